@@ -1,0 +1,203 @@
+//! Acknowledgement by the last holder, in three small types.
+//!
+//! An event that somebody waits for carries an [`Ack`]; its clones and what is derived from it
+//! share the ack, each as one holder. A holder *settles* with an [`Outcome`]; one that is dropped
+//! unsettled (a panic, an abort, a lost channel) counts as failed. With the last holder the
+//! outcome is decided (failed if any holder failed) and sent home to whoever tracks the event.
+//!
+//! | holders | first | second | outcome |
+//! |---|---|---|---|
+//! | 1 | delivered | | delivered |
+//! | 1 | dropped | | failed |
+//! | 2 | delivered | delivered | delivered |
+//! | 2 | delivered | failed, or dropped | failed |
+//!
+//! One allocation (a [`Group`]) serves many events, so that a tracked event costs two atomic
+//! additions and no allocation of its own. A group goes home at the first outcome decided since it
+//! was last there, so that neither does a slow event hold back its neighbours nor is there a
+//! message for each event.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Every branch delivered it, or let it go on purpose.
+    Delivered,
+    /// Some branch failed or lost it.
+    Failed,
+}
+
+/// Names a tracked event towards the node that tracks it; unique within that node's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// Where decided groups go. It must not block: whoever settles last calls it.
+pub(crate) trait Home: Send + Sync {
+    fn settled(&self, group: Arc<Group>);
+}
+
+impl<T: From<Arc<Group>> + Send> Home for flume::Sender<T> {
+    fn settled(&self, group: Arc<Group>) {
+        // The tracking node is gone: nobody wants to know any more.
+        let _ = self.send(group.into());
+    }
+}
+
+const FAILED: u32 = 1 << 30;
+const REPORTED: u32 = 1 << 31;
+const HOLDERS: u32 = FAILED - 1;
+
+/// The outcomes of a run of tracked events: a count of holders and an outcome for each.
+pub(crate) struct Group {
+    first: u64,
+    slots: Box<[AtomicU32]>,
+    /// Acks that an event had before it was tracked here: they are settled alike.
+    outer: OnceLock<Box<[Mutex<Ack>]>>,
+    home: Arc<dyn Home>,
+    on_its_way: AtomicBool,
+}
+
+impl Group {
+    /// A group for events with the tokens from `first` on, at most `size` of them.
+    pub(crate) fn new(first: u64, size: usize, home: Arc<dyn Home>) -> Arc<Self> {
+        let slots = (0..size).map(|_| AtomicU32::new(REPORTED)).collect();
+        Arc::new(Group {
+            first,
+            slots,
+            outer: OnceLock::new(),
+            home,
+            on_its_way: AtomicBool::new(false),
+        })
+    }
+
+    /// How many events it has room for.
+    pub(crate) fn size(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Makes the event's `ack` the first holder of slot `index`; what it held before is settled
+    /// with it. Each slot is taken once.
+    pub(crate) fn track(self: &Arc<Self>, index: usize, ack: &mut Ack) {
+        self.slots[index].store(1, Ordering::Relaxed);
+        let slot = u32::try_from(index).expect("a group has fewer than 2^30 slots");
+        let outer = std::mem::replace(
+            ack,
+            Ack {
+                group: Some(self.clone()),
+                slot,
+            },
+        );
+        if outer.is_some() {
+            let empty = || self.slots.iter().map(|_| Mutex::new(Ack::none())).collect();
+            *lock(&self.outer.get_or_init(empty)[index]) = outer;
+        }
+    }
+
+    /// Hands over every outcome that was decided since the last call. Only the tracking node's
+    /// thread calls this.
+    pub(crate) fn collect(&self, mut each: impl FnMut(Token, Outcome)) {
+        // Before the scan: what is decided during it sends the group home again.
+        self.on_its_way.swap(false, Ordering::SeqCst);
+        for (token, slot) in (self.first..).zip(&self.slots) {
+            let state = slot.load(Ordering::Acquire);
+            if state & (HOLDERS | REPORTED) == 0 {
+                slot.store(state | REPORTED, Ordering::Relaxed);
+                each(Token(token), outcome(state));
+            }
+        }
+    }
+
+    fn hold(&self, slot: u32) {
+        self.slots[slot as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settle(self: Arc<Self>, slot: u32, result: Outcome) {
+        let cell = &self.slots[slot as usize];
+        if result == Outcome::Failed {
+            cell.fetch_or(FAILED, Ordering::Relaxed);
+        }
+        let before = cell.fetch_sub(1, Ordering::AcqRel);
+        if before & HOLDERS != 1 {
+            return;
+        }
+        if let Some(outer) = self.outer.get() {
+            let outer = std::mem::replace(&mut *lock(&outer[slot as usize]), Ack::none());
+            outer.settle(outcome(before));
+        }
+        if !self.on_its_way.swap(true, Ordering::SeqCst) {
+            self.home.clone().settled(self);
+        }
+    }
+}
+
+fn lock(outer: &Mutex<Ack>) -> std::sync::MutexGuard<'_, Ack> {
+    // An ack is replaced whole, so a panic elsewhere cannot have left it half changed.
+    outer.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn outcome(state: u32) -> Outcome {
+    if state & FAILED == 0 {
+        Outcome::Delivered
+    } else {
+        Outcome::Failed
+    }
+}
+
+/// One holder's part in the outcome of an event; most events have none, and nobody waits for them.
+pub struct Ack {
+    group: Option<Arc<Group>>,
+    slot: u32,
+}
+
+impl Ack {
+    pub(crate) const fn none() -> Self {
+        Ack {
+            group: None,
+            slot: 0,
+        }
+    }
+
+    pub(crate) fn is_some(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Ends this holder's part. Dropping an ack is settling it as failed.
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        if let Some(group) = self.group.take() {
+            group.settle(self.slot, outcome);
+        }
+    }
+}
+
+impl Clone for Ack {
+    fn clone(&self) -> Self {
+        if let Some(group) = &self.group {
+            group.hold(self.slot);
+        }
+        Ack {
+            group: self.group.clone(),
+            slot: self.slot,
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take() {
+            group.settle(self.slot, Outcome::Failed);
+        }
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_some() {
+            "Ack(tracked)"
+        } else {
+            "Ack(none)"
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! One error type for the whole crate: what is wrong, where, and what to do about it.
+//!
+//! An [`Error`] is opaque and one word wide. It carries a [kind](ErrorKind) that decides the exit
+//! code of the command line, a message (lower case, no full stop, the value quoted), the place in
+//! a script where there is one, and a hint where one exists.
+
+use std::fmt;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The longest piece of a value that an error message shows, in characters.
+pub const QUOTE_LIMIT: usize = 120;
+
+/// What went wrong, as a class: it decides the exit code of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something failed while it ran (exit code 1).
+    Failed,
+    /// A wrong command line (2).
+    Usage,
+    /// A bad name, link, script, query or event (65).
+    Data,
+    /// A file that is not there (66).
+    NoInput,
+    /// A database or broker that does not answer (69).
+    Unavailable,
+    /// A file that cannot be created (73).
+    CannotCreate,
+    /// Reading or writing failed (74).
+    Io,
+    /// A stop whose limit ran out before everything was drained (75).
+    DrainTimeout,
+    /// No permission (77).
+    NoPermission,
+    /// A bad configuration: a malformed URL, a wrong password (78).
+    Config,
+}
+
+impl ErrorKind {
+    /// The exit code of a program that ends because of such an error (after `sysexits.h`).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            ErrorKind::Failed => 1,
+            ErrorKind::Usage => 2,
+            ErrorKind::Data => 65,
+            ErrorKind::NoInput => 66,
+            ErrorKind::Unavailable => 69,
+            ErrorKind::CannotCreate => 73,
+            ErrorKind::Io => 74,
+            ErrorKind::DrainTimeout => 75,
+            ErrorKind::NoPermission => 77,
+            ErrorKind::Config => 78,
+        }
+    }
+}
+
+/// An error: kind, message, place, hint, and whether trying again can help.
+///
+/// ```
+/// use tributary::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Data, "no source node \"tickr\"")
+///     .with_hint("did you mean \"ticker\"?")
+///     .at("net.lua:5");
+/// assert_eq!(
+///     error.to_string(),
+///     "net.lua:5: no source node \"tickr\"; did you mean \"ticker\"?"
+/// );
+/// ```
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    place: Option<String>,
+    retryable: bool,
+}
+
+impl Error {
+    /// An error of this kind that says this.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: printable(&message.into()),
+            hint: None,
+            place: None,
+            retryable: false,
+        }))
+    }
+
+    /// An error in a name, link, script, query or event ([`ErrorKind::Data`]).
+    pub fn data(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Data, message)
+    }
+
+    /// An error of what the system answered about a file: the kind follows from `error`, and the
+    /// message names `what` (a path, quoted by the caller).
+    pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            Io::NotFound => ErrorKind::NoInput,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::NoPermission,
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, format!("{what}: {}", system_text(error)))
+    }
+
+    /// The same error with a hint: what the reader can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(printable(&hint.into()));
+        self
+    }
+
+    /// The same error with a hint, where there is one.
+    #[must_use]
+    pub fn with_hint_opt(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
+    }
+
+    /// The same error with the place where it arose (`"net.lua:5"`), unless it has one already.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.0.place.get_or_insert_with(|| place.into());
+        self
+    }
+
+    /// The same error, whose message is preceded by `what` and a colon.
+    #[must_use]
+    pub fn within(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
+    /// The same error with another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The same error, marked as not the event's fault: the engine opens the node again and feeds
+    /// the same batch once more.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.0.retryable = true;
+        self
+    }
+
+    /// What class of error this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What is wrong, without place and hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What the reader can do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Where it arose, as `file:line`.
+    pub fn place(&self) -> Option<&str> {
+        self.0.place.as_deref()
+    }
+
+    /// Whether the same call may succeed later (a database that is gone, a broker that is gone).
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place() {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.0.message)?;
+        match self.hint() {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A value as messages show it: in double quotes, control characters escaped, cut at
+/// [`QUOTE_LIMIT`] characters.
+///
+/// ```
+/// assert_eq!(tributary::error::quote("a\u{1b}b"), r#""a\u{1b}b""#);
+/// ```
+pub fn quote(value: impl AsRef<str>) -> String {
+    let value = value.as_ref();
+    let mut cut = String::from("\"");
+    let mut chars = value.chars();
+    for c in chars.by_ref().take(QUOTE_LIMIT) {
+        match c {
+            '"' => cut.push('"'),
+            '\'' => cut.push('\''),
+            c => cut.extend(c.escape_debug()),
+        }
+    }
+    if chars.next().is_some() {
+        cut.push('…');
+    }
+    cut.push('"');
+    cut
+}
+
+/// Bytes as messages show them: like [`quote`], with what is not UTF-8 replaced.
+pub fn quote_bytes(value: &[u8]) -> String {
+    let head = &value[..value.len().min(QUOTE_LIMIT * 4 + 4)];
+    quote(String::from_utf8_lossy(head))
+}
+
+/// The candidate that somebody who wrote `name` may have meant: the nearest within two edits.
+pub fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.chars().count())
+        .min()
+        .map(|(_, candidate)| format!("did you mean {}?", quote(candidate)))
+}
+
+/// What the system says about an I/O error, without the number that `std` appends.
+fn system_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_lowercase(),
+        None => text,
+    }
+}
+
+/// Text that can be shown on a terminal: control characters other than line feed and tab escaped.
+fn printable(text: &str) -> String {
+    if !text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' && c != '\t' {
+            shown.extend(c.escape_debug());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}

@@ -1,0 +1,128 @@
+//! Events: a payload, an instant, what is known about it, and who wants to hear its outcome.
+
+use crate::ack::{Ack, Outcome};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Several events that travel together.
+pub type Batch = Vec<Event>;
+
+/// One event. A clone is cheap: payload and meta are shared, and so is the ack, of which the clone
+/// is one holder more.
+///
+/// A clone that somebody keeps beyond the call in which it was lent holds back the outcome of the
+/// event, and counts as failed when it is let go; keep [`Event::detached`] instead.
+///
+/// ```
+/// use tributary::{Event, time::Timestamp};
+///
+/// let event = Event::new("{}", Timestamp::from_secs(7));
+/// let louder = event.derive(serde_json::json!({"loud": true}));
+/// assert_eq!(louder.time(), event.time());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Event {
+    payload: Payload,
+    time: Timestamp,
+    meta: Meta,
+    ack: Ack,
+}
+
+impl Event {
+    /// An event that nobody waits for.
+    pub fn new(payload: impl Into<Payload>, time: Timestamp) -> Self {
+        Event {
+            payload: payload.into(),
+            time,
+            meta: Meta::default(),
+            ack: Ack::none(),
+        }
+    }
+
+    /// An event made from this one: another payload, the same time, meta and ack.
+    #[must_use]
+    pub fn derive(&self, payload: impl Into<Payload>) -> Self {
+        Event {
+            payload: payload.into(),
+            time: self.time,
+            meta: self.meta.clone(),
+            ack: self.ack.clone(),
+        }
+    }
+
+    /// A copy that does not share the ack: for keeping.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Event {
+            payload: self.payload.clone(),
+            time: self.time,
+            meta: self.meta.clone(),
+            ack: Ack::none(),
+        }
+    }
+
+    /// What it carries.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// When it came into being.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// What is known about it beside its payload.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The same event with one more thing known about it.
+    #[must_use]
+    pub fn with_meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.meta.set(key, value.into());
+        self
+    }
+
+    /// Whether a source or a node waits to hear what becomes of it.
+    pub fn is_tracked(&self) -> bool {
+        self.ack.is_some()
+    }
+
+    /// Says what became of the event, for this holder of it.
+    pub fn settle(self, outcome: Outcome) {
+        self.ack.settle(outcome);
+    }
+
+    pub(crate) fn ack_mut(&mut self) -> &mut Ack {
+        &mut self.ack
+    }
+}
+
+/// What is known about an event beside its payload: names and JSON values, shared until changed.
+///
+/// The engine sets `error`, `node` and `reason` on what leaves by a port `errors`, and `node` and
+/// `reason` on what leaves by a port `dropped`.
+#[derive(Debug, Clone, Default)]
+pub struct Meta(Option<Arc<Map<String, Value>>>);
+
+impl Meta {
+    /// The value of this name.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(key)
+    }
+
+    /// All names and values, in the order in which they were set.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0
+            .iter()
+            .flat_map(|map| map.iter())
+            .map(|(key, value)| (key.as_str(), value))
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        let map = self.0.get_or_insert_with(Arc::default);
+        Arc::make_mut(map).insert(key.to_owned(), value);
+    }
+}

@@ -1,0 +1,161 @@
+//! The contracts: what a node is, and who calls it when.
+//!
+//! A node never sees a channel, a thread or a clock. It borrows an event, says in the [`Context`]
+//! what becomes of it, and says when it wants to be woken. So one node runs unchanged on a thread
+//! and in a simulation.
+//!
+//! For each batch the engine calls [`Pipeline::process`] or [`Sink::write`] for one event after
+//! the other and then [`Node::commit`] once. Nothing leaves the node before that has succeeded.
+//!
+//! | what fails | what the engine does |
+//! |---|---|
+//! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
+//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is rejected (port `errors`), the batch goes on |
+//! | `commit`, retryable | as for `process` |
+//! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |
+//! | `tick`, `settle`, retryable | `rollback`; `open` again, with backoff; `tick` again (a `settle` is not repeated) |
+//! | `tick`, `settle`, otherwise | `rollback`; logged and counted as an error of the node |
+//! | `read`, retryable | `open` again, with backoff |
+//! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
+
+mod context;
+
+use crate::ack::{Outcome, Token};
+use crate::error::Result;
+use crate::event::Event;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+pub use context::Context;
+pub(crate) use context::{Fate, Frame, Output};
+
+/// What every node may have beyond its one job; all of it has a default.
+///
+/// All calls come from the node's own thread (in a simulation: from the caller's).
+pub trait Node: Send {
+    /// Makes connections and whatever else cannot move between threads. Called once before
+    /// anything else, and again after every retryable error.
+    fn open(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The named ports that it sends to, beside `out`, `errors` and `dropped`. Asked once, when
+    /// the node is added.
+    fn ports(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Makes the effects of the batch durable, all or nothing. Called after every batch, `tick`,
+    /// `settle` and `finish`, also when there was nothing to do.
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+
+    /// Makes the node be as it was before the batch. Called after a failed `commit`, and after any
+    /// retryable error; the connection may be gone.
+    fn rollback(&mut self) {}
+
+    /// What became of an event that was [tracked](Context::track). Called once for each token, in
+    /// no particular order, also for events that were taken back; `commit` follows.
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        let _ = (token, outcome, cx);
+        Ok(())
+    }
+
+    /// When it wants [`tick`](Node::tick) to be called next. Asked again after every call.
+    fn wake(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Called when the instant that `wake` named has come; `commit` follows. If `wake` goes on
+    /// naming an instant in the past, `tick` is called again at once.
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+
+    /// Called once when no more input will come: what the node holds back leaves now. `commit`
+    /// follows; after that only `settle` is called.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+}
+
+/// What a source found when it was asked to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// There may be more: read again at once.
+    More,
+    /// Nothing now.
+    Idle,
+    /// Nothing ever again, not even a redelivery: a finite network ends by itself.
+    End,
+}
+
+/// Where events come from.
+///
+/// ```
+/// use std::time::Duration;
+/// use tributary::{Context, Event, Node, Read, Result, Source};
+///
+/// struct Countdown(u32);
+///
+/// impl Node for Countdown {}
+///
+/// impl Source for Countdown {
+///     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+///         if self.0 == 0 {
+///             return Ok(Read::End);
+///         }
+///         cx.emit(Event::new(self.0.to_string(), cx.now()));
+///         self.0 -= 1;
+///         Ok(Read::More)
+///     }
+/// }
+/// ```
+pub trait Source: Node {
+    /// Emits what there is, a few hundred events at most, blocking at most `wait` until there is
+    /// something. What was emitted leaves as one batch per port. After [`Read::Idle`] the source
+    /// is asked again when `wait` is over since the call began, when a wake is due, or when an
+    /// outcome has come.
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read>;
+}
+
+/// What takes events and sends events.
+///
+/// ```
+/// use tributary::{Context, Event, Node, Pipeline, Result};
+///
+/// /// Lets only every second event pass.
+/// #[derive(Default)]
+/// struct Half(bool);
+///
+/// impl Node for Half {}
+///
+/// impl Pipeline for Half {
+///     fn process(&mut self, _event: &Event, cx: &mut Context<'_>) -> Result<()> {
+///         self.0 = !self.0;
+///         if self.0 {
+///             cx.pass();
+///         } else {
+///             cx.drop("every second one");
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Pipeline: Node {
+    /// Takes one event: passes it, emits others in its place, drops it, or (with none of these)
+    /// consumes it. May work in a transaction that it opened; nothing is durable or visible before
+    /// `commit`. An error rejects this event only.
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()>;
+}
+
+/// Where events go.
+pub trait Sink: Node {
+    /// Takes one event. It is delivered when `commit` has succeeded. An error rejects this event
+    /// only. A sink has no output: to emit or pass from here is an error of the event.
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()>;
+}

@@ -1,0 +1,386 @@
+//! What a node says of the event in its hands, and the frame that notes it down for the engine.
+
+use crate::ack::{Group, Home, Token};
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::event::Event;
+use crate::name::Port;
+use crate::time::{Clock, Timestamp};
+use std::sync::Arc;
+
+/// A node's way to say what becomes of an event, lent for the time of one call.
+pub struct Context<'a> {
+    frame: &'a mut Frame,
+    clock: &'a dyn Clock,
+    event: Option<&'a Event>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(frame: &'a mut Frame, clock: &'a dyn Clock) -> Self {
+        Context {
+            frame,
+            clock,
+            event: None,
+        }
+    }
+
+    /// Lends this event to the node next.
+    #[inline]
+    pub(crate) fn begin(&mut self, event: &'a Event) {
+        self.event = Some(event);
+        self.frame.begin();
+    }
+
+    /// The node has returned from the event; an error of its own use of the context comes out.
+    #[inline]
+    pub(crate) fn end(&mut self) -> Result<()> {
+        match self.frame.fault.take() {
+            None => {
+                self.frame.end();
+                Ok(())
+            }
+            Some(fault) => Err(fault),
+        }
+    }
+
+    /// The network's instant, at this moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Sends an event on the port `out`.
+    #[inline]
+    pub fn emit(&mut self, event: Event) {
+        self.frame.emit(Frame::OUT, event);
+    }
+
+    /// Sends an event on a named port.
+    ///
+    /// # Errors
+    /// A port that the node has not declared in [`Node::ports`](crate::Node::ports).
+    pub fn emit_to(&mut self, port: &str, event: Event) -> Result<()> {
+        let port = self.frame.port(port)?;
+        self.frame.emit(port, event);
+        Ok(())
+    }
+
+    /// Lets the event in hand go on as it is, on the port `out`. It is marked, not cloned; in a
+    /// call that has no event in hand this does nothing.
+    #[inline]
+    pub fn pass(&mut self) {
+        self.pass_on(Frame::OUT);
+    }
+
+    /// Lets the event in hand go on as it is, on a named port.
+    ///
+    /// # Errors
+    /// A port that the node has not declared.
+    pub fn pass_to(&mut self, port: &str) -> Result<()> {
+        let port = self.frame.port(port)?;
+        self.pass_on(port);
+        Ok(())
+    }
+
+    #[inline]
+    fn pass_on(&mut self, port: u16) {
+        let Some(event) = self.event else { return };
+        if self.frame.marked {
+            // The mark moves the event itself; a second way is a clone's.
+            self.frame.emit(port, event.clone());
+        } else {
+            self.frame.pass(port);
+        }
+    }
+
+    /// Lets the event in hand go, on purpose; it is counted under this reason, and leaves by the
+    /// port `dropped` where that is linked.
+    pub fn drop(&mut self, reason: &'static str) {
+        if self.event.is_some() && !self.frame.marked {
+            self.frame.mark(Output::Drop {
+                index: self.frame.index,
+                reason,
+            });
+            self.frame.fate = Fate::Dropped(reason);
+        }
+    }
+
+    /// Rejects an event of the node's own making, or one that a source could not read: it leaves
+    /// by the port `errors`, or is logged and counted where that is not linked.
+    pub fn reject(&mut self, event: Event, error: Error) {
+        let index = self.frame.index;
+        self.frame.rejected += 1;
+        self.frame.outputs.push(Output::Refuse {
+            index,
+            event,
+            error,
+        });
+    }
+
+    /// Wants to hear what becomes of an event that is about to be emitted: the token comes back in
+    /// [`Node::settle`](crate::Node::settle). Whoever else waits for the event hears it too, after
+    /// this node's outcome is decided. To track the event in hand, track a clone and emit that.
+    pub fn track(&mut self, event: &mut Event) -> Token {
+        self.frame.tracker.track(event)
+    }
+}
+
+/// What became of the event in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Consumed,
+    Passed,
+    Dropped(&'static str),
+}
+
+/// One thing that leaves the node when the batch is committed, in order.
+pub(crate) enum Output {
+    /// The event of the batch itself.
+    Pass { index: u32, port: u16 },
+    /// An event made here.
+    New { index: u32, port: u16, event: Event },
+    /// The event of the batch, dropped on purpose.
+    Drop { index: u32, reason: &'static str },
+    /// The event of the batch, rejected.
+    Reject { index: u32, error: Error },
+    /// An event made here, rejected.
+    Refuse {
+        index: u32,
+        event: Event,
+        error: Error,
+    },
+}
+
+impl Output {
+    /// The place in the batch of the event to which it belongs.
+    pub(crate) fn index(&self) -> u32 {
+        match self {
+            Output::Pass { index, .. }
+            | Output::New { index, .. }
+            | Output::Drop { index, .. }
+            | Output::Reject { index, .. }
+            | Output::Refuse { index, .. } => *index,
+        }
+    }
+}
+
+/// The notes of one batch: what leaves, and how each event of it is counted.
+///
+/// The common case is kept cheap: while every event so far has simply passed, only `uniform`
+/// counts up, and a batch that is uniform to its end is sent on whole.
+pub(crate) struct Frame {
+    /// The names of the ports, by number.
+    pub ports: Vec<Port>,
+    /// Whether the node has an output at all.
+    pub can_emit: bool,
+    /// So many events at the head of the batch passed on `out` and left nothing else.
+    pub uniform: u32,
+    pub outputs: Vec<Output>,
+    pub tracker: Tracker,
+    /// The place in the batch of the event in hand.
+    pub index: u32,
+    pub passed: u64,
+    pub consumed: u64,
+    pub rejected: u64,
+    pub dropped: Vec<(&'static str, u64)>,
+    fate: Fate,
+    /// Whether the event in hand was passed or dropped already.
+    marked: bool,
+    /// Where `outputs` and `rejected` stood when the event in hand was begun.
+    mark_outputs: usize,
+    mark_rejected: u64,
+    /// A wrong use of the context, which becomes the event's error.
+    fault: Option<Error>,
+}
+
+impl Frame {
+    pub const OUT: u16 = 0;
+    pub const ERRORS: u16 = 1;
+    pub const DROPPED: u16 = 2;
+    /// The index of what belongs to no event: emissions of `read`, `tick`, `commit` and `finish`.
+    pub const NO_EVENT: u32 = u32::MAX;
+
+    pub fn new(ports: Vec<Port>, can_emit: bool, tracker: Tracker) -> Self {
+        Frame {
+            ports,
+            can_emit,
+            uniform: 0,
+            outputs: Vec::new(),
+            tracker,
+            index: Self::NO_EVENT,
+            passed: 0,
+            consumed: 0,
+            rejected: 0,
+            dropped: Vec::new(),
+            fate: Fate::Consumed,
+            marked: false,
+            mark_outputs: 0,
+            mark_rejected: 0,
+            fault: None,
+        }
+    }
+
+    /// Forgets everything noted down; events emitted meanwhile are settled as failed.
+    pub fn clear(&mut self) {
+        self.uniform = 0;
+        self.outputs.clear();
+        self.index = Self::NO_EVENT;
+        self.passed = 0;
+        self.consumed = 0;
+        self.rejected = 0;
+        self.dropped.clear();
+        self.fault = None;
+        self.marked = false;
+    }
+
+    /// From here on nothing belongs to an event of the batch.
+    pub fn begin_no_event(&mut self) {
+        self.index = Self::NO_EVENT;
+        self.begin();
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        self.fate = Fate::Consumed;
+        self.marked = false;
+        self.mark_outputs = self.outputs.len();
+        self.mark_rejected = self.rejected;
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        match self.fate {
+            Fate::Passed => self.passed += 1,
+            Fate::Consumed => self.consumed += 1,
+            Fate::Dropped(reason) => match self.dropped.iter_mut().find(|(r, _)| *r == reason) {
+                Some((_, count)) => *count += 1,
+                None => self.dropped.push((reason, 1)),
+            },
+        }
+    }
+
+    /// Takes back what the event in hand has emitted, and rejects it.
+    pub fn reject_in_hand(&mut self, error: Error) {
+        self.take_back();
+        self.rejected += 1;
+        self.outputs.push(Output::Reject {
+            index: self.index,
+            error,
+        });
+    }
+
+    /// Takes back what was emitted since the event in hand (or a call without one) was begun.
+    pub fn take_back(&mut self) {
+        if self.marked && self.uniform == self.index.wrapping_add(1) {
+            self.uniform -= 1;
+        }
+        self.fault = None;
+        self.outputs.truncate(self.mark_outputs);
+        self.rejected = self.mark_rejected;
+    }
+
+    /// An error that a call without an event made by its use of the context.
+    pub fn take_fault(&mut self) -> Result<()> {
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    fn port(&self, name: &str) -> Result<u16> {
+        match self.ports.iter().position(|port| port.as_str() == name) {
+            Some(at) => Ok(u16::try_from(at).expect("a node has fewer than 65,536 ports")),
+            None => Err(Error::data(format!("no port {}", quote(name)))
+                .with_hint_opt(did_you_mean(name, self.ports.iter().map(Port::as_str)))),
+        }
+    }
+
+    #[inline]
+    fn emit(&mut self, port: u16, event: Event) {
+        if !self.can_emit {
+            self.fault = Some(Error::data("a sink has no output to emit to"));
+            return;
+        }
+        self.outputs.push(Output::New {
+            index: self.index,
+            port,
+            event,
+        });
+        self.fate = Fate::Passed;
+    }
+
+    #[inline]
+    fn pass(&mut self, port: u16) {
+        if !self.can_emit {
+            self.fault = Some(Error::data("a sink has no output to pass to"));
+            return;
+        }
+        if port == Self::OUT && self.outputs.is_empty() && self.uniform == self.index {
+            self.uniform += 1;
+            self.marked = true;
+        } else {
+            self.mark(Output::Pass {
+                index: self.index,
+                port,
+            });
+        }
+        self.fate = Fate::Passed;
+    }
+
+    fn mark(&mut self, output: Output) {
+        self.marked = true;
+        self.outputs.push(output);
+    }
+}
+
+/// Gives tracked events their tokens and their place in a [`Group`].
+pub(crate) struct Tracker {
+    home: Arc<dyn Home>,
+    group: Option<Arc<Group>>,
+    used: usize,
+    next: u64,
+    /// The token with which the batch in hand began.
+    batch: u64,
+    /// How many the batch before tracked: the next group is made to hold as many.
+    expected: u64,
+    /// Tokens given and not yet settled.
+    pub outstanding: u64,
+}
+
+impl Tracker {
+    const SMALLEST: u64 = 8;
+    const LARGEST: u64 = 256;
+
+    pub fn new(home: Arc<dyn Home>) -> Self {
+        Tracker {
+            home,
+            group: None,
+            used: 0,
+            next: 0,
+            batch: 0,
+            expected: 0,
+            outstanding: 0,
+        }
+    }
+
+    fn track(&mut self, event: &mut Event) -> Token {
+        let group = match &self.group {
+            Some(group) if self.used < group.size() => group,
+            _ => {
+                self.used = 0;
+                let size = self.expected.max(self.next - self.batch);
+                let size = size.clamp(Self::SMALLEST, Self::LARGEST) as usize;
+                self.group
+                    .insert(Group::new(self.next, size, self.home.clone()))
+            }
+        };
+        group.track(self.used, event.ack_mut());
+        self.used += 1;
+        self.outstanding += 1;
+        let token = Token(self.next);
+        self.next += 1;
+        token
+    }
+
+    /// The batch is over: the next one starts a group of its own.
+    pub fn end_batch(&mut self) {
+        self.group = None;
+        self.expected = self.next - self.batch;
+        self.batch = self.next;
+    }
+}
