@@ -36,6 +36,8 @@ pub enum ErrorKind {
     NoPermission,
     /// A bad configuration: a malformed URL, a wrong password (78).
     Config,
+    /// Whoever read the output has gone: an end, but no failure (0).
+    Closed,
 }
 
 impl ErrorKind {
@@ -52,6 +54,7 @@ impl ErrorKind {
             ErrorKind::DrainTimeout => 75,
             ErrorKind::NoPermission => 77,
             ErrorKind::Config => 78,
+            ErrorKind::Closed => 0,
         }
     }
 }
@@ -78,7 +81,18 @@ struct Inner {
     message: String,
     hint: Option<String>,
     place: Option<String>,
-    retryable: bool,
+    remedy: Remedy,
+}
+
+/// What can be done about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// Reject the event.
+    Reject,
+    /// Try again.
+    Retry,
+    /// End the node.
+    End,
 }
 
 impl Error {
@@ -89,7 +103,7 @@ impl Error {
             message: printable(&message.into()),
             hint: None,
             place: None,
-            retryable: false,
+            remedy: Remedy::Reject,
         }))
     }
 
@@ -151,7 +165,15 @@ impl Error {
     /// the same batch once more.
     #[must_use]
     pub fn retryable(mut self) -> Self {
-        self.0.retryable = true;
+        self.0.remedy = Remedy::Retry;
+        self
+    }
+
+    /// The same error, marked as the end of the node: no event will fare better. The network stops
+    /// and reports it.
+    #[must_use]
+    pub fn fatal(mut self) -> Self {
+        self.0.remedy = Remedy::End;
         self
     }
 
@@ -177,7 +199,12 @@ impl Error {
 
     /// Whether the same call may succeed later (a database that is gone, a broker that is gone).
     pub fn is_retryable(&self) -> bool {
-        self.0.retryable
+        self.0.remedy == Remedy::Retry
+    }
+
+    /// Whether the node cannot go on.
+    pub fn is_fatal(&self) -> bool {
+        self.0.remedy == Remedy::End
     }
 }
 

@@ -6,8 +6,74 @@ use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Several events that travel together.
-pub type Batch = Vec<Event>;
+/// Several events that travel together, and how many bytes their payloads take.
+///
+/// The bytes are counted when an event is added, while its payload is at hand, and travel with the
+/// batch: a node that lets everything pass touches no payload.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// An empty batch with room for so many events.
+    pub fn with_capacity(events: usize) -> Self {
+        Batch {
+            events: Vec::with_capacity(events),
+            bytes: 0,
+        }
+    }
+
+    /// Adds an event at the end.
+    pub fn push(&mut self, event: Event) {
+        self.bytes += event.payload.size();
+        self.events.push(event);
+    }
+
+    /// Adds the events of another batch at the end.
+    pub fn append(&mut self, mut other: Batch) {
+        self.bytes += other.bytes;
+        self.events.append(&mut other.events);
+    }
+
+    /// The events.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether it holds no event.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// How many bytes the payloads take, as far as that is known without writing them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl FromIterator<Event> for Batch {
+    fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
+        let mut batch = Batch::default();
+        events.into_iter().for_each(|event| batch.push(event));
+        batch
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = Event;
+    type IntoIter = std::vec::IntoIter<Event>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.into_iter()
+    }
+}
 
 /// One event. A clone is cheap: payload and meta are shared, and so is the ack, of which the clone
 /// is one holder more.

@@ -12,6 +12,7 @@
 //! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
 //! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is rejected (port `errors`), the batch goes on |
 //! | `commit`, retryable | as for `process` |
+//! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
 //! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |
 //! | `tick`, `settle`, retryable | `rollback`; `open` again, with backoff; `tick` again (a `settle` is not repeated) |
 //! | `tick`, `settle`, otherwise | `rollback`; logged and counted as an error of the node |
@@ -27,7 +28,7 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 pub use context::Context;
-pub(crate) use context::{Fate, Frame, Output};
+pub(crate) use context::{Frame, Output, Tracker};
 
 /// What every node may have beyond its one job; all of it has a default.
 ///

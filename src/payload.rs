@@ -8,7 +8,7 @@ mod json;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use triomphe::ThinArc;
 
 pub use json::{MAX_DEPTH, check_json, parse_json};
@@ -28,29 +28,29 @@ pub const MAX_EVENT_BYTES: usize = 1 << 20;
 /// # Ok::<(), tributary::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Payload(Repr);
+pub struct Payload(ThinArc<OnceLock<Box<Side>>, u8>);
 
-#[derive(Clone)]
-enum Repr {
-    /// Bytes with the parsed value beside them, in one allocation.
-    Bytes(ThinArc<OnceLock<Box<Value>>, u8>),
-    /// A value with its bytes beside it.
-    Json(Arc<FromJson>),
-}
-
-struct FromJson {
+/// The JSON value beside the bytes.
+struct Side {
     value: Value,
-    bytes: OnceLock<Box<[u8]>>,
+    /// Where the value came first: the bytes written from it, and about how many they are.
+    written: Option<(OnceLock<Box<[u8]>>, usize)>,
 }
 
 impl Payload {
     /// The bytes; written from the JSON value at the first call where that came first.
     pub fn bytes(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Bytes(thin) => &thin.slice,
-            Repr::Json(json) => json
-                .bytes
-                .get_or_init(|| json.value.to_string().into_bytes().into()),
+        match self
+            .0
+            .header
+            .header
+            .get()
+            .map(|side| (&side.value, &side.written))
+        {
+            Some((value, Some((bytes, _)))) => {
+                bytes.get_or_init(|| value.to_string().into_bytes().into())
+            }
+            _ => &self.0.slice,
         }
     }
 
@@ -59,16 +59,32 @@ impl Payload {
     /// # Errors
     /// Bytes that are not one JSON document: see [`parse_json`].
     pub fn json(&self) -> Result<&Value> {
-        match &self.0 {
-            Repr::Json(json) => Ok(&json.value),
-            Repr::Bytes(thin) => {
-                let cell = &thin.header.header;
-                if let Some(value) = cell.get() {
-                    return Ok(value);
-                }
-                let value = parse_json(&thin.slice)?;
-                Ok(cell.get_or_init(|| Box::new(value)))
-            }
+        let side = &self.0.header.header;
+        if let Some(side) = side.get() {
+            return Ok(&side.value);
+        }
+        let value = parse_json(&self.0.slice)?;
+        Ok(&side
+            .get_or_init(|| {
+                Box::new(Side {
+                    value,
+                    written: None,
+                })
+            })
+            .value)
+    }
+
+    /// About how many bytes it holds: exact where it was made of bytes.
+    pub fn size(&self) -> usize {
+        match self
+            .0
+            .header
+            .header
+            .get()
+            .and_then(|side| side.written.as_ref())
+        {
+            Some((_, size)) => *size,
+            None => self.0.slice.len(),
         }
     }
 
@@ -99,10 +115,7 @@ impl Payload {
 
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        Payload(Repr::Bytes(ThinArc::from_header_and_slice(
-            OnceLock::new(),
-            bytes,
-        )))
+        Payload(ThinArc::from_header_and_slice(OnceLock::new(), bytes))
     }
 }
 
@@ -126,10 +139,25 @@ impl From<String> for Payload {
 
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
-        Payload(Repr::Json(Arc::new(FromJson {
-            value,
-            bytes: OnceLock::new(),
-        })))
+        let written = Some((OnceLock::new(), estimate(&value)));
+        let side = OnceLock::from(Box::new(Side { value, written }));
+        Payload(ThinArc::from_header_and_slice(side, &[]))
+    }
+}
+
+/// About how many bytes a value takes when written.
+fn estimate(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => 2 + items.iter().map(|item| estimate(item) + 1).sum::<usize>(),
+        Value::Object(map) => {
+            2 + map
+                .iter()
+                .map(|(k, v)| k.len() + estimate(v) + 4)
+                .sum::<usize>()
+        }
     }
 }
 

@@ -25,9 +25,10 @@ impl<'a> Context<'a> {
 
     /// Lends this event to the node next.
     #[inline]
-    pub(crate) fn begin(&mut self, event: &'a Event) {
+    pub(crate) fn begin(&mut self, event: &'a Event, index: usize) {
         self.event = Some(event);
-        self.frame.begin();
+        self.frame
+            .begin(u32::try_from(index).expect("a batch has fewer than 2^32 events"));
     }
 
     /// The node has returned from the event; an error of its own use of the context comes out.
@@ -233,12 +234,13 @@ impl Frame {
 
     /// From here on nothing belongs to an event of the batch.
     pub fn begin_no_event(&mut self) {
-        self.index = Self::NO_EVENT;
-        self.begin();
+        self.begin(Self::NO_EVENT);
     }
 
+    /// From here on everything belongs to this event of the batch.
     #[inline]
-    fn begin(&mut self) {
+    pub fn begin(&mut self, index: u32) {
+        self.index = index;
         self.fate = Fate::Consumed;
         self.marked = false;
         self.mark_outputs = self.outputs.len();

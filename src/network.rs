@@ -1,0 +1,426 @@
+//! Networks: nodes by name, joined by links, built from Rust or from Lua, changed while they run.
+//!
+//! The parts: `graph` (what is joined to what, and what makes a link wrong), `stage` (feeds one
+//! batch to one node: the only place that settles acks), `link` (bounded channels of batches),
+//! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
+//! they end), `simulation` (the same without threads, in virtual time), `stats` (the account),
+//! `draft` (changes, taken as a whole or not at all), `drawing` (pictures).
+//!
+//! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
+//! changes for it.
+
+mod draft;
+mod graph;
+mod link;
+mod running;
+mod simulation;
+mod stage;
+mod stats;
+mod timer;
+mod worker;
+
+pub use draft::{Draft, PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
+pub use graph::{Edge, NodeInfo, Unlinked};
+pub use link::Capacity;
+pub use simulation::Simulation;
+pub use stage::Kind;
+pub use stats::{LinkStats, NodeStats, Stats};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::{Pipeline, Sink, Source};
+use crate::time::{SystemClock, Timestamp};
+use graph::Graph;
+use parking_lot::{Mutex, MutexGuard};
+use running::{End, NewNode, Running};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long [`Network::stop`] waits for everything to drain.
+pub const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// A network of nodes: a handle, cheap to clone, that can be used from any thread.
+///
+/// ```
+/// use tributary::{Network, pipeline, sink, source};
+///
+/// let network = Network::new();
+/// network.add_source("numbers", source::from_iter(["1", "2", "3"]))?;
+/// network.add_pipeline("louder", pipeline::interceptor(|e| {
+///     let text = format!("{}!", e.payload().text().unwrap_or_default());
+///     Ok(Some(e.derive(text)))
+/// }))?;
+/// network.add_sink("print", sink::handler(|e| {
+///     println!("{:?}", e.payload());
+///     Ok(())
+/// }))?;
+/// network.link("numbers", "louder")?;
+/// network.link("louder", "print")?;
+/// network.start()?;
+/// network.wait()?; // three events, and the network has ended by itself
+/// # Ok::<(), tributary::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Network(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+}
+
+struct State {
+    graph: Graph,
+    /// Counts the changes, so that a draft notices that it was overtaken.
+    version: u64,
+    capacity: Capacity,
+    phase: Phase,
+}
+
+enum Phase {
+    Built(Vec<NewNode>),
+    Running(Running),
+    Ended(Stats),
+    Simulated,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            graph: Graph::default(),
+            version: 0,
+            capacity: Capacity::default(),
+            phase: Phase::Built(Vec::new()),
+        }
+    }
+}
+
+impl Network {
+    /// An empty network, whose links have the default [`Capacity`].
+    pub fn new() -> Self {
+        Network::default()
+    }
+
+    /// An empty network whose links have this capacity unless they are told otherwise.
+    ///
+    /// # Errors
+    /// A capacity out of range.
+    pub fn with_capacity(capacity: Capacity) -> Result<Self> {
+        let network = Network::default();
+        network.lock().capacity = capacity.check()?;
+        Ok(network)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock()
+    }
+
+    /// Begins a change: see [`Draft`].
+    pub fn draft(&self) -> Draft {
+        let state = self.lock();
+        Draft::new(state.graph.clone(), state.capacity, state.version)
+    }
+
+    /// Takes a draft in, as a whole or not at all. On a running network the new nodes are started,
+    /// and only when each has opened are they attached to those that run.
+    ///
+    /// # Errors
+    /// A node that does not open; a network that changed since the draft was begun, or has ended.
+    pub fn apply(&self, draft: Draft) -> Result<()> {
+        let (graph, nodes, version) = draft.into_parts();
+        let mut state = self.lock();
+        if state.version != version {
+            return Err(Error::data(
+                "the network was changed while this draft was made",
+            ));
+        }
+        let before = state.graph.edges.len();
+        let State { phase, .. } = &mut *state;
+        match phase {
+            Phase::Built(built) => built.extend(nodes),
+            Phase::Running(running) => {
+                for edge in &graph.edges[before..] {
+                    let ended = |name: &crate::Name| {
+                        graph
+                            .find(name.as_str())
+                            .is_some_and(|at| running.has_ended(at))
+                    };
+                    if let Some(name) = [&edge.from.node, &edge.to].into_iter().find(|n| ended(n)) {
+                        return Err(Error::data(format!("link {edge}: node {name} has ended")));
+                    }
+                }
+                let fragment = running.build(&graph, nodes);
+                running.launch(fragment)?;
+            }
+            Phase::Ended(_) => return Err(Error::data("the network has ended")),
+            Phase::Simulated => return Err(Error::data("the network is being simulated")),
+        }
+        state.graph = graph;
+        state.version += 1;
+        Ok(())
+    }
+
+    /// Makes several changes at once: all of them, or none.
+    ///
+    /// # Errors
+    /// What `change` returns, and those of [`Network::apply`].
+    pub fn extend<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        let mut draft = self.draft();
+        let made = change(&mut draft)?;
+        self.apply(draft)?;
+        Ok(made)
+    }
+
+    /// Adds a source.
+    ///
+    /// # Errors
+    /// A bad name, or one that is taken.
+    pub fn add_source(&self, name: &str, source: impl Source + 'static) -> Result<SourceNode> {
+        self.extend(|draft| draft.add_source(name, source))
+    }
+
+    /// Adds a pipeline.
+    ///
+    /// # Errors
+    /// A bad name, or one that is taken.
+    pub fn add_pipeline(&self, name: &str, node: impl Pipeline + 'static) -> Result<PipelineNode> {
+        self.extend(|draft| draft.add_pipeline(name, node))
+    }
+
+    /// Adds a sink.
+    ///
+    /// # Errors
+    /// A bad name, or one that is taken.
+    pub fn add_sink(&self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
+        self.extend(|draft| draft.add_sink(name, sink))
+    }
+
+    /// Links two nodes: every event that leaves `from` is copied to `to`.
+    ///
+    /// # Errors
+    /// See [`Draft::link`].
+    pub fn link(&self, from: impl Sends, to: impl Receives) -> Result<()> {
+        self.extend(|draft| draft.link(from, to))
+    }
+
+    /// Links two nodes with a link of this capacity.
+    ///
+    /// # Errors
+    /// See [`Draft::link`].
+    pub fn link_with(&self, from: impl Sends, to: impl Receives, capacity: Capacity) -> Result<()> {
+        self.extend(|draft| draft.link_with(from, to, capacity))
+    }
+
+    /// Links one node to several: each gets a copy of every event.
+    ///
+    /// # Errors
+    /// See [`Draft::fanout`].
+    pub fn fanout<R: Receives>(
+        &self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+    ) -> Result<()> {
+        self.extend(|draft| draft.fanout(from, to))
+    }
+
+    /// Links several nodes to one, which gets the events of all.
+    ///
+    /// # Errors
+    /// See [`Draft::fanin`].
+    pub fn fanin<S: Sends>(
+        &self,
+        to: impl Receives,
+        from: impl IntoIterator<Item = S>,
+    ) -> Result<()> {
+        self.extend(|draft| draft.fanin(to, from))
+    }
+
+    /// Shares the events of one node among several: see [`Draft::balance`].
+    ///
+    /// # Errors
+    /// See [`Draft::balance`].
+    pub fn balance<R: Receives>(
+        &self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+        key: Option<&str>,
+    ) -> Result<()> {
+        self.extend(|draft| draft.balance(from, to, key))
+    }
+
+    /// Whether there is a node of this name.
+    pub fn node_exists(&self, name: &str) -> bool {
+        self.lock().graph.find(name).is_some()
+    }
+
+    /// Whether no link leads to or from the node; false where there is no such node.
+    pub fn node_unconnected(&self, name: &str) -> bool {
+        let graph = &self.lock().graph;
+        graph.find(name).is_some_and(|at| {
+            let name = &graph.nodes[at].name;
+            !graph.has_input(name) && !graph.has_output(name)
+        })
+    }
+
+    /// Whether `from` (a node or a port) is linked to `to` directly.
+    pub fn is_connected(&self, from: &str, to: &str) -> bool {
+        self.lock().graph.is_connected(from, to)
+    }
+
+    /// All nodes, in the order in which they were added.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.lock().graph.nodes.clone()
+    }
+
+    /// All links, in the order in which they were made.
+    pub fn edges(&self) -> Vec<Edge> {
+        self.lock().graph.edges.clone()
+    }
+
+    /// Everything that is not joined up. That is no error: it may be linked later.
+    pub fn check(&self) -> Vec<Unlinked> {
+        self.lock().graph.unlinked()
+    }
+
+    /// Starts a thread for each node, waits until each has opened, and lets the sources begin.
+    ///
+    /// # Errors
+    /// A node that does not open: then every thread has ended again, and the network may be
+    /// started once more only if it is built again. A second start, a start after the end.
+    pub fn start(&self) -> Result<()> {
+        let mut state = self.lock();
+        let nodes = match &mut state.phase {
+            Phase::Built(nodes) => std::mem::take(nodes),
+            Phase::Running(_) => return Err(Error::data("the network is running already")),
+            Phase::Ended(_) => {
+                return Err(Error::data(
+                    "the network has ended and does not start again",
+                ));
+            }
+            Phase::Simulated => return Err(Error::data("the network is being simulated")),
+        };
+        for unlinked in state.graph.unlinked() {
+            log::warn!("{unlinked}");
+        }
+        let mut running = Running::new(Arc::new(SystemClock), true)?;
+        let fragment = running.build(&state.graph, nodes);
+        let launched = running.launch(fragment);
+        if launched.is_err() {
+            state.phase = Phase::Ended(Stats::default());
+            return launched;
+        }
+        state.phase = Phase::Running(running);
+        Ok(())
+    }
+
+    /// Turns the network into a simulation that starts at this instant.
+    ///
+    /// # Errors
+    /// A node that does not open; a network that was started.
+    pub fn simulate(&self, start: Timestamp) -> Result<Simulation> {
+        let mut state = self.lock();
+        let Phase::Built(nodes) = &mut state.phase else {
+            return Err(Error::data(
+                "only a network that was not started can be simulated",
+            ));
+        };
+        let nodes = std::mem::take(nodes);
+        state.phase = Phase::Simulated;
+        Simulation::new(state.graph.clone(), nodes, start)
+    }
+
+    fn end(&self) -> Option<End> {
+        match &self.lock().phase {
+            Phase::Running(running) => Some(running.end()),
+            _ => None,
+        }
+    }
+
+    /// Asks the network to stop and returns at once: for signal handlers and for nodes.
+    pub fn request_stop(&self) {
+        if let Some(end) = self.end() {
+            end.request();
+        }
+    }
+
+    /// Stops within [`STOP_LIMIT`]: sources stop reading, what they sent drains, threads are
+    /// joined. A second stop, and a stop before the start, do nothing. Called by a node's own code
+    /// it only asks, as [`Network::request_stop`] does.
+    ///
+    /// # Errors
+    /// See [`Network::stop_within`].
+    pub fn stop(&self) -> Result<()> {
+        self.stop_within(STOP_LIMIT)
+    }
+
+    /// Stops within this time; what has not drained by then is aborted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained and those whose
+    /// threads had to be left behind; the first node that had failed.
+    pub fn stop_within(&self, limit: Duration) -> Result<()> {
+        let Some(end) = self.end() else { return Ok(()) };
+        let stopped = end.stop(limit);
+        self.close(stopped)
+    }
+
+    /// Ends the network at once: what is under way counts as failed.
+    pub fn abort(&self) {
+        if let Some(end) = self.end() {
+            end.abort();
+        }
+    }
+
+    /// Waits until the network has ended: by itself, when its sources have, or because somebody
+    /// stopped it.
+    ///
+    /// # Errors
+    /// The first node that had failed. Called by a node's own code: it would wait for itself.
+    pub fn wait(&self) -> Result<()> {
+        let Some(end) = self.end() else { return Ok(()) };
+        let waited = end.wait();
+        self.close(waited)
+    }
+
+    /// Every node has ended, or was left behind: checks the account and keeps it.
+    fn close(&self, ended: Result<()>) -> Result<()> {
+        let mut state = self.lock();
+        let State { phase, graph, .. } = &mut *state;
+        let Phase::Running(running) = phase else {
+            return ended;
+        };
+        if !running.all_ended() && ended.is_ok() {
+            // Asked for by a node's own code: not the end yet.
+            return ended;
+        }
+        let stats = running.stats(graph);
+        running.join_timer();
+        let breaches = stats.breaches();
+        *phase = Phase::Ended(stats);
+        if ended.is_ok() && !breaches.is_empty() {
+            let message = format!("the account does not balance: {}", breaches.join("; "));
+            log::error!("{message}");
+            return Err(Error::new(ErrorKind::Failed, message));
+        }
+        ended
+    }
+
+    /// The account of every event, up to now.
+    pub fn stats(&self) -> Stats {
+        let state = self.lock();
+        match &state.phase {
+            Phase::Running(running) => running.stats(&state.graph),
+            Phase::Ended(stats) => stats.clone(),
+            Phase::Built(_) | Phase::Simulated => Stats::default(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Phase::Running(running) = &mut self.state.get_mut().phase {
+            if let Err(error) = running.end().stop(STOP_LIMIT) {
+                log::error!("{error}");
+            }
+            running.join_timer();
+        }
+    }
+}

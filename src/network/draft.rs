@@ -1,0 +1,343 @@
+//! Drafts: a change to a network, checked step by step and taken in as a whole.
+//!
+//! The types forbid what can be known to be wrong: a sink's handle does not [send](Sends), a
+//! source's does not [receive](Receives). Names given as text are checked when they are used.
+
+use super::graph::Graph;
+use super::link::Capacity;
+use super::running::NewNode;
+use super::stage::{Kind, Processes, Reads, Runner, Writes};
+use crate::error::{Error, Result};
+use crate::name::Name;
+use crate::node::{Pipeline, Sink, Source};
+use std::fmt;
+
+/// A change to a network: nodes and links to add. Made by [`Network::draft`], taken in by
+/// [`Network::apply`]; until then nothing has happened.
+///
+/// ```
+/// use tributary::{Network, pipeline::Forwarder, sink::Discarder};
+///
+/// let network = Network::new();
+/// network.extend(|draft| {
+///     let a = draft.add_pipeline("a", Forwarder)?;
+///     let b = draft.add_sink("b", Discarder)?;
+///     draft.link(&a, &b)
+/// })?;
+/// assert!(network.is_connected("a", "b"));
+/// # Ok::<(), tributary::Error>(())
+/// ```
+///
+/// [`Network::draft`]: super::Network::draft
+/// [`Network::apply`]: super::Network::apply
+pub struct Draft {
+    graph: Graph,
+    nodes: Vec<NewNode>,
+    capacity: Capacity,
+    version: u64,
+    place: Option<String>,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} new nodes)", self.nodes.len())
+    }
+}
+
+impl Draft {
+    pub(super) fn new(graph: Graph, capacity: Capacity, version: u64) -> Self {
+        Draft {
+            graph,
+            nodes: Vec::new(),
+            capacity,
+            version,
+            place: None,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Graph, Vec<NewNode>, u64) {
+        (self.graph, self.nodes, self.version)
+    }
+
+    /// Where in a script what follows is written (`"net.lua:3"`), for messages.
+    pub fn set_place(&mut self, place: Option<String>) {
+        self.place = place;
+    }
+
+    /// Adds a source.
+    ///
+    /// # Errors
+    /// A bad name, or one that is taken.
+    pub fn add_source(&mut self, name: &str, source: impl Source + 'static) -> Result<SourceNode> {
+        self.add(name, Box::new(Reads(source))).map(SourceNode)
+    }
+
+    /// Adds a pipeline.
+    ///
+    /// # Errors
+    /// A bad name, or one that is taken.
+    pub fn add_pipeline(
+        &mut self,
+        name: &str,
+        node: impl Pipeline + 'static,
+    ) -> Result<PipelineNode> {
+        self.add(name, Box::new(Processes(node))).map(PipelineNode)
+    }
+
+    /// Adds a sink.
+    ///
+    /// # Errors
+    /// A bad name, or one that is taken.
+    pub fn add_sink(&mut self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
+        self.add(name, Box::new(Writes(sink))).map(SinkNode)
+    }
+
+    fn add(&mut self, name: &str, mut runner: Box<dyn Runner>) -> Result<Name> {
+        let name = Name::new(name)?;
+        let ports = runner.node().ports();
+        let at = self.graph.nodes.len();
+        self.graph
+            .add(name.clone(), runner.kind(), &ports, self.place.clone())?;
+        self.nodes.push(NewNode { at, runner });
+        Ok(name)
+    }
+
+    /// Links two nodes: every event that leaves `from` is copied to `to`.
+    ///
+    /// # Errors
+    /// A node or port that does not exist, a sink that should send or a source that should
+    /// receive, a link that is there already, a link that closes a cycle.
+    pub fn link(&mut self, from: impl Sends, to: impl Receives) -> Result<()> {
+        self.link_with(from, to, self.capacity)
+    }
+
+    /// Links two nodes with a link of this capacity.
+    ///
+    /// # Errors
+    /// Those of [`Draft::link`], and a capacity out of range.
+    pub fn link_with(
+        &mut self,
+        from: impl Sends,
+        to: impl Receives,
+        capacity: Capacity,
+    ) -> Result<()> {
+        let capacity = capacity.check()?;
+        self.graph.link(
+            &from.output(),
+            &[&to.input()],
+            capacity,
+            None,
+            self.place.as_deref(),
+        )
+    }
+
+    /// Links one node to several, all or none: each gets a copy of every event. A slow one holds
+    /// back the others, once its link is full.
+    ///
+    /// # Errors
+    /// Those of [`Draft::link`], and no target at all.
+    pub fn fanout<R: Receives>(
+        &mut self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+    ) -> Result<()> {
+        let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
+        let targets: Vec<&str> = to.iter().map(String::as_str).collect();
+        if targets.is_empty() {
+            return Err(Error::data(format!(
+                "fanout of {} needs at least one target",
+                from.output()
+            )));
+        }
+        self.graph.link(
+            &from.output(),
+            &targets,
+            self.capacity,
+            None,
+            self.place.as_deref(),
+        )
+    }
+
+    /// Links several nodes to one, all or none.
+    ///
+    /// # Errors
+    /// Those of [`Draft::link`], and no source at all.
+    pub fn fanin<S: Sends>(
+        &mut self,
+        to: impl Receives,
+        from: impl IntoIterator<Item = S>,
+    ) -> Result<()> {
+        let before = self.graph.edges.len();
+        let mut none = true;
+        for from in from {
+            none = false;
+            let place = self.place.as_deref();
+            let linked =
+                self.graph
+                    .link(&from.output(), &[&to.input()], self.capacity, None, place);
+            if linked.is_err() {
+                self.graph.edges.truncate(before);
+                return linked;
+            }
+        }
+        match none {
+            true => Err(Error::data(format!(
+                "fanin of {} needs at least one source",
+                to.input()
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Shares the events of one node among several, instead of copying them: the next free one
+    /// gets the next batch. With a `key` (the name of a field of the JSON payload), events with the
+    /// same value of it stay with one member and in order; events without it stay together too.
+    ///
+    /// # Errors
+    /// Those of [`Draft::link`], and fewer than two members.
+    pub fn balance<R: Receives>(
+        &mut self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+        key: Option<&str>,
+    ) -> Result<()> {
+        let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
+        let targets: Vec<&str> = to.iter().map(String::as_str).collect();
+        if targets.len() < 2 {
+            let error = format!("balance of {} needs at least two members", from.output());
+            return Err(Error::data(error));
+        }
+        let key = Some(key.map(str::to_owned));
+        self.graph.link(
+            &from.output(),
+            &targets,
+            self.capacity,
+            key,
+            self.place.as_deref(),
+        )
+    }
+
+    /// Whether there is a node of this name, in the network or in this draft.
+    pub fn node_exists(&self, name: &str) -> bool {
+        self.graph.find(name).is_some()
+    }
+
+    /// What kind of node this is.
+    pub fn kind(&self, name: &str) -> Option<Kind> {
+        self.graph.find(name).map(|at| self.graph.nodes[at].kind)
+    }
+}
+
+/// Where a link can begin: a handle of a source or pipeline, a port of it, or a name as text
+/// (`"node"` or `"node.port"`).
+pub trait Sends {
+    /// The endpoint as text.
+    fn output(&self) -> String;
+}
+
+/// Where a link can lead: a handle of a pipeline or sink, or a name as text.
+pub trait Receives {
+    /// The node's name.
+    fn input(&self) -> String;
+}
+
+/// A source that was added.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SourceNode(Name);
+
+/// A pipeline that was added.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PipelineNode(Name);
+
+/// A sink that was added. It has no output, so it can only receive; its port `errors` sends.
+///
+/// ```compile_fail
+/// use tributary::{Network, pipeline::Forwarder, sink::Discarder};
+///
+/// let network = Network::new();
+/// let sink = network.add_sink("sink", Discarder).unwrap();
+/// let node = network.add_pipeline("node", Forwarder).unwrap();
+/// network.link(&sink, &node).unwrap(); // a sink does not send
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SinkNode(Name);
+
+/// One port of a node that was added.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Port(String);
+
+macro_rules! handle {
+    ($handle:ident) => {
+        impl $handle {
+            /// The node's name.
+            pub fn name(&self) -> &Name {
+                &self.0
+            }
+
+            /// A port of the node, to link from.
+            pub fn port(&self, port: &str) -> Port {
+                Port(format!("{}.{port}", self.0))
+            }
+        }
+    };
+}
+handle!(SourceNode);
+handle!(PipelineNode);
+handle!(SinkNode);
+
+impl Sends for SourceNode {
+    fn output(&self) -> String {
+        self.0.to_string()
+    }
+}
+impl Sends for PipelineNode {
+    fn output(&self) -> String {
+        self.0.to_string()
+    }
+}
+impl Sends for Port {
+    fn output(&self) -> String {
+        self.0.clone()
+    }
+}
+impl Sends for str {
+    fn output(&self) -> String {
+        self.to_owned()
+    }
+}
+impl Sends for String {
+    fn output(&self) -> String {
+        self.clone()
+    }
+}
+impl<T: Sends + ?Sized> Sends for &T {
+    fn output(&self) -> String {
+        (**self).output()
+    }
+}
+
+impl Receives for PipelineNode {
+    fn input(&self) -> String {
+        self.0.to_string()
+    }
+}
+impl Receives for SinkNode {
+    fn input(&self) -> String {
+        self.0.to_string()
+    }
+}
+impl Receives for str {
+    fn input(&self) -> String {
+        self.to_owned()
+    }
+}
+impl Receives for String {
+    fn input(&self) -> String {
+        self.clone()
+    }
+}
+impl<T: Receives + ?Sized> Receives for &T {
+    fn input(&self) -> String {
+        (**self).input()
+    }
+}

@@ -1,0 +1,271 @@
+//! The account of every event: what each node received, and what became of it.
+//!
+//! The law, exact after every graceful stop:
+//!
+//! - of a node, `received = passed + consumed + dropped + rejected + held`, and `held` is zero
+//!   once it has stopped;
+//! - of a link, `sent = received + queued`, where what a link lost with its receiver is counted
+//!   apart.
+//!
+//! Received is counted when a batch is taken from a link, the rest when its batch is committed:
+//! the two sides meet only in the law.
+
+use crate::name::{Endpoint, Name};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// A node's counters, written by its own thread once a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    pub received: AtomicU64,
+    pub passed: AtomicU64,
+    pub consumed: AtomicU64,
+    pub rejected: AtomicU64,
+    pub emitted: AtomicU64,
+    /// Events rejected that the node had not received: made by itself, or unreadable at a source.
+    pub refused: AtomicU64,
+    pub errors: AtomicU64,
+    pub reopened: AtomicU64,
+    pub dropped: Mutex<BTreeMap<&'static str, u64>>,
+    /// Nanoseconds in the node's own code.
+    pub busy: AtomicU64,
+    /// Nanoseconds in waiting for room on a link.
+    pub blocked: AtomicU64,
+}
+
+pub(crate) fn add(counter: &AtomicU64, by: u64) {
+    if by != 0 {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn add_nanos(counter: &AtomicU64, by: Duration) {
+    add(counter, u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
+}
+
+impl Account {
+    pub(crate) fn add_dropped(&self, counts: &[(&'static str, u64)]) {
+        if !counts.is_empty() {
+            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            for (reason, count) in counts {
+                *dropped.entry(reason).or_default() += count;
+            }
+        }
+    }
+
+    pub(crate) fn snapshot(&self, name: &Name) -> NodeStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = NodeStats {
+            name: name.clone(),
+            received: get(&self.received),
+            passed: get(&self.passed),
+            consumed: get(&self.consumed),
+            dropped: dropped
+                .iter()
+                .map(|(reason, n)| ((*reason).to_owned(), *n))
+                .collect(),
+            rejected: get(&self.rejected),
+            held: 0,
+            emitted: get(&self.emitted),
+            refused: get(&self.refused),
+            errors: get(&self.errors),
+            reopened: get(&self.reopened),
+            busy: Duration::from_nanos(get(&self.busy)),
+            blocked: Duration::from_nanos(get(&self.blocked)),
+        };
+        stats.held = stats.received.saturating_sub(stats.settled());
+        stats
+    }
+}
+
+/// A link's counters.
+#[derive(Debug, Default)]
+pub(crate) struct LinkAccount {
+    pub sent: AtomicU64,
+    pub received: AtomicU64,
+    pub lost: AtomicU64,
+    pub blocked: AtomicU64,
+}
+
+impl LinkAccount {
+    pub(crate) fn snapshot(&self, from: Endpoint, to: Name) -> LinkStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // Received first: it never overtakes sent.
+        let received = get(&self.received);
+        let lost = get(&self.lost);
+        let sent = get(&self.sent);
+        LinkStats {
+            from,
+            to,
+            sent,
+            received,
+            queued: sent.saturating_sub(received).saturating_sub(lost),
+            lost,
+            blocked: Duration::from_nanos(get(&self.blocked)),
+        }
+    }
+}
+
+/// What a node did with its events, up to now.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct NodeStats {
+    /// The node.
+    pub name: Name,
+    /// Events taken from its links.
+    pub received: u64,
+    /// Received events that went on, themselves or as something made from them.
+    pub passed: u64,
+    /// Received events that ended here on purpose.
+    pub consumed: u64,
+    /// Received events that were let go on purpose, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Received events that were rejected.
+    pub rejected: u64,
+    /// Received events that are still in hand; zero once the node has stopped.
+    pub held: u64,
+    /// Events that left by any port.
+    pub emitted: u64,
+    /// Events rejected that were not received: unreadable ones of a source, a node's own.
+    pub refused: u64,
+    /// Errors of the node that were no event's.
+    pub errors: u64,
+    /// How often it was opened again after a retryable error.
+    pub reopened: u64,
+    /// Time spent in the node's own code.
+    pub busy: Duration,
+    /// Time spent waiting for room on a link.
+    pub blocked: Duration,
+}
+
+impl NodeStats {
+    fn settled(&self) -> u64 {
+        self.passed + self.consumed + self.rejected + self.dropped.values().sum::<u64>()
+    }
+}
+
+/// What went over a link, up to now.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LinkStats {
+    /// The node and port that it comes from.
+    pub from: Endpoint,
+    /// The node that it leads to.
+    pub to: Name,
+    /// Events sent into it.
+    pub sent: u64,
+    /// Events taken out of it.
+    pub received: u64,
+    /// Events that wait in it.
+    pub queued: u64,
+    /// Events that were lost with the node that it leads to; whoever tracks them hears of it.
+    pub lost: u64,
+    /// Time that its sender spent waiting for room.
+    pub blocked: Duration,
+}
+
+/// The account of a network: every node, then every link, in the order in which they were made.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The nodes.
+    pub nodes: Vec<NodeStats>,
+    /// The links.
+    pub links: Vec<LinkStats>,
+}
+
+impl Stats {
+    /// The account of one node.
+    pub fn node(&self, name: &str) -> Option<&NodeStats> {
+        self.nodes.iter().find(|node| node.name.as_str() == name)
+    }
+
+    /// Where the law is broken, in words; empty after every graceful stop.
+    pub fn breaches(&self) -> Vec<String> {
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|n| n.received != n.settled())
+            .map(|n| {
+                format!(
+                    "node {}: received {} but passed, consumed, dropped and rejected {}",
+                    n.name,
+                    n.received,
+                    n.settled()
+                )
+            });
+        let links = self
+            .links
+            .iter()
+            .filter(|l| l.sent != l.received + l.lost)
+            .map(|l| {
+                format!(
+                    "link {} -> {}: sent {} but received {}",
+                    l.from, l.to, l.sent, l.received
+                )
+            });
+        nodes.chain(links).collect()
+    }
+}
+
+/// A table with a line for each node and each link.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.nodes.iter().map(|n| n.name.as_str().len());
+        let ends = |l: &LinkStats| format!("{} -> {}", l.from, l.to);
+        let link = self.links.iter().map(|l| ends(l).len());
+        let width = node.chain(link).max().unwrap_or(0).max(4);
+        writeln!(
+            f,
+            "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>10} {:>9} {:>9}",
+            "node",
+            "received",
+            "passed",
+            "consumed",
+            "dropped",
+            "rejected",
+            "held",
+            "emitted",
+            "busy",
+            "blocked"
+        )?;
+        for n in &self.nodes {
+            writeln!(
+                f,
+                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>10} {:>9.1?} {:>9.1?}",
+                n.name.as_str(),
+                n.received,
+                n.passed,
+                n.consumed,
+                n.dropped.values().sum::<u64>(),
+                n.rejected + n.refused,
+                n.held,
+                n.emitted,
+                n.busy,
+                n.blocked
+            )?;
+        }
+        writeln!(
+            f,
+            "{:width$} {:>10} {:>10} {:>10} {:>10} {:>9}",
+            "link", "sent", "received", "queued", "lost", "blocked"
+        )?;
+        for l in &self.links {
+            writeln!(
+                f,
+                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>9.1?}",
+                ends(l),
+                l.sent,
+                l.received,
+                l.queued,
+                l.lost,
+                l.blocked
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The timer thread: one for each running network, it wakes nodes at the instants they asked for.
+//!
+//! It keeps a heap of instants and nudges a node's control channel, which has no bound, so that it
+//! never blocks. Whether the node is really due is for the node's worker to decide, from the
+//! clock at that moment.
+
+use super::worker::Control;
+use crate::time::{Clock, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long the timer sleeps at most: a jump of the system's clock is noticed within this time.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// An alarm: nudge this node at this instant.
+struct Alarm {
+    at: Timestamp,
+    control: flume::Sender<Control>,
+}
+
+impl PartialEq for Alarm {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+impl Eq for Alarm {}
+impl PartialOrd for Alarm {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Alarm {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+/// Where a worker sets its alarms.
+#[derive(Clone)]
+pub(crate) struct Timer(flume::Sender<Alarm>);
+
+impl Timer {
+    /// Starts the timer thread; it ends when the last `Timer` is gone.
+    pub fn start(clock: Arc<dyn Clock>) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (tx, rx) = flume::unbounded();
+        let thread = std::thread::Builder::new()
+            .name("tributary-timer".to_owned())
+            .spawn(move || run(&rx, &*clock))?;
+        Ok((Timer(tx), thread))
+    }
+
+    pub fn set(&self, at: Timestamp, control: flume::Sender<Control>) {
+        // The timer outlives every worker of its network.
+        let _ = self.0.send(Alarm { at, control });
+    }
+}
+
+fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
+    let mut alarms: BinaryHeap<Reverse<Alarm>> = BinaryHeap::new();
+    loop {
+        let now = clock.now();
+        while alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
+            if let Some(Reverse(alarm)) = alarms.pop() {
+                // A node that has ended needs no waking.
+                let _ = alarm.control.send(Control::Wake);
+            }
+        }
+        let received = match alarms.peek() {
+            None => rx.recv().map_err(|_| flume::RecvTimeoutError::Disconnected),
+            Some(Reverse(next)) => rx.recv_timeout(next.at.since(now).min(LONGEST_SLEEP)),
+        };
+        match received {
+            Ok(alarm) => alarms.push(Reverse(alarm)),
+            Err(flume::RecvTimeoutError::Timeout) => {}
+            Err(flume::RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! No event twice within a time.
+
+use crate::ack::{Outcome, Token};
+use crate::error::{Error, Result, quote};
+use crate::event::Event;
+use crate::node::{Context, Node, Pipeline};
+use crate::time::Timestamp;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use xxhash_rust::xxh3::Xxh3;
+
+/// What makes two events the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FilterKey {
+    /// Equal payloads, byte for byte.
+    Payload,
+    /// Equal values of these fields of the JSON payload. An event that lacks one is rejected.
+    Fields(Vec<String>),
+}
+
+impl FilterKey {
+    fn of(&self, event: &Event) -> Result<u128> {
+        match self {
+            FilterKey::Payload => Ok(xxhash_rust::xxh3::xxh3_128(event.payload().bytes())),
+            FilterKey::Fields(fields) => {
+                let object = event.payload().object()?;
+                let mut hasher = Xxh3::new();
+                for field in fields {
+                    let value = object.get(field).ok_or_else(|| {
+                        Error::data(format!("no field {} to filter by", quote(field)))
+                    })?;
+                    hasher.update(value.to_string().as_bytes());
+                    // No JSON text has this byte, so that fields cannot run into each other.
+                    hasher.update(&[0xff]);
+                }
+                Ok(hasher.digest128())
+            }
+        }
+    }
+}
+
+/// Drops an event that is the same as one that passed less than the interval ago, with the reason
+/// `duplicate`. The time counts from the event that passed, and is exact: once it is over, the next
+/// one passes.
+///
+/// An event is remembered for good only once it was delivered: when it failed behind the filter,
+/// the same event passes again if it is sent again. Keys are kept as 128-bit hashes.
+pub struct Filter {
+    interval: Duration,
+    key: FilterKey,
+    /// When the event of this key passed.
+    passed: HashMap<u128, Timestamp>,
+    /// The same in the order in which they passed, for forgetting.
+    order: VecDeque<(Timestamp, u128)>,
+    /// Events that passed and whose outcome is not known.
+    under_way: HashMap<Token, u128>,
+}
+
+impl Filter {
+    /// A filter that keeps its keys in memory.
+    ///
+    /// # Errors
+    /// An interval of zero, no field to filter by.
+    pub fn new(interval: Duration, key: FilterKey) -> Result<Self> {
+        if interval.is_zero() {
+            return Err(Error::data(
+                "bad interval of a filter: it must be more than zero",
+            ));
+        }
+        if matches!(&key, FilterKey::Fields(fields) if fields.is_empty()) {
+            return Err(Error::data("a filter by fields needs at least one field"));
+        }
+        Ok(Filter {
+            interval,
+            key,
+            passed: HashMap::new(),
+            order: VecDeque::new(),
+            under_way: HashMap::new(),
+        })
+    }
+
+    /// Whether an event that passed then still keeps others out; a clock that was set back counts
+    /// like one that went on.
+    fn keeps_out(&self, passed: Timestamp, now: Timestamp) -> bool {
+        now.since(passed).max(passed.since(now)) < self.interval
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        while let Some(&(at, key)) = self.order.front() {
+            if self.keeps_out(at, now) {
+                break;
+            }
+            self.order.pop_front();
+            if self.passed.get(&key) == Some(&at) {
+                self.passed.remove(&key);
+            }
+        }
+    }
+}
+
+impl Node for Filter {
+    fn wake(&self) -> Option<Timestamp> {
+        self.order.front().map(|(at, _)| at.after(self.interval))
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.forget_old(cx.now());
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        let key = self.under_way.remove(&token);
+        if let (Some(key), Outcome::Failed) = (key, outcome) {
+            self.passed.remove(&key);
+        }
+        Ok(())
+    }
+}
+
+impl Pipeline for Filter {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        let key = self.key.of(event)?;
+        let now = cx.now();
+        if self
+            .passed
+            .get(&key)
+            .is_some_and(|at| self.keeps_out(*at, now))
+        {
+            cx.drop("duplicate");
+            return Ok(());
+        }
+        self.passed.insert(key, now);
+        self.order.push_back((now, key));
+        if event.is_tracked() {
+            let mut event = event.clone();
+            let token = cx.track(&mut event);
+            self.under_way.insert(token, key);
+            cx.emit(event);
+        } else {
+            cx.pass();
+        }
+        Ok(())
+    }
+}

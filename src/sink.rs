@@ -1,0 +1,14 @@
+//! Sinks: where events go. One file each; to add one, write a file that implements
+//! [`Node`](crate::Node) and [`Sink`](crate::Sink), and name it here.
+
+mod channel;
+mod closure;
+mod discarder;
+mod lines;
+mod tester;
+
+pub use channel::{ChannelSink, Receiver, channel};
+pub use closure::{Collect, Handler, collect, handler};
+pub use discarder::Discarder;
+pub use lines::LineSink;
+pub use tester::Tester;

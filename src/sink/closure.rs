@@ -1,0 +1,59 @@
+//! Closures as sinks.
+
+use crate::error::Result;
+use crate::event::Event;
+use crate::node::{Context, Node, Sink};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A closure that takes each event: see [`handler`].
+pub struct Handler<F>(F);
+
+/// A sink from a closure. An error rejects the event; so does a panic.
+///
+/// ```
+/// use tributary::sink;
+///
+/// let _printer = sink::handler(|e| {
+///     println!("{}", e.payload().text().unwrap_or("?"));
+///     Ok(())
+/// });
+/// ```
+pub fn handler<F>(f: F) -> Handler<F>
+where
+    F: FnMut(&Event) -> Result<()> + Send,
+{
+    Handler(f)
+}
+
+impl<F: Send> Node for Handler<F> {}
+
+impl<F> Sink for Handler<F>
+where
+    F: FnMut(&Event) -> Result<()> + Send,
+{
+    #[inline]
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        (self.0)(event)
+    }
+}
+
+/// A sink that keeps what it gets: see [`collect`].
+pub struct Collect(Arc<Mutex<Vec<Event>>>);
+
+/// A sink that adds every event to a list, for tests. The copies it keeps are detached from their
+/// acks.
+pub fn collect(events: &Arc<Mutex<Vec<Event>>>) -> Collect {
+    Collect(events.clone())
+}
+
+impl Node for Collect {}
+
+impl Sink for Collect {
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event.detached());
+        Ok(())
+    }
+}

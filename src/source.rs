@@ -1,0 +1,12 @@
+//! Sources: where events come from. One file each; to add one, write a file that implements
+//! [`Node`](crate::Node) and [`Source`](crate::Source), and name it here.
+
+mod channel;
+mod iter;
+mod lines;
+mod ticker;
+
+pub use channel::{ChannelSource, Injected, channel};
+pub use iter::{FromIter, from_iter};
+pub use lines::{Follow, LineSource};
+pub use ticker::Ticker;

@@ -1,0 +1,130 @@
+//! A source into which a host program puts events.
+
+use crate::ack::{Outcome, Token};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::payload::Payload;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How many events may wait between the host and the source.
+const CAPACITY: usize = 4_096;
+/// How many events leave in one batch.
+const AT_ONCE: usize = 256;
+
+/// What a host program sends: see [`channel`].
+struct Sent {
+    payload: Payload,
+    outcome: Option<flume::Sender<Outcome>>,
+}
+
+/// The host's end: sends events into the network, from any thread, and is cloned freely. The
+/// source ends, and with it a finite network, when the last clone is gone.
+#[derive(Clone)]
+pub struct Injected(flume::Sender<Sent>);
+
+impl Injected {
+    /// Sends an event, waiting while 4,096 events wait already.
+    ///
+    /// # Errors
+    /// The network has ended.
+    pub fn send(&self, payload: impl Into<Payload>) -> Result<()> {
+        self.put(payload.into(), None)
+    }
+
+    /// Sends an event and waits until its outcome is known: everything that was made of it has been
+    /// settled by every branch.
+    ///
+    /// ```
+    /// use tributary::{Network, Outcome, sink::Discarder, source};
+    ///
+    /// let (sender, source) = source::channel();
+    /// let network = Network::new();
+    /// network.add_source("in", source)?;
+    /// network.add_sink("out", Discarder)?;
+    /// network.link("in", "out")?;
+    /// network.start()?;
+    /// assert_eq!(sender.deliver("hello")?, Outcome::Delivered);
+    /// network.stop()?;
+    /// # Ok::<(), tributary::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The network has ended.
+    pub fn deliver(&self, payload: impl Into<Payload>) -> Result<Outcome> {
+        let (tell, told) = flume::bounded(1);
+        self.put(payload.into(), Some(tell))?;
+        Ok(told.recv().unwrap_or(Outcome::Failed))
+    }
+
+    fn put(&self, payload: Payload, outcome: Option<flume::Sender<Outcome>>) -> Result<()> {
+        self.0.send(Sent { payload, outcome }).map_err(|_| ended())
+    }
+}
+
+fn ended() -> Error {
+    Error::new(
+        ErrorKind::Failed,
+        "the network has ended and takes no more events",
+    )
+}
+
+/// The network's end of [`channel`].
+pub struct ChannelSource {
+    rx: flume::Receiver<Sent>,
+    waiting: HashMap<Token, flume::Sender<Outcome>>,
+}
+
+/// A channel into a network: a blocking program sends at one end, the other is the source.
+///
+/// What was accepted before a stop is read before the source stops only as far as it was read by
+/// then: a host that wants all of it delivered lets go of its sender and waits for the network.
+pub fn channel() -> (Injected, ChannelSource) {
+    let (tx, rx) = flume::bounded(CAPACITY);
+    (
+        Injected(tx),
+        ChannelSource {
+            rx,
+            waiting: HashMap::new(),
+        },
+    )
+}
+
+impl ChannelSource {
+    fn emit(&mut self, sent: Sent, cx: &mut Context<'_>) {
+        let mut event = Event::new(sent.payload, cx.now());
+        if let Some(outcome) = sent.outcome {
+            let token = cx.track(&mut event);
+            self.waiting.insert(token, outcome);
+        }
+        cx.emit(event);
+    }
+}
+
+impl Node for ChannelSource {
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        if let Some(tell) = self.waiting.remove(&token) {
+            // The host may have gone meanwhile.
+            let _ = tell.send(outcome);
+        }
+        Ok(())
+    }
+}
+
+impl Source for ChannelSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        match self.rx.recv_timeout(wait) {
+            Ok(sent) => self.emit(sent, cx),
+            Err(flume::RecvTimeoutError::Timeout) => return Ok(Read::Idle),
+            Err(flume::RecvTimeoutError::Disconnected) => return Ok(Read::End),
+        }
+        for _ in 1..AT_ONCE {
+            match self.rx.try_recv() {
+                Ok(sent) => self.emit(sent, cx),
+                Err(_) => break,
+            }
+        }
+        Ok(Read::More)
+    }
+}

@@ -1,0 +1,69 @@
+//! A source that ticks.
+
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::time::Timestamp;
+use serde_json::json;
+use std::time::Duration;
+
+/// Emits an event at every interval, the first one an interval after the start:
+/// `{"tick":1,"time":"2026-11-23T20:10:00.5Z"}`. The event's time is the instant that was due, so
+/// that ticks do not drift; instants that passed while the node was held up are left out.
+#[derive(Debug)]
+pub struct Ticker {
+    interval: Duration,
+    due: Option<Timestamp>,
+    count: u64,
+}
+
+impl Ticker {
+    /// A ticker of this interval.
+    ///
+    /// # Errors
+    /// An interval of zero.
+    pub fn new(interval: Duration) -> Result<Self> {
+        match interval.as_micros() {
+            0 => Err(Error::data(
+                "bad interval of a ticker: it must be more than zero",
+            )),
+            _ => Ok(Ticker {
+                interval,
+                due: None,
+                count: 0,
+            }),
+        }
+    }
+}
+
+impl Node for Ticker {
+    fn wake(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let now = cx.now();
+        let Some(due) = self.due.filter(|due| *due <= now) else {
+            return Ok(());
+        };
+        self.count += 1;
+        let payload = json!({"tick": self.count, "time": due.to_string()});
+        cx.emit(Event::new(payload, due));
+        let next = due.after(self.interval);
+        self.due = Some(if next > now {
+            next
+        } else {
+            now.after(self.interval)
+        });
+        Ok(())
+    }
+}
+
+impl Source for Ticker {
+    /// There is nothing to read; the first call sets the first tick.
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+        self.due
+            .get_or_insert_with(|| cx.now().after(self.interval));
+        Ok(Read::Idle)
+    }
+}
