@@ -8,9 +8,12 @@ pub mod network;
 pub mod node;
 pub mod payload;
 pub mod pipeline;
+pub mod script;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod time;
+pub mod window;
 
 pub use ack::{Outcome, Token};
 pub use error::{Error, ErrorKind, Result};
@@ -19,3 +22,5 @@ pub use name::{Endpoint, Name, Port};
 pub use network::{Capacity, Draft, Kind, Network, Simulation, Stats};
 pub use node::{Context, Node, Pipeline, Read, Sink, Source};
 pub use payload::Payload;
+pub use script::Runtime;
+pub use store::{Database, Table};
