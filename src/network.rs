@@ -380,6 +380,14 @@ impl Network {
         self.close(waited)
     }
 
+    /// Waits at most so long until the network has ended; `None` when it has not.
+    pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
+        match self.end() {
+            None => Some(Ok(())),
+            Some(end) => end.wait_timeout(limit).map(|ended| self.close(ended)),
+        }
+    }
+
     /// Every node has ended, or was left behind: checks the account and keeps it.
     fn close(&self, ended: Result<()>) -> Result<()> {
         let mut state = self.lock();

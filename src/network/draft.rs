@@ -64,6 +64,13 @@ impl Draft {
         self.place = place;
     }
 
+    /// Adds to the present place what made the following, where that is not the script itself.
+    pub(crate) fn add_place(&mut self, made_by: &str) {
+        if let Some(place) = &mut self.place {
+            place.push_str(made_by);
+        }
+    }
+
     /// Adds a source.
     ///
     /// # Errors

@@ -446,6 +446,11 @@ impl End {
         self.join()
     }
 
+    /// Waits at most so long until every node has ended by itself; `None` when some have not.
+    pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
+        self.0.wait_ended(Some(limit)).then(|| self.join())
+    }
+
     /// Stops, and waits at most `limit` until everything is drained; then aborts what is left.
     pub fn stop(&self, limit: Duration) -> Result<()> {
         self.request();

@@ -4,6 +4,7 @@ use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
+use crate::store::{Database, Store};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -44,7 +45,8 @@ impl FilterKey {
 /// one passes.
 ///
 /// An event is remembered for good only once it was delivered: when it failed behind the filter,
-/// the same event passes again if it is sent again. Keys are kept as 128-bit hashes.
+/// the same event passes again if it is sent again. Keys are kept as 128-bit hashes, in memory, and
+/// in a database too where that is [asked for](Filter::stored): then they survive a restart.
 pub struct Filter {
     interval: Duration,
     key: FilterKey,
@@ -54,6 +56,18 @@ pub struct Filter {
     order: VecDeque<(Timestamp, u128)>,
     /// Events that passed and whose outcome is not known.
     under_way: HashMap<Token, u128>,
+    memory: Option<Memory>,
+}
+
+/// Where keys are remembered beyond the life of the node.
+struct Memory {
+    database: Database,
+    scope: String,
+    store: Option<Box<dyn Store>>,
+    /// Delivered, and not written yet.
+    delivered: Vec<(u128, Timestamp)>,
+    /// Whether there are old keys to be deleted.
+    sweep: Option<Timestamp>,
 }
 
 impl Filter {
@@ -76,7 +90,22 @@ impl Filter {
             passed: HashMap::new(),
             order: VecDeque::new(),
             under_way: HashMap::new(),
+            memory: None,
         })
+    }
+
+    /// The same filter, whose keys are kept in the database too, under the name `scope`, as soon
+    /// as their events were delivered.
+    #[must_use]
+    pub fn stored(mut self, database: &Database, scope: impl Into<String>) -> Self {
+        self.memory = Some(Memory {
+            database: database.clone(),
+            scope: scope.into(),
+            store: None,
+            delivered: Vec::new(),
+            sweep: None,
+        });
+        self
     }
 
     /// Whether an event that passed then still keeps others out; a clock that was set back counts
@@ -98,20 +127,91 @@ impl Filter {
     }
 }
 
+impl Memory {
+    fn commit(&mut self) -> Result<()> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        if self.delivered.is_empty() && self.sweep.is_none() {
+            return Ok(());
+        }
+        store.begin()?;
+        for (key, until) in &self.delivered {
+            store.remember(&self.scope, &key.to_be_bytes(), *until)?;
+        }
+        if let Some(now) = self.sweep {
+            store.forget(&self.scope, now)?;
+        }
+        store.commit()?;
+        self.delivered.clear();
+        self.sweep = None;
+        Ok(())
+    }
+}
+
 impl Node for Filter {
+    fn open(&mut self) -> Result<()> {
+        let Some(memory) = &mut self.memory else {
+            return Ok(());
+        };
+        let first = self.passed.is_empty();
+        let mut store = memory.database.connect()?;
+        let remembered = store.recall(&memory.scope, Timestamp::EPOCH)?;
+        memory.store = Some(store);
+        if first {
+            for (key, until) in remembered {
+                if let Ok(key) = <[u8; 16]>::try_from(key.as_slice()) {
+                    let key = u128::from_be_bytes(key);
+                    let passed = until.before(self.interval);
+                    self.passed.insert(key, passed);
+                    self.order.push_back((passed, key));
+                }
+            }
+            self.order.make_contiguous().sort_unstable();
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.memory.as_mut().map_or(Ok(()), Memory::commit)
+    }
+
+    /// What was delivered stays to be written.
+    fn rollback(&mut self) {
+        if let Some(store) = self
+            .memory
+            .as_mut()
+            .and_then(|memory| memory.store.as_mut())
+        {
+            store.rollback();
+        }
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.order.front().map(|(at, _)| at.after(self.interval))
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.forget_old(cx.now());
+        let now = cx.now();
+        self.forget_old(now);
+        if let Some(memory) = &mut self.memory {
+            memory.sweep = Some(now);
+        }
         Ok(())
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
-        let key = self.under_way.remove(&token);
-        if let (Some(key), Outcome::Failed) = (key, outcome) {
-            self.passed.remove(&key);
+        let Some(key) = self.under_way.remove(&token) else {
+            return Ok(());
+        };
+        match (outcome, &mut self.memory) {
+            (Outcome::Failed, _) => drop(self.passed.remove(&key)),
+            (Outcome::Delivered, Some(memory)) => {
+                if let Some(passed) = self.passed.get(&key) {
+                    memory.delivered.push((key, passed.after(self.interval)));
+                }
+            }
+            (Outcome::Delivered, None) => {}
         }
         Ok(())
     }
@@ -131,7 +231,7 @@ impl Pipeline for Filter {
         }
         self.passed.insert(key, now);
         self.order.push_back((now, key));
-        if event.is_tracked() {
+        if event.is_tracked() || self.memory.is_some() {
             let mut event = event.clone();
             let token = cx.track(&mut event);
             self.under_way.insert(token, key);

@@ -1,0 +1,52 @@
+//! A network that is written in Lua: a ticker, a rate limit, a fan-out and a fan-in.
+//!
+//! ```sh
+//! cargo run --release --example scripted               # until Ctrl-C
+//! cargo run --release --example scripted -- --for 5s   # ends by itself
+//! ```
+//!
+//! It prints a dot for every tick that comes through, two at a time when the rate limit lets one
+//! pass:
+//!
+//! ```text
+//! digraph…
+//! …"ticker_500ms"…
+//! …
+//! }
+//! ....…
+//! ```
+
+use std::error::Error;
+use std::time::Duration;
+use tributary::{Network, Runtime, time::parse_positive_duration};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/scripted/network.lua");
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let mut args = std::env::args().skip(1);
+    let run_for = match (args.next().as_deref(), args.next()) {
+        (Some("--for"), Some(time)) => Some(parse_positive_duration(&time)?),
+        (None, _) => None,
+        _ => return Err("usage: scripted [--for TIME]".into()),
+    };
+
+    let network = Network::new();
+    Runtime::new(&network)?.run(SCRIPT)?;
+    // DOT
+
+    network.start()?;
+    match run_for {
+        None => network.wait()?,
+        Some(time) => {
+            if network.wait_timeout(time).is_none() {
+                network.stop_within(Duration::from_secs(2))?;
+            }
+        }
+    }
+    println!();
+    Ok(())
+}

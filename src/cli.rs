@@ -1,0 +1,100 @@
+//! The command line, over the crate's public API: one file for each verb.
+
+mod check;
+mod endpoint;
+mod functions;
+mod graph;
+mod load;
+mod run;
+mod signals;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+use tributary::{Error, ErrorKind, Result};
+
+/// Runs networks of event-processing nodes that are written in Lua.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    /// Log more: -v what happens, -vv every detail (RUST_LOG, where it is set, decides instead).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::Options),
+    Check(check::Options),
+    Graph(graph::Options),
+    /// Print every Lua function of the module `tributary`.
+    Functions,
+}
+
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no failure; clap knows which it is. That nobody
+            // may be there to read it is no failure either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    log_to_stderr(cli.verbose);
+    let done = match cli.verb {
+        Verb::Run(options) => run::run(&options),
+        Verb::Check(options) => check::run(&options),
+        Verb::Graph(options) => graph::run(&options),
+        Verb::Functions => functions::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
+        .format_target(false)
+        .init();
+}
+
+/// Tells a person what went wrong, where, and what to do about it.
+fn report(error: &Error) {
+    if error.kind() == ErrorKind::Closed {
+        return;
+    }
+    let mut text = String::from("tributary: ");
+    if let Some(place) = error.place() {
+        text.push_str(&format!("{place}: "));
+    }
+    text.push_str(error.message());
+    text.push('\n');
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("  hint: {hint}\n"));
+    }
+    // There is nowhere else to say it.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Writes a whole text to standard output.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => {
+                Error::new(ErrorKind::Closed, "nobody reads standard output any more")
+            }
+            _ => Error::io("standard output", &error),
+        })
+}

@@ -1,0 +1,41 @@
+//! `tributary check`: loads scripts and prepares their queries, runs nothing.
+
+use super::{load, print};
+use tributary::{Error, Network, Result};
+
+/// Load the scripts and prepare all queries, without running anything or changing a table.
+///
+/// Names everything that is not linked.
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    load: load::Scripts,
+
+    /// Fail when something is not linked
+    #[arg(long)]
+    strict: bool,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let network = load::load(&options.load)?;
+    if options.strict {
+        refuse_unlinked(&network)?;
+    }
+    let mut text = String::new();
+    for unlinked in network.check() {
+        text.push_str(&format!("warning: {unlinked}\n"));
+    }
+    let (nodes, links) = (network.nodes().len(), network.edges().len());
+    text.push_str(&format!("ok: {nodes} nodes, {links} links\n"));
+    print(&text)
+}
+
+/// An error that names everything that is not linked.
+pub fn refuse_unlinked(network: &Network) -> Result<()> {
+    let unlinked = network.check();
+    if unlinked.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<String> = unlinked.iter().map(ToString::to_string).collect();
+    Err(Error::data(all.join("\n")))
+}

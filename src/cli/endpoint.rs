@@ -1,0 +1,40 @@
+//! `NODE=FILE`: a source or a sink that is asked for on the command line.
+
+use tributary::sink::LineSink;
+use tributary::source::{Follow, LineSource};
+
+/// A node and the file behind it; `-` is standard input or output.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub node: String,
+    file: String,
+}
+
+impl Endpoint {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((node, file)) if !file.is_empty() => {
+                tributary::Name::new(node).map_err(|error| error.to_string())?;
+                Ok(Endpoint {
+                    node: node.to_owned(),
+                    file: file.to_owned(),
+                })
+            }
+            _ => Err("write NODE=FILE, as in bets=bets.jsonl, or NODE=-".to_owned()),
+        }
+    }
+
+    pub fn source(&self) -> LineSource {
+        match self.file.as_str() {
+            "-" => LineSource::stdin(),
+            path => LineSource::file(path, Follow::No),
+        }
+    }
+
+    pub fn sink(&self) -> LineSink {
+        match self.file.as_str() {
+            "-" => LineSink::stdout(),
+            path => LineSink::file(path, false),
+        }
+    }
+}

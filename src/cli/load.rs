@@ -1,0 +1,60 @@
+//! What every verb that takes scripts does first: open the database, add what was asked for on the
+//! command line, execute the scripts in order.
+
+use super::endpoint::Endpoint;
+use std::path::PathBuf;
+use tributary::{Capacity, Database, Network, Result, Runtime};
+
+/// The scripts and what they run against.
+#[derive(clap::Args)]
+pub struct Scripts {
+    /// Lua scripts, executed in this order; a later one builds on the nodes of an earlier one
+    #[arg(value_name = "SCRIPT", required = true)]
+    pub scripts: Vec<PathBuf>,
+
+    /// The database: sqlite::memory:, sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "sqlite::memory:",
+        hide_default_value = false
+    )]
+    pub db: String,
+
+    /// Add a source that reads JSON lines from a file (- is standard input) before the scripts are
+    /// loaded
+    #[arg(long, value_name = "NODE=FILE", value_parser = Endpoint::parse)]
+    pub input: Vec<Endpoint>,
+
+    /// Add a sink that writes JSON lines to a file (- is standard output) before the scripts are
+    /// loaded
+    #[arg(long, value_name = "NODE=FILE", value_parser = Endpoint::parse)]
+    pub output: Vec<Endpoint>,
+
+    /// How many events may wait in a link (1 to 1000000)
+    #[arg(long, value_name = "EVENTS", default_value_t = 4096,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub buffer: u32,
+}
+
+/// Builds the network; nothing runs yet.
+pub fn load(options: &Scripts) -> Result<Network> {
+    let capacity = Capacity {
+        events: options.buffer as usize,
+        ..Capacity::default()
+    };
+    let network = Network::with_capacity(capacity)?;
+    let database = Database::open(&options.db)?;
+    for input in &options.input {
+        network.add_source(&input.node, input.source())?;
+    }
+    for output in &options.output {
+        network.add_sink(&output.node, output.sink())?;
+    }
+    let runtime = Runtime::with_database(&network, &database)?;
+    options
+        .scripts
+        .iter()
+        .try_for_each(|script| runtime.run(script))?;
+    Ok(network)
+}

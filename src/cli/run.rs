@@ -1,0 +1,54 @@
+//! `tributary run`: runs a network until it ends, its time is over, or a signal comes.
+
+use super::{load, signals};
+use std::time::Duration;
+use tributary::{Error, ErrorKind, Kind, Result};
+
+/// Run the network that the scripts build, until it ends by itself or is stopped.
+///
+/// Ctrl-C and SIGTERM stop the sources and drain what is under way; a second one aborts.
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    load: load::Scripts,
+
+    /// Stop after this time, as in 10s, 1h30m
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    run_for: Option<Duration>,
+
+    /// How long to wait for everything to drain once it stops
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    drain: Duration,
+
+    /// Print the account of every node and link to standard error at the end
+    #[arg(long)]
+    stats: bool,
+
+    /// Refuse a network in which something is not linked
+    #[arg(long)]
+    strict: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, Error> {
+    tributary::time::parse_positive_duration(text)
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let watch = signals::Watch::begin()?;
+    let network = load::load(&options.load)?;
+    if options.strict {
+        super::check::refuse_unlinked(&network)?;
+    }
+    if !network.nodes().iter().any(|node| node.kind == Kind::Source) {
+        return Err(
+            Error::new(ErrorKind::Data, "nothing to run: the network has no source")
+                .with_hint("create one in a script, or add one with --input NODE=FILE"),
+        );
+    }
+    network.start()?;
+    let ended = watch.end(&network, options.run_for, options.drain);
+    if options.stats {
+        eprint!("{}", network.stats());
+    }
+    ended
+}

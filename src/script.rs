@@ -1,0 +1,23 @@
+//! Scripts: networks written in Lua.
+//!
+//! The parts: `runtime` (compiles and runs scripts, as a whole or not at all), `source` (reads
+//! script files), `module` (the table `tributary`, one file for each subject), `args` (what a
+//! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
+//! ours, with its line), `limits` (memory and time), `prelude` (helpers written in Lua).
+//!
+//! To add a native function: an [`Export`](module::Export) in a file of `module/`, with its
+//! signature and one line about it. To add a helper in Lua: a function in a file of
+//! `lua/prelude/`, with a comment above it.
+
+mod args;
+mod failure;
+mod limits;
+mod module;
+mod prelude;
+mod runtime;
+mod source;
+mod value;
+
+pub use args::Args;
+pub use module::{Signature, functions};
+pub use runtime::{Runtime, Script};

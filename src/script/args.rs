@@ -1,0 +1,245 @@
+//! What a function was called with.
+
+use super::value::{describe, to_json};
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::time::parse_positive_duration;
+use mlua::Value as LuaValue;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// The arguments of a call from Lua, counted from 1.
+pub struct Args {
+    function: String,
+    values: Vec<LuaValue>,
+}
+
+impl Args {
+    pub(super) fn new(function: &str, values: Vec<LuaValue>) -> Self {
+        Args {
+            function: function.to_owned(),
+            values,
+        }
+    }
+
+    /// How many there are, `nil` at the end included.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Refuses more arguments than the function takes.
+    ///
+    /// # Errors
+    /// More than `most` arguments.
+    pub fn at_most(&self, most: usize) -> Result<()> {
+        match self.len() > most {
+            true => Err(Error::data(format!(
+                "too many arguments to {}: {most} at most, got {}",
+                self.function,
+                self.len()
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn get(&self, at: usize) -> &LuaValue {
+        self.values.get(at - 1).unwrap_or(&LuaValue::Nil)
+    }
+
+    fn wrong(&self, at: usize, expected: &str) -> Error {
+        let got = match self.get(at) {
+            LuaValue::Nil if at > self.len() => "nothing".to_owned(),
+            value => describe(value),
+        };
+        Error::data(format!(
+            "bad argument #{at} to {}: {expected} expected, got {got}",
+            self.function
+        ))
+    }
+
+    /// A string.
+    ///
+    /// # Errors
+    /// Anything else, and one that is not UTF-8.
+    pub fn string(&self, at: usize) -> Result<String> {
+        match self.get(at) {
+            LuaValue::String(text) => match text.to_str() {
+                Ok(text) => Ok(text.to_owned()),
+                Err(_) => Err(self.wrong(at, "a string in UTF-8")),
+            },
+            _ => Err(self.wrong(at, "string")),
+        }
+    }
+
+    /// A string, if one is there.
+    ///
+    /// # Errors
+    /// Something that is neither a string nor nil.
+    pub fn string_opt(&self, at: usize) -> Result<Option<String>> {
+        match self.get(at) {
+            LuaValue::Nil => Ok(None),
+            _ => self.string(at).map(Some),
+        }
+    }
+
+    /// All strings from this argument on.
+    ///
+    /// # Errors
+    /// Something else among them.
+    pub fn strings(&self, from: usize) -> Result<Vec<String>> {
+        (from..=self.len()).map(|at| self.string(at)).collect()
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// Anything else, and a number with a fraction.
+    pub fn integer(&self, at: usize) -> Result<i64> {
+        match self.get(at) {
+            LuaValue::Integer(value) => Ok(*value),
+            LuaValue::Number(value) if value.fract() == 0.0 && value.abs() < 9.0e15 => {
+                Ok(*value as i64)
+            }
+            _ => Err(self.wrong(at, "integer")),
+        }
+    }
+
+    /// A number.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn number(&self, at: usize) -> Result<f64> {
+        match self.get(at) {
+            LuaValue::Integer(value) => Ok(*value as f64),
+            LuaValue::Number(value) => Ok(*value),
+            _ => Err(self.wrong(at, "number")),
+        }
+    }
+
+    /// A boolean.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn boolean(&self, at: usize) -> Result<bool> {
+        match self.get(at) {
+            LuaValue::Boolean(value) => Ok(*value),
+            _ => Err(self.wrong(at, "boolean")),
+        }
+    }
+
+    /// A duration in text (`"10s"`) that is more than zero.
+    ///
+    /// # Errors
+    /// Anything else; see [`parse_duration`](crate::time::parse_duration).
+    pub fn duration(&self, at: usize) -> Result<Duration> {
+        let wrong = |error: Error| error.within(format!("bad argument #{at} to {}", self.function));
+        parse_positive_duration(&self.string(at)?).map_err(wrong)
+    }
+
+    /// Whatever it is, as JSON; nil is null.
+    ///
+    /// # Errors
+    /// What has no form in JSON: a function, NaN, a table with both numbers and names.
+    pub fn json(&self, at: usize) -> Result<Value> {
+        let wrong = |error: Error| error.within(format!("bad argument #{at} to {}", self.function));
+        to_json(self.get(at)).map_err(wrong)
+    }
+
+    /// Whether there is a table.
+    pub fn is_table(&self, at: usize) -> bool {
+        self.get(at).is_table()
+    }
+
+    /// A table of options, or none.
+    ///
+    /// # Errors
+    /// Something that is neither a table nor nil, an option that is not among `known`.
+    pub(super) fn options(&self, at: usize, known: &[&str]) -> Result<Options> {
+        let values = match self.get(at) {
+            LuaValue::Nil => Map::new(),
+            LuaValue::Table(_) => match self.json(at)? {
+                Value::Object(map) => map,
+                _ => return Err(self.wrong(at, "table of options")),
+            },
+            _ => return Err(self.wrong(at, "table of options")),
+        };
+        if let Some(unknown) = values.keys().find(|key| !known.contains(&key.as_str())) {
+            let hint = did_you_mean(unknown, known.iter().copied())
+                .unwrap_or_else(|| format!("its options are {}", known.join(", ")));
+            let error = format!("{} has no option {}", self.function, quote(unknown));
+            return Err(Error::data(error).with_hint(hint));
+        }
+        Ok(Options {
+            function: self.function.clone(),
+            values,
+        })
+    }
+}
+
+/// A table of options.
+pub(super) struct Options {
+    function: String,
+    values: Map<String, Value>,
+}
+
+impl Options {
+    fn wrong(&self, name: &str, expected: &str) -> Error {
+        let got = self
+            .values
+            .get(name)
+            .map(Value::to_string)
+            .unwrap_or_default();
+        let error = format!(
+            "option {name} of {}: {expected} expected, got {got}",
+            self.function
+        );
+        Error::data(error)
+    }
+
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>> {
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(self.wrong(name, "boolean")),
+        }
+    }
+
+    pub fn string(&self, name: &str) -> Result<Option<String>> {
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(Value::String(value)) => Ok(Some(value.clone())),
+            Some(_) => Err(self.wrong(name, "string")),
+        }
+    }
+
+    /// A string, or a list of strings.
+    pub fn strings(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let wrong = || self.wrong(name, "a string or a list of strings");
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(Value::String(value)) => Ok(Some(vec![value.clone()])),
+            Some(Value::Array(items)) => {
+                let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+                texts
+                    .collect::<Option<Vec<_>>>()
+                    .map(Some)
+                    .ok_or_else(wrong)
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    pub fn integer(&self, name: &str) -> Result<Option<i64>> {
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_i64()
+                .map(Some)
+                .ok_or_else(|| self.wrong(name, "integer")),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The table `tributary` that scripts get from `require("tributary")`.
+//!
+//! Each file here holds the functions of one subject. A function is an [`Export`]: its name, its
+//! arguments and one line about it, which `tributary functions` prints, and what it does.
+
+mod graph;
+mod lines;
+mod nodes;
+mod sql;
+
+use super::args::Args;
+use super::failure::{self, raise};
+use super::prelude;
+use super::value::{describe, to_lua};
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::network::{Draft, Network};
+use crate::store::Database;
+use mlua::{Lua, MultiValue, Table};
+use serde_json::Value;
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
+
+/// What the functions work on: the network, the database, and the draft of the script that runs.
+pub(super) struct Session {
+    pub network: Network,
+    pub database: Database,
+    draft: RefCell<Option<Draft>>,
+}
+
+impl Session {
+    pub fn new(network: Network, database: Database) -> Self {
+        Session {
+            network,
+            database,
+            draft: RefCell::new(None),
+        }
+    }
+
+    pub fn begin(&self) {
+        *self.draft.borrow_mut() = Some(self.network.draft());
+    }
+
+    pub fn end(&self) -> Option<Draft> {
+        self.draft.borrow_mut().take()
+    }
+
+    /// The draft of the script that runs.
+    pub fn draft(&self) -> Result<RefMut<'_, Draft>> {
+        RefMut::filter_map(self.draft.borrow_mut(), Option::as_mut)
+            .map_err(|_| Error::data("the network can only be changed while a script is executed"))
+    }
+}
+
+/// What a native function does.
+pub(super) type Run = dyn Fn(&Session, &Args) -> Result<Value>;
+
+/// A native function.
+struct Export {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&Session, &Args) -> Result<Value>,
+}
+
+fn natives() -> impl Iterator<Item = &'static Export> {
+    [graph::EXPORTS, nodes::EXPORTS, sql::EXPORTS, lines::EXPORTS]
+        .into_iter()
+        .flatten()
+}
+
+/// A function of the module: how it is called, and one line about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The name.
+    pub name: String,
+    /// The arguments, as one would write them.
+    pub arguments: String,
+    /// What it does, in one line.
+    pub about: String,
+}
+
+/// Every function of the module, native ones and helpers, by name.
+pub fn functions() -> Vec<Signature> {
+    let native = natives().map(|export| Signature {
+        name: export.name.to_owned(),
+        arguments: export.arguments.to_owned(),
+        about: export.about.to_owned(),
+    });
+    let mut all: Vec<Signature> = native.chain(prelude::functions()).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// Makes the module: native functions, helpers, and an error for everything else.
+pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
+    let module = lua.create_table()?;
+    for export in natives() {
+        add(lua, &module, session, export.name, Rc::new(export.run))?;
+    }
+    prelude::load(lua, &module)?;
+    let meta = lua.create_table()?;
+    let unknown = |lua: &Lua, (module, name): (Table, mlua::Value)| -> mlua::Result<()> {
+        let mlua::Value::String(name) = &name else {
+            let error = format!("tributary has no {}", describe(&name));
+            return Err(raise(lua, Error::data(error)));
+        };
+        let name = name.to_string_lossy();
+        let there: Vec<String> = module
+            .pairs::<String, mlua::Value>()
+            .flatten()
+            .map(|p| p.0)
+            .collect();
+        let error = Error::data(format!("tributary has no function {}", quote(&name)));
+        let hint = did_you_mean(&name, there.iter().map(String::as_str));
+        Err(raise(lua, error.with_hint_opt(hint)))
+    };
+    meta.raw_set("__index", lua.create_function(unknown)?)?;
+    module.set_metatable(Some(meta))?;
+    Ok(module)
+}
+
+/// Adds a function to the module.
+pub(super) fn add(
+    lua: &Lua,
+    module: &Table,
+    session: &Rc<Session>,
+    name: &str,
+    run: Rc<Run>,
+) -> mlua::Result<()> {
+    let session = session.clone();
+    let called = name.to_owned();
+    let function = lua.create_function(move |lua, values: MultiValue| {
+        let args = Args::new(&called, values.into_vec());
+        let place = failure::place(lua);
+        if let Some(draft) = &mut *session.draft.borrow_mut() {
+            draft.set_place(place);
+        }
+        let value = run(&session, &args).map_err(|error| raise(lua, error))?;
+        to_lua(lua, &value)
+    })?;
+    module.raw_set(name, function)
+}

@@ -1,0 +1,126 @@
+//! Functions that join nodes up and ask about them.
+
+use super::{Export, Session};
+use crate::error::{Error, ErrorKind, Result};
+use crate::network::Capacity;
+use crate::script::Args;
+use serde_json::{Map, Value, json};
+
+pub(super) const EXPORTS: &[Export] = &[
+    Export {
+        name: "link",
+        arguments: "from, to [, {capacity = 4096}]",
+        about: "copies every event that leaves `from` (a node or \"node.port\") to `to`",
+        run: link,
+    },
+    Export {
+        name: "fanout",
+        arguments: "from, to, ...",
+        about: "links one node to several: each gets a copy of every event",
+        run: fanout,
+    },
+    Export {
+        name: "fanin",
+        arguments: "to, from, ...",
+        about: "links several nodes to one, which gets the events of all",
+        run: fanin,
+    },
+    Export {
+        name: "balance",
+        arguments: "from, to, to, ... [, {key = \"field\"}]",
+        about: "shares the events of one node among several; with a key, equal keys stay together",
+        run: balance,
+    },
+    Export {
+        name: "node_exists",
+        arguments: "name",
+        about: "whether there is a node of this name",
+        run: node_exists,
+    },
+    Export {
+        name: "stats",
+        arguments: "",
+        about: "the account of a running network: a table of nodes and a list of links",
+        run: stats,
+    },
+];
+
+fn link(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(3)?;
+    let (from, to) = (args.string(1)?, args.string(2)?);
+    let mut draft = session.draft()?;
+    match args.options(3, &["capacity"])?.integer("capacity")? {
+        None => draft.link(from, to)?,
+        Some(events) => {
+            let wrong = |_| Error::new(ErrorKind::Data, format!("bad capacity of {events} events"));
+            let events = usize::try_from(events).map_err(wrong)?;
+            let capacity = Capacity {
+                events,
+                ..Capacity::default()
+            };
+            draft
+                .link_with(from, to, capacity)
+                .map_err(|e| e.with_kind(ErrorKind::Data))?;
+        }
+    }
+    Ok(true.into())
+}
+
+fn fanout(session: &Session, args: &Args) -> Result<Value> {
+    session.draft()?.fanout(args.string(1)?, args.strings(2)?)?;
+    Ok(true.into())
+}
+
+fn fanin(session: &Session, args: &Args) -> Result<Value> {
+    session.draft()?.fanin(args.string(1)?, args.strings(2)?)?;
+    Ok(true.into())
+}
+
+fn balance(session: &Session, args: &Args) -> Result<Value> {
+    let from = args.string(1)?;
+    let last = args.len();
+    let has_options = last > 1 && args.is_table(last);
+    let members = if has_options { last - 1 } else { last };
+    let members: Vec<String> = (2..=members)
+        .map(|at| args.string(at))
+        .collect::<Result<_>>()?;
+    let key = match has_options {
+        true => args.options(last, &["key"])?.string("key")?,
+        false => None,
+    };
+    session.draft()?.balance(from, members, key.as_deref())?;
+    Ok(true.into())
+}
+
+fn node_exists(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(1)?;
+    let name = args.string(1)?;
+    match session.draft() {
+        Ok(draft) => Ok(draft.node_exists(&name).into()),
+        Err(_) => Ok(session.network.node_exists(&name).into()),
+    }
+}
+
+fn stats(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(0)?;
+    let stats = session.network.stats();
+    let node = |n: &crate::network::NodeStats| {
+        let account = json!({
+            "received": n.received, "passed": n.passed, "consumed": n.consumed,
+            "dropped": n.dropped, "rejected": n.rejected, "held": n.held, "emitted": n.emitted,
+            "refused": n.refused, "errors": n.errors, "reopened": n.reopened,
+            "busy": n.busy.as_secs_f64(), "blocked": n.blocked.as_secs_f64(),
+        });
+        (n.name.to_string(), account)
+    };
+    let link = |l: &crate::network::LinkStats| {
+        json!({
+            "from": l.from.to_string(), "to": l.to.to_string(), "sent": l.sent,
+            "received": l.received, "queued": l.queued, "lost": l.lost,
+            "blocked": l.blocked.as_secs_f64(),
+        })
+    };
+    let nodes: Map<String, Value> = stats.nodes.iter().map(node).collect();
+    let links: Vec<Value> = stats.links.iter().map(link).collect();
+    Ok(json!({"nodes": nodes, "links": links}))
+}
