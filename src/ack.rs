@@ -12,7 +12,7 @@
 //! | 2 | delivered | delivered | delivered |
 //! | 2 | delivered | failed, or dropped | failed |
 //!
-//! One allocation (a [`Group`]) serves many events, so that a tracked event costs two atomic
+//! One allocation (a `Group`) serves many events, so that a tracked event costs two atomic
 //! additions and no allocation of its own. A group goes home at the first outcome decided since it
 //! was last there, so that neither does a slow event hold back its neighbours nor is there a
 //! message for each event.

@@ -5,7 +5,7 @@
 //! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
 //! ours, with its line), `limits` (memory and time), `prelude` (helpers written in Lua).
 //!
-//! To add a native function: an [`Export`](module::Export) in a file of `module/`, with its
+//! To add a native function: an `Export` in a file of `module/`, with its
 //! signature and one line about it. To add a helper in Lua: a function in a file of
 //! `lua/prelude/`, with a comment above it.
 

@@ -1,7 +1,7 @@
 //! Feeding one batch to one node: the only place that settles acks.
 //!
-//! A stage owns a node and its [`Frame`]. It calls the node event by event, commits, and only then
-//! moves what was noted down into the [`Outbox`]. It knows no thread and no channel; workers and
+//! A stage owns a node and its frame. It calls the node event by event, commits, and only then
+//! moves what was noted down into the outbox. It knows no thread and no channel; workers and
 //! simulations drive the same stages.
 
 use super::stats::{Account, add, add_nanos};

@@ -1,6 +1,6 @@
 //! The table `tributary` that scripts get from `require("tributary")`.
 //!
-//! Each file here holds the functions of one subject. A function is an [`Export`]: its name, its
+//! Each file here holds the functions of one subject. A function is an `Export`: its name, its
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
 mod graph;
