@@ -10,6 +10,7 @@
 //! changes for it.
 
 mod draft;
+mod drawing;
 mod graph;
 mod link;
 mod running;
@@ -20,6 +21,7 @@ mod timer;
 mod worker;
 
 pub use draft::{Draft, PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
+pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use link::Capacity;
 pub use simulation::Simulation;
