@@ -9,17 +9,32 @@
 //! Values are always bound, never formatted; identifiers are checked and quoted by one function
 //! per dialect; nothing is visible to others before [`Store::commit`].
 //!
-//! A new backend: a module beside `sqlite` that implements [`Store`] and the crate's `Backend`,
-//! a scheme in `url.rs`, and a line in the conformance suite.
+//! A new backend: a module beside `sqlite` that implements `Backend` and `Driver` (in
+//! `driver.rs`), a dialect, a scheme in `url.rs`, and a line in the conformance suite.
 
+mod calendar;
+mod catalog;
 mod database;
+mod dialect;
+mod driver;
+mod fit;
+mod mysql;
+mod query;
+mod row;
+mod session;
+mod sqlite;
+mod statements;
 mod table;
+mod url;
+mod value;
 
 use crate::error::Result;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
-pub use database::{Database, Mark, Query};
+pub use catalog::Mark;
+pub use database::Database;
+pub use query::Query;
 pub use table::{Child, Column, Table, Type};
 
 /// What became of a row that was to be inserted.
@@ -94,14 +109,14 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// A database that is gone, or whose table of keys is something else.
-    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(Vec<u8>, Timestamp)>>;
+    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(u128, Timestamp)>>;
 
-    /// Remembers a key (at most 64 bytes) of `scope` until an instant, in place of what was
+    /// Remembers a key (a hash) of `scope` until an instant, in place of what was
     /// remembered of it before.
     ///
     /// # Errors
     /// A database that is gone.
-    fn remember(&mut self, scope: &str, key: &[u8], until: Timestamp) -> Result<()>;
+    fn remember(&mut self, scope: &str, key: u128, until: Timestamp) -> Result<()>;
 
     /// Deletes the keys of `scope` that are not remembered beyond `now`; returns how many.
     ///

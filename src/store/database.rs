@@ -1,89 +1,178 @@
-//! The handle.
+//! The handle to a database: what is declared of it, and the way to connections.
 
-use super::{Store, Table};
-use crate::error::{Error, Result};
+use super::catalog::{Catalog, Mark, Window};
+use super::driver::{Backend, Driver};
+use super::session::Session;
+use super::url::Url;
+use super::{Query, Store, Table, fit, mysql, sqlite, statements};
+use crate::error::Result;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A database: where it is, and which tables are declared. A cheap handle; clones share it.
+///
+/// SQLite, in memory or in a file, is one connection that all nodes of the process share: who is
+/// in a transaction shuts out the others until it ends. On MySQL each node has its own.
 #[derive(Clone)]
-pub struct Database(Arc<()>);
-
-/// The declarations of a [`Database`] at one moment: see [`Database::mark`].
-pub struct Mark(());
-
-/// One SELECT, checked, in which every clock is the network's.
-#[derive(Clone)]
-pub struct Query(Arc<()>);
-
-impl Query {
-    /// The SQL as it is run, with named parameters.
-    pub fn sql(&self) -> &str {
-        ""
-    }
-
-    /// The SQL as it was written.
-    pub fn original(&self) -> &str {
-        ""
-    }
+pub struct Database {
+    url: Arc<Url>,
+    backend: Arc<dyn Backend>,
+    catalog: Arc<Catalog>,
 }
 
 impl Database {
-    /// Opens a database: `"sqlite::memory:"`, `"sqlite:path"`, `"mysql://user:pass@host:port/db"`.
+    /// Opens a database: `"sqlite::memory:"`, `"sqlite:path"` (made where it is missing) or
+    /// `"mysql://user:password@host:port/database"`, with user and password percent-encoded.
+    /// Connects once, so that what is wrong comes out here.
     ///
     /// # Errors
     /// A malformed URL, a wrong password, a database that does not answer, a file that cannot be
-    /// opened.
-    pub fn open(_url: &str) -> Result<Self> {
-        Ok(Database(Arc::new(())))
+    /// opened. No message shows the password.
+    pub fn open(url: &str) -> Result<Self> {
+        let url = Url::parse(url)?;
+        let backend: Arc<dyn Backend> = match &url {
+            Url::Memory => Arc::new(sqlite::Sqlite::memory()?),
+            Url::File(path) => Arc::new(sqlite::Sqlite::file(path)?),
+            Url::Mysql(server) => Arc::new(mysql::Mysql::open(server, url.to_string())?),
+        };
+        Ok(Database {
+            url: Arc::new(url),
+            backend,
+            catalog: Arc::default(),
+        })
     }
 
-    /// Declares a table; changes nothing in the database.
+    /// Declares a table, with its child tables. Changes nothing in the database: the tables are
+    /// made when a node connects. To declare the same once more is fine.
     ///
     /// # Errors
-    /// Bad names, another declaration of the same table, a table that exists and doesn't fit.
-    pub fn declare(&self, _table: Table) -> Result<()> {
-        Ok(())
+    /// Bad names and keys, another declaration of the same table, a table that is there already
+    /// and doesn't fit.
+    pub fn declare(&self, table: Table) -> Result<()> {
+        table.check()?;
+        let mut tables = Vec::new();
+        table.walk(&mut |table| tables.push(table));
+        for table in tables {
+            if let Some(existing) = self.backend.existing(table.name())? {
+                fit::check(table, &existing)?;
+            }
+        }
+        self.catalog.declare(table)
     }
 
-    /// The table declared under this name.
+    /// The table declared under this name; child tables are found in their parents.
     ///
     /// # Errors
     /// No such table is declared.
-    pub fn table(&self, _name: &str) -> Result<Arc<Table>> {
-        Err(todo())
+    pub fn table(&self, name: &str) -> Result<Arc<Table>> {
+        self.catalog.table(name)
     }
 
     /// All declared tables, in the order of their declaration; child tables are within them.
     pub fn tables(&self) -> Vec<Arc<Table>> {
-        Vec::new()
+        self.catalog.tables()
     }
 
     /// Checks a query against the declared tables and those that exist; changes no table.
     ///
     /// # Errors
-    /// Anything but one SELECT, and whatever the database says against it.
-    pub fn prepare(&self, _sql: &str) -> Result<Query> {
-        Err(todo())
+    /// Anything but one SELECT, a clock or parameter that is not known, and whatever the database
+    /// says against it, with the place.
+    pub fn prepare(&self, sql: &str) -> Result<Query> {
+        Query::prepare(&*self.backend, &self.catalog, sql)
     }
 
-    /// A connection, to be made on the thread that uses it. Creates declared tables that are
-    /// missing.
+    /// A connection, to be made on the thread that uses it. Makes the declared tables that are
+    /// missing, and the indexes that windows need.
     ///
     /// # Errors
-    /// A database that does not answer (retryable) or refuses.
+    /// A database that does not answer (retryable), or that refuses to make a table.
     pub fn connect(&self) -> Result<Box<dyn Store>> {
-        Err(todo())
+        let mut driver = self.backend.connect()?;
+        for table in self.tables() {
+            self.make(&mut *driver, &table)?;
+        }
+        for window in self.catalog.windows() {
+            self.make_index(&mut *driver, &window.table, &[&window.column]);
+        }
+        Ok(Box::new(Session::new(
+            driver,
+            self.backend.dialect(),
+            self.backend.table_options(),
+            self.catalog.clone(),
+        )))
+    }
+
+    fn make(&self, driver: &mut dyn Driver, table: &Table) -> Result<()> {
+        if driver.existing(table.name())?.is_none() {
+            let options = self.backend.table_options();
+            let sql = statements::create_table(self.backend.dialect(), table, options);
+            driver.execute(&sql, &[])?;
+        }
+        for child in table.children() {
+            self.make(driver, &child.table)?;
+            let links: Vec<&str> = child.parent.iter().map(|(theirs, _)| &**theirs).collect();
+            self.make_index(driver, child.table.name(), &links);
+        }
+        Ok(())
+    }
+
+    /// Makes an index where none serves. Without it all is slower, and nothing is wrong.
+    fn make_index(&self, driver: &mut dyn Driver, table: &str, columns: &[&str]) {
+        let served = match driver.existing(table) {
+            Ok(Some(existing)) => fit::has_index(&existing, columns),
+            _ => true,
+        };
+        if served {
+            return;
+        }
+        let sql = statements::create_index(self.backend.dialect(), table, columns);
+        if let Err(failure) = driver.execute(&sql, &[]) {
+            let error = crate::Error::from(failure);
+            log::warn!("no index on {table} ({}): {error}", columns.join(", "));
+        }
+    }
+
+    /// How often a table was written through this database: raised by every transaction that
+    /// writes it, while it is committed.
+    pub fn generation(&self, table: &str) -> u64 {
+        self.catalog.generation(table).load(Ordering::SeqCst)
+    }
+
+    /// Keeps rows of a table for at least `size` by this column, and says for how long the largest
+    /// window does.
+    pub(crate) fn keep(&self, table: &str, column: &str, size: Duration) -> Result<()> {
+        self.catalog.keep(table, column, size)
+    }
+
+    /// For how long the largest window keeps rows of this table.
+    pub(crate) fn kept(&self, table: &str) -> Option<Window> {
+        let windows = self.catalog.windows();
+        windows.into_iter().find(|window| window.table == table)
     }
 
     /// The declarations as they are now, for [`reset`](Self::reset).
     pub fn mark(&self) -> Mark {
-        Mark(())
+        self.catalog.mark()
     }
 
     /// Takes back what was declared since `mark`: for a script that failed half-way.
-    pub fn reset(&self, _mark: Mark) {}
+    pub fn reset(&self, mark: Mark) {
+        self.catalog.reset(mark);
+    }
 }
 
-fn todo() -> Error {
-    Error::data("not there yet")
+/// The URL, without its password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.url, f)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({})", self.url)
+    }
 }

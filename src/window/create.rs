@@ -1,27 +1,69 @@
-//! A window node.
+//! Events become rows.
 
-use crate::error::Result;
+use super::Session;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::Database;
+use crate::store::{Database, Table};
+use std::sync::Arc;
 
-/// A window node.
-pub struct CreateWindow(());
+/// Inserts each event into a table, and passes it on once its row is committed.
+///
+/// A second event with the same key is not inserted again, and passed on all the same.
+pub struct CreateWindow {
+    session: Session,
+    table: Arc<Table>,
+}
 
 impl CreateWindow {
-    /// Checks what it is given.
+    /// A window on a declared table; where none is named, on the only one.
     ///
     /// # Errors
-    /// Tables that are not declared, queries that are not one SELECT.
-    pub fn new(_database: &Database, _table: Option<&str>) -> Result<Self> {
-        Ok(CreateWindow(()))
+    /// A table that is not declared; none or several declared where none is named.
+    pub fn new(database: &Database, table: Option<&str>) -> Result<Self> {
+        let table = match table {
+            Some(name) => database.table(name)?,
+            None => only(database)?,
+        };
+        Ok(CreateWindow {
+            session: Session::new(database),
+            table,
+        })
     }
 }
 
-impl Node for CreateWindow {}
+fn only(database: &Database) -> Result<Arc<Table>> {
+    let tables = database.tables();
+    match tables.as_slice() {
+        [table] => Ok(table.clone()),
+        [] => Err(Error::data("no table is declared").with_hint("declare one first")),
+        several => {
+            let names: Vec<&str> = several.iter().map(|table| table.name()).collect();
+            Err(Error::data("several tables are declared")
+                .with_hint(format!("name one of {}", names.join(", "))))
+        }
+    }
+}
+
+impl Node for CreateWindow {
+    fn open(&mut self) -> Result<()> {
+        self.session.open()
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.session.commit()
+    }
+
+    fn rollback(&mut self) {
+        self.session.rollback();
+    }
+}
 
 impl Pipeline for CreateWindow {
-    fn process(&mut self, _event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        let object = event.payload().object()?;
+        self.session.begin()?.insert(&self.table, object)?;
+        cx.pass();
         Ok(())
     }
 }

@@ -1,27 +1,58 @@
-//! A window node.
+//! Events ask, rows answer.
 
+use super::Session;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::Database;
+use crate::store::{Database, Params, Query};
 
-/// A window node.
-pub struct QueryWindow(());
+/// Asks a query for each event, and emits one event for each row of the answer.
+///
+/// The query sees what is committed when it runs. That may include rows of later events; and next
+/// to a node on a sibling branch that inserts the same event, it may not yet include its own.
+pub struct QueryWindow {
+    session: Session,
+    query: Query,
+}
 
 impl QueryWindow {
-    /// Checks what it is given.
+    /// A window that asks this query, in which `:name` is a column of the event.
     ///
     /// # Errors
-    /// Tables that are not declared, queries that are not one SELECT.
-    pub fn new(_database: &Database, _sql: &str) -> Result<Self> {
-        Ok(QueryWindow(()))
+    /// Anything but one SELECT that the database accepts: see [`Database::prepare`].
+    pub fn new(database: &Database, sql: &str) -> Result<Self> {
+        Ok(QueryWindow {
+            session: Session::new(database),
+            query: database.prepare(sql)?,
+        })
+    }
+
+    /// The query, as it is run.
+    pub fn query(&self) -> &Query {
+        &self.query
     }
 }
 
-impl Node for QueryWindow {}
+impl Node for QueryWindow {
+    fn open(&mut self) -> Result<()> {
+        self.session.open()
+    }
+}
 
 impl Pipeline for QueryWindow {
-    fn process(&mut self, _event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        // An event that is no object can ask what has no parameters of its own.
+        let object = match self.query.fields().is_empty() {
+            true => None,
+            false => Some(event.payload().object()?),
+        };
+        let params = Params {
+            now: cx.now(),
+            event: object,
+        };
+        for row in self.session.store()?.query(&self.query, &params)? {
+            cx.emit(event.derive(serde_json::Value::Object(row)));
+        }
         Ok(())
     }
 }

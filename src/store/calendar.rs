@@ -1,0 +1,101 @@
+//! Dates and times as MySQL writes them, for the functions that SQLite lacks.
+//!
+//! A datetime is text, `2026-11-23 20:10:00`, with a fraction where there is one; a date is
+//! `2026-11-23`. Such texts sort as the instants do.
+
+use crate::time::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::{Span, Unit};
+
+/// Units of an interval, with the names that SQL gives them.
+const UNITS: [(&str, Unit, i64); 9] = [
+    ("microsecond", Unit::Microsecond, 1),
+    ("second", Unit::Second, 1),
+    ("minute", Unit::Minute, 1),
+    ("hour", Unit::Hour, 1),
+    ("day", Unit::Day, 1),
+    ("week", Unit::Week, 1),
+    ("month", Unit::Month, 1),
+    ("quarter", Unit::Month, 3),
+    ("year", Unit::Year, 1),
+];
+
+/// Whether intervals of this unit can be added.
+pub(crate) fn is_unit(name: &str) -> bool {
+    UNITS.iter().any(|(unit, _, _)| *unit == name)
+}
+
+/// The instant as a datetime, in UTC, without its fraction.
+pub(crate) fn datetime(at: Timestamp) -> String {
+    from_micros(at.as_secs().saturating_mul(1_000_000)).unwrap_or_default()
+}
+
+/// So many microseconds after the epoch as a datetime; `None` beyond the years that have four
+/// digits.
+pub(crate) fn from_micros(micros: i64) -> Option<String> {
+    let epoch = Date::constant(1970, 1, 1).at(0, 0, 0, 0);
+    let span = Span::new().try_microseconds(micros).ok()?;
+    text(epoch.checked_add(span).ok()?)
+}
+
+/// Microseconds from the epoch to a datetime or date.
+pub(crate) fn to_micros(text: &str) -> Option<i64> {
+    let epoch = Date::constant(1970, 1, 1).at(0, 0, 0, 0);
+    let (at, _) = read(text)?;
+    let nanos = at.duration_since(epoch).as_nanos();
+    i64::try_from(nanos.div_euclid(1_000)).ok()
+}
+
+/// A datetime or date and `count` units after it. A date stays one as long as whole days are
+/// added; the last day of a month stays within its month.
+pub(crate) fn shift(from: &str, count: f64, unit: &str) -> Option<String> {
+    let (at, is_date) = read(from)?;
+    let (_, unit, factor) = UNITS.iter().find(|(name, _, _)| *name == unit)?;
+    let span = match unit {
+        Unit::Second => Span::new().try_microseconds(whole(count * 1e6)?),
+        unit => {
+            let count = whole(count)?.checked_mul(*factor)?;
+            match unit {
+                Unit::Microsecond => Span::new().try_microseconds(count),
+                Unit::Minute => Span::new().try_minutes(count),
+                Unit::Hour => Span::new().try_hours(count),
+                Unit::Day => Span::new().try_days(count),
+                Unit::Week => Span::new().try_weeks(count),
+                Unit::Month => Span::new().try_months(count),
+                _ => Span::new().try_years(count),
+            }
+        }
+    };
+    let shifted = at.checked_add(span.ok()?).ok()?;
+    match is_date && *unit >= Unit::Day {
+        true => Some(text(shifted)?[..10].to_owned()),
+        false => text(shifted),
+    }
+}
+
+/// Rounded to the nearest whole number, as MySQL does.
+fn whole(count: f64) -> Option<i64> {
+    let rounded = count.round();
+    (rounded.abs() < 9e18).then_some(rounded as i64)
+}
+
+/// Reads a datetime or a date, and whether it is a date.
+fn read(text: &str) -> Option<(DateTime, bool)> {
+    let text = text.trim();
+    if text.len() == 10 {
+        let date: Date = text.parse().ok()?;
+        return Some((date.at(0, 0, 0, 0), true));
+    }
+    Some((text.parse().ok()?, false))
+}
+
+fn text(at: DateTime) -> Option<String> {
+    if !(0..=9999).contains(&at.year()) {
+        return None;
+    }
+    let form = match at.subsec_nanosecond() {
+        0 => "%Y-%m-%d %H:%M:%S",
+        _ => "%Y-%m-%d %H:%M:%S.%6f",
+    };
+    Some(at.strftime(form).to_string())
+}

@@ -1,0 +1,188 @@
+//! The two dialects of SQL: how identifiers are quoted, and how a query is made ready.
+//!
+//! [`rewrite`] takes one SELECT as it was written and gives it back with every clock replaced by
+//! the network's instant, and its parameters in order. It is the one place that knows the SQL
+//! parser. What the parser doesn't know runs as it is where its tokens name no clock.
+//!
+//! - `lex` — SQL in pieces, by the rules of each database.
+//! - `tokens` — what can be told without a grammar: one statement, its parameters, its clocks.
+//! - `clock` — the clocks and intervals of a parsed query, and what stands in their place.
+//!
+//! One more clock: a line in `clock::CLOCKS`.
+
+mod clock;
+mod lex;
+mod tokens;
+
+use crate::error::{Error, Result};
+use sqlparser::ast::{SetExpr, Statement, VisitMut};
+use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, SQLiteDialect};
+use sqlparser::parser::{Parser, ParserOptions};
+
+pub(crate) use tokens::{locate, positional};
+
+/// A dialect of SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Mysql,
+}
+
+impl Dialect {
+    /// An identifier, quoted.
+    pub fn quote(self, name: &str) -> String {
+        let mark = match self {
+            Dialect::Sqlite => '"',
+            Dialect::Mysql => '`',
+        };
+        let mut quoted = String::with_capacity(name.len() + 2);
+        quoted.push(mark);
+        for c in name.chars() {
+            if c == mark {
+                quoted.push(mark);
+            }
+            quoted.push(c);
+        }
+        quoted.push(mark);
+        quoted
+    }
+
+    fn grammar(self) -> &'static dyn Grammar {
+        match self {
+            Dialect::Sqlite => &Sqlite,
+            Dialect::Mysql => &MySqlDialect {},
+        }
+    }
+}
+
+/// The names under which a query can ask for the instant, beside the columns of the event: unix
+/// seconds with their fraction, whole unix seconds, the datetime in whole seconds.
+pub(crate) const NOW: &str = "now";
+pub(crate) const NOW_UNIX: &str = "now_unix";
+pub(crate) const NOW_DATETIME: &str = "now_datetime";
+
+/// The most operators that a query may have to be parsed: what is parsed is walked recursively.
+const MAX_OPERATORS: usize = 400;
+
+/// Gives back a query in which every clock is the network's.
+///
+/// # Errors
+/// Anything but one SELECT; a clock that cannot be served; a clock in what the parser doesn't
+/// know.
+pub(crate) fn rewrite(dialect: Dialect, sql: &str) -> Result<String> {
+    let tokens = tokens::scan(dialect, sql)?;
+    let parsed = match tokens.operators() <= MAX_OPERATORS {
+        true => parse(dialect, sql),
+        false => Err(format!("more than {MAX_OPERATORS} operators")),
+    };
+    let mut statements = match parsed {
+        Ok(statements) => statements,
+        Err(why) => {
+            tokens.refuse_unknown(&why)?;
+            return Ok(sql.to_owned());
+        }
+    };
+    let [statement] = statements.as_mut_slice() else {
+        return Err(not_one_select());
+    };
+    check_select(statement)?;
+    let mut clocks = clock::Clocks::new(dialect);
+    let _ = statement.visit(&mut clocks);
+    match clocks.outcome()? {
+        true => {
+            let rewritten = statement.to_string();
+            tokens::check_rewritten(dialect, &rewritten)?;
+            Ok(rewritten)
+        }
+        // Nothing to replace: byte for byte what was written.
+        false => Ok(sql.to_owned()),
+    }
+}
+
+fn parse(dialect: Dialect, sql: &str) -> Result<Vec<Statement>, String> {
+    // Texts stay as they are written, escapes and all, since they are printed again.
+    let options = ParserOptions::new().with_unescape(false);
+    Parser::new(dialect.grammar())
+        .with_options(options)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| error.to_string())
+}
+
+/// Whether a parsed statement only reads.
+fn check_select(statement: &Statement) -> Result<()> {
+    let Statement::Query(query) = statement else {
+        return Err(not_one_select());
+    };
+    if !query.locks.is_empty() {
+        return Err(not_one_select().with_hint("a window query cannot lock rows"));
+    }
+    if !reads(&query.body) {
+        return Err(not_one_select());
+    }
+    let mut ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+    match ctes.all(|cte| reads(&cte.query.body)) {
+        true => Ok(()),
+        false => Err(not_one_select()),
+    }
+}
+
+fn reads(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Select(select) => select.into.is_none(),
+        SetExpr::Query(query) => query.locks.is_empty() && reads(&query.body),
+        SetExpr::SetOperation { left, right, .. } => reads(left) && reads(right),
+        SetExpr::Values(_) | SetExpr::Table(_) => true,
+        _ => false,
+    }
+}
+
+/// The error of anything but one SELECT.
+pub(crate) fn not_one_select() -> Error {
+    Error::data("window queries must be one SELECT")
+}
+
+/// SQLite's grammar, with the intervals of MySQL.
+#[derive(Debug)]
+struct Sqlite;
+
+impl Grammar for Sqlite {
+    fn dialect(&self) -> std::any::TypeId {
+        SQLiteDialect {}.dialect()
+    }
+    fn is_delimited_identifier_start(&self, c: char) -> bool {
+        SQLiteDialect {}.is_delimited_identifier_start(c)
+    }
+    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
+        SQLiteDialect {}.identifier_quote_style(identifier)
+    }
+    fn is_identifier_start(&self, c: char) -> bool {
+        SQLiteDialect {}.is_identifier_start(c)
+    }
+    fn is_identifier_part(&self, c: char) -> bool {
+        SQLiteDialect {}.is_identifier_part(c)
+    }
+    fn supports_filter_during_aggregation(&self) -> bool {
+        true
+    }
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+    fn supports_limit_comma(&self) -> bool {
+        true
+    }
+    fn supports_notnull_operator(&self) -> bool {
+        true
+    }
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &sqlparser::ast::Expr,
+        precedence: u8,
+    ) -> Option<Result<sqlparser::ast::Expr, sqlparser::parser::ParserError>> {
+        SQLiteDialect {}.parse_infix(parser, expr, precedence)
+    }
+    fn require_interval_qualifier(&self) -> bool {
+        true
+    }
+}

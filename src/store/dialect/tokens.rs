@@ -1,0 +1,176 @@
+//! What can be told of a query without a grammar: that it is one statement that only reads, what
+//! its parameters are, and whether it names a clock.
+
+use super::lex::{Kind, Token, lex, position};
+use super::{Dialect, clock, not_one_select};
+use crate::error::{Error, Result, quote};
+
+/// Words that cannot stand in a query that only reads.
+const WRITING: [&str; 12] = [
+    "into", "insert", "update", "delete", "drop", "create", "alter", "attach", "pragma", "nextval",
+    "setval", "lock",
+];
+
+/// Words that nest what stands before them one deeper.
+const OPERATORS: [&str; 20] = [
+    "and",
+    "or",
+    "xor",
+    "not",
+    "is",
+    "in",
+    "like",
+    "between",
+    "collate",
+    "union",
+    "intersect",
+    "except",
+    "div",
+    "mod",
+    "regexp",
+    "glob",
+    "match",
+    "escape",
+    "isnull",
+    "notnull",
+];
+
+/// A query in pieces, without blanks and comments.
+pub(super) struct Tokens<'a> {
+    sql: &'a str,
+    dialect: Dialect,
+    list: Vec<Token>,
+}
+
+/// Cuts a query in pieces, and refuses what is certainly not one SELECT.
+pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
+    let list = lex(dialect, sql)?;
+    let tokens = Tokens { sql, dialect, list };
+    let first = tokens.find(|kind| kind != Kind::Symbol(b'('));
+    let first = first.map(|at| tokens.word(at)).unwrap_or_default();
+    if !["select", "with", "values"].contains(&first.as_str()) {
+        return Err(not_one_select());
+    }
+    let end = tokens.find(|kind| kind == Kind::Symbol(b';'));
+    if end.is_some_and(|end| end + 1 < tokens.list.len()) {
+        return Err(not_one_select().with_hint("there is more after a semicolon"));
+    }
+    Ok(tokens)
+}
+
+impl Tokens<'_> {
+    fn find(&self, is: impl Fn(Kind) -> bool) -> Option<usize> {
+        self.list.iter().position(|token| is(token.kind))
+    }
+
+    /// The word at this place in lower case; empty where something else stands there.
+    fn word(&self, at: usize) -> String {
+        match self.list.get(at) {
+            Some(token) if token.kind == Kind::Word => {
+                self.sql[token.at.clone()].to_ascii_lowercase()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// How deep the query may nest through its operators.
+    pub fn operators(&self) -> usize {
+        (0..self.list.len())
+            .filter(|at| match self.list[*at].kind {
+                Kind::Symbol(symbol) => !b"(),.;".contains(&symbol),
+                Kind::Word => OPERATORS.contains(&self.word(*at).as_str()),
+                _ => false,
+            })
+            .count()
+    }
+
+    /// The first word that names a clock or, where `functions`, calls what may read one.
+    fn clock(&self, functions: bool) -> Option<String> {
+        (0..self.list.len()).find_map(|at| {
+            let word = self.word(at);
+            if at > 0 && self.list[at - 1].kind == Kind::Symbol(b'.') {
+                return None; // a column of that name
+            }
+            let next = self.list.get(at + 1).map(|token| token.kind);
+            let called = next == Some(Kind::Symbol(b'('));
+            let argument = self.list.get(at + 2).map(|token| token.kind);
+            let empty = called && argument == Some(Kind::Symbol(b')'));
+            // What it shows of an instant that it is given is no clock.
+            let converts = word == "unix_timestamp" && !empty;
+            let is_clock = (clock::is_clock(&word, called) && !converts)
+                || (functions && called && clock::is_time_function(self.dialect, &word));
+            is_clock.then_some(word)
+        })
+    }
+
+    /// Refuses what the parser doesn't know where it could write or names a clock.
+    pub fn refuse_unknown(&self, why: &str) -> Result<()> {
+        let words: Vec<String> = (0..self.list.len()).map(|at| self.word(at)).collect();
+        if let Some(word) = words.iter().find(|word| WRITING.contains(&word.as_str())) {
+            return Err(not_one_select().with_hint(format!("it says {}", quote(word))));
+        }
+        if words.windows(2).any(|pair| pair == ["for", "share"]) {
+            return Err(not_one_select().with_hint("a window query cannot lock rows"));
+        }
+        match self.clock(true) {
+            None => Ok(()),
+            Some(word) => Err(Error::data(format!(
+                "bad query: {} stands for the network's clock, but the query is not understood: {why}",
+                quote(word)
+            ))
+            .with_hint("use :now, :now_unix or :now_datetime instead")),
+        }
+    }
+}
+
+/// Refuses a rewritten query in which a clock is left.
+pub(super) fn check_rewritten(dialect: Dialect, sql: &str) -> Result<()> {
+    let list = lex(dialect, sql)?;
+    match (Tokens { sql, dialect, list }).clock(false) {
+        None => Ok(()),
+        Some(word) => Err(Error::data(format!(
+            "bad query: {} cannot be replaced by the network's clock where it stands",
+            quote(word)
+        ))
+        .with_hint("use :now, :now_unix or :now_datetime instead")),
+    }
+}
+
+/// The query with numbered (SQLite) or plain (MySQL) parameters, and their names in order.
+pub(crate) fn positional(dialect: Dialect, sql: &str) -> Result<(String, Vec<String>)> {
+    let mut text = String::with_capacity(sql.len());
+    let mut names: Vec<String> = Vec::new();
+    let mut copied = 0;
+    for token in lex(dialect, sql)? {
+        if token.kind != Kind::Param {
+            continue;
+        }
+        text.push_str(&sql[copied..token.at.start]);
+        copied = token.at.end;
+        let name = &sql[token.at.start + 1..token.at.end];
+        match (dialect, names.iter().position(|known| known == name)) {
+            (Dialect::Mysql, _) => {
+                text.push('?');
+                names.push(name.to_owned());
+            }
+            (Dialect::Sqlite, Some(at)) => text.push_str(&format!("?{}", at + 1)),
+            (Dialect::Sqlite, None) => {
+                names.push(name.to_owned());
+                text.push_str(&format!("?{}", names.len()));
+            }
+        }
+    }
+    text.push_str(&sql[copied..]);
+    Ok((text, names))
+}
+
+/// Where a word stands in a query: its line and column, from one.
+pub(crate) fn locate(dialect: Dialect, sql: &str, word: &str) -> Option<(usize, usize)> {
+    let bare = |text: &str| text.trim_matches(['"', '`', '[', ']', '\'']).to_owned();
+    let wanted = bare(word);
+    let found = lex(dialect, sql)
+        .ok()?
+        .into_iter()
+        .find(|token| bare(&sql[token.at.clone()]).eq_ignore_ascii_case(&wanted))?;
+    Some(position(sql, found.at.start))
+}

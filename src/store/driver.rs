@@ -1,0 +1,101 @@
+//! What a backend is made of: the part that differs between databases, and no more.
+//!
+//! A [`Backend`] opens connections and looks at the schema; a [`Driver`] is one connection that
+//! runs statements. All else (rows, child rows, eviction, keys) is written once, over a driver, in
+//! `session.rs`.
+
+use super::dialect::Dialect;
+use super::row::Cell;
+use super::table::Table;
+use crate::error::{Error, Result};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// The most rows that one answer may have.
+pub(crate) const MAX_ROWS: usize = 100_000;
+/// The longest time that one query may take, in seconds.
+pub(crate) const MAX_SECONDS: u64 = 30;
+
+/// A database behind a [`Database`](super::Database).
+pub(crate) trait Backend: Send + Sync {
+    fn dialect(&self) -> Dialect;
+
+    /// What follows the columns in `CREATE TABLE`.
+    fn table_options(&self) -> &str;
+
+    /// The table of this name as it is in the database.
+    fn existing(&self, name: &str) -> Result<Option<Existing>>;
+
+    /// Prepares a query against a scratch copy of the schema, in which those of these tables that
+    /// don't exist are made; returns the names of its columns.
+    fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal>;
+
+    /// A new connection.
+    fn connect(&self) -> Result<Box<dyn Driver>>;
+}
+
+/// One connection.
+pub(crate) trait Driver: Send {
+    fn begin(&mut self) -> Result<()>;
+    /// Commits; others stay shut out until `release`.
+    fn commit(&mut self) -> Result<()>;
+    /// Ends a transaction that was not committed; never fails.
+    fn rollback(&mut self);
+    /// Lets others in after a commit.
+    fn release(&mut self);
+
+    /// Runs a statement; returns how many rows it changed.
+    fn execute(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<u64, Failure>;
+
+    /// Runs a query, with the limits of [`MAX_ROWS`] and [`MAX_SECONDS`].
+    fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
+
+    /// The table of this name as this connection sees it.
+    fn existing(&mut self, name: &str) -> Result<Option<Existing>>;
+}
+
+/// Why a statement failed.
+pub(crate) enum Failure {
+    /// A row with a key that is there already.
+    Conflict(Error),
+    Other(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Conflict(error) | Failure::Other(error) => error,
+        }
+    }
+}
+
+/// Why a database refused a query.
+pub(crate) enum Refusal {
+    /// What it says against the query, and the word that it names where it names one.
+    Query {
+        message: String,
+        near: Option<String>,
+    },
+    /// Something else, such as a database that is gone.
+    Other(Error),
+}
+
+/// A table that is there.
+pub(crate) struct Existing {
+    pub columns: Vec<ExistingColumn>,
+    /// The columns of each index, and whether it is unique.
+    pub indexes: Vec<(Vec<String>, bool)>,
+}
+
+/// A column that is there.
+pub(crate) struct ExistingColumn {
+    pub name: String,
+    /// Its type, as the database names it.
+    pub kind: String,
+    /// The classes of declared types that fit it: integer, real, text.
+    pub takes: [bool; 3],
+    /// Whether a row must give it a value.
+    pub required: bool,
+    /// Whether different texts can be equal in it.
+    pub folds: bool,
+}

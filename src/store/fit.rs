@@ -1,0 +1,99 @@
+//! Whether a table that is there fits its declaration.
+
+use super::driver::{Existing, ExistingColumn};
+use super::table::{Table, Type};
+use crate::error::{Error, Result, did_you_mean, quote};
+
+/// Checks a declared table against the one that is there.
+///
+/// # Errors
+/// Columns that are missing, hold something else, or must be given and are not declared; a key
+/// that the database doesn't keep unique.
+pub(crate) fn check(table: &Table, existing: &Existing) -> Result<()> {
+    let bad = |why: String| {
+        Error::data(format!(
+            "table {} is there already and does not fit: {why}",
+            quote(table.name())
+        ))
+    };
+    for column in table.columns() {
+        let Some(there) = find(existing, &column.name) else {
+            let names = existing.columns.iter().map(|c| c.name.as_str());
+            let hint = did_you_mean(&column.name, names.clone()).unwrap_or_else(|| {
+                format!("its columns are {}", names.collect::<Vec<_>>().join(", "))
+            });
+            return Err(bad(format!("it has no column {}", quote(&column.name))).with_hint(hint));
+        };
+        let class = match column.kind {
+            Type::Integer => 0,
+            Type::Real => 1,
+            Type::Text(_) => 2,
+        };
+        if !there.takes[class] {
+            return Err(bad(format!(
+                "column {} is {} there, {} in the declaration",
+                quote(&column.name),
+                there.kind,
+                column.kind
+            )));
+        }
+        if there.folds && table.key_columns().contains(&column.name) {
+            log::warn!(
+                "key column {}.{} has a collation under which different texts are equal",
+                table.name(),
+                column.name
+            );
+        }
+    }
+    let declared = |name: &str| {
+        let same = |c: &super::Column| c.name.eq_ignore_ascii_case(name);
+        table.columns().iter().any(same)
+    };
+    if let Some(missed) = existing
+        .columns
+        .iter()
+        .find(|there| there.required && !declared(&there.name))
+    {
+        return Err(bad(format!(
+            "its column {} must be given a value, and is not declared",
+            quote(&missed.name)
+        )));
+    }
+    if !table.key_columns().is_empty() && !has_key(table, existing) {
+        return Err(bad(format!(
+            "it has no unique index on its key ({})",
+            table.key_columns().join(", ")
+        )));
+    }
+    Ok(())
+}
+
+/// Whether some index begins with exactly these columns.
+pub(crate) fn has_index(existing: &Existing, columns: &[&str]) -> bool {
+    existing.indexes.iter().any(|(index, _)| {
+        index.len() >= columns.len()
+            && columns.iter().all(|wanted| {
+                index[..columns.len()]
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(wanted))
+            })
+    })
+}
+
+fn has_key(table: &Table, existing: &Existing) -> bool {
+    let key = table.key_columns();
+    existing.indexes.iter().any(|(index, unique)| {
+        *unique
+            && index.len() == key.len()
+            && key
+                .iter()
+                .all(|wanted| index.iter().any(|name| name.eq_ignore_ascii_case(wanted)))
+    })
+}
+
+fn find<'a>(existing: &'a Existing, name: &str) -> Option<&'a ExistingColumn> {
+    existing
+        .columns
+        .iter()
+        .find(|there| there.name.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,155 @@
+//! MySQL and MariaDB: one connection for each node.
+//!
+//! Every session is at `+00:00`, in utf8mb4 with a binary collation, strict about values, and
+//! reads what is committed. Tables that we make have a collation under which texts are equal only
+//! if their bytes are, trailing blanks included, as on SQLite.
+
+mod driver;
+mod fault;
+mod schema;
+
+use super::dialect::Dialect;
+use super::driver::{Backend, Driver, Existing, MAX_SECONDS, Refusal};
+use super::statements;
+use super::table::Table;
+use super::url::Server;
+use crate::error::Result;
+use fault::Place;
+use mysql::prelude::Queryable;
+use mysql::{Conn, Opts, OptsBuilder};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How many statements stay prepared.
+const PREPARED: usize = 256;
+
+/// Collations that tell apart all texts, the better ones first: MariaDB's, MySQL's, and the one
+/// that both have, to which trailing blanks are nothing.
+const COLLATIONS: [&str; 3] = ["utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin"];
+
+/// The backend.
+pub(crate) struct Mysql {
+    options: Opts,
+    place: Place,
+    table_options: String,
+    /// For questions about the schema, made again where it is gone.
+    asking: Mutex<Option<Conn>>,
+}
+
+impl Mysql {
+    /// Connects once.
+    pub fn open(server: &Server, shown: String) -> Result<Self> {
+        let options: Opts = OptsBuilder::new()
+            .user(Some(&server.user))
+            .pass(Some(&server.password))
+            .ip_or_hostname(Some(&server.host))
+            .tcp_port(server.port)
+            .db_name(Some(&server.database))
+            .prefer_socket(false)
+            .tcp_connect_timeout(Some(CONNECT))
+            .tcp_keepalive_time_ms(Some(60_000))
+            .stmt_cache_size(PREPARED)
+            .into();
+        let place = Place::new(shown);
+        let mut connection = connect(&options).map_err(|error| place.error(error))?;
+        let collation = collation(&mut connection).map_err(|error| place.error(error))?;
+        Ok(Mysql {
+            options,
+            place,
+            table_options: format!(
+                " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
+            ),
+            asking: Mutex::new(Some(connection)),
+        })
+    }
+}
+
+/// Connects, and tells the session how we want it.
+fn connect(options: &Opts) -> mysql::Result<Conn> {
+    let mut connection = Conn::new(options.clone())?;
+    connection.query_drop("SET NAMES utf8mb4 COLLATE utf8mb4_bin")?;
+    connection.query_drop(
+        "SET SESSION time_zone = '+00:00', \
+         sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    )?;
+    connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
+    // MariaDB's name for the limit, then MySQL's.
+    if connection
+        .query_drop(format!("SET SESSION max_statement_time = {MAX_SECONDS}"))
+        .is_err()
+    {
+        let limit = MAX_SECONDS * 1_000;
+        connection.query_drop(format!("SET SESSION max_execution_time = {limit}"))?;
+    }
+    Ok(connection)
+}
+
+fn collation(connection: &mut Conn) -> mysql::Result<&'static str> {
+    let known: Vec<String> = connection.query(
+        "SELECT collation_name FROM information_schema.collations \
+         WHERE collation_name LIKE 'utf8mb4%bin'",
+    )?;
+    Ok(COLLATIONS
+        .into_iter()
+        .find(|collation| known.iter().any(|k| k == collation))
+        .unwrap_or("utf8mb4_bin"))
+}
+
+impl Backend for Mysql {
+    fn dialect(&self) -> Dialect {
+        Dialect::Mysql
+    }
+
+    fn table_options(&self) -> &str {
+        &self.table_options
+    }
+
+    fn existing(&self, name: &str) -> Result<Option<Existing>> {
+        let mut asking = self.asking.lock();
+        if let Some(connection) = asking.as_mut() {
+            // What fails here may be a connection that has been idle for too long.
+            if let Ok(existing) = schema::existing(connection, name) {
+                return Ok(existing);
+            }
+        }
+        let connection = connect(&self.options).map_err(|error| self.place.error(error))?;
+        let connection = asking.insert(connection);
+        schema::existing(connection, name).map_err(|error| self.place.error(error))
+    }
+
+    fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal> {
+        let other = |error| Refusal::Other(self.place.error(error));
+        // Tables of this connection alone: they are gone with it.
+        let mut connection = connect(&self.options).map_err(other)?;
+        for table in tables {
+            let mut all = Vec::new();
+            table.walk(&mut |table| all.push(table));
+            for table in all {
+                if schema::existing(&mut connection, table.name())
+                    .map_err(other)?
+                    .is_none()
+                {
+                    let sql = statements::create_table(Dialect::Mysql, table, &self.table_options);
+                    let sql = sql.replacen("CREATE TABLE", "CREATE TEMPORARY TABLE", 1);
+                    connection.query_drop(sql).map_err(other)?;
+                }
+            }
+        }
+        let statement = connection
+            .prep(query)
+            .map_err(|error| fault::refusal(&self.place, error))?;
+        Ok(statement
+            .columns()
+            .iter()
+            .map(|column| column.name_str().into_owned())
+            .collect())
+    }
+
+    fn connect(&self) -> Result<Box<dyn Driver>> {
+        let connection = connect(&self.options).map_err(|error| self.place.error(error))?;
+        Ok(Box::new(driver::Mysql::new(connection, self.place.clone())))
+    }
+}

@@ -1,0 +1,169 @@
+//! One connection to MySQL.
+
+use super::fault::Place;
+use super::schema;
+use crate::error::Result;
+use crate::store::driver::{Driver, Existing, Failure, MAX_ROWS};
+use crate::store::row::Cell;
+use crate::store::value;
+use mysql::consts::{ColumnFlags, ColumnType};
+use mysql::prelude::Queryable;
+use mysql::{Column, Conn, Params, Value as Raw};
+use serde_json::{Map, Value};
+
+/// The driver.
+pub(super) struct Mysql {
+    connection: Conn,
+    place: Place,
+}
+
+impl Mysql {
+    pub fn new(connection: Conn, place: Place) -> Self {
+        Mysql { connection, place }
+    }
+
+    fn run(&mut self, sql: &str) -> Result<()> {
+        self.connection
+            .query_drop(sql)
+            .map_err(|error| self.place.error(error))
+    }
+}
+
+impl Driver for Mysql {
+    fn begin(&mut self) -> Result<()> {
+        self.run("BEGIN")
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.run("COMMIT")
+    }
+
+    fn rollback(&mut self) {
+        // Where the connection is gone, so is the transaction.
+        if let Err(error) = self.run("ROLLBACK") {
+            log::debug!("rollback failed: {error}");
+        }
+    }
+
+    fn release(&mut self) {}
+
+    fn execute(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<u64, Failure> {
+        let done = match cells {
+            // Not every statement can be prepared.
+            [] => self.connection.query_drop(sql),
+            cells => self.connection.exec_drop(sql, params(cells)),
+        };
+        match done {
+            Ok(()) => Ok(self.connection.affected_rows()),
+            Err(error) => Err(self.place.failure(error)),
+        }
+    }
+
+    fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
+        let place = &self.place;
+        let said = |error| place.error(error);
+        let mut rows = self
+            .connection
+            .exec_iter(sql, params(cells))
+            .map_err(said)?;
+        let columns: Vec<Column> = rows.columns().as_ref().to_vec();
+        let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
+        let mut answer = Vec::new();
+        for row in rows.by_ref() {
+            let row = row.map_err(said)?;
+            if answer.len() == MAX_ROWS {
+                return Err(value::too_many_rows());
+            }
+            let mut object = Map::with_capacity(names.len());
+            for ((name, column), raw) in names.iter().zip(&columns).zip(row.unwrap()) {
+                object.insert(name.clone(), json(name, column, raw)?);
+            }
+            answer.push(object);
+        }
+        Ok(answer)
+    }
+
+    fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
+        schema::existing(&mut self.connection, name).map_err(|error| self.place.error(error))
+    }
+}
+
+fn params(cells: &[Cell<'_>]) -> Params {
+    match cells {
+        [] => Params::Empty,
+        cells => Params::Positional(cells.iter().map(raw).collect()),
+    }
+}
+
+fn raw(cell: &Cell<'_>) -> Raw {
+    match *cell {
+        Cell::Null => Raw::NULL,
+        Cell::Integer(whole) => Raw::Int(whole),
+        Cell::Real(real) => Raw::Double(real),
+        Cell::Text(text) => Raw::Bytes(text.as_bytes().to_vec()),
+    }
+}
+
+/// The character set of what is bytes and no text.
+const BINARY: u16 = 63;
+
+/// A value of an answer as JSON.
+fn json(name: &str, column: &Column, raw: Raw) -> Result<Value> {
+    use ColumnType::{
+        MYSQL_TYPE_BIT, MYSQL_TYPE_BLOB, MYSQL_TYPE_DATE, MYSQL_TYPE_LONG_BLOB,
+        MYSQL_TYPE_MEDIUM_BLOB, MYSQL_TYPE_STRING, MYSQL_TYPE_TINY_BLOB, MYSQL_TYPE_VAR_STRING,
+        MYSQL_TYPE_VARCHAR,
+    };
+    let kind = column.column_type();
+    Ok(match raw {
+        Raw::NULL => Value::Null,
+        Raw::Int(whole) => whole.into(),
+        Raw::UInt(whole) => whole.into(),
+        // By way of its text, a float stays as short as it is shown.
+        Raw::Float(real) => value::real(name, real.to_string().parse().unwrap_or(f64::NAN))?,
+        Raw::Double(real) => value::real(name, real)?,
+        Raw::Bytes(bytes) if kind == MYSQL_TYPE_BIT => bytes
+            .iter()
+            .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte))
+            .into(),
+        Raw::Bytes(bytes) => {
+            let may_be_bytes = matches!(
+                kind,
+                MYSQL_TYPE_BLOB
+                    | MYSQL_TYPE_TINY_BLOB
+                    | MYSQL_TYPE_MEDIUM_BLOB
+                    | MYSQL_TYPE_LONG_BLOB
+                    | MYSQL_TYPE_STRING
+                    | MYSQL_TYPE_VAR_STRING
+                    | MYSQL_TYPE_VARCHAR
+            );
+            let is_bytes = may_be_bytes
+                && column.character_set() == BINARY
+                && column.flags().contains(ColumnFlags::BINARY_FLAG);
+            match is_bytes {
+                true => value::base64(&bytes).into(),
+                false => value::text(&bytes),
+            }
+        }
+        Raw::Date(year, month, day, ..) if kind == MYSQL_TYPE_DATE => {
+            format!("{year:04}-{month:02}-{day:02}").into()
+        }
+        Raw::Date(year, month, day, hour, minute, second, micros) => {
+            let mut text =
+                format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+            if micros > 0 {
+                text.push_str(&format!(".{micros:06}"));
+            }
+            text.into()
+        }
+        Raw::Time(negative, days, hours, minutes, seconds, micros) => {
+            let sign = if negative { "-" } else { "" };
+            let hours = days * 24 + u32::from(hours);
+            let mut text = format!("{sign}{hours:02}:{minutes:02}:{seconds:02}");
+            if micros > 0 {
+                text.push_str(&format!(".{micros:06}"));
+            }
+            text.into()
+        }
+    })
+}

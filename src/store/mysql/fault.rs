@@ -1,0 +1,91 @@
+//! What MySQL, or the way to it, says is wrong, as our errors.
+
+use crate::error::{Error, ErrorKind};
+use crate::store::driver::{Failure, MAX_SECONDS, Refusal};
+use mysql::{DriverError, Error as Said};
+use std::sync::Arc;
+
+/// A row with this key is there already.
+const DUPLICATE: [u16; 2] = [1062, 1586];
+/// Who asks is not let in, or to another database.
+const CONFIG: [u16; 6] = [1044, 1045, 1049, 1130, 1251, 1698];
+/// The server is going down, full, or has ended the connection or the transaction.
+const GONE: [u16; 14] = [
+    1040, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1205, 1213, 1226, 1836, 1927,
+];
+/// It took longer than a query may.
+const TOO_LONG: [u16; 2] = [1969, 3024];
+/// No permission for a table, a column, a statement.
+const NO_PERMISSION: [u16; 4] = [1142, 1143, 1227, 1370];
+
+/// Where the database is, for messages: its URL, without the password.
+#[derive(Clone)]
+pub(super) struct Place(Arc<str>);
+
+impl Place {
+    pub fn new(shown: String) -> Self {
+        Place(shown.into())
+    }
+
+    /// What was said, as an error.
+    pub fn error(&self, said: Said) -> Error {
+        let place = &self.0;
+        match said {
+            Said::MySqlError(said) => {
+                let text = &said.message;
+                let of = |kind| Error::new(kind, format!("{place}: {text}"));
+                match said.code {
+                    code if CONFIG.contains(&code) => of(ErrorKind::Config),
+                    code if GONE.contains(&code) => of(ErrorKind::Unavailable).retryable(),
+                    code if NO_PERMISSION.contains(&code) => of(ErrorKind::NoPermission),
+                    code if TOO_LONG.contains(&code) => {
+                        Error::data(format!("the query was given up after {MAX_SECONDS} s"))
+                    }
+                    _ => Error::data(text.clone()),
+                }
+            }
+            Said::DriverError(DriverError::ConnectTimeout) => {
+                self.gone("no connection came about in time")
+            }
+            Said::DriverError(DriverError::CouldNotConnect(Some((_, text, _)))) => {
+                self.gone(&text.to_lowercase())
+            }
+            Said::IoError(error) => self.gone(&Error::io("", &error).message()[2..]),
+            Said::DriverError(error) => self.gone(&error.to_string()),
+            Said::CodecError(error) => self.gone(&error.to_string()),
+            other => Error::data(other.to_string()),
+        }
+    }
+
+    fn gone(&self, why: &str) -> Error {
+        let message = format!("{}: {why}", self.0);
+        Error::new(ErrorKind::Unavailable, message).retryable()
+    }
+
+    /// The same, told apart by whether a key was there already.
+    pub fn failure(&self, said: Said) -> Failure {
+        let conflict = matches!(&said, Said::MySqlError(said) if DUPLICATE.contains(&said.code));
+        match conflict {
+            true => Failure::Conflict(self.error(said)),
+            false => Failure::Other(self.error(said)),
+        }
+    }
+}
+
+/// What was said against a query, and the word that it names: the first in quotes.
+pub(super) fn refusal(place: &Place, said: Said) -> Refusal {
+    match said {
+        Said::MySqlError(said) if !GONE.contains(&said.code) => {
+            let mut parts = said.message.split('\'');
+            let named = parts.nth(1).and_then(|name| {
+                name.split(|c: char| c.is_whitespace() || "(),;".contains(c))
+                    .find(|word| !word.is_empty())
+            });
+            Refusal::Query {
+                near: named.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()),
+                message: said.message,
+            }
+        }
+        other => Refusal::Other(place.error(other)),
+    }
+}

@@ -1,0 +1,218 @@
+//! Queries: one SELECT, checked, whose clocks are the network's.
+
+use super::catalog::Catalog;
+use super::dialect::{self, NOW, NOW_DATETIME, NOW_UNIX};
+use super::driver::{Backend, Refusal};
+use super::row::{Cell, convert};
+use super::table::Type;
+use super::{Params, calendar};
+use crate::error::{Error, Result, did_you_mean, quote};
+use std::sync::Arc;
+
+/// One SELECT, checked, in which every clock is the network's. A cheap handle.
+#[derive(Debug, Clone)]
+pub struct Query(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    original: String,
+    sql: String,
+    text: String,
+    params: Vec<Param>,
+    columns: Vec<String>,
+}
+
+/// What a parameter stands for.
+#[derive(Debug)]
+enum Param {
+    Now,
+    NowUnix,
+    NowDatetime,
+    /// A field of the event, and the types that columns of this name have.
+    Field(String, Vec<Type>),
+}
+
+impl Query {
+    /// Makes a query ready: one SELECT, parameters that are known, and nothing that the database
+    /// says against it.
+    pub(crate) fn prepare(
+        backend: &dyn Backend,
+        catalog: &Catalog,
+        original: &str,
+    ) -> Result<Self> {
+        let sql = dialect::rewrite(backend.dialect(), original)?;
+        let (text, names) = dialect::positional(backend.dialect(), &sql)?;
+        let params = names
+            .iter()
+            .map(|name| param(catalog, name))
+            .collect::<Result<_>>()?;
+        let columns = backend
+            .check(&text, &catalog.tables())
+            .map_err(|refusal| match refusal {
+                Refusal::Other(error) => error,
+                Refusal::Query { message, near } => {
+                    refused(backend, catalog, original, &message, near.as_deref())
+                }
+            })?;
+        for (at, column) in columns.iter().enumerate() {
+            if columns[..at].contains(column) {
+                return Err(Error::data(format!(
+                    "bad query: two columns of the answer are called {}",
+                    quote(column)
+                ))
+                .with_hint("name one of them otherwise, with \"as\""));
+            }
+        }
+        Ok(Query(Arc::new(Inner {
+            original: original.to_owned(),
+            sql,
+            text,
+            params,
+            columns,
+        })))
+    }
+
+    /// The SQL that is run, with named parameters.
+    pub fn sql(&self) -> &str {
+        &self.0.sql
+    }
+
+    /// The SQL as it was written.
+    pub fn original(&self) -> &str {
+        &self.0.original
+    }
+
+    /// The columns of the answer.
+    pub fn columns(&self) -> &[String] {
+        &self.0.columns
+    }
+
+    /// The columns of the event that it asks for by `:name`, each once.
+    pub fn fields(&self) -> Vec<&str> {
+        let mut fields: Vec<&str> = Vec::new();
+        for param in &self.0.params {
+            if let Param::Field(name, _) = param
+                && !fields.contains(&name.as_str())
+            {
+                fields.push(name);
+            }
+        }
+        fields
+    }
+
+    /// The SQL with positional parameters, as the database is given it.
+    pub(crate) fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Calls `run` with the values of the parameters, in order.
+    pub(crate) fn bind<T>(
+        &self,
+        params: &Params<'_>,
+        run: impl FnOnce(&[Cell<'_>]) -> Result<T>,
+    ) -> Result<T> {
+        let datetime = match self
+            .0
+            .params
+            .iter()
+            .any(|p| matches!(p, Param::NowDatetime))
+        {
+            true => calendar::datetime(params.now),
+            false => String::new(),
+        };
+        let cells = self
+            .0
+            .params
+            .iter()
+            .map(|param| match param {
+                Param::Now => Ok(Cell::Real(params.now.as_secs_f64())),
+                Param::NowUnix => Ok(Cell::Integer(params.now.as_secs())),
+                Param::NowDatetime => Ok(Cell::Text(&datetime)),
+                Param::Field(name, kinds) => field(params, name, kinds),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        run(&cells)
+    }
+}
+
+fn field<'a>(params: &Params<'a>, name: &str, kinds: &[Type]) -> Result<Cell<'a>> {
+    let Some(event) = params.event else {
+        return Err(Error::data(format!(
+            "there is no event to take :{name} from"
+        )));
+    };
+    let Some(value) = event.get(name) else {
+        return Ok(Cell::Null);
+    };
+    kinds
+        .iter()
+        .find_map(|kind| convert(*kind, value))
+        .ok_or_else(|| {
+            let kinds: Vec<String> = kinds.iter().map(Type::to_string).collect();
+            Error::data(format!(
+                ":{name} must be {}, this is {}",
+                kinds.join(" or "),
+                quote(value.to_string())
+            ))
+        })
+}
+
+fn param(catalog: &Catalog, name: &str) -> Result<Param> {
+    match name {
+        NOW => return Ok(Param::Now),
+        NOW_UNIX => return Ok(Param::NowUnix),
+        NOW_DATETIME => return Ok(Param::NowDatetime),
+        _ => {}
+    }
+    let tables = catalog.tables();
+    let columns = || tables.iter().flat_map(|table| table.columns());
+    let mut kinds: Vec<Type> = Vec::new();
+    for column in columns().filter(|column| column.name == name) {
+        if !kinds.contains(&column.kind) {
+            kinds.push(column.kind);
+        }
+    }
+    if !kinds.is_empty() {
+        return Ok(Param::Field(name.to_owned(), kinds));
+    }
+    let error = Error::data(format!(
+        "bad query: there is nothing to bind {} to",
+        quote(format!(":{name}"))
+    ));
+    let known = columns().map(|c| c.name.as_str()).chain([NOW]);
+    Err(error.with_hint(match did_you_mean(name, known) {
+        Some(hint) => hint,
+        None => "it is neither :now nor a column of a declared table (child tables have none)"
+            .to_owned(),
+    }))
+}
+
+/// The error of a query that the database refused, with the place in what was written.
+fn refused(
+    backend: &dyn Backend,
+    catalog: &Catalog,
+    original: &str,
+    message: &str,
+    near: Option<&str>,
+) -> Error {
+    let place = near.and_then(|near| dialect::locate(backend.dialect(), original, near));
+    let place = match place {
+        Some((line, column)) => format!(" at line {line}, column {column}"),
+        None => String::new(),
+    };
+    let error = Error::data(format!("bad query: {message}{place}"));
+    let lower = message.to_lowercase();
+    let near = near.map(|near| near.rsplit('.').next().unwrap_or(near));
+    let (what, names) = if lower.contains("no such table") || lower.contains("doesn't exist") {
+        ("tables", catalog.table_names())
+    } else if lower.contains("column") {
+        ("columns", catalog.column_names())
+    } else {
+        return error;
+    };
+    let hint = near.and_then(|near| did_you_mean(near, names.iter().map(String::as_str)));
+    error.with_hint(hint.unwrap_or_else(|| match names.is_empty() {
+        true => "no table is declared".to_owned(),
+        false => format!("the declared {what} are {}", names.join(", ")),
+    }))
+}

@@ -1,0 +1,156 @@
+//! From a JSON object to rows: every value is checked before anything is inserted.
+
+use super::table::{Child, Column, Table, Type};
+use crate::error::{Error, Result, quote};
+use serde_json::{Map, Value};
+
+/// One value, as it is bound to a statement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cell<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+}
+
+/// A row of a table, and the rows of its child tables.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub table: &'a Table,
+    pub cells: Vec<Cell<'a>>,
+    pub children: Vec<Row<'a>>,
+}
+
+impl<'a> Row<'a> {
+    /// Reads an object as a row of `table`. Where `sized`, the lengths of texts are checked.
+    ///
+    /// Fields that are no column are ignored, missing ones are NULL.
+    pub fn read(table: &'a Table, object: &'a Map<String, Value>, sized: bool) -> Result<Self> {
+        Row::read_below(table, object, sized, &[])
+    }
+
+    /// Reads a row in which these columns are given already.
+    fn read_below(
+        table: &'a Table,
+        object: &'a Map<String, Value>,
+        sized: bool,
+        given: &[(&str, Cell<'a>)],
+    ) -> Result<Self> {
+        let mut cells = Vec::with_capacity(table.columns().len());
+        for column in table.columns() {
+            let cell = match given.iter().find(|(name, _)| *name == column.name) {
+                Some((_, cell)) => *cell,
+                None => match object.get(&column.name) {
+                    Some(value) => cell(table, column, value, sized)?,
+                    None => Cell::Null,
+                },
+            };
+            if cell == Cell::Null && table.key_columns().contains(&column.name) {
+                return Err(Error::data(format!(
+                    "{}.{} is missing, and it is part of the key",
+                    table.name(),
+                    column.name
+                )));
+            }
+            cells.push(cell);
+        }
+        let mut row = Row {
+            table,
+            cells,
+            children: Vec::new(),
+        };
+        for child in table.children() {
+            row.read_children(child, object.get(&child.field), sized)?;
+        }
+        Ok(row)
+    }
+
+    fn read_children(
+        &mut self,
+        child: &'a Child,
+        value: Option<&'a Value>,
+        sized: bool,
+    ) -> Result<()> {
+        let expected = |value: &Value| {
+            Error::data(format!(
+                "{}.{} must be an array of objects, this is {}",
+                self.table.name(),
+                child.field,
+                quote(value.to_string())
+            ))
+        };
+        let items = match value {
+            None | Some(Value::Null) => return Ok(()),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(expected(other)),
+        };
+        let given: Vec<(&str, Cell<'a>)> = child
+            .parent
+            .iter()
+            .map(|(theirs, ours)| (theirs.as_str(), self.cell(ours)))
+            .collect();
+        for item in items {
+            let object = item.as_object().ok_or_else(|| expected(item))?;
+            let row = Row::read_below(&child.table, object, sized, &given)?;
+            self.children.push(row);
+        }
+        Ok(())
+    }
+
+    /// The value of this column.
+    pub fn cell(&self, column: &str) -> Cell<'a> {
+        self.table
+            .find(column)
+            .map_or(Cell::Null, |(at, _)| self.cells[at])
+    }
+}
+
+fn cell<'a>(table: &Table, column: &Column, value: &'a Value, sized: bool) -> Result<Cell<'a>> {
+    let cell = convert(column.kind, value).ok_or_else(|| {
+        Error::data(format!(
+            "{}.{} must be {}, this is {}",
+            table.name(),
+            column.name,
+            column.kind,
+            quote(value.to_string())
+        ))
+    })?;
+    if let (Cell::Text(text), Type::Text(len), true) = (cell, column.kind, sized)
+        && text.len() > usize::from(len)
+        && text.chars().count() > usize::from(len)
+    {
+        return Err(Error::data(format!(
+            "{}.{} has room for {len} characters, this has {}: {}",
+            table.name(),
+            column.name,
+            text.chars().count(),
+            quote(text)
+        ))
+        .with_hint(format!(
+            "declare it as text({})",
+            text.chars().count().next_power_of_two()
+        )));
+    }
+    Ok(cell)
+}
+
+/// A JSON value as one of a type; `None` where it is of another.
+pub(crate) fn convert(kind: Type, value: &Value) -> Option<Cell<'_>> {
+    match (kind, value) {
+        (_, Value::Null) => Some(Cell::Null),
+        (Type::Integer, Value::Number(number)) => match number.as_i64() {
+            Some(whole) => Some(Cell::Integer(whole)),
+            None => number.as_f64().and_then(whole).map(Cell::Integer),
+        },
+        (Type::Real, Value::Number(number)) => number.as_f64().map(Cell::Real),
+        (Type::Text(_), Value::String(text)) => Some(Cell::Text(text)),
+        _ => None,
+    }
+}
+
+/// The integer that this double is, where it is exactly one.
+fn whole(number: f64) -> Option<i64> {
+    // 2^63 as a double is the first beyond i64.
+    let fits = number.fract() == 0.0 && (-(2f64.powi(63))..2f64.powi(63)).contains(&number);
+    fits.then_some(number as i64)
+}

@@ -1,0 +1,224 @@
+//! SQLite, in memory or in a file: one connection that all nodes share.
+//!
+//! Several connections to one database in memory fail at once with "table is locked", and a file
+//! has one writer anyway. So there is one connection behind a mutex, and who is in a transaction
+//! holds the mutex until it ends.
+
+mod driver;
+mod fault;
+mod functions;
+mod schema;
+
+use super::dialect::Dialect;
+use super::driver::{Backend, Driver, Existing, MAX_SECONDS, Refusal};
+use super::statements;
+use super::table::Table;
+use crate::error::{Error, ErrorKind, Result, quote};
+use crate::time::monotonic;
+use fault::Place;
+use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long a lock of another process is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+/// How many statements stay prepared.
+const PREPARED: usize = 256;
+
+/// The backend.
+pub(crate) struct Sqlite {
+    shared: Shared,
+}
+
+/// What all drivers share.
+#[derive(Clone)]
+struct Shared {
+    connection: Arc<Mutex<Connection>>,
+    deadline: Deadline,
+    place: Place,
+}
+
+/// When the query that runs is to be given up, in milliseconds on the monotonic clock since it
+/// was made; 0 where none runs.
+#[derive(Clone)]
+struct Deadline {
+    since: std::time::Instant,
+    at: Arc<AtomicU64>,
+}
+
+impl Deadline {
+    fn new() -> Self {
+        Deadline {
+            since: monotonic(),
+            at: Arc::default(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = monotonic().duration_since(self.since);
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn set(&self) {
+        self.at
+            .store(self.now() + MAX_SECONDS * 1_000, Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.at.store(0, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        at != 0 && self.now() > at
+    }
+}
+
+impl Sqlite {
+    /// A database in memory.
+    pub fn memory() -> Result<Self> {
+        let place = Place::memory();
+        let connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
+        Sqlite::new(connection, place)
+    }
+
+    /// A database in a file, made where it is missing.
+    pub fn file(path: &Path) -> Result<Self> {
+        let place = Place::file(path);
+        probe(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(path, flags).map_err(|error| place.error(error))?;
+        let set_up = || {
+            connection.busy_timeout(BUSY)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")
+        };
+        set_up().map_err(|error| place.error(error))?;
+        if connection.is_readonly(MAIN_DB).unwrap_or(false) {
+            return Err(Error::new(
+                ErrorKind::NoPermission,
+                format!("{place}: it can only be read"),
+            ));
+        }
+        Sqlite::new(connection, place)
+    }
+
+    fn new(mut connection: Connection, place: Place) -> Result<Self> {
+        let deadline = Deadline::new();
+        let handler = deadline.clone();
+        let set_up = || {
+            configure(&connection)?;
+            connection.set_prepared_statement_cache_capacity(PREPARED);
+            connection.progress_handler(10_000, Some(move || handler.is_over()))
+        };
+        set_up().map_err(|error| place.error(error))?;
+        Ok(Sqlite {
+            shared: Shared {
+                connection: Arc::new(Mutex::new(connection)),
+                deadline,
+                place,
+            },
+        })
+    }
+}
+
+/// What every connection is told: a name in double quotes is never a text.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    functions::register(connection)
+}
+
+/// Opens the file once, since the system says more clearly than SQLite what is wrong with it.
+fn probe(path: &Path) -> Result<()> {
+    let named = || format!("database {}", quote(path.display().to_string()));
+    if path.is_dir() {
+        return Err(Error::new(
+            ErrorKind::Io,
+            format!("{}: it is a directory", named()),
+        ));
+    }
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    let error = match opened {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    let error = match (path.exists(), error.kind()) {
+        (false, std::io::ErrorKind::NotFound) => {
+            let parent = path.parent().map(|p| p.display().to_string());
+            Error::new(
+                ErrorKind::CannotCreate,
+                format!("{}: cannot create it", named()),
+            )
+            .with_hint(format!(
+                "there is no directory {}",
+                quote(parent.unwrap_or_default())
+            ))
+        }
+        (false, std::io::ErrorKind::PermissionDenied) | (true, _) => Error::io(named(), &error),
+        (false, _) => Error::io(named(), &error).with_kind(ErrorKind::CannotCreate),
+    };
+    Err(error)
+}
+
+impl Backend for Sqlite {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn table_options(&self) -> &str {
+        ""
+    }
+
+    fn existing(&self, name: &str) -> Result<Option<Existing>> {
+        let connection = self.shared.connection.lock();
+        schema::existing(&connection, name).map_err(|error| self.shared.place.error(error))
+    }
+
+    fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal> {
+        let schema = {
+            let connection = self.shared.connection.lock();
+            schema::copy(&connection)
+        };
+        let other = |error| Refusal::Other(self.shared.place.error(error));
+        let scratch = Connection::open_in_memory().map_err(other)?;
+        configure(&scratch).map_err(other)?;
+        for sql in schema.map_err(other)? {
+            // What cannot be copied (a virtual table of a module that we lack) is not there.
+            let _ = scratch.execute_batch(&sql);
+        }
+        for table in tables {
+            let mut all = Vec::new();
+            table.walk(&mut |table| all.push(table));
+            for table in all {
+                let sql = statements::create_table(Dialect::Sqlite, table, "");
+                scratch.execute_batch(&sql).map_err(other)?;
+            }
+        }
+        let statement = scratch
+            .prepare(query)
+            .map_err(|error| fault::refusal(&error))?;
+        if !statement.readonly() {
+            return Err(Refusal::Other(super::dialect::not_one_select()));
+        }
+        Ok(statement
+            .column_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect())
+    }
+
+    fn connect(&self) -> Result<Box<dyn Driver>> {
+        Ok(Box::new(driver::Sqlite::new(self.shared.clone())))
+    }
+}

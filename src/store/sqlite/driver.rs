@@ -1,0 +1,159 @@
+//! One node's way to the shared connection.
+
+use super::{Shared, schema};
+use crate::error::{Error, Result};
+use crate::store::driver::{Driver, Existing, Failure, MAX_ROWS, MAX_SECONDS};
+use crate::store::row::Cell;
+use crate::store::value;
+use parking_lot::{ArcMutexGuard, RawMutex};
+use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql, params_from_iter};
+use serde_json::{Map, Value};
+
+/// The driver.
+pub(super) struct Sqlite {
+    shared: Shared,
+    /// Held from `begin` until the transaction is over.
+    guard: Option<ArcMutexGuard<RawMutex, Connection>>,
+}
+
+impl Sqlite {
+    pub fn new(shared: Shared) -> Self {
+        Sqlite {
+            shared,
+            guard: None,
+        }
+    }
+
+    /// Works with the connection, held already or for this moment.
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        match &self.guard {
+            Some(connection) => work(connection),
+            None => work(&self.shared.connection.lock()),
+        }
+    }
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.with(|connection| connection.prepare_cached(sql)?.execute([]))
+            .map(|_| ())
+            .map_err(|error| self.shared.place.error(error))
+    }
+
+    /// Some errors end the transaction: then all of it has to be done again.
+    fn still_open(&self, error: Error) -> Error {
+        match self.guard.as_ref().is_some_and(|c| c.is_autocommit()) {
+            true => error.retryable(),
+            false => error,
+        }
+    }
+
+    fn read(&self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
+        let said = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => {
+                Error::data(format!("the query was given up after {MAX_SECONDS} s"))
+            }
+            _ => self.shared.place.error(error),
+        };
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql).map_err(said)?;
+            let names: Vec<String> = statement
+                .column_names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+            let mut answer = Vec::new();
+            let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
+            while let Some(row) = rows.next().map_err(said)? {
+                if answer.len() == MAX_ROWS {
+                    return Err(value::too_many_rows());
+                }
+                let mut object = Map::with_capacity(names.len());
+                for (at, name) in names.iter().enumerate() {
+                    let value = json(name, row.get_ref(at).map_err(said)?)?;
+                    object.insert(name.clone(), value);
+                }
+                answer.push(object);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+impl Driver for Sqlite {
+    fn begin(&mut self) -> Result<()> {
+        if self.guard.is_none() {
+            self.guard = Some(self.shared.connection.lock_arc());
+        }
+        let begun = self.run("BEGIN IMMEDIATE");
+        if begun.is_err() {
+            self.guard = None;
+        }
+        begun
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.run("COMMIT")
+    }
+
+    fn rollback(&mut self) {
+        if let Some(connection) = self.guard.take()
+            && !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            log::error!("{}: rollback failed: {error}", self.shared.place);
+        }
+    }
+
+    fn release(&mut self) {
+        self.guard = None;
+    }
+
+    fn execute(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<u64, Failure> {
+        let done = self.with(|connection| {
+            connection
+                .prepare_cached(sql)?
+                .execute(params_from_iter(cells))
+        });
+        match done {
+            Ok(count) => Ok(count as u64),
+            Err(error) => Err(match self.shared.place.failure(error) {
+                Failure::Other(error) => Failure::Other(self.still_open(error)),
+                conflict => conflict,
+            }),
+        }
+    }
+
+    fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
+        self.shared.deadline.set();
+        let answer = self.read(sql, cells);
+        self.shared.deadline.clear();
+        answer.map_err(|error| self.still_open(error))
+    }
+
+    fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
+        self.with(|connection| schema::existing(connection, name))
+            .map_err(|error| self.shared.place.error(error))
+    }
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match *self {
+            Cell::Null => ToSqlOutput::Owned(Owned::Null),
+            Cell::Integer(whole) => ToSqlOutput::Owned(Owned::Integer(whole)),
+            Cell::Real(real) => ToSqlOutput::Owned(Owned::Real(real)),
+            Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+/// A value of an answer as JSON.
+fn json(column: &str, value: ValueRef<'_>) -> Result<Value> {
+    match value {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(whole) => Ok(whole.into()),
+        ValueRef::Real(real) => value::real(column, real),
+        ValueRef::Text(text) => Ok(value::text(text)),
+        ValueRef::Blob(bytes) => Ok(value::base64(bytes).into()),
+    }
+}

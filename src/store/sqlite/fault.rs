@@ -1,0 +1,108 @@
+//! What SQLite says is wrong, as our errors.
+
+use crate::error::{Error, ErrorKind, quote};
+use crate::store::driver::{Failure, Refusal};
+use rusqlite::{Error as Said, ErrorCode, ffi};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where the database is, for messages; the one in memory is not named.
+#[derive(Clone)]
+pub(super) struct Place(Option<Arc<str>>);
+
+impl Place {
+    pub fn memory() -> Self {
+        Place(None)
+    }
+
+    pub fn file(path: &Path) -> Self {
+        Place(Some(quote(path.display().to_string()).into()))
+    }
+
+    /// What SQLite says, as an error.
+    pub fn error(&self, said: Said) -> Error {
+        let text = text(&said);
+        let about_file = |kind| Error::new(kind, format!("{self}: {text}"));
+        match said.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                about_file(ErrorKind::Unavailable)
+                    .retryable()
+                    .with_hint("another process holds it")
+            }
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+                about_file(ErrorKind::Io).retryable()
+            }
+            Some(ErrorCode::CannotOpen | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                about_file(ErrorKind::Io)
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                about_file(ErrorKind::NoPermission)
+            }
+            _ => Error::data(text),
+        }
+    }
+
+    /// The same, told apart by whether a key was there already.
+    pub fn failure(&self, said: Said) -> Failure {
+        let conflict = matches!(
+            &said,
+            Said::SqliteFailure(code, _) if matches!(
+                code.extended_code,
+                ffi::SQLITE_CONSTRAINT_UNIQUE
+                    | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                    | ffi::SQLITE_CONSTRAINT_ROWID
+            )
+        );
+        match conflict {
+            true => Failure::Conflict(self.error(said)),
+            false => Failure::Other(self.error(said)),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(path) => write!(f, "database {path}"),
+            None => f.write_str("the database in memory"),
+        }
+    }
+}
+
+/// What SQLite says against a query, and the word that it means.
+pub(super) fn refusal(said: &Said) -> Refusal {
+    let near = match said {
+        Said::SqlInputError { sql, offset, .. } => usize::try_from(*offset)
+            .ok()
+            .and_then(|offset| sql.get(offset..))
+            .map(first_word),
+        _ => None,
+    };
+    let message = text(said);
+    // "no such column: x" names it also where no offset is told.
+    let named = || message.split_once(": ").map(|(_, name)| first_word(name));
+    Refusal::Query {
+        near: near
+            .filter(|near| !near.is_empty())
+            .or_else(|| message.starts_with("no such").then(named).flatten()),
+        message,
+    }
+}
+
+fn first_word(text: &str) -> String {
+    let end = |c: char| !(c.is_alphanumeric() || "_.\"`[]'".contains(c));
+    let word: String = text.chars().take_while(|c| !end(*c)).collect();
+    match word.is_empty() {
+        true => text.chars().take(1).collect(),
+        false => word,
+    }
+}
+
+fn text(said: &Said) -> String {
+    match said {
+        Said::SqliteFailure(_, Some(text)) => text.clone(),
+        Said::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    }
+}

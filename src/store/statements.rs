@@ -1,0 +1,196 @@
+//! The text of the statements that we write ourselves. Values are never in it.
+
+use super::dialect::Dialect;
+use super::table::{Child, Table, Type};
+
+/// The table of remembered keys.
+pub(crate) const KEYS: &str = "tributary_keys";
+
+/// The statements of one table.
+pub(crate) struct Statements {
+    pub insert: String,
+    /// Asks for the row with a key.
+    pub exists: String,
+}
+
+impl Statements {
+    pub fn new(dialect: Dialect, table: &Table) -> Self {
+        let names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+        let insert = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            dialect.quote(table.name()),
+            list(dialect, &names),
+            vec!["?"; names.len()].join(", ")
+        );
+        let key: Vec<String> = table
+            .key_columns()
+            .iter()
+            .map(|column| format!("{} = ?", dialect.quote(column)))
+            .collect();
+        let exists = format!(
+            "SELECT 1 AS found FROM {} WHERE {}",
+            dialect.quote(table.name()),
+            key.join(" AND ")
+        );
+        Statements { insert, exists }
+    }
+}
+
+/// Makes a table; texts are as long as MySQL is told, SQLite has no lengths.
+pub(crate) fn create_table(dialect: Dialect, table: &Table, options: &str) -> String {
+    let mut lines: Vec<String> = table
+        .columns()
+        .iter()
+        .map(|column| {
+            let kind = match (dialect, column.kind) {
+                (Dialect::Sqlite, Type::Integer) => "INTEGER".to_owned(),
+                (Dialect::Sqlite, Type::Real) => "REAL".to_owned(),
+                (Dialect::Sqlite, Type::Text(_)) => "TEXT".to_owned(),
+                (Dialect::Mysql, Type::Integer) => "BIGINT".to_owned(),
+                (Dialect::Mysql, Type::Real) => "DOUBLE".to_owned(),
+                (Dialect::Mysql, Type::Text(len)) => format!("VARCHAR({len})"),
+            };
+            let null = match table.key_columns().contains(&column.name) {
+                true => " NOT NULL",
+                false => "",
+            };
+            format!("{} {kind}{null}", dialect.quote(&column.name))
+        })
+        .collect();
+    if !table.key_columns().is_empty() {
+        let key: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
+        lines.push(format!("PRIMARY KEY ({})", list(dialect, &key)));
+    }
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} ({}){options}",
+        dialect.quote(table.name()),
+        lines.join(", ")
+    )
+}
+
+/// Makes an index.
+pub(crate) fn create_index(dialect: Dialect, table: &str, columns: &[&str]) -> String {
+    let mut name = format!("{table}_{}", columns.join("_"));
+    // Names are ASCII, and MySQL takes 64 characters.
+    name.truncate(64);
+    let unless = match dialect {
+        Dialect::Sqlite => "IF NOT EXISTS ",
+        Dialect::Mysql => "",
+    };
+    format!(
+        "CREATE INDEX {unless}{} ON {} ({})",
+        dialect.quote(&name),
+        dialect.quote(table),
+        list(dialect, columns)
+    )
+}
+
+/// Deletes the rows of `table` in which `column` is below a bound, and the rows below them,
+/// children first.
+pub(crate) fn evict(dialect: Dialect, table: &Table, column: &str) -> Vec<String> {
+    let mut statements = Vec::new();
+    let bound = format!("{} < ?", dialect.quote(column));
+    match dialect {
+        Dialect::Sqlite => evict_nested(table, &bound, &mut statements),
+        Dialect::Mysql => {
+            let from = format!("{} AS t0", dialect.quote(table.name()));
+            evict_joined(table, &from, 0, &format!("t0.{bound}"), &mut statements);
+        }
+    }
+    statements
+}
+
+/// SQLite: `DELETE FROM child WHERE (links) IN (SELECT keys FROM parent WHERE …)`.
+fn evict_nested(table: &Table, condition: &str, statements: &mut Vec<String>) {
+    let dialect = Dialect::Sqlite;
+    for child in table.children() {
+        let (theirs, ours) = links(child);
+        let below = format!(
+            "({}) IN (SELECT {} FROM {} WHERE {condition})",
+            list(dialect, &theirs),
+            list(dialect, &ours),
+            dialect.quote(table.name())
+        );
+        evict_nested(&child.table, &below, statements);
+    }
+    statements.push(format!(
+        "DELETE FROM {} WHERE {condition}",
+        dialect.quote(table.name())
+    ));
+}
+
+/// MySQL: `DELETE child FROM parent JOIN child ON … WHERE …`, for it does not use the child's
+/// index in a subquery.
+fn evict_joined(
+    table: &Table,
+    from: &str,
+    depth: usize,
+    condition: &str,
+    statements: &mut Vec<String>,
+) {
+    let dialect = Dialect::Mysql;
+    for child in table.children() {
+        let below = depth + 1;
+        let on: Vec<String> = child
+            .parent
+            .iter()
+            .map(|(theirs, ours)| {
+                format!(
+                    "t{below}.{} = t{depth}.{}",
+                    dialect.quote(theirs),
+                    dialect.quote(ours)
+                )
+            })
+            .collect();
+        let joined = format!(
+            "{from} JOIN {} AS t{below} ON {}",
+            dialect.quote(child.table.name()),
+            on.join(" AND ")
+        );
+        evict_joined(&child.table, &joined, below, condition, statements);
+    }
+    statements.push(format!("DELETE t{depth} FROM {from} WHERE {condition}"));
+}
+
+/// Asks for the least value of a column.
+pub(crate) fn oldest(dialect: Dialect, table: &Table, column: &str) -> String {
+    format!(
+        "SELECT min({}) AS oldest FROM {}",
+        dialect.quote(column),
+        dialect.quote(table.name())
+    )
+}
+
+/// The statements of the remembered keys.
+pub(crate) mod keys {
+    use super::{Dialect, KEYS};
+
+    pub fn create(dialect: Dialect, options: &str) -> String {
+        let columns = match dialect {
+            Dialect::Sqlite => "scope TEXT NOT NULL, hash TEXT NOT NULL, until INTEGER NOT NULL",
+            Dialect::Mysql => {
+                "scope VARCHAR(255) NOT NULL, hash CHAR(32) NOT NULL, until BIGINT NOT NULL"
+            }
+        };
+        format!("CREATE TABLE IF NOT EXISTS {KEYS} ({columns}, PRIMARY KEY (scope, hash)){options}")
+    }
+
+    pub const REMEMBER: &str = "REPLACE INTO tributary_keys (scope, hash, until) VALUES (?, ?, ?)";
+    pub const RECALL: &str =
+        "SELECT hash, until FROM tributary_keys WHERE scope = ? AND until > ? ORDER BY until, hash";
+    pub const FORGET: &str = "DELETE FROM tributary_keys WHERE scope = ? AND until <= ?";
+}
+
+/// The columns of a child that link it to its parent, and the parent's.
+fn links(child: &Child) -> (Vec<&str>, Vec<&str>) {
+    child
+        .parent
+        .iter()
+        .map(|(theirs, ours)| (theirs.as_str(), ours.as_str()))
+        .unzip()
+}
+
+fn list(dialect: Dialect, names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| dialect.quote(name)).collect();
+    quoted.join(", ")
+}

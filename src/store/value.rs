@@ -1,0 +1,49 @@
+//! Values of answers as JSON: what neither database may do otherwise than the other.
+
+use super::driver::MAX_ROWS;
+use crate::error::{Error, Result, quote};
+use serde_json::{Number, Value};
+
+/// A double; JSON has none that are infinite.
+pub(crate) fn real(column: &str, value: f64) -> Result<Value> {
+    match Number::from_f64(value) {
+        Some(number) => Ok(Value::Number(number)),
+        None => Err(Error::data(format!(
+            "column {} of the answer is {value}, which JSON cannot hold",
+            quote(column)
+        ))),
+    }
+}
+
+/// A text; what is not UTF-8 is shown as bytes are.
+pub(crate) fn text(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => base64(bytes).into(),
+    }
+}
+
+/// The error of an answer that is too long.
+pub(crate) fn too_many_rows() -> Error {
+    Error::data(format!("the answer has more than {MAX_ROWS} rows"))
+        .with_hint("add a limit, or a narrower condition")
+}
+
+/// Bytes in base64, with padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 4];
+        group[1..=chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes(group);
+        for place in 0..4u32 {
+            let digit = (bits >> (18 - 6 * place)) & 63;
+            match place as usize <= chunk.len() {
+                true => text.push(DIGITS[digit as usize] as char),
+                false => text.push('='),
+            }
+        }
+    }
+    text
+}
