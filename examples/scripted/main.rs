@@ -18,7 +18,7 @@
 
 use std::error::Error;
 use std::time::Duration;
-use tributary::{Network, Runtime, time::parse_positive_duration};
+use tributary::{Format, Network, Runtime, time::parse_positive_duration};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let network = Network::new();
     Runtime::new(&network)?.run(SCRIPT)?;
-    // DOT
+    println!("{}", network.draw(Format::Dot));
 
     network.start()?;
     match run_for {

@@ -1,16 +1,23 @@
 //! `tributary graph`: draws the network that scripts build.
 
 use super::{load, print};
-use tributary::Result;
+use tributary::{Format, Result};
 
 /// Draw the network that the scripts build, linked or not; runs nothing.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     load: load::Scripts,
+
+    /// What to draw it as: dot, svg or mermaid
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: Format,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let _network = load::load(&options.load)?;
-    print("")
+    let mut drawing = load::load(&options.load)?.draw(options.format);
+    if !drawing.ends_with('\n') {
+        drawing.push('\n');
+    }
+    print(&drawing)
 }

@@ -137,7 +137,7 @@ impl Memory {
         }
         store.begin()?;
         for (key, until) in &self.delivered {
-            store.remember(&self.scope, &key.to_be_bytes(), *until)?;
+            store.remember(&self.scope, *key, *until)?;
         }
         if let Some(now) = self.sweep {
             store.forget(&self.scope, now)?;
@@ -160,12 +160,9 @@ impl Node for Filter {
         memory.store = Some(store);
         if first {
             for (key, until) in remembered {
-                if let Ok(key) = <[u8; 16]>::try_from(key.as_slice()) {
-                    let key = u128::from_be_bytes(key);
-                    let passed = until.before(self.interval);
-                    self.passed.insert(key, passed);
-                    self.order.push_back((passed, key));
-                }
+                let passed = until.before(self.interval);
+                self.passed.insert(key, passed);
+                self.order.push_back((passed, key));
             }
             self.order.make_contiguous().sort_unstable();
         }
