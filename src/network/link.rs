@@ -38,6 +38,9 @@ impl Capacity {
     /// The most events that travel together.
     pub const BATCH: usize = 256;
 
+    /// How many bytes of payload are taken together at most, if that is more than one batch.
+    pub const BATCH_BYTES: usize = 4 << 20;
+
     /// Checks the ranges.
     ///
     /// # Errors

@@ -296,8 +296,8 @@ impl Worker {
     fn gather(&mut self, first: Option<Batch>) -> Option<Batch> {
         let mut gathered: Option<Batch> = first;
         let mut dry = 0;
-        while dry < self.inputs.len() && gathered.as_ref().is_none_or(|b| b.len() < Capacity::BATCH)
-        {
+        let full = |b: &Batch| b.len() >= Capacity::BATCH || b.bytes() >= Capacity::BATCH_BYTES;
+        while dry < self.inputs.len() && !gathered.as_ref().is_some_and(full) {
             self.next_input %= self.inputs.len();
             let input = &self.inputs[self.next_input];
             match input.rx.try_recv() {
