@@ -109,14 +109,14 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// A database that is gone, or whose table of keys is something else.
-    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(u128, Timestamp)>>;
+    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(Vec<u8>, Timestamp)>>;
 
-    /// Remembers a key (a hash) of `scope` until an instant, in place of what was
+    /// Remembers a key (at most 64 bytes) of `scope` until an instant, in place of what was
     /// remembered of it before.
     ///
     /// # Errors
     /// A database that is gone.
-    fn remember(&mut self, scope: &str, key: u128, until: Timestamp) -> Result<()>;
+    fn remember(&mut self, scope: &str, key: &[u8], until: Timestamp) -> Result<()>;
 
     /// Deletes the keys of `scope` that are not remembered beyond `now`; returns how many.
     ///

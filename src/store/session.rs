@@ -5,7 +5,7 @@ use super::dialect::Dialect;
 use super::driver::{Driver, Failure};
 use super::row::{Cell, Row};
 use super::statements::{self, Statements, keys};
-use super::{Inserted, Params, Query, Store, Table};
+use super::{Inserted, Params, Query, Store, Table, value};
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -204,7 +204,7 @@ impl Store for Session {
         query.bind(params, |cells| self.driver.rows(query.text(), cells))
     }
 
-    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(u128, Timestamp)>> {
+    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(Vec<u8>, Timestamp)>> {
         let create = keys::create(self.dialect, &self.options);
         self.run(&create, &[])?;
         let cells = [Cell::Text(scope), Cell::Integer(now.as_micros())];
@@ -212,12 +212,10 @@ impl Store for Session {
             .rows(keys::RECALL, &cells)?
             .iter()
             .map(|row| {
-                let key = row["hash"]
-                    .as_str()
-                    .map(|hex| u128::from_str_radix(hex, 16));
+                let key = row["hash"].as_str().and_then(value::from_hex);
                 let until = row["until"].as_i64().map(Timestamp::from_micros);
                 match (key, until) {
-                    (Some(Ok(key)), Some(until)) => Ok((key, until)),
+                    (Some(key), Some(until)) => Ok((key, until)),
                     _ => Err(Error::data(format!(
                         "table {} holds something else than keys",
                         quote(statements::KEYS)
@@ -227,8 +225,8 @@ impl Store for Session {
             .collect()
     }
 
-    fn remember(&mut self, scope: &str, key: u128, until: Timestamp) -> Result<()> {
-        let key = format!("{key:032x}");
+    fn remember(&mut self, scope: &str, key: &[u8], until: Timestamp) -> Result<()> {
+        let key = value::to_hex(key);
         let until = Cell::Integer(until.as_micros());
         self.run(
             keys::REMEMBER,

@@ -169,7 +169,7 @@ pub(crate) mod keys {
         let columns = match dialect {
             Dialect::Sqlite => "scope TEXT NOT NULL, hash TEXT NOT NULL, until INTEGER NOT NULL",
             Dialect::Mysql => {
-                "scope VARCHAR(255) NOT NULL, hash CHAR(32) NOT NULL, until BIGINT NOT NULL"
+                "scope VARCHAR(255) NOT NULL, hash VARCHAR(128) NOT NULL, until BIGINT NOT NULL"
             }
         };
         format!("CREATE TABLE IF NOT EXISTS {KEYS} ({columns}, PRIMARY KEY (scope, hash)){options}")
