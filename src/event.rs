@@ -26,6 +26,7 @@ impl Batch {
     }
 
     /// Adds an event at the end.
+    #[inline]
     pub fn push(&mut self, event: Event) {
         self.bytes += event.payload.size();
         self.events.push(event);
@@ -35,6 +36,22 @@ impl Batch {
     pub fn append(&mut self, mut other: Batch) {
         self.bytes += other.bytes;
         self.events.append(&mut other.events);
+    }
+
+    /// Keeps the first `at` events; the others come out.
+    pub(crate) fn split_off(&mut self, at: usize) -> Batch {
+        if at == 0 {
+            return std::mem::take(self);
+        }
+        let events = self.events.split_off(at);
+        let bytes = events.iter().map(|event| event.payload.size()).sum();
+        self.bytes -= bytes;
+        Batch { events, bytes }
+    }
+
+    /// Says of every event what became of it, for this holder of it.
+    pub(crate) fn settle(self, outcome: Outcome) {
+        self.into_iter().for_each(|event| event.settle(outcome));
     }
 
     /// The events.

@@ -187,7 +187,7 @@ impl Stage {
         self.frame.begin_no_event();
         let mut cx = Context::new(&mut self.frame, &*self.clock);
         let read = catch(|| self.runner.read(&mut cx, wait));
-        let empty = self.frame.outputs.is_empty();
+        let empty = self.frame.is_empty();
         // Events read before an error are good, and a source cannot take them back.
         self.resolve(Batch::default());
         if !empty {
@@ -366,38 +366,20 @@ impl Stage {
     }
 
     /// The batch is committed: what was noted down leaves, what ended here is settled.
-    fn resolve(&mut self, batch: Batch) {
+    fn resolve(&mut self, mut batch: Batch) {
         self.frame.tracker.end_batch();
         self.count();
-        if self.frame.outputs.is_empty() {
-            let uniform = self.frame.uniform as usize;
-            self.frame.clear();
-            if uniform == batch.len() {
-                add(&self.account.emitted, uniform as u64);
-                self.ship(Frame::OUT, batch);
-            } else {
-                for (at, event) in batch.into_iter().enumerate() {
-                    if at < uniform {
-                        self.leave(Frame::OUT, event);
-                    } else {
-                        event.settle(Outcome::Delivered);
-                    }
-                }
-            }
-            return;
-        }
         let uniform = self.frame.uniform;
+        let fresh = self.frame.take_fresh();
         let mut outputs = std::mem::take(&mut self.frame.outputs);
         self.frame.clear();
+        let rest = batch.split_off(uniform as usize);
+        self.ship(Frame::OUT, batch);
+        self.ship(Frame::OUT, fresh);
         let mut noted = outputs.drain(..).peekable();
-        for (at, event) in (0u32..).zip(batch) {
+        for (at, event) in (uniform..).zip(rest) {
             let mut event = Some(event);
-            if at < uniform
-                && let Some(event) = event.take()
-            {
-                self.leave(Frame::OUT, event);
-            }
-            while let Some(output) = noted.next_if(|output| output.index() == at) {
+            while let Some(output) = noted.next_if(|output| output.index() <= at) {
                 self.output(output, &mut event);
             }
             if let Some(event) = event {
@@ -476,11 +458,10 @@ impl Stage {
     }
 
     fn ship(&mut self, port: u16, batch: Batch) {
+        add(&self.account.emitted, batch.len() as u64);
         let slot = &mut self.outbox[usize::from(port)];
         if !self.linked[usize::from(port)] {
-            batch
-                .into_iter()
-                .for_each(|event| event.settle(Outcome::Delivered));
+            batch.settle(Outcome::Delivered);
         } else if slot.is_empty() {
             *slot = batch;
         } else {

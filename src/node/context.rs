@@ -2,7 +2,7 @@
 
 use crate::ack::{Group, Home, Token};
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::event::Event;
+use crate::event::{Batch, Event};
 use crate::name::Port;
 use crate::time::{Clock, Timestamp};
 use std::sync::Arc;
@@ -165,8 +165,9 @@ impl Output {
 
 /// The notes of one batch: what leaves, and how each event of it is counted.
 ///
-/// The common case is kept cheap: while every event so far has simply passed, only `uniform`
-/// counts up, and a batch that is uniform to its end is sent on whole.
+/// The common cases are kept cheap. While every event so far has simply passed, only `uniform`
+/// counts up, and a batch that is uniform to its end is sent on whole. New events for `out` go
+/// straight into the batch that will leave, until something else is noted down.
 pub(crate) struct Frame {
     /// The names of the ports, by number.
     pub ports: Vec<Port>,
@@ -174,6 +175,8 @@ pub(crate) struct Frame {
     pub can_emit: bool,
     /// So many events at the head of the batch passed on `out` and left nothing else.
     pub uniform: u32,
+    /// After those: the new events that leave by `out` before anything in `outputs`.
+    pub fresh: Batch,
     pub outputs: Vec<Output>,
     pub tracker: Tracker,
     /// The place in the batch of the event in hand.
@@ -185,7 +188,10 @@ pub(crate) struct Frame {
     fate: Fate,
     /// Whether the event in hand was passed or dropped already.
     marked: bool,
-    /// Where `outputs` and `rejected` stood when the event in hand was begun.
+    /// How many new events the batch before made: there is room for as many.
+    expected: usize,
+    /// Where `fresh`, `outputs` and `rejected` stood when the event in hand was begun.
+    mark_fresh: usize,
     mark_outputs: usize,
     mark_rejected: u64,
     /// A wrong use of the context, which becomes the event's error.
@@ -204,6 +210,7 @@ impl Frame {
             ports,
             can_emit,
             uniform: 0,
+            fresh: Batch::default(),
             outputs: Vec::new(),
             tracker,
             index: Self::NO_EVENT,
@@ -213,6 +220,8 @@ impl Frame {
             dropped: Vec::new(),
             fate: Fate::Consumed,
             marked: false,
+            expected: 0,
+            mark_fresh: 0,
             mark_outputs: 0,
             mark_rejected: 0,
             fault: None,
@@ -222,6 +231,7 @@ impl Frame {
     /// Forgets everything noted down; events emitted meanwhile are settled as failed.
     pub fn clear(&mut self) {
         self.uniform = 0;
+        self.fresh = Batch::default();
         self.outputs.clear();
         self.index = Self::NO_EVENT;
         self.passed = 0;
@@ -243,6 +253,7 @@ impl Frame {
         self.index = index;
         self.fate = Fate::Consumed;
         self.marked = false;
+        self.mark_fresh = self.fresh.len();
         self.mark_outputs = self.outputs.len();
         self.mark_rejected = self.rejected;
     }
@@ -275,8 +286,22 @@ impl Frame {
             self.uniform -= 1;
         }
         self.fault = None;
+        self.fresh.split_off(self.mark_fresh);
         self.outputs.truncate(self.mark_outputs);
         self.rejected = self.mark_rejected;
+    }
+
+    /// Whether nothing was noted down that leaves.
+    pub fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.outputs.is_empty()
+    }
+
+    /// The new events that leave before anything in `outputs`.
+    pub fn take_fresh(&mut self) -> Batch {
+        if !self.fresh.is_empty() {
+            self.expected = self.fresh.len();
+        }
+        std::mem::take(&mut self.fresh)
     }
 
     /// An error that a call without an event made by its use of the context.
@@ -298,12 +323,19 @@ impl Frame {
             self.fault = Some(Error::data("a sink has no output to emit to"));
             return;
         }
-        self.outputs.push(Output::New {
-            index: self.index,
-            port,
-            event,
-        });
         self.fate = Fate::Passed;
+        if port == Self::OUT && self.outputs.is_empty() {
+            if self.fresh.is_empty() {
+                self.fresh = Batch::with_capacity(self.expected);
+            }
+            self.fresh.push(event);
+        } else {
+            self.outputs.push(Output::New {
+                index: self.index,
+                port,
+                event,
+            });
+        }
     }
 
     #[inline]
@@ -312,7 +344,8 @@ impl Frame {
             self.fault = Some(Error::data("a sink has no output to pass to"));
             return;
         }
-        if port == Self::OUT && self.outputs.is_empty() && self.uniform == self.index {
+        let simply = self.outputs.is_empty() && self.fresh.is_empty();
+        if port == Self::OUT && simply && self.uniform == self.index {
             self.uniform += 1;
             self.marked = true;
         } else {
