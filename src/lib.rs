@@ -89,6 +89,10 @@ pub mod doc {
     }
 }
 
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
+
 pub use ack::{Outcome, Token};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Batch, Event, Meta};

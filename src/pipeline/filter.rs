@@ -137,7 +137,7 @@ impl Memory {
         }
         store.begin()?;
         for (key, until) in &self.delivered {
-            store.remember(&self.scope, *key, *until)?;
+            store.remember(&self.scope, &key.to_be_bytes(), *until)?;
         }
         if let Some(now) = self.sweep {
             store.forget(&self.scope, now)?;
@@ -160,9 +160,11 @@ impl Node for Filter {
         memory.store = Some(store);
         if first {
             for (key, until) in remembered {
-                let passed = until.before(self.interval);
-                self.passed.insert(key, passed);
-                self.order.push_back((passed, key));
+                if let Ok(key) = <[u8; 16]>::try_from(key.as_slice()) {
+                    let (key, passed) = (u128::from_be_bytes(key), until.before(self.interval));
+                    self.passed.insert(key, passed);
+                    self.order.push_back((passed, key));
+                }
             }
             self.order.make_contiguous().sort_unstable();
         }
