@@ -1,7 +1,8 @@
 //! Networks: nodes by name, joined by links, built from Rust or from Lua, changed while they run.
 //!
-//! The parts: `graph` (what is joined to what, and what makes a link wrong), `stage` (feeds one
-//! batch to one node: the only place that settles acks), `link` (bounded channels of batches),
+//! The parts: `graph` (what is joined to what, and what makes a link wrong), `verbs` (building it),
+//! `runner` (a node of any kind), `stage` (feeds one batch to one node: the only place that settles
+//! acks), `link` (bounded channels of batches), `ways` (where the events of a port go),
 //! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
 //! they end), `simulation` (the same without threads, in virtual time), `stats` (the account),
 //! `draft` (changes, taken as a whole or not at all), `drawing` (pictures).
@@ -13,23 +14,26 @@ mod draft;
 mod drawing;
 mod graph;
 mod link;
+mod runner;
 mod running;
 mod simulation;
 mod stage;
 mod stats;
 mod timer;
+mod verbs;
+mod ways;
 mod worker;
 
 pub use draft::{Draft, PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use link::Capacity;
+pub use runner::Kind;
 pub use simulation::Simulation;
-pub use stage::Kind;
+
 pub use stats::{LinkStats, NodeStats, Stats};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Pipeline, Sink, Source};
 use crate::time::{SystemClock, Timestamp};
 use graph::Graph;
 use parking_lot::{Mutex, MutexGuard};
@@ -169,117 +173,6 @@ impl Network {
         let made = change(&mut draft)?;
         self.apply(draft)?;
         Ok(made)
-    }
-
-    /// Adds a source.
-    ///
-    /// # Errors
-    /// A bad name, or one that is taken.
-    pub fn add_source(&self, name: &str, source: impl Source + 'static) -> Result<SourceNode> {
-        self.extend(|draft| draft.add_source(name, source))
-    }
-
-    /// Adds a pipeline.
-    ///
-    /// # Errors
-    /// A bad name, or one that is taken.
-    pub fn add_pipeline(&self, name: &str, node: impl Pipeline + 'static) -> Result<PipelineNode> {
-        self.extend(|draft| draft.add_pipeline(name, node))
-    }
-
-    /// Adds a sink.
-    ///
-    /// # Errors
-    /// A bad name, or one that is taken.
-    pub fn add_sink(&self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
-        self.extend(|draft| draft.add_sink(name, sink))
-    }
-
-    /// Links two nodes: every event that leaves `from` is copied to `to`.
-    ///
-    /// # Errors
-    /// See [`Draft::link`].
-    pub fn link(&self, from: impl Sends, to: impl Receives) -> Result<()> {
-        self.extend(|draft| draft.link(from, to))
-    }
-
-    /// Links two nodes with a link of this capacity.
-    ///
-    /// # Errors
-    /// See [`Draft::link`].
-    pub fn link_with(&self, from: impl Sends, to: impl Receives, capacity: Capacity) -> Result<()> {
-        self.extend(|draft| draft.link_with(from, to, capacity))
-    }
-
-    /// Links one node to several: each gets a copy of every event.
-    ///
-    /// # Errors
-    /// See [`Draft::fanout`].
-    pub fn fanout<R: Receives>(
-        &self,
-        from: impl Sends,
-        to: impl IntoIterator<Item = R>,
-    ) -> Result<()> {
-        self.extend(|draft| draft.fanout(from, to))
-    }
-
-    /// Links several nodes to one, which gets the events of all.
-    ///
-    /// # Errors
-    /// See [`Draft::fanin`].
-    pub fn fanin<S: Sends>(
-        &self,
-        to: impl Receives,
-        from: impl IntoIterator<Item = S>,
-    ) -> Result<()> {
-        self.extend(|draft| draft.fanin(to, from))
-    }
-
-    /// Shares the events of one node among several: see [`Draft::balance`].
-    ///
-    /// # Errors
-    /// See [`Draft::balance`].
-    pub fn balance<R: Receives>(
-        &self,
-        from: impl Sends,
-        to: impl IntoIterator<Item = R>,
-        key: Option<&str>,
-    ) -> Result<()> {
-        self.extend(|draft| draft.balance(from, to, key))
-    }
-
-    /// Whether there is a node of this name.
-    pub fn node_exists(&self, name: &str) -> bool {
-        self.lock().graph.find(name).is_some()
-    }
-
-    /// Whether no link leads to or from the node; false where there is no such node.
-    pub fn node_unconnected(&self, name: &str) -> bool {
-        let graph = &self.lock().graph;
-        graph.find(name).is_some_and(|at| {
-            let name = &graph.nodes[at].name;
-            !graph.has_input(name) && !graph.has_output(name)
-        })
-    }
-
-    /// Whether `from` (a node or a port) is linked to `to` directly.
-    pub fn is_connected(&self, from: &str, to: &str) -> bool {
-        self.lock().graph.is_connected(from, to)
-    }
-
-    /// All nodes, in the order in which they were added.
-    pub fn nodes(&self) -> Vec<NodeInfo> {
-        self.lock().graph.nodes.clone()
-    }
-
-    /// All links, in the order in which they were made.
-    pub fn edges(&self) -> Vec<Edge> {
-        self.lock().graph.edges.clone()
-    }
-
-    /// Everything that is not joined up. That is no error: it may be linked later.
-    pub fn check(&self) -> Vec<Unlinked> {
-        self.lock().graph.unlinked()
     }
 
     /// Starts a thread for each node, waits until each has opened, and lets the sources begin.

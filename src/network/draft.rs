@@ -5,8 +5,8 @@
 
 use super::graph::Graph;
 use super::link::Capacity;
+use super::runner::{Kind, Processes, Reads, Runner, Writes};
 use super::running::NewNode;
-use super::stage::{Kind, Processes, Reads, Runner, Writes};
 use crate::error::{Error, Result};
 use crate::name::Name;
 use crate::node::{Pipeline, Sink, Source};

@@ -16,7 +16,7 @@ mod svg;
 
 use super::Network;
 use super::graph::{Edge, Graph};
-use super::stage::Kind;
+use super::runner::Kind;
 use crate::error::{Error, did_you_mean, quote};
 use crate::name::{Name, Port};
 use std::collections::{HashMap, HashSet};

@@ -1,7 +1,7 @@
 //! The graph: nodes by name, the links between them, and what makes a link wrong.
 
 use super::link::Capacity;
-use super::stage::Kind;
+use super::runner::Kind;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
 use std::collections::{BTreeSet, HashMap};

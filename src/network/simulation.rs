@@ -5,8 +5,8 @@
 //! same network on the same input are equal to the byte.
 
 use super::graph::Graph;
+use super::runner::Kind;
 use super::running::{NewNode, Running};
-use super::stage::Kind;
 use super::stats::{Stats, add};
 use super::worker::{Step, Worker};
 use crate::error::{Error, Result, did_you_mean, quote};

@@ -4,111 +4,21 @@
 //! moves what was noted down into the outbox. It knows no thread and no channel; workers and
 //! simulations drive the same stages.
 
+mod leave;
+
+use super::runner::{Kind, Runner};
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Group, Home, Outcome};
+use crate::ack::{Group, Home};
 use crate::error::{Error, Result};
 use crate::event::{Batch, Event};
 use crate::name::{Name, Port};
-use crate::node::{Context, Frame, Node, Output, Pipeline, Read, Sink, Source, Tracker};
+use crate::node::{Context, Frame, Node, Read, Tracker};
 use crate::time::{Clock, Timestamp, monotonic};
-use serde_json::Value;
+use leave::Warned;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a node is: it decides which links make sense.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Sends only.
-    Source,
-    /// Receives and sends.
-    Pipeline,
-    /// Receives only; its ports `errors` and `dropped` still send.
-    Sink,
-}
-
-/// A node of any kind. One implementation for each kind, generic over the node, so that the loop
-/// over a batch is compiled together with the node's code.
-pub(crate) trait Runner: Send {
-    fn kind(&self) -> Kind;
-    fn node(&mut self) -> &mut dyn Node;
-    /// Feeds `events` from `*at` on; on return `*at` is the event that failed.
-    fn feed<'a>(&mut self, events: &'a [Event], at: &mut usize, cx: &mut Context<'a>)
-    -> Result<()>;
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read>;
-}
-
-pub(crate) struct Reads<S>(pub S);
-pub(crate) struct Processes<P>(pub P);
-pub(crate) struct Writes<S>(pub S);
-
-impl<S: Source> Runner for Reads<S> {
-    fn kind(&self) -> Kind {
-        Kind::Source
-    }
-    fn node(&mut self) -> &mut dyn Node {
-        &mut self.0
-    }
-    fn feed<'a>(&mut self, _: &'a [Event], _: &mut usize, _: &mut Context<'a>) -> Result<()> {
-        Err(Error::data("a source takes no events"))
-    }
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
-        self.0.read(cx, wait)
-    }
-}
-
-impl<P: Pipeline> Runner for Processes<P> {
-    fn kind(&self) -> Kind {
-        Kind::Pipeline
-    }
-    fn node(&mut self) -> &mut dyn Node {
-        &mut self.0
-    }
-    fn feed<'a>(
-        &mut self,
-        events: &'a [Event],
-        at: &mut usize,
-        cx: &mut Context<'a>,
-    ) -> Result<()> {
-        while let Some(event) = events.get(*at) {
-            cx.begin(event, *at);
-            self.0.process(event, cx)?;
-            cx.end()?;
-            *at += 1;
-        }
-        Ok(())
-    }
-    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
-        Ok(Read::End)
-    }
-}
-
-impl<S: Sink> Runner for Writes<S> {
-    fn kind(&self) -> Kind {
-        Kind::Sink
-    }
-    fn node(&mut self) -> &mut dyn Node {
-        &mut self.0
-    }
-    fn feed<'a>(
-        &mut self,
-        events: &'a [Event],
-        at: &mut usize,
-        cx: &mut Context<'a>,
-    ) -> Result<()> {
-        while let Some(event) = events.get(*at) {
-            cx.begin(event, *at);
-            self.0.write(event, cx)?;
-            cx.end()?;
-            *at += 1;
-        }
-        Ok(())
-    }
-    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
-        Ok(Read::End)
-    }
-}
 
 /// What leaves a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
@@ -364,118 +274,6 @@ impl Stage {
         add(&self.account.errors, 1);
         log::error!("node {}: {what}: {error}", self.name);
     }
-
-    /// The batch is committed: what was noted down leaves, what ended here is settled.
-    fn resolve(&mut self, mut batch: Batch) {
-        self.frame.tracker.end_batch();
-        self.count();
-        let uniform = self.frame.uniform;
-        let fresh = self.frame.take_fresh();
-        let mut outputs = std::mem::take(&mut self.frame.outputs);
-        self.frame.clear();
-        let rest = batch.split_off(uniform as usize);
-        self.ship(Frame::OUT, batch);
-        self.ship(Frame::OUT, fresh);
-        let mut noted = outputs.drain(..).peekable();
-        for (at, event) in (uniform..).zip(rest) {
-            let mut event = Some(event);
-            while let Some(output) = noted.next_if(|output| output.index() <= at) {
-                self.output(output, &mut event);
-            }
-            if let Some(event) = event {
-                event.settle(Outcome::Delivered);
-            }
-        }
-        for output in noted {
-            self.output(output, &mut None);
-        }
-        // The allocation serves the next batch.
-        self.frame.outputs = outputs;
-    }
-
-    fn output(&mut self, output: Output, in_hand: &mut Option<Event>) {
-        match output {
-            Output::New { port, event, .. } => self.leave(port, event),
-            Output::Pass { port, .. } => {
-                if let Some(event) = in_hand.take() {
-                    self.leave(port, event);
-                }
-            }
-            Output::Drop { reason, .. } => {
-                if let Some(event) = in_hand.take() {
-                    if self.linked[usize::from(Frame::DROPPED)] {
-                        let event = event.with_meta("node", self.name.as_str());
-                        self.leave(Frame::DROPPED, event.with_meta("reason", reason));
-                    } else {
-                        event.settle(Outcome::Delivered);
-                    }
-                }
-            }
-            Output::Reject { error, .. } => {
-                if let Some(event) = in_hand.take() {
-                    self.reject(event, &error);
-                }
-            }
-            Output::Refuse { event, error, .. } => {
-                add(&self.account.refused, 1);
-                self.reject(event, &error);
-            }
-        }
-    }
-
-    fn reject(&mut self, event: Event, error: &Error) {
-        if self.linked[usize::from(Frame::ERRORS)] {
-            let event = event
-                .with_meta("error", error.to_string())
-                .with_meta("node", self.name.as_str())
-                .with_meta("reason", error.message())
-                .with_meta("place", error.place().map_or(Value::Null, Value::from));
-            self.leave(Frame::ERRORS, event);
-            return;
-        }
-        if let Some(more) = self.warned.may_warn(self.clock.now()) {
-            let payload = crate::error::quote_bytes(event.payload().bytes());
-            let more = match more {
-                0 => String::new(),
-                n => format!(" ({n} more like it since the last line)"),
-            };
-            log::warn!(
-                "node {}: event rejected: {error}: {payload}{more}",
-                self.name
-            );
-        }
-        event.settle(Outcome::Failed);
-    }
-
-    fn leave(&mut self, port: u16, event: Event) {
-        add(&self.account.emitted, 1);
-        if self.linked[usize::from(port)] {
-            self.outbox[usize::from(port)].push(event);
-        } else {
-            // Nobody listens there: that is how the network was built.
-            event.settle(Outcome::Delivered);
-        }
-    }
-
-    fn ship(&mut self, port: u16, batch: Batch) {
-        add(&self.account.emitted, batch.len() as u64);
-        let slot = &mut self.outbox[usize::from(port)];
-        if !self.linked[usize::from(port)] {
-            batch.settle(Outcome::Delivered);
-        } else if slot.is_empty() {
-            *slot = batch;
-        } else {
-            slot.append(batch);
-        }
-    }
-
-    fn count(&mut self) {
-        let account = &self.account;
-        add(&account.passed, self.frame.passed);
-        add(&account.consumed, self.frame.consumed);
-        add(&account.rejected, self.frame.rejected);
-        account.add_dropped(&self.frame.dropped);
-    }
 }
 
 /// Runs node code; a panic in it becomes an error.
@@ -492,25 +290,5 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     match text {
         Some(text) => Error::new(kind, format!("panicked: {text}")),
         None => Error::new(kind, "panicked"),
-    }
-}
-
-/// Keeps the log of rejected events to a line a second.
-#[derive(Default)]
-struct Warned {
-    last: Option<Timestamp>,
-    silent: u64,
-}
-
-impl Warned {
-    /// Whether a line may be written now, and how many were not written before it.
-    fn may_warn(&mut self, now: Timestamp) -> Option<u64> {
-        let soon = |last: Timestamp| now >= last && now.since(last) < Duration::from_secs(1);
-        if self.last.is_some_and(soon) {
-            self.silent += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.silent))
     }
 }

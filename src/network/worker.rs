@@ -6,17 +6,21 @@
 //! A worker is in one of three phases: it works; it drains (no more input will come, its own links
 //! are closed, and it waits for the outcomes of what it tracks); it is done.
 
-use super::link::{Aborted, Ear, LinkReceiver, Parcel, Way, Ways};
+mod input;
+mod retry;
+
+use super::link::{Aborted, Ear, LinkReceiver};
+use super::runner::Kind;
 use super::running::Shared;
-use super::stage::{Kind, Retry, Stage};
+use super::stage::{Retry, Stage};
 use super::stats::{add, add_nanos};
 use super::timer::Timer;
+use super::ways::{Way, Ways};
 use crate::ack::Group;
-use crate::error::Error;
 use crate::event::Batch;
-use crate::network::link::Capacity;
 use crate::node::Read;
 use crate::time::{Timestamp, monotonic};
+use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,18 +70,6 @@ enum Phase {
     Work,
     Drain,
     Done,
-}
-
-/// A retryable error: the node is to be opened again, and the batch to be fed again.
-struct Stalled {
-    batch: Option<Batch>,
-    attempt: u32,
-    until: Timestamp,
-}
-
-/// The pause before a node is opened again: 100 ms, doubled at each attempt up to 3 s.
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(100 << attempt.min(5)).min(Duration::from_secs(3))
 }
 
 /// How long a source may block in one call: short while it has outcomes to hear of.
@@ -279,50 +271,6 @@ impl Worker {
         }
     }
 
-    /// Takes what waits in the links, feeds it, sends on what came of it.
-    fn work(&mut self) -> bool {
-        if let Some(batch) = self.gather(None) {
-            self.feed(batch);
-            return true;
-        }
-        if self.inputs.is_empty() && (self.fed || self.stopping) {
-            self.end_input();
-            return true;
-        }
-        false
-    }
-
-    /// Takes batches from the links in turn, small ones together, up to the size of a batch.
-    fn gather(&mut self, first: Option<Batch>) -> Option<Batch> {
-        let mut gathered: Option<Batch> = first;
-        let mut dry = 0;
-        let full = |b: &Batch| b.len() >= Capacity::BATCH || b.bytes() >= Capacity::BATCH_BYTES;
-        while dry < self.inputs.len() && !gathered.as_ref().is_some_and(full) {
-            self.next_input %= self.inputs.len();
-            let input = &self.inputs[self.next_input];
-            match input.rx.try_recv() {
-                Ok(parcel) => {
-                    dry = 0;
-                    if let Some(batch) = input.accept(parcel) {
-                        match &mut gathered {
-                            Some(all) => all.append(batch),
-                            None => gathered = Some(batch),
-                        }
-                    }
-                    self.next_input += 1;
-                }
-                Err(flume::TryRecvError::Empty) => {
-                    dry += 1;
-                    self.next_input += 1;
-                }
-                Err(flume::TryRecvError::Disconnected) => {
-                    self.inputs.remove(self.next_input);
-                }
-            }
-        }
-        gathered
-    }
-
     pub fn feed(&mut self, batch: Batch) {
         add(&self.stage.account.received, batch.len() as u64);
         self.feed_again(batch, 0);
@@ -397,66 +345,6 @@ impl Worker {
         if busy { Step::Busy } else { Step::Idle }
     }
 
-    fn stall_on(&mut self, result: Result<(), Error>) {
-        if let Err(error) = result {
-            self.stall(None, &error);
-        }
-    }
-
-    fn stall(&mut self, batch: Option<Batch>, error: &Error) {
-        self.stall_after(batch, error, 0);
-    }
-
-    fn stall_after(&mut self, batch: Option<Batch>, error: &Error, attempt: u32) {
-        let pause = backoff(attempt);
-        log::warn!(
-            "node {}: {error}; it is opened again in {pause:?} (attempt {})",
-            self.stage.name,
-            attempt + 1
-        );
-        // A stalled batch is never displaced by a second error.
-        let batch = batch.or_else(|| self.stalled.take().and_then(|stalled| stalled.batch));
-        let until = self.stage.now().after(pause);
-        self.stalled = Some(Stalled {
-            batch,
-            attempt: attempt + 1,
-            until,
-        });
-    }
-
-    /// When the present pause began; a clock that was set back since does not lengthen it.
-    fn stall_began(&self) -> Timestamp {
-        match &self.stalled {
-            Some(stalled) => stalled.until.before(backoff(stalled.attempt - 1)),
-            None => Timestamp::MAX,
-        }
-    }
-
-    fn reopen(&mut self) {
-        let Some(stalled) = self.stalled.take() else {
-            return;
-        };
-        add(&self.stage.account.reopened, 1);
-        match self.stage.open() {
-            Ok(()) => {
-                if let Some(batch) = stalled.batch {
-                    self.feed_again(batch, stalled.attempt);
-                }
-                if self.stalled.is_none() {
-                    log::info!("node {}: open again", self.stage.name);
-                }
-            }
-            Err(error) if error.is_retryable() => {
-                self.stall_after(stalled.batch, &error, stalled.attempt);
-            }
-            Err(error) => {
-                self.shared.fail(&self.stage.name, error);
-                self.close();
-                self.phase = Phase::Done;
-            }
-        }
-    }
-
     /// When something is to be done without anything coming in.
     pub fn next_wake(&mut self) -> Option<Timestamp> {
         match (&self.stalled, self.phase) {
@@ -478,44 +366,6 @@ impl Worker {
         {
             timer.set(at, self.own.clone());
             self.alarm = Some(at);
-        }
-    }
-
-    /// The blocking select: until a batch or a message comes.
-    fn sleep(&mut self) {
-        enum Woken {
-            Control(Control),
-            Parcel(usize, Parcel),
-            Ended(usize),
-        }
-        let heard = |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
-        let working = self.phase == Phase::Work && self.stalled.is_none();
-        if let (true, Some(again)) = (working && self.stage.kind == Kind::Source, self.read_again) {
-            let wait = again.saturating_duration_since(monotonic());
-            if let Ok(message) = self.control.recv_timeout(wait) {
-                self.heard.push_back(message);
-            }
-            return;
-        }
-        let mut select = flume::Selector::new().recv(&self.control, heard);
-        if working {
-            for (at, input) in self.inputs.iter().enumerate() {
-                select = select.recv(&input.rx, move |parcel| match parcel {
-                    Ok(parcel) => Woken::Parcel(at, parcel),
-                    Err(_) => Woken::Ended(at),
-                });
-            }
-        }
-        match select.wait() {
-            Woken::Control(message) => self.heard.push_back(message),
-            Woken::Ended(at) => drop(self.inputs.remove(at)),
-            Woken::Parcel(at, parcel) => {
-                if let Some(batch) = self.inputs[at].accept(parcel)
-                    && let Some(batch) = self.gather(Some(batch))
-                {
-                    self.feed(batch);
-                }
-            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! none ends its string early.
 
 use super::{Arrow, Node, Picture, Shape};
-use crate::network::stage::Kind;
+use crate::network::runner::Kind;
 use graphviz_rust::dot_structures as dot;
 use graphviz_rust::dot_structures::{Attribute, EdgeTy, Id, NodeId, Stmt, Vertex};
 use graphviz_rust::printer::{DotPrinter, PrinterContext};

@@ -4,7 +4,7 @@
 //! some names (`end`, `graph`, `a--b`) for its own words.
 
 use super::{Picture, Shape};
-use crate::network::stage::Kind;
+use crate::network::runner::Kind;
 
 pub(super) fn write(picture: &Picture) -> String {
     let mut text = String::from("flowchart LR\n");

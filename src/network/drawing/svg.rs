@@ -12,7 +12,7 @@
 use super::layout::{BOX, Layout, Link};
 use super::{Arrow, Node, Picture, Shape};
 use crate::name::Port;
-use crate::network::stage::Kind;
+use crate::network::runner::Kind;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 

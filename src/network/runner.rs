@@ -1,0 +1,101 @@
+//! A node of any kind, as the engine calls it.
+
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Pipeline, Read, Sink, Source};
+use std::time::Duration;
+
+/// What a node is: it decides which links make sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Sends only.
+    Source,
+    /// Receives and sends.
+    Pipeline,
+    /// Receives only; its ports `errors` and `dropped` still send.
+    Sink,
+}
+
+/// A node of any kind. One implementation for each kind, generic over the node, so that the loop
+/// over a batch is compiled together with the node's code.
+pub(crate) trait Runner: Send {
+    fn kind(&self) -> Kind;
+    fn node(&mut self) -> &mut dyn Node;
+    /// Feeds `events` from `*at` on; on return `*at` is the event that failed.
+    fn feed<'a>(&mut self, events: &'a [Event], at: &mut usize, cx: &mut Context<'a>)
+    -> Result<()>;
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read>;
+}
+
+pub(crate) struct Reads<S>(pub S);
+
+pub(crate) struct Processes<P>(pub P);
+
+pub(crate) struct Writes<S>(pub S);
+
+impl<S: Source> Runner for Reads<S> {
+    fn kind(&self) -> Kind {
+        Kind::Source
+    }
+    fn node(&mut self) -> &mut dyn Node {
+        &mut self.0
+    }
+    fn feed<'a>(&mut self, _: &'a [Event], _: &mut usize, _: &mut Context<'a>) -> Result<()> {
+        Err(Error::data("a source takes no events"))
+    }
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        self.0.read(cx, wait)
+    }
+}
+
+impl<P: Pipeline> Runner for Processes<P> {
+    fn kind(&self) -> Kind {
+        Kind::Pipeline
+    }
+    fn node(&mut self) -> &mut dyn Node {
+        &mut self.0
+    }
+    fn feed<'a>(
+        &mut self,
+        events: &'a [Event],
+        at: &mut usize,
+        cx: &mut Context<'a>,
+    ) -> Result<()> {
+        while let Some(event) = events.get(*at) {
+            cx.begin(event, *at);
+            self.0.process(event, cx)?;
+            cx.end()?;
+            *at += 1;
+        }
+        Ok(())
+    }
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
+        Ok(Read::End)
+    }
+}
+
+impl<S: Sink> Runner for Writes<S> {
+    fn kind(&self) -> Kind {
+        Kind::Sink
+    }
+    fn node(&mut self) -> &mut dyn Node {
+        &mut self.0
+    }
+    fn feed<'a>(
+        &mut self,
+        events: &'a [Event],
+        at: &mut usize,
+        cx: &mut Context<'a>,
+    ) -> Result<()> {
+        while let Some(event) = events.get(*at) {
+            cx.begin(event, *at);
+            self.0.write(event, cx)?;
+            cx.end()?;
+            *at += 1;
+        }
+        Ok(())
+    }
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
+        Ok(Read::End)
+    }
+}

@@ -1,0 +1,116 @@
+//! How a network ends: by itself, drained, or aborted.
+
+use super::{IS_NODE, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::network::worker::Control;
+use crate::time::format_duration;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long aborted nodes have to notice.
+const ABORT_LIMIT: Duration = Duration::from_millis(500);
+
+/// How a network ends; shared by everybody who may end it.
+#[derive(Clone)]
+pub(crate) struct End(pub(super) Arc<Shared>);
+
+impl End {
+    /// Tells every node that no more input will come.
+    pub fn request(&self) {
+        self.0.tell(|| Control::Stop);
+    }
+
+    /// Lets everything go.
+    pub fn abort(&self) {
+        self.0.tell(|| Control::Abort);
+    }
+
+    /// Waits until every node has ended by itself.
+    pub fn wait(&self) -> Result<()> {
+        if IS_NODE.get() {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                "a node cannot wait for its own network",
+            ));
+        }
+        self.0.wait_ended(None);
+        self.join()
+    }
+
+    /// Waits at most so long until every node has ended by itself; `None` when some have not.
+    pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
+        self.0.wait_ended(Some(limit)).then(|| self.join())
+    }
+
+    /// Stops, and waits at most `limit` until everything is drained; then aborts what is left.
+    pub fn stop(&self, limit: Duration) -> Result<()> {
+        self.request();
+        if IS_NODE.get() {
+            return Ok(());
+        }
+        if self.0.wait_ended(Some(limit)) {
+            return self.join();
+        }
+        let undrained = self.undrained();
+        self.abort();
+        let stuck = match self.0.wait_ended(Some(ABORT_LIMIT)) {
+            true => Vec::new(),
+            false => self.alive(),
+        };
+        let joined = self.join();
+        let mut message = format!(
+            "not drained within {}: {}",
+            format_duration(limit),
+            undrained.join(", ")
+        );
+        if !stuck.is_empty() {
+            message.push_str(&format!(
+                "; left behind in their own code: {}",
+                stuck.join(", ")
+            ));
+        }
+        log::error!("{message}");
+        joined.and(Err(Error::new(ErrorKind::DrainTimeout, message)))
+    }
+
+    fn alive(&self) -> Vec<String> {
+        let state = self.0.lock();
+        state
+            .members
+            .iter()
+            .filter(|m| !m.ended)
+            .map(|m| m.name.to_string())
+            .collect()
+    }
+
+    /// What had not ended, and how many events each still had in hand.
+    fn undrained(&self) -> Vec<String> {
+        let state = self.0.lock();
+        let alive = state.members.iter().filter(|member| !member.ended);
+        alive
+            .map(|member| match member.account.snapshot(&member.name).held {
+                0 => format!("node {}", member.name),
+                held => format!("node {} ({held} events in hand)", member.name),
+            })
+            .collect()
+    }
+
+    /// The first node that failed.
+    pub fn failure(&self) -> Option<Error> {
+        self.0.lock().failures.first().cloned()
+    }
+
+    /// Joins the threads that have ended; reports the first failure.
+    fn join(&self) -> Result<()> {
+        let mut state = self.0.lock();
+        let ended = state.members.iter_mut().filter(|member| member.ended);
+        let threads: Vec<JoinHandle<()>> =
+            ended.filter_map(|member| member.thread.take()).collect();
+        drop(state);
+        for thread in threads {
+            let _ = thread.join();
+        }
+        self.failure().map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,116 @@
+//! A fragment: workers and links for what a graph has beyond what runs.
+
+use super::{Member, Running};
+use crate::name::Name;
+use crate::network::graph::Graph;
+use crate::network::link::{LinkSender, link};
+use crate::network::runner::{Kind, Runner};
+use crate::network::stage::Stage;
+use crate::network::stats::{Account, LinkAccount};
+use crate::network::ways::{Balance, Way};
+use crate::network::worker::{Attachment, Worker};
+use crate::node::Frame;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A node that was added and does not run yet.
+pub(crate) struct NewNode {
+    /// Its place in the graph.
+    pub at: usize,
+    pub runner: Box<dyn Runner>,
+}
+
+/// Workers for new nodes, joined up among themselves, and what is to be attached to nodes that
+/// run already.
+pub(crate) struct Fragment {
+    pub workers: Vec<(usize, Worker)>,
+    pub(super) attachments: BTreeMap<usize, Attachment>,
+    pub(super) members: Vec<Member>,
+    pub(super) links: Vec<Arc<LinkAccount>>,
+    pub(super) sources: usize,
+}
+
+impl Fragment {
+    fn attachment(&mut self, at: usize) -> &mut Attachment {
+        self.attachments.entry(at).or_default()
+    }
+}
+
+impl Running {
+    /// Makes workers and links for what `graph` has beyond what runs.
+    pub fn build(&self, graph: &Graph, nodes: Vec<NewNode>) -> Fragment {
+        let mut fragment = Fragment {
+            workers: Vec::new(),
+            attachments: BTreeMap::new(),
+            members: Vec::new(),
+            links: Vec::new(),
+            sources: 0,
+        };
+        for NewNode { at, runner } in nodes {
+            let info = &graph.nodes[at];
+            let (tx, rx) = flume::unbounded();
+            let account = Arc::<Account>::default();
+            let stage = Stage::new(
+                info.name.clone(),
+                info.ports.clone(),
+                runner,
+                self.clock.clone(),
+                Arc::new(tx.clone()),
+                account.clone(),
+            );
+            fragment.sources += usize::from(info.kind == Kind::Source);
+            let name = info.name.clone();
+            fragment.members.push(Member {
+                name,
+                control: tx.clone(),
+                account,
+                thread: None,
+                ended: false,
+            });
+            let worker = Worker::new(stage, (tx, rx), self.timer.clone(), self.shared.clone());
+            fragment.workers.push((at, worker));
+        }
+        let mut balances: BTreeMap<usize, (usize, u16, Option<String>, Vec<LinkSender>)> =
+            BTreeMap::new();
+        for edge in &graph.edges[self.links.len()..] {
+            let account = Arc::<LinkAccount>::default();
+            let (sender, receiver) = link(edge.capacity, self.timer.is_some(), account.clone());
+            fragment.links.push(account);
+            let place = |name: &Name| {
+                graph
+                    .find(name.as_str())
+                    .expect("an edge joins nodes of its graph")
+            };
+            let (from, to) = (place(&edge.from.node), place(&edge.to));
+            let port = graph.nodes[from]
+                .ports
+                .iter()
+                .position(|port| *port == edge.from.port);
+            let port = port
+                .and_then(|port| u16::try_from(port).ok())
+                .unwrap_or(Frame::OUT);
+            fragment.attachment(to).inputs.push(receiver);
+            match edge.balance {
+                None => fragment
+                    .attachment(from)
+                    .ways
+                    .push((port, Way::Link(sender))),
+                Some(group) => balances
+                    .entry(group)
+                    .or_insert_with(|| (from, port, edge.key.clone(), Vec::new()))
+                    .3
+                    .push(sender),
+            }
+        }
+        for (from, port, key, members) in balances.into_values() {
+            let way = Way::Balance(Balance::new(members, key));
+            fragment.attachment(from).ways.push((port, way));
+        }
+        for (at, worker) in &mut fragment.workers {
+            if let Some(attachment) = fragment.attachments.remove(at) {
+                worker.attach(attachment);
+            }
+        }
+        fragment
+    }
+}

@@ -1,0 +1,145 @@
+//! What leaves a stage once its batch is committed, and what becomes of the acks of what does not.
+
+use super::Stage;
+use crate::ack::Outcome;
+use crate::error::Error;
+use crate::event::{Batch, Event};
+use crate::network::stats::add;
+use crate::node::{Frame, Output};
+use crate::time::Timestamp;
+use serde_json::Value;
+use std::time::Duration;
+
+impl Stage {
+    /// The batch is committed: what was noted down leaves, what ended here is settled.
+    pub(super) fn resolve(&mut self, mut batch: Batch) {
+        self.frame.tracker.end_batch();
+        self.count();
+        let uniform = self.frame.uniform;
+        let fresh = self.frame.take_fresh();
+        let mut outputs = std::mem::take(&mut self.frame.outputs);
+        self.frame.clear();
+        let rest = batch.split_off(uniform as usize);
+        self.ship(Frame::OUT, batch);
+        self.ship(Frame::OUT, fresh);
+        let mut noted = outputs.drain(..).peekable();
+        for (at, event) in (uniform..).zip(rest) {
+            let mut event = Some(event);
+            while let Some(output) = noted.next_if(|output| output.index() <= at) {
+                self.output(output, &mut event);
+            }
+            if let Some(event) = event {
+                event.settle(Outcome::Delivered);
+            }
+        }
+        for output in noted {
+            self.output(output, &mut None);
+        }
+        // The allocation serves the next batch.
+        self.frame.outputs = outputs;
+    }
+
+    fn output(&mut self, output: Output, in_hand: &mut Option<Event>) {
+        match output {
+            Output::New { port, event, .. } => self.leave(port, event),
+            Output::Pass { port, .. } => {
+                if let Some(event) = in_hand.take() {
+                    self.leave(port, event);
+                }
+            }
+            Output::Drop { reason, .. } => {
+                if let Some(event) = in_hand.take() {
+                    if self.linked[usize::from(Frame::DROPPED)] {
+                        let event = event.with_meta("node", self.name.as_str());
+                        self.leave(Frame::DROPPED, event.with_meta("reason", reason));
+                    } else {
+                        event.settle(Outcome::Delivered);
+                    }
+                }
+            }
+            Output::Reject { error, .. } => {
+                if let Some(event) = in_hand.take() {
+                    self.reject(event, &error);
+                }
+            }
+            Output::Refuse { event, error, .. } => {
+                add(&self.account.refused, 1);
+                self.reject(event, &error);
+            }
+        }
+    }
+
+    fn reject(&mut self, event: Event, error: &Error) {
+        if self.linked[usize::from(Frame::ERRORS)] {
+            let event = event
+                .with_meta("error", error.to_string())
+                .with_meta("node", self.name.as_str())
+                .with_meta("reason", error.message())
+                .with_meta("place", error.place().map_or(Value::Null, Value::from));
+            self.leave(Frame::ERRORS, event);
+            return;
+        }
+        if let Some(more) = self.warned.may_warn(self.clock.now()) {
+            let payload = crate::error::quote_bytes(event.payload().bytes());
+            let more = match more {
+                0 => String::new(),
+                n => format!(" ({n} more like it since the last line)"),
+            };
+            log::warn!(
+                "node {}: event rejected: {error}: {payload}{more}",
+                self.name
+            );
+        }
+        event.settle(Outcome::Failed);
+    }
+
+    fn leave(&mut self, port: u16, event: Event) {
+        add(&self.account.emitted, 1);
+        if self.linked[usize::from(port)] {
+            self.outbox[usize::from(port)].push(event);
+        } else {
+            // Nobody listens there: that is how the network was built.
+            event.settle(Outcome::Delivered);
+        }
+    }
+
+    fn ship(&mut self, port: u16, batch: Batch) {
+        add(&self.account.emitted, batch.len() as u64);
+        let slot = &mut self.outbox[usize::from(port)];
+        if !self.linked[usize::from(port)] {
+            batch.settle(Outcome::Delivered);
+        } else if slot.is_empty() {
+            *slot = batch;
+        } else {
+            slot.append(batch);
+        }
+    }
+
+    pub(super) fn count(&mut self) {
+        let account = &self.account;
+        add(&account.passed, self.frame.passed);
+        add(&account.consumed, self.frame.consumed);
+        add(&account.rejected, self.frame.rejected);
+        account.add_dropped(&self.frame.dropped);
+    }
+}
+
+/// Keeps the log of rejected events to a line a second.
+#[derive(Default)]
+pub(super) struct Warned {
+    last: Option<Timestamp>,
+    silent: u64,
+}
+
+impl Warned {
+    /// Whether a line may be written now, and how many were not written before it.
+    fn may_warn(&mut self, now: Timestamp) -> Option<u64> {
+        let soon = |last: Timestamp| now >= last && now.since(last) < Duration::from_secs(1);
+        if self.last.is_some_and(soon) {
+            self.silent += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.silent))
+    }
+}

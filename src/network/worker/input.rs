@@ -1,0 +1,91 @@
+//! What comes in: batches from the links, and the blocking select over links and control.
+
+use super::{Control, Phase, Worker};
+use crate::event::Batch;
+use crate::network::link::{Capacity, Parcel};
+use crate::network::runner::Kind;
+use crate::time::monotonic;
+
+impl Worker {
+    /// Takes what waits in the links, feeds it, sends on what came of it.
+    pub(super) fn work(&mut self) -> bool {
+        if let Some(batch) = self.gather(None) {
+            self.feed(batch);
+            return true;
+        }
+        if self.inputs.is_empty() && (self.fed || self.stopping) {
+            self.end_input();
+            return true;
+        }
+        false
+    }
+
+    /// Takes batches from the links in turn, small ones together, up to the size of a batch.
+    pub(super) fn gather(&mut self, first: Option<Batch>) -> Option<Batch> {
+        let mut gathered: Option<Batch> = first;
+        let mut dry = 0;
+        let full = |b: &Batch| b.len() >= Capacity::BATCH || b.bytes() >= Capacity::BATCH_BYTES;
+        while dry < self.inputs.len() && !gathered.as_ref().is_some_and(full) {
+            self.next_input %= self.inputs.len();
+            let input = &self.inputs[self.next_input];
+            match input.rx.try_recv() {
+                Ok(parcel) => {
+                    dry = 0;
+                    if let Some(batch) = input.accept(parcel) {
+                        match &mut gathered {
+                            Some(all) => all.append(batch),
+                            None => gathered = Some(batch),
+                        }
+                    }
+                    self.next_input += 1;
+                }
+                Err(flume::TryRecvError::Empty) => {
+                    dry += 1;
+                    self.next_input += 1;
+                }
+                Err(flume::TryRecvError::Disconnected) => {
+                    self.inputs.remove(self.next_input);
+                }
+            }
+        }
+        gathered
+    }
+
+    /// The blocking select: until a batch or a message comes.
+    pub(super) fn sleep(&mut self) {
+        enum Woken {
+            Control(Control),
+            Parcel(usize, Parcel),
+            Ended(usize),
+        }
+        let heard = |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
+        let working = self.phase == Phase::Work && self.stalled.is_none();
+        if let (true, Some(again)) = (working && self.stage.kind == Kind::Source, self.read_again) {
+            let wait = again.saturating_duration_since(monotonic());
+            if let Ok(message) = self.control.recv_timeout(wait) {
+                self.heard.push_back(message);
+            }
+            return;
+        }
+        let mut select = flume::Selector::new().recv(&self.control, heard);
+        if working {
+            for (at, input) in self.inputs.iter().enumerate() {
+                select = select.recv(&input.rx, move |parcel| match parcel {
+                    Ok(parcel) => Woken::Parcel(at, parcel),
+                    Err(_) => Woken::Ended(at),
+                });
+            }
+        }
+        match select.wait() {
+            Woken::Control(message) => self.heard.push_back(message),
+            Woken::Ended(at) => drop(self.inputs.remove(at)),
+            Woken::Parcel(at, parcel) => {
+                if let Some(batch) = self.inputs[at].accept(parcel)
+                    && let Some(batch) = self.gather(Some(batch))
+                {
+                    self.feed(batch);
+                }
+            }
+        }
+    }
+}
