@@ -54,7 +54,8 @@ const HOLDERS: u32 = FAILED - 1;
 pub(crate) struct Group {
     first: u64,
     slots: Box<[AtomicU32]>,
-    /// Acks that an event had before it was tracked here: they are settled alike.
+    /// Acks that an event had before it was tracked here: they are settled alike, once the node
+    /// that tracks it here has heard its outcome.
     outer: OnceLock<Box<[Mutex<Ack>]>>,
     home: Arc<dyn Home>,
     on_its_way: AtomicBool,
@@ -95,16 +96,20 @@ impl Group {
         }
     }
 
-    /// Hands over every outcome that was decided since the last call. Only the tracking node's
+    /// Hands over every outcome that was decided since the last call, with the ack that the event
+    /// had before it was tracked here, which is to be settled alike. Only the tracking node's
     /// thread calls this.
-    pub(crate) fn collect(&self, mut each: impl FnMut(Token, Outcome)) {
+    pub(crate) fn collect(&self, mut each: impl FnMut(Token, Outcome, Ack)) {
         // Before the scan: what is decided during it sends the group home again.
         self.on_its_way.swap(false, Ordering::SeqCst);
-        for (token, slot) in (self.first..).zip(&self.slots) {
+        for (at, slot) in self.slots.iter().enumerate() {
             let state = slot.load(Ordering::Acquire);
             if state & (HOLDERS | REPORTED) == 0 {
                 slot.store(state | REPORTED, Ordering::Relaxed);
-                each(Token(token), outcome(state));
+                let outer = self.outer.get().map_or(Ack::none(), |outer| {
+                    std::mem::replace(&mut *lock(&outer[at]), Ack::none())
+                });
+                each(Token(self.first + at as u64), outcome(state), outer);
             }
         }
     }
@@ -121,10 +126,6 @@ impl Group {
         let before = cell.fetch_sub(1, Ordering::AcqRel);
         if before & HOLDERS != 1 {
             return;
-        }
-        if let Some(outer) = self.outer.get() {
-            let outer = std::mem::replace(&mut *lock(&outer[slot]), Ack::none());
-            outer.settle(outcome(before));
         }
         if !self.on_its_way.swap(true, Ordering::SeqCst) {
             self.home.clone().settled(self);

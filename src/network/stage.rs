@@ -237,7 +237,9 @@ impl Stage {
                     Err(error)
                 } else {
                     self.complain(what, &error);
-                    self.failed = error.is_fatal().then_some(error);
+                    if error.is_fatal() {
+                        self.failed = Some(error);
+                    }
                     Ok(())
                 }
             }
@@ -254,19 +256,34 @@ impl Stage {
         self.call("finish", |node, cx| node.finish(cx))
     }
 
-    /// Tells the node what became of tracked events.
+    /// Tells the node what became of tracked events, each of them once, whatever it answers; then
+    /// whoever waited for them before it did. So a node hears of a failed event before the event
+    /// can come again.
     pub fn settle(&mut self, group: &Group) -> Result<()> {
         let mut outcomes = Vec::new();
-        group.collect(|token, outcome| outcomes.push((token, outcome)));
+        group.collect(|token, outcome, outer| outcomes.push((token, outcome, outer)));
         self.frame.tracker.outstanding -= outcomes.len() as u64;
         if outcomes.is_empty() {
             return Ok(());
         }
-        self.call("settle", |node, cx| {
-            outcomes
-                .into_iter()
-                .try_for_each(|(token, outcome)| node.settle(token, outcome, cx))
-        })
+        let mut errors = Vec::new();
+        let told = self.call("settle", |node, cx| {
+            for (token, outcome, _) in &outcomes {
+                errors.extend(catch(|| node.settle(*token, *outcome, cx)).err());
+            }
+            let worst = errors.iter().position(Error::is_retryable).unwrap_or(0);
+            match errors.is_empty() {
+                true => Ok(()),
+                false => Err(errors.swap_remove(worst)),
+            }
+        });
+        for error in errors {
+            self.complain("settle", &error);
+        }
+        for (_, outcome, outer) in outcomes {
+            outer.settle(outcome);
+        }
+        told
     }
 
     /// Logs an error that is no event's and counts it.

@@ -98,6 +98,16 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Outcomes that nobody will hear of any more must not keep those waiting who wait for the
+        // same events: a group that is let go fails them.
+        while let Ok(message) = self.control.try_recv() {
+            drop(message);
+        }
+    }
+}
+
 impl Worker {
     pub fn new(
         stage: Stage,

@@ -118,7 +118,7 @@ impl<'a> Context<'a> {
 
     /// Wants to hear what becomes of an event that is about to be emitted: the token comes back in
     /// [`Node::settle`](crate::Node::settle). Whoever else waits for the event hears it too, after
-    /// this node's outcome is decided. To track the event in hand, track a clone and emit that.
+    /// this node has. To track the event in hand, track a clone and emit that.
     pub fn track(&mut self, event: &mut Event) -> Token {
         self.frame.tracker.track(event)
     }

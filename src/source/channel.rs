@@ -6,6 +6,8 @@ use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::payload::Payload;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How many events may wait between the host and the source.
@@ -22,7 +24,11 @@ struct Sent {
 /// The host's end: sends events into the network, from any thread, and is cloned freely. The
 /// source ends, and with it a finite network, when the last clone is gone.
 #[derive(Clone)]
-pub struct Injected(flume::Sender<Sent>);
+pub struct Injected {
+    tx: flume::Sender<Sent>,
+    /// The source has gone: what it has not read will never be read.
+    gone: Arc<AtomicBool>,
+}
 
 impl Injected {
     /// Sends an event, waiting while 4,096 events wait already.
@@ -55,11 +61,15 @@ impl Injected {
     pub fn deliver(&self, payload: impl Into<Payload>) -> Result<Outcome> {
         let (tell, told) = flume::bounded(1);
         self.put(payload.into(), Some(tell))?;
+        if self.gone.load(Ordering::SeqCst) {
+            // The source may have missed the event when it let go of what it had not read.
+            return told.try_recv().map_err(|_| ended());
+        }
         Ok(told.recv().unwrap_or(Outcome::Failed))
     }
 
     fn put(&self, payload: Payload, outcome: Option<flume::Sender<Outcome>>) -> Result<()> {
-        self.0.send(Sent { payload, outcome }).map_err(|_| ended())
+        self.tx.send(Sent { payload, outcome }).map_err(|_| ended())
     }
 }
 
@@ -74,6 +84,17 @@ fn ended() -> Error {
 pub struct ChannelSource {
     rx: flume::Receiver<Sent>,
     waiting: HashMap<Token, flume::Sender<Outcome>>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Drop for ChannelSource {
+    fn drop(&mut self) {
+        // First said, then let go: an event that is sent in between is missed by no one.
+        self.gone.store(true, Ordering::SeqCst);
+        while let Ok(sent) = self.rx.try_recv() {
+            drop(sent);
+        }
+    }
 }
 
 /// A channel into a network: a blocking program sends at one end, the other is the source.
@@ -82,13 +103,13 @@ pub struct ChannelSource {
 /// then: a host that wants all of it delivered lets go of its sender and waits for the network.
 pub fn channel() -> (Injected, ChannelSource) {
     let (tx, rx) = flume::bounded(CAPACITY);
-    (
-        Injected(tx),
-        ChannelSource {
-            rx,
-            waiting: HashMap::new(),
-        },
-    )
+    let gone = Arc::<AtomicBool>::default();
+    let source = ChannelSource {
+        rx,
+        waiting: HashMap::new(),
+        gone: gone.clone(),
+    };
+    (Injected { tx, gone }, source)
 }
 
 impl ChannelSource {

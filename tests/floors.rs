@@ -1,0 +1,265 @@
+//! The floors and fences of the design, read from the sources: no import climbs, nodes do not know
+//! each other, and each third-party crate stays in the files that are there for it.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// The modules of each floor. What is not here (`lib`, `doc`) may be named by nobody below.
+const FLOORS: [&[&str]; 6] = [
+    &["error", "time", "name", "payload", "event", "ack"],
+    &["node", "store"],
+    &["source", "pipeline", "sink", "window", "connect"],
+    &["network"],
+    &["script"],
+    &["cli", "main"],
+];
+
+/// What the root of the crate gives again, and where it comes from.
+const REEXPORTS: [(&str, &[&str]); 7] = [
+    ("ack", &["Outcome", "Token"]),
+    ("error", &["Error", "ErrorKind", "Result"]),
+    ("event", &["Batch", "Event", "Meta"]),
+    ("name", &["Endpoint", "Name", "Port"]),
+    (
+        "network",
+        &[
+            "Capacity",
+            "Draft",
+            "Kind",
+            "Network",
+            "Simulation",
+            "Stats",
+        ],
+    ),
+    (
+        "node",
+        &["Context", "Node", "Pipeline", "Read", "Sink", "Source"],
+    ),
+    ("payload", &["Payload"]),
+];
+
+/// A word that stands only in these files (paths below `src`, by their beginnings).
+const FENCES: [(&str, &[&str]); 12] = [
+    (
+        "flume::",
+        &[
+            "ack.rs",
+            "network/",
+            "network.rs",
+            "source/channel.rs",
+            "sink/channel.rs",
+        ],
+    ),
+    ("thread::spawn", &["network/", "network.rs"]),
+    ("thread::Builder", &["network/", "network.rs"]),
+    ("Instant::now", &["time.rs"]),
+    ("SystemTime::now", &["time.rs"]),
+    ("mlua::", &["script/", "script.rs"]),
+    ("rusqlite::", &["store/sqlite"]),
+    ("mysql::", &["store/mysql"]),
+    ("sqlparser::", &["store/dialect", "window/plan"]),
+    ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
+    ("clap::", &["cli/", "cli.rs", "main.rs"]),
+    ("env_logger::", &["cli/", "cli.rs", "main.rs"]),
+];
+
+/// A file's path below `src`, and its code without comments, strings and tests.
+struct File {
+    path: String,
+    code: String,
+}
+
+impl File {
+    /// The module of the top level to which the file belongs.
+    fn module(&self) -> &str {
+        let end = self.path.find(['/', '.']).unwrap_or(self.path.len());
+        &self.path[..end]
+    }
+}
+
+fn files() -> Result<Vec<File>> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![src.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path: PathBuf = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(File {
+                    path: path.strip_prefix(&src)?.display().to_string(),
+                    code: code(&fs::read_to_string(&path)?),
+                });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// The code of a file: no comments, nothing in double quotes, nothing below `#[cfg(test)]` (which
+/// stands at the end of a file, if at all).
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut code = String::new();
+    for line in text.lines() {
+        let mut quoted = false;
+        let mut before = ' ';
+        let mut shown = String::new();
+        for c in line.chars() {
+            if c == '"' && before != '\\' && before != '\'' {
+                quoted = !quoted;
+            } else if c == '/' && before == '/' && !quoted {
+                shown.pop();
+                break;
+            } else if !quoted {
+                shown.push(c);
+            }
+            before = c;
+        }
+        code.push_str(&shown);
+        code.push('\n');
+    }
+    code
+}
+
+/// The modules of the crate's top level that the code names after `crate::`.
+fn named(code: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let words = match rest.strip_prefix('{') {
+            None => vec![word(rest)],
+            Some(group) => heads(group),
+        };
+        named.extend(words.into_iter().map(|word| owner(&word)));
+    }
+    named
+}
+
+fn word(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+/// The first words of the paths in a group of imports: `a::B, c::{D, E}}` names `a` and `c`.
+fn heads(group: &str) -> Vec<String> {
+    let (mut depth, mut heads, mut part) = (0, Vec::new(), String::new());
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => heads.push(word(std::mem::take(&mut part).trim())),
+            c if depth == 0 => part.push(c),
+            _ => {}
+        }
+    }
+    heads.push(word(part.trim()));
+    heads.retain(|head| !head.is_empty());
+    heads
+}
+
+fn owner(word: &str) -> String {
+    let from = REEXPORTS.iter().find(|(_, words)| words.contains(&word));
+    from.map_or(word, |(module, _)| module).to_owned()
+}
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+/// Whether a file of module `from` may import from module `to`.
+fn allowed(from: &str, to: &str) -> bool {
+    let (Some(below), Some(above)) = (floor(to), floor(from)) else {
+        return floor(from).is_none();
+    };
+    if from == to {
+        return true;
+    }
+    match from {
+        "network" => below == 0 || to == "node",
+        // Words are made of words.
+        _ if above == 0 => below == 0,
+        // The shell uses the public API, as any other program does.
+        "cli" | "main" => floor(to) == floor(from),
+        _ => below < above,
+    }
+}
+
+/// Whether the code has this word: a crate (`mysql::`, which `store::mysql::` is not), or a call.
+fn uses(code: &str, word: &str) -> bool {
+    let is_crate = word.ends_with("::");
+    code.match_indices(word).any(|(at, _)| {
+        let before = code[..at].chars().next_back().unwrap_or(' ');
+        !(before.is_alphanumeric() || before == '_' || is_crate && before == ':')
+    })
+}
+
+#[test]
+fn no_import_climbs() -> Result {
+    let mut climbs = Vec::new();
+    for file in files()?.iter().filter(|file| file.path != "lib.rs") {
+        for to in named(&file.code) {
+            if !allowed(file.module(), &to) {
+                climbs.push(format!("{} imports {to}", file.path));
+            }
+        }
+    }
+    assert!(climbs.is_empty(), "{}", climbs.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn each_crate_stays_behind_its_fence() -> Result {
+    let mut crossed = Vec::new();
+    for file in files()? {
+        for (word, homes) in FENCES {
+            let at_home = homes.iter().any(|home| file.path.starts_with(home));
+            if uses(&file.code, word) && !at_home {
+                crossed.push(format!("{} uses {word}", file.path));
+            }
+        }
+    }
+    assert!(crossed.is_empty(), "{}", crossed.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn every_module_stands_on_a_floor() -> Result {
+    let homeless: Vec<String> = files()?
+        .into_iter()
+        .filter(|f| f.path != "lib.rs" && !f.path.starts_with("doc") && floor(f.module()).is_none())
+        .map(|file| file.path)
+        .collect();
+    assert!(homeless.is_empty(), "on no floor: {}", homeless.join(", "));
+    Ok(())
+}
+
+#[test]
+fn no_file_is_named_after_nothing() -> Result {
+    for file in files()? {
+        let name = file.path.rsplit('/').next().unwrap_or_default();
+        let bad = ["util.rs", "utils.rs", "helpers.rs", "common.rs"];
+        assert!(!bad.contains(&name), "{}", file.path);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_it_should() {
+    assert_eq!(code("a // b\n/// c\nd(\"e // f\")"), "a \n\nd()\n");
+    assert_eq!(code("a\n#[cfg(test)]\nmod tests {}"), "a\n");
+    let imports =
+        "use crate::event::{Batch, Event};\nuse crate::{name::Name, Error, sink::{A, B}};";
+    assert_eq!(named(imports), ["event", "name", "error", "sink"]);
+    assert!(uses("use mysql::Pool;", "mysql::") && !uses("crate::store::mysql::X", "mysql::"));
+    assert!(uses("std::time::Instant::now()", "Instant::now"));
+    assert!(allowed("window", "store") && allowed("script", "network"));
+    assert!(!allowed("window", "sink") && !allowed("network", "store"));
+    assert!(!allowed("node", "network") && !allowed("cli", "network"));
+}
