@@ -2,9 +2,11 @@
 
 use super::catalog::{Catalog, Mark, Window};
 use super::driver::{Backend, Driver};
+use super::mysql::Mysql;
 use super::session::Session;
+use super::sqlite::Sqlite;
 use super::url::Url;
-use super::{Query, Store, Table, fit, mysql, sqlite, statements};
+use super::{Query, Store, Table, fit, statements};
 use crate::error::Result;
 use std::fmt;
 use std::sync::Arc;
@@ -33,9 +35,9 @@ impl Database {
     pub fn open(url: &str) -> Result<Self> {
         let url = Url::parse(url)?;
         let backend: Arc<dyn Backend> = match &url {
-            Url::Memory => Arc::new(sqlite::Sqlite::memory()?),
-            Url::File(path) => Arc::new(sqlite::Sqlite::file(path)?),
-            Url::Mysql(server) => Arc::new(mysql::Mysql::open(server, url.to_string())?),
+            Url::Memory => Arc::new(Sqlite::memory()?),
+            Url::File(path) => Arc::new(Sqlite::file(path)?),
+            Url::Mysql(server) => Arc::new(Mysql::open(server, url.to_string())?),
         };
         Ok(Database {
             url: Arc::new(url),
