@@ -6,7 +6,7 @@ mod iter;
 mod lines;
 mod ticker;
 
-pub use channel::{ChannelSource, Injected, channel};
+pub use channel::{ChannelSource, Sender, channel};
 pub use iter::{FromIter, from_iter};
 pub use lines::{Follow, LineSource};
 pub use ticker::Ticker;

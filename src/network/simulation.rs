@@ -181,7 +181,7 @@ impl Worker {
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
                 let _ = self.deliver();
             }
-            Kind::Pipeline | Kind::Sink => self.feed(batch),
+            Kind::Pipeline | Kind::Sink => self.receive(batch),
         }
     }
 }

@@ -93,6 +93,8 @@ pub(crate) struct Worker {
     fed: bool,
     exhausted: bool,
     stalled: Option<Stalled>,
+    /// How often the node was opened again since something last succeeded.
+    attempts: u32,
     /// When a source that found nothing is asked again.
     read_again: Option<Instant>,
     shared: Arc<Shared>,
@@ -131,6 +133,7 @@ impl Worker {
             fed: false,
             exhausted: false,
             stalled: None,
+            attempts: 0,
             read_again: None,
             shared,
         }
@@ -167,6 +170,10 @@ impl Worker {
         }
     }
 
+    fn is_source(&self) -> bool {
+        self.stage.kind == Kind::Source
+    }
+
     fn source_wait(&self) -> Duration {
         match self.stage.outstanding() {
             0 => SOURCE_WAIT,
@@ -192,7 +199,14 @@ impl Worker {
             }
         }
         if let Some(stalled) = &self.stalled {
-            if self.stage.now() < stalled.until && self.stage.now() >= self.stall_began() {
+            let reads_no_more = self.stopping && self.phase == Phase::Work && self.is_source();
+            if reads_no_more {
+                // It need not be opened again for that.
+                self.stalled = None;
+                self.end_input();
+                return Step::Busy;
+            }
+            if !stalled.is_over(self.stage.now()) {
                 self.set_alarm();
                 return if busy { Step::Busy } else { Step::Idle };
             }
@@ -259,6 +273,9 @@ impl Worker {
         if self.deliver().is_err() {
             return true;
         }
+        if read.is_ok() {
+            self.attempts = 0;
+        }
         match read {
             Ok(Read::More) => true,
             Ok(Read::Idle) => {
@@ -281,18 +298,19 @@ impl Worker {
         }
     }
 
-    pub fn feed(&mut self, batch: Batch) {
+    /// Takes a batch in: counts it and feeds it.
+    pub fn receive(&mut self, batch: Batch) {
         add(&self.stage.account.received, batch.len() as u64);
-        self.feed_again(batch, 0);
+        self.feed(batch);
     }
 
-    fn feed_again(&mut self, batch: Batch, attempt: u32) {
+    fn feed(&mut self, batch: Batch) {
         let fed = self.stage.feed(batch);
         let delivered = self.deliver();
-        if let Err(Retry { batch, error }) = fed
-            && delivered.is_ok()
-        {
-            self.stall_after(Some(batch), &error, attempt);
+        match fed {
+            Ok(()) => self.attempts = 0,
+            Err(Retry { batch, error }) if delivered.is_ok() => self.stall(Some(batch), &error),
+            Err(_) => {}
         }
     }
 
@@ -324,9 +342,8 @@ impl Worker {
     /// No more input will come: what the node holds back leaves, and its links are closed, so that
     /// the end runs downstream while outcomes run home.
     fn end_input(&mut self) {
-        let finished = self.stage.finish();
-        if let Err(error) = finished {
-            if !self.stopping {
+        if let Err(error) = self.stage.finish() {
+            if !(self.stopping && self.is_source()) {
                 return self.stall(None, &error);
             }
             self.stage.complain("finish", &error);

@@ -24,13 +24,13 @@ struct Sent {
 /// The host's end: sends events into the network, from any thread, and is cloned freely. The
 /// source ends, and with it a finite network, when the last clone is gone.
 #[derive(Clone)]
-pub struct Injected {
+pub struct Sender {
     tx: flume::Sender<Sent>,
     /// The source has gone: what it has not read will never be read.
     gone: Arc<AtomicBool>,
 }
 
-impl Injected {
+impl Sender {
     /// Sends an event, waiting while 4,096 events wait already.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Drop for ChannelSource {
 ///
 /// What was accepted before a stop is read before the source stops only as far as it was read by
 /// then: a host that wants all of it delivered lets go of its sender and waits for the network.
-pub fn channel() -> (Injected, ChannelSource) {
+pub fn channel() -> (Sender, ChannelSource) {
     let (tx, rx) = flume::bounded(CAPACITY);
     let gone = Arc::<AtomicBool>::default();
     let source = ChannelSource {
@@ -109,7 +109,7 @@ pub fn channel() -> (Injected, ChannelSource) {
         waiting: HashMap::new(),
         gone: gone.clone(),
     };
-    (Injected { tx, gone }, source)
+    (Sender { tx, gone }, source)
 }
 
 impl ChannelSource {

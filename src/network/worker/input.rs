@@ -10,7 +10,7 @@ impl Worker {
     /// Takes what waits in the links, feeds it, sends on what came of it.
     pub(super) fn work(&mut self) -> bool {
         if let Some(batch) = self.gather(None) {
-            self.feed(batch);
+            self.receive(batch);
             return true;
         }
         if self.inputs.is_empty() && (self.fed || self.stopping) {
@@ -83,7 +83,7 @@ impl Worker {
                 if let Some(batch) = self.inputs[at].accept(parcel)
                     && let Some(batch) = self.gather(Some(batch))
                 {
-                    self.feed(batch);
+                    self.receive(batch);
                 }
             }
         }

@@ -1,20 +1,27 @@
 //! Retryable errors: the node is opened again after a pause, and the batch fed once more.
 //!
 //! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
-//! order, and serves virtual time too.
+//! order, and serves virtual time too. The pauses grow until something succeeds.
 
 use super::{Phase, Worker};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::network::stats::add;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, format_duration};
 use std::time::Duration;
 
-/// A retryable error: the node is to be opened again, and the batch to be fed again.
+/// The node is to be opened again, and the batch to be fed again.
 pub(super) struct Stalled {
     pub batch: Option<Batch>,
-    pub attempt: u32,
+    since: Timestamp,
     pub until: Timestamp,
+}
+
+impl Stalled {
+    /// Whether the pause is over; a clock that was set back does not lengthen it.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.until || now < self.since
+    }
 }
 
 /// The pause before a node is opened again: 100 ms, doubled at each attempt up to 3 s.
@@ -23,39 +30,29 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 impl Worker {
-    pub(super) fn stall_on(&mut self, result: Result<(), Error>) {
+    pub(super) fn stall_on(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.stall(None, &error);
         }
     }
 
     pub(super) fn stall(&mut self, batch: Option<Batch>, error: &Error) {
-        self.stall_after(batch, error, 0);
-    }
-
-    pub(super) fn stall_after(&mut self, batch: Option<Batch>, error: &Error, attempt: u32) {
-        let pause = backoff(attempt);
+        let pause = backoff(self.attempts);
+        self.attempts += 1;
         log::warn!(
-            "node {}: {error}; it is opened again in {pause:?} (attempt {})",
+            "node {}: {error}; it is opened again in {} (attempt {})",
             self.stage.name,
-            attempt + 1
+            format_duration(pause),
+            self.attempts
         );
         // A stalled batch is never displaced by a second error.
         let batch = batch.or_else(|| self.stalled.take().and_then(|stalled| stalled.batch));
-        let until = self.stage.now().after(pause);
+        let since = self.stage.now();
         self.stalled = Some(Stalled {
             batch,
-            attempt: attempt + 1,
-            until,
+            since,
+            until: since.after(pause),
         });
-    }
-
-    /// When the present pause began; a clock that was set back since does not lengthen it.
-    pub(super) fn stall_began(&self) -> Timestamp {
-        match &self.stalled {
-            Some(stalled) => stalled.until.before(backoff(stalled.attempt - 1)),
-            None => Timestamp::MAX,
-        }
     }
 
     pub(super) fn reopen(&mut self) {
@@ -65,16 +62,12 @@ impl Worker {
         add(&self.stage.account.reopened, 1);
         match self.stage.open() {
             Ok(()) => {
+                log::info!("node {}: open again", self.stage.name);
                 if let Some(batch) = stalled.batch {
-                    self.feed_again(batch, stalled.attempt);
-                }
-                if self.stalled.is_none() {
-                    log::info!("node {}: open again", self.stage.name);
+                    self.feed(batch);
                 }
             }
-            Err(error) if error.is_retryable() => {
-                self.stall_after(stalled.batch, &error, stalled.attempt);
-            }
+            Err(error) if error.is_retryable() => self.stall(stalled.batch, &error),
             Err(error) => {
                 self.shared.fail(&self.stage.name, error);
                 self.close();
