@@ -143,8 +143,17 @@ impl Error {
     /// The same error with the place where it arose (`"net.lua:5"`), unless it has one already.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.0.place.get_or_insert_with(|| place.into());
+        self.0.place.get_or_insert_with(|| printable(&place.into()));
         self
+    }
+
+    /// The same error with the place where it arose, where that is known.
+    #[must_use]
+    pub(crate) fn at_opt(self, place: Option<String>) -> Self {
+        match place {
+            Some(place) => self.at(place),
+            None => self,
+        }
     }
 
     /// The same error, whose message is preceded by `what` and a colon.

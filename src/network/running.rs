@@ -72,9 +72,10 @@ impl Running {
         let mut running = 0;
         for ((at, worker), member) in workers.into_iter().zip(&mut members) {
             let (shared, tell) = (self.shared.clone(), tell.clone());
+            let place = member.place.clone();
             let thread = std::thread::Builder::new()
                 .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || live(at, worker, &shared, &tell));
+                .spawn(move || live(at, worker, place, &shared, &tell));
             match thread {
                 Ok(thread) => {
                     member.thread = Some(thread);
@@ -214,7 +215,13 @@ impl Running {
 }
 
 /// A node's thread.
-fn live(at: usize, mut worker: Worker, shared: &Shared, opened: &flume::Sender<Result<()>>) {
+fn live(
+    at: usize,
+    mut worker: Worker,
+    place: Option<String>,
+    shared: &Shared,
+    opened: &flume::Sender<Result<()>>,
+) {
     /// Says that the node has ended, however it did.
     struct Ended<'a>(&'a Shared, usize);
     impl Drop for Ended<'_> {
@@ -223,7 +230,7 @@ fn live(at: usize, mut worker: Worker, shared: &Shared, opened: &flume::Sender<R
         }
     }
     IS_NODE.set(true);
-    let open = worker.stage.open();
+    let open = worker.stage.open().map_err(|error| error.at_opt(place));
     let is_open = open.is_ok();
     let _ = opened.send(open);
     if is_open && worker.await_go() {

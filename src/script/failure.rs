@@ -22,10 +22,7 @@ fn line(debug: &mlua::debug::Debug<'_>) -> Option<String> {
 
 /// An error of ours on its way through Lua, with the line of the script.
 pub(super) fn raise(lua: &Lua, error: Error) -> mlua::Error {
-    mlua::Error::external(match place(lua) {
-        Some(place) => error.at(place),
-        None => error,
-    })
+    mlua::Error::external(error.at_opt(place(lua)))
 }
 
 /// What went wrong, out of what mlua wraps around it. `text` is the script's, to show the line.

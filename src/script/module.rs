@@ -136,7 +136,10 @@ pub(super) fn add(
             draft.set_place(place);
         }
         let value = run(&session, &args).map_err(|error| raise(lua, error))?;
-        to_lua(lua, &value)
+        to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
+            Some(ours) => raise(lua, ours.clone()),
+            None => error,
+        })
     })?;
     module.raw_set(name, function)
 }

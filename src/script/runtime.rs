@@ -131,7 +131,10 @@ impl Runtime {
         let draft = self.session.end();
         let applied = match (ran, draft) {
             (Err(error), _) => Err(failure::from_lua(&error, &script.name, &script.text)),
-            (Ok(()), Some(draft)) => self.session.network.apply(draft),
+            (Ok(()), Some(draft)) => {
+                let applied = self.session.network.apply(draft);
+                applied.map_err(|error| error.at(&script.name))
+            }
             (Ok(()), None) => Ok(()),
         };
         if applied.is_err() {

@@ -8,8 +8,8 @@ use serde_json::{Map, Number, Value};
 /// How deep tables may nest; a table that contains itself ends here.
 const MAX_DEPTH: usize = 127;
 
-/// A Lua value as JSON. A table whose keys are 1 to n is an array, one with names is an object, an
-/// empty one is an empty object.
+/// A Lua value as JSON. A table whose keys are 1 to n is an array (with null in its holes, where more
+/// places are filled than not), one with names is an object, an empty one is an empty object.
 pub(super) fn to_json(value: &LuaValue) -> Result<Value> {
     convert(value, 0)
 }
@@ -42,17 +42,12 @@ fn convert(value: &LuaValue, depth: usize) -> Result<Value> {
 }
 
 fn table_to_json(table: &Table, depth: usize) -> Result<Value> {
-    let len = table.raw_len();
     let mut object = Map::new();
-    let mut array = vec![Value::Null; len];
-    let mut filled = 0;
+    let mut list = Vec::new();
     for pair in table.pairs::<LuaValue, LuaValue>() {
         let (key, value) = pair.map_err(|error| Error::data(error.to_string()))?;
         match &key {
-            LuaValue::Integer(at) if (1..=len as i64).contains(at) => {
-                array[*at as usize - 1] = convert(&value, depth + 1)?;
-                filled += 1;
-            }
+            LuaValue::Integer(at) => list.push((*at, convert(&value, depth + 1)?)),
             LuaValue::String(name) => {
                 let name = name
                     .to_str()
@@ -67,19 +62,39 @@ fn table_to_json(table: &Table, depth: usize) -> Result<Value> {
             }
         }
     }
-    match (filled, object.is_empty()) {
-        (0, _) => {
+    match (list.is_empty(), object.is_empty()) {
+        (true, _) => {
             // The order of a Lua table is no order: names are sorted, so that equal tables are
             // equal texts.
             let mut sorted: Vec<_> = object.into_iter().collect();
             sorted.sort_by(|a, b| a.0.cmp(&b.0));
             Ok(Value::Object(sorted.into_iter().collect()))
         }
-        (_, true) => Ok(Value::Array(array)),
-        (_, false) => Err(Error::data(
+        (false, true) => array(list),
+        (false, false) => Err(Error::data(
             "a table with both numbers and names has no form in JSON",
         )),
     }
+}
+
+/// A list of the values at these places; a hole is null. What Lua says of its length is not asked:
+/// that finds a hole by doubling, and can be 2^62 for a table of sixty values.
+fn array(list: Vec<(i64, Value)>) -> Result<Value> {
+    let (mut first, mut last) = (1, 0);
+    for (at, _) in &list {
+        (first, last) = (first.min(*at), last.max(*at));
+    }
+    let len = usize::try_from(last).ok().filter(|_| first == 1);
+    let Some(len) = len.filter(|len| len / 2 < list.len()) else {
+        return Err(Error::data(
+            "a table whose keys are numbers, but not 1 to n, has no form in JSON",
+        ));
+    };
+    let mut array = vec![Value::Null; len];
+    for (at, value) in list {
+        array[at as usize - 1] = value;
+    }
+    Ok(Value::Array(array))
 }
 
 /// A JSON value as Lua's. Null is nil.

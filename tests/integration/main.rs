@@ -1,5 +1,10 @@
 //! One binary for all tests that drive the public API; a file for each subject.
 
 mod ack;
+mod binary;
 mod drawing;
 mod probe;
+mod script;
+mod script_building;
+mod script_values;
+mod text;

@@ -62,9 +62,11 @@ impl Running {
             let name = info.name.clone();
             fragment.members.push(Member {
                 name,
+                place: info.place.clone(),
                 control: tx.clone(),
                 account,
                 thread: None,
+                failed: false,
                 ended: false,
             });
             let worker = Worker::new(stage, (tx, rx), self.timer.clone(), self.shared.clone());

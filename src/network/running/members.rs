@@ -1,6 +1,6 @@
 //! The nodes of a network that runs: what they and whoever ends it share.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::network::stats::Account;
 use crate::network::worker::Control;
@@ -25,9 +25,12 @@ pub(super) struct State {
 
 pub(super) struct Member {
     pub name: Name,
+    /// Where it was defined, for messages.
+    pub place: Option<String>,
     pub control: flume::Sender<Control>,
     pub account: Arc<Account>,
     pub thread: Option<JoinHandle<()>>,
+    pub failed: bool,
     pub ended: bool,
 }
 
@@ -54,16 +57,29 @@ impl Shared {
         }
     }
 
-    /// A node that cannot go on: the network stops, and reports why.
+    /// A node that cannot go on: the network stops, and reports why. What a node fails of after
+    /// that is only what follows from it.
     pub fn fail(&self, node: &Name, error: Error) {
         let named = error.message().contains(&format!("node {node}"));
-        let error = if named {
+        let mut error = if named {
             error
         } else {
             error.within(format!("node {node}"))
         };
-        log::error!("{error}; the network stops");
-        self.lock().failures.push(error);
+        let mut state = self.lock();
+        if let Some(member) = state.members.iter_mut().find(|member| member.name == *node) {
+            if std::mem::replace(&mut member.failed, true) {
+                return;
+            }
+            error = error.at_opt(member.place.clone());
+        }
+        match error.kind() {
+            // Whoever read the output has what they wanted.
+            ErrorKind::Closed => log::info!("{error}; the network stops"),
+            _ => log::error!("{error}; the network stops"),
+        }
+        state.failures.push(error);
+        drop(state);
         self.tell(|| Control::Stop);
     }
 

@@ -2,7 +2,7 @@
 
 use super::Stage;
 use crate::ack::Outcome;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Batch, Event};
 use crate::network::stats::add;
 use crate::node::{Frame, Output};
@@ -79,7 +79,10 @@ impl Stage {
             self.leave(Frame::ERRORS, event);
             return;
         }
-        if let Some(more) = self.warned.may_warn(self.clock.now()) {
+        // That the reader of the output has gone is said once, where the network stops.
+        if error.kind() != ErrorKind::Closed
+            && let Some(more) = self.warned.may_warn(self.clock.now())
+        {
             let payload = crate::error::quote_bytes(event.payload().bytes());
             let more = match more {
                 0 => String::new(),
