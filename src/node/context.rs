@@ -108,7 +108,6 @@ impl<'a> Context<'a> {
     /// by the port `errors`, or is logged and counted where that is not linked.
     pub fn reject(&mut self, event: Event, error: Error) {
         let index = self.frame.index;
-        self.frame.rejected += 1;
         self.frame.outputs.push(Output::Refuse {
             index,
             event,
@@ -190,10 +189,9 @@ pub(crate) struct Frame {
     marked: bool,
     /// How many new events the batch before made: there is room for as many.
     expected: usize,
-    /// Where `fresh`, `outputs` and `rejected` stood when the event in hand was begun.
+    /// Where `fresh` and `outputs` stood when the event in hand was begun.
     mark_fresh: usize,
     mark_outputs: usize,
-    mark_rejected: u64,
     /// A wrong use of the context, which becomes the event's error.
     fault: Option<Error>,
 }
@@ -223,7 +221,6 @@ impl Frame {
             expected: 0,
             mark_fresh: 0,
             mark_outputs: 0,
-            mark_rejected: 0,
             fault: None,
         }
     }
@@ -255,7 +252,6 @@ impl Frame {
         self.marked = false;
         self.mark_fresh = self.fresh.len();
         self.mark_outputs = self.outputs.len();
-        self.mark_rejected = self.rejected;
     }
 
     #[inline]
@@ -288,7 +284,6 @@ impl Frame {
         self.fault = None;
         self.fresh.split_off(self.mark_fresh);
         self.outputs.truncate(self.mark_outputs);
-        self.rejected = self.mark_rejected;
     }
 
     /// Whether nothing was noted down that leaves.
