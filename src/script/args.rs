@@ -101,9 +101,7 @@ impl Args {
     pub fn integer(&self, at: usize) -> Result<i64> {
         match self.get(at) {
             LuaValue::Integer(value) => Ok(*value),
-            LuaValue::Number(value) if value.fract() == 0.0 && value.abs() < 9.0e15 => {
-                Ok(*value as i64)
-            }
+            LuaValue::Number(value) if is_whole(*value) => Ok(*value as i64),
             _ => Err(self.wrong(at, "integer")),
         }
     }
@@ -180,6 +178,11 @@ impl Args {
     }
 }
 
+/// Whether a float stands for one whole number: beyond 2^53 it stands for several.
+fn is_whole(value: f64) -> bool {
+    value.fract() == 0.0 && value.abs() <= (1_i64 << 53) as f64
+}
+
 /// A table of options.
 pub(super) struct Options {
     function: String,
@@ -236,10 +239,11 @@ impl Options {
     pub fn integer(&self, name: &str) -> Result<Option<i64>> {
         match self.values.get(name) {
             None => Ok(None),
-            Some(value) => value
-                .as_i64()
-                .map(Some)
-                .ok_or_else(|| self.wrong(name, "integer")),
+            Some(value) => match (value.as_i64(), value.as_f64()) {
+                (Some(whole), _) => Ok(Some(whole)),
+                (None, Some(real)) if is_whole(real) => Ok(Some(real as i64)),
+                _ => Err(self.wrong(name, "integer")),
+            },
         }
     }
 }
