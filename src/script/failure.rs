@@ -1,8 +1,15 @@
 //! An error of Lua as one of ours, with its place in the script.
 
 use super::prelude;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use mlua::Lua;
+use mlua::chunk::ChunkMode;
+
+/// So many bytes of a chunk's name are shown in messages of Lua itself.
+const SHOWN_NAME: usize = 59;
+
+/// In so many places of a line it is tried whether Lua stopped there.
+const TRIES: usize = 64;
 
 /// The place in a script from which a native function is being called: the innermost line that is
 /// not the prelude's.
@@ -15,9 +22,15 @@ pub(super) fn place(lua: &Lua) -> Option<String> {
 
 fn line(debug: &mlua::debug::Debug<'_>) -> Option<String> {
     let line = debug.current_line()?;
-    let source = debug.source();
-    let source = source.short_src?;
+    let source = chunk(&debug.source());
     (!prelude::is_prelude(&source)).then(|| format!("{source}:{line}"))
+}
+
+/// The name of a chunk: in full where it has one of ours, as Lua shows it where it has not.
+pub(super) fn chunk(source: &mlua::debug::DebugSource<'_>) -> String {
+    let ours = source.source.as_deref().and_then(|s| s.strip_prefix('='));
+    let shown = || source.short_src.as_deref().unwrap_or_default();
+    ours.unwrap_or_else(shown).to_owned()
 }
 
 /// An error of ours on its way through Lua, with the line of the script.
@@ -25,13 +38,12 @@ pub(super) fn raise(lua: &Lua, error: Error) -> mlua::Error {
     mlua::Error::external(error.at_opt(place(lua)))
 }
 
-/// What went wrong, out of what mlua wraps around it. `text` is the script's, to show the line.
-pub(super) fn from_lua(error: &mlua::Error, name: &str, text: &str) -> Error {
+/// What went wrong, out of what mlua wraps around it.
+pub(super) fn from_lua(error: &mlua::Error, name: &str) -> Error {
     if let Some(ours) = find(error) {
         return ours.clone();
     }
     match root(error) {
-        mlua::Error::SyntaxError { message, .. } => syntax(message, name, text),
         mlua::Error::MemoryError(_) => {
             let limit = super::limits::MEMORY_LIMIT >> 20;
             Error::data(format!("memory limit of {limit} MiB exceeded")).at(name)
@@ -88,8 +100,9 @@ fn is_address(text: &str) -> bool {
 
 /// `name:12: message` taken apart.
 fn split_place<'a>(message: &'a str, name: &str) -> (Option<String>, &'a str) {
+    let head = String::from_utf8_lossy(&name.as_bytes()[..name.len().min(SHOWN_NAME)]);
     let Some(rest) = message
-        .strip_prefix(name)
+        .strip_prefix(&*head)
         .and_then(|rest| rest.strip_prefix(':'))
     else {
         return (None, message);
@@ -103,29 +116,52 @@ fn split_place<'a>(message: &'a str, name: &str) -> (Option<String>, &'a str) {
     }
 }
 
-/// Shows the line, and where in it Lua stopped understanding.
-fn syntax(message: &str, name: &str, text: &str) -> Error {
+/// A mistake in the grammar, with the line and where in it Lua stopped understanding.
+pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> Error {
+    let mlua::Error::SyntaxError { message, .. } = root(error) else {
+        return from_lua(error, name);
+    };
     let (place, said) = split_place(message, name);
+    let Some(place) = place else {
+        return Error::data(said).at(name);
+    };
     let number = place
-        .as_ref()
-        .and_then(|place| place.rsplit(':').next()?.parse::<usize>().ok());
-    let line = number
-        .and_then(|number| text.lines().nth(number.checked_sub(1)?))
-        .unwrap_or("");
+        .rsplit(':')
+        .next()
+        .and_then(|number| number.parse::<usize>().ok())
+        .unwrap_or(0);
+    let lines = text.split_inclusive('\n').take(number);
+    let start = lines.clone().map(str::len).sum::<usize>();
+    let line = lines.last().filter(|_| number > 0).unwrap_or("");
+    let start = start - line.len();
     let near = said
         .rsplit_once("near '")
         .and_then(|(_, near)| near.strip_suffix('\''));
-    let column = near
-        .and_then(|near| line.find(near))
-        .map(|at| line[..at].chars().count() + 1);
-    let place = match (place, column) {
-        (Some(place), Some(column)) => format!("{place}:{column}"),
-        (Some(place), None) => place,
-        (None, _) => name.to_owned(),
+    let column = near.and_then(|near| {
+        let ends = |at: usize| start + at + near.len();
+        // The one after which Lua says just this: the same word may stand before it in its place.
+        let stopped = |at: &usize| says(lua, name, &text[..ends(*at)]).is_some_and(|s| s == said);
+        let mut found = line.match_indices(near).map(|(at, _)| at).take(TRIES);
+        let at = found.clone().find(stopped).or_else(|| found.next())?;
+        Some(line[..at].chars().count() + 1)
+    });
+    let place = match column {
+        Some(column) => format!("{place}:{column}"),
+        None => place,
     };
-    let said = match line.trim() {
-        "" => said.to_owned(),
-        line => format!("{said}, in the line: {line}"),
-    };
-    Error::new(ErrorKind::Data, said).at(place)
+    match line.trim() {
+        "" => Error::data(said),
+        line => Error::data(format!("{said}, in the line: {line}")),
+    }
+    .at(place)
+}
+
+/// What Lua says against the grammar of a text.
+fn says(lua: &Lua, name: &str, text: &str) -> Option<String> {
+    let chunk = lua.load(text).set_name(format!("={name}"));
+    let error = chunk.set_mode(ChunkMode::Text).into_function().err()?;
+    match root(&error) {
+        mlua::Error::SyntaxError { message, .. } => Some(split_place(message, name).1.to_owned()),
+        _ => None,
+    }
 }

@@ -1,6 +1,6 @@
 //! What a script may use: memory, time, and the libraries that touch nothing outside.
 
-use super::failure::raise;
+use super::failure::{chunk, raise};
 use crate::error::Error;
 use crate::time::{format_duration, monotonic};
 use mlua::{HookTriggers, Lua, LuaOptions, StdLib, VmState};
@@ -63,12 +63,7 @@ pub(super) fn within_time<T>(lua: &Lua, call: impl FnOnce() -> mlua::Result<T>) 
             format_duration(LOAD_LIMIT)
         ));
         if let Some(line) = debug.current_line() {
-            let source = debug
-                .source()
-                .short_src
-                .map(|s| s.into_owned())
-                .unwrap_or_default();
-            error = error.at(format!("{source}:{line}"));
+            error = error.at(format!("{}:{line}", chunk(&debug.source())));
         }
         Err(mlua::Error::external(error))
     })?;

@@ -44,7 +44,6 @@ pub struct Runtime {
 /// A script that was compiled and not executed yet.
 pub struct Script {
     name: String,
-    text: String,
     function: Function,
 }
 
@@ -77,7 +76,7 @@ impl Runtime {
             lua.globals().raw_set("require", require)?;
             Ok((lua, module))
         });
-        let (lua, module) = made.map_err(|error| failure::from_lua(&error, "prelude", ""))?;
+        let (lua, module) = made.map_err(|error| failure::from_lua(&error, "prelude"))?;
         Ok(Runtime {
             lua,
             module,
@@ -111,10 +110,9 @@ impl Runtime {
             .set_mode(ChunkMode::Text);
         let function = chunk
             .into_function()
-            .map_err(|error| failure::from_lua(&error, name, &text))?;
+            .map_err(|error| failure::syntax(&self.lua, &error, name, &text))?;
         Ok(Script {
             name: name.to_owned(),
-            text,
             function,
         })
     }
@@ -130,7 +128,7 @@ impl Runtime {
         let ran = limits::within_time(&self.lua, || script.function.call::<()>(()));
         let draft = self.session.end();
         let applied = match (ran, draft) {
-            (Err(error), _) => Err(failure::from_lua(&error, &script.name, &script.text)),
+            (Err(error), _) => Err(failure::from_lua(&error, &script.name)),
             (Ok(()), Some(draft)) => {
                 let applied = self.session.network.apply(draft);
                 applied.map_err(|error| error.at(&script.name))
@@ -266,6 +264,6 @@ impl Runtime {
 
     fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
         module::add(&self.lua, &self.module, &self.session, name, run)
-            .map_err(|error| failure::from_lua(&error, name, ""))
+            .map_err(|error| failure::from_lua(&error, name))
     }
 }
