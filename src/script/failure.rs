@@ -130,10 +130,11 @@ pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> 
         .next()
         .and_then(|number| number.parse::<usize>().ok())
         .unwrap_or(0);
-    let lines = text.split_inclusive('\n').take(number);
-    let start = lines.clone().map(str::len).sum::<usize>();
-    let line = lines.last().filter(|_| number > 0).unwrap_or("");
-    let start = start - line.len();
+    let mut lines = text.split_inclusive('\n');
+    let before = lines.by_ref().take(number.saturating_sub(1));
+    let start: usize = before.map(str::len).sum();
+    // What is missing at the end of the text has no line.
+    let line = lines.next().unwrap_or("");
     let near = said
         .rsplit_once("near '")
         .and_then(|(_, near)| near.strip_suffix('\''));

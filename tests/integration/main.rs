@@ -6,5 +6,7 @@ mod drawing;
 mod probe;
 mod script;
 mod script_building;
+mod script_errors;
+mod script_source;
 mod script_values;
 mod text;
