@@ -3,6 +3,7 @@
 mod ack;
 mod binary;
 mod drawing;
+mod faults_script;
 mod probe;
 mod script;
 mod script_building;

@@ -47,7 +47,7 @@ fn a_mistake_in_the_grammar_is_shown_with_line_and_column() -> Result<()> {
         ),
         (
             "goto nowhere",
-            "s.lua:1: no visible label 'nowhere' for goto at line 1, in the line: goto nowhere",
+            "s.lua:1: no visible label 'nowhere' for <goto> at line 1, in the line: goto nowhere",
         ),
     ])
 }
