@@ -11,6 +11,7 @@ use std::io::{self, Read as _, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -29,6 +30,7 @@ pub struct LineSource {
     name: String,
     follow: Follow,
     file: Option<File>,
+    claim: Option<Claim>,
     chunk: Vec<u8>,
     line: Line,
     number: u64,
@@ -50,7 +52,7 @@ pub enum Follow {
 }
 
 impl LineSource {
-    /// Reads standard input.
+    /// Reads standard input, which one source of the process at a time can do.
     pub fn stdin() -> Self {
         Self::new(Input::Stdin, "standard input".to_owned(), Follow::No)
     }
@@ -68,6 +70,7 @@ impl LineSource {
             name,
             follow,
             file: None,
+            claim: None,
             chunk: vec![0; CHUNK],
             line: Line::default(),
             number: 0,
@@ -204,6 +207,9 @@ impl Node for LineSource {
         if self.file.is_none() {
             self.file = Some(match &self.input {
                 Input::Stdin => {
+                    if self.claim.is_none() {
+                        self.claim = Some(Claim::new()?);
+                    }
                     let copy = io::stdin().as_fd().try_clone_to_owned();
                     File::from(copy.map_err(|error| Error::io("standard input", &error))?)
                 }
@@ -225,6 +231,29 @@ impl Source for LineSource {
             }
             Err(error) => Err(Error::io(quote(&self.name), &error).with_kind(ErrorKind::Io)),
         }
+    }
+}
+
+/// Whether a source reads standard input: two would share out its lines at random.
+static CLAIMED: AtomicBool = AtomicBool::new(false);
+
+/// The right to read standard input, for as long as this lives.
+struct Claim(());
+
+impl Claim {
+    fn new() -> Result<Self> {
+        match CLAIMED.swap(true, Ordering::SeqCst) {
+            false => Ok(Claim(())),
+            true => Err(Error::data(
+                "standard input is read by another node already",
+            )),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        CLAIMED.store(false, Ordering::SeqCst);
     }
 }
 
