@@ -7,7 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Writes the payload of each event as a line (JSON lines). A payload that spans lines is written
+/// Writes the payload of each event as a line (JSON lines). When it cannot write, because a disk is
+/// full, say, the network stops: what came would be lost, one event like the other.
+/// A payload that spans lines is written
 /// as compact JSON, or rejected where it is no JSON.
 pub struct LineSink {
     target: Target,
@@ -50,18 +52,15 @@ impl LineSink {
 impl Node for LineSink {
     fn open(&mut self) -> Result<()> {
         if let Target::File { path, append, file } = &mut self.target {
-            let mut options = OpenOptions::new();
-            options.create(true).append(true);
+            // Appending also where it overwrites: another sink may write the same file.
+            let opened = OpenOptions::new().create(true).append(true).open(&*path);
+            let opened = opened.map_err(|error| cannot_create(path, &error))?;
             // Only the first opening overwrites: a later one goes on.
-            let opened = match !*append && file.is_none() {
-                true => OpenOptions::new()
-                    .create(true)
-                    .write(true)
-                    .truncate(true)
-                    .open(&*path),
-                false => options.open(&*path),
-            };
-            *file = Some(opened.map_err(|error| cannot_create(path, &error))?);
+            if !*append && file.is_none() && opened.metadata().is_ok_and(|meta| meta.is_file()) {
+                let cut = opened.set_len(0);
+                cut.map_err(|error| cannot_create(path, &error))?;
+            }
+            *file = Some(opened);
         }
         Ok(())
     }
@@ -79,7 +78,7 @@ impl Node for LineSink {
             } => {
                 let written = file.write_all(&self.buffer);
                 self.buffer.clear();
-                written.map_err(|error| Error::io(quote(path.to_string_lossy()), &error))
+                written.map_err(|error| Error::io(quote(path.to_string_lossy()), &error).fatal())
             }
             Target::File { .. } => Err(Error::new(ErrorKind::Failed, "the file is not open")),
         }
@@ -126,6 +125,6 @@ pub(super) fn write_out(buffer: &mut Vec<u8>) -> Result<()> {
         std::io::ErrorKind::BrokenPipe => {
             Error::new(ErrorKind::Closed, "nobody reads standard output any more").fatal()
         }
-        _ => Error::io("standard output", &error),
+        _ => Error::io("standard output", &error).fatal(),
     })
 }
