@@ -1,5 +1,6 @@
 //! `NODE=FILE`: a source or a sink that is asked for on the command line.
 
+use std::fmt;
 use tributary::sink::LineSink;
 use tributary::source::{Follow, LineSource};
 
@@ -8,6 +9,12 @@ use tributary::source::{Follow, LineSource};
 pub struct Endpoint {
     pub node: String,
     file: String,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.node, self.file)
+    }
 }
 
 impl Endpoint {

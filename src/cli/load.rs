@@ -32,25 +32,41 @@ pub struct Scripts {
     pub output: Vec<Endpoint>,
 
     /// How many events may wait in a link (1 to 1000000)
-    #[arg(long, value_name = "EVENTS", default_value_t = 4096,
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub buffer: u32,
+    #[arg(long, value_name = "EVENTS", default_value_t = 4096, value_parser = events,
+          allow_hyphen_values = true)]
+    pub buffer: usize,
+}
+
+fn events(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(events @ 1..=1_000_000) => Ok(events),
+        _ => Err("a whole number from 1 to 1000000 is expected"),
+    }
 }
 
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
     let capacity = Capacity {
-        events: options.buffer as usize,
+        events: options.buffer,
         ..Capacity::default()
     };
     let network = Network::with_capacity(capacity)?;
     let database = Database::open(&options.db)?;
-    for input in &options.input {
-        network.add_source(&input.node, input.source())?;
-    }
-    for output in &options.output {
-        network.add_sink(&output.node, output.sink())?;
-    }
+    network.extend(|draft| {
+        for input in &options.input {
+            let place = format!("--input {input}");
+            draft.set_place(Some(place.clone()));
+            let added = draft.add_source(&input.node, input.source());
+            added.map_err(|error| error.at(place))?;
+        }
+        for output in &options.output {
+            let place = format!("--output {output}");
+            draft.set_place(Some(place.clone()));
+            let added = draft.add_sink(&output.node, output.sink());
+            added.map_err(|error| error.at(place))?;
+        }
+        Ok(())
+    })?;
     let runtime = Runtime::with_database(&network, &database)?;
     options
         .scripts

@@ -1,6 +1,7 @@
 //! `tributary run`: runs a network until it ends, its time is over, or a signal comes.
 
 use super::{load, signals};
+use std::io::Write;
 use std::time::Duration;
 use tributary::{Error, ErrorKind, Kind, Result};
 
@@ -13,11 +14,12 @@ pub struct Options {
     load: load::Scripts,
 
     /// Stop after this time, as in 10s, 1h30m
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     run_for: Option<Duration>,
 
     /// How long to wait for everything to drain once it stops
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration,
+          allow_hyphen_values = true)]
     drain: Duration,
 
     /// Print the account of every node and link to standard error at the end
@@ -34,7 +36,7 @@ fn duration(text: &str) -> Result<Duration, Error> {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let watch = signals::Watch::begin()?;
+    // Until it starts there is nothing to drain: a signal just ends the process.
     let network = load::load(&options.load)?;
     if options.strict {
         super::check::refuse_unlinked(&network)?;
@@ -45,10 +47,15 @@ pub fn run(options: &Options) -> Result<()> {
                 .with_hint("create one in a script, or add one with --input NODE=FILE"),
         );
     }
+    let watch = signals::Watch::begin()?;
     network.start()?;
-    let ended = watch.end(&network, options.run_for, options.drain);
+    let ended = watch
+        .started()
+        .end(&network, options.run_for, options.drain);
     if options.stats {
-        eprint!("{}", network.stats());
+        let stats = network.stats().to_string();
+        // There is nowhere else to say it.
+        let _ = std::io::stderr().write_all(stats.as_bytes());
     }
     ended
 }

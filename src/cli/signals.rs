@@ -2,6 +2,9 @@
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use signal_hook::{SigId, flag, low_level};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tributary::{Error, ErrorKind, Network, Result};
 
@@ -11,6 +14,12 @@ const POLL: Duration = Duration::from_millis(50);
 /// Ends a network when it is time to.
 pub struct Watch(Signals);
 
+/// The same while the network starts, which a node that does not open can hold up.
+pub struct Starting {
+    signals: Signals,
+    impatient: Vec<SigId>,
+}
+
 /// Why a wait was over.
 enum Over {
     Ended(Result<()>),
@@ -18,13 +27,33 @@ enum Over {
     Time,
 }
 
+impl Starting {
+    /// From here on [`Watch::end`] looks at the signals.
+    pub fn started(self) -> Watch {
+        for id in self.impatient {
+            low_level::unregister(id);
+        }
+        Watch(self.signals)
+    }
+}
+
 impl Watch {
-    /// Begins to listen: from here on a signal does not end the process by itself.
-    pub fn begin() -> Result<Self> {
-        let signals = Signals::new([SIGINT, SIGTERM]);
-        signals
-            .map(Watch)
-            .map_err(|error| Error::io("cannot listen to signals", &error))
+    /// Begins to listen: from here on a first signal does not end the process by itself. Until the
+    /// network has started, when this is not looked at, a second one does.
+    pub fn begin() -> Result<Starting> {
+        let aborted = i32::from(ErrorKind::DrainTimeout.exit_code());
+        let listen = || {
+            let once = Arc::new(AtomicBool::new(false));
+            let mut impatient = Vec::new();
+            for signal in [SIGINT, SIGTERM] {
+                // In this order, so that the first one only sets the flag.
+                let end = flag::register_conditional_shutdown(signal, aborted, once.clone())?;
+                impatient.extend([end, flag::register(signal, once.clone())?]);
+            }
+            let signals = Signals::new([SIGINT, SIGTERM])?;
+            Ok(Starting { signals, impatient })
+        };
+        listen().map_err(|error| Error::io("cannot listen to signals", &error))
     }
 
     fn wait(&mut self, network: &Network, limit: Option<Duration>) -> Over {
