@@ -2,6 +2,9 @@
 
 mod ack;
 mod binary;
+mod command_line;
+mod command_line_errors;
+mod command_line_signals;
 mod drawing;
 mod faults_script;
 mod probe;
