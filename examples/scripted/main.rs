@@ -5,15 +5,26 @@
 //! cargo run --release --example scripted -- --for 5s   # ends by itself
 //! ```
 //!
-//! It prints a dot for every tick that comes through, two at a time when the rate limit lets one
-//! pass:
+//! It prints the network in the language of Graphviz, then a dot for every tick that comes through,
+//! two at a time when the rate limit lets one pass:
 //!
 //! ```text
-//! digraph…
-//! …"ticker_500ms"…
-//! …
+//! digraph network {
+//!   rankdir=LR;
+//!   node[shape=box style=rounded];
+//!   "tick_printer"[style=solid peripheries=2];
+//!   "ticker_500ms"[shape=oval];
+//!   "filter_2s";
+//!   "forwarder1";
+//!   "forwarder2";
+//!   "ticker_500ms" -> "forwarder1";
+//!   "forwarder1" -> "filter_2s";
+//!   "forwarder1" -> "forwarder2";
+//!   "filter_2s" -> "tick_printer";
+//!   "forwarder2" -> "tick_printer";
 //! }
-//! ....…
+//!
+//! ...…
 //! ```
 
 use std::error::Error;

@@ -3,9 +3,11 @@
 mod ack;
 mod binary;
 mod command_line;
+mod command_line_database;
 mod command_line_errors;
 mod command_line_signals;
 mod drawing;
+mod examples;
 mod faults_script;
 mod probe;
 mod script;
