@@ -38,6 +38,12 @@ pub struct Draft {
     place: Option<String>,
 }
 
+/// How far a [`Draft`] had come.
+pub(crate) struct Mark {
+    nodes: usize,
+    edges: usize,
+}
+
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Draft({} new nodes)", self.nodes.len())
@@ -69,6 +75,20 @@ impl Draft {
         if let Some(place) = &mut self.place {
             place.push_str(made_by);
         }
+    }
+
+    /// How far this draft has come, to be taken back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            nodes: self.graph.nodes.len(),
+            edges: self.graph.edges.len(),
+        }
+    }
+
+    /// Takes back everything since the mark.
+    pub(crate) fn reset(&mut self, mark: &Mark) {
+        self.graph.truncate(mark.nodes, mark.edges);
+        self.nodes.retain(|node| node.at < mark.nodes);
     }
 
     /// Adds a source.

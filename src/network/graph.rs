@@ -122,6 +122,14 @@ impl Graph {
         Ok(())
     }
 
+    /// Takes back what was added beyond so many nodes and edges.
+    pub fn truncate(&mut self, nodes: usize, edges: usize) {
+        self.edges.truncate(edges);
+        for node in self.nodes.drain(nodes..) {
+            self.index.remove(&node.name);
+        }
+    }
+
     /// Adds links from one port to `targets`, all or none; `balance` makes them share the work.
     pub fn link(
         &mut self,

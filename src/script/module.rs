@@ -15,7 +15,7 @@ use super::value::{describe, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
 use crate::store::Database;
-use mlua::{Lua, MultiValue, Table};
+use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
@@ -42,6 +42,21 @@ impl Session {
 
     pub fn end(&self) -> Option<Draft> {
         self.draft.borrow_mut().take()
+    }
+
+    /// Makes a call that takes effect as a whole or not at all, also in a script that goes on
+    /// after its error.
+    pub fn whole<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let declared = self.database.mark();
+        let begun = self.draft.borrow().as_ref().map(Draft::mark);
+        let done = call();
+        if done.is_err() {
+            self.database.reset(declared);
+            if let (Some(draft), Some(mark)) = (&mut *self.draft.borrow_mut(), &begun) {
+                draft.reset(mark);
+            }
+        }
+        done
     }
 
     /// The draft of the script that runs.
@@ -98,6 +113,14 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
         add(lua, &module, session, export.name, Rc::new(export.run))?;
     }
     prelude::load(lua, &module)?;
+    for helper in prelude::functions() {
+        let inner: Function = module.raw_get(helper.name.as_str())?;
+        let session = session.clone();
+        let whole = lua.create_function(move |_, values: MultiValue| {
+            session.whole(|| inner.call::<MultiValue>(values))
+        })?;
+        module.raw_set(helper.name, whole)?;
+    }
     let meta = lua.create_table()?;
     let unknown = |lua: &Lua, (module, name): (Table, mlua::Value)| -> mlua::Result<()> {
         let mlua::Value::String(name) = &name else {
@@ -135,7 +158,9 @@ pub(super) fn add(
         if let Some(draft) = &mut *session.draft.borrow_mut() {
             draft.set_place(place);
         }
-        let value = run(&session, &args).map_err(|error| raise(lua, error))?;
+        let value = session
+            .whole(|| run(&session, &args))
+            .map_err(|error| raise(lua, error))?;
         to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
             Some(ours) => raise(lua, ours.clone()),
             None => error,

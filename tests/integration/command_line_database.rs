@@ -100,7 +100,7 @@ fn a_database_file_that_cannot_be_used_is_named_with_the_reason() -> Tested {
         "",
         "tributary: database \"text.db\": file is not a database",
     );
-    fs::set_permissions(site.path("text.db"), fs::Permissions::from_mode(0))?;
+    fs::set_permissions(site.path("text.db"), fs::Permissions::from_mode(0o000))?;
     fs::set_permissions(site.path("kept"), fs::Permissions::from_mode(0o555))?;
     // The superuser may do everything.
     if fs::read(site.path("text.db")).is_err() {

@@ -155,7 +155,7 @@ fn a_script_that_fails_leaves_a_running_network_as_it_is() -> Tested {
 }
 
 #[test]
-fn a_function_outside_a_script_that_is_executed_changes_nothing() -> Result<()> {
+fn a_function_that_fails_takes_no_effect_in_part() -> Result<()> {
     let network = Network::new();
     let runtime = Runtime::new(&network)?;
     runtime.run_text("first.lua", FIRST)?;
@@ -168,10 +168,16 @@ fn a_function_outside_a_script_that_is_executed_changes_nothing() -> Result<()> 
         assert(not pcall(tb.fanin, "forwarder", "ticker", "nowhere"))
         tb.create_discarder("sink")
         assert(not pcall(tb.fanout, "forwarder", "sink", "nowhere"))
+        assert(not pcall(tb.chain, "forwarder", "sink", "nowhere"))
+        tb.create_table("t", {columns = {at = "integer"}})
+        assert(not pcall(tb.sliding_window_time, "w", "sink", "select 1", "t", "1s", "at"))
+        assert(not tb.node_exists("w"))
+        tb.sliding_window_time("w", "out", "select 1", "t", "1s", "at")
         "#,
     )?;
     assert!(network.node_exists("sink"));
-    assert_eq!(network.edges().len(), 1, "no function takes effect in part");
+    let links: Vec<String> = network.edges().iter().map(ToString::to_string).collect();
+    assert_eq!(links, ["ticker -> forwarder", "w -> out"]);
     Ok(())
 }
 

@@ -224,7 +224,7 @@ fn a_script_file_that_cannot_be_read_is_named_with_the_reason() -> Tested {
     );
 
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path("empty.lua"), fs::Permissions::from_mode(0))?;
+    fs::set_permissions(path("empty.lua"), fs::Permissions::from_mode(0o000))?;
     // The superuser reads everything.
     if fs::read(path("empty.lua")).is_err() {
         let error = runtime.run(path("empty.lua")).expect_err("no permission");
