@@ -2,9 +2,16 @@
 
 mod ack;
 mod binary;
+mod databases;
+mod dialect;
 mod drawing;
+mod mariadb;
 mod probe;
 mod script;
 mod script_building;
 mod script_values;
+mod store;
+mod tables;
 mod text;
+mod urls;
+mod windows;
