@@ -67,7 +67,7 @@ fn start() -> Server {
     // When the thread that has started it ends, the shell is told, ends the server and removes
     // the directory. That thread never ends before the process does.
     let script = format!(
-        "trap 'kill -9 $server; rm -rf {path}; exit' TERM INT\n\
+        "trap 'kill -9 $server 2>/dev/null; rm -rf {path}; exit' TERM INT\n\
          mariadb-install-db --no-defaults --user=root --datadir={path}/data \
            --skip-test-db --auth-root-authentication-method=normal >{path}/install.log 2>&1 &\n\
          server=$!\n\
