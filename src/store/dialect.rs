@@ -10,6 +10,7 @@
 //!
 //! One more clock: a line in `clock::CLOCKS`.
 
+mod build;
 mod clock;
 mod lex;
 mod tokens;

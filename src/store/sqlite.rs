@@ -205,11 +205,7 @@ impl Backend for Sqlite {
         if !statement.readonly() {
             return Err(Refusal::Other(super::dialect::not_one_select()));
         }
-        Ok(statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect())
+        Ok(statement.column_names().map(str::to_owned).collect())
     }
 
     fn connect(&self) -> Result<Box<dyn Driver>> {
