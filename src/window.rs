@@ -8,7 +8,7 @@
 //! it emits leaves after that. A bad row is found before it is inserted, or undone alone, so it
 //! rejects its event and no other.
 //!
-//! A new kind of window: a file here, a node over a [`Session`].
+//! A new kind of window: a file here, a node over a `Session`.
 
 mod create;
 mod query;

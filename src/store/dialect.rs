@@ -10,14 +10,16 @@
 //!
 //! One more clock: a line in `clock::CLOCKS`.
 
+mod build;
 mod clock;
 mod lex;
 mod tokens;
 
 use crate::error::{Error, Result};
-use sqlparser::ast::{SetExpr, Statement, VisitMut};
+use sqlparser::ast::{Query, Select, SetExpr, Statement, Visit, VisitMut, Visitor};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
+use std::ops::ControlFlow;
 
 pub(crate) use tokens::{locate, positional};
 
@@ -63,6 +65,8 @@ pub(crate) const NOW_DATETIME: &str = "now_datetime";
 
 /// The most operators that a query may have to be parsed: what is parsed is walked recursively.
 const MAX_OPERATORS: usize = 400;
+/// Room on the stack for that, and for what the parser itself allows to nest.
+const STACK: usize = 64 << 20;
 
 /// Gives back a query in which every clock is the network's.
 ///
@@ -71,6 +75,10 @@ const MAX_OPERATORS: usize = 400;
 /// know.
 pub(crate) fn rewrite(dialect: Dialect, sql: &str) -> Result<String> {
     let tokens = tokens::scan(dialect, sql)?;
+    stacker::grow(STACK, || rewrite_scanned(dialect, sql, &tokens))
+}
+
+fn rewrite_scanned(dialect: Dialect, sql: &str, tokens: &tokens::Tokens<'_>) -> Result<String> {
     let parsed = match tokens.operators() <= MAX_OPERATORS {
         true => parse(dialect, sql),
         false => Err(format!("more than {MAX_OPERATORS} operators")),
@@ -109,33 +117,46 @@ fn parse(dialect: Dialect, sql: &str) -> Result<Vec<Statement>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Whether a parsed statement only reads.
+/// Refuses a parsed statement that does more than read, at whatever depth.
 fn check_select(statement: &Statement) -> Result<()> {
-    let Statement::Query(query) = statement else {
-        return Err(not_one_select());
-    };
-    if !query.locks.is_empty() {
-        return Err(not_one_select().with_hint("a window query cannot lock rows"));
+    match statement {
+        Statement::Query(_) => {}
+        _ => return Err(not_one_select()),
     }
-    if !reads(&query.body) {
-        return Err(not_one_select());
-    }
-    let mut ctes = query.with.iter().flat_map(|with| &with.cte_tables);
-    match ctes.all(|cte| reads(&cte.query.body)) {
-        true => Ok(()),
-        false => Err(not_one_select()),
+    match statement.visit(&mut Reads) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
     }
 }
 
-fn reads(body: &SetExpr) -> bool {
-    match body {
-        SetExpr::Select(select) => select.into.is_none(),
-        SetExpr::Query(query) => query.locks.is_empty() && reads(&query.body),
-        SetExpr::SetOperation { left, right, .. } => reads(left) && reads(right),
-        SetExpr::Values(_) | SetExpr::Table(_) => true,
-        _ => false,
+/// Looks at every query within a query.
+struct Reads;
+
+impl Visitor for Reads {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        if !query.locks.is_empty() {
+            return ControlFlow::Break(not_one_select().with_hint(LOCKS));
+        }
+        match &*query.body {
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                ControlFlow::Break(not_one_select())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        match select.into {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(not_one_select()),
+        }
     }
 }
+
+/// The hint for a query that locks what it reads.
+const LOCKS: &str = "a window query cannot lock rows";
 
 /// The error of anything but one SELECT.
 pub(crate) fn not_one_select() -> Error {

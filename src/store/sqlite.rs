@@ -153,22 +153,16 @@ fn probe(path: &Path) -> Result<()> {
         Ok(_) => return Ok(()),
         Err(error) => error,
     };
-    let error = match (path.exists(), error.kind()) {
-        (false, std::io::ErrorKind::NotFound) => {
-            let parent = path.parent().map(|p| p.display().to_string());
-            Error::new(
-                ErrorKind::CannotCreate,
-                format!("{}: cannot create it", named()),
-            )
-            .with_hint(format!(
-                "there is no directory {}",
-                quote(parent.unwrap_or_default())
-            ))
-        }
-        (false, std::io::ErrorKind::PermissionDenied) | (true, _) => Error::io(named(), &error),
-        (false, _) => Error::io(named(), &error).with_kind(ErrorKind::CannotCreate),
-    };
-    Err(error)
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return Err(Error::io(named(), &error));
+    }
+    let parent = path.parent().map(|p| p.display().to_string());
+    let hint = format!(
+        "there is no directory {}",
+        quote(parent.unwrap_or_default())
+    );
+    let message = format!("{}: cannot create it", named());
+    Err(Error::new(ErrorKind::CannotCreate, message).with_hint(hint))
 }
 
 impl Backend for Sqlite {
@@ -211,11 +205,7 @@ impl Backend for Sqlite {
         if !statement.readonly() {
             return Err(Refusal::Other(super::dialect::not_one_select()));
         }
-        Ok(statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect())
+        Ok(statement.column_names().map(str::to_owned).collect())
     }
 
     fn connect(&self) -> Result<Box<dyn Driver>> {

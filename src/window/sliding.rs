@@ -20,7 +20,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Inserts each event into a table, asks a query over it, and emits one event for each row of the
 /// answer; deletes rows that are older than the window.
 ///
-/// A second event with the same key is not inserted again, and answered all the same.
+/// A second event with the same key is not inserted again, and answered all the same. An event
+/// that the query cannot answer (too many rows, too long) is rejected; its row is good, and stays.
 pub struct SlidingWindow {
     session: Session,
     database: Database,
@@ -90,15 +91,18 @@ impl SlidingWindow {
 
     /// The time of the row that an event becomes.
     fn time_of(&self, object: &Map<String, Value>) -> Result<Timestamp> {
-        let time = object.get(&self.column).and_then(Value::as_f64);
-        time.map(|seconds| Timestamp::from_secs(seconds.floor() as i64))
-            .ok_or_else(|| {
-                Error::data(format!(
-                    "{}.{} is missing, and it is the time of the window",
-                    self.table.name(),
-                    self.column
-                ))
-            })
+        match object.get(&self.column) {
+            None | Some(Value::Null) => Err(Error::data(format!(
+                "{}.{} is missing, and it is the time of the window",
+                self.table.name(),
+                self.column
+            ))),
+            // What is no number is refused when it is inserted. The cast saturates.
+            Some(value) => {
+                let seconds = value.as_f64().unwrap_or_default().floor();
+                Ok(Timestamp::from_secs(seconds as i64))
+            }
+        }
     }
 }
 

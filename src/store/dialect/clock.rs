@@ -11,13 +11,12 @@
 //! | `datetime('now')`, `date()`, `strftime('%s')`, … | `datetime(:now, 'unixepoch')`, … | as it is |
 //! | `sysdate()`, `now(3)` | refused | refused |
 
+use super::build::{arguments, call, param, text};
 use super::{Dialect, NOW, NOW_DATETIME, NOW_UNIX};
 use crate::error::{Error, Result, quote};
 use crate::store::calendar;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value,
-    VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, Interval, UnaryOperator, Value, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -127,7 +126,9 @@ impl Clocks {
         let (Some(name), Some(args)) = (name, arguments(&function.args)) else {
             return Ok(None);
         };
-        if is_clock(&name, true) && !(name == "unix_timestamp" && !args.is_empty()) {
+        // With an argument it converts, and shows no clock.
+        let converts = name == "unix_timestamp" && !args.is_empty();
+        if is_clock(&name, true) && !converts {
             return self.clock(&name, &args);
         }
         if self.dialect == Dialect::Mysql {
@@ -255,49 +256,4 @@ fn shift(from: &Expr, interval: &Interval, minus: bool) -> Result<Expr> {
         },
     };
     Ok(call("date_shift", vec![from.clone(), count, text(&unit)]))
-}
-
-/// The arguments of a call, where they are plain expressions.
-fn arguments(args: &FunctionArguments) -> Option<Vec<Expr>> {
-    match args {
-        FunctionArguments::None => Some(Vec::new()),
-        FunctionArguments::Subquery(_) => None,
-        FunctionArguments::List(list) => list
-            .args
-            .iter()
-            .map(|arg| match arg {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-                _ => None,
-            })
-            .collect(),
-    }
-}
-
-fn param(name: &str) -> Expr {
-    Expr::Value(Value::Placeholder(format!(":{name}")).with_empty_span())
-}
-
-fn text(text: &str) -> Expr {
-    Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
-}
-
-fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args
-        .into_iter()
-        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
-        .collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }

@@ -28,9 +28,15 @@ pub(super) struct Token {
 /// What is opened and not closed, parameters of a form that is not `:name`, variables, comments
 /// that MySQL executes.
 pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Vec<Token>> {
+    let mut list = Vec::new();
+    lex_into(&mut list, dialect, sql)?;
+    Ok(list)
+}
+
+/// The same; what was cut before an error stays in the list.
+pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Result<()> {
     let bytes = sql.as_bytes();
     let mysql = dialect == Dialect::Mysql;
-    let mut list = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let start = at;
@@ -102,7 +108,7 @@ pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Vec<Token>> {
             at: start..at,
         });
     }
-    Ok(list)
+    Ok(())
 }
 
 /// The line and column, from one, of a byte.

@@ -1,14 +1,27 @@
 //! What can be told of a query without a grammar: that it is one statement that only reads, what
 //! its parameters are, and whether it names a clock.
 
-use super::lex::{Kind, Token, lex, position};
-use super::{Dialect, clock, not_one_select};
+use super::lex::{Kind, Token, lex, lex_into, position};
+use super::{Dialect, LOCKS, clock, not_one_select};
 use crate::error::{Error, Result, quote};
 
 /// Words that cannot stand in a query that only reads.
-const WRITING: [&str; 12] = [
-    "into", "insert", "update", "delete", "drop", "create", "alter", "attach", "pragma", "nextval",
-    "setval", "lock",
+const WRITING: [&str; 10] = [
+    "into", "insert", "update", "delete", "drop", "create", "alter", "attach", "pragma", "lock",
+];
+
+/// Functions that do more than compute: they write, wait, lock or read files.
+const ACTING: [&str; 10] = [
+    "nextval",
+    "setval",
+    "sleep",
+    "benchmark",
+    "get_lock",
+    "release_lock",
+    "release_all_locks",
+    "is_used_lock",
+    "load_file",
+    "load_extension",
 ];
 
 /// Words that nest what stands before them one deeper.
@@ -44,17 +57,20 @@ pub(super) struct Tokens<'a> {
 
 /// Cuts a query in pieces, and refuses what is certainly not one SELECT.
 pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
-    let list = lex(dialect, sql)?;
+    let mut list = Vec::new();
+    let cut = lex_into(&mut list, dialect, sql);
     let tokens = Tokens { sql, dialect, list };
     let first = tokens.find(|kind| kind != Kind::Symbol(b'('));
     let first = first.map(|at| tokens.word(at)).unwrap_or_default();
     if !["select", "with", "values"].contains(&first.as_str()) {
         return Err(not_one_select());
     }
+    cut?;
     let end = tokens.find(|kind| kind == Kind::Symbol(b';'));
     if end.is_some_and(|end| end + 1 < tokens.list.len()) {
         return Err(not_one_select().with_hint("there is more after a semicolon"));
     }
+    tokens.refuse_acting()?;
     Ok(tokens)
 }
 
@@ -70,6 +86,23 @@ impl Tokens<'_> {
                 self.sql[token.at.clone()].to_ascii_lowercase()
             }
             _ => String::new(),
+        }
+    }
+
+    fn is_called(&self, at: usize) -> bool {
+        self.list.get(at + 1).map(|token| token.kind) == Some(Kind::Symbol(b'('))
+    }
+
+    fn refuse_acting(&self) -> Result<()> {
+        let acting = (0..self.list.len())
+            .filter(|at| self.is_called(*at))
+            .map(|at| self.word(at))
+            .find(|word| ACTING.contains(&word.as_str()));
+        match acting {
+            None => Ok(()),
+            Some(word) => Err(Error::data(format!(
+                "bad query: {word}() does more than compute"
+            ))),
         }
     }
 
@@ -91,8 +124,7 @@ impl Tokens<'_> {
             if at > 0 && self.list[at - 1].kind == Kind::Symbol(b'.') {
                 return None; // a column of that name
             }
-            let next = self.list.get(at + 1).map(|token| token.kind);
-            let called = next == Some(Kind::Symbol(b'('));
+            let called = self.is_called(at);
             let argument = self.list.get(at + 2).map(|token| token.kind);
             let empty = called && argument == Some(Kind::Symbol(b')'));
             // What it shows of an instant that it is given is no clock.
@@ -110,7 +142,10 @@ impl Tokens<'_> {
             return Err(not_one_select().with_hint(format!("it says {}", quote(word))));
         }
         if words.windows(2).any(|pair| pair == ["for", "share"]) {
-            return Err(not_one_select().with_hint("a window query cannot lock rows"));
+            return Err(not_one_select().with_hint(LOCKS));
+        }
+        if words.windows(2).any(|pair| pair == ["next", "value"]) {
+            return Err(not_one_select().with_hint("a sequence is written when it is read"));
         }
         match self.clock(true) {
             None => Ok(()),

@@ -56,11 +56,7 @@ impl Sqlite {
         };
         self.with(|connection| {
             let mut statement = connection.prepare_cached(sql).map_err(said)?;
-            let names: Vec<String> = statement
-                .column_names()
-                .into_iter()
-                .map(str::to_owned)
-                .collect();
+            let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut answer = Vec::new();
             let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
             while let Some(row) = rows.next().map_err(said)? {
