@@ -74,26 +74,18 @@ impl Group {
         })
     }
 
-    /// How many events it has room for.
-    pub(crate) fn size(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Makes the event's `ack` the first holder of slot `index`; what it held before is settled
     /// with it. Each slot is taken once.
-    pub(crate) fn track(self: &Arc<Self>, index: usize, ack: &mut Ack) {
+    pub(crate) fn track(self: Arc<Self>, index: usize, ack: &mut Ack) {
         self.slots[index].store(1, Ordering::Relaxed);
-        let outer = std::mem::replace(
-            ack,
-            Ack {
-                group: Some(self.clone()),
-                slot: index,
-            },
-        );
-        if outer.is_some() {
+        if ack.is_some() {
             let empty = || self.slots.iter().map(|_| Mutex::new(Ack::none())).collect();
-            *lock(&self.outer.get_or_init(empty)[index]) = outer;
+            *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
         }
+        *ack = Ack {
+            group: Some(self),
+            slot: index,
+        };
     }
 
     /// Hands over every outcome that was decided since the last call, with the ack that the event
@@ -103,7 +95,7 @@ impl Group {
         // Before the scan: what is decided during it sends the group home again.
         self.on_its_way.swap(false, Ordering::SeqCst);
         for (at, slot) in self.slots.iter().enumerate() {
-            let state = slot.load(Ordering::Acquire);
+            let state = slot.load(Ordering::SeqCst);
             if state & (HOLDERS | REPORTED) == 0 {
                 slot.store(state | REPORTED, Ordering::Relaxed);
                 let outer = self.outer.get().map_or(Ack::none(), |outer| {
@@ -123,11 +115,14 @@ impl Group {
         if result == Outcome::Failed {
             cell.fetch_or(FAILED, Ordering::Relaxed);
         }
-        let before = cell.fetch_sub(1, Ordering::AcqRel);
+        let before = cell.fetch_sub(1, Ordering::SeqCst);
         if before & HOLDERS != 1 {
             return;
         }
-        if !self.on_its_way.swap(true, Ordering::SeqCst) {
+        // Read first: most events find their group on its way already. If it is, `collect` has yet
+        // to begin and will see this outcome; all four accesses are in one order for that.
+        let on_its_way = &self.on_its_way;
+        if !on_its_way.load(Ordering::SeqCst) && !on_its_way.swap(true, Ordering::SeqCst) {
             self.home.clone().settled(self);
         }
     }
@@ -168,6 +163,11 @@ impl Ack {
 
     /// Ends this holder's part. Dropping an ack is settling it as failed.
     pub(crate) fn settle(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    #[inline]
+    pub(crate) fn end(&mut self, outcome: Outcome) {
         if let Some(group) = self.group.take() {
             group.settle(self.slot, outcome);
         }
@@ -187,10 +187,9 @@ impl Clone for Ack {
 }
 
 impl Drop for Ack {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(group) = self.group.take() {
-            group.settle(self.slot, Outcome::Failed);
-        }
+        self.end(Outcome::Failed);
     }
 }
 

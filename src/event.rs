@@ -50,8 +50,16 @@ impl Batch {
     }
 
     /// Says of every event what became of it, for this holder of it.
-    pub(crate) fn settle(self, outcome: Outcome) {
-        self.into_iter().for_each(|event| event.settle(outcome));
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        // In place: to move each event out costs more than to settle it.
+        let acks = self.events.iter_mut().map(Event::ack_mut);
+        acks.for_each(|ack| ack.end(outcome));
+    }
+
+    /// Whether an event can be added without another allocation.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.events.len() < self.events.capacity()
     }
 
     /// The events.
@@ -115,6 +123,7 @@ pub struct Event {
 
 impl Event {
     /// An event that nobody waits for.
+    #[inline]
     pub fn new(payload: impl Into<Payload>, time: Timestamp) -> Self {
         Event {
             payload: payload.into(),
@@ -178,6 +187,22 @@ impl Event {
         self.ack.settle(outcome);
     }
 
+    #[inline]
+    pub(crate) fn into_parts(self) -> (Payload, Timestamp, Meta, Ack) {
+        (self.payload, self.time, self.meta, self.ack)
+    }
+
+    #[inline]
+    pub(crate) fn from_parts(payload: Payload, time: Timestamp, meta: Meta, ack: Ack) -> Self {
+        Event {
+            payload,
+            time,
+            meta,
+            ack,
+        }
+    }
+
+    #[inline]
     pub(crate) fn ack_mut(&mut self) -> &mut Ack {
         &mut self.ack
     }

@@ -46,12 +46,13 @@ impl Source for Spring {
         let now = cx.now();
         let events = self.left.min(BATCH as u64);
         self.left -= events;
-        for _ in 0..events {
-            let mut event = Event::new(&PAYLOAD[..], now);
-            if self.tracked.is_some() {
+        let events = (0..events).map(|_| Event::new(&PAYLOAD[..], now));
+        match self.tracked {
+            None => events.for_each(|event| cx.emit(event)),
+            Some(_) => events.for_each(|mut event| {
                 cx.track(&mut event);
-            }
-            cx.emit(event);
+                cx.emit(event);
+            }),
         }
         Ok(if self.left == 0 {
             Read::End

@@ -1,9 +1,10 @@
 //! What a node says of the event in its hands, and the frame that notes it down for the engine.
 
-use crate::ack::{Group, Home, Token};
+use crate::ack::{Ack, Group, Home, Token};
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::event::{Batch, Event};
+use crate::event::{Batch, Event, Meta};
 use crate::name::Port;
+use crate::payload::Payload;
 use crate::time::{Clock, Timestamp};
 use std::sync::Arc;
 
@@ -68,7 +69,9 @@ impl<'a> Context<'a> {
     /// call that has no event in hand this does nothing.
     #[inline]
     pub fn pass(&mut self) {
-        self.pass_on(Frame::OUT);
+        if !self.frame.pass_simply() {
+            self.pass_on(Frame::OUT);
+        }
     }
 
     /// Lets the event in hand go on as it is, on a named port.
@@ -81,7 +84,6 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    #[inline]
     fn pass_on(&mut self, port: u16) {
         let Some(event) = self.event else { return };
         if self.frame.marked {
@@ -118,6 +120,7 @@ impl<'a> Context<'a> {
     /// Wants to hear what becomes of an event that is about to be emitted: the token comes back in
     /// [`Node::settle`](crate::Node::settle). Whoever else waits for the event hears it too, after
     /// this node has. To track the event in hand, track a clone and emit that.
+    #[inline]
     pub fn track(&mut self, event: &mut Event) -> Token {
         self.frame.tracker.track(event)
     }
@@ -286,7 +289,8 @@ impl Frame {
         self.outputs.truncate(self.mark_outputs);
     }
 
-    /// Whether nothing was noted down that leaves.
+    /// Whether nothing was noted down that leaves beside what simply passed.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.outputs.is_empty()
     }
@@ -312,8 +316,31 @@ impl Frame {
         }
     }
 
+    /// Nothing here but the other function can panic, and that gets the event in pieces: so the
+    /// compiler makes the event in its place in the batch instead of copying it there.
     #[inline]
     fn emit(&mut self, port: u16, event: Event) {
+        let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
+        if port == Self::OUT && room {
+            self.fate = Fate::Passed;
+            self.fresh.push(event);
+        } else {
+            let (payload, time, meta, ack) = event.into_parts();
+            self.emit_otherwise(port, payload, time, meta, ack);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn emit_otherwise(
+        &mut self,
+        port: u16,
+        payload: Payload,
+        time: Timestamp,
+        meta: Meta,
+        ack: Ack,
+    ) {
+        let event = Event::from_parts(payload, time, meta, ack);
         if !self.can_emit {
             self.fault = Some(Error::data("a sink has no output to emit to"));
             return;
@@ -333,23 +360,26 @@ impl Frame {
         }
     }
 
+    /// The event in hand passes like all before it; false where it is not so simple.
     #[inline]
+    fn pass_simply(&mut self) -> bool {
+        let simply = self.uniform == self.index && self.can_emit && self.is_empty();
+        if simply {
+            self.uniform = self.index + 1;
+            self.marked = true;
+            self.fate = Fate::Passed;
+        }
+        simply
+    }
+
     fn pass(&mut self, port: u16) {
         if !self.can_emit {
             self.fault = Some(Error::data("a sink has no output to pass to"));
-            return;
+        } else if port != Self::OUT || !self.pass_simply() {
+            let index = self.index;
+            self.mark(Output::Pass { index, port });
+            self.fate = Fate::Passed;
         }
-        let simply = self.outputs.is_empty() && self.fresh.is_empty();
-        if port == Self::OUT && simply && self.uniform == self.index {
-            self.uniform += 1;
-            self.marked = true;
-        } else {
-            self.mark(Output::Pass {
-                index: self.index,
-                port,
-            });
-        }
-        self.fate = Fate::Passed;
     }
 
     fn mark(&mut self, output: Output) {
@@ -361,7 +391,10 @@ impl Frame {
 /// Gives tracked events their tokens and their place in a [`Group`].
 pub(crate) struct Tracker {
     home: Arc<dyn Home>,
-    group: Option<Arc<Group>>,
+    /// The group in use, once for each event that it still has room for. The handles are made
+    /// together: each is an atomic addition, which in the midst of making events would wait until
+    /// their payloads are written (measured: a third of the hop).
+    handles: Vec<Arc<Group>>,
     used: usize,
     next: u64,
     /// The token with which the batch in hand began.
@@ -379,7 +412,7 @@ impl Tracker {
     pub fn new(home: Arc<dyn Home>) -> Self {
         Tracker {
             home,
-            group: None,
+            handles: Vec::new(),
             used: 0,
             next: 0,
             batch: 0,
@@ -388,16 +421,11 @@ impl Tracker {
         }
     }
 
+    #[inline]
     fn track(&mut self, event: &mut Event) -> Token {
-        let group = match &self.group {
-            Some(group) if self.used < group.size() => group,
-            _ => {
-                self.used = 0;
-                let size = self.expected.max(self.next - self.batch);
-                let size = size.clamp(Self::SMALLEST, Self::LARGEST) as usize;
-                self.group
-                    .insert(Group::new(self.next, size, self.home.clone()))
-            }
+        let group = match self.handles.pop() {
+            Some(group) => group,
+            None => self.begin_group(),
         };
         group.track(self.used, event.ack_mut());
         self.used += 1;
@@ -407,9 +435,20 @@ impl Tracker {
         token
     }
 
+    #[cold]
+    fn begin_group(&mut self) -> Arc<Group> {
+        self.used = 0;
+        let size = self.expected.max(self.next - self.batch);
+        let size = size.clamp(Self::SMALLEST, Self::LARGEST) as usize;
+        let group = Group::new(self.next, size, self.home.clone());
+        self.handles
+            .extend(std::iter::repeat_n(group.clone(), size - 1));
+        group
+    }
+
     /// The batch is over: the next one starts a group of its own.
     pub fn end_batch(&mut self) {
-        self.group = None;
+        self.handles.clear();
         self.expected = self.next - self.batch;
         self.batch = self.next;
     }

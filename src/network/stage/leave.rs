@@ -22,8 +22,19 @@ impl Stage {
         let rest = batch.split_off(uniform as usize);
         self.ship(Frame::OUT, batch);
         self.ship(Frame::OUT, fresh);
-        let mut noted = outputs.drain(..).peekable();
-        for (at, event) in (uniform..).zip(rest) {
+        if outputs.is_empty() {
+            rest.settle(Outcome::Delivered);
+        } else {
+            self.resolve_each(uniform, rest, outputs.drain(..));
+        }
+        // The allocation serves the next batch.
+        self.frame.outputs = outputs;
+    }
+
+    /// Moves on what was noted down of these events, of which the first has the index `first`.
+    fn resolve_each(&mut self, first: u32, events: Batch, outputs: impl Iterator<Item = Output>) {
+        let mut noted = outputs.peekable();
+        for (at, event) in (first..).zip(events) {
             let mut event = Some(event);
             while let Some(output) = noted.next_if(|output| output.index() <= at) {
                 self.output(output, &mut event);
@@ -35,8 +46,6 @@ impl Stage {
         for output in noted {
             self.output(output, &mut None);
         }
-        // The allocation serves the next batch.
-        self.frame.outputs = outputs;
     }
 
     fn output(&mut self, output: Output, in_hand: &mut Option<Event>) {
