@@ -1,7 +1,7 @@
--- The tables of main.rs, for running the scripts without it:
+-- The tables of main.rs, for running the scripts without it, on bets that come in as they are made:
 --
---   tributary run --input streaming_ingest=bets.jsonl --output liability_printer=- \
---     --output stake_printer=- tables.lua network.lua network2.lua
+--   live_bets | tributary run tables.lua network.lua network2.lua --input streaming_ingest=- \
+--       --output liability_printer=- --output stake_printer=-
 local tb = require("tributary")
 
 tb.create_table("example_bets", {
