@@ -9,6 +9,7 @@ pub(crate) use fragment::{Fragment, NewNode};
 pub(crate) use members::Shared;
 
 use super::graph::Graph;
+use super::stage::panicked;
 use super::stats::{LinkAccount, Stats};
 use super::timer::Timer;
 use super::worker::{Attachment, Control, Worker};
@@ -17,6 +18,7 @@ use crate::time::{Clock, format_duration, monotonic};
 use members::Member;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -235,6 +237,10 @@ fn live(
     let _ = opened.send(open);
     if is_open && worker.await_go() {
         let _ended = Ended(shared, at);
-        worker.run();
+        let name = worker.stage.name.clone();
+        // Node code is guarded call by call; what is left is a node that panics when it is dropped.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            shared.fail(&name, panicked(&*panic));
+        }
     }
 }

@@ -184,10 +184,18 @@ impl Worker {
     /// Does what can be done now. A source may block for `wait`; nothing else waits, but for room
     /// on a link.
     pub fn step(&mut self, wait: Duration) -> Step {
-        let mut busy = false;
-        if let Some(error) = self.stage.take_failure() {
-            self.shared.fail(&self.stage.name, error);
+        let step = self.take_step(wait);
+        match self.stage.take_failure() {
+            None => step,
+            Some(error) => {
+                self.shared.fail(&self.stage.name, error);
+                if step == Step::Done { step } else { Step::Busy }
+            }
         }
+    }
+
+    fn take_step(&mut self, wait: Duration) -> Step {
+        let mut busy = false;
         while let Some(message) = self
             .heard
             .pop_front()
@@ -301,7 +309,11 @@ impl Worker {
     /// Takes a batch in: counts it and feeds it.
     pub fn receive(&mut self, batch: Batch) {
         add(&self.stage.account.received, batch.len() as u64);
-        self.feed(batch);
+        match &mut self.stalled {
+            None => self.feed(batch),
+            // Handed in by a simulation: while the node is not open the batch waits.
+            Some(stalled) => stalled.batch.get_or_insert_default().append(batch),
+        }
     }
 
     fn feed(&mut self, batch: Batch) {
