@@ -52,7 +52,7 @@ impl Simulation {
         let clock = Arc::new(ManualClock::new(start));
         let mut running = Running::new(clock.clone(), false)?;
         let fragment = running.build(&graph, nodes);
-        let mut workers = running.adopt(fragment);
+        let mut workers = running.adopt(fragment)?;
         for worker in &mut workers {
             worker.stage.open()?;
         }
