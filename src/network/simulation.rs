@@ -116,6 +116,12 @@ impl Simulation {
         self.run();
     }
 
+    /// Sets the clock, forward or back, as an administrator might; what is due then happens.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.clock.set(now);
+        self.run();
+    }
+
     /// When something happens next without input.
     pub fn next_wake(&mut self) -> Option<Timestamp> {
         self.workers
