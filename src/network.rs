@@ -30,7 +30,6 @@ pub use graph::{Edge, NodeInfo, Unlinked};
 pub use link::Capacity;
 pub use runner::Kind;
 pub use simulation::Simulation;
-
 pub use stats::{LinkStats, NodeStats, Stats};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -71,6 +70,8 @@ pub struct Network(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
+    /// How to end what runs, at hand while the state is locked (nodes that open may take long).
+    end: Mutex<Option<End>>,
 }
 
 struct State {
@@ -131,16 +132,18 @@ impl Network {
     /// # Errors
     /// A node that does not open; a network that changed since the draft was begun, or has ended.
     pub fn apply(&self, draft: Draft) -> Result<()> {
+        Self::take_in(&mut self.lock(), draft)
+    }
+
+    fn take_in(state: &mut State, draft: Draft) -> Result<()> {
         let (graph, nodes, version) = draft.into_parts();
-        let mut state = self.lock();
         if state.version != version {
             return Err(Error::data(
                 "the network was changed while this draft was made",
             ));
         }
         let before = state.graph.edges.len();
-        let State { phase, .. } = &mut *state;
-        match phase {
+        match &mut state.phase {
             Phase::Built(built) => built.extend(nodes),
             Phase::Running(running) => {
                 for edge in &graph.edges[before..] {
@@ -175,6 +178,16 @@ impl Network {
         Ok(made)
     }
 
+    /// One change under the lock, so that those of several threads follow each other. No code of
+    /// a user's may be called by it.
+    fn change<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        let mut state = self.lock();
+        let mut draft = Draft::new(state.graph.clone(), state.capacity, state.version);
+        let made = change(&mut draft)?;
+        Self::take_in(&mut state, draft)?;
+        Ok(made)
+    }
+
     /// Starts a thread for each node, waits until each has opened, and lets the sources begin.
     ///
     /// # Errors
@@ -196,9 +209,11 @@ impl Network {
             log::warn!("{unlinked}");
         }
         let mut running = Running::new(Arc::new(SystemClock), true)?;
+        *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment);
         if launched.is_err() {
+            *self.0.end.lock() = None;
             state.phase = Phase::Ended(Stats::default());
             return launched;
         }
@@ -223,10 +238,7 @@ impl Network {
     }
 
     fn end(&self) -> Option<End> {
-        match &self.lock().phase {
-            Phase::Running(running) => Some(running.end()),
-            _ => None,
-        }
+        self.0.end.lock().clone()
     }
 
     /// Asks the network to stop and returns at once: for signal handlers and for nodes.
@@ -254,7 +266,10 @@ impl Network {
     pub fn stop_within(&self, limit: Duration) -> Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let stopped = end.stop(limit);
-        self.close(stopped)
+        match end.is_own_node() {
+            true => stopped,
+            false => self.close(stopped),
+        }
     }
 
     /// Ends the network at once: what is under way counts as failed.
@@ -272,7 +287,10 @@ impl Network {
     pub fn wait(&self) -> Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let waited = end.wait();
-        self.close(waited)
+        match end.is_own_node() {
+            true => waited,
+            false => self.close(waited),
+        }
     }
 
     /// Waits at most so long until the network has ended; `None` when it has not.
@@ -291,14 +309,16 @@ impl Network {
             return ended;
         };
         if !running.all_ended() && ended.is_ok() {
-            // Asked for by a node's own code: not the end yet.
+            // It was extended since.
             return ended;
         }
+        let aborted = running.end().was_aborted();
         let stats = running.stats(graph);
         running.join_timer();
         let breaches = stats.breaches();
         *phase = Phase::Ended(stats);
-        if ended.is_ok() && !breaches.is_empty() {
+        *self.0.end.lock() = None;
+        if ended.is_ok() && !aborted && !breaches.is_empty() {
             let message = format!("the account does not balance: {}", breaches.join("; "));
             log::error!("{message}");
             return Err(Error::new(ErrorKind::Failed, message));

@@ -14,9 +14,10 @@
 //! | `commit`, retryable | as for `process` |
 //! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
 //! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |
-//! | `tick`, `settle`, retryable | `rollback`; `open` again, with backoff; `tick` again (a `settle` is not repeated) |
-//! | `tick`, `settle`, otherwise | `rollback`; logged and counted as an error of the node |
+//! | `tick`, `settle`, `finish`, retryable | `rollback`; `open` again, with backoff; `tick` or `finish` again (a `settle` is not repeated) |
+//! | `tick`, `settle`, `finish`, otherwise | `rollback`; logged and counted as an error of the node |
 //! | `read`, retryable | `open` again, with backoff |
+//! | a panic in `wake` | the node has failed: the network stops and reports it |
 //! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
 
 mod context;
@@ -76,8 +77,8 @@ pub trait Node: Send {
         Ok(())
     }
 
-    /// Called once when no more input will come: what the node holds back leaves now. `commit`
-    /// follows; after that only `settle` is called.
+    /// Called when no more input will come: what the node holds back leaves now. `commit` follows;
+    /// once both have succeeded only `settle` is called.
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let _ = cx;
         Ok(())

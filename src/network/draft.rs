@@ -96,7 +96,9 @@ impl Draft {
     /// # Errors
     /// A bad name, or one that is taken.
     pub fn add_source(&mut self, name: &str, source: impl Source + 'static) -> Result<SourceNode> {
-        self.add(name, Box::new(Reads(source))).map(SourceNode)
+        let ports = source.ports();
+        self.add(name, Box::new(Reads(source)), &ports)
+            .map(SourceNode)
     }
 
     /// Adds a pipeline.
@@ -108,7 +110,9 @@ impl Draft {
         name: &str,
         node: impl Pipeline + 'static,
     ) -> Result<PipelineNode> {
-        self.add(name, Box::new(Processes(node))).map(PipelineNode)
+        let ports = node.ports();
+        self.add(name, Box::new(Processes(node)), &ports)
+            .map(PipelineNode)
     }
 
     /// Adds a sink.
@@ -116,15 +120,20 @@ impl Draft {
     /// # Errors
     /// A bad name, or one that is taken.
     pub fn add_sink(&mut self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
-        self.add(name, Box::new(Writes(sink))).map(SinkNode)
+        let ports = sink.ports();
+        self.add(name, Box::new(Writes(sink)), &ports).map(SinkNode)
     }
 
-    fn add(&mut self, name: &str, mut runner: Box<dyn Runner>) -> Result<Name> {
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        runner: Box<dyn Runner>,
+        ports: &[String],
+    ) -> Result<Name> {
         let name = Name::new(name)?;
-        let ports = runner.node().ports();
         let at = self.graph.nodes.len();
         self.graph
-            .add(name.clone(), runner.kind(), &ports, self.place.clone())?;
+            .add(name.clone(), runner.kind(), ports, self.place.clone())?;
         self.nodes.push(NewNode { at, runner });
         Ok(name)
     }
@@ -270,11 +279,11 @@ pub trait Receives {
 
 /// A source that was added.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SourceNode(Name);
+pub struct SourceNode(pub(super) Name);
 
 /// A pipeline that was added.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PipelineNode(Name);
+pub struct PipelineNode(pub(super) Name);
 
 /// A sink that was added. It has no output, so it can only receive; its port `errors` sends.
 ///
@@ -287,7 +296,7 @@ pub struct PipelineNode(Name);
 /// network.link(&sink, &node).unwrap(); // a sink does not send
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SinkNode(Name);
+pub struct SinkNode(pub(super) Name);
 
 /// One port of a node that was added.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

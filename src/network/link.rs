@@ -37,9 +37,6 @@ impl Capacity {
     /// The most events that travel together.
     pub const BATCH: usize = 256;
 
-    /// How many bytes of payload are taken together at most, if that is more than one batch.
-    pub const BATCH_BYTES: usize = 4 << 20;
-
     /// Checks the ranges.
     ///
     /// # Errors
@@ -97,6 +94,7 @@ pub(crate) struct LinkSender {
 /// The receiver's end of a link.
 pub(crate) struct LinkReceiver {
     pub rx: flume::Receiver<Parcel>,
+    capacity: Capacity,
     account: Arc<LinkAccount>,
 }
 
@@ -115,10 +113,20 @@ pub(crate) fn link(
         capacity,
         account: account.clone(),
     };
-    (sender, LinkReceiver { rx, account })
+    let receiver = LinkReceiver {
+        rx,
+        capacity,
+        account,
+    };
+    (sender, receiver)
 }
 
 impl LinkReceiver {
+    /// Whether this is as much as its receiver takes in hand at once.
+    pub fn fills(&self, batch: &Batch) -> bool {
+        batch.len() >= self.capacity.batch_events() || batch.bytes() >= self.capacity.batch_bytes()
+    }
+
     /// Counts a parcel that came out of the channel; an offer may have been taken back.
     pub fn accept(&self, parcel: Parcel) -> Option<Batch> {
         let batch = self.unpack(parcel)?;

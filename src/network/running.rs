@@ -9,6 +9,7 @@ pub(crate) use fragment::{Fragment, NewNode};
 pub(crate) use members::Shared;
 
 use super::graph::Graph;
+use super::stage::panicked;
 use super::stats::{LinkAccount, Stats};
 use super::timer::Timer;
 use super::worker::{Attachment, Control, Worker};
@@ -17,6 +18,7 @@ use crate::time::{Clock, format_duration, monotonic};
 use members::Member;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,8 +26,9 @@ use std::time::Duration;
 /// How long all nodes of a fragment together may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 thread_local! {
-    /// Whether this thread is a node's: it must not wait for itself.
-    static IS_NODE: Cell<bool> = const { Cell::new(false) };
+    /// The network (its `Shared`, by address) of whose nodes this thread is one: a node must not
+    /// wait for itself.
+    static NODE_OF: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A running network.
@@ -104,6 +107,10 @@ impl Running {
                 }
             }
         }
+        let failure = match failure {
+            None => self.commit(attachments, &mut members, links, sources).err(),
+            failure => failure,
+        };
         if let Some(error) = failure {
             for member in &members {
                 let _ = member.control.send(Control::Abort);
@@ -116,19 +123,28 @@ impl Running {
             }
             return Err(error);
         }
-        self.commit(attachments, members, links, sources);
         Ok(())
     }
 
-    /// Takes a fragment in: from here on it is part of the network.
+    /// Takes a fragment in: from here on it is part of the network. Nothing is taken in by a
+    /// network that is ending, and nothing is attached to a node that has ended.
     fn commit(
         &mut self,
         attachments: BTreeMap<usize, Attachment>,
-        members: Vec<Member>,
+        members: &mut Vec<Member>,
         links: Vec<Arc<LinkAccount>>,
         sources: usize,
-    ) {
+    ) -> Result<()> {
         let mut state = self.shared.lock();
+        if state.ending {
+            return Err(Error::data(
+                "the network is ending and takes in nothing new",
+            ));
+        }
+        if let Some(at) = attachments.keys().find(|at| state.members[**at].closed) {
+            let name = &state.members[*at].name;
+            return Err(Error::data(format!("node {name} has ended")));
+        }
         state.live_sources += sources;
         // Whoever receives is ready before anybody sends.
         let (mut senders, mut receivers) = (Vec::new(), Vec::new());
@@ -151,24 +167,25 @@ impl Running {
         for (at, attachment) in receivers.into_iter().chain(senders) {
             let _ = state.members[at].control.send(Control::Attach(attachment));
         }
-        for member in &members {
+        for member in &*members {
             let _ = member.control.send(Control::Go);
         }
-        state.members.extend(members);
+        state.members.append(members);
         self.links.extend(links);
+        Ok(())
     }
 
     /// Takes in a fragment whose workers a simulation drives.
-    pub fn adopt(&mut self, fragment: Fragment) -> Vec<Worker> {
+    pub fn adopt(&mut self, fragment: Fragment) -> Result<Vec<Worker>> {
         let Fragment {
             workers,
             attachments,
-            members,
+            mut members,
             links,
             sources,
         } = fragment;
-        self.commit(attachments, members, links, sources);
-        workers.into_iter().map(|(_, worker)| worker).collect()
+        self.commit(attachments, &mut members, links, sources)?;
+        Ok(workers.into_iter().map(|(_, worker)| worker).collect())
     }
 
     /// Whether a node of this place has ended: nothing can be linked to it any more.
@@ -177,7 +194,7 @@ impl Running {
             .lock()
             .members
             .get(at)
-            .is_some_and(|member| member.ended)
+            .is_some_and(|member| member.closed || member.ended)
     }
 
     pub fn all_ended(&self) -> bool {
@@ -219,7 +236,7 @@ fn live(
     at: usize,
     mut worker: Worker,
     place: Option<String>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     opened: &flume::Sender<Result<()>>,
 ) {
     /// Says that the node has ended, however it did.
@@ -229,12 +246,16 @@ fn live(
             self.0.ended(self.1);
         }
     }
-    IS_NODE.set(true);
+    NODE_OF.set(Arc::as_ptr(shared) as usize);
     let open = worker.stage.open().map_err(|error| error.at_opt(place));
     let is_open = open.is_ok();
     let _ = opened.send(open);
     if is_open && worker.await_go() {
         let _ended = Ended(shared, at);
-        worker.run();
+        let name = worker.stage.name.clone();
+        // Node code is guarded call by call; what is left is a node that panics when it is dropped.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            shared.fail(&name, panicked(&*panic));
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Simulation {
         let clock = Arc::new(ManualClock::new(start));
         let mut running = Running::new(clock.clone(), false)?;
         let fragment = running.build(&graph, nodes);
-        let mut workers = running.adopt(fragment);
+        let mut workers = running.adopt(fragment)?;
         for worker in &mut workers {
             worker.stage.open()?;
         }
@@ -113,6 +113,12 @@ impl Simulation {
             }
         }
         self.clock.set(until);
+        self.run();
+    }
+
+    /// Sets the clock, forward or back, as an administrator might; what is due then happens.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.clock.set(now);
         self.run();
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     warned: Warned,
     /// An error after which the node cannot go on.
     failed: Option<Error>,
+    /// Its `wake` has panicked: it is not asked again.
+    sleeps: bool,
 }
 
 impl Stage {
@@ -66,6 +68,7 @@ impl Stage {
             linked: vec![false; count],
             warned: Warned::default(),
             failed: None,
+            sleeps: false,
         }
     }
 
@@ -83,7 +86,14 @@ impl Stage {
     }
 
     pub fn wake(&mut self) -> Option<Timestamp> {
-        self.runner.node().wake()
+        if self.sleeps {
+            return None;
+        }
+        catch(|| Ok(self.runner.node().wake())).unwrap_or_else(|error| {
+            self.sleeps = true;
+            self.failed = Some(error);
+            None
+        })
     }
 
     pub fn open(&mut self) -> Result<()> {
@@ -166,6 +176,9 @@ impl Stage {
                     self.frame.clear();
                     if !lone {
                         self.rollback();
+                    }
+                    if error.is_fatal() {
+                        self.failed = Some(error.clone());
                     }
                     self.frame.begin(0);
                     self.frame.reject_in_hand(error);
@@ -298,7 +311,8 @@ fn catch<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+/// The error that a panic with this message is.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

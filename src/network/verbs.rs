@@ -1,6 +1,7 @@
 //! Building a network step by step, and asking about it. Each step is a change of its own; several
 //! at once are a [`Draft`](super::Draft).
 
+use super::runner::{Processes, Reads, Writes};
 use super::{
     Capacity, Edge, Network, NodeInfo, PipelineNode, Receives, Sends, SinkNode, SourceNode,
     Unlinked,
@@ -14,7 +15,8 @@ impl Network {
     /// # Errors
     /// A bad name, or one that is taken.
     pub fn add_source(&self, name: &str, source: impl Source + 'static) -> Result<SourceNode> {
-        self.extend(|draft| draft.add_source(name, source))
+        let (ports, runner) = (source.ports(), Box::new(Reads(source)));
+        self.change(|draft| draft.add(name, runner, &ports).map(SourceNode))
     }
 
     /// Adds a pipeline.
@@ -22,7 +24,8 @@ impl Network {
     /// # Errors
     /// A bad name, or one that is taken.
     pub fn add_pipeline(&self, name: &str, node: impl Pipeline + 'static) -> Result<PipelineNode> {
-        self.extend(|draft| draft.add_pipeline(name, node))
+        let (ports, runner) = (node.ports(), Box::new(Processes(node)));
+        self.change(|draft| draft.add(name, runner, &ports).map(PipelineNode))
     }
 
     /// Adds a sink.
@@ -30,7 +33,8 @@ impl Network {
     /// # Errors
     /// A bad name, or one that is taken.
     pub fn add_sink(&self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
-        self.extend(|draft| draft.add_sink(name, sink))
+        let (ports, runner) = (sink.ports(), Box::new(Writes(sink)));
+        self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
     }
 
     /// Links two nodes: every event that leaves `from` is copied to `to`.
@@ -38,7 +42,8 @@ impl Network {
     /// # Errors
     /// See [`Draft::link`].
     pub fn link(&self, from: impl Sends, to: impl Receives) -> Result<()> {
-        self.extend(|draft| draft.link(from, to))
+        let (from, to) = (from.output(), to.input());
+        self.change(|draft| draft.link(from, to))
     }
 
     /// Links two nodes with a link of this capacity.
@@ -46,7 +51,8 @@ impl Network {
     /// # Errors
     /// See [`Draft::link`].
     pub fn link_with(&self, from: impl Sends, to: impl Receives, capacity: Capacity) -> Result<()> {
-        self.extend(|draft| draft.link_with(from, to, capacity))
+        let (from, to) = (from.output(), to.input());
+        self.change(|draft| draft.link_with(from, to, capacity))
     }
 
     /// Links one node to several: each gets a copy of every event.
@@ -58,7 +64,9 @@ impl Network {
         from: impl Sends,
         to: impl IntoIterator<Item = R>,
     ) -> Result<()> {
-        self.extend(|draft| draft.fanout(from, to))
+        let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
+        let from = from.output();
+        self.change(|draft| draft.fanout(from, to))
     }
 
     /// Links several nodes to one, which gets the events of all.
@@ -70,7 +78,9 @@ impl Network {
         to: impl Receives,
         from: impl IntoIterator<Item = S>,
     ) -> Result<()> {
-        self.extend(|draft| draft.fanin(to, from))
+        let from: Vec<String> = from.into_iter().map(|from| from.output()).collect();
+        let to = to.input();
+        self.change(|draft| draft.fanin(to, from))
     }
 
     /// Shares the events of one node among several: see [`Draft::balance`].
@@ -83,7 +93,9 @@ impl Network {
         to: impl IntoIterator<Item = R>,
         key: Option<&str>,
     ) -> Result<()> {
-        self.extend(|draft| draft.balance(from, to, key))
+        let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
+        let from = from.output();
+        self.change(|draft| draft.balance(from, to, key))
     }
 
     /// Whether there is a node of this name.

@@ -17,6 +17,7 @@ use super::stats::{add, add_nanos};
 use super::timer::Timer;
 use super::ways::{Way, Ways};
 use crate::ack::Group;
+use crate::error::Error;
 use crate::event::Batch;
 use crate::node::Read;
 use crate::time::{Timestamp, monotonic};
@@ -77,6 +78,8 @@ const SOURCE_WAIT: Duration = Duration::from_millis(100);
 const SOURCE_WAIT_TRACKING: Duration = Duration::from_millis(5);
 
 pub(crate) struct Worker {
+    /// Its place in the network.
+    at: usize,
     pub stage: Stage,
     control: flume::Receiver<Control>,
     /// The sender of that channel, for alarms.
@@ -112,6 +115,7 @@ impl Drop for Worker {
 
 impl Worker {
     pub fn new(
+        at: usize,
         stage: Stage,
         control: (flume::Sender<Control>, flume::Receiver<Control>),
         timer: Option<Timer>,
@@ -119,6 +123,7 @@ impl Worker {
     ) -> Self {
         let ports = stage.outbox.len();
         Worker {
+            at,
             stage,
             own: control.0,
             control: control.1,
@@ -184,10 +189,18 @@ impl Worker {
     /// Does what can be done now. A source may block for `wait`; nothing else waits, but for room
     /// on a link.
     pub fn step(&mut self, wait: Duration) -> Step {
-        let mut busy = false;
-        if let Some(error) = self.stage.take_failure() {
-            self.shared.fail(&self.stage.name, error);
+        let step = self.take_step(wait);
+        match self.stage.take_failure() {
+            None => step,
+            Some(error) => {
+                self.shared.fail(&self.stage.name, error);
+                if step == Step::Done { step } else { Step::Busy }
+            }
         }
+    }
+
+    fn take_step(&mut self, wait: Duration) -> Step {
+        let mut busy = false;
         while let Some(message) = self
             .heard
             .pop_front()
@@ -301,7 +314,11 @@ impl Worker {
     /// Takes a batch in: counts it and feeds it.
     pub fn receive(&mut self, batch: Batch) {
         add(&self.stage.account.received, batch.len() as u64);
-        self.feed(batch);
+        match &mut self.stalled {
+            None => self.feed(batch),
+            // Handed in by a simulation: while the node is not open the batch waits.
+            Some(stalled) => stalled.batch.get_or_insert_default().append(batch),
+        }
     }
 
     fn feed(&mut self, batch: Batch) {
@@ -319,11 +336,19 @@ impl Worker {
         if self.stage.outbox.iter().all(Batch::is_empty) {
             return Ok(());
         }
-        while let Ok(message) = self.control.try_recv() {
+        self.heard.extend(self.control.try_iter());
+        for message in std::mem::take(&mut self.heard) {
             match message {
                 Control::Attach(attachment) => self.attach(attachment),
                 other => self.heard.push_back(other),
             }
+        }
+        if self.phase == Phase::Drain {
+            let lost = self.stage.outbox.iter_mut().map(std::mem::take);
+            let lost: usize = lost.map(|batch| batch.len()).sum();
+            let error = format!("{lost} events emitted after its links were closed are lost");
+            self.stage.complain("settle", &Error::data(error));
+            return Ok(());
         }
         let begun = monotonic();
         let mut ear = Ear {
@@ -342,6 +367,10 @@ impl Worker {
     /// No more input will come: what the node holds back leaves, and its links are closed, so that
     /// the end runs downstream while outcomes run home.
     fn end_input(&mut self) {
+        if !self.shared.close(self.at, &self.control, &mut self.heard) {
+            // More input may come after all: the message is heard next.
+            return;
+        }
         if let Err(error) = self.stage.finish() {
             if !(self.stopping && self.is_source()) {
                 return self.stall(None, &error);

@@ -55,7 +55,7 @@ pub struct Filter {
     /// The same in the order in which they passed, for forgetting.
     order: VecDeque<(Timestamp, u128)>,
     /// Events that passed and whose outcome is not known.
-    under_way: HashMap<Token, u128>,
+    under_way: HashMap<Token, (u128, Timestamp)>,
     memory: Option<Memory>,
 }
 
@@ -76,7 +76,7 @@ impl Filter {
     /// # Errors
     /// An interval of zero, no field to filter by.
     pub fn new(interval: Duration, key: FilterKey) -> Result<Self> {
-        if interval.is_zero() {
+        if interval.as_micros() == 0 {
             return Err(Error::data(
                 "bad interval of a filter: it must be more than zero",
             ));
@@ -200,17 +200,18 @@ impl Node for Filter {
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
-        let Some(key) = self.under_way.remove(&token) else {
+        let Some((key, at)) = self.under_way.remove(&token) else {
             return Ok(());
         };
         match (outcome, &mut self.memory) {
-            (Outcome::Failed, _) => drop(self.passed.remove(&key)),
-            (Outcome::Delivered, Some(memory)) => {
-                if let Some(passed) = self.passed.get(&key) {
-                    memory.delivered.push((key, passed.after(self.interval)));
-                }
+            // Not the entry of a later event of the same key.
+            (Outcome::Failed, _) if self.passed.get(&key) == Some(&at) => {
+                self.passed.remove(&key);
             }
-            (Outcome::Delivered, None) => {}
+            (Outcome::Delivered, Some(memory)) => {
+                memory.delivered.push((key, at.after(self.interval)));
+            }
+            (Outcome::Failed, _) | (Outcome::Delivered, None) => {}
         }
         Ok(())
     }
@@ -220,6 +221,7 @@ impl Pipeline for Filter {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let key = self.key.of(event)?;
         let now = cx.now();
+        self.forget_old(now);
         if self
             .passed
             .get(&key)
@@ -233,7 +235,7 @@ impl Pipeline for Filter {
         if event.is_tracked() || self.memory.is_some() {
             let mut event = event.clone();
             let token = cx.track(&mut event);
-            self.under_way.insert(token, key);
+            self.under_way.insert(token, (key, now));
             cx.emit(event);
         } else {
             cx.pass();

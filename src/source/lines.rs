@@ -131,6 +131,9 @@ impl LineSource {
 
     fn end_line(&mut self, now: Timestamp, cx: &mut Context<'_>) {
         let mut line = std::mem::take(&mut self.line);
+        if line.bytes.len() > MAX_EVENT_BYTES && line.bytes.last() != Some(&b'\r') {
+            line.cut();
+        }
         match line.too_long.take() {
             None => self.emit(&line.bytes, now, cx),
             Some((size, hash)) => {
@@ -165,7 +168,10 @@ impl LineSource {
     fn end(&mut self, cx: &mut Context<'_>) -> Result<Read> {
         if let (Follow::Yes, Input::File(path)) = (self.follow, &self.input) {
             let path = path.clone();
-            return self.follow(&path, cx).map(|_| Read::Idle);
+            return self.follow(&path, cx).map(|anew| match anew {
+                true => Read::More,
+                false => Read::Idle,
+            });
         }
         if !self.line.is_empty() {
             self.end_line(cx.now(), cx);
@@ -173,11 +179,11 @@ impl LineSource {
         Ok(Read::End)
     }
 
-    /// Looks whether the file was cut, or replaced by another.
-    fn follow(&mut self, path: &PathBuf, cx: &mut Context<'_>) -> Result<()> {
+    /// Looks whether the file was cut, or replaced by another: then there is more to read.
+    fn follow(&mut self, path: &PathBuf, cx: &mut Context<'_>) -> Result<bool> {
         let wrong = |error: &io::Error| Error::io(quote(path.to_string_lossy()), error);
         let Some(file) = &mut self.file else {
-            return Ok(());
+            return Ok(false);
         };
         let here = file.metadata().map_err(|error| wrong(&error))?;
         if let Ok(there) = std::fs::metadata(path)
@@ -188,7 +194,7 @@ impl LineSource {
             }
             self.file = Some(self.open_file(path)?);
             self.number = 0;
-            return Ok(());
+            return Ok(true);
         }
         let at = file.stream_position().map_err(|error| wrong(&error))?;
         if here.len() < at {
@@ -197,8 +203,9 @@ impl LineSource {
                 .map_err(|error| wrong(&error))?;
             self.line = Line::default();
             self.number = 0;
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -263,6 +270,8 @@ struct Line {
     bytes: Vec<u8>,
     /// Of a line that is too long: its size and hash so far.
     too_long: Option<(usize, Box<Xxh3>)>,
+    /// A carriage return came last of such a line, and belongs to it if more follows.
+    held: bool,
 }
 
 impl Line {
@@ -271,17 +280,36 @@ impl Line {
     }
 
     fn add(&mut self, part: &[u8]) {
-        if let Some((size, hash)) = &mut self.too_long {
-            *size += part.len();
-            hash.update(part);
-            return;
+        if self.too_long.is_some() {
+            return self.count(part);
         }
         self.bytes.extend(part);
-        if self.bytes.len() > MAX_EVENT_BYTES {
-            let mut hash = Box::new(Xxh3::new());
-            hash.update(&self.bytes);
-            self.too_long = Some((self.bytes.len(), hash));
-            self.bytes.truncate(HEAD);
+        // The greatest line may have a carriage return behind it.
+        if self.bytes.len() > MAX_EVENT_BYTES + 1 {
+            self.cut();
         }
+    }
+
+    /// From here on only the head of the line is kept.
+    fn cut(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.too_long = Some((0, Box::new(Xxh3::new())));
+        self.count(&bytes);
+        self.bytes.extend(&bytes[..HEAD]);
+    }
+
+    fn count(&mut self, part: &[u8]) {
+        let Some((size, hash)) = &mut self.too_long else {
+            return;
+        };
+        if self.held && !part.is_empty() {
+            *size += 1;
+            hash.update(b"\r");
+            self.held = false;
+        }
+        let rest = part.strip_suffix(b"\r").unwrap_or(part);
+        self.held |= rest.len() < part.len();
+        *size += rest.len();
+        hash.update(rest);
     }
 }

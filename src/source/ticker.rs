@@ -60,10 +60,13 @@ impl Node for Ticker {
 }
 
 impl Source for Ticker {
-    /// There is nothing to read; the first call sets the first tick.
+    /// There is nothing to read; the first call sets the first tick, and a later one sets it anew
+    /// where the clock was set back.
     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
-        self.due
-            .get_or_insert_with(|| cx.now().after(self.interval));
+        let next = cx.now().after(self.interval);
+        if self.due.is_none_or(|due| due > next) {
+            self.due = Some(next);
+        }
         Ok(Read::Idle)
     }
 }

@@ -1,23 +1,34 @@
 //! One binary for all tests that drive the public API; a file for each subject.
 
+mod account;
 mod ack;
 mod binary;
 mod command_line;
 mod command_line_database;
 mod command_line_errors;
 mod command_line_signals;
+mod contract;
 mod databases;
 mod dialect;
 mod drawing;
+mod durations;
 mod examples;
+mod extend;
+mod faults;
 mod faults_script;
+mod flow;
+mod lines;
 mod mariadb;
+mod network;
+mod nodes;
 mod probe;
 mod script;
 mod script_building;
 mod script_errors;
 mod script_source;
 mod script_values;
+mod simulation;
+mod stop;
 mod store;
 mod tables;
 mod text;

@@ -41,6 +41,7 @@ pub fn text(event: &Event) -> String {
 }
 
 type Call<A> = Box<dyn FnMut(A, &mut Context<'_>) -> Result<()> + Send>;
+type OnRead = Box<dyn FnMut(&mut Context<'_>) -> Result<Read> + Send>;
 type OnEvent = Box<dyn FnMut(&Event, &mut Context<'_>) -> Result<()> + Send>;
 
 /// A node of any kind that does what its closures say, notes down every call, and passes events
@@ -56,7 +57,7 @@ pub struct Scripted {
     wake: Box<dyn Fn() -> Option<Timestamp> + Send>,
     tick: Call<()>,
     finish: Call<()>,
-    read: Box<dyn FnMut(&mut Context<'_>) -> Result<Read> + Send>,
+    read: OnRead,
 }
 
 impl Scripted {

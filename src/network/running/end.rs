@@ -1,6 +1,6 @@
 //! How a network ends: by itself, drained, or aborted.
 
-use super::{IS_NODE, Shared};
+use super::{NODE_OF, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::network::worker::Control;
 use crate::time::format_duration;
@@ -16,6 +16,16 @@ const ABORT_LIMIT: Duration = Duration::from_millis(500);
 pub(crate) struct End(pub(super) Arc<Shared>);
 
 impl End {
+    /// Whether the calling thread is one of the network's own nodes.
+    pub fn is_own_node(&self) -> bool {
+        NODE_OF.get() == Arc::as_ptr(&self.0) as usize
+    }
+
+    /// Whether everything was let go: then the account need not balance.
+    pub fn was_aborted(&self) -> bool {
+        self.0.lock().aborted
+    }
+
     /// Tells every node that no more input will come.
     pub fn request(&self) {
         self.0.tell(|| Control::Stop);
@@ -23,12 +33,13 @@ impl End {
 
     /// Lets everything go.
     pub fn abort(&self) {
+        self.0.lock().aborted = true;
         self.0.tell(|| Control::Abort);
     }
 
     /// Waits until every node has ended by itself.
     pub fn wait(&self) -> Result<()> {
-        if IS_NODE.get() {
+        if self.is_own_node() {
             return Err(Error::new(
                 ErrorKind::Failed,
                 "a node cannot wait for its own network",
@@ -46,7 +57,7 @@ impl End {
     /// Stops, and waits at most `limit` until everything is drained; then aborts what is left.
     pub fn stop(&self, limit: Duration) -> Result<()> {
         self.request();
-        if IS_NODE.get() {
+        if self.is_own_node() {
             return Ok(());
         }
         if self.0.wait_ended(Some(limit)) {

@@ -67,9 +67,11 @@ impl Running {
                 account,
                 thread: None,
                 failed: false,
+                closed: false,
                 ended: false,
             });
-            let worker = Worker::new(stage, (tx, rx), self.timer.clone(), self.shared.clone());
+            let timer = self.timer.clone();
+            let worker = Worker::new(at, stage, (tx, rx), timer, self.shared.clone());
             fragment.workers.push((at, worker));
         }
         let mut balances: BTreeMap<usize, (usize, u16, Option<String>, Vec<LinkSender>)> =

@@ -5,6 +5,7 @@ use crate::name::Name;
 use crate::network::stats::Account;
 use crate::network::worker::Control;
 use crate::time::monotonic;
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub(crate) struct Shared {
 pub(super) struct State {
     pub members: Vec<Member>,
     pub live_sources: usize,
+    /// It was told to stop, or to let everything go: nothing new can become part of it.
+    pub ending: bool,
+    pub aborted: bool,
     pub failures: Vec<Error>,
 }
 
@@ -31,6 +35,8 @@ pub(super) struct Member {
     pub account: Arc<Account>,
     pub thread: Option<JoinHandle<()>>,
     pub failed: bool,
+    /// It takes and sends nothing more: no link can be attached to it.
+    pub closed: bool,
     pub ended: bool,
 }
 
@@ -39,11 +45,33 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells every node to end, one way or the other.
     pub(super) fn tell(&self, message: impl Fn() -> Control) {
-        for member in &self.lock().members {
+        let mut state = self.lock();
+        state.ending = true;
+        for member in &state.members {
             // A node that has ended needs no telling.
             let _ = member.control.send(message());
         }
+    }
+
+    /// No link can be attached to this node from here on; false where one was meanwhile, whose
+    /// message is among those `heard` now.
+    pub fn close(
+        &self,
+        at: usize,
+        control: &flume::Receiver<Control>,
+        heard: &mut VecDeque<Control>,
+    ) -> bool {
+        let mut state = self.lock();
+        heard.extend(control.try_iter());
+        if heard.iter().any(|m| matches!(m, Control::Attach(_))) {
+            return false;
+        }
+        if let Some(member) = state.members.get_mut(at) {
+            member.closed = true;
+        }
+        true
     }
 
     /// One source less; after the last one nothing new can come.
@@ -92,7 +120,8 @@ impl Shared {
 
     /// Waits until every node has ended, or the time is over; says whether they have.
     pub(super) fn wait_ended(&self, limit: Option<Duration>) -> bool {
-        let until = limit.map(|limit| monotonic() + limit);
+        // A limit beyond what the clock can show is none.
+        let until = limit.and_then(|limit| monotonic().checked_add(limit));
         let mut state = self.lock();
         while state.members.iter().any(|member| !member.ended) {
             state = match until {

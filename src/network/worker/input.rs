@@ -2,7 +2,7 @@
 
 use super::{Control, Phase, Worker};
 use crate::event::Batch;
-use crate::network::link::{Capacity, Parcel};
+use crate::network::link::Parcel;
 use crate::network::runner::Kind;
 use crate::time::monotonic;
 
@@ -20,14 +20,17 @@ impl Worker {
         false
     }
 
-    /// Takes batches from the links in turn, small ones together, up to the size of a batch.
+    /// Takes batches from the links in turn, small ones together, up to the size of a batch of
+    /// the link: so what a node has in hand is bounded by its links' capacities too.
     pub(super) fn gather(&mut self, first: Option<Batch>) -> Option<Batch> {
         let mut gathered: Option<Batch> = first;
         let mut dry = 0;
-        let full = |b: &Batch| b.len() >= Capacity::BATCH || b.bytes() >= Capacity::BATCH_BYTES;
-        while dry < self.inputs.len() && !gathered.as_ref().is_some_and(full) {
+        while dry < self.inputs.len() {
             self.next_input %= self.inputs.len();
             let input = &self.inputs[self.next_input];
+            if gathered.as_ref().is_some_and(|batch| input.fills(batch)) {
+                break;
+            }
             match input.rx.try_recv() {
                 Ok(parcel) => {
                     dry = 0;
