@@ -107,6 +107,10 @@ fn every_example_is_held_to_something() -> Tested {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(examples)? {
         let path = entry?.path();
+        if path.is_dir() && !path.join("main.rs").exists() {
+            // A script alone: the README runs it with the binary.
+            continue;
+        }
         let name = path
             .file_stem()
             .ok_or("no name")?
@@ -124,5 +128,18 @@ fn every_example_is_held_to_something() -> Tested {
         "scripted",
     ];
     assert_eq!(names, held, "a new example needs a test here");
+    Ok(())
+}
+
+#[test]
+fn the_script_of_the_filter_lets_each_id_pass_once() -> Tested {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/filter/network.lua");
+    let lines = "{\"id\":1}\n{\"id\":2}\n{\"id\":1}\n";
+    let site = super::binary::Site::new()?;
+    let done = site.feed(
+        &["run", script, "--input", "in=-", "--output", "out=-"],
+        lines,
+    )?;
+    done.expect(0, "{\"id\":1}\n{\"id\":2}\n", "");
     Ok(())
 }
