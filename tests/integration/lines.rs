@@ -314,9 +314,23 @@ fn a_file_that_cannot_be_written_is_named_with_its_exit_code() -> Tested {
 }
 
 #[test]
-fn a_full_disk_ends_the_network_with_an_error() -> Tested {
-    let error = write(Path::new("/dev/full"), true, &["1", "2"]).err();
-    let error = error.ok_or("the network ended well")?.to_string();
-    assert!(error.contains("no space left on device"), "{error}");
+fn a_full_disk_rejects_what_did_not_fit_and_ends_the_network() -> Tested {
+    let network = Network::new();
+    network.add_source("in", burst(&["1", "2"]))?;
+    network.add_sink("file", LineSink::file("/dev/full", true))?;
+    let bad = Seen::at(&network, "bad")?;
+    network.link("in", "file")?;
+    network.link("file.errors", "bad")?;
+    let error = network
+        .simulate(START)?
+        .finish()
+        .err()
+        .ok_or("it was written")?;
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(
+        error.message(),
+        "node file: \"/dev/full\": no space left on device"
+    );
+    assert_eq!(bad.texts(), ["1", "2"]);
     Ok(())
 }
