@@ -33,4 +33,5 @@ mod store;
 mod tables;
 mod text;
 mod urls;
+mod whole;
 mod windows;
