@@ -40,7 +40,7 @@ impl Network {
     /// Links two nodes: every event that leaves `from` is copied to `to`.
     ///
     /// # Errors
-    /// See [`Draft::link`].
+    /// See [`Draft::link`](super::Draft::link).
     pub fn link(&self, from: impl Sends, to: impl Receives) -> Result<()> {
         let (from, to) = (from.output(), to.input());
         self.change(|draft| draft.link(from, to))
@@ -49,7 +49,7 @@ impl Network {
     /// Links two nodes with a link of this capacity.
     ///
     /// # Errors
-    /// See [`Draft::link`].
+    /// See [`Draft::link`](super::Draft::link).
     pub fn link_with(&self, from: impl Sends, to: impl Receives, capacity: Capacity) -> Result<()> {
         let (from, to) = (from.output(), to.input());
         self.change(|draft| draft.link_with(from, to, capacity))
@@ -58,7 +58,7 @@ impl Network {
     /// Links one node to several: each gets a copy of every event.
     ///
     /// # Errors
-    /// See [`Draft::fanout`].
+    /// See [`Draft::fanout`](super::Draft::fanout).
     pub fn fanout<R: Receives>(
         &self,
         from: impl Sends,
@@ -72,7 +72,7 @@ impl Network {
     /// Links several nodes to one, which gets the events of all.
     ///
     /// # Errors
-    /// See [`Draft::fanin`].
+    /// See [`Draft::fanin`](super::Draft::fanin).
     pub fn fanin<S: Sends>(
         &self,
         to: impl Receives,
@@ -83,10 +83,10 @@ impl Network {
         self.change(|draft| draft.fanin(to, from))
     }
 
-    /// Shares the events of one node among several: see [`Draft::balance`].
+    /// Shares the events of one node among several: see [`Draft::balance`](super::Draft::balance).
     ///
     /// # Errors
-    /// See [`Draft::balance`].
+    /// See [`Draft::balance`](super::Draft::balance).
     pub fn balance<R: Receives>(
         &self,
         from: impl Sends,
