@@ -1,6 +1,7 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
 use super::catalog::{Catalog, Mark, Window};
+use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
 use super::mysql::Mysql;
 use super::session::Session;
@@ -57,8 +58,10 @@ impl Database {
         let mut tables = Vec::new();
         table.walk(&mut |table| tables.push(table));
         for table in tables {
-            if let Some(existing) = self.backend.existing(table.name())? {
-                fit::check(table, &existing)?;
+            match self.backend.existing(table.name())? {
+                Some(existing) => fit::check(table, &existing)?,
+                None if self.backend.dialect() == Dialect::Mysql => fit::check_key(table)?,
+                None => {}
             }
         }
         self.catalog.declare(table)
