@@ -1,6 +1,6 @@
 //! The contract of a store, over every database.
 
-use crate::databases::{Kind, Place, ask, bet, bets, insert, one};
+use crate::databases::{Kind, Place, ask, bet, bets, insert, kill_connections, one};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::store::{Inserted, Params, Store};
@@ -36,6 +36,7 @@ crate::over_all_databases! {
     fault_18_the_scope_of_keys_is_a_value
     many_threads_write_one_table
     what_was_inserted_is_read_again
+    keys_links_and_times_of_windows_are_indexed
 }
 
 fn an_event_becomes_a_row_and_rows_of_its_children(place: &Place) {
@@ -786,24 +787,13 @@ fn what_was_inserted_is_read_again(place: &Place) {
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
 fn a_connection_that_is_gone_is_told_and_made_again() {
-    use mysql::prelude::Queryable;
     let place = Place::mariadb();
     let db = place.open();
     db.declare(bets()).unwrap();
     let mut store = db.connect().unwrap();
     store.begin().unwrap();
     insert(&mut *store, &db, "example_bets", &bet("a", 7, "c", 10.0)).unwrap();
-    let name = place.url.rsplit('/').next().unwrap();
-    let mut other = crate::mariadb::server().connect(None).unwrap();
-    let ids: Vec<u64> = other
-        .exec(
-            "select id from information_schema.processlist where db = ?",
-            (name,),
-        )
-        .unwrap();
-    for id in ids {
-        other.query_drop(format!("kill {id}")).unwrap();
-    }
+    kill_connections(&place);
     let error = insert(&mut *store, &db, "example_bets", &bet("b", 7, "c", 10.0)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable(), "{error}");
@@ -882,5 +872,35 @@ fn mysql_answers_are_json() {
     assert_eq!(
         one(&mut *store, &db, "select sum(u) from t"),
         "18446744073709551615"
+    );
+}
+
+fn keys_links_and_times_of_windows_are_indexed(place: &Place) {
+    let db = place.open();
+    db.declare(bets()).unwrap();
+    let size = Duration::from_secs(10);
+    let one = "select 1 as one";
+    tributary::window::SlidingWindow::new(&db, one, "example_bets", size, "create_time").unwrap();
+    let mut store = db.connect().unwrap();
+    db.connect().unwrap();
+    let indexed = match place.kind {
+        Kind::Mariadb => {
+            "select concat(table_name, '.', column_name) as c from information_schema.statistics \
+             where table_schema = database() order by c"
+        }
+        _ => {
+            "select t.name || '.' || c.name as c from sqlite_schema t, pragma_index_list(t.name) i, \
+             pragma_index_info(i.name) c where t.type = 'table' order by 1"
+        }
+    };
+    let rows = ask(&mut *store, &db, indexed, Timestamp::EPOCH).unwrap();
+    let columns: Vec<&str> = rows.iter().map(|row| row["c"].as_str().unwrap()).collect();
+    assert_eq!(
+        columns,
+        [
+            "example_bets.create_time",
+            "example_bets.uuid",
+            "example_selections.bet_uuid"
+        ]
     );
 }

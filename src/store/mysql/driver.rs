@@ -76,12 +76,13 @@ impl Driver for Mysql {
         let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
         let mut answer = Vec::new();
         for row in rows.by_ref() {
-            let row = row.map_err(said)?;
+            let mut row = row.map_err(said)?;
             if answer.len() == MAX_ROWS {
                 return Err(value::too_many_rows());
             }
             let mut object = Map::with_capacity(names.len());
-            for ((name, column), raw) in names.iter().zip(&columns).zip(row.unwrap()) {
+            for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
+                let raw = row.take(at).unwrap_or(Raw::NULL);
                 object.insert(name.clone(), json(name, column, raw)?);
             }
             answer.push(object);
