@@ -85,7 +85,7 @@ pub trait Store: Send {
     fn insert(&mut self, table: &Table, object: &Map<String, Value>) -> Result<Inserted>;
 
     /// Deletes the rows (and their child rows) in which `column`, in unix seconds, is before
-    /// `cutoff`; returns how many rows of `table` that were.
+    /// `cutoff`; returns how many rows that were, child rows among them.
     ///
     /// # Errors
     /// A database that is gone.

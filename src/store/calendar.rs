@@ -5,6 +5,7 @@
 
 use crate::time::Timestamp;
 use jiff::civil::{Date, DateTime};
+use jiff::tz::Offset;
 use jiff::{Span, Unit};
 
 /// Units of an interval, with the names that SQL gives them.
@@ -25,17 +26,21 @@ pub(crate) fn is_unit(name: &str) -> bool {
     UNITS.iter().any(|(unit, _, _)| *unit == name)
 }
 
-/// The instant as a datetime, in UTC, without its fraction.
+/// The instant as a datetime, in UTC, without its fraction; the nearest one that four digits of a
+/// year can write.
 pub(crate) fn datetime(at: Timestamp) -> String {
-    from_micros(at.as_secs().saturating_mul(1_000_000)).unwrap_or_default()
+    let shown = from_micros(at.as_secs().saturating_mul(1_000_000));
+    shown.unwrap_or_else(|| match at < Timestamp::EPOCH {
+        true => "0000-01-01 00:00:00".to_owned(),
+        false => "9999-12-31 23:59:59".to_owned(),
+    })
 }
 
 /// So many microseconds after the epoch as a datetime; `None` beyond the years that have four
 /// digits.
 pub(crate) fn from_micros(micros: i64) -> Option<String> {
-    let epoch = Date::constant(1970, 1, 1).at(0, 0, 0, 0);
-    let span = Span::new().try_microseconds(micros).ok()?;
-    text(epoch.checked_add(span).ok()?)
+    let at = jiff::Timestamp::from_microsecond(micros).ok()?;
+    text(Offset::UTC.to_datetime(at))
 }
 
 /// Microseconds from the epoch to a datetime or date.
@@ -89,13 +94,34 @@ fn read(text: &str) -> Option<(DateTime, bool)> {
     Some((text.parse().ok()?, false))
 }
 
+/// Written by hand, since a query may ask for it once for each row.
 fn text(at: DateTime) -> Option<String> {
     if !(0..=9999).contains(&at.year()) {
         return None;
     }
-    let form = match at.subsec_nanosecond() {
-        0 => "%Y-%m-%d %H:%M:%S",
-        _ => "%Y-%m-%d %H:%M:%S.%6f",
-    };
-    Some(at.strftime(form).to_string())
+    let mut text = String::with_capacity(26);
+    for (before, number, width) in [
+        (None, i32::from(at.year()), 4),
+        (Some('-'), i32::from(at.month()), 2),
+        (Some('-'), i32::from(at.day()), 2),
+        (Some(' '), i32::from(at.hour()), 2),
+        (Some(':'), i32::from(at.minute()), 2),
+        (Some(':'), i32::from(at.second()), 2),
+    ] {
+        text.extend(before);
+        digits(&mut text, number, width);
+    }
+    if at.subsec_nanosecond() != 0 {
+        text.push('.');
+        digits(&mut text, at.subsec_nanosecond() / 1_000, 6);
+    }
+    Some(text)
+}
+
+/// A number that is not negative, with zeros before it.
+fn digits(text: &mut String, number: i32, width: u32) {
+    for place in (0..width).rev() {
+        let digit = number / 10_i32.pow(place) % 10;
+        text.push(char::from(b'0' + digit as u8));
+    }
 }

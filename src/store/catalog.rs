@@ -131,6 +131,13 @@ impl Catalog {
         Ok(())
     }
 
+    /// For how long the largest window keeps rows of this table.
+    pub fn kept(&self, table: &str) -> Option<Duration> {
+        let declared = self.declared();
+        let window = declared.windows.iter().find(|w| w.table == table)?;
+        Some(window.size)
+    }
+
     pub fn windows(&self) -> Vec<Window> {
         self.declared().windows.clone()
     }

@@ -1,6 +1,7 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
-use super::catalog::{Catalog, Mark, Window};
+use super::catalog::{Catalog, Mark};
+use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
 use super::mysql::Mysql;
 use super::session::Session;
@@ -57,8 +58,10 @@ impl Database {
         let mut tables = Vec::new();
         table.walk(&mut |table| tables.push(table));
         for table in tables {
-            if let Some(existing) = self.backend.existing(table.name())? {
-                fit::check(table, &existing)?;
+            match self.backend.existing(table.name())? {
+                Some(existing) => fit::check(table, &existing)?,
+                None if self.backend.dialect() == Dialect::Mysql => fit::check_key(table)?,
+                None => {}
             }
         }
         self.catalog.declare(table)
@@ -143,16 +146,14 @@ impl Database {
         self.catalog.generation(table).load(Ordering::SeqCst)
     }
 
-    /// Keeps rows of a table for at least `size` by this column, and says for how long the largest
-    /// window does.
+    /// Keeps rows of a table for at least `size` by this column.
     pub(crate) fn keep(&self, table: &str, column: &str, size: Duration) -> Result<()> {
         self.catalog.keep(table, column, size)
     }
 
     /// For how long the largest window keeps rows of this table.
-    pub(crate) fn kept(&self, table: &str) -> Option<Window> {
-        let windows = self.catalog.windows();
-        windows.into_iter().find(|window| window.table == table)
+    pub(crate) fn kept(&self, table: &str) -> Option<Duration> {
+        self.catalog.kept(table)
     }
 
     /// The declarations as they are now, for [`reset`](Self::reset).

@@ -68,6 +68,29 @@ pub(crate) fn check(table: &Table, existing: &Existing) -> Result<()> {
     Ok(())
 }
 
+/// The longest key that MySQL takes, in bytes.
+const MAX_KEY: usize = 3_072;
+
+/// Checks that MySQL can keep the key of a table unique.
+///
+/// # Errors
+/// A key that is too long.
+pub(crate) fn check_key(table: &Table) -> Result<()> {
+    let bytes = table.columns().iter().map(|column| match column.kind {
+        _ if !table.key_columns().contains(&column.name) => 0,
+        Type::Integer | Type::Real => 8,
+        Type::Text(len) => usize::from(len) * 4,
+    });
+    match bytes.sum::<usize>() > MAX_KEY {
+        false => Ok(()),
+        true => Err(Error::data(format!(
+            "table {}: its key is too long for MySQL, which takes {MAX_KEY} bytes at 4 for a character",
+            quote(table.name())
+        ))
+        .with_hint("declare shorter texts, as in text(255)")),
+    }
+}
+
 /// Whether some index begins with exactly these columns.
 pub(crate) fn has_index(existing: &Existing, columns: &[&str]) -> bool {
     existing.indexes.iter().any(|(index, _)| {

@@ -76,15 +76,21 @@ fn connect(options: &Opts) -> mysql::Result<Conn> {
          sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     )?;
     connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-    // MariaDB's name for the limit, then MySQL's.
-    if connection
-        .query_drop(format!("SET SESSION max_statement_time = {MAX_SECONDS}"))
-        .is_err()
-    {
-        let limit = MAX_SECONDS * 1_000;
-        connection.query_drop(format!("SET SESSION max_execution_time = {limit}"))?;
-    }
     Ok(connection)
+}
+
+/// What limits the time of a query when it stands before it: not for the session, since it is not
+/// for the statements that write. MySQL's own limit is for queries alone.
+fn time_limit(connection: &mut Conn) -> mysql::Result<String> {
+    let version: Option<String> = connection.query_first("SELECT version()")?;
+    if version.is_some_and(|version| version.contains("MariaDB")) {
+        return Ok(format!(
+            "SET STATEMENT max_statement_time = {MAX_SECONDS} FOR "
+        ));
+    }
+    let limit = MAX_SECONDS * 1_000;
+    connection.query_drop(format!("SET SESSION max_execution_time = {limit}"))?;
+    Ok(String::new())
 }
 
 fn collation(connection: &mut Conn) -> mysql::Result<&'static str> {
@@ -149,7 +155,10 @@ impl Backend for Mysql {
     }
 
     fn connect(&self) -> Result<Box<dyn Driver>> {
-        let connection = connect(&self.options).map_err(|error| self.place.error(error))?;
-        Ok(Box::new(driver::Mysql::new(connection, self.place.clone())))
+        let error = |said| self.place.error(said);
+        let mut connection = connect(&self.options).map_err(error)?;
+        let limit = time_limit(&mut connection).map_err(error)?;
+        let place = self.place.clone();
+        Ok(Box::new(driver::Mysql::new(connection, limit, place)))
     }
 }

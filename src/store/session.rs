@@ -174,9 +174,8 @@ impl Store for Session {
         }];
         self.within(|store| {
             let mut count = 0;
-            // The last statement is the table's own.
             for sql in statements::evict(store.dialect, table, column) {
-                count = store.run(&sql, &bound)?;
+                count += store.run(&sql, &bound)?;
             }
             if count > 0 {
                 let mut tables = Vec::new();

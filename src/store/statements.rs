@@ -48,7 +48,7 @@ pub(crate) fn create_table(dialect: Dialect, table: &Table, options: &str) -> St
                 (Dialect::Sqlite, Type::Text(_)) => "TEXT".to_owned(),
                 (Dialect::Mysql, Type::Integer) => "BIGINT".to_owned(),
                 (Dialect::Mysql, Type::Real) => "DOUBLE".to_owned(),
-                (Dialect::Mysql, Type::Text(len)) => format!("VARCHAR({len})"),
+                (Dialect::Mysql, Type::Text(len)) => text_type(len),
             };
             let null = match table.key_columns().contains(&column.name) {
                 true => " NOT NULL",
@@ -68,6 +68,16 @@ pub(crate) fn create_table(dialect: Dialect, table: &Table, options: &str) -> St
     )
 }
 
+/// The type of a text in MySQL: long ones are kept outside the row, which has limits of its own.
+fn text_type(len: u16) -> String {
+    match len {
+        0..=1_000 => format!("VARCHAR({len})"),
+        // At four bytes for a character, 65,535 bytes.
+        1_001..=16_383 => "TEXT".to_owned(),
+        _ => "MEDIUMTEXT".to_owned(),
+    }
+}
+
 /// Makes an index.
 pub(crate) fn create_index(dialect: Dialect, table: &str, columns: &[&str]) -> String {
     let mut name = format!("{table}_{}", columns.join("_"));
@@ -85,22 +95,26 @@ pub(crate) fn create_index(dialect: Dialect, table: &str, columns: &[&str]) -> S
     )
 }
 
-/// Deletes the rows of `table` in which `column` is below a bound, and the rows below them,
-/// children first.
+/// Deletes the rows of `table` in which `column` is below a bound, and the rows below them.
 pub(crate) fn evict(dialect: Dialect, table: &Table, column: &str) -> Vec<String> {
-    let mut statements = Vec::new();
     let bound = format!("{} < ?", dialect.quote(column));
     match dialect {
-        Dialect::Sqlite => evict_nested(table, &bound, &mut statements),
+        Dialect::Sqlite => {
+            let mut statements = Vec::new();
+            evict_nested(table, &bound, &mut statements);
+            statements
+        }
         Dialect::Mysql => {
-            let from = format!("{} AS t0", dialect.quote(table.name()));
-            evict_joined(table, &from, 0, &format!("t0.{bound}"), &mut statements);
+            let mut targets = vec!["t0".to_owned()];
+            let mut from = format!("{} AS t0", dialect.quote(table.name()));
+            join_children(table, 0, &mut targets, &mut from);
+            let targets = targets.join(", ");
+            vec![format!("DELETE {targets} FROM {from} WHERE t0.{bound}")]
         }
     }
-    statements
 }
 
-/// SQLite: `DELETE FROM child WHERE (links) IN (SELECT keys FROM parent WHERE …)`.
+/// SQLite: `DELETE FROM child WHERE (links) IN (SELECT keys FROM parent WHERE …)`, children first.
 fn evict_nested(table: &Table, condition: &str, statements: &mut Vec<String>) {
     let dialect = Dialect::Sqlite;
     for child in table.children() {
@@ -119,37 +133,29 @@ fn evict_nested(table: &Table, condition: &str, statements: &mut Vec<String>) {
     ));
 }
 
-/// MySQL: `DELETE child FROM parent JOIN child ON … WHERE …`, for it does not use the child's
-/// index in a subquery.
-fn evict_joined(
-    table: &Table,
-    from: &str,
-    depth: usize,
-    condition: &str,
-    statements: &mut Vec<String>,
-) {
+/// MySQL: `DELETE parent, child FROM parent LEFT JOIN child ON … WHERE …`. In one statement, since
+/// between two of them somebody else may commit a row that the second one sees and the first did
+/// not.
+fn join_children(table: &Table, above: usize, targets: &mut Vec<String>, from: &mut String) {
     let dialect = Dialect::Mysql;
     for child in table.children() {
-        let below = depth + 1;
+        let number = targets.len();
+        targets.push(format!("t{number}"));
         let on: Vec<String> = child
             .parent
             .iter()
             .map(|(theirs, ours)| {
-                format!(
-                    "t{below}.{} = t{depth}.{}",
-                    dialect.quote(theirs),
-                    dialect.quote(ours)
-                )
+                let (theirs, ours) = (dialect.quote(theirs), dialect.quote(ours));
+                format!("t{number}.{theirs} = t{above}.{ours}")
             })
             .collect();
-        let joined = format!(
-            "{from} JOIN {} AS t{below} ON {}",
+        from.push_str(&format!(
+            " LEFT JOIN {} AS t{number} ON {}",
             dialect.quote(child.table.name()),
             on.join(" AND ")
-        );
-        evict_joined(&child.table, &joined, below, condition, statements);
+        ));
+        join_children(&child.table, number, targets, from);
     }
-    statements.push(format!("DELETE t{depth} FROM {from} WHERE {condition}"));
 }
 
 /// Asks for the least value of a column.

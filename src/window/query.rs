@@ -13,6 +13,8 @@ use crate::store::{Database, Params, Query};
 pub struct QueryWindow {
     session: Session,
     query: Query,
+    /// Whether it asks for columns of the event.
+    asks: bool,
 }
 
 impl QueryWindow {
@@ -21,9 +23,11 @@ impl QueryWindow {
     /// # Errors
     /// Anything but one SELECT that the database accepts: see [`Database::prepare`].
     pub fn new(database: &Database, sql: &str) -> Result<Self> {
+        let query = database.prepare(sql)?;
         Ok(QueryWindow {
             session: Session::new(database),
-            query: database.prepare(sql)?,
+            asks: !query.fields().is_empty(),
+            query,
         })
     }
 
@@ -42,9 +46,9 @@ impl Node for QueryWindow {
 impl Pipeline for QueryWindow {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         // An event that is no object can ask what has no parameters of its own.
-        let object = match self.query.fields().is_empty() {
-            true => None,
-            false => Some(event.payload().object()?),
+        let object = match self.asks {
+            true => Some(event.payload().object()?),
+            false => None,
         };
         let params = Params {
             now: cx.now(),

@@ -28,6 +28,7 @@ pub struct SlidingWindow {
     query: Query,
     table: Arc<Table>,
     column: String,
+    own_size: Duration,
     /// The least value of the time column, as far as this node knows.
     oldest: Option<Timestamp>,
     /// The same before the batch.
@@ -73,6 +74,7 @@ impl SlidingWindow {
             query,
             table,
             column: column.to_owned(),
+            own_size: size,
             oldest: None,
             oldest_before: None,
         })
@@ -86,7 +88,7 @@ impl SlidingWindow {
     /// For how long rows are kept: the size of the largest window on the table.
     fn size(&self) -> Duration {
         let kept = self.database.kept(self.table.name());
-        kept.map_or(Duration::ZERO, |window| window.size)
+        kept.unwrap_or(self.own_size)
     }
 
     /// The time of the row that an event becomes.

@@ -163,3 +163,20 @@ pub fn one(store: &mut dyn Store, database: &Database, sql: &str) -> Value {
     assert_eq!(rows[0].len(), 1, "{sql}");
     rows[0].values().next().unwrap().clone()
 }
+
+/// Ends all connections to a MariaDB database.
+pub fn kill_connections(place: &Place) {
+    use mysql::prelude::Queryable;
+    let name = place.url.rsplit('/').next();
+    let mut connection = mariadb::server().connect(None).unwrap();
+    let ids: Vec<u64> = connection
+        .exec(
+            "select id from information_schema.processlist where db = ?",
+            (name,),
+        )
+        .unwrap();
+    for id in ids {
+        // It may have ended by itself.
+        let _ = connection.query_drop(format!("kill {id}"));
+    }
+}

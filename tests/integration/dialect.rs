@@ -174,6 +174,10 @@ fn an_instant_far_from_today_is_shown_too(place: &Place) {
         assert_eq!(shown(&mut *store, &db, "now()", now), at);
         assert_eq!(shown(&mut *store, &db, "unix_timestamp()", now), seconds);
     }
+    let last = shown(&mut *store, &db, "now()", Timestamp::MAX);
+    assert_eq!(last, "9999-12-31 23:59:59");
+    let first = shown(&mut *store, &db, "now()", Timestamp::from_micros(i64::MIN));
+    assert_eq!(first, "0000-01-01 00:00:00");
 }
 
 fn intervals_are_added_as_mysql_does(place: &Place) {

@@ -76,7 +76,7 @@ fn start() -> Server {
            --bind-address=127.0.0.1 --socket={path}/socket --pid-file={path}/pid \
            --init-file={path}/init.sql --skip-name-resolve --skip-log-bin \
            --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M \
-           --innodb-lock-wait-timeout=2 >{path}/server.log 2>&1 &\n\
+           --innodb-lock-wait-timeout=1 >{path}/server.log 2>&1 &\n\
          server=$!\n\
          wait $server"
     );

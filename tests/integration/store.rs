@@ -1,11 +1,11 @@
 //! The contract of a store, over every database.
 
-use crate::databases::{Kind, Place, ask, bet, bets, insert, one};
+use crate::databases::{Kind, Place, ask, bet, bets, insert, kill_connections, one};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tributary::store::{Inserted, Params};
+use tributary::store::{Inserted, Params, Store};
 use tributary::time::Timestamp;
-use tributary::{ErrorKind, Table};
+use tributary::{Database, ErrorKind, Result, Table};
 
 crate::over_all_databases! {
     an_event_becomes_a_row_and_rows_of_its_children
@@ -33,6 +33,10 @@ crate::over_all_databases! {
     declarations_can_be_taken_back
     preparing_and_declaring_change_no_table
     fault_23_an_answer_has_at_most_so_many_rows
+    fault_18_the_scope_of_keys_is_a_value
+    many_threads_write_one_table
+    what_was_inserted_is_read_again
+    keys_links_and_times_of_windows_are_indexed
 }
 
 fn an_event_becomes_a_row_and_rows_of_its_children(place: &Place) {
@@ -318,7 +322,7 @@ fn eviction_takes_rows_before_the_cutoff_with_all_below_them(place: &Place) {
     let evicted = store
         .evict(&table, "create_time", Timestamp::from_secs(3))
         .unwrap();
-    assert_eq!(evicted, 2);
+    assert_eq!(evicted, 2 + 4);
     assert_eq!(
         one(
             &mut *store,
@@ -338,7 +342,7 @@ fn eviction_takes_rows_before_the_cutoff_with_all_below_them(place: &Place) {
     let evicted = store
         .evict(&table, "create_time", Timestamp::from_millis(3_500))
         .unwrap();
-    assert_eq!(evicted, 1);
+    assert_eq!(evicted, 1 + 2);
 }
 
 fn the_oldest_row_is_known(place: &Place) {
@@ -557,7 +561,7 @@ fn a_table_called_order_works(place: &Place) {
         store
             .evict(&table, "from", Timestamp::from_secs(2))
             .unwrap(),
-        1
+        2
     );
     assert_eq!(one(&mut *store, &db, "select count(*) from `group`"), 0);
 }
@@ -654,4 +658,249 @@ fn fault_23_an_answer_has_at_most_so_many_rows(place: &Place) {
     let error = ask(&mut *store, &db, endless, Timestamp::EPOCH).unwrap_err();
     assert_eq!(error.message(), "the answer has more than 100000 rows");
     assert_eq!(one(&mut *store, &db, "select 1"), 1);
+}
+
+fn fault_18_the_scope_of_keys_is_a_value(place: &Place) {
+    let db = place.open();
+    let mut store = db.connect().unwrap();
+    let until = Timestamp::from_secs(10);
+    let scopes = [
+        "x; drop table tributary_keys",
+        "a`b",
+        "A`b",
+        "a'b\"c",
+        "_",
+        "",
+    ];
+    for (n, scope) in (0u8..).zip(scopes) {
+        store.recall(scope, Timestamp::EPOCH).unwrap();
+        store.remember(scope, &[n; 64], until).unwrap();
+    }
+    for (n, scope) in (0u8..).zip(scopes) {
+        let kept = store.recall(scope, Timestamp::EPOCH).unwrap();
+        assert_eq!(kept, [(vec![n; 64], until)], "{scope}");
+    }
+}
+
+fn many_threads_write_one_table(place: &Place) {
+    let db = place.open();
+    db.declare(bets()).unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let db = db.clone();
+            std::thread::spawn(move || {
+                let mut store = db.connect().unwrap();
+                let table = db.table("example_bets").unwrap();
+                for batch in 0..10 {
+                    // What fails for others' sake is done again, as a node does.
+                    while let Err(error) = write_batch(&mut *store, &db, thread, batch) {
+                        assert!(error.is_retryable(), "{error}");
+                        store.rollback();
+                    }
+                    let evict = |store: &mut dyn Store| {
+                        store.begin()?;
+                        store.evict(&table, "create_time", Timestamp::from_secs(5))?;
+                        store.commit()
+                    };
+                    while let Err(error) = evict(&mut *store) {
+                        assert!(error.is_retryable(), "{error}");
+                        store.rollback();
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let mut store = db.connect().unwrap();
+    // Each thread's own, and those that all had.
+    assert_eq!(
+        one(&mut *store, &db, "select count(*) from example_bets"),
+        4 * 10 * 5 + 10 * 5
+    );
+    assert_eq!(
+        one(&mut *store, &db, "select count(*) from example_selections"),
+        500
+    );
+}
+
+fn write_batch(store: &mut dyn Store, db: &Database, thread: i32, batch: i32) -> Result<()> {
+    store.begin()?;
+    for n in 0..10 {
+        for name in [
+            format!("{thread} {batch} {n}"),
+            format!("shared {batch} {n}"),
+        ] {
+            insert(store, db, "example_bets", &bet(&name, n, "c", 1.0))?;
+        }
+    }
+    store.commit()
+}
+
+/// Any whole number, double and text, and NULL.
+fn what_was_inserted_is_read_again(place: &Place) {
+    use proptest::prelude::*;
+    let db = place.open();
+    db.declare(
+        Table::new("t")
+            .integer("n")
+            .integer("whole")
+            .real("part")
+            .text("word")
+            .key("n"),
+    )
+    .unwrap();
+    let mut store = db.connect().unwrap();
+    let query = db
+        .prepare("select whole, part, word from t where n = :n")
+        .unwrap();
+    let any = (
+        proptest::option::of(any::<i64>()),
+        proptest::option::of(prop::num::f64::NORMAL | prop::num::f64::ZERO),
+        proptest::option::of("\\PC{0,40}|[\u{0}-\u{7f}]{0,20}"),
+    );
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let cell = std::cell::RefCell::new((&mut store, 0));
+    runner
+        .run(&any, |(whole, part, word)| {
+            let (store, n) = &mut *cell.borrow_mut();
+            *n += 1;
+            let event = json!({"n": *n, "whole": whole, "part": part, "word": word});
+            insert(&mut ***store, &db, "t", &event).unwrap();
+            let params = Params {
+                now: Timestamp::EPOCH,
+                event: event.as_object(),
+            };
+            let rows = store.query(&query, &params).unwrap();
+            let read = json!({"whole": whole, "part": part, "word": word});
+            prop_assert_eq!(&Value::Object(rows[0].clone()), &read);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn a_connection_that_is_gone_is_told_and_made_again() {
+    let place = Place::mariadb();
+    let db = place.open();
+    db.declare(bets()).unwrap();
+    let mut store = db.connect().unwrap();
+    store.begin().unwrap();
+    insert(&mut *store, &db, "example_bets", &bet("a", 7, "c", 10.0)).unwrap();
+    kill_connections(&place);
+    let error = insert(&mut *store, &db, "example_bets", &bet("b", 7, "c", 10.0)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.is_retryable(), "{error}");
+    store.rollback();
+    // So is the one that asks about the schema.
+    db.declare(Table::new("example_more").text("a")).unwrap();
+    let mut store = db.connect().unwrap();
+    assert_eq!(
+        one(&mut *store, &db, "select count(*) from example_bets"),
+        0
+    );
+    insert(&mut *store, &db, "example_bets", &bet("b", 7, "c", 10.0)).unwrap();
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn mysql_keeps_texts_to_their_length() {
+    let place = Place::mariadb();
+    let db = place.open();
+    db.declare(Table::new("t").text("a").text_sized("b", 3))
+        .unwrap();
+    let mut store = db.connect().unwrap();
+    let long = "ä".repeat(255);
+    insert(&mut *store, &db, "t", &json!({"a": long, "b": "äöü"})).unwrap();
+    let error = insert(&mut *store, &db, "t", &json!({"b": "abcd"})).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "t.b has room for 3 characters, this has 4: \"abcd\"; declare it as text(4)"
+    );
+    let error = db
+        .declare(Table::new("u").text_sized("k", 769).key("k"))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "table \"u\": its key is too long for MySQL, which takes 3072 bytes at 4 for a \
+         character; declare shorter texts, as in text(255)"
+    );
+    // What is too long for a column of texts that is looked up is kept elsewhere.
+    let wide = Table::new("wide")
+        .text_sized("a", 5_000)
+        .text_sized("b", 20_000);
+    db.declare(wide.text_sized("c", 65_535)).unwrap();
+    let mut store = db.connect().unwrap();
+    let long = "日".repeat(20_000);
+    insert(&mut *store, &db, "wide", &json!({"b": long})).unwrap();
+    assert_eq!(
+        one(&mut *store, &db, "select char_length(b) from wide"),
+        20_000
+    );
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn mysql_answers_are_json() {
+    let place = Place::mariadb();
+    let db = place.open();
+    let mut store = db.connect().unwrap();
+    place.execute(
+        "create table t (dec_ decimal(10,2), u bigint unsigned, f float, d date, dt datetime(3), \
+         ti time, b bit(10), bl blob, vb varbinary(5), tx text, y year, j json, e enum('x','y'))",
+    );
+    place.execute(
+        "insert into t values (138, 18446744073709551615, 0.1, '2020-02-03', \
+         '2020-02-03 04:05:06.789', '-30:01:02', b'1000000001', x'00ff', x'6162', 'täxt', 2020, \
+         '{\"a\": 1}', 'y')",
+    );
+    let rows = ask(&mut *store, &db, "select * from t", Timestamp::EPOCH).unwrap();
+    assert_eq!(
+        Value::Object(rows[0].clone()),
+        json!({
+            "dec_": "138.00", "u": u64::MAX, "f": 0.1, "d": "2020-02-03",
+            "dt": "2020-02-03 04:05:06.789000", "ti": "-30:01:02", "b": 513, "bl": "AP8=",
+            "vb": "YWI=", "tx": "täxt", "y": 2020, "j": "{\"a\": 1}", "e": "y",
+        })
+    );
+    assert_eq!(
+        one(&mut *store, &db, "select sum(u) from t"),
+        "18446744073709551615"
+    );
+}
+
+fn keys_links_and_times_of_windows_are_indexed(place: &Place) {
+    let db = place.open();
+    db.declare(bets()).unwrap();
+    let size = Duration::from_secs(10);
+    let one = "select 1 as one";
+    tributary::window::SlidingWindow::new(&db, one, "example_bets", size, "create_time").unwrap();
+    let mut store = db.connect().unwrap();
+    db.connect().unwrap();
+    let indexed = match place.kind {
+        Kind::Mariadb => {
+            "select concat(table_name, '.', column_name) as c from information_schema.statistics \
+             where table_schema = database() order by c"
+        }
+        _ => {
+            "select t.name || '.' || c.name as c from sqlite_schema t, pragma_index_list(t.name) i, \
+             pragma_index_info(i.name) c where t.type = 'table' order by 1"
+        }
+    };
+    let rows = ask(&mut *store, &db, indexed, Timestamp::EPOCH).unwrap();
+    let columns: Vec<&str> = rows.iter().map(|row| row["c"].as_str().unwrap()).collect();
+    assert_eq!(
+        columns,
+        [
+            "example_bets.create_time",
+            "example_bets.uuid",
+            "example_selections.bet_uuid"
+        ]
+    );
 }

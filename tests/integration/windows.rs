@@ -7,7 +7,7 @@ use std::time::Duration;
 use tributary::store::Params;
 use tributary::time::Timestamp;
 use tributary::window::{CreateWindow, QueryWindow, SlidingWindow};
-use tributary::{Database, Event, Network, Pipeline, Simulation, Table, sink};
+use tributary::{Database, Event, Network, Pipeline, Simulation, Table, sink, source};
 
 crate::over_all_databases! {
     a_create_window_inserts_and_passes_on
@@ -30,6 +30,7 @@ crate::over_all_databases! {
     an_event_without_a_time_is_refused
     bad_arguments_are_told_when_the_window_is_made
     a_rejected_event_leaves_the_others_alone
+    windows_of_a_running_network_share_a_database
 }
 
 /// The seed's query, with the size of its window.
@@ -494,4 +495,71 @@ fn a_rejected_event_leaves_the_others_alone(place: &Place) {
         [r#"example_bets.uuid must be text, this is "5""#]
     );
     assert_eq!(table(&db, COUNT)["n"], 2);
+}
+
+fn windows_of_a_running_network_share_a_database(place: &Place) {
+    let db = declared(place);
+    let network = Network::new();
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let events = 300;
+    let bets: Vec<Value> = (0..events)
+        .map(|n| bet(&format!("bet {n}"), now, "anna", 1.0))
+        .collect();
+    let count = "select count(*) as n from example_bets where customer_uuid = :customer_uuid";
+    let [created, slid, asked]: [Arc<Mutex<Vec<Event>>>; 3] = Default::default();
+    network.add_source("bets", source::from_iter(bets)).unwrap();
+    network
+        .add_pipeline("create", CreateWindow::new(&db, None).unwrap())
+        .unwrap();
+    network
+        .add_pipeline("slide", sliding(&db, count, 3_600))
+        .unwrap();
+    network
+        .add_pipeline("ask", QueryWindow::new(&db, count).unwrap())
+        .unwrap();
+    network
+        .add_sink("created", sink::collect(&created))
+        .unwrap();
+    network.add_sink("slid", sink::collect(&slid)).unwrap();
+    network.add_sink("asked", sink::collect(&asked)).unwrap();
+    network.fanout("bets", ["create", "slide"]).unwrap();
+    network.fanout("create", ["created", "ask"]).unwrap();
+    network.link("slide", "slid").unwrap();
+    network.link("ask", "asked").unwrap();
+    network.start().unwrap();
+    network.wait().unwrap();
+    for of in [&created, &slid, &asked] {
+        assert_eq!(of.lock().unwrap().len(), events);
+    }
+    // Whoever asks after an event was inserted finds it, and perhaps later ones.
+    for of in [&slid, &asked] {
+        for (at, event) in of.lock().unwrap().iter().enumerate() {
+            let n = event.payload().json().unwrap()["n"].as_u64().unwrap() as usize;
+            assert!(at < n && n <= events, "{n} at {at}");
+        }
+    }
+    assert_eq!(table(&db, COUNT)["n"], events);
+    assert_eq!(
+        table(&db, "select count(*) as n from example_selections")["n"],
+        2 * events
+    );
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn a_window_goes_on_when_its_connection_was_gone() {
+    let place = Place::mariadb();
+    let db = declared(&place);
+    let mut bench = Bench::new(sliding(&db, COUNT, 10));
+    bench.inject(bet("a", START, "anna", 1.0));
+    crate::databases::kill_connections(&place);
+    bench.inject(bet("b", START, "anna", 1.0));
+    bench.advance(5.0);
+    let found: Vec<Value> = bench.out().iter().map(|row| row["n"].clone()).collect();
+    assert_eq!(found, [1, 2]);
+    assert_eq!(bench.errors(), [] as [&str; 0]);
+    crate::databases::kill_connections(&place);
+    bench.advance(30.0);
+    assert_eq!(table(&db, COUNT)["n"], 0);
 }

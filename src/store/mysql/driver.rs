@@ -14,12 +14,18 @@ use serde_json::{Map, Value};
 /// The driver.
 pub(super) struct Mysql {
     connection: Conn,
+    /// What stands before a query to limit its time.
+    limit: String,
     place: Place,
 }
 
 impl Mysql {
-    pub fn new(connection: Conn, place: Place) -> Self {
-        Mysql { connection, place }
+    pub fn new(connection: Conn, limit: String, place: Place) -> Self {
+        Mysql {
+            connection,
+            limit,
+            place,
+        }
     }
 
     fn run(&mut self, sql: &str) -> Result<()> {
@@ -64,18 +70,19 @@ impl Driver for Mysql {
         let said = |error| place.error(error);
         let mut rows = self
             .connection
-            .exec_iter(sql, params(cells))
+            .exec_iter(format!("{}{sql}", self.limit), params(cells))
             .map_err(said)?;
         let columns: Vec<Column> = rows.columns().as_ref().to_vec();
         let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
         let mut answer = Vec::new();
         for row in rows.by_ref() {
-            let row = row.map_err(said)?;
+            let mut row = row.map_err(said)?;
             if answer.len() == MAX_ROWS {
                 return Err(value::too_many_rows());
             }
             let mut object = Map::with_capacity(names.len());
-            for ((name, column), raw) in names.iter().zip(&columns).zip(row.unwrap()) {
+            for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
+                let raw = row.take(at).unwrap_or(Raw::NULL);
                 object.insert(name.clone(), json(name, column, raw)?);
             }
             answer.push(object);
