@@ -1,35 +1,45 @@
 //! A network of a thousand nodes: how fast it starts, what it takes, and what it leaves behind.
 
 use super::workload::{BATCH, PAYLOAD};
-use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 use tributary::pipeline::Forwarder;
 use tributary::{Context, Draft, Event, Network, Node, Read, Result, Sink, Source};
-
-pub const NAME: &str = "nodes-1000";
 
 const NODES: usize = 1_000;
 /// How many full batches pass every node.
 const BATCHES: u64 = 20;
 
-/// Prints a line for each figure, of one long chain, of many short ones, and of a star.
-pub fn measure() {
-    for (shape, build, flows) in [
-        ("chains", chains as fn(&mut Draft, &Gauge) -> Result<()>, 50),
-        ("chain", chain, 1),
-        ("star", star, NODES as u64 - 1),
-    ] {
-        let figures = figures(build, flows).expect("a network of a thousand nodes runs");
-        for figure in figures {
-            println!("{NAME} {shape} {figure}");
-        }
+type Build = fn(&mut Draft, &Gauge) -> Result<()>;
+
+/// The shapes, and how many sinks each has.
+const SHAPES: [(&str, Build, u64); 3] = [
+    ("nodes-1000-chains", chains, 50),
+    ("nodes-1000-chain", chain, 1),
+    ("nodes-1000-star", star, NODES as u64 - 1),
+];
+
+/// Prints a line for each figure of the shapes whose names start so, each in a process of its own,
+/// so that none begins with the memory of another.
+pub fn measure(start: &str) {
+    if let Some((name, build, sinks)) = SHAPES.iter().find(|(name, ..)| *name == start) {
+        let figures = figures(*build, *sinks).expect("a network of a thousand nodes runs");
+        return figures
+            .iter()
+            .for_each(|figure| println!("{name} {figure}"));
+    }
+    let this = env::current_exe().expect("a bench knows its own file");
+    for (name, ..) in SHAPES.iter().filter(|(name, ..)| name.starts_with(start)) {
+        let status = Command::new(&this).arg(name).status();
+        assert!(status.is_ok_and(|status| status.success()), "{name} failed");
     }
 }
 
-fn figures(build: fn(&mut Draft, &Gauge) -> Result<()>, flows: u64) -> Result<Vec<String>> {
+fn figures(build: Build, sinks: u64) -> Result<Vec<String>> {
     let gauge = Gauge::default();
     let before = (threads(), handles());
     let network = Network::new();
@@ -41,7 +51,7 @@ fn figures(build: fn(&mut Draft, &Gauge) -> Result<()>, flows: u64) -> Result<Ve
     thread::sleep(Duration::from_millis(500));
     let (idle, during) = (resident(), (threads(), handles()));
     gauge.open.store(BATCHES, Ordering::Relaxed);
-    let events = flows * BATCHES * BATCH as u64;
+    let events = sinks * BATCHES * BATCH as u64;
     while gauge.arrived.load(Ordering::Relaxed) < events {
         thread::sleep(Duration::from_millis(10));
     }

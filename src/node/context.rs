@@ -35,13 +35,7 @@ impl<'a> Context<'a> {
     /// The node has returned from the event; an error of its own use of the context comes out.
     #[inline]
     pub(crate) fn end(&mut self) -> Result<()> {
-        match self.frame.fault.take() {
-            None => {
-                self.frame.end();
-                Ok(())
-            }
-            Some(fault) => Err(fault),
-        }
+        self.frame.end()
     }
 
     /// The network's instant, at this moment.
@@ -86,7 +80,7 @@ impl<'a> Context<'a> {
 
     fn pass_on(&mut self, port: u16) {
         let Some(event) = self.event else { return };
-        if self.frame.marked {
+        if self.frame.is_marked() {
             // The mark moves the event itself; a second way is a clone's.
             self.frame.emit(port, event.clone());
         } else {
@@ -97,12 +91,10 @@ impl<'a> Context<'a> {
     /// Lets the event in hand go, on purpose; it is counted under this reason, and leaves by the
     /// port `dropped` where that is linked.
     pub fn drop(&mut self, reason: &'static str) {
-        if self.event.is_some() && !self.frame.marked {
-            self.frame.mark(Output::Drop {
-                index: self.frame.index,
-                reason,
-            });
-            self.frame.fate = Fate::Dropped(reason);
+        if self.event.is_some() && !self.frame.is_marked() {
+            let index = self.frame.index;
+            let output = Output::Drop { index, reason };
+            self.frame.mark(output, Fate::Dropped(reason));
         }
     }
 
@@ -110,6 +102,7 @@ impl<'a> Context<'a> {
     /// by the port `errors`, or is logged and counted where that is not linked.
     pub fn reject(&mut self, event: Event, error: Error) {
         let index = self.frame.index;
+        self.frame.stir();
         self.frame.outputs.push(Output::Refuse {
             index,
             event,
@@ -183,18 +176,25 @@ pub(crate) struct Frame {
     pub tracker: Tracker,
     /// The place in the batch of the event in hand.
     pub index: u32,
+    /// Events that passed beside the uniform ones.
     pub passed: u64,
     pub consumed: u64,
     pub rejected: u64,
     pub dropped: Vec<(&'static str, u64)>,
-    fate: Fate,
-    /// Whether the event in hand was passed or dropped already.
-    marked: bool,
+    /// What is to be known of the event in hand, once it does more than simply pass.
+    hand: Option<Hand>,
     /// How many new events the batch before made: there is room for as many.
     expected: usize,
-    /// Where `fresh` and `outputs` stood when the event in hand was begun.
-    mark_fresh: usize,
-    mark_outputs: usize,
+}
+
+/// The event in hand.
+struct Hand {
+    fate: Fate,
+    /// Whether it was passed or dropped already.
+    marked: bool,
+    /// Where `fresh` and `outputs` stood before it.
+    fresh: usize,
+    outputs: usize,
     /// A wrong use of the context, which becomes the event's error.
     fault: Option<Error>,
 }
@@ -219,12 +219,8 @@ impl Frame {
             consumed: 0,
             rejected: 0,
             dropped: Vec::new(),
-            fate: Fate::Consumed,
-            marked: false,
+            hand: None,
             expected: 0,
-            mark_fresh: 0,
-            mark_outputs: 0,
-            fault: None,
         }
     }
 
@@ -238,28 +234,39 @@ impl Frame {
         self.consumed = 0;
         self.rejected = 0;
         self.dropped.clear();
-        self.fault = None;
-        self.marked = false;
+        self.hand = None;
     }
 
     /// From here on nothing belongs to an event of the batch.
     pub fn begin_no_event(&mut self) {
         self.begin(Self::NO_EVENT);
+        self.hand = None;
     }
 
     /// From here on everything belongs to this event of the batch.
     #[inline]
     pub fn begin(&mut self, index: u32) {
         self.index = index;
-        self.fate = Fate::Consumed;
-        self.marked = false;
-        self.mark_fresh = self.fresh.len();
-        self.mark_outputs = self.outputs.len();
     }
 
     #[inline]
-    fn end(&mut self) {
-        match self.fate {
+    fn end(&mut self) -> Result<()> {
+        match self.hand.take() {
+            Some(hand) => self.count(hand),
+            None => {
+                self.consumed += u64::from(!self.has_simply_passed());
+                Ok(())
+            }
+        }
+    }
+
+    fn count(&mut self, mut hand: Hand) -> Result<()> {
+        if let Some(fault) = hand.fault.take() {
+            self.hand = Some(hand);
+            return Err(fault);
+        }
+        match hand.fate {
+            _ if self.has_simply_passed() => {}
             Fate::Passed => self.passed += 1,
             Fate::Consumed => self.consumed += 1,
             Fate::Dropped(reason) => match self.dropped.iter_mut().find(|(r, _)| *r == reason) {
@@ -267,6 +274,29 @@ impl Frame {
                 None => self.dropped.push((reason, 1)),
             },
         }
+        Ok(())
+    }
+
+    /// Whether the event in hand is among the `uniform`; they are counted as passed together.
+    #[inline]
+    fn has_simply_passed(&self) -> bool {
+        self.uniform > self.index
+    }
+
+    fn is_marked(&self) -> bool {
+        self.has_simply_passed() || self.hand.as_ref().is_some_and(|hand| hand.marked)
+    }
+
+    /// More is to be known of the event in hand than that it simply passes.
+    #[inline]
+    fn stir(&mut self) -> &mut Hand {
+        self.hand.get_or_insert_with(|| Hand {
+            fate: Fate::Consumed,
+            marked: false,
+            fresh: self.fresh.len(),
+            outputs: self.outputs.len(),
+            fault: None,
+        })
     }
 
     /// Takes back what the event in hand has emitted, and rejects it.
@@ -279,14 +309,14 @@ impl Frame {
         });
     }
 
-    /// Takes back what was emitted since the event in hand (or a call without one) was begun.
-    pub fn take_back(&mut self) {
-        if self.marked && self.uniform == self.index.wrapping_add(1) {
-            self.uniform -= 1;
+    fn take_back(&mut self) {
+        if self.has_simply_passed() {
+            self.uniform = self.index;
         }
-        self.fault = None;
-        self.fresh.split_off(self.mark_fresh);
-        self.outputs.truncate(self.mark_outputs);
+        if let Some(hand) = self.hand.take() {
+            self.fresh.split_off(hand.fresh);
+            self.outputs.truncate(hand.outputs);
+        }
     }
 
     /// Whether nothing was noted down that leaves beside what simply passed.
@@ -305,7 +335,8 @@ impl Frame {
 
     /// An error that a call without an event made by its use of the context.
     pub fn take_fault(&mut self) -> Result<()> {
-        self.fault.take().map_or(Ok(()), Err)
+        let fault = self.hand.as_mut().and_then(|hand| hand.fault.take());
+        fault.map_or(Ok(()), Err)
     }
 
     fn port(&self, name: &str) -> Result<u16> {
@@ -322,7 +353,7 @@ impl Frame {
     fn emit(&mut self, port: u16, event: Event) {
         let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
         if port == Self::OUT && room {
-            self.fate = Fate::Passed;
+            self.stir().fate = Fate::Passed;
             self.fresh.push(event);
         } else {
             let (payload, time, meta, ack) = event.into_parts();
@@ -342,10 +373,10 @@ impl Frame {
     ) {
         let event = Event::from_parts(payload, time, meta, ack);
         if !self.can_emit {
-            self.fault = Some(Error::data("a sink has no output to emit to"));
+            self.stir().fault = Some(Error::data("a sink has no output to emit to"));
             return;
         }
-        self.fate = Fate::Passed;
+        self.stir().fate = Fate::Passed;
         if port == Self::OUT && self.outputs.is_empty() {
             if self.fresh.is_empty() {
                 self.fresh = Batch::with_capacity(self.expected);
@@ -366,24 +397,23 @@ impl Frame {
         let simply = self.uniform == self.index && self.can_emit && self.is_empty();
         if simply {
             self.uniform = self.index + 1;
-            self.marked = true;
-            self.fate = Fate::Passed;
         }
         simply
     }
 
     fn pass(&mut self, port: u16) {
         if !self.can_emit {
-            self.fault = Some(Error::data("a sink has no output to pass to"));
+            self.stir().fault = Some(Error::data("a sink has no output to pass to"));
         } else if port != Self::OUT || !self.pass_simply() {
             let index = self.index;
-            self.mark(Output::Pass { index, port });
-            self.fate = Fate::Passed;
+            self.mark(Output::Pass { index, port }, Fate::Passed);
         }
     }
 
-    fn mark(&mut self, output: Output) {
-        self.marked = true;
+    fn mark(&mut self, output: Output, fate: Fate) {
+        let hand = self.stir();
+        hand.marked = true;
+        hand.fate = fate;
         self.outputs.push(output);
     }
 }

@@ -129,7 +129,8 @@ impl Stage {
 
     pub(super) fn count(&mut self) {
         let account = &self.account;
-        add(&account.passed, self.frame.passed);
+        let passed = u64::from(self.frame.uniform) + self.frame.passed;
+        add(&account.passed, passed);
         add(&account.consumed, self.frame.consumed);
         add(&account.rejected, self.frame.rejected);
         account.add_dropped(&self.frame.dropped);
