@@ -10,8 +10,8 @@ use serde_json::{Map, Number, Value};
 use std::cell::Cell;
 use std::fmt;
 
-/// How deep arrays and objects may nest.
-pub const MAX_DEPTH: usize = 127;
+/// How many levels a value may have, the innermost one counted: 127 arrays or objects around it.
+pub const MAX_DEPTH: usize = 128;
 
 /// Parses one JSON document.
 ///

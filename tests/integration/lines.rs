@@ -96,8 +96,8 @@ fn row_38_malformed_json_names_its_offset() -> Tested {
 #[test]
 fn row_39_deep_nesting_is_refused() -> Tested {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    assert!(refused(nested(129).as_bytes())?.contains("nesting deeper than 127"));
-    assert!(refused("[".repeat(100_000).as_bytes())?.contains("nesting deeper than 127"));
+    assert!(refused(nested(129).as_bytes())?.contains("nesting deeper than 128"));
+    assert!(refused("[".repeat(100_000).as_bytes())?.contains("nesting deeper than 128"));
     let objects = format!("{}1{}", "{\"a\":".repeat(129), "}".repeat(129));
     assert!(refused(objects.as_bytes())?.contains("nesting deeper than"));
     assert_eq!(read_text(nested(127).as_bytes())?.0.len(), 1);
