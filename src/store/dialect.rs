@@ -7,6 +7,7 @@
 //! - `lex` — SQL in pieces, by the rules of each database.
 //! - `tokens` — what can be told without a grammar: one statement, its parameters, its clocks.
 //! - `clock` — the clocks and intervals of a parsed query, and what stands in their place.
+//! - `build` — expressions made by hand.
 //!
 //! One more clock: a line in `clock::CLOCKS`.
 

@@ -50,7 +50,9 @@ impl Place {
             Said::DriverError(DriverError::CouldNotConnect(Some((_, text, _)))) => {
                 self.gone(&text.to_lowercase())
             }
-            Said::IoError(error) => self.gone(&Error::io("", &error).message()[2..]),
+            Said::IoError(error) => Error::io(place, &error)
+                .with_kind(ErrorKind::Unavailable)
+                .retryable(),
             Said::DriverError(error) => self.gone(&error.to_string()),
             Said::CodecError(error) => self.gone(&error.to_string()),
             other => Error::data(other.to_string()),
