@@ -21,6 +21,8 @@
 //! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
 
 mod context;
+mod frame;
+mod tracker;
 
 use crate::ack::{Outcome, Token};
 use crate::error::Result;
@@ -29,7 +31,8 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 pub use context::Context;
-pub(crate) use context::{Frame, Output, Tracker};
+pub(crate) use frame::{Frame, Output};
+pub(crate) use tracker::Tracker;
 
 /// What every node may have beyond its one job; all of it has a default.
 ///

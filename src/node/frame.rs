@@ -1,0 +1,308 @@
+//! The frame: notes down for the engine what a node says of the events of one batch.
+
+use super::tracker::Tracker;
+use crate::ack::Ack;
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::event::{Batch, Event, Meta};
+use crate::name::Port;
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// What became of the event in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Consumed,
+    Passed,
+    Dropped(&'static str),
+}
+
+/// One thing that leaves the node when the batch is committed, in order.
+pub(crate) enum Output {
+    /// The event of the batch itself.
+    Pass { index: u32, port: u16 },
+    /// An event made here.
+    New { index: u32, port: u16, event: Event },
+    /// The event of the batch, dropped on purpose.
+    Drop { index: u32, reason: &'static str },
+    /// The event of the batch, rejected.
+    Reject { index: u32, error: Error },
+    /// An event made here, rejected.
+    Refuse {
+        index: u32,
+        event: Event,
+        error: Error,
+    },
+}
+
+impl Output {
+    /// The place in the batch of the event to which it belongs.
+    pub(crate) fn index(&self) -> u32 {
+        match self {
+            Output::Pass { index, .. }
+            | Output::New { index, .. }
+            | Output::Drop { index, .. }
+            | Output::Reject { index, .. }
+            | Output::Refuse { index, .. } => *index,
+        }
+    }
+}
+
+/// The notes of one batch: what leaves, and how each event of it is counted.
+///
+/// The common cases are kept cheap. While every event so far has simply passed, only `uniform`
+/// counts up, and a batch that is uniform to its end is sent on whole. New events for `out` go
+/// straight into the batch that will leave, until something else is noted down.
+pub(crate) struct Frame {
+    /// The names of the ports, by number.
+    pub ports: Vec<Port>,
+    /// Whether the node has an output at all.
+    pub can_emit: bool,
+    /// So many events at the head of the batch passed on `out` and left nothing else.
+    pub uniform: u32,
+    /// After those: the new events that leave by `out` before anything in `outputs`.
+    pub fresh: Batch,
+    pub outputs: Vec<Output>,
+    pub tracker: Tracker,
+    /// The place in the batch of the event in hand.
+    pub index: u32,
+    /// Events that passed beside the uniform ones.
+    pub passed: u64,
+    pub consumed: u64,
+    pub rejected: u64,
+    pub dropped: Vec<(&'static str, u64)>,
+    /// What is to be known of the event in hand, once it does more than simply pass.
+    hand: Option<Hand>,
+    /// How many new events the batch before made: there is room for as many.
+    expected: usize,
+}
+
+/// The event in hand.
+struct Hand {
+    fate: Fate,
+    /// Whether it was passed or dropped already.
+    marked: bool,
+    /// Where `fresh` and `outputs` stood before it.
+    fresh: usize,
+    outputs: usize,
+    /// A wrong use of the context, which becomes the event's error.
+    fault: Option<Error>,
+}
+
+impl Frame {
+    pub const OUT: u16 = 0;
+    pub const ERRORS: u16 = 1;
+    pub const DROPPED: u16 = 2;
+    /// The index of what belongs to no event: emissions of `read`, `tick`, `commit` and `finish`.
+    pub const NO_EVENT: u32 = u32::MAX;
+
+    pub fn new(ports: Vec<Port>, can_emit: bool, tracker: Tracker) -> Self {
+        Frame {
+            ports,
+            can_emit,
+            uniform: 0,
+            fresh: Batch::default(),
+            outputs: Vec::new(),
+            tracker,
+            index: Self::NO_EVENT,
+            passed: 0,
+            consumed: 0,
+            rejected: 0,
+            dropped: Vec::new(),
+            hand: None,
+            expected: 0,
+        }
+    }
+
+    /// Forgets everything noted down; events emitted meanwhile are settled as failed.
+    pub fn clear(&mut self) {
+        self.uniform = 0;
+        self.fresh = Batch::default();
+        self.outputs.clear();
+        self.index = Self::NO_EVENT;
+        self.passed = 0;
+        self.consumed = 0;
+        self.rejected = 0;
+        self.dropped.clear();
+        self.hand = None;
+    }
+
+    /// From here on nothing belongs to an event of the batch.
+    pub fn begin_no_event(&mut self) {
+        self.begin(Self::NO_EVENT);
+        self.hand = None;
+    }
+
+    /// From here on everything belongs to this event of the batch.
+    #[inline]
+    pub fn begin(&mut self, index: u32) {
+        self.index = index;
+    }
+
+    #[inline]
+    pub(super) fn end(&mut self) -> Result<()> {
+        match self.hand.take() {
+            Some(hand) => self.count(hand),
+            None => {
+                self.consumed += u64::from(!self.has_simply_passed());
+                Ok(())
+            }
+        }
+    }
+
+    fn count(&mut self, mut hand: Hand) -> Result<()> {
+        if let Some(fault) = hand.fault.take() {
+            self.hand = Some(hand);
+            return Err(fault);
+        }
+        match hand.fate {
+            _ if self.has_simply_passed() => {}
+            Fate::Passed => self.passed += 1,
+            Fate::Consumed => self.consumed += 1,
+            Fate::Dropped(reason) => match self.dropped.iter_mut().find(|(r, _)| *r == reason) {
+                Some((_, count)) => *count += 1,
+                None => self.dropped.push((reason, 1)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Whether the event in hand is among the `uniform`; they are counted as passed together.
+    #[inline]
+    fn has_simply_passed(&self) -> bool {
+        self.uniform > self.index
+    }
+
+    pub(super) fn is_marked(&self) -> bool {
+        self.has_simply_passed() || self.hand.as_ref().is_some_and(|hand| hand.marked)
+    }
+
+    /// More is to be known of the event in hand than that it simply passes.
+    #[inline]
+    pub(super) fn stir(&mut self) -> &mut Hand {
+        self.hand.get_or_insert_with(|| Hand {
+            fate: Fate::Consumed,
+            marked: false,
+            fresh: self.fresh.len(),
+            outputs: self.outputs.len(),
+            fault: None,
+        })
+    }
+
+    /// Takes back what the event in hand has emitted, and rejects it.
+    pub fn reject_in_hand(&mut self, error: Error) {
+        self.take_back();
+        self.rejected += 1;
+        self.outputs.push(Output::Reject {
+            index: self.index,
+            error,
+        });
+    }
+
+    fn take_back(&mut self) {
+        if self.has_simply_passed() {
+            self.uniform = self.index;
+        }
+        if let Some(hand) = self.hand.take() {
+            self.fresh.split_off(hand.fresh);
+            self.outputs.truncate(hand.outputs);
+        }
+    }
+
+    /// Whether nothing was noted down that leaves beside what simply passed.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.outputs.is_empty()
+    }
+
+    /// The new events that leave before anything in `outputs`.
+    pub fn take_fresh(&mut self) -> Batch {
+        if !self.fresh.is_empty() {
+            self.expected = self.fresh.len();
+        }
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// An error that a call without an event made by its use of the context.
+    pub fn take_fault(&mut self) -> Result<()> {
+        let fault = self.hand.as_mut().and_then(|hand| hand.fault.take());
+        fault.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn port(&self, name: &str) -> Result<u16> {
+        match self.ports.iter().position(|port| port.as_str() == name) {
+            Some(at) => Ok(u16::try_from(at).expect("a node has fewer than 65,536 ports")),
+            None => Err(Error::data(format!("no port {}", quote(name)))
+                .with_hint_opt(did_you_mean(name, self.ports.iter().map(Port::as_str)))),
+        }
+    }
+
+    /// Nothing here but the other function can panic, and that gets the event in pieces: so the
+    /// compiler makes the event in its place in the batch instead of copying it there.
+    #[inline]
+    pub(super) fn emit(&mut self, port: u16, event: Event) {
+        let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
+        if port == Self::OUT && room {
+            self.stir().fate = Fate::Passed;
+            self.fresh.push(event);
+        } else {
+            let (payload, time, meta, ack) = event.into_parts();
+            self.emit_otherwise(port, payload, time, meta, ack);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn emit_otherwise(
+        &mut self,
+        port: u16,
+        payload: Payload,
+        time: Timestamp,
+        meta: Meta,
+        ack: Ack,
+    ) {
+        let event = Event::from_parts(payload, time, meta, ack);
+        if !self.can_emit {
+            self.stir().fault = Some(Error::data("a sink has no output to emit to"));
+            return;
+        }
+        self.stir().fate = Fate::Passed;
+        if port == Self::OUT && self.outputs.is_empty() {
+            if self.fresh.is_empty() {
+                self.fresh = Batch::with_capacity(self.expected);
+            }
+            self.fresh.push(event);
+        } else {
+            self.outputs.push(Output::New {
+                index: self.index,
+                port,
+                event,
+            });
+        }
+    }
+
+    /// The event in hand passes like all before it; false where it is not so simple.
+    #[inline]
+    pub(super) fn pass_simply(&mut self) -> bool {
+        let simply = self.uniform == self.index && self.can_emit && self.is_empty();
+        if simply {
+            self.uniform = self.index + 1;
+        }
+        simply
+    }
+
+    pub(super) fn pass(&mut self, port: u16) {
+        if !self.can_emit {
+            self.stir().fault = Some(Error::data("a sink has no output to pass to"));
+        } else if port != Self::OUT || !self.pass_simply() {
+            let index = self.index;
+            self.mark(Output::Pass { index, port }, Fate::Passed);
+        }
+    }
+
+    pub(super) fn mark(&mut self, output: Output, fate: Fate) {
+        let hand = self.stir();
+        hand.marked = true;
+        hand.fate = fate;
+        self.outputs.push(output);
+    }
+}
