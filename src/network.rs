@@ -5,7 +5,7 @@
 //! acks), `link` (bounded channels of batches), `ways` (where the events of a port go),
 //! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
 //! they end), `simulation` (the same without threads, in virtual time), `stats` (the account),
-//! `draft` (changes, taken as a whole or not at all), `drawing` (pictures).
+//! `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
 //!
 //! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
 //! changes for it.
@@ -13,6 +13,7 @@
 mod draft;
 mod drawing;
 mod graph;
+mod handles;
 mod link;
 mod runner;
 mod running;
@@ -24,9 +25,10 @@ mod verbs;
 mod ways;
 mod worker;
 
-pub use draft::{Draft, PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
+pub use draft::Draft;
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
+pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
 pub use link::Capacity;
 pub use runner::Kind;
 pub use simulation::Simulation;

@@ -6,6 +6,7 @@
 //! A worker is in one of three phases: it works; it drains (no more input will come, its own links
 //! are closed, and it waits for the outcomes of what it tracks); it is done.
 
+mod ending;
 mod input;
 mod retry;
 
@@ -19,7 +20,6 @@ use super::ways::{Way, Ways};
 use crate::ack::Group;
 use crate::error::Error;
 use crate::event::Batch;
-use crate::node::Read;
 use crate::time::{Timestamp, monotonic};
 use retry::Stalled;
 use std::collections::VecDeque;
@@ -271,46 +271,6 @@ impl Worker {
         false
     }
 
-    /// Asks the source for more. Returns whether anything was done.
-    fn read(&mut self, wait: Duration) -> bool {
-        if self.stopping || self.exhausted {
-            self.end_input();
-            return true;
-        }
-        if self.read_again.is_some_and(|at| monotonic() < at) {
-            return false;
-        }
-        let begun = monotonic();
-        let read = self.stage.read(wait);
-        let emitted = self.stage.outbox.iter().any(|batch| !batch.is_empty());
-        if self.deliver().is_err() {
-            return true;
-        }
-        if read.is_ok() {
-            self.attempts = 0;
-        }
-        match read {
-            Ok(Read::More) => true,
-            Ok(Read::Idle) => {
-                self.read_again = Some(begun + wait);
-                emitted
-            }
-            Ok(Read::End) => {
-                self.exhausted = true;
-                true
-            }
-            Err(error) if error.is_retryable() => {
-                self.stall(None, &error);
-                true
-            }
-            Err(error) => {
-                self.shared.fail(&self.stage.name, error);
-                self.exhausted = true;
-                true
-            }
-        }
-    }
-
     /// Takes a batch in: counts it and feeds it.
     pub fn receive(&mut self, batch: Batch) {
         add(&self.stage.account.received, batch.len() as u64);
@@ -362,43 +322,6 @@ impl Worker {
         }
         add_nanos(&self.stage.account.blocked, begun.elapsed());
         Ok(())
-    }
-
-    /// No more input will come: what the node holds back leaves, and its links are closed, so that
-    /// the end runs downstream while outcomes run home.
-    fn end_input(&mut self) {
-        if !self.shared.close(self.at, &self.control, &mut self.heard) {
-            // More input may come after all: the message is heard next.
-            return;
-        }
-        if let Err(error) = self.stage.finish() {
-            if !(self.stopping && self.is_source()) {
-                return self.stall(None, &error);
-            }
-            self.stage.complain("finish", &error);
-        }
-        // An abort that this meets is heard next.
-        let _ = self.deliver();
-        self.close();
-        self.phase = Phase::Drain;
-        if self.stage.kind == Kind::Source {
-            self.shared.source_ended();
-        }
-    }
-
-    fn close(&mut self) {
-        self.inputs.clear();
-        self.ways
-            .iter_mut()
-            .for_each(|ways| *ways = Ways::default());
-    }
-
-    fn drain(&mut self, busy: bool) -> Step {
-        if self.stage.outstanding() == 0 {
-            self.phase = Phase::Done;
-            return Step::Done;
-        }
-        if busy { Step::Busy } else { Step::Idle }
     }
 
     /// When something is to be done without anything coming in.

@@ -99,13 +99,7 @@ impl<'a> Context<'a> {
     /// Rejects an event of the node's own making, or one that a source could not read: it leaves
     /// by the port `errors`, or is logged and counted where that is not linked.
     pub fn reject(&mut self, event: Event, error: Error) {
-        let index = self.frame.index;
-        self.frame.stir();
-        self.frame.outputs.push(Output::Refuse {
-            index,
-            event,
-            error,
-        });
+        self.frame.refuse(event, error);
     }
 
     /// Wants to hear what becomes of an event that is about to be emitted: the token comes back in

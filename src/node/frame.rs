@@ -178,7 +178,7 @@ impl Frame {
 
     /// More is to be known of the event in hand than that it simply passes.
     #[inline]
-    pub(super) fn stir(&mut self) -> &mut Hand {
+    fn stir(&mut self) -> &mut Hand {
         self.hand.get_or_insert_with(|| Hand {
             fate: Fate::Consumed,
             marked: false,
@@ -186,6 +186,16 @@ impl Frame {
             outputs: self.outputs.len(),
             fault: None,
         })
+    }
+
+    /// Rejects an event that was made here.
+    pub(super) fn refuse(&mut self, event: Event, error: Error) {
+        self.stir();
+        self.outputs.push(Output::Refuse {
+            index: self.index,
+            event,
+            error,
+        });
     }
 
     /// Takes back what the event in hand has emitted, and rejects it.

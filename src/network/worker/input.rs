@@ -1,12 +1,54 @@
-//! What comes in: batches from the links, and the blocking select over links and control.
+//! What comes in: what a source reads, batches from the links, and the blocking select.
 
 use super::{Control, Phase, Worker};
 use crate::event::Batch;
 use crate::network::link::Parcel;
 use crate::network::runner::Kind;
+use crate::node::Read;
 use crate::time::monotonic;
+use std::time::Duration;
 
 impl Worker {
+    /// Asks the source for more. Returns whether anything was done.
+    pub(super) fn read(&mut self, wait: Duration) -> bool {
+        if self.stopping || self.exhausted {
+            self.end_input();
+            return true;
+        }
+        if self.read_again.is_some_and(|at| monotonic() < at) {
+            return false;
+        }
+        let begun = monotonic();
+        let read = self.stage.read(wait);
+        let emitted = self.stage.outbox.iter().any(|batch| !batch.is_empty());
+        if self.deliver().is_err() {
+            return true;
+        }
+        if read.is_ok() {
+            self.attempts = 0;
+        }
+        match read {
+            Ok(Read::More) => true,
+            Ok(Read::Idle) => {
+                self.read_again = Some(begun + wait);
+                emitted
+            }
+            Ok(Read::End) => {
+                self.exhausted = true;
+                true
+            }
+            Err(error) if error.is_retryable() => {
+                self.stall(None, &error);
+                true
+            }
+            Err(error) => {
+                self.shared.fail(&self.stage.name, error);
+                self.exhausted = true;
+                true
+            }
+        }
+    }
+
     /// Takes what waits in the links, feeds it, sends on what came of it.
     pub(super) fn work(&mut self) -> bool {
         if let Some(batch) = self.gather(None) {

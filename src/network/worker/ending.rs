@@ -1,0 +1,44 @@
+//! How a worker ends: no more input comes, its links are closed, outcomes are waited for.
+
+use super::{Phase, Step, Worker};
+use crate::network::runner::Kind;
+use crate::network::ways::Ways;
+
+impl Worker {
+    /// No more input will come: what the node holds back leaves, and its links are closed, so that
+    /// the end runs downstream while outcomes run home.
+    pub(super) fn end_input(&mut self) {
+        if !self.shared.close(self.at, &self.control, &mut self.heard) {
+            // More input may come after all: the message is heard next.
+            return;
+        }
+        if let Err(error) = self.stage.finish() {
+            if !(self.stopping && self.is_source()) {
+                return self.stall(None, &error);
+            }
+            self.stage.complain("finish", &error);
+        }
+        // An abort that this meets is heard next.
+        let _ = self.deliver();
+        self.close();
+        self.phase = Phase::Drain;
+        if self.stage.kind == Kind::Source {
+            self.shared.source_ended();
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.inputs.clear();
+        self.ways
+            .iter_mut()
+            .for_each(|ways| *ways = Ways::default());
+    }
+
+    pub(super) fn drain(&mut self, busy: bool) -> Step {
+        if self.stage.outstanding() == 0 {
+            self.phase = Phase::Done;
+            return Step::Done;
+        }
+        if busy { Step::Busy } else { Step::Idle }
+    }
+}
