@@ -14,7 +14,7 @@
 //! | `commit`, retryable | as for `process` |
 //! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
 //! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |
-//! | `tick`, `settle`, `finish`, retryable | `rollback`; `open` again, with backoff; `tick` or `finish` again (a `settle` is not repeated) |
+//! | `tick`, `settle`, `finish`, retryable | `rollback`; `open` again, with backoff; `tick` or `finish` again; a `settle` is not repeated, only its `commit` |
 //! | `tick`, `settle`, `finish`, otherwise | `rollback`; logged and counted as an error of the node |
 //! | `read`, retryable | `open` again, with backoff |
 //! | a panic in `wake` | the node has failed: the network stops and reports it |

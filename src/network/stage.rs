@@ -269,6 +269,11 @@ impl Stage {
         self.call("finish", |node, cx| node.finish(cx))
     }
 
+    /// Commits what an earlier call has left uncommitted.
+    pub fn commit_again(&mut self) -> Result<()> {
+        self.call("commit", |_, _| Ok(()))
+    }
+
     /// Tells the node what became of tracked events, each of them once, whatever it answers; then
     /// whoever waited for them before it did. So a node hears of a failed event before the event
     /// can come again.

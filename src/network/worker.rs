@@ -98,6 +98,9 @@ pub(crate) struct Worker {
     stalled: Option<Stalled>,
     /// How often the node was opened again since something last succeeded.
     attempts: u32,
+    /// Whether what a `settle` told the node is not committed yet: that is made up for when the
+    /// node is open again, since nothing else may ever come.
+    unsettled: bool,
     /// When a source that found nothing is asked again.
     read_again: Option<Instant>,
     shared: Arc<Shared>,
@@ -139,6 +142,7 @@ impl Worker {
             exhausted: false,
             stalled: None,
             attempts: 0,
+            unsettled: false,
             read_again: None,
             shared,
         }
@@ -252,6 +256,7 @@ impl Worker {
             Control::Wake => self.alarm = None,
             Control::Settled(group) => {
                 let settled = self.stage.settle(&group);
+                self.unsettled |= settled.is_err();
                 self.stall_on(settled);
                 // An abort that this meets is heard next.
                 let _ = self.deliver();

@@ -1,8 +1,9 @@
 //! One node that uses all of its contract at once: it gathers events and lets them go together,
 //! by time or at the end, durable before they leave, and hears what became of them.
 
-use crate::probe::{Log, START, Seen, text, tracking};
+use crate::probe::{Log, START, Scripted, Seen, text, tracking};
 use std::time::Duration;
+use tributary::sink::Discarder;
 use tributary::time::Timestamp;
 use tributary::{
     Context, Error, Event, Network, Node, Outcome, Pipeline, Result, Simulation, Token,
@@ -176,5 +177,57 @@ fn a_node_whose_commit_fails_while_it_lets_go_does_so_again_and_loses_nothing() 
     assert_eq!(log.take(), again);
     assert_eq!(seen.texts(), ["abc"]);
     assert_eq!(simulation.finish()?.breaches(), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn what_a_node_was_told_is_committed_once_it_is_open_again() -> Result<()> {
+    let log = Log::default();
+    let mut failures = 2;
+    let node = Scripted::new(&log)
+        .on_event(|event, cx| {
+            let mut event = event.clone();
+            cx.track(&mut event);
+            cx.emit(event);
+            Ok(())
+        })
+        .on_settle({
+            let log = log.clone();
+            move |_, _, _| {
+                log.note("told");
+                Ok(())
+            }
+        })
+        .on_commit({
+            let told = log.clone();
+            move |_| match told.count("told") {
+                0 => Ok(()),
+                _ if failures == 0 => Ok(()),
+                _ => {
+                    failures -= 1;
+                    Err(Error::data("the database is gone").retryable())
+                }
+            }
+        });
+    let network = Network::new();
+    network.add_pipeline("node", node)?;
+    network.add_sink("out", Discarder)?;
+    network.link("node", "out")?;
+    let mut simulation = network.simulate(START)?;
+    simulation.inject("node", "a")?;
+    simulation.advance(Duration::from_secs(5));
+    let lines = log.take();
+    let after = lines.iter().position(|line| line == "told").unwrap_or(0);
+    let calls: Vec<&str> = lines[after..].iter().map(String::as_str).collect();
+    let calls: Vec<&str> = calls
+        .into_iter()
+        .filter(|call| !call.starts_with("settle"))
+        .collect();
+    assert_eq!(
+        calls,
+        [
+            "told", "commit", "rollback", "open", "commit", "rollback", "open", "commit"
+        ]
+    );
     Ok(())
 }

@@ -63,6 +63,12 @@ impl Worker {
         match self.stage.open() {
             Ok(()) => {
                 log::info!("node {}: open again", self.stage.name);
+                if self.unsettled {
+                    match self.stage.commit_again() {
+                        Ok(()) => self.unsettled = false,
+                        Err(error) => return self.stall(stalled.batch, &error),
+                    }
+                }
                 if let Some(batch) = stalled.batch {
                     self.feed(batch);
                 }
