@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Batch;
 use crate::time::monotonic;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How much may wait in a link before its sender has to.
@@ -162,6 +162,8 @@ impl Drop for LinkReceiver {
 pub(crate) struct Ear<'a> {
     pub control: &'a flume::Receiver<Control>,
     pub heard: &'a mut VecDeque<Control>,
+    /// Where the time that it waits is counted, beside the link.
+    pub blocked: &'a AtomicU64,
 }
 
 /// The network is being aborted.
@@ -224,10 +226,10 @@ pub(super) fn offer(
     }
     let begun = monotonic();
     let sent = wait_for_room(links, batch, ear);
-    add_nanos(
-        &links[*sent.as_ref().unwrap_or(&first)].account.blocked,
-        begun.elapsed(),
-    );
+    let waited = begun.elapsed();
+    let link = links[*sent.as_ref().unwrap_or(&first)];
+    add_nanos(&link.account.blocked, waited);
+    add_nanos(ear.blocked, waited);
     sent
 }
 

@@ -14,7 +14,7 @@ use super::link::{Aborted, Ear, LinkReceiver};
 use super::runner::Kind;
 use super::running::Shared;
 use super::stage::{Retry, Stage};
-use super::stats::{add, add_nanos};
+use super::stats::add;
 use super::timer::Timer;
 use super::ways::{Way, Ways};
 use crate::ack::Group;
@@ -315,17 +315,16 @@ impl Worker {
             self.stage.complain("settle", &Error::data(error));
             return Ok(());
         }
-        let begun = monotonic();
         let mut ear = Ear {
             control: &self.control,
             heard: &mut self.heard,
+            blocked: &self.stage.account.blocked,
         };
         for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
                 ways.send(std::mem::take(batch), &mut ear)?;
             }
         }
-        add_nanos(&self.stage.account.blocked, begun.elapsed());
         Ok(())
     }
 

@@ -67,7 +67,6 @@ pub(crate) struct Frame {
     pub index: u32,
     /// Events that passed beside the uniform ones.
     pub passed: u64,
-    pub consumed: u64,
     pub rejected: u64,
     pub dropped: Vec<(&'static str, u64)>,
     /// What is to be known of the event in hand, once it does more than simply pass.
@@ -105,7 +104,6 @@ impl Frame {
             tracker,
             index: Self::NO_EVENT,
             passed: 0,
-            consumed: 0,
             rejected: 0,
             dropped: Vec::new(),
             hand: None,
@@ -120,7 +118,6 @@ impl Frame {
         self.outputs.clear();
         self.index = Self::NO_EVENT;
         self.passed = 0;
-        self.consumed = 0;
         self.rejected = 0;
         self.dropped.clear();
         self.hand = None;
@@ -142,10 +139,7 @@ impl Frame {
     pub(super) fn end(&mut self) -> Result<()> {
         match self.hand.take() {
             Some(hand) => self.count(hand),
-            None => {
-                self.consumed += u64::from(!self.has_simply_passed());
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 
@@ -157,7 +151,7 @@ impl Frame {
         match hand.fate {
             _ if self.has_simply_passed() => {}
             Fate::Passed => self.passed += 1,
-            Fate::Consumed => self.consumed += 1,
+            Fate::Consumed => {}
             Fate::Dropped(reason) => match self.dropped.iter_mut().find(|(r, _)| *r == reason) {
                 Some((_, count)) => *count += 1,
                 None => self.dropped.push((reason, 1)),

@@ -14,7 +14,7 @@ impl Stage {
     /// The batch is committed: what was noted down leaves, what ended here is settled.
     pub(super) fn resolve(&mut self, mut batch: Batch) {
         self.frame.tracker.end_batch();
-        self.count();
+        self.count(batch.len());
         let uniform = self.frame.uniform;
         let fresh = self.frame.take_fresh();
         let mut outputs = std::mem::take(&mut self.frame.outputs);
@@ -127,13 +127,16 @@ impl Stage {
         }
     }
 
-    pub(super) fn count(&mut self) {
-        let account = &self.account;
-        let passed = u64::from(self.frame.uniform) + self.frame.passed;
+    /// Counts what became of so many events; those of which nothing was said were consumed.
+    fn count(&self, events: usize) {
+        let (account, frame) = (&self.account, &self.frame);
+        let passed = u64::from(frame.uniform) + frame.passed;
+        let dropped: u64 = frame.dropped.iter().map(|(_, count)| count).sum();
         add(&account.passed, passed);
-        add(&account.consumed, self.frame.consumed);
-        add(&account.rejected, self.frame.rejected);
-        account.add_dropped(&self.frame.dropped);
+        add(&account.rejected, frame.rejected);
+        account.add_dropped(&frame.dropped);
+        let consumed = events as u64 - passed - frame.rejected - dropped;
+        add(&account.consumed, consumed);
     }
 }
 
