@@ -134,9 +134,11 @@ pub fn fanout(events: u64) -> Duration {
             })
             .collect();
         team.source::<Arc<[u8]>>(events, move |batch| {
-            let (last, others) = links.split_last().expect("there are four");
-            others.iter().for_each(|link| send(link, batch.clone()));
-            send(last, batch);
+            let copies = [batch.clone(), batch.clone(), batch.clone(), batch];
+            links
+                .iter()
+                .zip(copies)
+                .for_each(|(link, copy)| send(link, copy));
         });
     })
 }

@@ -20,7 +20,7 @@ use super::ways::{Way, Ways};
 use crate::ack::Group;
 use crate::error::Error;
 use crate::event::Batch;
-use crate::time::{Timestamp, monotonic};
+use crate::time::Timestamp;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
