@@ -7,6 +7,7 @@ mod graph;
 mod load;
 mod run;
 mod signals;
+mod suggest;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -40,8 +41,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help goes to standard output and is no failure; clap knows which it is. That nobody
             // may be there to read it is no failure either.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = suggest::complete(error).print();
+            return ExitCode::from(code);
         }
     };
     log_to_stderr(cli.verbose);

@@ -22,7 +22,9 @@ impl Name {
             return Ok(Name(text.into()));
         }
         let hint = match text.contains('.') {
-            true => "a dot separates a node from its port and cannot be part of a name",
+            true => {
+                "allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}; a dot separates a node from its port"
+            }
             false => "allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}, and not \"_\" alone",
         };
         Err(Error::data(format!("bad name {}", quote(text))).with_hint(hint))

@@ -57,7 +57,28 @@ fn a_wrong_command_line_ends_in_2_with_usage_and_suggestion() -> Tested {
     site.call(&["run", "net.lua", "--prot", "1"])?.expect(
         2,
         "",
-        &format!("error: unexpected argument '--prot' found\n\n  tip: …\n{usage}"),
+        &format!("error: unexpected argument '--prot' found\n{usage}"),
+    );
+    for (wrong, meant) in [
+        ("--fro", "--for"),
+        ("--starts", "--stats"),
+        ("--bd", "--db"),
+    ] {
+        site.call(&["run", "net.lua", wrong, "5s"])?.expect(
+            2,
+            "",
+            &format!(
+                "error: unexpected argument '{wrong}' found\n\n  \
+                 tip: a similar argument exists: '{meant}'\n{usage}"
+            ),
+        );
+    }
+    site.call(&["rnu", "net.lua"])?.expect(
+        2,
+        "",
+        &format!(
+            "error: unrecognized subcommand 'rnu'\n\n  tip: a similar subcommand exists: 'run'\n{usage}"
+        ),
     );
     site.call(&["run", "net.lua", "--ouput", "a=b"])?.expect(
         2,
@@ -140,7 +161,11 @@ fn a_value_out_of_range_is_refused_with_the_range() -> Tested {
             "write NODE=FILE, as in bets=bets.jsonl, or NODE=-",
         ),
         ("--output", "=out", "bad name \"\"; allowed is…"),
-        ("--output", "a.b=out", "bad name \"a.b\"; a dot separates…"),
+        (
+            "--output",
+            "a.b=out",
+            "bad name \"a.b\"; allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}; a dot…",
+        ),
     ] {
         let done = site.call(&["run", "net.lua", flag, value])?;
         done.expect(
