@@ -262,6 +262,15 @@ pub fn quote(value: impl AsRef<str>) -> String {
     cut
 }
 
+/// A JSON value as messages show it: as it is written in JSON, cut like [`quote`].
+pub fn quote_json(value: &serde_json::Value) -> String {
+    if let Some(text) = value.as_str() {
+        return quote(text);
+    }
+    let quoted = quote(value.to_string());
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
 /// Bytes as messages show them: like [`quote`], with what is not UTF-8 replaced.
 pub fn quote_bytes(value: &[u8]) -> String {
     let head = &value[..value.len().min(QUOTE_LIMIT * 4 + 4)];

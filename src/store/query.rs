@@ -6,7 +6,7 @@ use super::driver::{Backend, Refusal};
 use super::row::{Cell, convert};
 use super::table::Type;
 use super::{Params, calendar};
-use crate::error::{Error, Result, did_you_mean, quote};
+use crate::error::{Error, Result, did_you_mean, quote, quote_json};
 use std::sync::Arc;
 
 /// One SELECT, checked, in which every clock is the network's. A cheap handle.
@@ -152,7 +152,7 @@ fn field<'a>(params: &Params<'a>, name: &str, kinds: &[Type]) -> Result<Cell<'a>
             Error::data(format!(
                 ":{name} must be {}, this is {}",
                 kinds.join(" or "),
-                quote(value.to_string())
+                quote_json(value)
             ))
         })
 }

@@ -1,7 +1,7 @@
 //! From a JSON object to rows: every value is checked before anything is inserted.
 
 use super::table::{Child, Column, Table, Type};
-use crate::error::{Error, Result, quote};
+use crate::error::{Error, Result, quote, quote_json};
 use serde_json::{Map, Value};
 
 /// One value, as it is bound to a statement.
@@ -76,7 +76,7 @@ impl<'a> Row<'a> {
                 "{}.{} must be an array of objects, this is {}",
                 self.table.name(),
                 child.field,
-                quote(value.to_string())
+                quote_json(value)
             ))
         };
         let items = match value {
@@ -112,7 +112,7 @@ fn cell<'a>(table: &Table, column: &Column, value: &'a Value, sized: bool) -> Re
             table.name(),
             column.name,
             column.kind,
-            quote(value.to_string())
+            quote_json(value)
         ))
     })?;
     if let (Cell::Text(text), Type::Text(len), true) = (cell, column.kind, sized)

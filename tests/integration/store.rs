@@ -106,35 +106,35 @@ fn a_wrong_type_names_the_column_the_type_and_the_value(place: &Place) {
     };
     assert_eq!(
         said("stake", json!("ten")),
-        r#"example_bets.stake must be real, this is ""ten"""#
+        r#"example_bets.stake must be real, this is "ten""#
     );
     assert_eq!(
         said("create_time", json!(1.5)),
-        r#"example_bets.create_time must be integer, this is "1.5""#
+        r#"example_bets.create_time must be integer, this is 1.5"#
     );
     assert_eq!(
         said("create_time", json!(u64::MAX)),
-        r#"example_bets.create_time must be integer, this is "18446744073709551615""#
+        r#"example_bets.create_time must be integer, this is 18446744073709551615"#
     );
     assert_eq!(
         said("create_time", json!(true)),
-        r#"example_bets.create_time must be integer, this is "true""#
+        r#"example_bets.create_time must be integer, this is true"#
     );
     assert_eq!(
         said("customer_uuid", json!(5)),
-        r#"example_bets.customer_uuid must be text, this is "5""#
+        r#"example_bets.customer_uuid must be text, this is 5"#
     );
     assert_eq!(
         said("selections", json!({"game_id": 1})),
-        r#"example_bets.selections must be an array of objects, this is "{"game_id":1}""#
+        r#"example_bets.selections must be an array of objects, this is {"game_id":1}"#
     );
     assert_eq!(
         said("selections", json!([1])),
-        r#"example_bets.selections must be an array of objects, this is "1""#
+        r#"example_bets.selections must be an array of objects, this is 1"#
     );
     assert_eq!(
         said("selections", json!([{"game_id": "x"}])),
-        r#"example_selections.game_id must be integer, this is ""x"""#
+        r#"example_selections.game_id must be integer, this is "x""#
     );
 }
 
@@ -409,7 +409,7 @@ fn parameters_are_bound_from_the_event(place: &Place) {
     assert_eq!(asked(json!({"customer_uuid": "two"})).unwrap()["n"], 0);
     assert_eq!(
         asked(json!({"customer_uuid": 5})).unwrap_err().to_string(),
-        r#":customer_uuid must be text, this is "5""#
+        r#":customer_uuid must be text, this is 5"#
     );
     let nobody = Params {
         now: Timestamp::EPOCH,

@@ -166,7 +166,7 @@ fn options_that_are_not_known_are_refused() {
     for (options, said) in [
         (
             json!(5),
-            r#"its options: names and values expected, this is "5""#,
+            r#"its options: names and values expected, this is 5"#,
         ),
         (json!({}), "it has no columns"),
         (
@@ -191,11 +191,11 @@ fn options_that_are_not_known_are_refused() {
         ),
         (
             json!({"columns": {"a": 5}}),
-            r#"column "a": a type expected, this is "5""#,
+            r#"column "a": a type expected, this is 5"#,
         ),
         (
             json!({"columns": {"a": "text"}, "key": 5}),
-            r#"key: a name or an array of names expected, this is "5""#,
+            r#"key: a name or an array of names expected, this is 5"#,
         ),
         (
             json!({"columns": {"a": "text"}, "children": {"c": {"columns": {"b": "text"}}}}),

@@ -180,7 +180,7 @@ fn fault_22_a_row_and_its_children_are_one(place: &Place) {
     bench.inject(event);
     assert_eq!(
         bench.errors(),
-        [r#"example_selections.odds must be real, this is ""short"""#]
+        [r#"example_selections.odds must be real, this is "short""#]
     );
     assert_eq!(table(&db, COUNT)["n"], 0);
     assert_eq!(
@@ -211,7 +211,7 @@ fn a_query_window_answers_each_event_with_rows(place: &Place) {
     bench.inject(json!({"customer_uuid": 7}));
     assert_eq!(
         bench.errors(),
-        [r#":customer_uuid must be text, this is "7""#]
+        [r#":customer_uuid must be text, this is 7"#]
     );
 }
 
@@ -492,7 +492,7 @@ fn a_rejected_event_leaves_the_others_alone(place: &Place) {
     assert_eq!(bench.out().len(), 2);
     assert_eq!(
         bench.errors(),
-        [r#"example_bets.uuid must be text, this is "5""#]
+        [r#"example_bets.uuid must be text, this is 5"#]
     );
     assert_eq!(table(&db, COUNT)["n"], 2);
 }

@@ -3,7 +3,7 @@
 //! A new option: a field of `OPTIONS` and its reading in `read`.
 
 use super::{Table, Type};
-use crate::error::{Error, Result, did_you_mean, quote};
+use crate::error::{Error, Result, did_you_mean, quote, quote_json};
 use serde_json::{Map, Value};
 
 const OPTIONS: [&str; 3] = ["key", "columns", "children"];
@@ -145,6 +145,6 @@ fn object<'a>(what: &str, value: &'a Value) -> Result<&'a Map<String, Value>> {
 fn wrong(what: &str, expected: &str, value: &Value) -> Error {
     Error::data(format!(
         "{what}: {expected} expected, this is {}",
-        quote(value.to_string())
+        quote_json(value)
     ))
 }
