@@ -25,6 +25,7 @@ mod probe;
 mod script;
 mod script_building;
 mod script_errors;
+mod script_queries;
 mod script_source;
 mod script_values;
 mod simulation;
