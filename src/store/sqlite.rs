@@ -156,13 +156,13 @@ fn probe(path: &Path) -> Result<()> {
     if error.kind() != std::io::ErrorKind::NotFound {
         return Err(Error::io(named(), &error));
     }
-    let parent = path.parent().map(|p| p.display().to_string());
-    let hint = format!(
-        "there is no directory {}",
-        quote(parent.unwrap_or_default())
-    );
+    let missing = path.parent().filter(|parent| !parent.is_dir());
+    let hint = missing.map(|parent| {
+        let parent = quote(parent.display().to_string());
+        format!("there is no directory {parent}")
+    });
     let message = format!("{}: cannot create it", named());
-    Err(Error::new(ErrorKind::CannotCreate, message).with_hint(hint))
+    Err(Error::new(ErrorKind::CannotCreate, message).with_hint_opt(hint))
 }
 
 impl Backend for Sqlite {

@@ -54,7 +54,11 @@ impl Url {
             };
         }
         let (scheme, _) = text.split_once(':').unwrap_or((text, ""));
-        let hint = did_you_mean(scheme, ["sqlite", "mysql"]).unwrap_or_else(|| GRAMMAR.to_owned());
+        let schemes = ["sqlite", "mysql"];
+        if schemes.contains(&scheme) {
+            return Err(bad("it is cut short").with_hint(GRAMMAR));
+        }
+        let hint = did_you_mean(scheme, schemes).unwrap_or_else(|| GRAMMAR.to_owned());
         Err(bad("its scheme is none that is known").with_hint(hint))
     }
 }

@@ -23,6 +23,8 @@ fn a_bad_url_says_why_and_never_shows_the_password() {
             "postgres://u:secret@h/d",
             format!(r#"bad database url "postgres://u:***@h/d": its scheme is none that is known; {grammar}"#),
         ),
+        ("sqlite", format!(r#"bad database url "sqlite": it is cut short; {grammar}"#)),
+        ("mysql:h/d", format!(r#"bad database url "mysql:h/d": it is cut short; {grammar}"#)),
         ("sqlite:", format!(r#"bad database url "sqlite:": it names no file; {grammar}"#)),
         (
             "mysql://u:secret@/d",
@@ -106,6 +108,14 @@ fn a_sqlite_file_that_cannot_be_opened_says_why() {
         format!(
             r#"database "{path}/missing/x.db": cannot create it; there is no directory "{path}/missing""#
         )
+    );
+    // Its own directory is there; what it leads to is not.
+    let dangling = dir.path().join("dangling.db");
+    std::os::unix::fs::symlink(dir.path().join("missing/x.db"), dangling).unwrap();
+    let error = refused(&format!("sqlite:{path}/dangling.db"));
+    assert_eq!(
+        error.to_string(),
+        format!(r#"database "{path}/dangling.db": cannot create it"#)
     );
     let error = refused(&format!("sqlite:{path}"));
     assert_eq!(error.kind(), ErrorKind::Io);
