@@ -26,8 +26,15 @@ pub fn run(options: &Options) -> Result<()> {
         text.push_str(&format!("warning: {unlinked}\n"));
     }
     let (nodes, links) = (network.nodes().len(), network.edges().len());
-    text.push_str(&format!("ok: {nodes} nodes, {links} links\n"));
+    let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));
+    text.push_str(&format!("ok: {nodes}, {links}\n"));
     print(&text)
+}
+
+/// So many of them, in words.
+pub fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
 }
 
 /// An error that names everything that is not linked.

@@ -1,5 +1,6 @@
 //! `tributary run`: runs a network until it ends, its time is over, or a signal comes.
 
+use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
 use std::io::Write;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub fn run(options: &Options) -> Result<()> {
     // Until it starts there is nothing to drain: a signal just ends the process.
     let network = load::load(&options.load)?;
     if options.strict {
-        super::check::refuse_unlinked(&network)?;
+        refuse_unlinked(&network)?;
     }
     if !network.nodes().iter().any(|node| node.kind == Kind::Source) {
         return Err(
@@ -49,9 +50,15 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let watch = signals::Watch::begin()?;
     network.start()?;
+    let (nodes, links) = (network.nodes().len(), network.edges().len());
+    let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));
+    log::info!("started: {nodes}, {links}");
     let ended = watch
         .started()
         .end(&network, options.run_for, options.drain);
+    if ended.is_ok() {
+        log::info!("ended");
+    }
     if options.stats {
         let stats = network.stats().to_string();
         // There is nowhere else to say it.

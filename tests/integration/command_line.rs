@@ -154,7 +154,7 @@ tb.link('stored', 'asked')
                     net.lua:6: node out has no input: nothing is linked to it\n";
     let shown = warnings.replace("net.lua", "warning: net.lua");
     site.call(&args)?
-        .expect(0, &format!("{shown}ok: 4 nodes, 1 links\n"), "");
+        .expect(0, &format!("{shown}ok: 4 nodes, 1 link\n"), "");
     site.call(&[&args[..], &["--strict"]].concat())?.expect(
         65,
         "",
@@ -232,6 +232,26 @@ fn help_and_version_go_to_standard_output() -> Tested {
             all.stdout
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_run_tells_its_beginning_and_end_to_whoever_asks() -> Tested {
+    let site = Site::with(&[("net.lua", STREAMS)])?;
+    let done = site.call(&["run", "net.lua", "-v"])?;
+    assert_eq!(done.code, Some(0));
+    let said: Vec<_> = done
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once("INFO ] "))
+        .collect();
+    let said: Vec<_> = said.iter().map(|(_, said)| *said).collect();
+    assert_eq!(
+        said,
+        ["started: 2 nodes, 1 link", "ended"],
+        "{}",
+        done.stderr
+    );
     Ok(())
 }
 
