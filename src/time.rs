@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
+///
+/// A node asks [`Context::now`](crate::Context::now) which it is, a host asks [`SystemClock`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 

@@ -1,7 +1,7 @@
 -- Helpers for linking nodes.
 local tb = ...
 
---- links each node to the next one: chain("a", "b", "c") is link("a", "b") and link("b", "c").
+--- links each node to the next one: chain("a", "b", "c") is link("a", "b") and link("b", "c")
 function tb.chain(first, second, ...)
     tb.link(first, second)
     local from = second

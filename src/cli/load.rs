@@ -26,8 +26,8 @@ pub struct Scripts {
     #[arg(long, value_name = "NODE=FILE", value_parser = Endpoint::parse)]
     pub input: Vec<Endpoint>,
 
-    /// Add a sink that writes JSON lines to a file (- is standard output) before the scripts are
-    /// loaded
+    /// Add a sink that writes JSON lines to a file, overwriting it (- is standard output), before the
+    /// scripts are loaded
     #[arg(long, value_name = "NODE=FILE", value_parser = Endpoint::parse)]
     pub output: Vec<Endpoint>,
 

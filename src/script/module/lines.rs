@@ -29,7 +29,7 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_file_sink",
         arguments: "name, path [, {append = true}]",
-        about: "a sink that writes each event as a line to a file",
+        about: "a sink that adds each event as a line to a file; `append = false` overwrites it",
         run: file_sink,
     },
 ];
