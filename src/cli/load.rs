@@ -3,7 +3,7 @@
 
 use super::endpoint::Endpoint;
 use std::path::PathBuf;
-use tributary::{Capacity, Database, Network, Result, Runtime};
+use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
 #[derive(clap::Args)]
@@ -71,6 +71,20 @@ pub fn load(options: &Scripts) -> Result<Network> {
     options
         .scripts
         .iter()
-        .try_for_each(|script| runtime.run(script))?;
+        .try_for_each(|script| runtime.run(script).map_err(with_way_to_add))?;
     Ok(network)
+}
+
+/// A node that a script takes for granted is one that a host program adds; here the command line
+/// does.
+fn with_way_to_add(error: Error) -> Error {
+    let flag = match error.message() {
+        _ if error.hint().is_some() => return error,
+        text if text.starts_with("no source node") => "--input",
+        text if text.starts_with("no target node") => "--output",
+        _ => return error,
+    };
+    error.with_hint(format!(
+        "{flag} NODE=FILE adds a node from outside the scripts"
+    ))
 }

@@ -67,7 +67,8 @@ fn several_scripts_build_one_network_in_their_order() -> Tested {
     site.call(&["run", "b.lua", "a.lua"])?.expect(
         65,
         "",
-        "tributary: b.lua:1: no source node \"in\"",
+        "tributary: b.lua:1: no source node \"in\"\n  \
+         hint: --input NODE=FILE adds a node from outside the scripts",
     );
     Ok(())
 }
