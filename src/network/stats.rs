@@ -7,8 +7,9 @@
 //! - of a link, `sent = received + queued`, where what a link lost with its receiver is counted
 //!   apart.
 //!
-//! Received is counted when a batch is taken from a link, the rest when its batch is committed:
-//! the two sides meet only in the law.
+//! Received is counted when a batch is taken from a link, the rest when its batch is committed. Of
+//! a committed batch, consumed is what nothing else was said of; so what the law finds out is a
+//! batch, or a part of one, that was taken and never accounted for.
 
 use crate::name::{Endpoint, Name};
 use std::collections::BTreeMap;
