@@ -15,6 +15,7 @@
 mod calendar;
 mod catalog;
 mod database;
+mod datum;
 mod dialect;
 mod driver;
 mod fit;
@@ -31,6 +32,12 @@ mod value;
 use crate::error::Result;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
+
+pub(crate) use datum::Datum;
+pub(crate) use dialect::Dialect;
+pub(crate) use query::{Asker, Binding};
+pub(crate) use row::{Cell, Row};
+pub(crate) use session::Session;
 
 pub use catalog::Mark;
 pub use database::Database;

@@ -4,6 +4,7 @@ use super::catalog::{Catalog, Mark};
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
 use super::mysql::Mysql;
+use super::query::Asker;
 use super::session::Session;
 use super::sqlite::Sqlite;
 use super::url::Url;
@@ -86,7 +87,19 @@ impl Database {
     /// Anything but one SELECT, a clock or parameter that is not known, and whatever the database
     /// says against it, with the place.
     pub fn prepare(&self, sql: &str) -> Result<Query> {
-        Query::prepare(&*self.backend, &self.catalog, sql)
+        self.prepare_for(Asker::Anybody, sql)
+    }
+
+    /// The same for a window, or for a plan of one.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn prepare_for(&self, asker: Asker, sql: &str) -> Result<Query> {
+        Query::prepare(&*self.backend, &self.catalog, sql, asker)
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.backend.dialect()
     }
 
     /// A connection, to be made on the thread that uses it. Makes the declared tables that are
@@ -95,6 +108,14 @@ impl Database {
     /// # Errors
     /// A database that does not answer (retryable), or that refuses to make a table.
     pub fn connect(&self) -> Result<Box<dyn Store>> {
+        Ok(Box::new(self.session()?))
+    }
+
+    /// The same, for windows.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn session(&self) -> Result<Session> {
         let mut driver = self.backend.connect()?;
         for table in self.tables() {
             self.make(&mut *driver, &table)?;
@@ -102,12 +123,12 @@ impl Database {
         for window in self.catalog.windows() {
             self.make_index(&mut *driver, &window.table, &[&window.column]);
         }
-        Ok(Box::new(Session::new(
+        Ok(Session::new(
             driver,
             self.backend.dialect(),
             self.backend.table_options(),
             self.catalog.clone(),
-        )))
+        ))
     }
 
     fn make(&self, driver: &mut dyn Driver, table: &Table) -> Result<()> {

@@ -4,6 +4,7 @@
 //! runs statements. All else (rows, child rows, eviction, keys) is written once, over a driver, in
 //! `session.rs`.
 
+use super::datum::Datum;
 use super::dialect::Dialect;
 use super::row::Cell;
 use super::table::Table;
@@ -50,9 +51,18 @@ pub(crate) trait Driver: Send {
     /// Runs a query, with the limits of [`MAX_ROWS`] and [`MAX_SECONDS`].
     fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
 
+    /// Runs a query, and hands over its rows as they come; with the limits of `rows`.
+    fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()>;
+
+    /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
+    fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool>;
+
     /// The table of this name as this connection sees it.
     fn existing(&mut self, name: &str) -> Result<Option<Existing>>;
 }
+
+/// Takes one row after the other.
+pub(crate) type Each<'a> = dyn FnMut(&mut Vec<Datum>) -> Result<()> + 'a;
 
 /// Why a statement failed.
 pub(crate) enum Failure {

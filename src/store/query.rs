@@ -1,13 +1,22 @@
 //! Queries: one SELECT, checked, whose clocks are the network's.
 
 use super::catalog::Catalog;
+use super::datum::Datum;
 use super::dialect::{self, NOW, NOW_DATETIME, NOW_UNIX};
 use super::driver::{Backend, Refusal};
 use super::row::{Cell, convert};
 use super::table::Type;
 use super::{Params, calendar};
 use crate::error::{Error, Result, did_you_mean, quote, quote_json};
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
 use std::sync::Arc;
+
+/// The names under which a window's query can ask for its extent, in unix seconds.
+const WINDOW_START: &str = "window_start";
+const WINDOW_END: &str = "window_end";
+/// What the names of keys begin with; a number follows.
+const KEY: &str = "tributary_key_";
 
 /// One SELECT, checked, in which every clock is the network's. A cheap handle.
 #[derive(Debug, Clone)]
@@ -22,12 +31,50 @@ struct Inner {
     columns: Vec<String>,
 }
 
+/// What the parameters of a query are bound to.
+#[derive(Clone, Copy)]
+pub(crate) struct Binding<'a> {
+    pub now: Timestamp,
+    /// What `:name` stands for.
+    pub event: Option<&'a Map<String, Value>>,
+    /// What `:window_start` and `:window_end` stand for.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// What the keys of a group are held against.
+    pub keys: &'a [Datum],
+}
+
+impl<'a> From<&Params<'a>> for Binding<'a> {
+    fn from(params: &Params<'a>) -> Self {
+        Binding {
+            now: params.now,
+            event: params.event,
+            window: None,
+            keys: &[],
+        }
+    }
+}
+
+/// For whom a query is made ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Anybody: an event may ask it.
+    Anybody,
+    /// A window, which has a start and an end.
+    Window,
+    /// A plan, which holds the keys of a group against its own and names no columns.
+    Plan,
+}
+
 /// What a parameter stands for.
 #[derive(Debug)]
 enum Param {
     Now,
     NowUnix,
     NowDatetime,
+    WindowStart,
+    WindowEnd,
+    /// The key of a group at this place.
+    Key(usize),
     /// A field of the event, and the types that columns of this name have.
     Field(String, Vec<Type>),
 }
@@ -39,12 +86,13 @@ impl Query {
         backend: &dyn Backend,
         catalog: &Catalog,
         original: &str,
+        asker: Asker,
     ) -> Result<Self> {
         let sql = dialect::rewrite(backend.dialect(), original)?;
         let (text, names) = dialect::positional(backend.dialect(), &sql)?;
         let params = names
             .iter()
-            .map(|name| param(catalog, name))
+            .map(|name| param(catalog, asker, name))
             .collect::<Result<_>>()?;
         let columns = backend
             .check(&text, &catalog.tables())
@@ -55,7 +103,7 @@ impl Query {
                 }
             })?;
         for (at, column) in columns.iter().enumerate() {
-            if columns[..at].contains(column) {
+            if asker != Asker::Plan && columns[..at].contains(column) {
                 return Err(Error::data(format!(
                     "bad query: two columns of the answer are called {}",
                     quote(column)
@@ -108,7 +156,7 @@ impl Query {
     /// Calls `run` with the values of the parameters, in order.
     pub(crate) fn bind<T>(
         &self,
-        params: &Params<'_>,
+        params: &Binding<'_>,
         run: impl FnOnce(&[Cell<'_>]) -> Result<T>,
     ) -> Result<T> {
         let datetime = match self
@@ -128,6 +176,9 @@ impl Query {
                 Param::Now => Ok(Cell::Real(params.now.as_secs_f64())),
                 Param::NowUnix => Ok(Cell::Integer(params.now.as_secs())),
                 Param::NowDatetime => Ok(Cell::Text(&datetime)),
+                Param::WindowStart => window(params).map(|(start, _)| seconds(start)),
+                Param::WindowEnd => window(params).map(|(_, end)| seconds(end)),
+                Param::Key(at) => Ok(params.keys.get(*at).map_or(Cell::Null, Datum::cell)),
                 Param::Field(name, kinds) => field(params, name, kinds),
             })
             .collect::<Result<Vec<_>>>()?;
@@ -135,7 +186,21 @@ impl Query {
     }
 }
 
-fn field<'a>(params: &Params<'a>, name: &str, kinds: &[Type]) -> Result<Cell<'a>> {
+fn window(params: &Binding<'_>) -> Result<(Timestamp, Timestamp)> {
+    params
+        .window
+        .ok_or_else(|| Error::data("there is no window to take :window_start or :window_end from"))
+}
+
+/// An instant in unix seconds, whole where it can be.
+fn seconds(at: Timestamp) -> Cell<'static> {
+    match at.as_micros() % 1_000_000 {
+        0 => Cell::Integer(at.as_secs()),
+        _ => Cell::Real(at.as_secs_f64()),
+    }
+}
+
+fn field<'a>(params: &Binding<'a>, name: &str, kinds: &[Type]) -> Result<Cell<'a>> {
     let Some(event) = params.event else {
         return Err(Error::data(format!(
             "there is no event to take :{name} from"
@@ -157,12 +222,19 @@ fn field<'a>(params: &Params<'a>, name: &str, kinds: &[Type]) -> Result<Cell<'a>
         })
 }
 
-fn param(catalog: &Catalog, name: &str) -> Result<Param> {
+fn param(catalog: &Catalog, asker: Asker, name: &str) -> Result<Param> {
     match name {
+        WINDOW_START if asker != Asker::Anybody => return Ok(Param::WindowStart),
+        WINDOW_END if asker != Asker::Anybody => return Ok(Param::WindowEnd),
         NOW => return Ok(Param::Now),
         NOW_UNIX => return Ok(Param::NowUnix),
         NOW_DATETIME => return Ok(Param::NowDatetime),
         _ => {}
+    }
+    if asker == Asker::Plan
+        && let Some(Ok(at)) = name.strip_prefix(KEY).map(str::parse)
+    {
+        return Ok(Param::Key(at));
     }
     let tables = catalog.tables();
     let columns = || tables.iter().flat_map(|table| table.columns());

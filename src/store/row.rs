@@ -149,7 +149,7 @@ pub(crate) fn convert(kind: Type, value: &Value) -> Option<Cell<'_>> {
 }
 
 /// The integer that this double is, where it is exactly one.
-fn whole(number: f64) -> Option<i64> {
+pub(super) fn whole(number: f64) -> Option<i64> {
     // 2^63 as a double is the first beyond i64.
     let fits = number.fract() == 0.0 && (-(2f64.powi(63))..2f64.powi(63)).contains(&number);
     fits.then_some(number as i64)

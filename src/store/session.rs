@@ -2,7 +2,9 @@
 
 use super::catalog::Catalog;
 use super::dialect::Dialect;
-use super::driver::{Driver, Failure};
+use super::datum::Datum;
+use super::driver::{Driver, Each, Failure};
+use super::query::Binding;
 use super::row::{Cell, Row};
 use super::statements::{self, Statements, keys};
 use super::{Inserted, Params, Query, Store, Table, value};
@@ -118,6 +120,24 @@ impl Session {
     }
 }
 
+/// What windows ask beyond [`Store`].
+impl Session {
+    /// Runs a query; a JSON object for each row.
+    pub fn ask(&mut self, query: &Query, to: &Binding<'_>) -> Result<Vec<Map<String, Value>>> {
+        query.bind(to, |cells| self.driver.rows(query.text(), cells))
+    }
+
+    /// Runs a query, and hands over its rows as they come.
+    pub fn data(&mut self, query: &Query, to: &Binding<'_>, each: &mut Each<'_>) -> Result<()> {
+        query.bind(to, |cells| self.driver.data(query.text(), cells, each))
+    }
+
+    /// Evaluates a SELECT without tables, with positional parameters: at most one row, into `row`.
+    pub fn evaluate(&mut self, sql: &str, with: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
+        self.driver.evaluate(sql, with, row)
+    }
+}
+
 impl Store for Session {
     fn begin(&mut self) -> Result<()> {
         if !self.open {
@@ -200,7 +220,7 @@ impl Store for Session {
     }
 
     fn query(&mut self, query: &Query, params: &Params<'_>) -> Result<Vec<Map<String, Value>>> {
-        query.bind(params, |cells| self.driver.rows(query.text(), cells))
+        self.ask(query, &params.into())
     }
 
     fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(Vec<u8>, Timestamp)>> {

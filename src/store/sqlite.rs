@@ -134,6 +134,16 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     functions::register(connection)
 }
 
+/// A connection without tables, for expressions alone.
+fn scratch(place: &Place) -> Result<Connection> {
+    let made = Connection::open_in_memory().and_then(|connection| {
+        configure(&connection)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Ok(connection)
+    });
+    made.map_err(|error| place.error(error))
+}
+
 /// Opens the file once, since the system says more clearly than SQLite what is wrong with it.
 fn probe(path: &Path) -> Result<()> {
     let named = || format!("database {}", quote(path.display().to_string()));

@@ -3,7 +3,8 @@
 use super::fault::Place;
 use super::schema;
 use crate::error::Result;
-use crate::store::driver::{Driver, Existing, Failure, MAX_ROWS};
+use crate::store::datum::Datum;
+use crate::store::driver::{Driver, Each, Existing, Failure, MAX_ROWS};
 use crate::store::row::Cell;
 use crate::store::value;
 use mysql::consts::{ColumnFlags, ColumnType};
@@ -32,6 +33,30 @@ impl Mysql {
         self.connection
             .query_drop(sql)
             .map_err(|error| self.place.error(error))
+    }
+}
+
+impl Mysql {
+    fn read_data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
+        let place = &self.place;
+        let said = |error| place.error(error);
+        let mut rows = self
+            .connection
+            .exec_iter(sql, params(cells))
+            .map_err(said)?;
+        let columns: Vec<Column> = rows.columns().as_ref().to_vec();
+        let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
+        let mut data = Vec::with_capacity(columns.len());
+        for row in rows.by_ref() {
+            let mut row = row.map_err(said)?;
+            data.clear();
+            for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
+                let raw = row.take(at).unwrap_or(Raw::NULL);
+                data.push(Datum::from_json(json(name, column, raw)?));
+            }
+            each(&mut data)?;
+        }
+        Ok(())
     }
 }
 
@@ -88,6 +113,21 @@ impl Driver for Mysql {
             answer.push(object);
         }
         Ok(answer)
+    }
+
+    fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
+        let sql = format!("{}{sql}", self.limit);
+        self.read_data(&sql, cells, each)
+    }
+
+    fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
+        let mut found = false;
+        self.read_data(sql, cells, &mut |values| {
+            found = true;
+            std::mem::swap(row, values);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {

@@ -2,7 +2,8 @@
 
 use super::{Shared, schema};
 use crate::error::{Error, Result};
-use crate::store::driver::{Driver, Existing, Failure, MAX_ROWS, MAX_SECONDS};
+use crate::store::datum::Datum;
+use crate::store::driver::{Driver, Each, Existing, Failure, MAX_ROWS, MAX_SECONDS};
 use crate::store::row::Cell;
 use crate::store::value;
 use parking_lot::{ArcMutexGuard, RawMutex};
@@ -15,6 +16,8 @@ pub(super) struct Sqlite {
     shared: Shared,
     /// Held from `begin` until the transaction is over.
     guard: Option<ArcMutexGuard<RawMutex, Connection>>,
+    /// A connection of its own, without tables, for what reads none; made when it is needed.
+    own: Option<Connection>,
 }
 
 impl Sqlite {
@@ -22,6 +25,7 @@ impl Sqlite {
         Sqlite {
             shared,
             guard: None,
+            own: None,
         }
     }
 
@@ -48,12 +52,7 @@ impl Sqlite {
     }
 
     fn read(&self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
-        let said = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => {
-                Error::data(format!("the query was given up after {MAX_SECONDS} s"))
-            }
-            _ => self.shared.place.error(error),
-        };
+        let said = |error: rusqlite::Error| self.said(error);
         self.with(|connection| {
             let mut statement = connection.prepare_cached(sql).map_err(said)?;
             let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
@@ -72,6 +71,36 @@ impl Sqlite {
             }
             Ok(answer)
         })
+    }
+}
+
+impl Sqlite {
+    fn read_data(&self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
+        let said = |error: rusqlite::Error| self.said(error);
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql).map_err(said)?;
+            let columns = statement.column_count();
+            let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
+            let mut row = Vec::with_capacity(columns);
+            while let Some(values) = rows.next().map_err(said)? {
+                row.clear();
+                for at in 0..columns {
+                    row.push(datum(values.get_ref(at).map_err(said)?));
+                }
+                each(&mut row)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What the database says of a query that failed.
+    fn said(&self, error: rusqlite::Error) -> Error {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => {
+                Error::data(format!("the query was given up after {MAX_SECONDS} s"))
+            }
+            _ => self.shared.place.error(error),
+        }
     }
 }
 
@@ -126,6 +155,35 @@ impl Driver for Sqlite {
         answer.map_err(|error| self.still_open(error))
     }
 
+    fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
+        self.shared.deadline.set();
+        let done = self.read_data(sql, cells, each);
+        self.shared.deadline.clear();
+        done.map_err(|error| self.still_open(error))
+    }
+
+    fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
+        // It reads no table, so it needs neither the shared connection nor its lock.
+        let own = match &self.own {
+            Some(own) => own,
+            None => self.own.insert(super::scratch(&self.shared.place)?),
+        };
+        let said = |error| self.shared.place.error(error);
+        let mut statement = own.prepare_cached(sql).map_err(said)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
+        row.clear();
+        match rows.next().map_err(said)? {
+            None => Ok(false),
+            Some(values) => {
+                for at in 0..columns {
+                    row.push(datum(values.get_ref(at).map_err(said)?));
+                }
+                Ok(true)
+            }
+        }
+    }
+
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
         self.with(|connection| schema::existing(connection, name))
             .map_err(|error| self.shared.place.error(error))
@@ -151,5 +209,19 @@ fn json(column: &str, value: ValueRef<'_>) -> Result<Value> {
         ValueRef::Real(real) => value::real(column, real),
         ValueRef::Text(text) => Ok(value::text(text)),
         ValueRef::Blob(bytes) => Ok(value::base64(bytes).into()),
+    }
+}
+
+/// A value of an answer, kept.
+fn datum(value: ValueRef<'_>) -> Datum {
+    match value {
+        ValueRef::Null => Datum::Null,
+        ValueRef::Integer(whole) => Datum::Integer(whole),
+        ValueRef::Real(real) => Datum::Real(real),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Datum::Text(text.into()),
+            Err(_) => Datum::Text(value::base64(text).into()),
+        },
+        ValueRef::Blob(bytes) => Datum::Text(value::base64(bytes).into()),
     }
 }

@@ -1,0 +1,243 @@
+//! What was emitted last, and what is emitted next because of it.
+//!
+//! For each group the window is told its row, or that it has none; by the mode it says what is to
+//! be emitted. What was emitted counts only once it was delivered: an emission that failed puts its
+//! group back, so that the next event or wake emits it again.
+//!
+//! | | a row, was none | another row | none, was a row |
+//! |---|---|---|---|
+//! | changes | emits | emits | |
+//! | enter | emits | | |
+//! | leave | | | emits the row that was |
+
+use super::options::Emit;
+use crate::ack::{Outcome, Token};
+use crate::error::Result;
+use crate::payload::Payload;
+use crate::store::Session;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// What a group is called.
+pub(super) type Identity = Arc<str>;
+
+/// The memory of what was emitted.
+pub(super) struct Emission {
+    mode: Emit,
+    /// Under which name a database on disk remembers it, where one does.
+    scope: Option<String>,
+    last: HashMap<Identity, Last>,
+    in_flight: HashMap<Token, Flight>,
+    number: u64,
+    /// Groups of which an emission has failed.
+    again: BTreeSet<Identity>,
+    /// Rows that have left, and of which that is still to be said.
+    owed: Vec<(Identity, Payload)>,
+    /// What `last` was before the batch.
+    before: Vec<(Identity, Option<Last>)>,
+}
+
+#[derive(Clone)]
+struct Last {
+    row: Payload,
+    number: u64,
+}
+
+struct Flight {
+    identity: Identity,
+    row: Payload,
+    number: u64,
+}
+
+/// What is to be emitted of a group.
+pub(super) struct Due {
+    pub identity: Identity,
+    pub row: Payload,
+    number: u64,
+}
+
+impl Emission {
+    pub fn new(mode: Emit, scope: Option<String>) -> Self {
+        Emission {
+            mode,
+            scope: scope.filter(|_| mode.remembers()),
+            last: HashMap::new(),
+            in_flight: HashMap::new(),
+            number: 0,
+            again: BTreeSet::new(),
+            owed: Vec::new(),
+            before: Vec::new(),
+        }
+    }
+
+    /// Reads what was emitted before a restart.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn open(&mut self, session: &mut Session) -> Result<()> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        for (identity, row) in session.emitted(scope)? {
+            let last = Last {
+                row: row.into(),
+                number: 0,
+            };
+            self.last.entry(identity.into()).or_insert(last);
+        }
+        Ok(())
+    }
+
+    /// The groups that had a row when they were looked at last.
+    pub fn present(&self) -> impl Iterator<Item = &Identity> {
+        self.last.keys()
+    }
+
+    /// Takes the groups that are to be looked at again.
+    pub fn take_again(&mut self) -> BTreeSet<Identity> {
+        std::mem::take(&mut self.again)
+    }
+
+    /// Whether something has failed and waits to be emitted again.
+    pub fn owes(&self) -> bool {
+        !self.again.is_empty() || !self.owed.is_empty()
+    }
+
+    /// Takes what left and was not delivered.
+    pub fn take_owed(&mut self) -> Vec<Due> {
+        let owed = std::mem::take(&mut self.owed);
+        owed.into_iter().map(|(identity, row)| self.due(identity, row)).collect()
+    }
+
+    fn due(&mut self, identity: Identity, row: Payload) -> Due {
+        self.number += 1;
+        Due {
+            identity,
+            row,
+            number: self.number,
+        }
+    }
+
+    fn set(&mut self, identity: &Identity, last: Option<Last>) {
+        let before = match last {
+            Some(last) => self.last.insert(identity.clone(), last),
+            None => self.last.remove(identity),
+        };
+        self.before.push((identity.clone(), before));
+    }
+
+    /// A group has this row now, or none. Says what is to be emitted.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn observe(
+        &mut self,
+        identity: &Identity,
+        row: Option<&Payload>,
+        session: Option<&mut Session>,
+    ) -> Result<Option<Due>> {
+        let last = self.last.get(identity);
+        match (self.mode, last, row) {
+            (_, None, None) => Ok(None),
+            (Emit::Enter, Some(_), Some(_)) => Ok(None),
+            (_, Some(last), Some(row)) if last.row == *row => Ok(None),
+            (Emit::Leave, _, Some(row)) => {
+                let number = self.number;
+                let row = row.clone();
+                if let (Some(scope), Some(session)) = (&self.scope, session) {
+                    session.set_emitted(scope, identity, row.text().unwrap_or_default())?;
+                }
+                self.set(identity, Some(Last { row, number }));
+                Ok(None)
+            }
+            (_, _, Some(row)) => {
+                let due = self.due(identity.clone(), row.clone());
+                let last = Last {
+                    row: row.clone(),
+                    number: due.number,
+                };
+                self.set(identity, Some(last));
+                Ok(Some(due))
+            }
+            (Emit::Leave, Some(last), None) => {
+                let row = last.row.clone();
+                self.set(identity, None);
+                Ok(Some(self.due(identity.clone(), row)))
+            }
+            (_, Some(_), None) => {
+                self.set(identity, None);
+                if let (Some(scope), Some(session)) = (&self.scope, session) {
+                    session.unset_emitted(scope, identity)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Something that was due was emitted under a token.
+    pub fn emitted(&mut self, token: Token, due: Due) {
+        let Due { identity, row, number } = due;
+        self.in_flight.insert(token, Flight { identity, row, number });
+    }
+
+    /// What became of an emission. Says whether it has to be made again.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn settle(
+        &mut self,
+        token: Token,
+        outcome: Outcome,
+        session: Option<&mut Session>,
+    ) -> Result<bool> {
+        let Some(flight) = self.in_flight.remove(&token) else {
+            return Ok(false);
+        };
+        let newest = self.last.get(&flight.identity).map(|last| last.number);
+        match (outcome, self.mode) {
+            (Outcome::Failed, Emit::Leave) => {
+                self.owed.push((flight.identity, flight.row));
+                Ok(true)
+            }
+            (Outcome::Failed, _) => {
+                // A later emission of the group says all that is to be said.
+                let is_newest = newest == Some(flight.number);
+                if is_newest {
+                    self.last.remove(&flight.identity);
+                    self.again.insert(flight.identity);
+                }
+                Ok(is_newest)
+            }
+            (Outcome::Delivered, mode) => {
+                let (Some(scope), Some(session)) = (&self.scope, session) else {
+                    return Ok(false);
+                };
+                match (mode, newest) {
+                    (Emit::Leave, None) => session.unset_emitted(scope, &flight.identity)?,
+                    (Emit::Leave, Some(_)) => {}
+                    (_, Some(newest)) if newest <= flight.number => {
+                        let row = flight.row.text().unwrap_or_default();
+                        session.set_emitted(scope, &flight.identity, row)?;
+                    }
+                    _ => {}
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// The batch is committed.
+    pub fn commit(&mut self) {
+        self.before.clear();
+    }
+
+    /// The batch never was: what was to be emitted is not.
+    pub fn rollback(&mut self) {
+        for (identity, last) in std::mem::take(&mut self.before).into_iter().rev() {
+            match last {
+                Some(last) => self.last.insert(identity, last),
+                None => self.last.remove(&identity),
+            };
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! For how long a row is in a window.
+
+use super::options::Extent;
+use super::plan::Bound;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+const SECOND: i64 = 1_000_000;
+/// How much a row moves the axis of a window of rows: a bucket of the expiry queue, which takes a
+/// second, then holds a thousand of them.
+pub(super) const ROW: i64 = 1_000;
+
+/// The bounds on the time of a row: its extent's, and its query's where that has one.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub extent: Extent,
+    bounds: Vec<Bound>,
+}
+
+impl Span {
+    /// A window of this extent over a query with this bound. Where the rows' times are whole
+    /// seconds, so is the instant that they are held against.
+    pub fn new(extent: Extent, query: Option<Bound>, whole_seconds: bool) -> Self {
+        let mut bounds = Vec::new();
+        if let Extent::Sliding(length) = extent {
+            bounds.push(Bound {
+                length,
+                inclusive: true,
+                whole_seconds: whole_seconds && length.subsec_nanos() == 0,
+            });
+            bounds.extend(query);
+        }
+        Span { extent, bounds }
+    }
+
+    /// The instant, in microseconds, at which a row of this time has left a window that slides.
+    pub fn leaves(&self, time: Timestamp) -> i64 {
+        let leaves = self.bounds.iter().map(|bound| {
+            let edge = time.as_micros().saturating_add(micros(bound.length));
+            match (bound.whole_seconds, bound.inclusive) {
+                // Until the second is over, a query in whole seconds finds it.
+                (true, true) => (edge.div_euclid(SECOND) + 1).saturating_mul(SECOND),
+                (true, false) => -(-edge).div_euclid(SECOND) * SECOND,
+                (false, true) => edge.saturating_add(1),
+                (false, false) => edge,
+            }
+        });
+        leaves.min().unwrap_or(i64::MAX)
+    }
+
+    /// The least time of a row that is in a window that slides; it may be just out.
+    pub fn cutoff(&self, now: Timestamp) -> Timestamp {
+        let edges = self.bounds.iter().map(|bound| {
+            let now = match bound.whole_seconds {
+                true => Timestamp::from_secs(now.as_secs()),
+                false => now,
+            };
+            now.before(bound.length)
+        });
+        edges.max().unwrap_or(Timestamp::from_micros(i64::MIN))
+    }
+
+    /// Where the extent begins, for the parameter `:window_start`.
+    pub fn start(&self, now: Timestamp) -> Timestamp {
+        match self.bounds.first() {
+            Some(bound) if bound.whole_seconds => {
+                Timestamp::from_secs(now.as_secs()).before(bound.length)
+            }
+            Some(bound) => now.before(bound.length),
+            None => Timestamp::from_micros(i64::MIN),
+        }
+    }
+
+    /// The windows with an end that a row of this time is in, earliest first, in microseconds.
+    pub fn windows(&self, time: Timestamp) -> impl Iterator<Item = (i64, i64)> {
+        let (size, slide) = match self.extent {
+            Extent::Hopping { size, slide } => (micros(size), micros(slide)),
+            _ => (0, 1),
+        };
+        let time = time.as_micros();
+        let last = time.div_euclid(slide) * slide;
+        let count = (size - (time - last) + slide - 1).div_euclid(slide);
+        (0..count)
+            .rev()
+            .map(move |back| last - back * slide)
+            .map(move |start| (start, start.saturating_add(size)))
+    }
+}
+
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,330 @@
+//! Running state: the groups of a window, and the rows that are in it.
+//!
+//! - `acc` — what an aggregate needs of the rows of a group.
+//! - `queue` — which rows leave next, and what leaves with them.
+//!
+//! Invariant: a group's accumulators hold exactly the rows that were added to it and have not left
+//! it; a group of no row is forgotten, and its residue with it.
+//!
+//! A new aggregate: a kind of accumulator in `acc`, a function in the planner.
+
+mod acc;
+mod queue;
+
+use crate::payload::Payload;
+use crate::store::Datum;
+use crate::window::plan::Function;
+use acc::Acc;
+use queue::Queue;
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+pub(crate) use queue::Digest;
+
+/// The groups of a window.
+pub(crate) struct Groups {
+    functions: Vec<Function>,
+    index: HashMap<Box<[u8]>, u32, Quick>,
+    slab: Vec<Option<Group>>,
+    free: Vec<u32>,
+    queue: Queue,
+    /// The keys of the rows that are in the window.
+    live: HashSet<Digest, Quick>,
+    /// When the groups of windows that end do so.
+    ends: BTreeSet<(i64, u32)>,
+    /// Of each key the sessions that are open.
+    sessions: HashMap<Box<[u8]>, Vec<u32>, Quick>,
+    /// Groups that have changed since they were last asked for, where that is wanted.
+    changed: Option<Vec<u32>>,
+}
+
+/// One group: its key, its window where windows end, and the running aggregates.
+pub(crate) struct Group {
+    pub key: Box<[Datum]>,
+    /// From when to when its window lasts, in microseconds, where windows end.
+    pub window: Option<(i64, i64)>,
+    pub rows: u64,
+    accs: Box<[Acc]>,
+    changed: bool,
+    /// What it is called towards others, once somebody has asked.
+    pub identity: Option<Arc<str>>,
+    /// Its row in the answer, as it was last.
+    pub row: Option<Payload>,
+    /// The keys of its rows, where they leave with it and not at a time of their own.
+    digests: Vec<Digest>,
+    encoded: Box<[u8]>,
+}
+
+impl Group {
+    /// The value of the aggregate at this place.
+    ///
+    /// # Errors
+    /// A sum of integers beyond 64 bits.
+    pub fn aggregate(&self, at: usize, function: Function) -> crate::Result<Datum> {
+        self.accs[at].value(function)
+    }
+
+    /// How many values that are not NULL the sum at this place has.
+    pub fn sum_count(&self, at: usize) -> i64 {
+        self.accs[at].sum_count()
+    }
+}
+
+impl Groups {
+    pub fn new(functions: Vec<Function>, note_changes: bool) -> Self {
+        Groups {
+            functions,
+            index: HashMap::default(),
+            slab: Vec::new(),
+            free: Vec::new(),
+            queue: Queue::default(),
+            live: HashSet::default(),
+            ends: BTreeSet::new(),
+            sessions: HashMap::default(),
+            changed: note_changes.then(Vec::new),
+        }
+    }
+
+    /// The group at this place.
+    pub fn group(&self, at: u32) -> &Group {
+        let group = self.slab[at as usize].as_ref();
+        group.expect("a place stays a group's until the group is forgotten")
+    }
+
+    pub fn group_mut(&mut self, at: u32) -> &mut Group {
+        let group = self.slab[at as usize].as_mut();
+        group.expect("a place stays a group's until the group is forgotten")
+    }
+
+    /// All groups.
+    pub fn all(&self) -> impl Iterator<Item = u32> {
+        let there = self.slab.iter().enumerate();
+        there.filter_map(|(at, group)| group.as_ref().map(|_| at as u32))
+    }
+
+    /// Whether a row with this key is in the window.
+    pub fn is_live(&self, digest: Digest) -> bool {
+        self.live.contains(&digest)
+    }
+
+    /// The group under these bytes.
+    pub fn find(&self, encoded: &[u8]) -> Option<u32> {
+        self.index.get(encoded).copied()
+    }
+
+    /// The group under these bytes, made where it is missing.
+    pub fn find_or_make(
+        &mut self,
+        encoded: &[u8],
+        window: Option<(i64, i64)>,
+        key: impl FnOnce() -> Box<[Datum]>,
+    ) -> u32 {
+        if let Some(at) = self.find(encoded) {
+            return at;
+        }
+        let at = self.make(encoded.into(), window, key());
+        self.index.insert(encoded.into(), at);
+        if let Some((_, end)) = window {
+            self.ends.insert((end, at));
+        }
+        at
+    }
+
+    fn make(&mut self, encoded: Box<[u8]>, window: Option<(i64, i64)>, key: Box<[Datum]>) -> u32 {
+        let group = Group {
+            key,
+            window,
+            rows: 0,
+            accs: self.functions.iter().map(|f| Acc::new(*f)).collect(),
+            changed: false,
+            identity: None,
+            row: None,
+            digests: Vec::new(),
+            encoded,
+        };
+        match self.free.pop() {
+            Some(at) => {
+                self.slab[at as usize] = Some(group);
+                at
+            }
+            None => {
+                self.slab.push(Some(group));
+                (self.slab.len() - 1) as u32
+            }
+        }
+    }
+
+    /// Adds a row that leaves at an instant, to the groups of its members; `arguments` are those
+    /// of all members, one after the other. Where windows end, what was added stays until then.
+    pub fn add(&mut self, digest: Digest, leaves: i64, members: &[u32], arguments: &[Datum]) {
+        let width = self.functions.len();
+        for (number, at) in members.iter().enumerate() {
+            self.add_member(*at, &arguments[number * width..(number + 1) * width]);
+        }
+        self.live.insert(digest);
+        match members.first().and_then(|at| self.group(*at).window) {
+            Some(_) => self.queue.push(leaves, digest, &[], &[]),
+            None => self.queue.push(leaves, digest, members, arguments),
+        }
+    }
+
+    fn add_member(&mut self, at: u32, arguments: &[Datum]) {
+        let group = self.group_mut(at);
+        group.rows += 1;
+        for (acc, value) in group.accs.iter_mut().zip(arguments) {
+            acc.add(Some(value));
+        }
+        self.note(at);
+    }
+
+    /// Takes out what leaves at or before `now`; says whether anything did.
+    pub fn expire(&mut self, now: i64) -> bool {
+        if self.queue.next().is_none_or(|next| next > now) {
+            return false;
+        }
+        let width = self.functions.len();
+        let mut queue = std::mem::take(&mut self.queue);
+        let mut broken = false;
+        queue.expire(now, width, |digest, groups, arguments| {
+            self.live.remove(&digest);
+            for (number, at) in groups.iter().enumerate() {
+                let arguments = &arguments[number * width..(number + 1) * width];
+                broken |= self.subtract_member(*at, arguments);
+            }
+        });
+        self.queue = queue;
+        if broken {
+            self.recount();
+        }
+        true
+    }
+
+    fn subtract_member(&mut self, at: u32, arguments: &[Datum]) -> bool {
+        let group = self.group_mut(at);
+        group.rows -= 1;
+        let mut broken = false;
+        for (acc, value) in group.accs.iter_mut().zip(arguments) {
+            broken |= acc.is_broken();
+            acc.subtract(Some(value));
+        }
+        let over = group.rows == 0;
+        self.note(at);
+        if over && self.changed.is_none() {
+            self.forget(at);
+        }
+        broken
+    }
+
+    /// Makes all accumulators anew from the rows that are there.
+    fn recount(&mut self) {
+        let width = self.functions.len();
+        let functions = &self.functions;
+        for group in self.slab.iter_mut().flatten() {
+            group.accs = functions.iter().map(|f| Acc::new(*f)).collect();
+        }
+        let slab = &mut self.slab;
+        self.queue.each(width, |groups, arguments| {
+            for (number, at) in groups.iter().enumerate() {
+                let arguments = &arguments[number * width..(number + 1) * width];
+                if let Some(group) = &mut slab[*at as usize] {
+                    for (acc, value) in group.accs.iter_mut().zip(arguments) {
+                        acc.add(Some(value));
+                    }
+                }
+            }
+        });
+    }
+
+    fn note(&mut self, at: u32) {
+        if let Some(changed) = &mut self.changed {
+            let group = self.slab[at as usize].as_mut().expect("it is being changed");
+            if !std::mem::replace(&mut group.changed, true) {
+                changed.push(at);
+            }
+        }
+    }
+
+    /// Has a group be asked for, though it may not have changed.
+    pub fn ask_again(&mut self, encoded: &[u8]) {
+        if let Some(at) = self.find(encoded) {
+            self.note(at);
+        }
+    }
+
+    /// The groups that have changed since the last call. Each is to be
+    /// [let go](Self::let_go) once it was looked at.
+    pub fn take_changed(&mut self) -> Vec<u32> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        for at in &changed {
+            self.group_mut(*at).changed = false;
+        }
+        changed
+    }
+
+    /// Forgets a group if nothing is left of it; the one group of a query without keys stays.
+    pub fn let_go(&mut self, at: u32) {
+        let group = self.group(at);
+        if group.rows == 0 && !group.changed {
+            self.forget(at);
+        }
+    }
+
+    fn forget(&mut self, at: u32) {
+        if self.group(at).encoded.is_empty() {
+            return;
+        }
+        if let Some(group) = self.slab[at as usize].take() {
+            self.index.remove(&group.encoded);
+            self.free.push(at);
+        }
+    }
+
+    /// When the next row leaves, or the next window ends.
+    pub fn next(&self) -> Option<i64> {
+        let end = self.ends.first().map(|(end, _)| *end);
+        let leaves = self.queue.next();
+        end.into_iter().chain(leaves).min()
+    }
+}
+
+/// Hashes bytes at once; the numbers behind keys cannot be chosen from outside.
+#[derive(Clone)]
+pub(crate) struct Quick(u64);
+
+impl Default for Quick {
+    fn default() -> Self {
+        Quick(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for Quick {
+    type Hasher = QuickHasher;
+
+    fn build_hasher(&self) -> QuickHasher {
+        QuickHasher(self.0)
+    }
+}
+
+/// The hasher of [`Quick`].
+pub(crate) struct QuickHasher(u64);
+
+impl Hasher for QuickHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Digests are hashes themselves.
+        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.0 ^= value as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}

@@ -1,0 +1,156 @@
+//! The clock of events: how far the stream has come.
+//!
+//! Each link has come as far as the latest row that it brought; the window has come as far as the
+//! link that lags most, less the lateness that is allowed. A link that has been silent for too long
+//! holds nothing back; while all are silent the watermark goes on with the network's clock. It
+//! never goes back.
+
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// The number under which events count that came by no link.
+const OUTSIDE: usize = usize::MAX;
+
+/// The watermark of a window.
+pub(super) struct Watermark {
+    lateness: Duration,
+    idle: Option<Duration>,
+    links: Vec<Link>,
+    /// When the window was opened, by the network's clock.
+    opened: Timestamp,
+    current: Option<Timestamp>,
+    /// The network's instant when it was computed last, and the links that had brought nothing.
+    seen: Timestamp,
+    waiting: Vec<usize>,
+}
+
+struct Link {
+    number: usize,
+    /// The first and the latest time that it brought.
+    first: Timestamp,
+    latest: Timestamp,
+    /// When it brought something last, by the network's clock.
+    heard: Timestamp,
+}
+
+impl Watermark {
+    pub fn new(lateness: Duration, idle: Option<Duration>) -> Self {
+        Watermark {
+            lateness,
+            idle,
+            links: Vec::new(),
+            opened: Timestamp::from_secs(0),
+            current: None,
+            seen: Timestamp::from_secs(0),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The window is open; `latest` is the latest row that it has already.
+    pub fn open(&mut self, now: Timestamp, latest: Option<Timestamp>) {
+        self.opened = now;
+        self.raise(latest.map(|latest| latest.before(self.lateness)));
+    }
+
+    fn raise(&mut self, to: Option<Timestamp>) {
+        self.current = self.current.max(to);
+    }
+
+    /// Where it is, as far as is known.
+    pub fn current(&self) -> Option<Timestamp> {
+        self.current
+    }
+
+    /// A row has come by a link.
+    pub fn observe(&mut self, link: Option<usize>, open: &[usize], time: Timestamp, now: Timestamp) {
+        let number = link.unwrap_or(OUTSIDE);
+        match self.links.iter_mut().find(|link| link.number == number) {
+            Some(link) => {
+                link.latest = link.latest.max(time);
+                link.heard = now;
+            }
+            None => self.links.push(Link {
+                number,
+                first: time,
+                latest: time,
+                heard: now,
+            }),
+        }
+        self.refresh(open, now);
+    }
+
+    /// Computes it anew, for links that are open and the network's instant.
+    pub fn refresh(&mut self, open: &[usize], now: Timestamp) {
+        let Some(first) = self.links.iter().map(|link| link.first).min() else {
+            return;
+        };
+        let mut least: Option<Timestamp> = None;
+        let mut hold = |at: Timestamp| least = Some(least.map_or(at, |least| least.min(at)));
+        for link in &self.links {
+            let ended = link.number != OUTSIDE && !open.contains(&link.number);
+            if !ended && !self.is_idle(link.heard, now) {
+                hold(link.latest);
+            }
+        }
+        let links = &self.links;
+        let waiting = |number: &&usize| !links.iter().any(|link| link.number == **number);
+        self.waiting.clear();
+        self.waiting.extend(open.iter().filter(waiting));
+        if !self.waiting.is_empty() && !self.is_idle(self.opened, now) {
+            hold(first);
+        }
+        self.seen = now;
+        let reached = match least {
+            Some(least) => least.before(self.lateness),
+            None => self.carried_on(now),
+        };
+        self.raise(Some(reached));
+    }
+
+    fn is_idle(&self, heard: Timestamp, now: Timestamp) -> bool {
+        self.idle.is_some_and(|idle| now >= heard.after(idle))
+    }
+
+    /// The latest time and when it was heard of last.
+    fn latest(&self) -> Option<(Timestamp, Timestamp)> {
+        let latest = self.links.iter().map(|link| link.latest).max()?;
+        let heard = self.links.iter().map(|link| link.heard).max()?;
+        Some((latest, heard))
+    }
+
+    /// Where it is while every link is silent, or has ended.
+    fn carried_on(&self, now: Timestamp) -> Timestamp {
+        match (self.latest(), self.idle) {
+            (Some((latest, heard)), Some(_)) => {
+                let silent = now.since(heard.min(now));
+                latest.before(self.lateness).after(silent)
+            }
+            (Some((latest, _)), None) => latest.before(self.lateness),
+            (None, _) => now,
+        }
+    }
+
+    /// When, by the network's clock, it may reach an instant without another row: when the next
+    /// link falls silent, or, when all are, when that much time has passed.
+    pub fn reaches(&self, instant: Timestamp) -> Option<Timestamp> {
+        let idle = self.idle?;
+        let (latest, heard) = self.latest()?;
+        let unheard = !self.waiting.is_empty();
+        let falls_silent = self
+            .links
+            .iter()
+            .map(|link| link.heard)
+            .chain(unheard.then_some(self.opened))
+            .map(|since| since.after(idle))
+            .filter(|at| *at > self.seen)
+            .min();
+        falls_silent.or_else(|| {
+            let from = latest.before(self.lateness);
+            let still = match instant > from {
+                true => instant.since(from),
+                false => Duration::ZERO,
+            };
+            Some(heard.after(still))
+        })
+    }
+}
