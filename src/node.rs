@@ -6,6 +6,8 @@
 //!
 //! For each batch the engine calls [`Pipeline::process`] or [`Sink::write`] for one event after
 //! the other and then [`Node::commit`] once. Nothing leaves the node before that has succeeded.
+//! All events of a batch came by the same link, which [`Context::input`] numbers; when links were
+//! added to a node, or one has ended while others remain, [`Node::tick`] is called.
 //!
 //! | what fails | what the engine does |
 //! |---|---|
@@ -73,8 +75,11 @@ pub trait Node: Send {
         None
     }
 
-    /// Called when the instant that `wake` named has come; `commit` follows. If `wake` goes on
-    /// naming an instant in the past, `tick` is called again at once.
+    /// Called when the instant that `wake` named has come, and, whatever `wake` says, when
+    /// [`Context::inputs`] has changed: a link has ended while others remain, or one was added to
+    /// the running network. So a node that does something at an instant asks whether it has come.
+    /// `commit` follows. If `wake` goes on naming an instant in the past, `tick` is called again at
+    /// once.
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let _ = cx;
         Ok(())

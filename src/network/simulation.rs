@@ -8,7 +8,7 @@ use super::graph::Graph;
 use super::runner::Kind;
 use super::running::{NewNode, Running};
 use super::stats::{Stats, add};
-use super::worker::{Step, Worker};
+use super::worker::{Handful, Step, Worker};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
 use crate::node::Frame;
@@ -187,7 +187,7 @@ impl Worker {
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
                 let _ = self.deliver();
             }
-            Kind::Pipeline | Kind::Sink => self.receive(batch),
+            Kind::Pipeline | Kind::Sink => self.receive(Handful { batch, input: None }),
         }
     }
 }

@@ -72,6 +72,25 @@ impl Stage {
         }
     }
 
+    /// One more link leads here.
+    pub fn open_input(&mut self, number: usize) {
+        self.frame.inputs.push(number);
+    }
+
+    /// The link at this place has ended, and all that it brought was fed.
+    pub fn close_input(&mut self, at: usize) {
+        self.frame.inputs.remove(at);
+    }
+
+    /// The number of the link at this place.
+    pub fn input(&self, at: usize) -> usize {
+        self.frame.inputs[at]
+    }
+
+    pub fn close_inputs(&mut self) {
+        self.frame.inputs.clear();
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -116,9 +135,10 @@ impl Stage {
         read
     }
 
-    /// Feeds a batch and commits it.
-    pub fn feed(&mut self, batch: Batch) -> Result<(), Retry> {
+    /// Feeds a batch, which came by the link of this number, and commits it.
+    pub fn feed(&mut self, batch: Batch, input: Option<usize>) -> Result<(), Retry> {
         let begun = monotonic();
+        self.frame.input = input;
         let fed = self.feed_all(batch);
         add_nanos(&self.account.busy, begun.elapsed());
         fed

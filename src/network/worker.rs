@@ -21,6 +21,7 @@ use crate::ack::Group;
 use crate::error::Error;
 use crate::event::Batch;
 use crate::time::Timestamp;
+pub(crate) use input::Handful;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -87,6 +88,10 @@ pub(crate) struct Worker {
     heard: VecDeque<Control>,
     inputs: Vec<LinkReceiver>,
     next_input: usize,
+    /// How many links were ever attached.
+    attached: usize,
+    /// Whether links were added or have ended since the node was last told.
+    relinked: bool,
     ways: Vec<Ways>,
     timer: Option<Timer>,
     alarm: Option<Timestamp>,
@@ -133,6 +138,8 @@ impl Worker {
             heard: VecDeque::new(),
             inputs: Vec::new(),
             next_input: 0,
+            attached: 0,
+            relinked: false,
             ways: (0..ports).map(|_| Ways::default()).collect(),
             timer,
             alarm: None,
@@ -172,11 +179,29 @@ impl Worker {
 
     pub fn attach(&mut self, attachment: Attachment) {
         self.fed |= !attachment.inputs.is_empty();
-        self.inputs.extend(attachment.inputs);
+        for input in attachment.inputs {
+            self.stage.open_input(self.attached);
+            self.attached += 1;
+            self.inputs.push(input);
+        }
         for (port, way) in attachment.ways {
             self.stage.set_linked(port);
             self.ways[usize::from(port)].add(way);
         }
+    }
+
+    /// The same at a boundary between batches of a node that works.
+    fn attach_more(&mut self, attachment: Attachment) {
+        self.relinked |= !attachment.inputs.is_empty();
+        self.attach(attachment);
+    }
+
+    /// A link has ended, and all that it brought was fed.
+    fn detach(&mut self, at: usize) {
+        self.inputs.remove(at);
+        self.stage.close_input(at);
+        // After the last one the node is told by `finish`.
+        self.relinked = !self.inputs.is_empty();
     }
 
     fn is_source(&self) -> bool {
@@ -233,8 +258,10 @@ impl Worker {
         if self.phase == Phase::Drain {
             return self.drain(busy);
         }
-        if self.stage.wake().is_some_and(|at| at <= self.stage.now()) {
+        let due = self.stage.wake().is_some_and(|at| at <= self.stage.now());
+        if due || self.relinked {
             let ticked = self.stage.tick();
+            self.relinked = ticked.is_err();
             self.stall_on(ticked);
             busy = true;
             if self.deliver().is_err() || self.stalled.is_some() {
@@ -264,7 +291,7 @@ impl Worker {
                 return true;
             }
             Control::Attach(attachment) => {
-                self.attach(attachment);
+                self.attach_more(attachment);
                 return true;
             }
             Control::Stop => self.stopping = true,
@@ -277,21 +304,23 @@ impl Worker {
     }
 
     /// Takes a batch in: counts it and feeds it.
-    pub fn receive(&mut self, batch: Batch) {
-        add(&self.stage.account.received, batch.len() as u64);
+    pub fn receive(&mut self, handful: Handful) {
+        add(&self.stage.account.received, handful.batch.len() as u64);
         match &mut self.stalled {
-            None => self.feed(batch),
+            None => self.feed(handful),
             // Handed in by a simulation: while the node is not open the batch waits.
-            Some(stalled) => stalled.batch.get_or_insert_default().append(batch),
+            Some(stalled) => stalled.handfuls.push(handful),
         }
     }
 
-    fn feed(&mut self, batch: Batch) {
-        let fed = self.stage.feed(batch);
+    fn feed(&mut self, Handful { batch, input }: Handful) {
+        let fed = self.stage.feed(batch, input);
         let delivered = self.deliver();
         match fed {
             Ok(()) => self.attempts = 0,
-            Err(Retry { batch, error }) if delivered.is_ok() => self.stall(Some(batch), &error),
+            Err(Retry { batch, error }) if delivered.is_ok() => {
+                self.stall(vec![Handful { batch, input }], &error);
+            }
             Err(_) => {}
         }
     }
@@ -304,7 +333,7 @@ impl Worker {
         self.heard.extend(self.control.try_iter());
         for message in std::mem::take(&mut self.heard) {
             match message {
-                Control::Attach(attachment) => self.attach(attachment),
+                Control::Attach(attachment) => self.attach_more(attachment),
                 other => self.heard.push_back(other),
             }
         }

@@ -41,6 +41,40 @@ impl<'a> Context<'a> {
         self.clock.now()
     }
 
+    /// The number of the link by which the event in hand came: the first link of the node is 0, and
+    /// no number is used again in its life. `None` for an event that came from outside, as what a
+    /// simulation injects, and in calls that have no event in hand.
+    #[inline]
+    pub fn input(&self) -> Option<usize> {
+        self.event.and(self.frame.input)
+    }
+
+    /// The numbers of the links that are open, ascending. A link is open from the moment that it
+    /// was made until it has ended and its last event was taken.
+    ///
+    /// ```
+    /// use tributary::{Context, Event, Node, Pipeline, Result};
+    ///
+    /// /// Lets events pass once every open link has brought one.
+    /// #[derive(Default)]
+    /// struct Together(Vec<usize>);
+    ///
+    /// impl Node for Together {}
+    ///
+    /// impl Pipeline for Together {
+    ///     fn process(&mut self, _event: &Event, cx: &mut Context<'_>) -> Result<()> {
+    ///         self.0.extend(cx.input());
+    ///         if cx.inputs().iter().all(|input| self.0.contains(input)) {
+    ///             cx.pass();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn inputs(&self) -> &[usize] {
+        &self.frame.inputs
+    }
+
     /// Sends an event on the port `out`.
     #[inline]
     pub fn emit(&mut self, event: Event) {

@@ -63,6 +63,10 @@ pub(crate) struct Frame {
     pub fresh: Batch,
     pub outputs: Vec<Output>,
     pub tracker: Tracker,
+    /// The numbers of the links that are open, ascending.
+    pub inputs: Vec<usize>,
+    /// The number of the link by which the batch came.
+    pub input: Option<usize>,
     /// The place in the batch of the event in hand.
     pub index: u32,
     /// Events that passed beside the uniform ones.
@@ -102,6 +106,8 @@ impl Frame {
             fresh: Batch::default(),
             outputs: Vec::new(),
             tracker,
+            inputs: Vec::new(),
+            input: None,
             index: Self::NO_EVENT,
             passed: 0,
             rejected: 0,

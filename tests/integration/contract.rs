@@ -83,7 +83,7 @@ fn a_retryable_error_of_commit_feeds_the_same_batch_again_and_keeps_the_order() 
         "what is handed to the node itself goes before its links"
     );
     assert_eq!(log.lines()[..5], ["open", "a", "b", "commit", "rollback"]);
-    assert_eq!(log.lines()[5..9], ["open", "a", "b", "d"]);
+    assert_eq!(log.lines()[5..9], ["open", "a", "b", "commit"]);
     assert_eq!(simulation.finish()?.breaches(), [""; 0]);
     Ok(())
 }

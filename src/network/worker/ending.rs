@@ -14,7 +14,7 @@ impl Worker {
         }
         if let Err(error) = self.stage.finish() {
             if !(self.stopping && self.is_source()) {
-                return self.stall(None, &error);
+                return self.stall(Vec::new(), &error);
             }
             self.stage.complain("finish", &error);
         }
@@ -29,6 +29,7 @@ impl Worker {
 
     pub(super) fn close(&mut self) {
         self.inputs.clear();
+        self.stage.close_inputs();
         self.ways
             .iter_mut()
             .for_each(|ways| *ways = Ways::default());

@@ -8,6 +8,13 @@ use crate::node::Read;
 use crate::time::monotonic;
 use std::time::Duration;
 
+/// Events that a node takes in hand together: all of them came by the same link.
+pub(crate) struct Handful {
+    pub batch: Batch,
+    /// The number of that link, if any.
+    pub input: Option<usize>,
+}
+
 impl Worker {
     /// Asks the source for more. Returns whether anything was done.
     pub(super) fn read(&mut self, wait: Duration) -> bool {
@@ -38,7 +45,7 @@ impl Worker {
                 true
             }
             Err(error) if error.is_retryable() => {
-                self.stall(None, &error);
+                self.stall(Vec::new(), &error);
                 true
             }
             Err(error) => {
@@ -51,8 +58,8 @@ impl Worker {
 
     /// Takes what waits in the links, feeds it, sends on what came of it.
     pub(super) fn work(&mut self) -> bool {
-        if let Some(batch) = self.gather(None) {
-            self.receive(batch);
+        if let Some(handful) = self.gather() {
+            self.receive(handful);
             return true;
         }
         if self.inputs.is_empty() && (self.fed || self.stopping) {
@@ -62,38 +69,47 @@ impl Worker {
         false
     }
 
-    /// Takes batches from the links in turn, small ones together, up to the size of a batch of
-    /// the link: so what a node has in hand is bounded by its links' capacities too.
-    pub(super) fn gather(&mut self, first: Option<Batch>) -> Option<Batch> {
-        let mut gathered: Option<Batch> = first;
+    /// Takes a batch from the next link that has one. A link that has ended is let go here, when
+    /// nothing that it brought is in hand any more.
+    fn gather(&mut self) -> Option<Handful> {
         let mut dry = 0;
         while dry < self.inputs.len() {
-            self.next_input %= self.inputs.len();
-            let input = &self.inputs[self.next_input];
-            if gathered.as_ref().is_some_and(|batch| input.fills(batch)) {
-                break;
-            }
+            let at = self.next_input % self.inputs.len();
+            let input = &self.inputs[at];
             match input.rx.try_recv() {
                 Ok(parcel) => {
-                    dry = 0;
                     if let Some(batch) = input.accept(parcel) {
-                        match &mut gathered {
-                            Some(all) => all.append(batch),
-                            None => gathered = Some(batch),
-                        }
+                        return Some(self.fill(at, batch));
                     }
-                    self.next_input += 1;
                 }
                 Err(flume::TryRecvError::Empty) => {
                     dry += 1;
-                    self.next_input += 1;
+                    self.next_input = at + 1;
                 }
                 Err(flume::TryRecvError::Disconnected) => {
-                    self.inputs.remove(self.next_input);
+                    self.next_input = at;
+                    self.detach(at);
                 }
             }
         }
-        gathered
+        None
+    }
+
+    /// Adds what else waits in the link from which the batch came, up to the size of a batch of
+    /// the link: so what a node has in hand is bounded by its links' capacities too. The next
+    /// link has its turn after that.
+    fn fill(&mut self, at: usize, mut batch: Batch) -> Handful {
+        let input = &self.inputs[at];
+        while !input.fills(&batch)
+            && let Ok(parcel) = input.rx.try_recv()
+        {
+            if let Some(more) = input.accept(parcel) {
+                batch.append(more);
+            }
+        }
+        self.next_input = at + 1;
+        let input = Some(self.stage.input(at));
+        Handful { batch, input }
     }
 
     /// The blocking select: until a batch or a message comes.
@@ -123,12 +139,11 @@ impl Worker {
         }
         match select.wait() {
             Woken::Control(message) => self.heard.push_back(message),
-            Woken::Ended(at) => drop(self.inputs.remove(at)),
+            Woken::Ended(at) => self.detach(at),
             Woken::Parcel(at, parcel) => {
-                if let Some(batch) = self.inputs[at].accept(parcel)
-                    && let Some(batch) = self.gather(Some(batch))
-                {
-                    self.receive(batch);
+                if let Some(batch) = self.inputs[at].accept(parcel) {
+                    let handful = self.fill(at, batch);
+                    self.receive(handful);
                 }
             }
         }

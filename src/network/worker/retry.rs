@@ -1,18 +1,19 @@
-//! Retryable errors: the node is opened again after a pause, and the batch fed once more.
+//! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more.
 //!
 //! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
 
+use super::input::Handful;
 use super::{Phase, Worker};
 use crate::error::{Error, Result};
-use crate::event::Batch;
 use crate::network::stats::add;
 use crate::time::{Timestamp, format_duration};
 use std::time::Duration;
 
-/// The node is to be opened again, and the batch to be fed again.
+/// The node is to be opened again, and what it had in hand to be fed again.
 pub(super) struct Stalled {
-    pub batch: Option<Batch>,
+    /// One of them, or none; more where a simulation handed them in meanwhile.
+    pub handfuls: Vec<Handful>,
     since: Timestamp,
     pub until: Timestamp,
 }
@@ -32,11 +33,11 @@ fn backoff(attempt: u32) -> Duration {
 impl Worker {
     pub(super) fn stall_on(&mut self, result: Result<()>) {
         if let Err(error) = result {
-            self.stall(None, &error);
+            self.stall(Vec::new(), &error);
         }
     }
 
-    pub(super) fn stall(&mut self, batch: Option<Batch>, error: &Error) {
+    pub(super) fn stall(&mut self, mut handfuls: Vec<Handful>, error: &Error) {
         let pause = backoff(self.attempts);
         self.attempts += 1;
         log::warn!(
@@ -45,11 +46,13 @@ impl Worker {
             format_duration(pause),
             self.attempts
         );
-        // A stalled batch is never displaced by a second error.
-        let batch = batch.or_else(|| self.stalled.take().and_then(|stalled| stalled.batch));
+        // What waits already is never displaced by a second error.
+        if let Some(stalled) = self.stalled.take() {
+            handfuls.extend(stalled.handfuls);
+        }
         let since = self.stage.now();
         self.stalled = Some(Stalled {
-            batch,
+            handfuls,
             since,
             until: since.after(pause),
         });
@@ -66,14 +69,17 @@ impl Worker {
                 if self.unsettled {
                     match self.stage.commit_again() {
                         Ok(()) => self.unsettled = false,
-                        Err(error) => return self.stall(stalled.batch, &error),
+                        Err(error) => return self.stall(stalled.handfuls, &error),
                     }
                 }
-                if let Some(batch) = stalled.batch {
-                    self.feed(batch);
+                for handful in stalled.handfuls {
+                    match &mut self.stalled {
+                        None => self.feed(handful),
+                        Some(again) => again.handfuls.push(handful),
+                    }
                 }
             }
-            Err(error) if error.is_retryable() => self.stall(stalled.batch, &error),
+            Err(error) if error.is_retryable() => self.stall(stalled.handfuls, &error),
             Err(error) => {
                 self.shared.fail(&self.stage.name, error);
                 self.close();
