@@ -15,7 +15,7 @@
 mod calendar;
 mod catalog;
 mod database;
-mod dialect;
+pub(crate) mod dialect;
 mod driver;
 mod fit;
 mod mysql;
@@ -34,6 +34,7 @@ use serde_json::{Map, Value};
 
 pub use catalog::Mark;
 pub use database::Database;
+pub(crate) use dialect::Dialect;
 pub use query::Query;
 pub use table::{Child, Column, Table, Type};
 
