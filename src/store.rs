@@ -16,7 +16,7 @@ mod calendar;
 mod catalog;
 mod database;
 mod datum;
-mod dialect;
+pub(crate) mod dialect;
 mod driver;
 mod fit;
 mod mysql;
@@ -33,6 +33,7 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
+pub(crate) use catalog::Hold;
 pub(crate) use datum::Datum;
 pub(crate) use dialect::Dialect;
 pub(crate) use query::{Asker, Binding};

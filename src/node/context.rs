@@ -123,9 +123,23 @@ impl<'a> Context<'a> {
     /// Lets the event in hand go, on purpose; it is counted under this reason, and leaves by the
     /// port `dropped` where that is linked.
     pub fn drop(&mut self, reason: &'static str) {
+        self.drop_by(Frame::DROPPED, reason);
+    }
+
+    /// The same by a named port.
+    ///
+    /// # Errors
+    /// A port that the node has not declared.
+    pub fn drop_to(&mut self, port: &str, reason: &'static str) -> Result<()> {
+        let port = self.frame.port(port)?;
+        self.drop_by(port, reason);
+        Ok(())
+    }
+
+    fn drop_by(&mut self, port: u16, reason: &'static str) {
         if self.event.is_some() && !self.frame.is_marked() {
             let index = self.frame.index;
-            let output = Output::Drop { index, reason };
+            let output = Output::Drop { index, port, reason };
             self.frame.mark(output, Fate::Dropped(reason));
         }
     }

@@ -23,7 +23,11 @@ pub(crate) enum Output {
     /// An event made here.
     New { index: u32, port: u16, event: Event },
     /// The event of the batch, dropped on purpose.
-    Drop { index: u32, reason: &'static str },
+    Drop {
+        index: u32,
+        port: u16,
+        reason: &'static str,
+    },
     /// The event of the batch, rejected.
     Reject { index: u32, error: Error },
     /// An event made here, rejected.

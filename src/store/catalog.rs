@@ -3,8 +3,9 @@
 use super::table::Table;
 use crate::error::{Error, Result, did_you_mean, quote};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::time::Timestamp;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// The declarations, and the generation of each table.
@@ -25,8 +26,35 @@ struct Declared {
 pub(crate) struct Window {
     pub table: String,
     pub column: String,
-    /// The size of the largest window.
-    pub size: Duration,
+    /// Of each window on the table, which rows it needs.
+    holds: Vec<Weak<Hold>>,
+}
+
+/// Which rows of a table a window needs: nobody evicts those.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    /// Before the window is open: those that are at most so old; all, where none is given.
+    size: Option<Duration>,
+    /// The least time of the rows that it needs, in microseconds.
+    floor: AtomicI64,
+}
+
+/// What stands for a floor that is not known yet.
+const UNKNOWN: i64 = i64::MIN;
+
+impl Hold {
+    /// The window needs rows from this time on.
+    pub fn set(&self, floor: Timestamp) {
+        let floor = floor.as_micros().max(UNKNOWN + 1);
+        self.floor.store(floor, Ordering::SeqCst);
+    }
+
+    fn floor(&self, now: Timestamp) -> Timestamp {
+        match (self.floor.load(Ordering::SeqCst), self.size) {
+            (UNKNOWN, Some(size)) => Timestamp::from_secs(now.as_secs()).before(size),
+            (floor, _) => Timestamp::from_micros(floor),
+        }
+    }
 }
 
 /// The declarations of a [`Database`](super::Database) at one moment, to go back to.
@@ -108,12 +136,26 @@ impl Catalog {
         names
     }
 
-    /// Keeps rows of `table` for at least `size` by `column`.
-    pub fn keep(&self, table: &str, column: &str, size: Duration) -> Result<()> {
+    /// Lets a window on `table` hold its rows, which go by `column`.
+    ///
+    /// # Errors
+    /// Rows that go by another column already.
+    pub fn hold(&self, table: &str, column: &str, size: Option<Duration>) -> Result<Arc<Hold>> {
+        let hold = Arc::new(Hold {
+            size,
+            floor: AtomicI64::new(UNKNOWN),
+        });
         let mut declared = self.declared();
         let known = declared.windows.iter_mut().find(|w| w.table == table);
         match known {
-            Some(window) if window.column == column => window.size = window.size.max(size),
+            Some(window) if window.column == column => {
+                window.holds.retain(|hold| hold.strong_count() > 0);
+                window.holds.push(Arc::downgrade(&hold));
+            }
+            Some(window) if window.holds.iter().all(|hold| hold.strong_count() == 0) => {
+                window.column = column.to_owned();
+                window.holds = vec![Arc::downgrade(&hold)];
+            }
             Some(window) => {
                 return Err(Error::data(format!(
                     "rows of {} are evicted by {} already, so not by {}",
@@ -125,17 +167,18 @@ impl Catalog {
             None => declared.windows.push(Window {
                 table: table.to_owned(),
                 column: column.to_owned(),
-                size,
+                holds: vec![Arc::downgrade(&hold)],
             }),
         }
-        Ok(())
+        Ok(hold)
     }
 
-    /// For how long the largest window keeps rows of this table.
-    pub fn kept(&self, table: &str) -> Option<Duration> {
+    /// Before which time no window needs rows of this table any more.
+    pub fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
         let declared = self.declared();
         let window = declared.windows.iter().find(|w| w.table == table)?;
-        Some(window.size)
+        let holds = window.holds.iter().filter_map(Weak::upgrade);
+        holds.map(|hold| hold.floor(now)).min()
     }
 
     pub fn windows(&self) -> Vec<Window> {

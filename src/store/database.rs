@@ -1,6 +1,6 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
-use super::catalog::{Catalog, Mark};
+use super::catalog::{Catalog, Hold, Mark};
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
 use super::mysql::Mysql;
@@ -10,6 +10,7 @@ use super::sqlite::Sqlite;
 use super::url::Url;
 use super::{Query, Store, Table, fit, statements};
 use crate::error::Result;
+use crate::time::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -167,14 +168,19 @@ impl Database {
         self.catalog.generation(table).load(Ordering::SeqCst)
     }
 
-    /// Keeps rows of a table for at least `size` by this column.
-    pub(crate) fn keep(&self, table: &str, column: &str, size: Duration) -> Result<()> {
-        self.catalog.keep(table, column, size)
+    /// Lets a window hold rows of a table by this column: `size` says which before it is open.
+    pub(crate) fn hold(
+        &self,
+        table: &str,
+        column: &str,
+        size: Option<Duration>,
+    ) -> Result<Arc<Hold>> {
+        self.catalog.hold(table, column, size)
     }
 
-    /// For how long the largest window keeps rows of this table.
-    pub(crate) fn kept(&self, table: &str) -> Option<Duration> {
-        self.catalog.kept(table)
+    /// Before which time no window needs rows of this table any more.
+    pub(crate) fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
+        self.catalog.floor(table, now)
     }
 
     /// The declarations as they are now, for [`reset`](Self::reset).

@@ -3,6 +3,7 @@
 use super::row::{self, Cell};
 use super::value::real;
 use crate::error::Result;
+use crate::time::Timestamp;
 use serde_json::Value;
 use std::cmp::Ordering;
 
@@ -28,6 +29,16 @@ impl Datum {
 
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
+    }
+
+    /// The value as an instant, in unix seconds; `None` for what is no number.
+    pub fn as_time(&self) -> Option<Timestamp> {
+        match self {
+            Datum::Integer(whole) => Some(Timestamp::from_secs(*whole)),
+            // The cast saturates.
+            Datum::Real(real) => Some(Timestamp::from_micros((real * 1e6).round() as i64)),
+            Datum::Null | Datum::Text(_) => None,
+        }
     }
 
     /// A value of an answer; what is no scalar is its text.

@@ -132,6 +132,22 @@ impl Session {
         query.bind(to, |cells| self.driver.data(query.text(), cells, each))
     }
 
+    /// The least value of `column` from `from` on, read as unix seconds.
+    pub fn oldest_from(
+        &mut self,
+        table: &Table,
+        column: &str,
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let sql = statements::oldest_from(self.dialect, table, column);
+        let mut least = None;
+        self.driver.data(&sql, &[bound(from)], &mut |row| {
+            least = row.first().and_then(Datum::as_time);
+            Ok(())
+        })?;
+        Ok(least)
+    }
+
     /// Evaluates a SELECT without tables, with positional parameters: at most one row, into `row`.
     pub fn evaluate(&mut self, sql: &str, with: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
         self.driver.evaluate(sql, with, row)
@@ -188,10 +204,7 @@ impl Store for Session {
 
     fn evict(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64> {
         table.expect_column(column)?;
-        let bound = [match cutoff.as_micros() % 1_000_000 {
-            0 => Cell::Integer(cutoff.as_secs()),
-            _ => Cell::Real(cutoff.as_secs_f64()),
-        }];
+        let bound = [bound(cutoff)];
         self.within(|store| {
             let mut count = 0;
             for sql in statements::evict(store.dialect, table, column) {
@@ -257,6 +270,14 @@ impl Store for Session {
     fn forget(&mut self, scope: &str, now: Timestamp) -> Result<u64> {
         let cells = [Cell::Text(scope), Cell::Integer(now.as_micros())];
         self.run(keys::FORGET, &cells)
+    }
+}
+
+/// An instant as it is held against a time column.
+fn bound(at: Timestamp) -> Cell<'static> {
+    match at.as_micros() % 1_000_000 {
+        0 => Cell::Integer(at.as_secs()),
+        _ => Cell::Real(at.as_secs_f64()),
     }
 }
 

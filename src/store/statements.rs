@@ -167,6 +167,15 @@ pub(crate) fn oldest(dialect: Dialect, table: &Table, column: &str) -> String {
     )
 }
 
+/// The same of the values from a bound on.
+pub(crate) fn oldest_from(dialect: Dialect, table: &Table, column: &str) -> String {
+    format!(
+        "{} WHERE {} >= ?",
+        oldest(dialect, table, column),
+        dialect.quote(column)
+    )
+}
+
 /// The statements of the remembered keys.
 pub(crate) mod keys {
     use super::{Dialect, KEYS};

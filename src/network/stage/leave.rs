@@ -56,11 +56,11 @@ impl Stage {
                     self.leave(port, event);
                 }
             }
-            Output::Drop { reason, .. } => {
+            Output::Drop { port, reason, .. } => {
                 if let Some(event) = in_hand.take() {
-                    if self.linked[usize::from(Frame::DROPPED)] {
+                    if self.linked[usize::from(port)] {
                         let event = event.with_meta("node", self.name.as_str());
-                        self.leave(Frame::DROPPED, event.with_meta("reason", reason));
+                        self.leave(port, event.with_meta("reason", reason));
                     } else {
                         event.settle(Outcome::Delivered);
                     }
