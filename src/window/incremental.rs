@@ -1,0 +1,446 @@
+//! The plan `incremental`: running state for each group, nothing is read again.
+//!
+//! What an event brings is added to its groups, what leaves is taken away from them, and the
+//! database evaluates SELECT, HAVING and ORDER BY over the state of one group at a time. The state
+//! is made anew from the table when the node opens, and after an error.
+
+use super::answer::identity;
+use super::emission::Identity;
+use super::plan::{self, Grouped, Item, Output, Param};
+use super::rows::Reader;
+use super::span::{ROW, Span};
+use super::state::{Digest, Groups};
+use crate::error::Result;
+use crate::payload::Payload;
+use crate::store::{Asker, Binding, Cell, Database, Datum, Query, Row, Session, Table};
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The state of a window's groups, and how it is read.
+pub(super) struct Incremental {
+    plan: plan::Incremental,
+    table: Arc<Table>,
+    keys: Vec<Item>,
+    span: Span,
+    pub groups: Groups,
+    reader: Reader,
+    /// The names of the answer's columns, as JSON writes them before a value.
+    names: Vec<Box<[u8]>>,
+    columns: Vec<String>,
+    load: Query,
+    live: Query,
+    /// Whether changes are noted: where more is looked at than what an event touches.
+    notes: bool,
+    /// How many rows have come, of a window of the last so many.
+    arrived: i64,
+    values: Vec<Datum>,
+    members: Vec<u32>,
+    arguments: Vec<Datum>,
+    bytes: Vec<u8>,
+}
+
+/// A row of the window's table, as the state knows it.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub digest: Digest,
+    pub time: Timestamp,
+}
+
+impl Incremental {
+    /// The state for a query that was read, whose answer has these columns.
+    ///
+    /// # Errors
+    /// What the database says against the SQL by which the state is made anew.
+    pub fn new(
+        database: &Database,
+        table: Arc<Table>,
+        (grouped, plan): (Grouped, plan::Incremental),
+        columns: &[String],
+        span: Span,
+        notes: bool,
+    ) -> Result<Self> {
+        let arguments = plan.aggregates.iter().map(|aggregate| aggregate.arg).collect();
+        let name = |name: &String| {
+            let mut written = serde_json::Value::from(name.as_str()).to_string();
+            written.push(':');
+            written.into_bytes().into()
+        };
+        Ok(Incremental {
+            reader: Reader::new(
+                grouped.chain,
+                grouped.keys.clone(),
+                grouped.filter,
+                arguments,
+                plan.computed.clone(),
+            ),
+            load: database.prepare_for(Asker::Plan, &plan.load.sql)?,
+            live: database.prepare_for(Asker::Plan, &plan.live)?,
+            groups: groups(&plan, notes),
+            plan,
+            table,
+            keys: grouped.keys,
+            span,
+            names: columns.iter().map(name).collect(),
+            columns: columns.to_vec(),
+            notes,
+            arrived: 0,
+            values: Vec::new(),
+            members: Vec::new(),
+            arguments: Vec::new(),
+            bytes: Vec::new(),
+        })
+    }
+
+    /// The key of a row.
+    pub fn digest(&mut self, row: &Row<'_>) -> Digest {
+        if self.table.key_columns().is_empty() {
+            // Every row is another one.
+            return [self.arrived as u64, u64::MAX];
+        }
+        self.bytes.clear();
+        for column in self.table.key_columns() {
+            Datum::encode(&row.cell(column), &mut self.bytes);
+        }
+        digest(&self.bytes)
+    }
+
+    /// Takes a row in. What it adds to is in `touched` afterwards.
+    ///
+    /// # Errors
+    /// What the database cannot compute of it; then nothing was added.
+    pub fn add(
+        &mut self,
+        row: &Row<'_>,
+        entry: Entry,
+        session: &mut Session,
+        touched: &mut Vec<u32>,
+    ) -> Result<()> {
+        self.members.clear();
+        self.arguments.clear();
+        let bounded = self.span.extent.is_bounded();
+        let (groups, members) = (&mut self.groups, &mut self.members);
+        let (arguments, bytes, span) = (&mut self.arguments, &mut self.bytes, &self.span);
+        let read = self.reader.each(row, session, &mut |member| {
+            if !bounded {
+                members.push(groups.find_or_make(member.encoded, None, || member.key()));
+                arguments.extend_from_slice(member.arguments);
+                return;
+            }
+            for window in span.windows(entry.time) {
+                encode(member.encoded, window.0, bytes);
+                members.push(groups.find_or_make(bytes, Some(window), || member.key()));
+                arguments.extend_from_slice(member.arguments);
+            }
+        });
+        if let Err(error) = read {
+            self.members.iter().for_each(|at| self.groups.let_go(*at));
+            return Err(error);
+        }
+        let leaves = self.leaves(entry.time);
+        self.arrived += 1;
+        self.groups.add(entry.digest, leaves, &self.members, &self.arguments);
+        for at in &self.members {
+            if !touched.contains(at) {
+                touched.push(*at);
+            }
+        }
+        Ok(())
+    }
+
+    /// The groups of a row that is not taken in.
+    ///
+    /// # Errors
+    /// What the database cannot compute of it.
+    pub fn find(
+        &mut self,
+        row: &Row<'_>,
+        time: Timestamp,
+        session: &mut Session,
+        touched: &mut Vec<u32>,
+    ) -> Result<()> {
+        let bounded = self.span.extent.is_bounded();
+        let (groups, bytes, span) = (&self.groups, &mut self.bytes, &self.span);
+        let mut found = |encoded: &[u8]| {
+            touched.extend(groups.find(encoded).filter(|at| !touched.contains(at)));
+        };
+        self.reader.each(row, session, &mut |member| match bounded {
+            false => found(member.encoded),
+            true => span.windows(time).for_each(|window| {
+                encode(member.encoded, window.0, bytes);
+                found(bytes);
+            }),
+        })
+    }
+
+    fn leaves(&self, time: Timestamp) -> i64 {
+        use super::options::Extent;
+        match self.span.extent {
+            Extent::Count(rows) => (self.arrived + rows as i64) * ROW,
+            Extent::Sliding(_) => self.span.leaves(time),
+            Extent::Hopping { .. } => {
+                let ends = self.span.windows(time).last().map(|(_, end)| end);
+                ends.unwrap_or(i64::MIN)
+            }
+            Extent::Session(_) => i64::MAX,
+        }
+    }
+
+    /// Whether a row of this time is in the window, or was already out when it came.
+    pub fn takes(&self, time: Timestamp, now: Timestamp) -> bool {
+        use super::options::Extent;
+        match self.span.extent {
+            Extent::Count(_) | Extent::Session(_) => true,
+            Extent::Sliding(_) | Extent::Hopping { .. } => self.leaves(time) > now.as_micros(),
+        }
+    }
+
+    /// Takes out what has left by now; says whether anything has.
+    pub fn expire(&mut self, now: Timestamp) -> bool {
+        use super::options::Extent;
+        match self.span.extent {
+            Extent::Count(_) => self.groups.expire(self.arrived * ROW),
+            _ => self.groups.expire(now.as_micros()),
+        }
+    }
+
+    /// The row of a group in the answer, where it has one.
+    ///
+    /// # Errors
+    /// What the database cannot compute; a double that JSON cannot hold.
+    pub fn evaluate(&mut self, at: u32, session: &mut Session) -> Result<Option<Payload>> {
+        let group = self.groups.group(at);
+        if group.rows == 0 && !self.keys.is_empty() {
+            return Ok(None);
+        }
+        if let Some(sql) = &self.plan.group {
+            let mut aggregates = Vec::with_capacity(self.plan.aggregates.len());
+            for (number, aggregate) in self.plan.aggregates.iter().enumerate() {
+                aggregates.push(group.aggregate(number, aggregate.function)?);
+            }
+            let (start, end) = group.window.unwrap_or_default();
+            let cells: Vec<Cell<'_>> = sql
+                .params
+                .iter()
+                .map(|param| match param {
+                    Param::Key(key) => group.key[*key].cell(),
+                    Param::Aggregate(number) => aggregates[*number].cell(),
+                    Param::WindowStart => seconds(start),
+                    Param::WindowEnd => seconds(end),
+                })
+                .collect();
+            if !session.evaluate(&sql.sql, &cells, &mut self.values)? {
+                return Ok(None);
+            }
+        }
+        self.bytes.clear();
+        self.bytes.push(b'{');
+        for (number, output) in self.plan.outputs.iter().enumerate() {
+            if number > 0 {
+                self.bytes.push(b',');
+            }
+            self.bytes.extend_from_slice(&self.names[number]);
+            let column = &self.columns[number];
+            match output {
+                Output::Key(key) => group.key[*key].write_json(column, &mut self.bytes)?,
+                Output::Computed(place) => {
+                    self.values[*place].write_json(column, &mut self.bytes)?;
+                }
+                Output::Count(at) => {
+                    let function = self.plan.aggregates[*at].function;
+                    group.aggregate(*at, function)?.write_json(column, &mut self.bytes)?;
+                }
+            }
+        }
+        self.bytes.push(b'}');
+        Ok(Some(self.bytes.as_slice().into()))
+    }
+
+    /// What the rows of an answer are sorted by, of a group that was just evaluated.
+    pub fn rank(&self, at: u32) -> Result<Rank> {
+        let group = self.groups.group(at);
+        let mut terms = Vec::with_capacity(self.plan.order.len() + group.key.len());
+        for order in &self.plan.order {
+            let datum = match order.by {
+                Output::Key(key) => group.key[key].clone(),
+                Output::Computed(place) => self.values[place].clone(),
+                Output::Count(at) => group.aggregate(at, self.plan.aggregates[at].function)?,
+            };
+            terms.push((datum, order.descending));
+        }
+        let keys = group.key.iter().map(|key| (key.clone(), false));
+        Ok(Rank(group.window, terms.into_iter().chain(keys).collect()))
+    }
+
+    /// What a group is called.
+    pub fn identity(&mut self, at: u32) -> Identity {
+        let group = self.groups.group_mut(at);
+        let made = || identity(group.window, &group.key);
+        group.identity.get_or_insert_with(made).clone()
+    }
+
+    /// Makes the state anew from the table; what has left meanwhile stays out.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn rebuild(&mut self, session: &mut Session, now: Timestamp) -> Result<()> {
+        self.groups = groups(&self.plan, self.notes);
+        self.arrived = 0;
+        let binding = Binding {
+            now,
+            event: None,
+            window: None,
+            keys: &[],
+        };
+        let items = self.plan.load.items.clone();
+        let ids = self.plan.load.ids;
+        let from = usize::from(self.plan.load.time);
+        let place = |item: &Item| from + ids + place(&items, item);
+        let keys: Vec<usize> = self.keys.iter().map(place).collect();
+        let arguments: Vec<Option<usize>> = self
+            .plan
+            .aggregates
+            .iter()
+            .map(|aggregate| aggregate.arg.as_ref().map(place))
+            .collect();
+        // Of each row of the table its members, in the order in which they are read.
+        let mut members: HashMap<Digest, Vec<(Box<[Datum]>, Vec<Datum>)>> = HashMap::new();
+        let mut rows: Vec<Entry> = Vec::new();
+        let mut number = 0;
+        session.data(&self.load, &binding, &mut |row| {
+            let digest = match ids {
+                0 => [number, u64::MAX],
+                _ => digest_of(&row[from..from + ids]),
+            };
+            number += 1;
+            let key = keys.iter().map(|at| row[*at].clone()).collect();
+            let given = arguments.iter().map(|at| match at {
+                Some(at) => row[*at].clone(),
+                None => Datum::Integer(1),
+            });
+            members.entry(digest).or_default().push((key, given.collect()));
+            if ids == 0 {
+                rows.push(Entry {
+                    digest,
+                    time: time(row, from),
+                });
+            }
+            Ok(())
+        })?;
+        if ids > 0 {
+            session.data(&self.live, &binding, &mut |row| {
+                rows.push(Entry {
+                    digest: digest_of(&row[from..from + ids]),
+                    time: time(row, from),
+                });
+                Ok(())
+            })?;
+        }
+        for entry in rows {
+            let found = members.remove(&entry.digest).unwrap_or_default();
+            self.restore(entry, found, now);
+        }
+        if self.keys.is_empty() && !self.span.extent.is_bounded() {
+            // The one group of a query without keys has a row even if there is none in the window.
+            self.groups.find_or_make(&[], None, Box::default);
+        }
+        self.expire(now);
+        Ok(())
+    }
+
+    fn restore(&mut self, entry: Entry, found: Vec<(Box<[Datum]>, Vec<Datum>)>, now: Timestamp) {
+        if !self.takes(entry.time, now) && !self.span.extent.is_bounded() {
+            return;
+        }
+        self.members.clear();
+        self.arguments.clear();
+        for (key, given) in found {
+            let mut encoded = Vec::new();
+            key.iter().for_each(|datum| Datum::encode(&datum.cell(), &mut encoded));
+            match self.span.extent.is_bounded() {
+                false => {
+                    let at = self.groups.find_or_make(&encoded, None, || key);
+                    self.members.push(at);
+                    self.arguments.extend(given);
+                }
+                true => {
+                    for window in self.span.windows(entry.time) {
+                        encode(&encoded, window.0, &mut self.bytes);
+                        let at = self
+                            .groups
+                            .find_or_make(&self.bytes, Some(window), || key.clone());
+                        self.members.push(at);
+                        self.arguments.extend_from_slice(&given);
+                    }
+                }
+            }
+        }
+        let leaves = self.leaves(entry.time);
+        self.arrived += 1;
+        self.groups.add(entry.digest, leaves, &self.members, &self.arguments);
+    }
+}
+
+/// What rows of an answer are sorted by.
+#[derive(PartialEq, Eq)]
+pub(super) struct Rank(Option<(i64, i64)>, Vec<(Datum, bool)>);
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let windows = self.0.map(|(start, end)| (end, start));
+        let terms = self.1.iter().zip(&other.1).map(|(a, b)| match a.1 {
+            false => a.0.cmp(&b.0),
+            true => b.0.cmp(&a.0),
+        });
+        let by_terms = terms.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then);
+        windows
+            .cmp(&other.0.map(|(start, end)| (end, start)))
+            .then(by_terms)
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+fn groups(plan: &plan::Incremental, notes: bool) -> Groups {
+    let functions = plan.aggregates.iter().map(|aggregate| aggregate.function);
+    Groups::new(functions.collect(), notes)
+}
+
+fn place(items: &[Item], item: &Item) -> usize {
+    let found = items.iter().position(|known| known == item);
+    found.expect("every key and argument is loaded")
+}
+
+fn time(row: &[Datum], from: usize) -> Timestamp {
+    let time = row.first().filter(|_| from > 0).and_then(Datum::as_time);
+    time.unwrap_or(Timestamp::from_micros(0))
+}
+
+/// The bytes of a group in a window that begins at an instant.
+fn encode(key: &[u8], start: i64, to: &mut Vec<u8>) {
+    to.clear();
+    to.extend_from_slice(&start.to_le_bytes());
+    to.extend_from_slice(key);
+}
+
+fn digest_of(key: &[Datum]) -> Digest {
+    let mut bytes = Vec::new();
+    key.iter().for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
+    digest(&bytes)
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    let whole = xxhash_rust::xxh3::xxh3_128(bytes);
+    [whole as u64, (whole >> 64) as u64]
+}
+
+fn seconds(micros: i64) -> Cell<'static> {
+    match micros.rem_euclid(1_000_000) {
+        0 => Cell::Integer(micros / 1_000_000),
+        _ => Cell::Real(micros as f64 / 1e6),
+    }
+}
