@@ -35,6 +35,8 @@ use serde_json::{Map, Value};
 pub use catalog::Mark;
 pub use database::Database;
 pub use query::Query;
+pub(crate) use row::{Cell, Row};
+pub(crate) use session::Session;
 pub use table::{Child, Column, Table, Type};
 
 /// What became of a row that was to be inserted.

@@ -95,6 +95,14 @@ impl Database {
     /// # Errors
     /// A database that does not answer (retryable), or that refuses to make a table.
     pub fn connect(&self) -> Result<Box<dyn Store>> {
+        Ok(Box::new(self.session()?))
+    }
+
+    /// A connection, as [`connect`](Self::connect) makes it, with all that the windows use.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub(crate) fn session(&self) -> Result<Session> {
         let mut driver = self.backend.connect()?;
         for table in self.tables() {
             self.make(&mut *driver, &table)?;
@@ -102,12 +110,12 @@ impl Database {
         for window in self.catalog.windows() {
             self.make_index(&mut *driver, &window.table, &[&window.column]);
         }
-        Ok(Box::new(Session::new(
+        Ok(Session::new(
             driver,
             self.backend.dialect(),
             self.backend.table_options(),
             self.catalog.clone(),
-        )))
+        ))
     }
 
     fn make(&self, driver: &mut dyn Driver, table: &Table) -> Result<()> {

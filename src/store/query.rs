@@ -127,7 +127,7 @@ impl Query {
             .map(|param| match param {
                 Param::Now => Ok(Cell::Real(params.now.as_secs_f64())),
                 Param::NowUnix => Ok(Cell::Integer(params.now.as_secs())),
-                Param::NowDatetime => Ok(Cell::Text(&datetime)),
+                Param::NowDatetime => Ok(Cell::from(datetime.as_str())),
                 Param::Field(name, kinds) => field(params, name, kinds),
             })
             .collect::<Result<Vec<_>>>()?;
