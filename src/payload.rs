@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use triomphe::ThinArc;
 
 pub use json::{MAX_DEPTH, check_json, parse_json};
+pub(crate) use json::{Skip, note, read};
 
 /// The greatest payload that sources of lines accept, in bytes (1 MiB).
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -72,6 +73,11 @@ impl Payload {
                 })
             })
             .value)
+    }
+
+    /// The JSON value, where it is there already.
+    pub(crate) fn tree(&self) -> Option<&Value> {
+        self.0.header.header.get().map(|side| &side.value)
     }
 
     /// About how many bytes it holds: exact where it was made of bytes.

@@ -43,6 +43,8 @@ pub(crate) use session::Session;
 pub use catalog::Mark;
 pub use database::Database;
 pub use query::Query;
+pub(crate) use row::{Cell, Row};
+pub(crate) use session::Session;
 pub use table::{Child, Column, Table, Type};
 
 /// What became of a row that was to be inserted.

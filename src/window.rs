@@ -17,7 +17,7 @@ mod query;
 mod sliding;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Database, Store};
+use crate::store::{self, Database, Store};
 
 pub use create::CreateWindow;
 pub use query::QueryWindow;
@@ -26,7 +26,7 @@ pub use sliding::SlidingWindow;
 /// A window's connection, made when the node is opened.
 struct Session {
     database: Database,
-    store: Option<Box<dyn Store>>,
+    store: Option<store::Session>,
 }
 
 impl Session {
@@ -40,19 +40,19 @@ impl Session {
     fn open(&mut self) -> Result<()> {
         // The old one first: it may hold a transaction.
         self.store = None;
-        self.store = Some(self.database.connect()?);
+        self.store = Some(self.database.session()?);
         Ok(())
     }
 
-    fn store(&mut self) -> Result<&mut dyn Store> {
+    fn store(&mut self) -> Result<&mut store::Session> {
         match &mut self.store {
-            Some(store) => Ok(&mut **store),
+            Some(store) => Ok(store),
             None => Err(Error::new(ErrorKind::Failed, "the window is not open")),
         }
     }
 
     /// The connection, in a transaction.
-    fn begin(&mut self) -> Result<&mut dyn Store> {
+    fn begin(&mut self) -> Result<&mut store::Session> {
         let store = self.store()?;
         store.begin()?;
         Ok(store)

@@ -5,10 +5,11 @@
 //! the last one counts.
 
 use crate::error::{Error, Result, quote_bytes};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// How many levels a value may have, the innermost one counted: 127 arrays or objects around it.
 pub const MAX_DEPTH: usize = 128;
@@ -19,7 +20,7 @@ pub const MAX_DEPTH: usize = 128;
 /// Bytes that are not one JSON document, nesting deeper than [`MAX_DEPTH`], a number that no
 /// 64-bit integer or double holds. The message names the offset in bytes.
 pub fn parse_json(bytes: &[u8]) -> Result<Value> {
-    read::<Keep>(bytes).map(|kept| kept.0)
+    read(bytes, PhantomData::<Keep>).map(|kept| kept.0)
 }
 
 /// Checks that the bytes are one JSON document, without building its value.
@@ -27,7 +28,7 @@ pub fn parse_json(bytes: &[u8]) -> Result<Value> {
 /// # Errors
 /// Those of [`parse_json`].
 pub fn check_json(bytes: &[u8]) -> Result<()> {
-    read::<Skip>(bytes).map(|Skip| ())
+    read(bytes, PhantomData::<Skip>).map(|Skip| ())
 }
 
 thread_local! {
@@ -35,7 +36,12 @@ thread_local! {
     static ROUNDED: Cell<bool> = const { Cell::new(false) };
 }
 
-fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
+/// Reads one JSON document in a way of its own: [`Skip`] what is not needed, and [`note`] every
+/// double, so that the document is refused for whatever [`parse_json`] refuses it.
+///
+/// # Errors
+/// Those of [`parse_json`], and those of the reader.
+pub(crate) fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Value> {
     if bytes.is_empty() {
         return Err(Error::data("malformed JSON at byte 0: it is empty"));
     }
@@ -45,7 +51,11 @@ fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
         ));
     }
     ROUNDED.set(false);
-    let value = serde_json::from_slice(bytes).map_err(|error| malformed(bytes, &error))?;
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    let value = seed
+        .deserialize(&mut from)
+        .and_then(|value| from.end().map(|()| value))
+        .map_err(|error| malformed(bytes, &error))?;
     if ROUNDED.get()
         && let Some((at, digits)) = long_integer(bytes)
     {
@@ -115,7 +125,8 @@ fn long_integer(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-fn note(number: f64) {
+/// Remembers that a double was read which may be a whole number that was rounded.
+pub(crate) fn note(number: f64) {
     if number.abs() >= 9.2e18 {
         ROUNDED.set(true);
     }
@@ -124,7 +135,7 @@ fn note(number: f64) {
 /// A value that is kept.
 struct Keep(Value);
 /// A value that is only looked at.
-struct Skip;
+pub(crate) struct Skip;
 
 impl<'de> Deserialize<'de> for Keep {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -112,10 +112,10 @@ impl Database {
         Ok(Box::new(self.session()?))
     }
 
-    /// The same, for windows.
+    /// A connection, as [`connect`](Self::connect) makes it, with all that the windows use.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`connect`](Self::connect).
     pub(crate) fn session(&self) -> Result<Session> {
         let mut driver = self.backend.connect()?;
         for table in self.tables() {

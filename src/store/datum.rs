@@ -23,7 +23,7 @@ impl Datum {
             Datum::Null => Cell::Null,
             Datum::Integer(whole) => Cell::Integer(*whole),
             Datum::Real(real) => Cell::Real(*real),
-            Datum::Text(text) => Cell::Text(text),
+            Datum::Text(text) => Cell::from(&**text),
         }
     }
 
@@ -105,7 +105,7 @@ impl From<&Cell<'_>> for Datum {
             Cell::Null => Datum::Null,
             Cell::Integer(whole) => Datum::Integer(*whole),
             Cell::Real(real) => Datum::Real(*real),
-            Cell::Text(text) => Datum::Text((*text).into()),
+            Cell::Text(text) => Datum::Text(text.as_ref().into()),
         }
     }
 }

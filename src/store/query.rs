@@ -175,7 +175,7 @@ impl Query {
             .map(|param| match param {
                 Param::Now => Ok(Cell::Real(params.now.as_secs_f64())),
                 Param::NowUnix => Ok(Cell::Integer(params.now.as_secs())),
-                Param::NowDatetime => Ok(Cell::Text(&datetime)),
+                Param::NowDatetime => Ok(Cell::from(datetime.as_str())),
                 Param::WindowStart => window(params).map(|(start, _)| seconds(start)),
                 Param::WindowEnd => window(params).map(|(_, end)| seconds(end)),
                 Param::Key(at) => Ok(params.keys.get(*at).map_or(Cell::Null, Datum::cell)),

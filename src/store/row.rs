@@ -1,20 +1,35 @@
 //! From a JSON object to rows: every value is checked before anything is inserted.
+//!
+//! A payload of bytes is read past its tree ([`bytes`]). That way knows good rows only: whatever
+//! is out of the ordinary is left to the way over the tree, so that one place says what is wrong.
+
+mod bytes;
+#[cfg(test)]
+mod tests;
 
 use super::table::{Child, Column, Table, Type};
 use crate::error::{Error, Result, quote, quote_json};
+use crate::payload::Payload;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// One value, as it is bound to a statement.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell<'a> {
     Null,
     Integer(i64),
     Real(f64),
-    Text(&'a str),
+    Text(Cow<'a, str>),
 }
 
-/// A row of a table, and the rows of its child tables.
-#[derive(Debug)]
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Cell::Text(Cow::Borrowed(text))
+    }
+}
+
+/// A row of a table, and the rows of its child tables, those of each child together.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Row<'a> {
     pub table: &'a Table,
     pub cells: Vec<Cell<'a>>,
@@ -22,6 +37,20 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Reads a payload as a row of `table`. Where `sized`, the lengths of texts are checked.
+    ///
+    /// Fields that are no column are ignored, missing ones are NULL.
+    pub fn of(table: &'a Table, payload: &'a Payload, sized: bool) -> Result<Self> {
+        let read = match payload.tree() {
+            None => bytes::read(table, payload.bytes(), sized),
+            Some(_) => None,
+        };
+        match read {
+            Some(row) => Ok(row),
+            None => Row::read(table, payload.object()?, sized),
+        }
+    }
+
     /// Reads an object as a row of `table`. Where `sized`, the lengths of texts are checked.
     ///
     /// Fields that are no column are ignored, missing ones are NULL.
@@ -39,7 +68,7 @@ impl<'a> Row<'a> {
         let mut cells = Vec::with_capacity(table.columns().len());
         for column in table.columns() {
             let cell = match given.iter().find(|(name, _)| *name == column.name) {
-                Some((_, cell)) => *cell,
+                Some((_, cell)) => cell.clone(),
                 None => match object.get(&column.name) {
                     Some(value) => cell(table, column, value, sized)?,
                     None => Cell::Null,
@@ -101,7 +130,7 @@ impl<'a> Row<'a> {
     pub fn cell(&self, column: &str) -> Cell<'a> {
         self.table
             .find(column)
-            .map_or(Cell::Null, |(at, _)| self.cells[at])
+            .map_or(Cell::Null, |(at, _)| self.cells[at].clone())
     }
 }
 
@@ -115,9 +144,8 @@ fn cell<'a>(table: &Table, column: &Column, value: &'a Value, sized: bool) -> Re
             quote_json(value)
         ))
     })?;
-    if let (Cell::Text(text), Type::Text(len), true) = (cell, column.kind, sized)
-        && text.len() > usize::from(len)
-        && text.chars().count() > usize::from(len)
+    if let (Cell::Text(text), Type::Text(len), true) = (&cell, column.kind, sized)
+        && !fits(text, len)
     {
         return Err(Error::data(format!(
             "{}.{} has room for {len} characters, this has {}: {}",
@@ -134,6 +162,12 @@ fn cell<'a>(table: &Table, column: &Column, value: &'a Value, sized: bool) -> Re
     Ok(cell)
 }
 
+/// Whether a text has at most so many characters.
+fn fits(text: &str, len: u16) -> bool {
+    let len = usize::from(len);
+    text.len() <= len || text.chars().count() <= len
+}
+
 /// A JSON value as one of a type; `None` where it is of another.
 pub(crate) fn convert(kind: Type, value: &Value) -> Option<Cell<'_>> {
     match (kind, value) {
@@ -143,7 +177,7 @@ pub(crate) fn convert(kind: Type, value: &Value) -> Option<Cell<'_>> {
             None => number.as_f64().and_then(whole).map(Cell::Integer),
         },
         (Type::Real, Value::Number(number)) => number.as_f64().map(Cell::Real),
-        (Type::Text(_), Value::String(text)) => Some(Cell::Text(text)),
+        (Type::Text(_), Value::String(text)) => Some(text.as_str().into()),
         _ => None,
     }
 }

@@ -85,6 +85,33 @@ impl Session {
         }
     }
 
+    /// Whether rows are to be read with the lengths of their texts checked.
+    pub fn sized(&self) -> bool {
+        self.dialect == Dialect::Mysql
+    }
+
+    /// Inserts a row that was read, and its child rows, all or nothing.
+    ///
+    /// # Errors
+    /// Those of [`Store::insert`], but for those of reading.
+    pub fn insert_row_of(&mut self, row: &Row<'_>) -> Result<Inserted> {
+        if row.children.is_empty() {
+            return self.within(|store| store.insert_row(row));
+        }
+        self.within(|store| {
+            store.run("SAVEPOINT tributary_row", &[])?;
+            let done = store.insert_row(row);
+            let broken = matches!(&done, Err(error) if error.is_retryable());
+            if done.is_err() && !broken {
+                store.run("ROLLBACK TO SAVEPOINT tributary_row", &[])?;
+            }
+            if !broken {
+                store.run("RELEASE SAVEPOINT tributary_row", &[])?;
+            }
+            done
+        })
+    }
+
     fn insert_row(&mut self, row: &Row<'_>) -> Result<Inserted> {
         self.know(row.table);
         let sql = &self.known[row.table.name()].statements.insert;
@@ -184,22 +211,8 @@ impl Store for Session {
     }
 
     fn insert(&mut self, table: &Table, object: &Map<String, Value>) -> Result<Inserted> {
-        let row = Row::read(table, object, self.dialect == Dialect::Mysql)?;
-        if row.children.is_empty() {
-            return self.within(|store| store.insert_row(&row));
-        }
-        self.within(|store| {
-            store.run("SAVEPOINT tributary_row", &[])?;
-            let done = store.insert_row(&row);
-            let broken = matches!(&done, Err(error) if error.is_retryable());
-            if done.is_err() && !broken {
-                store.run("ROLLBACK TO SAVEPOINT tributary_row", &[])?;
-            }
-            if !broken {
-                store.run("RELEASE SAVEPOINT tributary_row", &[])?;
-            }
-            done
-        })
+        let row = Row::read(table, object, self.sized())?;
+        self.insert_row_of(&row)
     }
 
     fn evict(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64> {
@@ -239,7 +252,7 @@ impl Store for Session {
     fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(Vec<u8>, Timestamp)>> {
         let create = keys::create(self.dialect, &self.options);
         self.run(&create, &[])?;
-        let cells = [Cell::Text(scope), Cell::Integer(now.as_micros())];
+        let cells = [Cell::from(scope), Cell::Integer(now.as_micros())];
         self.driver
             .rows(keys::RECALL, &cells)?
             .iter()
@@ -262,13 +275,13 @@ impl Store for Session {
         let until = Cell::Integer(until.as_micros());
         self.run(
             keys::REMEMBER,
-            &[Cell::Text(scope), Cell::Text(&key), until],
+            &[Cell::from(scope), Cell::from(key.as_str()), until],
         )?;
         Ok(())
     }
 
     fn forget(&mut self, scope: &str, now: Timestamp) -> Result<u64> {
-        let cells = [Cell::Text(scope), Cell::Integer(now.as_micros())];
+        let cells = [Cell::from(scope), Cell::Integer(now.as_micros())];
         self.run(keys::FORGET, &cells)
     }
 }

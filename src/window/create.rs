@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Database, Table};
+use crate::store::{Database, Row, Store, Table};
 use std::sync::Arc;
 
 /// Inserts each event into a table, and passes it on once its row is committed.
@@ -61,8 +61,10 @@ impl Node for CreateWindow {
 
 impl Pipeline for CreateWindow {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let object = event.payload().object()?;
-        self.session.begin()?.insert(&self.table, object)?;
+        let store = self.session.store()?;
+        let row = Row::of(&self.table, event.payload(), store.sized())?;
+        store.begin()?;
+        store.insert_row_of(&row)?;
         cx.pass();
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Database, Params, Query};
+use crate::store::{Database, Params, Query, Store};
 
 /// Asks a query for each event, and emits one event for each row of the answer.
 ///

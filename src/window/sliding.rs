@@ -8,9 +8,9 @@ use super::Session;
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Database, Params, Query, Table, Type};
+use crate::store::{Cell, Database, Params, Query, Row, Store, Table, Type};
 use crate::time::{Timestamp, format_duration};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,19 +91,17 @@ impl SlidingWindow {
         kept.unwrap_or(self.own_size)
     }
 
-    /// The time of the row that an event becomes.
-    fn time_of(&self, object: &Map<String, Value>) -> Result<Timestamp> {
-        match object.get(&self.column) {
-            None | Some(Value::Null) => Err(Error::data(format!(
+    /// The time of a row.
+    fn time_of(&self, row: &Row<'_>) -> Result<Timestamp> {
+        match row.cell(&self.column) {
+            Cell::Integer(seconds) => Ok(Timestamp::from_secs(seconds)),
+            // The cast saturates.
+            Cell::Real(seconds) => Ok(Timestamp::from_secs(seconds.floor() as i64)),
+            Cell::Null | Cell::Text(_) => Err(Error::data(format!(
                 "{}.{} is missing, and it is the time of the window",
                 self.table.name(),
                 self.column
             ))),
-            // What is no number is refused when it is inserted. The cast saturates.
-            Some(value) => {
-                let seconds = value.as_f64().unwrap_or_default().floor();
-                Ok(Timestamp::from_secs(seconds as i64))
-            }
         }
     }
 }
@@ -147,13 +145,17 @@ impl Node for SlidingWindow {
 
 impl Pipeline for SlidingWindow {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let object = event.payload().object()?;
-        let time = self.time_of(object)?;
+        let sized = self.session.store()?.sized();
+        let row = Row::of(&self.table, event.payload(), sized)?;
+        let time = self.time_of(&row)?;
         let store = self.session.begin()?;
-        store.insert(&self.table, object)?;
+        store.insert_row_of(&row)?;
         let params = Params {
             now: cx.now(),
-            event: Some(object),
+            event: match self.query.fields().is_empty() {
+                true => None,
+                false => Some(event.payload().object()?),
+            },
         };
         let answer = store.query(&self.query, &params)?;
         self.oldest = Some(self.oldest.map_or(time, |oldest| oldest.min(time)));

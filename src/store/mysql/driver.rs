@@ -143,10 +143,10 @@ fn params(cells: &[Cell<'_>]) -> Params {
 }
 
 fn raw(cell: &Cell<'_>) -> Raw {
-    match *cell {
+    match cell {
         Cell::Null => Raw::NULL,
-        Cell::Integer(whole) => Raw::Int(whole),
-        Cell::Real(real) => Raw::Double(real),
+        Cell::Integer(whole) => Raw::Int(*whole),
+        Cell::Real(real) => Raw::Double(*real),
         Cell::Text(text) => Raw::Bytes(text.as_bytes().to_vec()),
     }
 }

@@ -192,10 +192,10 @@ impl Driver for Sqlite {
 
 impl ToSql for Cell<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match *self {
+        Ok(match self {
             Cell::Null => ToSqlOutput::Owned(Owned::Null),
-            Cell::Integer(whole) => ToSqlOutput::Owned(Owned::Integer(whole)),
-            Cell::Real(real) => ToSqlOutput::Owned(Owned::Real(real)),
+            Cell::Integer(whole) => ToSqlOutput::Owned(Owned::Integer(*whole)),
+            Cell::Real(real) => ToSqlOutput::Owned(Owned::Real(*real)),
             Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
         })
     }
