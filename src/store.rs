@@ -37,8 +37,6 @@ pub(crate) use catalog::Hold;
 pub(crate) use datum::Datum;
 pub(crate) use dialect::Dialect;
 pub(crate) use query::{Asker, Binding};
-pub(crate) use row::{Cell, Row};
-pub(crate) use session::Session;
 
 pub use catalog::Mark;
 pub use database::Database;

@@ -19,6 +19,7 @@ pub(crate) struct Catalog {
 struct Declared {
     tables: Vec<Arc<Table>>,
     windows: Vec<Window>,
+    indexes: Vec<(String, Vec<String>)>,
 }
 
 /// A time column by which rows of a table are evicted.
@@ -179,6 +180,18 @@ impl Catalog {
         let window = declared.windows.iter().find(|w| w.table == table)?;
         let holds = window.holds.iter().filter_map(Weak::upgrade);
         holds.map(|hold| hold.floor(now)).min()
+    }
+
+    pub fn want_index(&self, table: &str, columns: &[String]) {
+        let wanted = (table.to_owned(), columns.to_vec());
+        let indexes = &mut self.declared().indexes;
+        if !indexes.contains(&wanted) {
+            indexes.push(wanted);
+        }
+    }
+
+    pub fn indexes(&self) -> Vec<(String, Vec<String>)> {
+        self.declared().indexes.clone()
     }
 
     pub fn windows(&self) -> Vec<Window> {

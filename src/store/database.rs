@@ -124,6 +124,10 @@ impl Database {
         for window in self.catalog.windows() {
             self.make_index(&mut *driver, &window.table, &[&window.column]);
         }
+        for (table, columns) in self.catalog.indexes() {
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            self.make_index(&mut *driver, &table, &columns);
+        }
         Ok(Session::new(
             driver,
             self.backend.dialect(),
@@ -166,6 +170,16 @@ impl Database {
     /// writes it, while it is committed.
     pub fn generation(&self, table: &str) -> u64 {
         self.catalog.generation(table).load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing of it outlives the process.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(*self.url, Url::Memory)
+    }
+
+    /// Has an index be made when a node connects.
+    pub(crate) fn want_index(&self, table: &str, columns: &[String]) {
+        self.catalog.want_index(table, columns);
     }
 
     /// Lets a window hold rows of a table by this column: `size` says which before it is open.

@@ -175,6 +175,41 @@ impl Session {
         Ok(least)
     }
 
+    /// The greatest value of `column`, read as unix seconds.
+    pub fn latest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {
+        let sql = statements::latest(self.dialect, table, column);
+        let mut latest = None;
+        self.driver.data(&sql, &[], &mut |row| {
+            latest = row.first().and_then(Datum::as_time);
+            Ok(())
+        })?;
+        Ok(latest)
+    }
+
+    /// The values of `column`, read as unix seconds, each once.
+    pub fn times(
+        &mut self,
+        table: &Table,
+        column: &str,
+        each: &mut dyn FnMut(Timestamp),
+    ) -> Result<()> {
+        let sql = statements::times(self.dialect, table, column);
+        self.driver.data(&sql, &[], &mut |row| {
+            row.first().and_then(Datum::as_time).into_iter().for_each(&mut *each);
+            Ok(())
+        })
+    }
+
+    pub fn emitted(&mut self, _scope: &str) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+    pub fn set_emitted(&mut self, _scope: &str, _identity: &str, _row: &str) -> Result<()> {
+        Ok(())
+    }
+    pub fn unset_emitted(&mut self, _scope: &str, _identity: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Evaluates a SELECT without tables, with positional parameters: at most one row, into `row`.
     pub fn evaluate(&mut self, sql: &str, with: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
         self.driver.evaluate(sql, with, row)

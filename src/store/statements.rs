@@ -167,7 +167,25 @@ pub(crate) fn oldest(dialect: Dialect, table: &Table, column: &str) -> String {
     )
 }
 
-/// The same of the values from a bound on.
+/// Asks for the greatest value of a column.
+pub(crate) fn latest(dialect: Dialect, table: &Table, column: &str) -> String {
+    format!(
+        "SELECT max({}) AS latest FROM {}",
+        dialect.quote(column),
+        dialect.quote(table.name())
+    )
+}
+
+/// Asks for the values of a column, each once.
+pub(crate) fn times(dialect: Dialect, table: &Table, column: &str) -> String {
+    format!(
+        "SELECT DISTINCT {} AS time FROM {}",
+        dialect.quote(column),
+        dialect.quote(table.name())
+    )
+}
+
+/// Asks for the least value of a column from a bound on.
 pub(crate) fn oldest_from(dialect: Dialect, table: &Table, column: &str) -> String {
     format!(
         "{} WHERE {} >= ?",

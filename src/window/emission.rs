@@ -109,13 +109,29 @@ impl Emission {
         owed.into_iter().map(|(identity, row)| self.due(identity, row)).collect()
     }
 
-    fn due(&mut self, identity: Identity, row: Payload) -> Due {
+    /// A row that is due as it is.
+    pub fn due(&mut self, identity: Identity, row: Payload) -> Due {
         self.number += 1;
         Due {
             identity,
             row,
             number: self.number,
         }
+    }
+
+    /// Whether a database on disk remembers what was emitted.
+    pub fn is_kept(&self) -> bool {
+        self.scope.is_some()
+    }
+
+    /// When the windows began of which something was emitted and is not delivered yet.
+    pub fn undelivered(&self) -> impl Iterator<Item = i64> {
+        let flights = self.in_flight.values().map(|flight| &flight.identity);
+        let owed = self.owed.iter().map(|(identity, _)| identity);
+        flights.chain(owed).filter_map(|identity| {
+            let text = identity.strip_prefix('[')?;
+            text.split([',', ']']).next()?.parse().ok()
+        })
     }
 
     fn set(&mut self, identity: &Identity, last: Option<Last>) {
@@ -195,7 +211,7 @@ impl Emission {
         };
         let newest = self.last.get(&flight.identity).map(|last| last.number);
         match (outcome, self.mode) {
-            (Outcome::Failed, Emit::Leave) => {
+            (Outcome::Failed, Emit::Leave | Emit::Close) => {
                 self.owed.push((flight.identity, flight.row));
                 Ok(true)
             }

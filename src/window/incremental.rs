@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::{Asker, Binding, Cell, Database, Datum, Query, Row, Session, Table};
 use crate::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The state of a window's groups, and how it is read.
@@ -34,10 +34,19 @@ pub(super) struct Incremental {
     notes: bool,
     /// How many rows have come, of a window of the last so many.
     arrived: i64,
+    /// The answer in its order, where all of it is wanted at every event.
+    listed: Vec<Listed>,
     values: Vec<Datum>,
     members: Vec<u32>,
     arguments: Vec<Datum>,
     bytes: Vec<u8>,
+}
+
+/// A row of the answer, where all of it is kept.
+struct Listed {
+    rank: Rank,
+    at: u32,
+    row: Payload,
 }
 
 /// A row of the window's table, as the state knows it.
@@ -85,6 +94,7 @@ impl Incremental {
             columns: columns.to_vec(),
             notes,
             arrived: 0,
+            listed: Vec::new(),
             values: Vec::new(),
             members: Vec::new(),
             arguments: Vec::new(),
@@ -272,6 +282,73 @@ impl Incremental {
         Ok(Rank(group.window, terms.into_iter().chain(keys).collect()))
     }
 
+    /// Every row of the answer, in its order: of a window that slides, or of these.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn listing(
+        &mut self,
+        session: &mut Session,
+        windows: Vec<Option<(i64, i64)>>,
+    ) -> Result<Vec<Payload>> {
+        for at in self.groups.take_changed() {
+            self.listed.retain(|listed| listed.at != at);
+            let row = match self.evaluate(at, session) {
+                Ok(row) => row,
+                Err(error) => {
+                    self.groups.note_all(&[at]);
+                    return Err(error);
+                }
+            };
+            if let Some(row) = row {
+                let rank = self.rank(at)?;
+                let place = self.listed.partition_point(|listed| listed.rank < rank);
+                self.listed.insert(place, Listed { rank, at, row });
+            }
+            self.groups.let_go(at);
+        }
+        let wanted = |listed: &&Listed| windows.contains(&listed.rank.0);
+        Ok(self.listed.iter().filter(wanted).map(|listed| listed.row.clone()).collect())
+    }
+
+    /// The rows of a window that slides (`None`) or ends, with what their groups are called, in
+    /// the order of the answer.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn rows_in(
+        &mut self,
+        window: Option<(i64, i64)>,
+        session: &mut Session,
+    ) -> Result<Vec<(Identity, Payload)>> {
+        let groups = match window {
+            Some(window) => self.groups.of_window(window),
+            None => self.groups.all().collect(),
+        };
+        let mut rows = Vec::new();
+        for at in groups {
+            if let Some(row) = self.evaluate(at, session)? {
+                rows.push((self.rank(at)?, self.identity(at), row));
+            }
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(rows.into_iter().map(|(_, identity, row)| (identity, row)).collect())
+    }
+
+    /// What all groups are called.
+    pub fn identities(&mut self) -> HashSet<Identity> {
+        let all: Vec<u32> = self.groups.all().collect();
+        all.into_iter().map(|at| self.identity(at)).collect()
+    }
+
+    /// Has the groups that are called so be looked at.
+    pub fn ask_again(&mut self, called: &HashSet<Identity>) {
+        let all: Vec<u32> = self.groups.all().collect();
+        let mut found = all;
+        found.retain(|at| called.contains(&self.identity(*at)));
+        self.groups.note_all(&found);
+    }
+
     /// What a group is called.
     pub fn identity(&mut self, at: u32) -> Identity {
         let group = self.groups.group_mut(at);
@@ -283,9 +360,22 @@ impl Incremental {
     ///
     /// # Errors
     /// A database that is gone.
-    pub fn rebuild(&mut self, session: &mut Session, now: Timestamp) -> Result<()> {
+    pub fn rebuild(&mut self, session: Option<&mut Session>, now: Timestamp) -> Result<()> {
         self.groups = groups(&self.plan, self.notes);
+        self.listed.clear();
         self.arrived = 0;
+        if let Some(session) = session {
+            self.load(session, now)?;
+        }
+        if self.keys.is_empty() && !self.span.extent.is_bounded() {
+            // The one group of a query without keys has a row even if there is none in the window.
+            self.groups.find_or_make(&[], None, Box::default);
+        }
+        self.expire(now);
+        Ok(())
+    }
+
+    fn load(&mut self, session: &mut Session, now: Timestamp) -> Result<()> {
         let binding = Binding {
             now,
             event: None,
@@ -340,11 +430,6 @@ impl Incremental {
             let found = members.remove(&entry.digest).unwrap_or_default();
             self.restore(entry, found, now);
         }
-        if self.keys.is_empty() && !self.span.extent.is_bounded() {
-            // The one group of a query without keys has a row even if there is none in the window.
-            self.groups.find_or_make(&[], None, Box::default);
-        }
-        self.expire(now);
         Ok(())
     }
 

@@ -11,7 +11,6 @@
 mod acc;
 mod queue;
 
-use crate::payload::Payload;
 use crate::store::Datum;
 use crate::window::plan::Function;
 use acc::Acc;
@@ -50,8 +49,6 @@ pub(crate) struct Group {
     changed: bool,
     /// What it is called towards others, once somebody has asked.
     pub identity: Option<Arc<str>>,
-    /// Its row in the answer, as it was last.
-    pub row: Option<Payload>,
     /// The keys of its rows, where they leave with it and not at a time of their own.
     digests: Vec<Digest>,
     encoded: Box<[u8]>,
@@ -140,7 +137,6 @@ impl Groups {
             accs: self.functions.iter().map(|f| Acc::new(*f)).collect(),
             changed: false,
             identity: None,
-            row: None,
             digests: Vec::new(),
             encoded,
         };
@@ -246,11 +242,9 @@ impl Groups {
         }
     }
 
-    /// Has a group be asked for, though it may not have changed.
-    pub fn ask_again(&mut self, encoded: &[u8]) {
-        if let Some(at) = self.find(encoded) {
-            self.note(at);
-        }
+    /// Has groups be looked at, though they may not have changed.
+    pub fn note_all(&mut self, groups: &[u32]) {
+        groups.iter().for_each(|at| self.note(*at));
     }
 
     /// The groups that have changed since the last call. Each is to be
@@ -278,6 +272,33 @@ impl Groups {
         if let Some(group) = self.slab[at as usize].take() {
             self.index.remove(&group.encoded);
             self.free.push(at);
+        }
+    }
+
+    /// The window that ends first.
+    pub fn first_end(&self) -> Option<(i64, i64)> {
+        let (_, at) = self.ends.first()?;
+        self.group(*at).window
+    }
+
+    /// The groups of a window that ends.
+    pub fn of_window(&self, window: (i64, i64)) -> Vec<u32> {
+        let ends = self.ends.range((window.1, 0)..=(window.1, u32::MAX));
+        let groups = ends.map(|(_, at)| *at);
+        groups.filter(|at| self.group(*at).window == Some(window)).collect()
+    }
+
+    /// Forgets a window that has ended, with its groups.
+    pub fn end(&mut self, window: (i64, i64)) {
+        for at in self.of_window(window) {
+            self.ends.remove(&(window.1, at));
+            if let Some(group) = self.slab[at as usize].take() {
+                self.index.remove(&group.encoded);
+                self.free.push(at);
+                if let Some(changed) = self.changed.as_mut().filter(|_| group.changed) {
+                    changed.retain(|noted| *noted != at);
+                }
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::store::{Inserted, Params, Store};
 use tributary::time::Timestamp;
+use tributary::window::{Extent, Window, WindowOptions};
 use tributary::{Database, ErrorKind, Result, Table};
 
 crate::over_all_databases! {
@@ -880,7 +881,8 @@ fn keys_links_and_times_of_windows_are_indexed(place: &Place) {
     db.declare(bets()).unwrap();
     let size = Duration::from_secs(10);
     let one = "select 1 as one";
-    tributary::window::SlidingWindow::new(&db, one, "example_bets", size, "create_time").unwrap();
+    let options = WindowOptions::new("example_bets", one, Extent::Sliding(size));
+    Window::new(&db, &options.time("create_time")).unwrap();
     let mut store = db.connect().unwrap();
     db.connect().unwrap();
     let indexed = match place.kind {

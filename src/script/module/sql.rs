@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::pipeline::Forwarder;
 use crate::script::Args;
 use crate::store::Table;
-use crate::window::{CreateWindow, QueryWindow, SlidingWindow};
+use crate::window::{CreateWindow, Extent, QueryWindow, Window, WindowOptions};
 use serde_json::Value;
 
 pub(super) const EXPORTS: &[Export] = &[
@@ -63,7 +63,8 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
     let (name, out) = (args.string(1)?, args.string(2)?);
     let (query, table) = (args.string(3)?, args.string(4)?);
     let (size, column) = (args.duration(5)?, args.string(6)?);
-    let window = SlidingWindow::new(&session.database, &query, &table, size, &column)?;
+    let options = WindowOptions::new(table, query, Extent::Sliding(size)).time(column).name(&name);
+    let window = Window::new(&session.database, &options)?;
     let mut draft = session.draft()?;
     let window = draft.add_pipeline(&name, window)?;
     draft.add_place(&format!(" (made by sliding_window_time for {name})"));

@@ -1,0 +1,48 @@
+//! How a window keeps its answer up to date, told to a person.
+
+use super::options::{Emit, Extent, Plan};
+use std::fmt;
+
+/// How a window keeps its answer up to date: the plan, why it is this one and no better one, the
+/// SQL that is run, the indexes that serve it.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The plan.
+    pub plan: Plan,
+    /// Why it was chosen.
+    pub why: String,
+    /// The plans that were not, and why.
+    pub refused: Vec<(Plan, String)>,
+    /// Which rows are in the window.
+    pub extent: Extent,
+    /// What is emitted.
+    pub emit: Emit,
+    /// Whether rows are stored, and why not, or why.
+    pub stored: String,
+    /// The SQL that is run: what for, and the text.
+    pub sql: Vec<(String, String)>,
+    /// The indexes that serve it: table and columns.
+    pub indexes: Vec<(String, Vec<String>)>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan: {}: {}", self.plan, self.why)?;
+        for (plan, why) in &self.refused {
+            writeln!(f, "not {plan}: {why}")?;
+        }
+        writeln!(f, "window: {}", self.extent)?;
+        writeln!(f, "emits: {}", self.emit)?;
+        writeln!(f, "rows: {}", self.stored)?;
+        for (table, columns) in &self.indexes {
+            writeln!(f, "index: {table} ({})", columns.join(", "))?;
+        }
+        for (what, sql) in &self.sql {
+            writeln!(f, "{what}:")?;
+            for line in sql.trim().lines() {
+                writeln!(f, "    {}", line.trim_end())?;
+            }
+        }
+        Ok(())
+    }
+}

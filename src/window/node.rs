@@ -1,0 +1,318 @@
+//! The window node: rows come in and leave, and what their groups say of it is emitted.
+//!
+//! For each event, in one transaction with the others of its batch: the clock moves, what has left
+//! by then is taken out, the row is inserted, and the answer is brought up to date by the plan. By
+//! time alone the same happens without a row, when the timer wakes the node.
+//!
+//! - `rows` — rows come in, leave, and are deleted; windows end.
+//! - `answering` — what is emitted of the answer.
+
+mod answering;
+mod rows;
+
+use super::emission::Emission;
+use super::explain::Explanation;
+use super::incremental::Incremental;
+use super::options::{Emit, Extent, Now, Plan};
+use super::requery::Requery;
+use super::span::Span;
+use super::watermark::Watermark;
+use crate::ack::{Outcome, Token};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Pipeline};
+use crate::store::{Binding, Database, Hold, Row, Session, Store, Table};
+use crate::time::Timestamp;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The port of rows that came too late.
+pub(super) const LATE: &str = "late";
+/// How soon an emission that failed is made again, at first and at last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Inserts each event into a table, keeps the answer of a query over the rows of the window up to
+/// date, and emits of it what is asked for.
+///
+/// Rows that are too late for their window leave by the port `late`. A second event with the same
+/// key is not inserted again, and answered all the same. An event that the query cannot answer (too
+/// many rows, too long) is rejected; its row is good, and stays.
+pub struct Window {
+    pub(super) database: Database,
+    pub(super) table: Arc<Table>,
+    /// The place of the time column.
+    pub(super) time: Option<usize>,
+    pub(super) span: Span,
+    pub(super) clock: Now,
+    pub(super) emit: Emit,
+    pub(super) plan: Plan,
+    pub(super) requery: Requery,
+    pub(super) incremental: Option<Incremental>,
+    pub(super) watermark: Watermark,
+    pub(super) emission: Emission,
+    pub(super) hold: Option<Arc<Hold>>,
+    pub(super) verify: Verify,
+    pub(super) explanation: Explanation,
+    /// Whether the query asks for fields of the event.
+    pub(super) asks: bool,
+    /// Whether rows are stored.
+    pub(super) stored: bool,
+    pub(super) session: Option<Session>,
+    pub(super) moment: Moment,
+    /// The same before the batch.
+    pub(super) before: Moment,
+}
+
+/// What of a window changes with every event.
+#[derive(Clone, Default)]
+pub(super) struct Moment {
+    /// The least time of the rows that are stored and in the window, as far as is known.
+    pub oldest: Option<Timestamp>,
+    /// When rows that others needed are to be looked for again.
+    pub sweep: Option<i64>,
+    /// Where a whole query is asked: the windows that have begun and not ended, by their end.
+    pub begun: BTreeSet<(i64, i64)>,
+    /// Whether something has changed since the state was made from the table.
+    pub changed: bool,
+    /// When to emit again what has failed.
+    pub again: Option<Timestamp>,
+    pub attempts: u32,
+    /// Whether everything is to be looked at at the next wake.
+    pub fresh: bool,
+}
+
+/// On which events the answer is compared with that of the whole query.
+pub(super) struct Verify {
+    share: f64,
+    owed: f64,
+}
+
+impl Verify {
+    fn is_due(&mut self) -> bool {
+        self.owed += self.share;
+        let due = self.owed >= 1.0;
+        if due {
+            self.owed -= 1.0;
+        }
+        due
+    }
+}
+
+impl Verify {
+    pub fn new(share: f64) -> Self {
+        Verify { share, owed: 0.0 }
+    }
+}
+
+/// What an event or a wake is, to the answer.
+struct Step<'a> {
+    now: Timestamp,
+    event: Option<&'a Event>,
+    row: Option<&'a Row<'a>>,
+    time: Option<Timestamp>,
+    /// Whether time has passed for some row, or nothing is known yet: then more may have changed
+    /// than what the event touches.
+    whole: bool,
+}
+
+impl Window {
+    /// How the answer is kept up to date, and why.
+    pub fn explain(&self) -> Explanation {
+        self.explanation.clone()
+    }
+
+    fn session(session: &mut Option<Session>) -> Result<&mut Session> {
+        session
+            .as_mut()
+            .ok_or_else(|| Error::new(ErrorKind::Failed, "the window is not open"))
+    }
+
+    /// The time of a row.
+    fn time_of(&self, row: &Row<'_>) -> Result<Option<Timestamp>> {
+        use crate::store::Cell;
+        let Some(at) = self.time else {
+            return Ok(None);
+        };
+        match &row.cells[at] {
+            Cell::Integer(whole) => Ok(Some(Timestamp::from_secs(*whole))),
+            // The cast saturates.
+            Cell::Real(real) => Ok(Some(Timestamp::from_micros((real * 1e6).round() as i64))),
+            Cell::Null | Cell::Text(_) => Err(Error::data(format!(
+                "{}.{} is missing, and it is the time of the window",
+                self.table.name(),
+                self.table.columns()[at].name
+            ))),
+        }
+    }
+
+    /// The window's instant for a row that has come.
+    fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
+        match (self.clock, time) {
+            (Now::Event, Some(time)) => {
+                self.watermark.observe(cx.input(), cx.inputs(), time, cx.now());
+                self.watermark.current().unwrap_or(time)
+            }
+            _ => cx.now(),
+        }
+    }
+
+    /// The window's instant without a row.
+    fn now(&mut self, cx: &Context<'_>) -> Option<Timestamp> {
+        match self.clock {
+            Now::System => Some(cx.now()),
+            Now::Event => {
+                self.watermark.refresh(cx.inputs(), cx.now());
+                self.watermark.current()
+            }
+        }
+    }
+
+    /// Whether no window takes a row of this time any more.
+    fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
+        match self.span.extent {
+            Extent::Hopping { .. } => {
+                let last = self.span.windows(time).last();
+                last.is_none_or(|(_, end)| end <= now.as_micros())
+            }
+            Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
+            Extent::Session(gap) => self.clock == Now::Event && time.after(gap) <= now,
+        }
+    }
+
+    /// What the queries are given.
+    fn binding<'a>(
+        &self,
+        now: Timestamp,
+        window: Option<(i64, i64)>,
+        event: Option<&'a Map<String, Value>>,
+    ) -> Binding<'a> {
+        let (start, end) = match window {
+            Some((start, end)) => (Timestamp::from_micros(start), Timestamp::from_micros(end)),
+            None => (self.span.start(now), now),
+        };
+        Binding {
+            now,
+            event,
+            window: Some((start, end)),
+            keys: &[],
+        }
+    }
+}
+
+impl Node for Window {
+    fn ports(&self) -> Vec<String> {
+        vec![LATE.to_owned()]
+    }
+
+    fn open(&mut self) -> Result<()> {
+        // The old one first: it may hold a transaction.
+        self.session = None;
+        let session = self.session.insert(self.database.session()?);
+        self.emission.open(session)?;
+        self.moment.fresh = true;
+        self.before = self.moment.clone();
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        if let Some(session) = &mut self.session {
+            session.commit()?;
+        }
+        self.emission.commit();
+        self.moment.changed = false;
+        self.before.clone_from(&self.moment);
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.rollback();
+        }
+        self.emission.rollback();
+        let stale = self.moment.changed && self.stored;
+        self.moment.clone_from(&self.before);
+        self.moment.fresh |= stale;
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        if self.moment.fresh {
+            return Some(Timestamp::from_micros(i64::MIN));
+        }
+        let instant = self.next().filter(|next| *next < i64::MAX);
+        let instant = instant.map(Timestamp::from_micros);
+        let by_time = match self.clock {
+            Now::System => instant,
+            Now::Event => instant.and_then(|instant| self.watermark.reaches(instant)),
+        };
+        by_time.into_iter().chain(self.moment.again).min()
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.moment.again = None;
+        let complete = self.start(cx)?;
+        let Some(now) = self.now(cx) else {
+            return Ok(());
+        };
+        let left = self.move_to(now, cx)?;
+        let step = Step {
+            now,
+            event: None,
+            row: None,
+            time: None,
+            whole: complete || left,
+        };
+        self.answer(&step, &[], cx)
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        let session = self.session.as_mut();
+        match self.emission.settle(token, outcome, session)? {
+            true => {
+                let wait = AGAIN.0.saturating_mul(1 << self.moment.attempts.min(16)).min(AGAIN.1);
+                self.moment.attempts += 1;
+                self.moment.again = Some(cx.now().after(wait));
+            }
+            false => self.moment.attempts = 0,
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        // What is on disk is there when it goes on; what is in memory would never be said.
+        if self.span.extent.is_bounded() && self.database.is_memory() {
+            self.start(cx)?;
+            self.close(Timestamp::from_micros(i64::MAX), cx)?;
+        }
+        Ok(())
+    }
+}
+
+impl Pipeline for Window {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        let complete = self.start(cx)?;
+        let sized = Self::session(&mut self.session)?.sized();
+        let table = self.table.clone();
+        let row = Row::of(&table, event.payload(), sized)?;
+        let time = self.time_of(&row)?;
+        let now = self.now_for(time, cx);
+        let left = self.move_to(now, cx)?;
+        if time.is_some_and(|time| self.is_late(time, now)) {
+            return cx.drop_to(LATE, "late");
+        }
+        let touched = self.insert(&row, time, now)?;
+        let step = Step {
+            now,
+            event: Some(event),
+            row: Some(&row),
+            time,
+            whole: complete || left,
+        };
+        self.answer(&step, &touched, cx)?;
+        if self.verify.is_due() {
+            self.verify(&step, cx)?;
+        }
+        Ok(())
+    }
+}
