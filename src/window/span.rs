@@ -88,16 +88,6 @@ impl Span {
 }
 
 impl Span {
-    /// How long to wait before looking again for rows that others needed.
-    pub fn pause(&self) -> Duration {
-        match self.extent {
-            Extent::Sliding(size) => size + Duration::from_secs(1),
-            Extent::Hopping { slide, .. } => slide,
-            Extent::Session(gap) => gap,
-            Extent::Count(_) => Duration::from_secs(1),
-        }
-    }
-
     /// The windows to which an event belongs: one that slides, or those with an end.
     pub fn windows_of(&self, time: Option<Timestamp>) -> Vec<Option<(i64, i64)>> {
         match (self.extent, time) {

@@ -7,6 +7,10 @@ use crate::store::{Binding, Inserted, Row, Store};
 use crate::time::Timestamp;
 use crate::window::incremental::Entry;
 use crate::window::options::{Extent, Now};
+use std::time::Duration;
+
+/// How soon rows that others needed are looked for again.
+const SWEEP: Duration = Duration::from_secs(1);
 
 impl Window {
     /// Makes ready what needs to know the time: once after the node was opened, and after what
@@ -92,7 +96,7 @@ impl Window {
         self.moment.changed = true;
         // What others need still is looked after later: they may have gone by then.
         let left = floor < needed && session.oldest(&self.table, column)?.is_some_and(|t| t < needed);
-        self.moment.sweep = left.then(|| now.after(self.span.pause()).as_micros());
+        self.moment.sweep = left.then(|| now.after(SWEEP).as_micros());
         Ok(gone)
     }
 
