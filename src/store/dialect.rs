@@ -80,24 +80,10 @@ pub(crate) fn rewrite(dialect: Dialect, sql: &str) -> Result<String> {
 }
 
 fn rewrite_scanned(dialect: Dialect, sql: &str, tokens: &tokens::Tokens<'_>) -> Result<String> {
-    let parsed = match tokens.operators() <= MAX_OPERATORS {
-        true => parse(dialect, sql),
-        false => Err(format!("more than {MAX_OPERATORS} operators")),
+    let Ok(mut statement) = parse_scanned(dialect, sql, tokens)? else {
+        return Ok(sql.to_owned());
     };
-    let mut statements = match parsed {
-        Ok(statements) => statements,
-        Err(why) => {
-            tokens.refuse_unknown(&why)?;
-            return Ok(sql.to_owned());
-        }
-    };
-    let [statement] = statements.as_mut_slice() else {
-        return Err(not_one_select());
-    };
-    check_select(statement)?;
-    let mut clocks = clock::Clocks::new(dialect);
-    let _ = statement.visit(&mut clocks);
-    match clocks.outcome()? {
+    match replace_clocks(dialect, &mut statement)? {
         true => {
             let rewritten = statement.to_string();
             tokens::check_rewritten(dialect, &rewritten)?;
@@ -106,6 +92,59 @@ fn rewrite_scanned(dialect: Dialect, sql: &str, tokens: &tokens::Tokens<'_>) -> 
         // Nothing to replace: byte for byte what was written.
         false => Ok(sql.to_owned()),
     }
+}
+
+/// Hands `work` a query as it was parsed, or why the parser doesn't know it, with room on the
+/// stack to walk through it.
+///
+/// # Errors
+/// Anything but one SELECT; a clock in what the parser doesn't know.
+pub(crate) fn parsed<T>(
+    dialect: Dialect,
+    sql: &str,
+    work: impl FnOnce(Result<Query, String>) -> Result<T>,
+) -> Result<T> {
+    let tokens = tokens::scan(dialect, sql)?;
+    stacker::grow(STACK, || match parse_scanned(dialect, sql, &tokens)? {
+        Ok(Statement::Query(query)) => work(Ok(*query)),
+        Ok(_) => Err(not_one_select()),
+        Err(why) => work(Err(why)),
+    })
+}
+
+/// Replaces the clocks in a query or a part of one; returns whether there was something to
+/// replace.
+///
+/// # Errors
+/// A clock that cannot be served.
+pub(crate) fn replace_clocks(dialect: Dialect, part: &mut impl VisitMut) -> Result<bool> {
+    let mut clocks = clock::Clocks::new(dialect);
+    let _ = part.visit(&mut clocks);
+    clocks.outcome()
+}
+
+/// The query as it is parsed, or why the parser doesn't know it.
+fn parse_scanned(
+    dialect: Dialect,
+    sql: &str,
+    tokens: &tokens::Tokens<'_>,
+) -> Result<Result<Statement, String>> {
+    let parsed = match tokens.operators() <= MAX_OPERATORS {
+        true => parse(dialect, sql),
+        false => Err(format!("more than {MAX_OPERATORS} operators")),
+    };
+    let statements = match parsed {
+        Ok(statements) => statements,
+        Err(why) => {
+            tokens.refuse_unknown(&why)?;
+            return Ok(Err(why));
+        }
+    };
+    let Ok([statement]) = <[Statement; 1]>::try_from(statements) else {
+        return Err(not_one_select());
+    };
+    check_select(&statement)?;
+    Ok(Ok(statement))
 }
 
 fn parse(dialect: Dialect, sql: &str) -> Result<Vec<Statement>, String> {

@@ -9,8 +9,25 @@
 //! Only [`Computed`] and [`GroupSql`] are made ready, since their parameters are ours: one value
 //! after the other, in order.
 
+mod aggregate;
+mod bound;
+mod compute;
+mod extent;
+mod functions;
+mod grouped;
+mod incremental;
+mod kind;
+mod links;
+mod mark;
+mod parts;
+mod scope;
+mod survey;
+
 use crate::error::Result;
-use crate::store::{Dialect, Table, Type};
+use crate::store::{Dialect, Table, Type, dialect};
+use extent::Restriction;
+use grouped::Source;
+use sqlparser::ast::Query;
 use std::time::Duration;
 
 /// Why a plan cannot serve a query, for the user to read.
@@ -228,25 +245,69 @@ pub(crate) struct Load {
 /// Reads a query of a window over `table`, whose rows go by the column `time` (or by none).
 ///
 /// # Errors
-/// Anything but one SELECT. What a plan cannot serve is a [`Reason`] in the reading.
+/// Anything but one SELECT, a clock that cannot be served, and a subquery that has the table's
+/// name. What a plan cannot serve is a [`Reason`] in the reading.
 pub(crate) fn read(
-    _dialect: Dialect,
+    dialect: Dialect,
     sql: &str,
-    _table: &Table,
-    _time: Option<&str>,
+    table: &Table,
+    time: Option<&str>,
 ) -> Result<Reading> {
+    dialect::parsed(dialect, sql, |parsed| match parsed {
+        Ok(query) => read_parsed(dialect, sql, &query, table, time),
+        Err(why) => Ok(unknown(sql, &why)),
+    })
+}
+
+fn read_parsed(
+    dialect: Dialect,
+    sql: &str,
+    original: &Query,
+    table: &Table,
+    time: Option<&str>,
+) -> Result<Reading> {
+    let mut query = original.clone();
+    dialect::replace_clocks(dialect, &mut query)?;
+    let restriction = Restriction::read(dialect, &query, table, time)?;
+    let source = Source {
+        dialect,
+        sql,
+        original,
+        query: &query,
+        time,
+        restriction: &restriction,
+    };
+    let (grouped, incremental) = match grouped::read(&source, table) {
+        Ok((grouped, groups)) => (Ok(grouped), incremental::read(&source, groups)),
+        Err(why) => (Err(why.clone()), Err(why)),
+    };
+    Ok(Reading {
+        whole: restriction.extent(sql, original, false),
+        grouped,
+        incremental,
+        clock: restriction.has_other_clock(&query),
+        bound: restriction.bound,
+    })
+}
+
+/// The reading of a query that the parser doesn't know. It names no clock.
+fn unknown(sql: &str, why: &str) -> Reading {
     let text = Text {
         sql: sql.to_owned(),
         changed: false,
     };
-    Ok(Reading {
+    let why = format!("the SQL parser does not know this query: {why}");
+    Reading {
         whole: Extent {
             sliding: text.clone(),
             bounded: text,
         },
-        grouped: Err("not read yet".to_owned()),
-        incremental: Err("not read yet".to_owned()),
-        bound: Ok(None),
+        grouped: Err(why.clone()),
+        incremental: Err(why.clone()),
+        bound: Err(why),
         clock: false,
-    })
+    }
 }
+
+#[cfg(test)]
+mod tests;

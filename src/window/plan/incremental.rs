@@ -1,0 +1,412 @@
+//! What is needed to keep the state of each group: aggregates, the SELECT over a group's state,
+//! and the texts from which the state is built again.
+//!
+//! The invariant: whatever the answer shows of a group is a function of its keys and its
+//! aggregates, and the database computes it. An expression of SELECT, HAVING or ORDER BY is taken
+//! over with a mark in place of each key and each aggregate; what is left of columns then is a
+//! reason against this plan.
+
+use super::aggregate::Marked;
+use super::compute::{Computing, cast, cast_to};
+use super::extent::{Restriction, select};
+use super::grouped::{Groups, Names, Source, named_column};
+use super::kind::Kind;
+use super::mark::Mark;
+use super::parts::{all, conjuncts, nested, ordinal, quoted, rendered, unwrapped};
+use super::scope::Scope;
+use super::{
+    Function, GroupSql, Incremental, Item, Load, Order, Output, Param, Reason, WINDOW_END,
+    WINDOW_START,
+};
+use crate::error::quote;
+use crate::store::dialect::positional;
+use crate::store::{Dialect, Table};
+use sqlparser::ast::{
+    DataType, ExactNumberInfo, Expr, GroupByExpr, OrderByExpr, OrderByKind, OrderBySort, Select,
+    SelectItem, SetExpr, UnaryOperator, VisitMut, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Reads what the state of a group is.
+pub(super) fn read(source: &Source<'_>, groups: Groups<'_>) -> Result<Incremental, Reason> {
+    let select = select(source.query).ok_or("it is no plain SELECT")?;
+    if let Some(name) = groups.scope.foreign() {
+        return Err(format!(
+            "table {} is not the window's: its rows change without an event",
+            quote(name)
+        ));
+    }
+    if let Some(why) = groups.unseen {
+        return Err(why);
+    }
+    source.restriction.bound.clone()?;
+    let names = Names {
+        scope: &groups.scope,
+        select,
+    };
+    if names.has_wildcard() {
+        return Err("*: which columns it stands for is not in the query".to_owned());
+    }
+    let mut reader = Reader {
+        source,
+        names: &names,
+        marked: Marked::new(
+            source.dialect,
+            &groups.scope,
+            &groups.keys,
+            groups.computing,
+        )?,
+        computed: Vec::new(),
+        extra: Vec::new(),
+    };
+    let outputs = (0..select.projection.len())
+        .map(|at| reader.output(at))
+        .collect::<Result<Vec<_>, _>>()?;
+    let having = reader.having()?;
+    let order = reader.order(&outputs)?;
+    let group = reader.group(having)?;
+    let Reader { mut marked, .. } = reader;
+
+    let keys = groups.keys.iter();
+    let mut items: Vec<Item> = keys
+        .map(|key| marked.computing.item(&groups.scope, key))
+        .collect();
+    for item in marked.aggregates.iter().filter_map(|a| a.arg) {
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    let computing = &marked.computing;
+    Ok(Incremental {
+        computed: computing.statements(source.dialect, &groups.scope)?,
+        group,
+        outputs,
+        order,
+        live: live(source.dialect, groups.scope.tables[0], source.time),
+        load: load(source, &groups.scope, computing, items),
+        aggregates: marked.aggregates,
+    })
+}
+
+struct Reader<'a, 'b> {
+    source: &'a Source<'a>,
+    names: &'a Names<'a, 'b>,
+    marked: Marked<'a, 'b>,
+    /// The columns of the answer that are computed.
+    computed: Vec<Expr>,
+    /// What is only sorted by.
+    extra: Vec<Expr>,
+}
+
+impl Reader<'_, '_> {
+    fn output(&mut self, at: usize) -> Result<Output, Reason> {
+        let expr = self
+            .names
+            .column(at)
+            .ok_or("a column of it is not understood")?;
+        let expr = self.marked.marked(&expr)?;
+        Ok(match self.plain(&expr) {
+            Some(output) => output,
+            None => {
+                self.computed.push(expr);
+                Output::Computed(self.computed.len() - 1)
+            }
+        })
+    }
+
+    /// What is shown as it stands in the state.
+    fn plain(&self, expr: &Expr) -> Option<Output> {
+        match Mark::of(expr)? {
+            Mark::Key(at) => Some(Output::Key(at)),
+            Mark::Aggregate(at) => match self.marked.aggregates[at].function {
+                Function::Count | Function::CountDistinct => Some(Output::Count(at)),
+                _ => None,
+            },
+            Mark::Column(..) => None,
+        }
+    }
+
+    /// An expression of HAVING or ORDER BY with its aliases written out.
+    fn unaliased(&self, expr: &Expr) -> Result<Expr, Reason> {
+        let mut aliases = Aliases {
+            names: self.names,
+            error: None,
+        };
+        let mut expr = expr.clone();
+        let _ = expr.visit(&mut aliases);
+        match aliases.error {
+            None => Ok(self.names.scope.resolved(&expr)),
+            Some(why) => Err(why),
+        }
+    }
+
+    fn having(&mut self) -> Result<Option<Expr>, Reason> {
+        let Some(having) = &self.names.select.having else {
+            return Ok(None);
+        };
+        let having = self.unaliased(having)?;
+        self.marked.marked(&having).map(Some)
+    }
+
+    fn order(&mut self, outputs: &[Output]) -> Result<Vec<Order>, Reason> {
+        let terms: Vec<OrderByExpr> = match &self.source.query.order_by {
+            None => Vec::new(),
+            Some(order) => match &order.kind {
+                OrderByKind::Expressions(terms) => terms.clone(),
+                OrderByKind::All(_) => return Err("order by all is not understood".to_owned()),
+            },
+        };
+        let mut order = Vec::new();
+        for term in &terms {
+            let descending = match term.options.sort {
+                None | Some(OrderBySort::Asc) => false,
+                Some(OrderBySort::Desc) => true,
+                Some(_) => return Err(format!("{} is not understood", quote(term.to_string()))),
+            };
+            if term
+                .options
+                .nulls_first
+                .is_some_and(|first| first == descending)
+            {
+                return Err("order by: NULL is not where the database puts it itself".to_owned());
+            }
+            let by = self.order_by(&term.expr, outputs)?;
+            order.push(Order { by, descending });
+        }
+        Ok(order)
+    }
+
+    fn order_by(&mut self, term: &Expr, outputs: &[Output]) -> Result<Output, Reason> {
+        let place = match (ordinal(term), unwrapped(term)) {
+            (Some(number), _) => Some(
+                number
+                    .checked_sub(1)
+                    .filter(|at| *at < outputs.len())
+                    .ok_or_else(|| format!("order by {number}: there is no such column"))?,
+            ),
+            (None, Expr::Identifier(name)) => {
+                self.names.named(name)?;
+                self.names.alias(name)
+            }
+            _ => None,
+        };
+        let expr = match place {
+            Some(at) => self
+                .names
+                .column(at)
+                .ok_or("a column of it is not understood")?,
+            None => self.unaliased(term)?,
+        };
+        let expr = self.marked.marked(&expr)?;
+        // MySQL gives exact numbers as text, which does not sort as they do.
+        let sorted = match (self.source.dialect, self.marked.kind(&expr)) {
+            (Dialect::Mysql, Kind::Decimal) => {
+                cast_to(expr, DataType::Double(ExactNumberInfo::None))
+            }
+            (Dialect::Mysql, Kind::Unknown) => {
+                return Err(format!(
+                    "order by {}: how MySQL sorts it is not told by its type",
+                    quote(term.to_string())
+                ));
+            }
+            _ => expr,
+        };
+        if let Some(output) = self.plain(&sorted) {
+            return Ok(output);
+        }
+        if let Some(at) = self.computed.iter().position(|known| *known == sorted) {
+            return Ok(Output::Computed(at));
+        }
+        let at = match self.extra.iter().position(|known| *known == sorted) {
+            Some(at) => at,
+            None => {
+                self.extra.push(sorted);
+                self.extra.len() - 1
+            }
+        };
+        Ok(Output::Computed(self.computed.len() + at))
+    }
+
+    fn group(&self, having: Option<Expr>) -> Result<Option<GroupSql>, Reason> {
+        let exprs: Vec<&Expr> = self.computed.iter().chain(&self.extra).collect();
+        if exprs.is_empty() && having.is_none() {
+            return Ok(None);
+        }
+        let put = |mark: Mark| self.value(mark);
+        let mut columns: Vec<String> = exprs
+            .iter()
+            .enumerate()
+            .map(|(at, expr)| format!("{} AS tributary_{at}", rendered(expr, &put)))
+            .collect();
+        if columns.is_empty() {
+            columns.push("1 AS tributary_0".to_owned());
+        }
+        let mut sql = format!("SELECT {}", columns.join(", "));
+        if let Some(having) = having {
+            let from = match self.source.dialect {
+                Dialect::Sqlite => "",
+                Dialect::Mysql => " FROM DUAL",
+            };
+            sql.push_str(&format!("{from} WHERE {}", rendered(&having, &put)));
+        }
+        let (sql, names) =
+            positional(self.source.dialect, &sql).map_err(|error| error.to_string())?;
+        let params = names
+            .iter()
+            .filter_map(|name| match (Mark::named(name), name.as_str()) {
+                (Some(Mark::Key(at)), _) => Some(Param::Key(at)),
+                (Some(Mark::Aggregate(at)), _) => Some(Param::Aggregate(at)),
+                (_, WINDOW_START) => Some(Param::WindowStart),
+                (_, WINDOW_END) => Some(Param::WindowEnd),
+                _ => None,
+            })
+            .collect();
+        Ok(Some(GroupSql {
+            sql,
+            params,
+            outputs: exprs.len(),
+        }))
+    }
+
+    /// A bound key or aggregate as what the database has there itself.
+    fn value(&self, mark: Mark) -> Expr {
+        let dialect = self.source.dialect;
+        let expr = mark.expr();
+        let kind = self.marked.kind(&expr);
+        // A key that is a column has the column's affinity.
+        if let Mark::Key(at) = mark
+            && let Some(Mark::Column(depth, at)) = Mark::of(&self.marked.keys[at])
+        {
+            return cast(dialect, expr, self.names.scope.column(depth, at).kind);
+        }
+        let to = match (dialect, kind) {
+            (Dialect::Sqlite, Kind::Integer) => DataType::Integer(None),
+            (Dialect::Sqlite, Kind::Text) => DataType::Text,
+            (Dialect::Sqlite, _) => DataType::Real,
+            (Dialect::Mysql, Kind::Integer) => DataType::Signed,
+            (Dialect::Mysql, Kind::Decimal) => {
+                DataType::Decimal(ExactNumberInfo::PrecisionAndScale(65, 0))
+            }
+            (Dialect::Mysql, Kind::Text) => DataType::Char(None),
+            (Dialect::Mysql, _) => DataType::Double(ExactNumberInfo::None),
+        };
+        let expr = cast_to(expr, to);
+        match dialect {
+            // SQLite's aggregates have no affinity, and what a plus stands before has none.
+            Dialect::Sqlite => nested(Expr::UnaryOp {
+                op: UnaryOperator::Plus,
+                expr: Box::new(expr),
+            }),
+            Dialect::Mysql => expr,
+        }
+    }
+}
+
+/// Writes out the aliases in an expression.
+struct Aliases<'a, 'b> {
+    names: &'a Names<'a, 'b>,
+    error: Option<Reason>,
+}
+
+impl VisitorMut for Aliases<'_, '_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = &*expr {
+            match self.names.named(name) {
+                Ok(None) => {}
+                Ok(Some(meant)) => *expr = nested(meant),
+                Err(why) => self.error = Some(why),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The names of the first columns: the time and the key.
+fn ids(table: &Table, time: Option<&str>) -> Vec<(String, String)> {
+    let time = time.map(|time| (time.to_owned(), "tributary_time".to_owned()));
+    let keys = table.key_columns().iter().enumerate();
+    let keys = keys.map(|(at, key)| (key.clone(), format!("tributary_id_{at}")));
+    time.into_iter().chain(keys).collect()
+}
+
+fn live(dialect: Dialect, table: &Table, time: Option<&str>) -> String {
+    let ids = ids(table, time);
+    let mut columns: Vec<String> = ids
+        .iter()
+        .map(|(column, name)| format!("{} AS {name}", dialect.quote(column)))
+        .collect();
+    let order: Vec<String> = ids
+        .iter()
+        .map(|(column, _)| dialect.quote(column))
+        .collect();
+    if columns.is_empty() {
+        columns.push("1 AS tributary_none".to_owned());
+    }
+    let mut sql = format!(
+        "SELECT {} FROM {}",
+        columns.join(", "),
+        dialect.quote(table.name())
+    );
+    if !order.is_empty() {
+        sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
+    }
+    sql
+}
+
+fn load(source: &Source<'_>, scope: &Scope<'_>, computing: &Computing, items: Vec<Item>) -> Load {
+    let put = |mark: Mark| named_column(source.dialect, scope, mark);
+    let table = scope.tables[0];
+    let ids = ids(table, source.time);
+    let id = |column: &str| {
+        Expr::CompoundIdentifier(vec![scope.alias(0).clone(), quoted(source.dialect, column)])
+    };
+    let named = |expr: Expr, name: String| SelectItem::ExprWithAlias {
+        expr,
+        alias: sqlparser::ast::Ident::new(name),
+    };
+    let mut projection: Vec<SelectItem> = ids
+        .iter()
+        .map(|(column, name)| named(id(column), name.clone()))
+        .collect();
+    projection.extend(items.iter().enumerate().map(|(at, item)| {
+        let expr = rendered(&computing.expr(*item), &put);
+        named(expr, format!("tributary_item_{at}"))
+    }));
+    if projection.is_empty() {
+        projection.push(named(id("1"), "tributary_none".to_owned()));
+    }
+    let mut query = source.query.clone();
+    query.order_by = None;
+    if let SetExpr::Select(select) = &mut *query.body {
+        unbounded(select, source.restriction);
+        select.projection = projection;
+        select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+        select.having = None;
+    }
+    let mut sql = query.to_string();
+    if !ids.is_empty() {
+        let order: Vec<String> = ids
+            .iter()
+            .map(|(column, _)| id(column).to_string())
+            .collect();
+        sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
+    }
+    Load {
+        sql,
+        time: source.time.is_some(),
+        ids: table.key_columns().len(),
+        items,
+    }
+}
+
+/// Takes the bounds out of WHERE.
+fn unbounded(select: &mut Select, restriction: &Restriction<'_>) {
+    let Some(selection) = select.selection.take() else {
+        return;
+    };
+    let parts = conjuncts(&selection).into_iter().enumerate();
+    let kept = parts.filter(|(place, _)| !restriction.is_extent(*place));
+    select.selection = all(kept.map(|(_, part)| nested(part.clone())));
+}
