@@ -2,7 +2,7 @@
 
 use super::value::{describe, to_json};
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::time::parse_positive_duration;
+use crate::time::{parse_duration, parse_positive_duration};
 use mlua::Value as LuaValue;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -208,6 +208,40 @@ impl Options {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(*value)),
             Some(_) => Err(self.wrong(name, "boolean")),
+        }
+    }
+
+    /// A string that must be there.
+    pub fn required(&self, name: &str) -> Result<String> {
+        self.string(name)?.ok_or_else(|| {
+            let error = format!("{} needs the option {name}", self.function);
+            Error::data(error)
+        })
+    }
+
+    /// A time such as "10s"; it may be nothing.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>> {
+        self.timed(name, parse_duration)
+    }
+
+    /// A time such as "10s", and not nothing.
+    pub fn positive_duration(&self, name: &str) -> Result<Option<Duration>> {
+        self.timed(name, parse_positive_duration)
+    }
+
+    fn timed(&self, name: &str, parse: fn(&str) -> Result<Duration>) -> Result<Option<Duration>> {
+        let text = match self.values.get(name) {
+            Some(Value::String(_)) | None => self.string(name)?,
+            Some(_) => return Err(self.wrong(name, "a time such as \"10s\"")),
+        };
+        let of = |error: Error| error.within(format!("option {name} of {}", self.function));
+        text.map(|text| parse(&text).map_err(of)).transpose()
+    }
+
+    pub fn number(&self, name: &str) -> Result<Option<f64>> {
+        match self.values.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or_else(|| self.wrong(name, "number")),
         }
     }
 

@@ -15,6 +15,7 @@ use super::value::{describe, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
 use crate::store::Database;
+use crate::window::Explanation;
 use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
 use std::cell::{RefCell, RefMut};
@@ -25,6 +26,8 @@ pub(super) struct Session {
     pub network: Network,
     pub database: Database,
     draft: RefCell<Option<Draft>>,
+    /// How the windows made here keep their answers up to date, in the order of their making.
+    explanations: RefCell<Vec<(String, Explanation)>>,
 }
 
 impl Session {
@@ -33,7 +36,43 @@ impl Session {
             network,
             database,
             draft: RefCell::new(None),
+            explanations: RefCell::default(),
         }
+    }
+
+    /// Keeps what is to be said of a window.
+    pub fn explain(&self, name: &str, explanation: Explanation) {
+        let mut explanations = self.explanations.borrow_mut();
+        explanations.retain(|(known, _)| known != name);
+        explanations.push((name.to_owned(), explanation));
+    }
+
+    /// How the windows keep their answers up to date.
+    pub fn explanations(&self) -> Vec<(String, Explanation)> {
+        let mut explanations = self.explanations.borrow().clone();
+        // A script that failed has left none of its nodes.
+        explanations.retain(|(name, _)| match self.draft() {
+            Ok(draft) => draft.node_exists(name),
+            Err(_) => self.network.node_exists(name),
+        });
+        explanations
+    }
+
+    /// How this window does.
+    ///
+    /// # Errors
+    /// A node that does not exist, or is no window that a script has made.
+    pub fn explanation(&self, name: &str) -> Result<Explanation> {
+        let explanations = self.explanations();
+        if let Some((_, found)) = explanations.iter().find(|(known, _)| known == name) {
+            return Ok(found.clone());
+        }
+        let names = explanations.iter().map(|(name, _)| name.as_str());
+        let hint = did_you_mean(name, names.clone()).unwrap_or_else(|| match explanations.len() {
+            0 => "no script has made a window".to_owned(),
+            _ => format!("the windows are {}", names.collect::<Vec<_>>().join(", ")),
+        });
+        Err(Error::data(format!("no window {}", quote(name))).with_hint(hint))
     }
 
     pub fn begin(&self) {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result, quote};
 use crate::network::Network;
 use crate::node::{Pipeline, Sink, Source};
 use crate::store::Database;
+use crate::window::Explanation;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
 use serde_json::Value;
@@ -165,6 +166,12 @@ impl Runtime {
     /// The database in which scripts declare tables.
     pub fn database(&self) -> &Database {
         &self.session.database
+    }
+
+    /// How the windows that scripts have made keep their answers up to date, by node, in the order
+    /// of their making.
+    pub fn explanations(&self) -> Vec<(String, Explanation)> {
+        self.session.explanations()
     }
 
     /// Adds a function to the module `tributary`, or replaces one. It gets what it was called with

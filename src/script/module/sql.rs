@@ -1,9 +1,10 @@
 //! Functions that declare tables and make windows over them.
 
 use super::{Export, Session};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline::Forwarder;
 use crate::script::Args;
+use crate::script::args::Options;
 use crate::store::Table;
 use crate::window::{CreateWindow, Extent, QueryWindow, Window, WindowOptions};
 use serde_json::Value;
@@ -32,6 +33,18 @@ pub(super) const EXPORTS: &[Export] = &[
         arguments: "name, out, query, table, size, time_column",
         about: "inserts each event, answers with the query over the last `size` at node `out`",
         run: sliding_window_time,
+    },
+    Export {
+        name: "window",
+        arguments: "name, out, {table = ..., query = ..., time = \"column\", size = \"10s\", ...}",
+        about: "inserts each event, keeps the answer of the query up to date, emits at node `out`",
+        run: window,
+    },
+    Export {
+        name: "explain",
+        arguments: "name",
+        about: "how a window keeps its answer up to date: the plan, why, the SQL, the indexes",
+        run: explain,
     },
 ];
 
@@ -63,12 +76,96 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
     let (name, out) = (args.string(1)?, args.string(2)?);
     let (query, table) = (args.string(3)?, args.string(4)?);
     let (size, column) = (args.duration(5)?, args.string(6)?);
-    let options = WindowOptions::new(table, query, Extent::Sliding(size)).time(column).name(&name);
-    let window = Window::new(&session.database, &options)?;
+    let options = WindowOptions::new(table, query, Extent::Sliding(size)).time(column);
+    add(session, "sliding_window_time", &name, &out, options)
+}
+
+/// The options of `window`.
+const OPTIONS: &[&str] = &[
+    "table", "query", "time", "size", "slide", "count", "gap", "clock", "lateness", "idle", "emit",
+    "plan", "verify", "keys", "store",
+];
+
+fn window(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(3)?;
+    let (name, out) = (args.string(1)?, args.string(2)?);
+    let given = args.options(3, OPTIONS)?;
+    let extent = extent(&given)?;
+    let (table, query) = (given.required("table")?, given.required("query")?);
+    let mut options = WindowOptions::new(table, query, extent);
+    if let Some(column) = given.string("time")? {
+        options = options.time(column);
+    }
+    if let Some(clock) = given.string("clock")? {
+        options = options.clock(clock.parse()?);
+    }
+    if let Some(lateness) = given.duration("lateness")? {
+        options = options.lateness(lateness);
+    }
+    if let Some(idle) = given.positive_duration("idle")? {
+        options = options.idle(idle);
+    }
+    if let Some(emit) = given.string("emit")? {
+        options = options.emit(emit.parse()?);
+    }
+    match given.string("plan")?.as_deref() {
+        None | Some("auto") => {}
+        Some(plan) => options = options.plan(plan.parse()?),
+    }
+    if let Some(share) = given.number("verify")? {
+        options = options.verify(share);
+    }
+    if let Some(keys) = given.strings("keys")? {
+        options = options.keys(keys);
+    }
+    if let Some(store) = given.boolean("store")? {
+        options = options.store(store);
+    }
+    add(session, "window", &name, &out, options)
+}
+
+/// Which of the ways to say the extent of a window was taken.
+fn extent(given: &Options) -> Result<Extent> {
+    let size = given.positive_duration("size")?;
+    let slide = given.positive_duration("slide")?;
+    let gap = given.positive_duration("gap")?;
+    match (size, slide, given.integer("count")?, gap) {
+        (Some(size), None, None, None) => Ok(Extent::Sliding(size)),
+        (Some(size), Some(slide), None, None) => Ok(Extent::Hopping { size, slide }),
+        (None, None, Some(count), None) => match usize::try_from(count) {
+            Ok(count @ 1..) => Ok(Extent::Count(count)),
+            _ => Err(Error::data(format!("bad window count {count}"))
+                .with_hint("it is at least 1 row")),
+        },
+        (None, None, None, Some(gap)) => Ok(Extent::Session(gap)),
+        (None, Some(_), None, None) => {
+            Err(Error::data("a window with a slide needs a size").with_hint("size = \"10s\""))
+        }
+        _ => Err(Error::data("a window has one extent: size, count or gap")
+            .with_hint("size = \"10s\", or count = 1000, or gap = \"30s\"")),
+    }
+}
+
+/// Adds a window and the node that its answers go through.
+fn add(
+    session: &Session,
+    function: &str,
+    name: &str,
+    out: &str,
+    options: WindowOptions,
+) -> Result<Value> {
+    let window = Window::new(&session.database, &options.name(name))?;
+    let explanation = window.explain();
     let mut draft = session.draft()?;
-    let window = draft.add_pipeline(&name, window)?;
-    draft.add_place(&format!(" (made by sliding_window_time for {name})"));
-    let out = draft.add_pipeline(&out, Forwarder)?;
-    draft.link(&window, &out)?;
+    let node = draft.add_pipeline(name, window)?;
+    draft.add_place(&format!(" (made by {function} for {name})"));
+    let out = draft.add_pipeline(out, Forwarder)?;
+    draft.link(&node, &out)?;
+    session.explain(name, explanation);
     Ok(true.into())
+}
+
+fn explain(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(1)?;
+    Ok(session.explanation(&args.string(1)?)?.to_string().into())
 }
