@@ -18,6 +18,7 @@ mod database;
 mod datum;
 pub(crate) mod dialect;
 mod driver;
+mod feed;
 mod fit;
 mod mysql;
 mod query;
@@ -36,6 +37,7 @@ use serde_json::{Map, Value};
 pub(crate) use catalog::Hold;
 pub(crate) use datum::Datum;
 pub(crate) use dialect::Dialect;
+pub(crate) use feed::Use;
 pub(crate) use query::{Asker, Binding};
 
 pub use catalog::Mark;

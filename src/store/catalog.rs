@@ -1,5 +1,6 @@
 //! What is declared of a database: tables, and how long windows need their rows.
 
+use super::feed::{Listeners, Use};
 use super::table::Table;
 use crate::error::{Error, Result, did_you_mean, quote};
 use std::collections::HashMap;
@@ -13,6 +14,10 @@ use std::time::Duration;
 pub(crate) struct Catalog {
     declared: Mutex<Declared>,
     generations: Mutex<HashMap<String, Arc<AtomicU64>>>,
+    listeners: Mutex<HashMap<String, Arc<Listeners>>>,
+    uses: Mutex<Vec<Weak<Use>>>,
+    /// The tables whose rows a window keeps to itself, and that window.
+    unstored: Mutex<Vec<(String, Weak<Use>)>>,
 }
 
 #[derive(Default, Clone)]
@@ -206,6 +211,77 @@ impl Catalog {
         *self.declared() = mark.0;
     }
 
+    /// Who listens to a table.
+    pub fn listeners(&self, table: &str) -> Arc<Listeners> {
+        let mut all = lock(&self.listeners);
+        all.entry(table.to_owned()).or_default().clone()
+    }
+
+    /// Notes that somebody reads or writes these tables, for as long as what comes out is kept.
+    ///
+    /// # Errors
+    /// A table of which no rows are stored.
+    pub fn name(&self, tables: Vec<String>) -> Result<Arc<Use>> {
+        let unstored = lock(&self.unstored);
+        let taken = |table: &&String| {
+            let mut kept = unstored.iter().filter(|(_, by)| by.strong_count() > 0);
+            kept.any(|(name, _)| name == *table)
+        };
+        if let Some(table) = tables.iter().find(taken) {
+            return Err(Error::data(format!(
+                "no rows of table {} are stored: the window on it was the only one to name it",
+                quote(table)
+            ))
+            .with_hint("store = true makes that window store its rows"));
+        }
+        let used = Arc::new(Use(tables));
+        let mut uses = lock(&self.uses);
+        uses.retain(|used| used.strong_count() > 0);
+        uses.push(Arc::downgrade(&used));
+        Ok(used)
+    }
+
+    /// Has the rows of a table not be stored, where nobody else names it. Says whether that is so.
+    pub fn keep_to_itself(&self, table: &str, own: &Arc<Use>) -> bool {
+        let mut unstored = lock(&self.unstored);
+        if !self.is_alone(table, own) {
+            return false;
+        }
+        unstored.retain(|(_, by)| by.strong_count() > 0);
+        unstored.push((table.to_owned(), Arc::downgrade(own)));
+        true
+    }
+
+    /// Whether nobody else names a table.
+    pub fn is_alone(&self, table: &str, own: &Arc<Use>) -> bool {
+        let uses = lock(&self.uses);
+        let mut others = uses.iter().filter_map(Weak::upgrade);
+        !others.any(|used| !Arc::ptr_eq(&used, own) && used.0.iter().any(|name| name == table))
+    }
+
+    /// The declared tables that a text may name: those of which it, or a child of it, has the
+    /// name as a word.
+    pub fn named_in(&self, sql: &str) -> Vec<String> {
+        let words: Vec<String> = sql
+            .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+            .map(str::to_lowercase)
+            .collect();
+        let mut found = Vec::new();
+        for table in self.tables() {
+            let mut named = false;
+            table.walk(&mut |below| {
+                let name = below.name().to_lowercase();
+                // A name may have other characters than a word has.
+                let odd = !name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
+                named |= words.contains(&name) || (odd && sql.to_lowercase().contains(&name));
+            });
+            if named {
+                found.push(table.name().to_owned());
+            }
+        }
+        found
+    }
+
     /// The generation of a table: raised by every transaction that writes it.
     pub fn generation(&self, table: &str) -> Arc<AtomicU64> {
         let mut generations = self
@@ -214,4 +290,8 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner);
         generations.entry(table.to_owned()).or_default().clone()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

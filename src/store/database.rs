@@ -1,6 +1,7 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
 use super::catalog::{Catalog, Hold, Mark};
+use super::feed::Use;
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
 use super::mysql::Mysql;
@@ -170,6 +171,30 @@ impl Database {
     /// writes it, while it is committed.
     pub fn generation(&self, table: &str) -> u64 {
         self.catalog.generation(table).load(Ordering::SeqCst)
+    }
+
+    /// Notes that somebody reads or writes a table, for as long as what comes out is kept.
+    ///
+    /// # Errors
+    /// A table of which no rows are stored.
+    pub(crate) fn name_table(&self, table: &str) -> Result<Arc<Use>> {
+        self.catalog.name(vec![table.to_owned()])
+    }
+
+    /// Notes that somebody reads or writes a table and those that a query names.
+    ///
+    /// # Errors
+    /// A table of which no rows are stored.
+    pub(crate) fn name_tables(&self, table: &str, sql: &str) -> Result<Arc<Use>> {
+        let mut tables = self.catalog.named_in(sql);
+        tables.retain(|named| named != table);
+        tables.push(table.to_owned());
+        self.catalog.name(tables)
+    }
+
+    /// Has the rows of a table not be stored, where nobody else names it. Says whether that is so.
+    pub(crate) fn keep_to_itself(&self, table: &str, own: &Arc<Use>) -> bool {
+        self.catalog.keep_to_itself(table, own)
     }
 
     /// Whether nothing of it outlives the process.

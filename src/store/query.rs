@@ -5,6 +5,7 @@ use super::datum::Datum;
 use super::dialect::{self, NOW, NOW_DATETIME, NOW_UNIX};
 use super::driver::{Backend, Refusal};
 use super::row::{Cell, convert};
+use super::feed::Use;
 use super::table::Type;
 use super::{Params, calendar};
 use crate::error::{Error, Result, did_you_mean, quote, quote_json};
@@ -29,6 +30,8 @@ struct Inner {
     text: String,
     params: Vec<Param>,
     columns: Vec<String>,
+    /// Where anybody may ask it: that it reads its tables.
+    _used: Option<Arc<Use>>,
 }
 
 /// What the parameters of a query are bound to.
@@ -111,7 +114,12 @@ impl Query {
                 .with_hint("name one of them otherwise, with \"as\""));
             }
         }
+        let used = match asker {
+            Asker::Anybody => Some(catalog.name(catalog.named_in(original))?),
+            Asker::Window | Asker::Plan => None,
+        };
         Ok(Query(Arc::new(Inner {
+            _used: used,
             original: original.to_owned(),
             sql,
             text,

@@ -4,11 +4,13 @@ use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::datum::Datum;
 use super::driver::{Driver, Each, Failure};
+use super::feed::{Brought, Feed, Listeners};
 use super::query::Binding;
 use super::row::{Cell, Row};
 use super::statements::{self, Statements, keys};
 use super::{Inserted, Params, Query, Store, Table, value};
 use crate::error::{Error, Result, quote};
+use crate::payload::Payload;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -25,12 +27,17 @@ pub(crate) struct Session {
     known: HashMap<String, Known>,
     /// The generations of the tables that this transaction has written.
     written: Vec<Arc<AtomicU64>>,
+    /// What its owner hears of others.
+    feed: Option<Arc<Feed>>,
+    /// What this transaction has to tell others: of which table, and the rows.
+    news: Vec<(Arc<Listeners>, Vec<Option<Payload>>)>,
 }
 
 /// What is known of a table that was worked on.
 struct Known {
     statements: Statements,
     generation: Arc<AtomicU64>,
+    listeners: Arc<Listeners>,
 }
 
 impl Session {
@@ -48,6 +55,8 @@ impl Session {
             open: false,
             known: HashMap::new(),
             written: Vec::new(),
+            feed: None,
+            news: Vec::new(),
         }
     }
 
@@ -72,6 +81,7 @@ impl Session {
             let known = Known {
                 statements: Statements::new(self.dialect, table),
                 generation: self.catalog.generation(table.name()),
+                listeners: self.catalog.listeners(table.name()),
             };
             self.known.insert(table.name().to_owned(), known);
         }
@@ -85,6 +95,45 @@ impl Session {
         }
     }
 
+    /// Tells whoever listens to a table of a row, or that more has happened than rows can tell.
+    fn tell(&mut self, table: &Table, row: Option<&Payload>) {
+        let listeners = self.know(table).listeners.clone();
+        if !listeners.has_others(self.feed.as_ref()) {
+            return;
+        }
+        match self.news.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &listeners)) {
+            Some((_, rows)) => rows.push(row.cloned()),
+            None => self.news.push((listeners, vec![row.cloned()])),
+        }
+    }
+
+    /// Inserts the row that was read from an event, and tells others of it.
+    ///
+    /// # Errors
+    /// Those of [`insert_row_of`](Self::insert_row_of).
+    pub fn insert_event(&mut self, row: &Row<'_>, payload: &Payload) -> Result<Inserted> {
+        let inserted = self.insert_whole(row)?;
+        if inserted == Inserted::New {
+            self.tell(row.table, Some(payload));
+        }
+        Ok(inserted)
+    }
+
+    /// Listens to what others do to a table.
+    pub fn listen(&mut self, table: &Table) {
+        self.feed = Some(self.catalog.listeners(table.name()).join());
+    }
+
+    /// What others have done since the last call.
+    pub fn brought(&self) -> Brought {
+        self.feed.as_ref().map(|feed| feed.take()).unwrap_or_default()
+    }
+
+    /// Whether a transaction is open.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether rows are to be read with the lengths of their texts checked.
     pub fn sized(&self) -> bool {
         self.dialect == Dialect::Mysql
@@ -95,6 +144,11 @@ impl Session {
     /// # Errors
     /// Those of [`Store::insert`], but for those of reading.
     pub fn insert_row_of(&mut self, row: &Row<'_>) -> Result<Inserted> {
+        self.tell(row.table, None);
+        self.insert_whole(row)
+    }
+
+    fn insert_whole(&mut self, row: &Row<'_>) -> Result<Inserted> {
         if row.children.is_empty() {
             return self.within(|store| store.insert_row(row));
         }
@@ -159,6 +213,29 @@ impl Session {
         query.bind(to, |cells| self.driver.data(query.text(), cells, each))
     }
 
+    /// Deletes the rows that no window needs any more: nobody has to be told.
+    ///
+    /// # Errors
+    /// Those of [`Store::evict`].
+    pub fn expire(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64> {
+        table.expect_column(column)?;
+        let bound = [bound(cutoff)];
+        self.within(|store| {
+            let mut count = 0;
+            for sql in statements::evict(store.dialect, table, column) {
+                count += store.run(&sql, &bound)?;
+            }
+            if count > 0 {
+                let mut tables = Vec::new();
+                table.walk(&mut |table| tables.push(table));
+                tables
+                    .into_iter()
+                    .for_each(|table| store.note_written(table));
+            }
+            Ok(count)
+        })
+    }
+
     /// The least value of `column` from `from` on, read as unix seconds.
     pub fn oldest_from(
         &mut self,
@@ -173,6 +250,36 @@ impl Session {
             Ok(())
         })?;
         Ok(least)
+    }
+
+    /// The keys of all rows, by a column and then by themselves.
+    pub fn keys(
+        &mut self,
+        table: &Table,
+        by: Option<&str>,
+        each: &mut dyn FnMut(&[Datum]),
+    ) -> Result<()> {
+        let sql = statements::keys_by(self.dialect, table, by);
+        self.driver.data(&sql, &[], &mut |row| {
+            each(row);
+            Ok(())
+        })
+    }
+
+    /// Deletes the row with a key, and its child rows.
+    pub fn delete(&mut self, table: &Table, key: &[Datum]) -> Result<()> {
+        let cells: Vec<Cell<'_>> = key.iter().map(Datum::cell).collect();
+        self.within(|store| {
+            for sql in statements::delete(store.dialect, table) {
+                store.run(&sql, &cells)?;
+            }
+            store.note_written(table);
+            Ok(())
+        })
+    }
+
+    pub fn data_version(&mut self) -> Result<Option<u64>> {
+        Ok(None)
     }
 
     /// The greatest value of `column`, read as unix seconds.
@@ -233,6 +340,9 @@ impl Store for Session {
             for generation in self.written.drain(..) {
                 generation.fetch_add(1, Ordering::SeqCst);
             }
+            for (listeners, rows) in self.news.drain(..) {
+                listeners.tell(self.feed.as_ref(), &rows);
+            }
             self.driver.release();
         }
         Ok(())
@@ -240,6 +350,7 @@ impl Store for Session {
 
     fn rollback(&mut self) {
         self.written.clear();
+        self.news.clear();
         if std::mem::take(&mut self.open) {
             self.driver.rollback();
         }
@@ -251,22 +362,8 @@ impl Store for Session {
     }
 
     fn evict(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64> {
-        table.expect_column(column)?;
-        let bound = [bound(cutoff)];
-        self.within(|store| {
-            let mut count = 0;
-            for sql in statements::evict(store.dialect, table, column) {
-                count += store.run(&sql, &bound)?;
-            }
-            if count > 0 {
-                let mut tables = Vec::new();
-                table.walk(&mut |table| tables.push(table));
-                tables
-                    .into_iter()
-                    .for_each(|table| store.note_written(table));
-            }
-            Ok(count)
-        })
+        self.tell(table, None);
+        self.expire(table, column, cutoff)
     }
 
     fn oldest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {

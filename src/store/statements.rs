@@ -97,11 +97,32 @@ pub(crate) fn create_index(dialect: Dialect, table: &str, columns: &[&str]) -> S
 
 /// Deletes the rows of `table` in which `column` is below a bound, and the rows below them.
 pub(crate) fn evict(dialect: Dialect, table: &Table, column: &str) -> Vec<String> {
-    let bound = format!("{} < ?", dialect.quote(column));
+    delete_where(dialect, table, |of| format!("{of}{} < ?", dialect.quote(column)))
+}
+
+/// Deletes the row of `table` with a key, and the rows below it.
+pub(crate) fn delete(dialect: Dialect, table: &Table) -> Vec<String> {
+    delete_where(dialect, table, |of| {
+        let columns = table.key_columns().iter().enumerate();
+        let held: Vec<String> = columns
+            .map(|(at, column)| match dialect {
+                Dialect::Sqlite => format!("{of}{} = ?{}", dialect.quote(column), at + 1),
+                Dialect::Mysql => format!("{of}{} = ?", dialect.quote(column)),
+            })
+            .collect();
+        held.join(" AND ")
+    })
+}
+
+fn delete_where(
+    dialect: Dialect,
+    table: &Table,
+    condition: impl Fn(&str) -> String,
+) -> Vec<String> {
     match dialect {
         Dialect::Sqlite => {
             let mut statements = Vec::new();
-            evict_nested(table, &bound, &mut statements);
+            evict_nested(table, &condition(""), &mut statements);
             statements
         }
         Dialect::Mysql => {
@@ -109,7 +130,8 @@ pub(crate) fn evict(dialect: Dialect, table: &Table, column: &str) -> Vec<String
             let mut from = format!("{} AS t0", dialect.quote(table.name()));
             join_children(table, 0, &mut targets, &mut from);
             let targets = targets.join(", ");
-            vec![format!("DELETE {targets} FROM {from} WHERE t0.{bound}")]
+            let condition = condition("t0.");
+            vec![format!("DELETE {targets} FROM {from} WHERE {condition}")]
         }
     }
 }
@@ -164,6 +186,18 @@ pub(crate) fn oldest(dialect: Dialect, table: &Table, column: &str) -> String {
         "SELECT min({}) AS oldest FROM {}",
         dialect.quote(column),
         dialect.quote(table.name())
+    )
+}
+
+/// Asks for all keys, by a column and then by themselves.
+pub(crate) fn keys_by(dialect: Dialect, table: &Table, by: Option<&str>) -> String {
+    let key: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
+    let order: Vec<&str> = by.into_iter().chain(key.iter().copied()).collect();
+    format!(
+        "SELECT {} FROM {} ORDER BY {}",
+        list(dialect, &key),
+        dialect.quote(table.name()),
+        list(dialect, &order)
     )
 }
 

@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Database, Row, Store, Table};
+use crate::store::{Database, Row, Store, Table, Use};
 use std::sync::Arc;
 
 /// Inserts each event into a table, and passes it on once its row is committed.
@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub struct CreateWindow {
     session: Session,
     table: Arc<Table>,
+    _used: Arc<Use>,
 }
 
 impl CreateWindow {
@@ -27,6 +28,7 @@ impl CreateWindow {
         };
         Ok(CreateWindow {
             session: Session::new(database),
+            _used: database.name_table(table.name())?,
             table,
         })
     }
@@ -64,7 +66,7 @@ impl Pipeline for CreateWindow {
         let store = self.session.store()?;
         let row = Row::of(&self.table, event.payload(), store.sized())?;
         store.begin()?;
-        store.insert_row_of(&row)?;
+        store.insert_event(&row, event.payload())?;
         cx.pass();
         Ok(())
     }

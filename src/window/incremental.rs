@@ -6,6 +6,7 @@
 
 use super::answer::identity;
 use super::emission::Identity;
+use super::options::Extent;
 use super::plan::{self, Grouped, Item, Output, Param};
 use super::rows::Reader;
 use super::span::{ROW, Span};
@@ -28,6 +29,8 @@ pub(super) struct Incremental {
     /// The names of the answer's columns, as JSON writes them before a value.
     names: Vec<Box<[u8]>>,
     columns: Vec<String>,
+    /// The column that tells when rows have come, where one does.
+    order: Option<String>,
     load: Query,
     live: Query,
     /// Whether changes are noted: where more is looked at than what an event touches.
@@ -66,6 +69,7 @@ impl Incremental {
         table: Arc<Table>,
         (grouped, plan): (Grouped, plan::Incremental),
         columns: &[String],
+        order: Option<String>,
         span: Span,
         notes: bool,
     ) -> Result<Self> {
@@ -92,6 +96,7 @@ impl Incremental {
             span,
             names: columns.iter().map(name).collect(),
             columns: columns.to_vec(),
+            order,
             notes,
             arrived: 0,
             listed: Vec::new(),
@@ -184,7 +189,6 @@ impl Incremental {
     }
 
     fn leaves(&self, time: Timestamp) -> i64 {
-        use super::options::Extent;
         match self.span.extent {
             Extent::Count(rows) => (self.arrived + rows as i64) * ROW,
             Extent::Sliding(_) => self.span.leaves(time),
@@ -198,7 +202,6 @@ impl Incremental {
 
     /// Whether a row of this time is in the window, or was already out when it came.
     pub fn takes(&self, time: Timestamp, now: Timestamp) -> bool {
-        use super::options::Extent;
         match self.span.extent {
             Extent::Count(_) | Extent::Session(_) => true,
             Extent::Sliding(_) | Extent::Hopping { .. } => self.leaves(time) > now.as_micros(),
@@ -207,7 +210,6 @@ impl Incremental {
 
     /// Takes out what has left by now; says whether anything has.
     pub fn expire(&mut self, now: Timestamp) -> bool {
-        use super::options::Extent;
         match self.span.extent {
             Extent::Count(_) => self.groups.expire(self.arrived * ROW),
             _ => self.groups.expire(now.as_micros()),
@@ -369,7 +371,8 @@ impl Incremental {
         }
         if self.keys.is_empty() && !self.span.extent.is_bounded() {
             // The one group of a query without keys has a row even if there is none in the window.
-            self.groups.find_or_make(&[], None, Box::default);
+            let at = self.groups.find_or_make(&[], None, Box::default);
+            self.groups.note_all(&[at]);
         }
         self.expire(now);
         Ok(())
@@ -417,7 +420,15 @@ impl Incremental {
             }
             Ok(())
         })?;
-        if ids > 0 {
+        if let Extent::Count(_) = self.span.extent {
+            // In the order of their arrival, as far as a column tells it.
+            session.keys(&self.table, self.order.as_deref(), &mut |key| {
+                rows.push(Entry {
+                    digest: digest_of(key),
+                    time: now,
+                });
+            })?;
+        } else if ids > 0 {
             session.data(&self.live, &binding, &mut |row| {
                 rows.push(Entry {
                     digest: digest_of(&row[from..from + ids]),

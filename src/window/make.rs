@@ -12,6 +12,7 @@ use super::watermark::Watermark;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::store::{Asker, Database, Query, Table, Type};
 use crate::time::format_duration;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,11 @@ impl Window {
             format!("{}:{hash:016x}", table.name())
         });
         let scope = (!database.is_memory()).then_some(scope);
+        let used = database.name_tables(table.name(), &options.query)?;
+        let may_keep = database.is_memory()
+            && chosen.explanation.plan == Plan::Incremental
+            && !options.store
+            && options.verify == 0.0;
         Ok(Window {
             database: database.clone(),
             time,
@@ -88,6 +94,11 @@ impl Window {
             explanation: chosen.explanation,
             asks: !query.fields().is_empty(),
             stored: true,
+            may_keep,
+            used,
+            latest: None,
+            arrivals: VecDeque::new(),
+            version: None,
             table,
             session: None,
             moment: Moment::default(),
@@ -362,6 +373,7 @@ impl Choice<'_> {
             self.table.clone(),
             (grouped, plan),
             self.query.columns(),
+            self.options.time.clone(),
             self.span.clone(),
             notes,
         )

@@ -21,10 +21,10 @@ use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Binding, Database, Hold, Row, Session, Store, Table};
+use crate::store::{Binding, Database, Datum, Hold, Row, Session, Store, Table, Use};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +57,17 @@ pub struct Window {
     pub(super) explanation: Explanation,
     /// Whether the query asks for fields of the event.
     pub(super) asks: bool,
-    /// Whether rows are stored.
+    /// Whether rows are stored: decided when the node opens.
     pub(super) stored: bool,
+    /// Whether they may be kept to the window, where nobody else names the table.
+    pub(super) may_keep: bool,
+    pub(super) used: Arc<Use>,
+    /// The latest row that was there when the node was opened.
+    pub(super) latest: Option<Timestamp>,
+    /// The keys of the rows of a window of the last so many, as they came.
+    pub(super) arrivals: VecDeque<Box<[Datum]>>,
+    /// When others had committed last, as far as the database tells.
+    pub(super) version: Option<u64>,
     pub(super) session: Option<Session>,
     pub(super) moment: Moment,
     /// The same before the batch.
@@ -210,6 +219,16 @@ impl Node for Window {
         // The old one first: it may hold a transaction.
         self.session = None;
         let session = self.session.insert(self.database.session()?);
+        if self.may_keep && self.stored {
+            self.stored = !self.database.keep_to_itself(self.table.name(), &self.used);
+        }
+        if self.stored {
+            session.listen(&self.table);
+            if let (Now::Event, Some(at)) = (self.clock, self.time) {
+                let column = &self.table.columns()[at].name;
+                self.latest = session.latest(&self.table, column)?;
+            }
+        }
         self.emission.open(session)?;
         self.moment.fresh = true;
         self.before = self.moment.clone();
@@ -251,7 +270,7 @@ impl Node for Window {
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.moment.again = None;
-        let complete = self.start(cx)?;
+        let more = self.catch_up(cx)?;
         let Some(now) = self.now(cx) else {
             return Ok(());
         };
@@ -261,7 +280,7 @@ impl Node for Window {
             event: None,
             row: None,
             time: None,
-            whole: complete || left,
+            whole: more || left,
         };
         self.answer(&step, &[], cx)
     }
@@ -291,7 +310,7 @@ impl Node for Window {
 
 impl Pipeline for Window {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let complete = self.start(cx)?;
+        let more = self.catch_up(cx)?;
         let sized = Self::session(&mut self.session)?.sized();
         let table = self.table.clone();
         let row = Row::of(&table, event.payload(), sized)?;
@@ -301,13 +320,13 @@ impl Pipeline for Window {
         if time.is_some_and(|time| self.is_late(time, now)) {
             return cx.drop_to(LATE, "late");
         }
-        let touched = self.insert(&row, time, now)?;
+        let touched = self.insert(&row, event.payload(), time, now)?;
         let step = Step {
             now,
             event: Some(event),
             row: Some(&row),
             time,
-            whole: complete || left,
+            whole: more || left,
         };
         self.answer(&step, &touched, cx)?;
         if self.verify.is_due() {

@@ -3,7 +3,8 @@
 use super::Window;
 use crate::error::Result;
 use crate::node::Context;
-use crate::store::{Binding, Inserted, Row, Store};
+use crate::payload::Payload;
+use crate::store::{Datum, Inserted, Row, Store};
 use crate::time::Timestamp;
 use crate::window::incremental::Entry;
 use crate::window::options::{Extent, Now};
@@ -22,10 +23,7 @@ impl Window {
         let session = Self::session(&mut self.session)?;
         let column = self.time.map(|at| self.table.columns()[at].name.as_str());
         let column = column.filter(|_| self.stored);
-        if let (Now::Event, Some(column)) = (self.clock, column) {
-            let latest = session.latest(&self.table, column)?;
-            self.watermark.open(cx.now(), latest);
-        }
+        self.watermark.open(cx.now(), self.latest);
         let now = match self.clock {
             Now::System => cx.now(),
             Now::Event => self.watermark.current().unwrap_or(Timestamp::from_micros(i64::MIN)),
@@ -45,8 +43,92 @@ impl Window {
             }
             self.moment.oldest = session.oldest(&self.table, column)?;
         }
+        if self.stored && matches!(self.span.extent, Extent::Count(_)) {
+            let order = self.time.map(|at| self.table.columns()[at].name.as_str());
+            self.arrivals.clear();
+            session.keys(&self.table, order, &mut |key| self.arrivals.push_back(key.into()))?;
+        }
         self.moment.fresh = false;
         Ok(true)
+    }
+
+    /// Begins a transaction where rows are stored, and takes in what others have done to the
+    /// table since the last one. Says whether more may have changed than an event touches.
+    pub(super) fn catch_up(&mut self, cx: &Context<'_>) -> Result<bool> {
+        if !self.stored {
+            return self.start(cx);
+        }
+        let session = Self::session(&mut self.session)?;
+        if session.is_open() {
+            return self.start(cx);
+        }
+        session.begin()?;
+        let brought = session.brought();
+        let version = session.data_version()?;
+        let strangers = version != self.version && self.version.is_some();
+        self.version = version;
+        self.moment.fresh |= brought.stale || strangers;
+        if self.start(cx)? || brought.rows.is_empty() {
+            return Ok(brought.stale);
+        }
+        for payload in &brought.rows {
+            self.take_in(payload, cx)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes in a row that somebody else has inserted.
+    fn take_in(&mut self, payload: &Payload, cx: &Context<'_>) -> Result<()> {
+        let sized = Self::session(&mut self.session)?.sized();
+        let table = self.table.clone();
+        let row = Row::of(&table, payload, sized)?;
+        let time = self.time_of(&row)?;
+        let now = match self.clock {
+            Now::System => cx.now(),
+            Now::Event => match self.watermark.current().or(time) {
+                Some(now) => now,
+                None => return Ok(()),
+            },
+        };
+        self.note_stored(time, now);
+        self.note_arrival(&row);
+        if let Some(incremental) = &mut self.incremental {
+            let session = Self::session(&mut self.session)?;
+            let entry = Entry {
+                digest: incremental.digest(&row),
+                time: time.unwrap_or(now),
+            };
+            if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
+                incremental.add(&row, entry, session, &mut Vec::new())?;
+                self.moment.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row of a window of the last so many has come.
+    fn note_arrival(&mut self, row: &Row<'_>) {
+        if let (Extent::Count(_), true) = (self.span.extent, self.stored) {
+            let key = self.table.key_columns().iter().map(|c| Datum::from(&row.cell(c)));
+            self.arrivals.push_back(key.collect());
+        }
+    }
+
+    /// Deletes the rows that are not among the last so many any more.
+    fn evict_first(&mut self) -> Result<bool> {
+        let Extent::Count(rows) = self.span.extent else {
+            return Ok(false);
+        };
+        let mut left = false;
+        while self.arrivals.len() > rows {
+            let Some(key) = self.arrivals.pop_front() else {
+                break;
+            };
+            Self::session(&mut self.session)?.delete(&self.table, &key)?;
+            self.moment.changed = true;
+            left = true;
+        }
+        Ok(left)
     }
 
     /// When the next row leaves, or the next window ends.
@@ -91,7 +173,7 @@ impl Window {
         let floor = self.database.floor(self.table.name(), now).unwrap_or(needed);
         let session = Self::session(&mut self.session)?;
         session.begin()?;
-        session.evict(&self.table, column, floor)?;
+        session.expire(&self.table, column, floor)?;
         self.moment.oldest = session.oldest_from(&self.table, column, needed)?;
         self.moment.changed = true;
         // What others need still is looked after later: they may have gone by then.
@@ -114,7 +196,7 @@ impl Window {
         }
     }
 
-    fn leaves(&self, time: Timestamp) -> i64 {
+    pub(super) fn leaves(&self, time: Timestamp) -> i64 {
         match self.span.extent {
             Extent::Sliding(_) => self.span.leaves(time),
             Extent::Hopping { .. } => {
@@ -126,44 +208,57 @@ impl Window {
     }
 
     /// Inserts a row; adds what it brings to the state. The groups that it touches there come out.
-    pub(super) fn insert(&mut self, row: &Row<'_>, time: Option<Timestamp>, now: Timestamp) -> Result<Vec<u32>> {
-        let session = Self::session(&mut self.session)?;
+    pub(super) fn insert(
+        &mut self,
+        row: &Row<'_>,
+        payload: &Payload,
+        time: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Vec<u32>> {
         let mut touched = Vec::new();
         let at = time.unwrap_or(now);
+        let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
             session.begin()?;
-            session.insert_row_of(row)?;
-            self.stored(time, now);
+            if session.insert_event(row, payload)? == Inserted::New {
+                self.note_arrival(row);
+                self.evict_first()?;
+            }
+            self.note_stored(time, now);
             return Ok(touched);
         };
         let digest = incremental.digest(row);
-        let takes = incremental.takes(at, now);
-        let mut is_new = !incremental.groups.is_live(digest);
-        if self.stored {
-            session.begin()?;
-            // Known to be there, it is not inserted again.
-            if is_new && session.insert_row_of(row)? == Inserted::Duplicate {
-                is_new = false;
-            }
-        }
         let entry = Entry { digest, time: at };
-        match is_new && takes {
+        let is_live = incremental.groups.is_live(digest);
+        let mut is_new = !is_live && incremental.takes(at, now);
+        if self.stored && !is_live {
+            session.begin()?;
+            // Who else has inserted it has told of it: what is there is too old for this window.
+            is_new &= session.insert_event(row, payload)? == Inserted::New;
+        }
+        match is_new {
             true => incremental.add(row, entry, session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
         }
+        if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
+            incremental.expire(now);
+            self.note_arrival(row);
+            self.evict_first()?;
+        }
         self.moment.changed = true;
-        self.stored(time, now);
+        self.note_stored(time, now);
         Ok(touched)
     }
 
-    fn stored(&mut self, time: Option<Timestamp>, now: Timestamp) {
-        if let Some(time) = time {
-            let oldest = self.moment.oldest;
-            self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
-            if self.incremental.is_none() && self.span.extent.is_bounded() {
-                let open = self.span.windows(time).filter(|(_, end)| *end > now.as_micros());
-                self.moment.begun.extend(open.map(|(start, end)| (end, start)));
-            }
+    fn note_stored(&mut self, time: Option<Timestamp>, now: Timestamp) {
+        let Some(time) = time.filter(|_| self.stored) else {
+            return;
+        };
+        let oldest = self.moment.oldest;
+        self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
+        if self.incremental.is_none() && self.span.extent.is_bounded() {
+            let open = self.span.windows(time).filter(|(_, end)| *end > now.as_micros());
+            self.moment.begun.extend(open.map(|(start, end)| (end, start)));
         }
     }
 }
