@@ -66,7 +66,8 @@ impl Worker {
             self.end_input();
             return true;
         }
-        false
+        // Where a link was found to have ended, the node is told next.
+        self.relinked
     }
 
     /// Takes a batch from the next link that has one. A link that has ended is let go here, when
