@@ -31,6 +31,7 @@
 //! # Where to look
 //!
 //! - [`Network`]: build, start, extend, stop, [simulate](Network::simulate), account.
+//!   [`Replay`]: the same network on recorded events.
 //! - [`node`]: the contracts, for nodes of one's own; [`source`], [`pipeline`], [`sink`]: those that
 //!   are there, and closures as nodes.
 //! - [`store`] and [`window`]: tables, queries and windows in SQL.
