@@ -5,6 +5,8 @@ mod endpoint;
 mod functions;
 mod graph;
 mod load;
+mod progress;
+mod replay;
 mod run;
 mod signals;
 mod suggest;
@@ -29,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Options),
+    Replay(replay::Options),
     Check(check::Options),
     Graph(graph::Options),
     /// Print every Lua function of the module `tributary`.
@@ -46,9 +49,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    log_to_stderr(cli.verbose);
+    log_to_stderr(cli.verbose, matches!(cli.verb, Verb::Replay(_)));
     let done = match cli.verb {
         Verb::Run(options) => run::run(&options),
+        Verb::Replay(options) => replay::run(&options),
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
         Verb::Functions => functions::run(),
@@ -62,11 +66,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr(verbose: u8) {
+fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
-        .format_target(false)
-        .init();
+    let mut log =
+        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
+    log.format_target(false);
+    if beside_a_bar {
+        progress::log_above(&mut log);
+    }
+    log.init();
 }
 
 /// Tells a person what went wrong, where, and what to do about it.

@@ -31,6 +31,7 @@
 //! # Where to look
 //!
 //! - [`Network`]: build, start, extend, stop, [simulate](Network::simulate), account.
+//!   [`Replay`]: the same network on recorded events.
 //! - [`node`]: the contracts, for nodes of one's own; [`source`], [`pipeline`], [`sink`]: those that
 //!   are there, and closures as nodes.
 //! - [`store`] and [`window`]: tables, queries and windows in SQL.
@@ -51,7 +52,7 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `cli` | the `tributary` binary: clap, env_logger, signals, mimalloc | yes |
+//! | `cli` | the `tributary` binary: clap, env_logger, indicatif, signals, mimalloc | yes |
 //!
 //! A host that only wants the library sets `default-features = false`. Memory is freed on another
 //! thread than it came from all the time here, and the system's allocator loses half of its speed
@@ -97,7 +98,7 @@ pub use ack::{Outcome, Token};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Batch, Event, Meta};
 pub use name::{Endpoint, Name, Port};
-pub use network::{Capacity, Draft, Format, Kind, Network, Simulation, Stats};
+pub use network::{Capacity, Draft, Format, Kind, Network, Replay, Simulation, Stats};
 pub use node::{Context, Node, Pipeline, Read, Sink, Source};
 pub use payload::Payload;
 pub use script::Runtime;

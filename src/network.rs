@@ -4,7 +4,8 @@
 //! `runner` (a node of any kind), `stage` (feeds one batch to one node: the only place that settles
 //! acks), `link` (bounded channels of batches), `ways` (where the events of a port go),
 //! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
-//! they end), `simulation` (the same without threads, in virtual time), `stats` (the account),
+//! they end), `simulation` (the same without threads, in virtual time), `replay` (recorded events that
+//! drive it), `stats` (the account),
 //! `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
 //!
 //! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
@@ -15,6 +16,7 @@ mod drawing;
 mod graph;
 mod handles;
 mod link;
+mod replay;
 mod runner;
 mod running;
 mod simulation;
@@ -30,6 +32,7 @@ pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
 pub use link::Capacity;
+pub use replay::{Fed, Replay, Replaying};
 pub use runner::Kind;
 pub use simulation::Simulation;
 pub use stats::{LinkStats, NodeStats, Stats};
@@ -237,6 +240,10 @@ impl Network {
         let nodes = std::mem::take(nodes);
         state.phase = Phase::Simulated;
         Simulation::new(state.graph.clone(), nodes, start)
+    }
+
+    fn graph(&self) -> Graph {
+        self.lock().graph.clone()
     }
 
     fn end(&self) -> Option<End> {

@@ -4,10 +4,14 @@
 //! asks the network's [`Clock`]. In a simulation that is a [`ManualClock`]. This is the one file
 //! that reads the system's clocks.
 
+mod instant;
+
 use crate::error::{Error, Result, quote};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use instant::read_instant;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 ///

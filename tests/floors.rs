@@ -30,6 +30,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
             "Draft",
             "Kind",
             "Network",
+            "Replay",
             "Simulation",
             "Stats",
         ],
@@ -42,7 +43,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 12] = [
+const FENCES: [(&str, &[&str]); 13] = [
     (
         "flume::",
         &[
@@ -64,6 +65,7 @@ const FENCES: [(&str, &[&str]); 12] = [
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
     ("env_logger::", &["cli/", "cli.rs", "main.rs"]),
+    ("indicatif::", &["cli/"]),
 ];
 
 /// A file's path below `src`, and its code without comments, strings and tests.

@@ -31,6 +31,25 @@ impl Endpoint {
         }
     }
 
+    /// The file as a person calls it.
+    pub fn file(&self) -> &str {
+        match self.file.as_str() {
+            "-" => "standard input",
+            path => path,
+        }
+    }
+
+    /// How large the file is, where that can be known before it is read.
+    pub fn size(&self) -> Option<u64> {
+        let known = std::fs::metadata(&self.file).ok()?;
+        (known.is_file() && !self.is_standard()).then_some(known.len())
+    }
+
+    /// Whether it is standard input or output.
+    pub fn is_standard(&self) -> bool {
+        self.file == "-"
+    }
+
     pub fn source(&self) -> LineSource {
         match self.file.as_str() {
             "-" => LineSource::stdin(),

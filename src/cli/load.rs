@@ -3,6 +3,7 @@
 
 use super::endpoint::Endpoint;
 use std::path::PathBuf;
+use tributary::network::Fed;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
@@ -44,8 +45,22 @@ fn events(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+/// What the sources are that are asked for on the command line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    /// They read their files.
+    Read,
+    /// They send what a replay hands to them.
+    Fed,
+}
+
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
+    load_with(options, Inputs::Read)
+}
+
+/// The same with such inputs.
+pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
     let capacity = Capacity {
         events: options.buffer,
         ..Capacity::default()
@@ -56,7 +71,10 @@ pub fn load(options: &Scripts) -> Result<Network> {
         for input in &options.input {
             let place = format!("--input {input}");
             draft.set_place(Some(place.clone()));
-            let added = draft.add_source(&input.node, input.source());
+            let added = match inputs {
+                Inputs::Read => draft.add_source(&input.node, input.source()),
+                Inputs::Fed => draft.add_source(&input.node, Fed),
+            };
             added.map_err(|error| error.at(place))?;
         }
         for output in &options.output {

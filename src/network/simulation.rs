@@ -7,7 +7,7 @@
 use super::graph::Graph;
 use super::runner::Kind;
 use super::running::{NewNode, Running};
-use super::stats::{Stats, add};
+use super::stats::Stats;
 use super::worker::{Handful, Step, Worker};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
@@ -43,7 +43,7 @@ pub struct Simulation {
     graph: Graph,
     running: Running,
     clock: Arc<ManualClock>,
-    workers: Vec<Option<Worker>>,
+    seats: Vec<Option<Seat>>,
     order: Vec<usize>,
 }
 
@@ -53,16 +53,17 @@ impl Simulation {
         let mut running = Running::new(clock.clone(), false)?;
         let fragment = running.build(&graph, nodes);
         let mut workers = running.adopt(fragment)?;
-        for worker in &mut workers {
-            worker.stage.open()?;
+        for (worker, node) in workers.iter_mut().zip(&graph.nodes) {
+            let opened = worker.stage.open();
+            opened.map_err(|error| error.at_opt(node.place.clone()))?;
         }
         let order = graph.order();
-        let workers = workers.into_iter().map(Some).collect();
+        let seats = workers.into_iter().map(Seat::new).map(Some).collect();
         let mut simulation = Simulation {
             graph,
             running,
             clock,
-            workers,
+            seats,
             order,
         };
         simulation.run();
@@ -89,22 +90,88 @@ impl Simulation {
     /// # Errors
     /// A node that does not exist or has ended.
     pub fn inject_event(&mut self, node: &str, event: Event) -> Result<()> {
-        let Some(at) = self.graph.find(node) else {
-            let names = self.graph.nodes.iter().map(|node| node.name.as_str());
-            return Err(Error::data(format!("no node {}", quote(node)))
-                .with_hint_opt(did_you_mean(node, names)));
-        };
-        let Some(worker) = &mut self.workers[at] else {
+        self.inject_batch(node, Batch::from_iter([event]))
+    }
+
+    /// The same for several events, which the node gets as one batch.
+    ///
+    /// # Errors
+    /// A node that does not exist or has ended.
+    pub fn inject_batch(&mut self, node: &str, batch: Batch) -> Result<()> {
+        let at = self.find(node)?;
+        let Some(seat) = &mut self.seats[at] else {
             return Err(Error::data(format!("node {} has ended", quote(node))));
         };
-        worker.inject(Batch::from_iter([event]));
+        seat.inject(batch);
         self.run();
         Ok(())
     }
 
+    /// Ends a source as if it had read to its end: its links end, and whoever it leads to is told.
+    /// One that has ended already stays so.
+    ///
+    /// # Errors
+    /// A node that does not exist or is no source.
+    pub fn end_source(&mut self, node: &str) -> Result<()> {
+        let at = self.find(node)?;
+        if self.graph.nodes[at].kind != Kind::Source {
+            return Err(Error::data(format!("node {} is no source", quote(node))));
+        }
+        self.end_at(at);
+        Ok(())
+    }
+
+    fn find(&self, node: &str) -> Result<usize> {
+        self.graph.find(node).ok_or_else(|| {
+            let names = self.graph.nodes.iter().map(|node| node.name.as_str());
+            Error::data(format!("no node {}", quote(node))).with_hint_opt(did_you_mean(node, names))
+        })
+    }
+
+    /// The source at this place ends.
+    pub(super) fn end_at(&mut self, at: usize) {
+        if let Some(seat) = &mut self.seats[at] {
+            seat.worker.exhaust();
+            self.run();
+        }
+    }
+
+    /// The source at this place sends an event of this moment, as if it had read it; false where
+    /// it has ended.
+    pub(super) fn send(&mut self, at: usize, port: u16, event: Event) -> bool {
+        let event = self.of_now(event);
+        self.emit(at, |worker| worker.stage.leave(port, event))
+    }
+
+    /// The source at this place refuses an event that it has read; false where it has ended.
+    pub(super) fn refuse(&mut self, at: usize, event: Event, error: &Error) -> bool {
+        let event = self.of_now(event);
+        self.emit(at, |worker| worker.stage.refuse(event, error))
+    }
+
+    fn of_now(&self, event: Event) -> Event {
+        let (payload, _, meta, ack) = event.into_parts();
+        Event::from_parts(payload, self.now(), meta, ack)
+    }
+
+    fn emit(&mut self, at: usize, emit: impl FnOnce(&mut Worker)) -> bool {
+        let Some(seat) = self.seats[at].as_mut().filter(|seat| seat.worker.works()) else {
+            return false;
+        };
+        emit(&mut seat.worker);
+        // A simulation's links have no bound, so nothing waits and nothing aborts.
+        let _ = seat.worker.deliver();
+        self.run();
+        true
+    }
+
     /// Moves the clock on, from wake to wake, letting everything happen at its instant.
     pub fn advance(&mut self, by: Duration) {
-        let until = self.now().after(by);
+        self.advance_to(self.now().after(by));
+    }
+
+    /// The same up to this instant; one that has passed leaves the clock where it is.
+    pub fn advance_to(&mut self, until: Timestamp) {
         while let Some(next) = self.next_wake().filter(|next| *next <= until) {
             self.clock.set(next.max(self.now()));
             if !self.run() {
@@ -112,23 +179,25 @@ impl Simulation {
                 break;
             }
         }
-        self.clock.set(until);
+        self.clock.set(until.max(self.now()));
         self.run();
     }
 
     /// Sets the clock, forward or back, as an administrator might; what is due then happens.
     pub fn set_clock(&mut self, now: Timestamp) {
         self.clock.set(now);
+        // A clock that goes back is noticed by nobody who looks only at what has become due.
+        self.seats
+            .iter_mut()
+            .flatten()
+            .for_each(|seat| seat.quiet = false);
         self.run();
     }
 
     /// When something happens next without input.
     pub fn next_wake(&mut self) -> Option<Timestamp> {
-        self.workers
-            .iter_mut()
-            .flatten()
-            .filter_map(Worker::next_wake)
-            .min()
+        let seats = self.seats.iter().flatten();
+        seats.filter_map(|seat| seat.wake).min()
     }
 
     /// Stops the network as [`Network::stop`](super::Network::stop) does, and gives its account.
@@ -151,19 +220,19 @@ impl Simulation {
         self.running.stats(&self.graph)
     }
 
-    /// Steps all nodes, each once a round, until nothing is left to do; says whether anything was.
+    /// Steps all nodes that may have something to do, each once a round, until nothing is left;
+    /// says whether anything was.
     fn run(&mut self) -> bool {
         let mut any = false;
         loop {
             let mut busy = false;
+            let now = self.clock.now();
             for &at in &self.order {
-                match self.workers[at]
-                    .as_mut()
-                    .map(|worker| worker.step(Duration::ZERO))
-                {
+                let seat = &mut self.seats[at];
+                match seat.as_mut().map(|seat| seat.step(now)) {
                     Some(Step::Busy) => busy = true,
                     Some(Step::Done) => {
-                        self.workers[at] = None;
+                        *seat = None;
                         busy = true;
                     }
                     Some(Step::Idle) | None => {}
@@ -177,17 +246,48 @@ impl Simulation {
     }
 }
 
-impl Worker {
+/// A worker, and whether a step of it would do anything: after one that did nothing, only what
+/// comes in, what becomes due or a clock that is set back changes that. So a node that has nothing
+/// to do costs a look and not a step.
+struct Seat {
+    worker: Worker,
+    quiet: bool,
+    /// What it said when it fell quiet.
+    wake: Option<Timestamp>,
+}
+
+impl Seat {
+    fn new(worker: Worker) -> Self {
+        Seat {
+            worker,
+            quiet: false,
+            wake: None,
+        }
+    }
+
+    fn step(&mut self, now: Timestamp) -> Step {
+        let due = self.wake.is_some_and(|at| at <= now);
+        if self.quiet && !due && !self.worker.has_news() {
+            return Step::Idle;
+        }
+        let step = self.worker.step(Duration::ZERO);
+        self.quiet = step == Step::Idle;
+        if self.quiet {
+            self.wake = self.worker.next_wake();
+        }
+        step
+    }
+
     /// Takes a batch that comes from outside the network.
     fn inject(&mut self, batch: Batch) {
-        match self.stage.kind {
+        self.quiet = false;
+        match self.worker.stage.kind {
             Kind::Source => {
-                add(&self.stage.account.emitted, batch.len() as u64);
-                self.stage.outbox[usize::from(Frame::OUT)].append(batch);
+                self.worker.stage.ship(Frame::OUT, batch);
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
-                let _ = self.deliver();
+                let _ = self.worker.deliver();
             }
-            Kind::Pipeline | Kind::Sink => self.receive(Handful { batch, input: None }),
+            Kind::Pipeline | Kind::Sink => self.worker.receive(Handful { batch, input: None }),
         }
     }
 }

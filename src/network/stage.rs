@@ -332,7 +332,7 @@ impl Stage {
 }
 
 /// Runs node code; a panic in it becomes an error.
-fn catch<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn catch<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 

@@ -177,31 +177,24 @@ impl Worker {
         }
     }
 
-    pub fn attach(&mut self, attachment: Attachment) {
-        self.fed |= !attachment.inputs.is_empty();
-        for input in attachment.inputs {
-            self.stage.open_input(self.attached);
-            self.attached += 1;
-            self.inputs.push(input);
-        }
-        for (port, way) in attachment.ways {
-            self.stage.set_linked(port);
-            self.ways[usize::from(port)].add(way);
-        }
+    /// What a step may find that the one before did not: something that came in, or, at a source,
+    /// whatever it reads from.
+    pub fn has_news(&self) -> bool {
+        let arrived = |input: &LinkReceiver| !input.rx.is_empty() || input.rx.is_disconnected();
+        self.is_source()
+            || !self.heard.is_empty()
+            || !self.control.is_empty()
+            || self.inputs.iter().any(arrived)
     }
 
-    /// The same at a boundary between batches of a node that works.
-    fn attach_more(&mut self, attachment: Attachment) {
-        self.relinked |= !attachment.inputs.is_empty();
-        self.attach(attachment);
+    /// Whether the node still takes or reads events.
+    pub fn works(&self) -> bool {
+        self.phase == Phase::Work
     }
 
-    /// A link has ended, and all that it brought was fed.
-    fn detach(&mut self, at: usize) {
-        self.inputs.remove(at);
-        self.stage.close_input(at);
-        // After the last one the node is told by `finish`.
-        self.relinked = !self.inputs.is_empty();
+    /// Lets a source end as if it had read to its end.
+    pub fn exhaust(&mut self) {
+        self.exhausted = true;
     }
 
     fn is_source(&self) -> bool {

@@ -217,7 +217,7 @@ fn graph_draws_in_three_formats() -> Tested {
 #[test]
 fn help_and_version_go_to_standard_output() -> Tested {
     let site = Site::new()?;
-    for verb in ["run", "check", "graph", "functions"] {
+    for verb in ["run", "replay", "check", "graph", "functions"] {
         let done = site.call(&[verb, "--help"])?;
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
         let usage = format!("Usage: tributary {verb}");
@@ -226,7 +226,7 @@ fn help_and_version_go_to_standard_output() -> Tested {
     let version = format!("tributary {}\n", env!("CARGO_PKG_VERSION"));
     site.call(&["--version"])?.expect(0, &version, "");
     let all = site.call(&["--help"])?;
-    for verb in ["run", "check", "graph", "functions"] {
+    for verb in ["run", "replay", "check", "graph", "functions"] {
         assert!(
             all.stdout.contains(&format!("\n  {verb} ")),
             "{}",

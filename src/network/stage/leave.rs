@@ -71,11 +71,14 @@ impl Stage {
                     self.reject(event, &error);
                 }
             }
-            Output::Refuse { event, error, .. } => {
-                add(&self.account.refused, 1);
-                self.reject(event, &error);
-            }
+            Output::Refuse { event, error, .. } => self.refuse(event, &error),
         }
+    }
+
+    /// Rejects an event that was not received.
+    pub fn refuse(&mut self, event: Event, error: &Error) {
+        add(&self.account.refused, 1);
+        self.reject(event, error);
     }
 
     fn reject(&mut self, event: Event, error: &Error) {
@@ -105,7 +108,8 @@ impl Stage {
         event.settle(Outcome::Failed);
     }
 
-    fn leave(&mut self, port: u16, event: Event) {
+    /// An event leaves by a port.
+    pub fn leave(&mut self, port: u16, event: Event) {
         add(&self.account.emitted, 1);
         if self.linked[usize::from(port)] {
             self.outbox[usize::from(port)].push(event);
@@ -115,7 +119,8 @@ impl Stage {
         }
     }
 
-    fn ship(&mut self, port: u16, batch: Batch) {
+    /// A whole batch leaves by a port.
+    pub fn ship(&mut self, port: u16, batch: Batch) {
         add(&self.account.emitted, batch.len() as u64);
         let slot = &mut self.outbox[usize::from(port)];
         if !self.linked[usize::from(port)] {

@@ -1,6 +1,6 @@
 //! What comes in: what a source reads, batches from the links, and the blocking select.
 
-use super::{Control, Phase, Worker};
+use super::{Attachment, Control, Phase, Worker};
 use crate::event::Batch;
 use crate::network::link::Parcel;
 use crate::network::runner::Kind;
@@ -16,6 +16,34 @@ pub(crate) struct Handful {
 }
 
 impl Worker {
+    /// Adds links.
+    pub fn attach(&mut self, attachment: Attachment) {
+        self.fed |= !attachment.inputs.is_empty();
+        for input in attachment.inputs {
+            self.stage.open_input(self.attached);
+            self.attached += 1;
+            self.inputs.push(input);
+        }
+        for (port, way) in attachment.ways {
+            self.stage.set_linked(port);
+            self.ways[usize::from(port)].add(way);
+        }
+    }
+
+    /// The same at a boundary between batches of a node that works.
+    pub(super) fn attach_more(&mut self, attachment: Attachment) {
+        self.relinked |= !attachment.inputs.is_empty();
+        self.attach(attachment);
+    }
+
+    /// A link has ended, and all that it brought was fed.
+    fn detach(&mut self, at: usize) {
+        self.inputs.remove(at);
+        self.stage.close_input(at);
+        // After the last one the node is told by `finish`.
+        self.relinked = !self.inputs.is_empty();
+    }
+
     /// Asks the source for more. Returns whether anything was done.
     pub(super) fn read(&mut self, wait: Duration) -> bool {
         if self.stopping || self.exhausted {
@@ -66,7 +94,8 @@ impl Worker {
             self.end_input();
             return true;
         }
-        false
+        // Where a link was found to have ended, the node is told next.
+        self.relinked
     }
 
     /// Takes a batch from the next link that has one. A link that has ended is let go here, when

@@ -1,0 +1,81 @@
+//! `tributary replay`: runs a network under virtual time that the data of its inputs drives.
+
+use super::check::refuse_unlinked;
+use super::load::{self, Inputs};
+use super::progress::Progress;
+use std::io::Write;
+use tributary::network::Replaying;
+use tributary::{Replay, Result};
+
+/// Run the network that the scripts build on recorded events, as fast as it goes.
+///
+/// The network's clock stands at the greatest time that the events have shown so far; timers,
+/// windows and tickers follow it. The inputs are merged by time, equal times in the order of the
+/// inputs. Two replays of the same files print the same. The replay ends with its inputs.
+#[derive(clap::Args)]
+#[command(
+    mut_arg("input", |input| input.required(true).help(
+        "Add a source that sends the JSON lines of a file (- is standard input), each at its time; \
+         several are merged",
+    )),
+    mut_arg("buffer", |buffer| buffer.hide(true))
+)]
+pub struct Options {
+    #[command(flatten)]
+    load: load::Scripts,
+
+    /// The field of an event that says when it came: unix seconds (whole or with a fraction), or a
+    /// text like 2025-11-24T16:00:00.5Z
+    #[arg(long, value_name = "FIELD")]
+    time: String,
+
+    /// Print the account of every node and link to standard error at the end
+    #[arg(long)]
+    stats: bool,
+
+    /// Refuse a network in which something is not linked
+    #[arg(long)]
+    strict: bool,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let network = load::load_with(&options.load, Inputs::Fed)?;
+    if options.strict {
+        refuse_unlinked(&network)?;
+    }
+    for unlinked in network.check() {
+        log::warn!("{unlinked}");
+    }
+    let mut replay = Replay::new(&options.time);
+    for input in &options.load.input {
+        replay.input(&input.node, input.file(), input.source());
+    }
+    let mut replaying = replay.begin(&network)?;
+    let stepped = step_through(options, &mut replaying);
+    // What a network that fails at the end cannot give any more.
+    let before = options.stats.then(|| replaying.stats());
+    let (events, end) = (replaying.events(), replaying.now());
+    let finished = replaying.finish();
+    if stepped.is_ok() && finished.is_ok() {
+        log::info!("ended: {events} events, at {end}");
+    }
+    if let Some(before) = before {
+        let stats = finished.as_ref().unwrap_or(&before).to_string();
+        // There is nowhere else to say it.
+        let _ = std::io::stderr().write_all(stats.as_bytes());
+    }
+    stepped.and(finished.map(drop))
+}
+
+fn step_through(options: &Options, replaying: &mut Replaying) -> Result<()> {
+    let load = &options.load;
+    let total = load.input.iter().map(|input| input.size()).sum();
+    // Lines on the same terminal would tear the bar to pieces.
+    let prints = load.output.iter().any(|output| output.is_standard());
+    let seen = prints && std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let progress = Progress::begin(total, !seen);
+    while replaying.step()? {
+        progress.show(replaying);
+    }
+    Ok(())
+}

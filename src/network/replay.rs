@@ -1,0 +1,222 @@
+//! Replay: recorded events run through a network under virtual time, which they drive themselves.
+//!
+//! Each input is a source that is read ahead, here and not in the network; what it holds goes in
+//! at the place of a [`Fed`] source. The event with the smallest time is next; of equal ones that
+//! of the first input; each input keeps its own order. The network's clock stands at the greatest
+//! time so far. Before it moves on, everything that is due until then has happened; so an event
+//! finds the network as it would have been at its time, and two replays are equal to the byte.
+//!
+//! Events go in one by one. Several of one instant in a batch would be quicker, but where branches
+//! meet, or a query sees what another node has stored, they would come out in another order.
+
+mod input;
+
+use super::graph::Graph;
+use super::runner::Kind;
+use super::simulation::Simulation;
+use super::{Network, Stats};
+use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
+use crate::node::{Context, Node, Read, Source};
+use crate::time::Timestamp;
+use input::{Ahead, Input};
+use std::time::Duration;
+
+/// A source that reads nothing: what it sends is handed to it by a [`Replay`], or injected by
+/// whoever [simulates](Network::simulate) the network.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fed;
+
+impl Node for Fed {}
+
+impl Source for Fed {
+    fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+        Ok(Read::Idle)
+    }
+}
+
+/// Recorded events, and the field that says when each of them came.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+/// use tributary::network::Fed;
+/// use tributary::{Network, Replay, pipeline::RateLimit, sink, source};
+///
+/// let seen = Arc::new(Mutex::new(Vec::new()));
+/// let network = Network::new();
+/// network.add_source("bets", Fed)?;
+/// network.add_pipeline("limit", RateLimit::new(Duration::from_secs(60))?)?;
+/// network.add_sink("seen", sink::collect(&seen))?;
+/// network.link("bets", "limit")?;
+/// network.link("limit", "seen")?;
+///
+/// let recorded = [r#"{"at":10,"id":1}"#, r#"{"at":20,"id":2}"#, r#"{"at":70,"id":3}"#];
+/// let mut replay = Replay::new("at");
+/// replay.input("bets", "recorded", source::from_iter(recorded));
+/// replay.run(&network)?;
+/// let seen: Vec<_> = seen.lock().unwrap().iter().map(|e| e.payload().clone()).collect();
+/// assert_eq!(seen, [recorded[0].into(), recorded[2].into()]);
+/// # Ok::<(), tributary::Error>(())
+/// ```
+pub struct Replay {
+    field: String,
+    inputs: Vec<(String, String, Box<dyn Source>)>,
+}
+
+impl Replay {
+    /// A replay in which this field of an event says when it came: see
+    /// [`read_instant`](crate::time::read_instant).
+    pub fn new(field: impl Into<String>) -> Self {
+        Replay {
+            field: field.into(),
+            inputs: Vec::new(),
+        }
+    }
+
+    /// What `source` holds will be sent by `node`, a [`Fed`] source of the network. The place of
+    /// an event without a time is `name:7` for the seventh one.
+    ///
+    /// The source is opened and read to its end, nothing else: it does not tick, and does not hear
+    /// what became of what it tracks.
+    pub fn input(&mut self, node: &str, name: &str, source: impl Source + 'static) {
+        let input = (node.to_owned(), name.to_owned(), Box::new(source) as _);
+        self.inputs.push(input);
+    }
+
+    /// Opens the inputs and the network, whose clock stands at the first event's time.
+    ///
+    /// # Errors
+    /// A node that there is not, or that is no source; an input or a node that does not open, or
+    /// an input that cannot be read; a network that was started.
+    pub fn begin(self, network: &Network) -> Result<Replaying> {
+        let graph = network.graph();
+        let mut inputs = Vec::new();
+        for (node, name, source) in self.inputs {
+            let at = find(&graph, &node)?;
+            let info = &graph.nodes[at];
+            inputs.push(Input::open(at, info, name, self.field.clone(), source)?);
+        }
+        let mut start = None;
+        for input in &mut inputs {
+            let first = input.first()?;
+            start = start.into_iter().chain(first).min();
+        }
+        let simulation = network.simulate(start.unwrap_or(Timestamp::EPOCH))?;
+        Ok(Replaying {
+            simulation,
+            inputs,
+            events: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Replays all of it and gives the account.
+    ///
+    /// # Errors
+    /// Those of [`Replay::begin`], [`Replaying::step`] and [`Replaying::finish`].
+    pub fn run(self, network: &Network) -> Result<Stats> {
+        let mut replaying = self.begin(network)?;
+        let mut stepped = Ok(true);
+        while let Ok(true) = stepped {
+            stepped = replaying.step();
+        }
+        let finished = replaying.finish();
+        stepped.and(finished)
+    }
+}
+
+fn find(graph: &Graph, node: &str) -> Result<usize> {
+    let sources = || graph.nodes.iter().filter(|n| n.kind == Kind::Source);
+    match graph.find(node) {
+        Some(at) if graph.nodes[at].kind == Kind::Source => Ok(at),
+        Some(_) => Err(Error::data(format!("node {} is no source", quote(node)))),
+        None => Err(Error::data(format!("no source node {}", quote(node)))
+            .with_hint_opt(did_you_mean(node, sources().map(|n| n.name.as_str())))),
+    }
+}
+
+/// A replay that has begun.
+pub struct Replaying {
+    simulation: Simulation,
+    inputs: Vec<Input>,
+    events: u64,
+    bytes: u64,
+}
+
+impl Replaying {
+    /// Replays one event; false when there is none any more, or the network has failed, which
+    /// [`Replaying::finish`] reports.
+    ///
+    /// # Errors
+    /// An input that cannot be read. What was replayed before is good.
+    pub fn step(&mut self) -> Result<bool> {
+        let mut next: Option<(usize, Timestamp)> = None;
+        for at in (0..self.inputs.len()).rev() {
+            match self.inputs[at].head()? {
+                // Its links end now, and not at the end of all inputs.
+                None => {
+                    let ended = self.inputs.remove(at);
+                    self.simulation.end_at(ended.node);
+                    next = next.map(|(other, time)| (other - 1, time));
+                }
+                Some(time) if next.is_none_or(|(_, first)| time <= first) => {
+                    next = Some((at, time));
+                }
+                Some(_) => {}
+            }
+        }
+        let Some((at, time)) = next else {
+            return Ok(false);
+        };
+        if time > self.simulation.now() {
+            self.simulation.advance_to(time);
+        }
+        let input = &mut self.inputs[at];
+        let Some(ahead) = input.take() else {
+            return Ok(false);
+        };
+        self.events += 1;
+        self.bytes += ahead.size();
+        Ok(match ahead {
+            Ahead::Event { port, event, .. } => self.simulation.send(input.node, port, event),
+            Ahead::Bad { event, error } => self.simulation.refuse(input.node, event, &error),
+        })
+    }
+
+    /// The network's instant: the greatest time so far.
+    pub fn now(&self) -> Timestamp {
+        self.simulation.now()
+    }
+
+    /// How many events were replayed, those that were refused among them.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// How many bytes they had, with a line end each.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The account of every event so far.
+    pub fn stats(&self) -> Stats {
+        self.simulation.stats()
+    }
+
+    /// Ends the network, whose nodes let go what they hold back, and gives its account.
+    ///
+    /// # Errors
+    /// The first node that failed; an account that does not balance, because a node could not be
+    /// opened again to the end.
+    pub fn finish(self) -> Result<Stats> {
+        let stats = self.simulation.finish()?;
+        let breaches = stats.breaches();
+        match breaches.is_empty() {
+            true => Ok(stats),
+            false => Err(Error::new(
+                ErrorKind::Failed,
+                format!("the account does not balance: {}", breaches.join("; ")),
+            )),
+        }
+    }
+}

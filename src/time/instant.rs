@@ -1,0 +1,47 @@
+//! Instants as events write them: unix seconds, or text.
+
+use super::Timestamp;
+use crate::error::{Error, Result};
+use serde_json::Value;
+
+const MICROS: f64 = 1e6;
+
+/// Reads an instant from a field of an event: unix seconds as a whole number or with a fraction
+/// (kept to the microsecond), or an RFC 3339 text.
+///
+/// ```
+/// use serde_json::json;
+/// use tributary::time::{Timestamp, read_instant};
+///
+/// assert_eq!(read_instant(&json!(7.25))?, Timestamp::from_millis(7_250));
+/// assert_eq!(read_instant(&json!("1970-01-01T01:00:07+01:00"))?, Timestamp::from_secs(7));
+/// assert!(read_instant(&json!("yesterday")).is_err());
+/// # Ok::<(), tributary::Error>(())
+/// ```
+///
+/// # Errors
+/// Anything else, and an instant beyond the years that have a text.
+pub fn read_instant(value: &Value) -> Result<Timestamp> {
+    let micros = match value {
+        Value::String(text) => text.parse().ok().map(jiff::Timestamp::as_microsecond),
+        Value::Number(seconds) => match seconds.as_i64() {
+            Some(seconds) => seconds.checked_mul(1_000_000),
+            // The cast saturates, and what is too great has no text.
+            None => seconds
+                .as_f64()
+                .map(|seconds| (seconds * MICROS).round() as i64),
+        },
+        _ => None,
+    };
+    let known = micros.filter(|micros| jiff::Timestamp::from_microsecond(*micros).is_ok());
+    match known {
+        Some(micros) => Ok(Timestamp(micros)),
+        None if value.is_number() => Err(Error::data(format!(
+            "bad time {value}: there is no such year"
+        ))
+        .with_hint("numbers are unix seconds, not milliseconds")),
+        None => Err(Error::data(format!("bad time {value}")).with_hint(
+            "write unix seconds, as in 1764000000.5, or a text as in \"2025-11-24T16:00:00.5Z\"",
+        )),
+    }
+}
