@@ -18,6 +18,7 @@ mod database;
 mod dialect;
 mod driver;
 mod fit;
+mod limits;
 mod mysql;
 mod query;
 mod row;
@@ -34,6 +35,7 @@ use serde_json::{Map, Value};
 
 pub use catalog::Mark;
 pub use database::Database;
+pub use limits::Limits;
 pub use query::Query;
 pub(crate) use row::{Cell, Row};
 pub(crate) use session::Session;

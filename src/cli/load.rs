@@ -3,6 +3,8 @@
 
 use super::endpoint::Endpoint;
 use std::path::PathBuf;
+use std::time::Duration;
+use tributary::store::Limits;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
@@ -20,6 +22,16 @@ pub struct Scripts {
         hide_default_value = false
     )]
     pub db: String,
+
+    /// The longest time that one query runs, as in 5s, 500ms
+    #[arg(long, value_name = "TIME", default_value = "5s",
+          value_parser = tributary::time::parse_positive_duration, allow_hyphen_values = true)]
+    pub query_time: Duration,
+
+    /// The most rows that the answer to one query has
+    #[arg(long, value_name = "ROWS", default_value_t = 100_000, value_parser = rows,
+          allow_hyphen_values = true)]
+    pub query_rows: usize,
 
     /// Add a source that reads JSON lines from a file (- is standard input) before the scripts are
     /// loaded
@@ -44,6 +56,13 @@ fn events(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+fn rows(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(rows) if rows > 0 => Ok(rows),
+        _ => Err("a whole number from 1 is expected"),
+    }
+}
+
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
     let capacity = Capacity {
@@ -51,7 +70,10 @@ pub fn load(options: &Scripts) -> Result<Network> {
         ..Capacity::default()
     };
     let network = Network::with_capacity(capacity)?;
-    let database = Database::open(&options.db)?;
+    let database = Database::open(&options.db)?.with_limits(Limits {
+        rows: options.query_rows,
+        time: options.query_time,
+    });
     network.extend(|draft| {
         for input in &options.input {
             let place = format!("--input {input}");

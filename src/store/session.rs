@@ -221,7 +221,7 @@ impl Store for Session {
         self.run(&create, &[])?;
         let cells = [Cell::from(scope), Cell::Integer(now.as_micros())];
         self.driver
-            .rows(keys::RECALL, &cells)?
+            .all(keys::RECALL, &cells)?
             .iter()
             .map(|row| {
                 let key = row["hash"].as_str().and_then(value::from_hex);

@@ -17,6 +17,7 @@ mod extend;
 mod faults;
 mod faults_script;
 mod flow;
+mod limits;
 mod lines;
 mod mariadb;
 mod network;

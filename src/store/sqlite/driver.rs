@@ -2,7 +2,8 @@
 
 use super::{Shared, schema};
 use crate::error::{Error, Result};
-use crate::store::driver::{Driver, Existing, Failure, MAX_ROWS, MAX_SECONDS};
+use crate::store::driver::{Driver, Existing, Failure};
+use crate::store::limits::Limits;
 use crate::store::row::Cell;
 use crate::store::value;
 use parking_lot::{ArcMutexGuard, RawMutex};
@@ -13,14 +14,16 @@ use serde_json::{Map, Value};
 /// The driver.
 pub(super) struct Sqlite {
     shared: Shared,
+    limits: Limits,
     /// Held from `begin` until the transaction is over.
     guard: Option<ArcMutexGuard<RawMutex, Connection>>,
 }
 
 impl Sqlite {
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: Shared, limits: Limits) -> Self {
         Sqlite {
             shared,
+            limits,
             guard: None,
         }
     }
@@ -47,21 +50,26 @@ impl Sqlite {
         }
     }
 
-    fn read(&self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
-        let said = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => {
-                Error::data(format!("the query was given up after {MAX_SECONDS} s"))
-            }
+    fn read(
+        &self,
+        sql: &str,
+        cells: &[Cell<'_>],
+        limits: Option<Limits>,
+    ) -> Result<Vec<Map<String, Value>>> {
+        let said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
+            (Some(ErrorCode::OperationInterrupted), Some(limits)) => limits.too_long(),
             _ => self.shared.place.error(error),
         };
-        self.with(|connection| {
+        let answer = self.with(|connection| {
+            // Not before the connection is ours: there is one deadline.
+            let _deadline = limits.map(|limits| self.shared.deadline.set(limits.time));
             let mut statement = connection.prepare_cached(sql).map_err(said)?;
             let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut answer = Vec::new();
             let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
             while let Some(row) = rows.next().map_err(said)? {
-                if answer.len() == MAX_ROWS {
-                    return Err(value::too_many_rows());
+                if let Some(limits) = limits.filter(|limits| limits.rows == answer.len()) {
+                    return Err(limits.too_many_rows());
                 }
                 let mut object = Map::with_capacity(names.len());
                 for (at, name) in names.iter().enumerate() {
@@ -71,7 +79,8 @@ impl Sqlite {
                 answer.push(object);
             }
             Ok(answer)
-        })
+        });
+        answer.map_err(|error| self.still_open(error))
     }
 }
 
@@ -120,10 +129,11 @@ impl Driver for Sqlite {
     }
 
     fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
-        self.shared.deadline.set();
-        let answer = self.read(sql, cells);
-        self.shared.deadline.clear();
-        answer.map_err(|error| self.still_open(error))
+        self.read(sql, cells, Some(self.limits))
+    }
+
+    fn all(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
+        self.read(sql, cells, None)
     }
 
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
