@@ -1,5 +1,7 @@
 //! One connection at work: everything that a [`Store`] does, written once over a [`Driver`].
 
+mod later;
+
 use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::driver::{Driver, Failure};
@@ -8,6 +10,7 @@ use super::statements::{self, Statements, keys};
 use super::{Inserted, Params, Query, Store, Table, value};
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
+use later::Pending;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,10 +26,14 @@ pub(crate) struct Session {
     known: HashMap<String, Known>,
     /// The generations of the tables that this transaction has written.
     written: Vec<Arc<AtomicU64>>,
+    /// Whether rows may wait, to be written together.
+    batches: bool,
+    pending: Pending,
 }
 
 /// What is known of a table that was worked on.
 struct Known {
+    table: Arc<Table>,
     statements: Statements,
     generation: Arc<AtomicU64>,
 }
@@ -46,6 +53,8 @@ impl Session {
             open: false,
             known: HashMap::new(),
             written: Vec::new(),
+            batches: dialect == Dialect::Mysql,
+            pending: Pending::default(),
         }
     }
 
@@ -68,6 +77,7 @@ impl Session {
         // Looked up by reference first: a name is copied once in the life of a connection.
         if !self.known.contains_key(table.name()) {
             let known = Known {
+                table: Arc::new(table.clone()),
                 statements: Statements::new(self.dialect, table),
                 generation: self.catalog.generation(table.name()),
             };
@@ -93,6 +103,7 @@ impl Session {
     /// # Errors
     /// Those of [`Store::insert`], but for those of reading.
     pub fn insert_row_of(&mut self, row: &Row<'_>) -> Result<Inserted> {
+        self.write_pending()?;
         if row.children.is_empty() {
             return self.within(|store| store.insert_row(row));
         }
@@ -156,6 +167,8 @@ impl Store for Session {
 
     fn commit(&mut self) -> Result<()> {
         if self.open {
+            self.write_pending()?;
+            self.refused()?;
             self.driver.commit()?;
             self.open = false;
             // While the others are still shut out, where they are.
@@ -169,6 +182,7 @@ impl Store for Session {
 
     fn rollback(&mut self) {
         self.written.clear();
+        self.drop_pending();
         if std::mem::take(&mut self.open) {
             self.driver.rollback();
         }
@@ -185,6 +199,7 @@ impl Store for Session {
             0 => Cell::Integer(cutoff.as_secs()),
             _ => Cell::Real(cutoff.as_secs_f64()),
         }];
+        self.write_pending()?;
         self.within(|store| {
             let mut count = 0;
             for sql in statements::evict(store.dialect, table, column) {
@@ -203,6 +218,7 @@ impl Store for Session {
 
     fn oldest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {
         table.expect_column(column)?;
+        self.write_pending()?;
         let sql = statements::oldest(self.dialect, table, column);
         let rows = self.driver.rows(&sql, &[])?;
         let value = rows.first().and_then(|row| row.get("oldest"));
@@ -213,6 +229,7 @@ impl Store for Session {
     }
 
     fn query(&mut self, query: &Query, params: &Params<'_>) -> Result<Vec<Map<String, Value>>> {
+        self.write_pending()?;
         query.bind(params, |cells| self.driver.rows(query.text(), cells))
     }
 

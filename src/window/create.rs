@@ -64,7 +64,7 @@ impl Pipeline for CreateWindow {
         let store = self.session.store()?;
         let row = Row::of(&self.table, event.payload(), store.sized())?;
         store.begin()?;
-        store.insert_row_of(&row)?;
+        store.insert_later(row)?;
         cx.pass();
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod ack;
+mod batches;
 mod binary;
 mod command_line;
 mod command_line_database;
