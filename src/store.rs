@@ -20,6 +20,7 @@ pub(crate) mod dialect;
 mod driver;
 mod feed;
 mod fit;
+mod limits;
 mod mysql;
 mod query;
 mod row;
@@ -42,6 +43,7 @@ pub(crate) use query::{Asker, Binding};
 
 pub use catalog::Mark;
 pub use database::Database;
+pub use limits::Limits;
 pub use query::Query;
 pub(crate) use row::{Cell, Row};
 pub(crate) use session::Session;

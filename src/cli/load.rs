@@ -3,7 +3,9 @@
 
 use super::endpoint::Endpoint;
 use std::path::PathBuf;
+use std::time::Duration;
 use tributary::network::Fed;
+use tributary::store::Limits;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
@@ -21,6 +23,16 @@ pub struct Scripts {
         hide_default_value = false
     )]
     pub db: String,
+
+    /// The longest time that one query runs, as in 5s, 500ms
+    #[arg(long, value_name = "TIME", default_value = "5s",
+          value_parser = tributary::time::parse_positive_duration, allow_hyphen_values = true)]
+    pub query_time: Duration,
+
+    /// The most rows that the answer to one query has
+    #[arg(long, value_name = "ROWS", default_value_t = 100_000, value_parser = rows,
+          allow_hyphen_values = true)]
+    pub query_rows: usize,
 
     /// Add a source that reads JSON lines from a file (- is standard input) before the scripts are
     /// loaded
@@ -45,6 +57,13 @@ fn events(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+fn rows(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(rows) if rows > 0 => Ok(rows),
+        _ => Err("a whole number from 1 is expected"),
+    }
+}
+
 /// What the sources are that are asked for on the command line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Inputs {
@@ -66,7 +85,10 @@ pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
         ..Capacity::default()
     };
     let network = Network::with_capacity(capacity)?;
-    let database = Database::open(&options.db)?;
+    let database = Database::open(&options.db)?.with_limits(Limits {
+        rows: options.query_rows,
+        time: options.query_time,
+    });
     network.extend(|draft| {
         for input in &options.input {
             let place = format!("--input {input}");

@@ -9,7 +9,7 @@ use super::query::Asker;
 use super::session::Session;
 use super::sqlite::Sqlite;
 use super::url::Url;
-use super::{Query, Store, Table, fit, statements};
+use super::{Limits, Query, Store, Table, fit, statements};
 use crate::error::Result;
 use crate::time::Timestamp;
 use std::fmt;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A database: where it is, and which tables are declared. A cheap handle; clones share it.
+/// A database: where it is, and which tables are declared. A cheap handle; clones share it,
+/// but for the [limits](Self::with_limits), which each has of its own.
 ///
 /// SQLite, in memory or in a file, is one connection that all nodes of the process share: who is
 /// in a transaction shuts out the others until it ends. On MySQL each node has its own.
@@ -26,6 +27,7 @@ pub struct Database {
     url: Arc<Url>,
     backend: Arc<dyn Backend>,
     catalog: Arc<Catalog>,
+    limits: Limits,
 }
 
 impl Database {
@@ -47,7 +49,16 @@ impl Database {
             url: Arc::new(url),
             backend,
             catalog: Arc::default(),
+            limits: Limits::default(),
         })
+    }
+
+    /// The same database, whose queries have these limits when they are asked through connections
+    /// of this handle.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits.checked();
+        self
     }
 
     /// Declares a table, with its child tables. Changes nothing in the database: the tables are
@@ -118,7 +129,7 @@ impl Database {
     /// # Errors
     /// Those of [`connect`](Self::connect).
     pub(crate) fn session(&self) -> Result<Session> {
-        let mut driver = self.backend.connect()?;
+        let mut driver = self.backend.connect(self.limits)?;
         for table in self.tables() {
             self.make(&mut *driver, &table)?;
         }

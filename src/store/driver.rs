@@ -6,16 +6,12 @@
 
 use super::datum::Datum;
 use super::dialect::Dialect;
+use super::limits::Limits;
 use super::row::Cell;
 use super::table::Table;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-
-/// The most rows that one answer may have.
-pub(crate) const MAX_ROWS: usize = 100_000;
-/// The longest time that one query may take, in seconds.
-pub(crate) const MAX_SECONDS: u64 = 30;
 
 /// A database behind a [`Database`](super::Database).
 pub(crate) trait Backend: Send + Sync {
@@ -31,8 +27,8 @@ pub(crate) trait Backend: Send + Sync {
     /// don't exist are made; returns the names of its columns.
     fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal>;
 
-    /// A new connection.
-    fn connect(&self) -> Result<Box<dyn Driver>>;
+    /// A new connection, whose queries have these limits.
+    fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>>;
 }
 
 /// One connection.
@@ -48,10 +44,13 @@ pub(crate) trait Driver: Send {
     /// Runs a statement; returns how many rows it changed.
     fn execute(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<u64, Failure>;
 
-    /// Runs a query, with the limits of [`MAX_ROWS`] and [`MAX_SECONDS`].
+    /// Runs a query within the limits of the connection.
     fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
 
-    /// Runs a query, and hands over its rows as they come; with the limits of `rows`.
+    /// Runs a query of our own, whose answer may be long, without limits.
+    fn all(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
+
+    /// The same, and hands over the rows as they come.
     fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()>;
 
     /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.

@@ -6,15 +6,18 @@
 
 mod driver;
 mod fault;
+mod limit;
 mod schema;
 
 use super::dialect::Dialect;
-use super::driver::{Backend, Driver, Existing, MAX_SECONDS, Refusal};
+use super::driver::{Backend, Driver, Existing, Refusal};
+use super::limits::Limits;
 use super::statements;
 use super::table::Table;
 use super::url::Server;
 use crate::error::Result;
 use fault::Place;
+use limit::Watch;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, OptsBuilder};
 use parking_lot::Mutex;
@@ -79,20 +82,6 @@ fn connect(options: &Opts) -> mysql::Result<Conn> {
     Ok(connection)
 }
 
-/// What limits the time of a query when it stands before it: not for the session, since it is not
-/// for the statements that write. MySQL's own limit is for queries alone.
-fn time_limit(connection: &mut Conn) -> mysql::Result<String> {
-    let version: Option<String> = connection.query_first("SELECT version()")?;
-    if version.is_some_and(|version| version.contains("MariaDB")) {
-        return Ok(format!(
-            "SET STATEMENT max_statement_time = {MAX_SECONDS} FOR "
-        ));
-    }
-    let limit = MAX_SECONDS * 1_000;
-    connection.query_drop(format!("SET SESSION max_execution_time = {limit}"))?;
-    Ok(String::new())
-}
-
 fn collation(connection: &mut Conn) -> mysql::Result<&'static str> {
     let known: Vec<String> = connection.query(
         "SELECT collation_name FROM information_schema.collations \
@@ -154,11 +143,11 @@ impl Backend for Mysql {
             .collect())
     }
 
-    fn connect(&self) -> Result<Box<dyn Driver>> {
+    fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
         let error = |said| self.place.error(said);
         let mut connection = connect(&self.options).map_err(error)?;
-        let limit = time_limit(&mut connection).map_err(error)?;
+        let watch = Watch::new(&mut connection, limits).map_err(error)?;
         let place = self.place.clone();
-        Ok(Box::new(driver::Mysql::new(connection, limit, place)))
+        Ok(Box::new(driver::Mysql::new(connection, watch, place)))
     }
 }

@@ -28,6 +28,36 @@ impl<'a> From<&'a str> for Cell<'a> {
     }
 }
 
+impl Cell<'_> {
+    /// The same value, which borrows nothing.
+    pub fn into_owned(self) -> Cell<'static> {
+        match self {
+            Cell::Null => Cell::Null,
+            Cell::Integer(whole) => Cell::Integer(whole),
+            Cell::Real(real) => Cell::Real(real),
+            Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+        }
+    }
+
+    /// The same value, borrowed from this one.
+    pub fn borrowed(&self) -> Cell<'_> {
+        match self {
+            Cell::Text(text) => Cell::from(&**text),
+            Cell::Null => Cell::Null,
+            Cell::Integer(whole) => Cell::Integer(*whole),
+            Cell::Real(real) => Cell::Real(*real),
+        }
+    }
+
+    /// About how many bytes it takes in a statement.
+    pub fn size(&self) -> usize {
+        match self {
+            Cell::Text(text) => text.len(),
+            Cell::Null | Cell::Integer(_) | Cell::Real(_) => 8,
+        }
+    }
+}
+
 /// A row of a table, and the rows of its child tables, those of each child together.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Row<'a> {

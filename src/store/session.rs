@@ -1,5 +1,7 @@
 //! One connection at work: everything that a [`Store`] does, written once over a [`Driver`].
 
+mod later;
+
 use super::catalog::Catalog;
 use super::dialect::Dialect;
 use super::datum::Datum;
@@ -12,6 +14,7 @@ use super::{Inserted, Params, Query, Store, Table, value};
 use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
 use crate::time::Timestamp;
+use later::Pending;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,10 +34,14 @@ pub(crate) struct Session {
     feed: Option<Arc<Feed>>,
     /// What this transaction has to tell others: of which table, and the rows.
     news: Vec<(Arc<Listeners>, Vec<Option<Payload>>)>,
+    /// Whether rows may wait, to be written together.
+    batches: bool,
+    pending: Pending,
 }
 
 /// What is known of a table that was worked on.
 struct Known {
+    table: Arc<Table>,
     statements: Statements,
     generation: Arc<AtomicU64>,
     listeners: Arc<Listeners>,
@@ -57,6 +64,8 @@ impl Session {
             written: Vec::new(),
             feed: None,
             news: Vec::new(),
+            batches: dialect == Dialect::Mysql,
+            pending: Pending::default(),
         }
     }
 
@@ -79,6 +88,7 @@ impl Session {
         // Looked up by reference first: a name is copied once in the life of a connection.
         if !self.known.contains_key(table.name()) {
             let known = Known {
+                table: Arc::new(table.clone()),
                 statements: Statements::new(self.dialect, table),
                 generation: self.catalog.generation(table.name()),
                 listeners: self.catalog.listeners(table.name()),
@@ -149,6 +159,7 @@ impl Session {
     }
 
     fn insert_whole(&mut self, row: &Row<'_>) -> Result<Inserted> {
+        self.write_pending()?;
         if row.children.is_empty() {
             return self.within(|store| store.insert_row(row));
         }
@@ -205,11 +216,13 @@ impl Session {
 impl Session {
     /// Runs a query; a JSON object for each row.
     pub fn ask(&mut self, query: &Query, to: &Binding<'_>) -> Result<Vec<Map<String, Value>>> {
+        self.write_pending()?;
         query.bind(to, |cells| self.driver.rows(query.text(), cells))
     }
 
     /// Runs a query, and hands over its rows as they come.
     pub fn data(&mut self, query: &Query, to: &Binding<'_>, each: &mut Each<'_>) -> Result<()> {
+        self.write_pending()?;
         query.bind(to, |cells| self.driver.data(query.text(), cells, each))
     }
 
@@ -220,6 +233,7 @@ impl Session {
     pub fn expire(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64> {
         table.expect_column(column)?;
         let bound = [bound(cutoff)];
+        self.write_pending()?;
         self.within(|store| {
             let mut count = 0;
             for sql in statements::evict(store.dialect, table, column) {
@@ -334,6 +348,8 @@ impl Store for Session {
 
     fn commit(&mut self) -> Result<()> {
         if self.open {
+            self.write_pending()?;
+            self.refused()?;
             self.driver.commit()?;
             self.open = false;
             // While the others are still shut out, where they are.
@@ -351,6 +367,7 @@ impl Store for Session {
     fn rollback(&mut self) {
         self.written.clear();
         self.news.clear();
+        self.drop_pending();
         if std::mem::take(&mut self.open) {
             self.driver.rollback();
         }
@@ -368,6 +385,7 @@ impl Store for Session {
 
     fn oldest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {
         table.expect_column(column)?;
+        self.write_pending()?;
         let sql = statements::oldest(self.dialect, table, column);
         let rows = self.driver.rows(&sql, &[])?;
         let value = rows.first().and_then(|row| row.get("oldest"));
@@ -386,7 +404,7 @@ impl Store for Session {
         self.run(&create, &[])?;
         let cells = [Cell::from(scope), Cell::Integer(now.as_micros())];
         self.driver
-            .rows(keys::RECALL, &cells)?
+            .all(keys::RECALL, &cells)?
             .iter()
             .map(|row| {
                 let key = row["hash"].as_str().and_then(value::from_hex);

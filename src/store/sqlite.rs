@@ -10,7 +10,8 @@ mod functions;
 mod schema;
 
 use super::dialect::Dialect;
-use super::driver::{Backend, Driver, Existing, MAX_SECONDS, Refusal};
+use super::driver::{Backend, Driver, Existing, Refusal};
+use super::limits::Limits;
 use super::statements;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, quote};
@@ -28,6 +29,8 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(5);
 /// How many statements stay prepared.
 const PREPARED: usize = 256;
+/// After how many steps of SQLite it is asked whether a query takes too long.
+const STEPS: i32 = 10_000;
 
 /// The backend.
 pub(crate) struct Sqlite {
@@ -63,18 +66,26 @@ impl Deadline {
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn set(&self) {
+    /// Sets it for one query; it holds until what is returned is gone.
+    fn set(&self, time: Duration) -> Running<'_> {
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.at
-            .store(self.now() + MAX_SECONDS * 1_000, Ordering::Relaxed);
-    }
-
-    fn clear(&self) {
-        self.at.store(0, Ordering::Relaxed);
+            .store(self.now().saturating_add(time), Ordering::Relaxed);
+        Running(self)
     }
 
     fn is_over(&self) -> bool {
         let at = self.at.load(Ordering::Relaxed);
         at != 0 && self.now() > at
+    }
+}
+
+/// A query that has a deadline.
+struct Running<'a>(&'a Deadline);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.at.store(0, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +125,7 @@ impl Sqlite {
         let set_up = || {
             configure(&connection)?;
             connection.set_prepared_statement_cache_capacity(PREPARED);
-            connection.progress_handler(10_000, Some(move || handler.is_over()))
+            connection.progress_handler(STEPS, Some(move || handler.is_over()))
         };
         set_up().map_err(|error| place.error(error))?;
         Ok(Sqlite {
@@ -218,7 +229,7 @@ impl Backend for Sqlite {
         Ok(statement.column_names().map(str::to_owned).collect())
     }
 
-    fn connect(&self) -> Result<Box<dyn Driver>> {
-        Ok(Box::new(driver::Sqlite::new(self.shared.clone())))
+    fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
+        Ok(Box::new(driver::Sqlite::new(self.shared.clone(), limits)))
     }
 }

@@ -11,16 +11,22 @@ pub(crate) struct Statements {
     pub insert: String,
     /// Asks for the row with a key.
     pub exists: String,
+    /// `(?, …)`, for one row.
+    values: String,
+    /// Asks for keys, up to where they stand.
+    keys: String,
+    /// `(a = ? AND …)`, for one key.
+    key: String,
 }
 
 impl Statements {
     pub fn new(dialect: Dialect, table: &Table) -> Self {
         let names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+        let values = format!("({})", vec!["?"; names.len()].join(", "));
         let insert = format!(
-            "INSERT INTO {} ({}) VALUES ({})",
+            "INSERT INTO {} ({}) VALUES {values}",
             dialect.quote(table.name()),
-            list(dialect, &names),
-            vec!["?"; names.len()].join(", ")
+            list(dialect, &names)
         );
         let key: Vec<String> = table
             .key_columns()
@@ -32,7 +38,32 @@ impl Statements {
             dialect.quote(table.name()),
             key.join(" AND ")
         );
-        Statements { insert, exists }
+        let names: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
+        let keys = format!(
+            "SELECT {} FROM {} WHERE ",
+            list(dialect, &names),
+            dialect.quote(table.name())
+        );
+        Statements {
+            insert,
+            exists,
+            values,
+            keys,
+            key: format!("({})", key.join(" AND ")),
+        }
+    }
+
+    /// Inserts so many rows.
+    pub fn insert_many(&self, rows: usize) -> String {
+        let more = format!(", {}", self.values).repeat(rows.saturating_sub(1));
+        format!("{}{more}", self.insert)
+    }
+
+    /// Asks which of so many keys are there.
+    pub fn exist(&self, keys: usize) -> String {
+        // Not `IN`: of tuples, MariaDB looks through the whole table.
+        let more = format!(" OR {}", self.key).repeat(keys.saturating_sub(1));
+        format!("{}{}{more}", self.keys, self.key)
     }
 }
 

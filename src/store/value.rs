@@ -1,6 +1,5 @@
 //! Values of answers as JSON: what neither database may do otherwise than the other.
 
-use super::driver::MAX_ROWS;
 use crate::error::{Error, Result, quote};
 use serde_json::{Number, Value};
 
@@ -21,12 +20,6 @@ pub(crate) fn text(bytes: &[u8]) -> Value {
         Ok(text) => text.into(),
         Err(_) => base64(bytes).into(),
     }
-}
-
-/// The error of an answer that is too long.
-pub(crate) fn too_many_rows() -> Error {
-    Error::data(format!("the answer has more than {MAX_ROWS} rows"))
-        .with_hint("add a limit, or a narrower condition")
 }
 
 /// Bytes in base64, with padding.

@@ -66,7 +66,7 @@ impl Pipeline for CreateWindow {
         let store = self.session.store()?;
         let row = Row::of(&self.table, event.payload(), store.sized())?;
         store.begin()?;
-        store.insert_event(&row, event.payload())?;
+        store.insert_later(row, Some(event.payload()))?;
         cx.pass();
         Ok(())
     }

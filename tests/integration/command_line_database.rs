@@ -161,3 +161,36 @@ fn a_row_that_does_not_fit_is_that_events_error() -> Tested {
     );
     Ok(())
 }
+
+const ENDLESS: &str = "\
+local tb = require('tributary')
+tb.create_table('t', {columns = {n = 'integer'}})
+tb.create_stdin('in')
+tb.query_window('asked', [[
+    with recursive r(i) as (select 1 union all select i + 1 from r where i < :n) select i from r]])
+tb.create_stdout('out')
+tb.chain('in', 'asked', 'out')
+";
+
+#[test]
+fn queries_are_limited_on_the_command_line() -> Tested {
+    let site = Site::with(&[("net.lua", ENDLESS)])?;
+    let run = |option: &str, value: &str, n: &str| {
+        let args = ["run", "net.lua", option, value];
+        site.feed(&args, &format!("{{\"n\":{n}}}\n{{\"n\":1}}\n"))
+    };
+    let done = run("--query-rows", "5", "6")?;
+    done.expect(0, "{\"i\":1}", "…the answer has more than 5 rows…");
+    let done = run("--query-time", "1ms", "90000")?;
+    done.expect(0, "{\"i\":1}", "…the query was given up after 1ms…");
+    for (option, value, wanted) in [
+        ("--query-rows", "0", "a whole number from 1 is expected"),
+        ("--query-time", "0s", "it must be more than zero"),
+        ("--query-time", "5", "did you mean \"5s\"?"),
+    ] {
+        let done = run(option, value, "1")?;
+        assert_eq!(done.code, Some(2));
+        assert!(done.stderr.contains(wanted), "{}", done.stderr);
+    }
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 mod account;
 mod ack;
+mod batches;
 mod binary;
 mod command_line;
 mod command_line_database;
@@ -19,6 +20,7 @@ mod faults;
 mod faults_script;
 mod flow;
 mod inputs;
+mod limits;
 mod lines;
 mod mariadb;
 mod network;

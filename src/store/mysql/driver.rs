@@ -1,10 +1,11 @@
 //! One connection to MySQL.
 
-use super::fault::Place;
+use super::fault::{self, Place};
+use super::limit::Watch;
 use super::schema;
 use crate::error::Result;
 use crate::store::datum::Datum;
-use crate::store::driver::{Driver, Each, Existing, Failure, MAX_ROWS};
+use crate::store::driver::{Driver, Each, Existing, Failure};
 use crate::store::row::Cell;
 use crate::store::value;
 use mysql::consts::{ColumnFlags, ColumnType};
@@ -15,16 +16,15 @@ use serde_json::{Map, Value};
 /// The driver.
 pub(super) struct Mysql {
     connection: Conn,
-    /// What stands before a query to limit its time.
-    limit: String,
+    watch: Watch,
     place: Place,
 }
 
 impl Mysql {
-    pub fn new(connection: Conn, limit: String, place: Place) -> Self {
+    pub fn new(connection: Conn, watch: Watch, place: Place) -> Self {
         Mysql {
             connection,
-            limit,
+            watch,
             place,
         }
     }
@@ -33,6 +33,43 @@ impl Mysql {
         self.connection
             .query_drop(sql)
             .map_err(|error| self.place.error(error))
+    }
+
+    fn read(
+        &mut self,
+        sql: &str,
+        cells: &[Cell<'_>],
+        limited: bool,
+    ) -> Result<Vec<Map<String, Value>>> {
+        let (place, limits) = (&self.place, self.watch.limits);
+        let said = |error| match fault::is_too_long(&error) {
+            true => limits.too_long(),
+            false => place.error(error),
+        };
+        let sql = self
+            .watch
+            .prepare(&mut self.connection, sql, limited)
+            .map_err(said)?;
+        let mut rows = self
+            .connection
+            .exec_iter(&*sql, params(cells))
+            .map_err(said)?;
+        let columns: Vec<Column> = rows.columns().as_ref().to_vec();
+        let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
+        let mut answer = Vec::new();
+        for row in rows.by_ref() {
+            let mut row = row.map_err(said)?;
+            if limited && answer.len() == limits.rows {
+                return Err(limits.too_many_rows());
+            }
+            let mut object = Map::with_capacity(names.len());
+            for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
+                let raw = row.take(at).unwrap_or(Raw::NULL);
+                object.insert(name.clone(), json(name, column, raw)?);
+            }
+            answer.push(object);
+        }
+        Ok(answer)
     }
 }
 
@@ -91,33 +128,15 @@ impl Driver for Mysql {
     }
 
     fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
-        let place = &self.place;
-        let said = |error| place.error(error);
-        let mut rows = self
-            .connection
-            .exec_iter(format!("{}{sql}", self.limit), params(cells))
-            .map_err(said)?;
-        let columns: Vec<Column> = rows.columns().as_ref().to_vec();
-        let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
-        let mut answer = Vec::new();
-        for row in rows.by_ref() {
-            let mut row = row.map_err(said)?;
-            if answer.len() == MAX_ROWS {
-                return Err(value::too_many_rows());
-            }
-            let mut object = Map::with_capacity(names.len());
-            for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
-                let raw = row.take(at).unwrap_or(Raw::NULL);
-                object.insert(name.clone(), json(name, column, raw)?);
-            }
-            answer.push(object);
-        }
-        Ok(answer)
+        self.read(sql, cells, true)
+    }
+
+    fn all(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
+        self.read(sql, cells, false)
     }
 
     fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
-        let sql = format!("{}{sql}", self.limit);
-        self.read_data(&sql, cells, each)
+        self.read_data(sql, cells, each)
     }
 
     fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {

@@ -1,7 +1,7 @@
 //! What MySQL, or the way to it, says is wrong, as our errors.
 
 use crate::error::{Error, ErrorKind};
-use crate::store::driver::{Failure, MAX_SECONDS, Refusal};
+use crate::store::driver::{Failure, Refusal};
 use mysql::{DriverError, Error as Said};
 use std::sync::Arc;
 
@@ -38,9 +38,6 @@ impl Place {
                     code if CONFIG.contains(&code) => of(ErrorKind::Config),
                     code if GONE.contains(&code) => of(ErrorKind::Unavailable).retryable(),
                     code if NO_PERMISSION.contains(&code) => of(ErrorKind::NoPermission),
-                    code if TOO_LONG.contains(&code) => {
-                        Error::data(format!("the query was given up after {MAX_SECONDS} s"))
-                    }
                     _ => Error::data(text.clone()),
                 }
             }
@@ -72,6 +69,11 @@ impl Place {
             false => Failure::Other(self.error(said)),
         }
     }
+}
+
+/// Whether a query has taken longer than it may.
+pub(super) fn is_too_long(said: &Said) -> bool {
+    matches!(said, Said::MySqlError(said) if TOO_LONG.contains(&said.code))
 }
 
 /// What was said against a query, and the word that it names: the first in quotes.

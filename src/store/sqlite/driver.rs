@@ -3,7 +3,8 @@
 use super::{Shared, schema};
 use crate::error::{Error, Result};
 use crate::store::datum::Datum;
-use crate::store::driver::{Driver, Each, Existing, Failure, MAX_ROWS, MAX_SECONDS};
+use crate::store::driver::{Driver, Each, Existing, Failure};
+use crate::store::limits::Limits;
 use crate::store::row::Cell;
 use crate::store::value;
 use parking_lot::{ArcMutexGuard, RawMutex};
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 /// The driver.
 pub(super) struct Sqlite {
     shared: Shared,
+    limits: Limits,
     /// Held from `begin` until the transaction is over.
     guard: Option<ArcMutexGuard<RawMutex, Connection>>,
     /// A connection of its own, without tables, for what reads none; made when it is needed.
@@ -21,9 +23,10 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: Shared, limits: Limits) -> Self {
         Sqlite {
             shared,
+            limits,
             guard: None,
             own: None,
         }
@@ -51,16 +54,26 @@ impl Sqlite {
         }
     }
 
-    fn read(&self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
-        let said = |error: rusqlite::Error| self.said(error);
-        self.with(|connection| {
+    fn read(
+        &self,
+        sql: &str,
+        cells: &[Cell<'_>],
+        limits: Option<Limits>,
+    ) -> Result<Vec<Map<String, Value>>> {
+        let said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
+            (Some(ErrorCode::OperationInterrupted), Some(limits)) => limits.too_long(),
+            _ => self.shared.place.error(error),
+        };
+        let answer = self.with(|connection| {
+            // Not before the connection is ours: there is one deadline.
+            let _deadline = limits.map(|limits| self.shared.deadline.set(limits.time));
             let mut statement = connection.prepare_cached(sql).map_err(said)?;
             let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut answer = Vec::new();
             let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
             while let Some(row) = rows.next().map_err(said)? {
-                if answer.len() == MAX_ROWS {
-                    return Err(value::too_many_rows());
+                if let Some(limits) = limits.filter(|limits| limits.rows == answer.len()) {
+                    return Err(limits.too_many_rows());
                 }
                 let mut object = Map::with_capacity(names.len());
                 for (at, name) in names.iter().enumerate() {
@@ -70,13 +83,14 @@ impl Sqlite {
                 answer.push(object);
             }
             Ok(answer)
-        })
+        });
+        answer.map_err(|error| self.still_open(error))
     }
 }
 
 impl Sqlite {
     fn read_data(&self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
-        let said = |error: rusqlite::Error| self.said(error);
+        let said = |error| self.shared.place.error(error);
         self.with(|connection| {
             let mut statement = connection.prepare_cached(sql).map_err(said)?;
             let columns = statement.column_count();
@@ -91,16 +105,6 @@ impl Sqlite {
             }
             Ok(())
         })
-    }
-
-    /// What the database says of a query that failed.
-    fn said(&self, error: rusqlite::Error) -> Error {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => {
-                Error::data(format!("the query was given up after {MAX_SECONDS} s"))
-            }
-            _ => self.shared.place.error(error),
-        }
     }
 }
 
@@ -149,17 +153,16 @@ impl Driver for Sqlite {
     }
 
     fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
-        self.shared.deadline.set();
-        let answer = self.read(sql, cells);
-        self.shared.deadline.clear();
-        answer.map_err(|error| self.still_open(error))
+        self.read(sql, cells, Some(self.limits))
+    }
+
+    fn all(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>> {
+        self.read(sql, cells, None)
     }
 
     fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
-        self.shared.deadline.set();
-        let done = self.read_data(sql, cells, each);
-        self.shared.deadline.clear();
-        done.map_err(|error| self.still_open(error))
+        self.read_data(sql, cells, each)
+            .map_err(|error| self.still_open(error))
     }
 
     fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
