@@ -268,7 +268,7 @@ fn read_parsed(
 ) -> Result<Reading> {
     let mut query = original.clone();
     dialect::replace_clocks(dialect, &mut query)?;
-    let restriction = Restriction::read(dialect, &query, table, time)?;
+    let restriction = Restriction::read(dialect, original, &query, table, time)?;
     let source = Source {
         dialect,
         sql,

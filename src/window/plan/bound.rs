@@ -284,14 +284,22 @@ impl Sums {
         if by.last_field.is_some() || by.leading_precision.is_some() {
             return None;
         }
-        let count = match unwrapped(&by.value) {
-            Expr::Value(value) => match &value.value {
-                Value::SingleQuotedString(text) => micros(text.trim())?,
-                _ => self.of(&by.value)?.constant()?,
-            },
-            other => self.of(other)?.constant()?,
-        };
+        let count = self.count(&by.value)?;
         self.moved(self.of(from)?, sign * count, &unit)
+    }
+
+    /// How many units, in millionths; a text of digits will do.
+    fn count(&self, expr: &Expr) -> Option<i128> {
+        match unwrapped(expr) {
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                expr,
+            } => Some(-self.count(expr)?),
+            expr => match text(expr) {
+                Some(text) => micros(text.trim()),
+                None => self.of(expr)?.constant(),
+            },
+        }
     }
 
     /// A datetime moved by millionths of a unit.
@@ -364,7 +372,7 @@ impl Sums {
                 datetime.then_some(sum)
             }
             ("date_shift", [from, by, unit]) => {
-                let by = self.of(by)?.constant()?;
+                let by = self.count(by)?;
                 self.moved(self.of(from)?, by, text(unit)?)
             }
             ("date_sub" | "subdate", [from, Expr::Interval(by)]) => self.shifted(from, by, -1),
