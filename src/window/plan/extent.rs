@@ -51,13 +51,14 @@ fn select_mut(query: &mut Query) -> Option<&mut Select> {
 }
 
 impl<'a> Restriction<'a> {
-    /// Looks for the table in a query, and for the bounds in WHERE; the clocks of the query are
+    /// Looks for the table in a query, and for the bounds in WHERE; the clocks of `query` are
     /// replaced.
     ///
     /// # Errors
     /// A subquery that has the table's name.
     pub fn read(
         dialect: Dialect,
+        original: &Query,
         query: &Query,
         table: &'a Table,
         time: Option<&'a str>,
@@ -89,11 +90,11 @@ impl<'a> Restriction<'a> {
             end: Vec::new(),
             bound: Ok(None),
         };
-        restriction.find_bounds(query);
+        restriction.find_bounds(original, query);
         Ok(restriction)
     }
 
-    fn find_bounds(&mut self, query: &Query) {
+    fn find_bounds(&mut self, original: &Query, query: &Query) {
         let (Some(alias), Some(time)) = (&self.alias, self.time) else {
             return;
         };
@@ -128,12 +129,14 @@ impl<'a> Restriction<'a> {
                 }
                 Says::Start => self.start.push(place),
                 Says::End => self.end.push(place),
-                // The marks mean nothing to who wrote the query.
+                // Marks, and what stands for clocks, mean nothing to who wrote the query.
                 Says::Unclear => {
-                    let written = selection.map(conjuncts).unwrap_or_default()[place].to_string();
+                    let written = select(original).and_then(|select| select.selection.as_ref());
+                    let written = written.map(conjuncts).unwrap_or_default();
+                    let written = written.get(place).map(|part| part.to_string());
                     unclear = Some(format!(
                         "{} is not understood as a bound on time",
-                        quote(written)
+                        quote(written.unwrap_or_default())
                     ));
                 }
                 Says::Upper | Says::Nothing => {}

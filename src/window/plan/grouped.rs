@@ -8,7 +8,7 @@
 use super::compute::Computing;
 use super::extent::{Restriction, select};
 use super::links::Condition;
-use super::mark::{Mark, param};
+use super::mark::{self, Mark, param};
 use super::parts::{all, binary, nested, ordinal, quoted, rendered, unwrapped};
 use super::scope::{SUBQUERY, Scope};
 use super::survey::{ROLLUP, Survey};
@@ -50,9 +50,10 @@ pub(super) fn read<'a>(
     let select = select(source.query).ok_or("it is no plain SELECT")?;
     check_select(select)?;
     let scope = Scope::read(source.dialect, select, table)?;
-    for survey in [Survey::of(select), Survey::of(source.query)] {
-        survey.problem.map_or(Ok(()), Err)?;
+    if let Some(name) = mark::taken(source.query) {
+        return Err(format!(":{name} begins as our own parameters do"));
     }
+    Survey::of(source.query).problem.map_or(Ok(()), Err)?;
     let conditions = scope.conditions(select)?;
     let names = Names {
         scope: &scope,

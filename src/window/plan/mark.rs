@@ -6,7 +6,8 @@
 //! One more kind of mark: a variant, its letter, and what it becomes in `render.rs`.
 
 use super::parts::unwrapped;
-use sqlparser::ast::{Expr, Value};
+use sqlparser::ast::{Expr, Query, Value, visit_expressions};
+use std::ops::ControlFlow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
@@ -17,7 +18,7 @@ pub(super) enum Mark {
 }
 
 /// How the names of our own parameters begin.
-pub(super) const OURS: &str = "tributary_";
+const OURS: &str = "tributary_";
 
 impl Mark {
     pub fn name(self) -> String {
@@ -51,6 +52,15 @@ impl Mark {
     pub fn of(expr: &Expr) -> Option<Mark> {
         param_name(unwrapped(expr)).and_then(Mark::named)
     }
+}
+
+/// The first parameter in a query that is named as ours are.
+pub(super) fn taken(query: &Query) -> Option<String> {
+    let found = visit_expressions(query, |expr| match param_name(expr) {
+        Some(name) if name.starts_with(OURS) => ControlFlow::Break(name.to_owned()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.break_value()
 }
 
 /// A parameter.

@@ -6,7 +6,7 @@
 //! expression: an arm in `Surveyor::kind`.
 
 use super::functions;
-use super::mark::{Mark, OURS, param_name};
+use super::mark::{Mark, param_name};
 use super::scope::SUBQUERY;
 use super::{Reason, WINDOW_END, WINDOW_START};
 use crate::error::quote;
@@ -116,9 +116,6 @@ impl Surveyor {
                 Some(_) => {}
                 None if is_clock(name) => self.0.clock = true,
                 None if [WINDOW_START, WINDOW_END].contains(&name) => self.0.extent = true,
-                None if name.starts_with(OURS) => {
-                    self.problem(|| format!(":{name} begins as our own parameters do"));
-                }
                 None => {
                     self.0.field.get_or_insert_with(|| name.to_owned());
                 }
