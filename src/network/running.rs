@@ -201,6 +201,11 @@ impl Running {
         self.shared.lock().members.iter().all(|member| member.ended)
     }
 
+    /// How often all nodes together were told something.
+    pub fn told(&self) -> u64 {
+        self.shared.told()
+    }
+
     pub fn end(&self) -> End {
         End(self.shared.clone())
     }

@@ -4,16 +4,18 @@
 //! in which they were made) with a clock that only [`Simulation::advance`] moves. Two runs of the
 //! same network on the same input are equal to the byte.
 
+mod seat;
+
 use super::graph::Graph;
 use super::runner::Kind;
 use super::running::{NewNode, Running};
 use super::stats::Stats;
-use super::worker::{Handful, Step, Worker};
+use super::worker::{Step, Worker};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
-use crate::node::Frame;
 use crate::payload::Payload;
 use crate::time::{Clock, ManualClock, Timestamp};
+use seat::Seat;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +46,11 @@ pub struct Simulation {
     running: Running,
     clock: Arc<ManualClock>,
     seats: Vec<Option<Seat>>,
+    /// The nodes that a node's links lead to.
+    leads_to: Vec<Vec<usize>>,
     order: Vec<usize>,
+    /// How often everybody had been told something when that was last looked at.
+    told: u64,
 }
 
 impl Simulation {
@@ -59,12 +65,21 @@ impl Simulation {
         }
         let order = graph.order();
         let seats = workers.into_iter().map(Seat::new).map(Some).collect();
+        let mut leads_to = vec![Vec::new(); graph.nodes.len()];
+        for edge in &graph.edges {
+            let ends = [&edge.from.node, &edge.to].map(|name| graph.find(name.as_str()));
+            if let [Some(from), Some(to)] = ends {
+                leads_to[from].push(to);
+            }
+        }
         let mut simulation = Simulation {
             graph,
             running,
             clock,
             seats,
+            leads_to,
             order,
+            told: 0,
         };
         simulation.run();
         Ok(simulation)
@@ -103,6 +118,7 @@ impl Simulation {
             return Err(Error::data(format!("node {} has ended", quote(node))));
         };
         seat.inject(batch);
+        self.stir_after(at);
         self.run();
         Ok(())
     }
@@ -161,6 +177,7 @@ impl Simulation {
         emit(&mut seat.worker);
         // A simulation's links have no bound, so nothing waits and nothing aborts.
         let _ = seat.worker.deliver();
+        self.stir_after(at);
         self.run();
         true
     }
@@ -187,11 +204,22 @@ impl Simulation {
     pub fn set_clock(&mut self, now: Timestamp) {
         self.clock.set(now);
         // A clock that goes back is noticed by nobody who looks only at what has become due.
-        self.seats
-            .iter_mut()
-            .flatten()
-            .for_each(|seat| seat.quiet = false);
+        self.stir_all();
         self.run();
+    }
+
+    fn stir_all(&mut self) {
+        let seats = self.seats.iter_mut().flatten();
+        seats.for_each(|seat| seat.quiet = false);
+    }
+
+    /// Something may wait in the links that lead from here, or they may have ended.
+    fn stir_after(&mut self, at: usize) {
+        for &to in &self.leads_to[at] {
+            if let Some(seat) = &mut self.seats[to] {
+                seat.quiet = false;
+            }
+        }
     }
 
     /// When something happens next without input.
@@ -227,67 +255,28 @@ impl Simulation {
         loop {
             let mut busy = false;
             let now = self.clock.now();
-            for &at in &self.order {
-                let seat = &mut self.seats[at];
-                match seat.as_mut().map(|seat| seat.step(now)) {
-                    Some(Step::Busy) => busy = true,
-                    Some(Step::Done) => {
-                        *seat = None;
-                        busy = true;
-                    }
-                    Some(Step::Idle) | None => {}
+            let told = self.running.told();
+            if std::mem::replace(&mut self.told, told) != told {
+                self.stir_all();
+            }
+            for turn in 0..self.order.len() {
+                let at = self.order[turn];
+                let Some(seat) = &mut self.seats[at] else {
+                    continue;
+                };
+                let step = seat.step(now);
+                if step != Step::Idle {
+                    busy = true;
+                    self.stir_after(at);
+                }
+                if step == Step::Done {
+                    self.seats[at] = None;
                 }
             }
             if !busy {
                 return any;
             }
             any = true;
-        }
-    }
-}
-
-/// A worker, and whether a step of it would do anything: after one that did nothing, only what
-/// comes in, what becomes due or a clock that is set back changes that. So a node that has nothing
-/// to do costs a look and not a step.
-struct Seat {
-    worker: Worker,
-    quiet: bool,
-    /// What it said when it fell quiet.
-    wake: Option<Timestamp>,
-}
-
-impl Seat {
-    fn new(worker: Worker) -> Self {
-        Seat {
-            worker,
-            quiet: false,
-            wake: None,
-        }
-    }
-
-    fn step(&mut self, now: Timestamp) -> Step {
-        let due = self.wake.is_some_and(|at| at <= now);
-        if self.quiet && !due && !self.worker.has_news() {
-            return Step::Idle;
-        }
-        let step = self.worker.step(Duration::ZERO);
-        self.quiet = step == Step::Idle;
-        if self.quiet {
-            self.wake = self.worker.next_wake();
-        }
-        step
-    }
-
-    /// Takes a batch that comes from outside the network.
-    fn inject(&mut self, batch: Batch) {
-        self.quiet = false;
-        match self.worker.stage.kind {
-            Kind::Source => {
-                self.worker.stage.ship(Frame::OUT, batch);
-                // A simulation's links have no bound, so nothing waits and nothing aborts.
-                let _ = self.worker.deliver();
-            }
-            Kind::Pipeline | Kind::Sink => self.worker.receive(Handful { batch, input: None }),
         }
     }
 }

@@ -177,14 +177,11 @@ impl Worker {
         }
     }
 
-    /// What a step may find that the one before did not: something that came in, or, at a source,
-    /// whatever it reads from.
+    /// What a step may find that the one before did not, beside what came by a link and what all
+    /// nodes were told: outcomes, or, at a source, whatever it reads from.
     pub fn has_news(&self) -> bool {
-        let arrived = |input: &LinkReceiver| !input.rx.is_empty() || input.rx.is_disconnected();
-        self.is_source()
-            || !self.heard.is_empty()
-            || !self.control.is_empty()
-            || self.inputs.iter().any(arrived)
+        let hears = || self.stage.outstanding() > 0 && !self.control.is_empty();
+        self.is_source() || !self.heard.is_empty() || hears()
     }
 
     /// Whether the node still takes or reads events.

@@ -6,6 +6,7 @@ use crate::network::stats::Account;
 use crate::network::worker::Control;
 use crate::time::monotonic;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub(crate) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// How often all nodes together were told something.
+    told: AtomicU64,
 }
 
 #[derive(Default)]
@@ -53,6 +56,11 @@ impl Shared {
             // A node that has ended needs no telling.
             let _ = member.control.send(message());
         }
+        self.told.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn told(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
     }
 
     /// No link can be attached to this node from here on; false where one was meanwhile, whose

@@ -1,0 +1,57 @@
+//! A worker's place in a simulation: knows whether a step of it would do anything.
+//!
+//! After a step that did nothing, only what comes in, what becomes due, what all nodes are told or
+//! a clock that is set back changes that. So a node that has nothing to do costs a look and not a
+//! step: a network of a hundred nodes is not a hundred times slower where an event meets three.
+
+use crate::event::Batch;
+use crate::network::runner::Kind;
+use crate::network::worker::{Handful, Step, Worker};
+use crate::node::Frame;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// A worker in a simulation.
+pub(super) struct Seat {
+    pub worker: Worker,
+    /// A step would do nothing, as far as is known here.
+    pub quiet: bool,
+    /// What it said when it fell quiet.
+    pub wake: Option<Timestamp>,
+}
+
+impl Seat {
+    pub fn new(worker: Worker) -> Self {
+        Seat {
+            worker,
+            quiet: false,
+            wake: None,
+        }
+    }
+
+    pub fn step(&mut self, now: Timestamp) -> Step {
+        let due = self.wake.is_some_and(|at| at <= now);
+        if self.quiet && !due && !self.worker.has_news() {
+            return Step::Idle;
+        }
+        let step = self.worker.step(Duration::ZERO);
+        self.quiet = step == Step::Idle;
+        if self.quiet {
+            self.wake = self.worker.next_wake();
+        }
+        step
+    }
+
+    /// Takes a batch that comes from outside the network.
+    pub fn inject(&mut self, batch: Batch) {
+        self.quiet = false;
+        match self.worker.stage.kind {
+            Kind::Source => {
+                self.worker.stage.ship(Frame::OUT, batch);
+                // A simulation's links have no bound, so nothing waits and nothing aborts.
+                let _ = self.worker.deliver();
+            }
+            Kind::Pipeline | Kind::Sink => self.worker.receive(Handful { batch, input: None }),
+        }
+    }
+}
