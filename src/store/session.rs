@@ -1,5 +1,6 @@
 //! One connection at work: everything that a [`Store`] does, written once over a [`Driver`].
 
+mod emitted;
 mod later;
 
 use super::catalog::Catalog;
@@ -276,3 +277,6 @@ impl Drop for Session {
         self.rollback();
     }
 }
+
+#[cfg(test)]
+mod tests;
