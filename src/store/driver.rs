@@ -49,6 +49,10 @@ pub(crate) trait Driver: Send {
     /// Runs a query of our own, whose answer may be long, without limits.
     fn all(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
 
+    /// A number that changes when somebody past this process has changed the database; `None`
+    /// where there is no such number, or nobody.
+    fn data_version(&mut self) -> Result<Option<u64>>;
+
     /// The table of this name as this connection sees it.
     fn existing(&mut self, name: &str) -> Result<Option<Existing>>;
 }
@@ -84,6 +88,13 @@ pub(crate) struct Existing {
     pub columns: Vec<ExistingColumn>,
     /// The columns of each index, and whether it is unique.
     pub indexes: Vec<(Vec<String>, bool)>,
+    /// Whether the table is as we would have made it: what is written is read again as it was,
+    /// texts are the same where their bytes are, and nothing but statements changes its rows.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the windows that keep what they have read")
+    )]
+    pub exact: bool,
 }
 
 /// A column that is there.

@@ -94,6 +94,19 @@ impl Session {
         }
     }
 
+    /// A number that changes when another process has changed the database; `None` where nobody
+    /// else can, or nobody tells.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the windows that keep what they have read")
+    )]
+    pub fn data_version(&mut self) -> Result<Option<u64>> {
+        self.driver.data_version()
+    }
+
     /// Whether rows are to be read with the lengths of their texts checked.
     pub fn sized(&self) -> bool {
         self.dialect == Dialect::Mysql
