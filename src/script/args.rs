@@ -241,7 +241,10 @@ impl Options {
     pub fn number(&self, name: &str) -> Result<Option<f64>> {
         match self.values.get(name) {
             None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(|| self.wrong(name, "number")),
+            Some(value) => value
+                .as_f64()
+                .map(Some)
+                .ok_or_else(|| self.wrong(name, "number")),
         }
     }
 

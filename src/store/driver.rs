@@ -56,6 +56,10 @@ pub(crate) trait Driver: Send {
     /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
     fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool>;
 
+    /// A number that changes when somebody past this process has changed the database; `None`
+    /// where there is no such number, or nobody.
+    fn data_version(&mut self) -> Result<Option<u64>>;
+
     /// The table of this name as this connection sees it.
     fn existing(&mut self, name: &str) -> Result<Option<Existing>>;
 }
@@ -94,6 +98,9 @@ pub(crate) struct Existing {
     pub columns: Vec<ExistingColumn>,
     /// The columns of each index, and whether it is unique.
     pub indexes: Vec<(Vec<String>, bool)>,
+    /// Whether the table is as we would have made it: what is written is read again as it was,
+    /// texts are the same where their bytes are, and nothing but statements changes its rows.
+    pub exact: bool,
 }
 
 /// A column that is there.

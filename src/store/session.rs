@@ -1,10 +1,11 @@
 //! One connection at work: everything that a [`Store`] does, written once over a [`Driver`].
 
+mod emitted;
 mod later;
 
 use super::catalog::Catalog;
-use super::dialect::Dialect;
 use super::datum::Datum;
+use super::dialect::Dialect;
 use super::driver::{Driver, Each, Failure};
 use super::feed::{Brought, Feed, Listeners};
 use super::query::Binding;
@@ -111,7 +112,11 @@ impl Session {
         if !listeners.has_others(self.feed.as_ref()) {
             return;
         }
-        match self.news.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &listeners)) {
+        match self
+            .news
+            .iter_mut()
+            .find(|(known, _)| Arc::ptr_eq(known, &listeners))
+        {
             Some((_, rows)) => rows.push(row.cloned()),
             None => self.news.push((listeners, vec![row.cloned()])),
         }
@@ -136,12 +141,24 @@ impl Session {
 
     /// What others have done since the last call.
     pub fn brought(&self) -> Brought {
-        self.feed.as_ref().map(|feed| feed.take()).unwrap_or_default()
+        self.feed
+            .as_ref()
+            .map(|feed| feed.take())
+            .unwrap_or_default()
     }
 
     /// Whether a transaction is open.
     pub fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// A number that changes when another process has changed the database; `None` where nobody
+    /// else can, or nobody tells.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn data_version(&mut self) -> Result<Option<u64>> {
+        self.driver.data_version()
     }
 
     /// Whether rows are to be read with the lengths of their texts checked.
@@ -312,7 +329,10 @@ impl Session {
     ) -> Result<()> {
         let sql = statements::times(self.dialect, table, column);
         self.driver.data(&sql, &[], &mut |row| {
-            row.first().and_then(Datum::as_time).into_iter().for_each(&mut *each);
+            row.first()
+                .and_then(Datum::as_time)
+                .into_iter()
+                .for_each(&mut *each);
             Ok(())
         })
     }
@@ -436,3 +456,6 @@ impl Drop for Session {
         self.rollback();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,11 @@ impl Incremental {
         span: Span,
         notes: bool,
     ) -> Result<Self> {
-        let arguments = plan.aggregates.iter().map(|aggregate| aggregate.arg).collect();
+        let arguments = plan
+            .aggregates
+            .iter()
+            .map(|aggregate| aggregate.arg)
+            .collect();
         let name = |name: &String| {
             let mut written = serde_json::Value::from(name.as_str()).to_string();
             written.push(':');
@@ -160,7 +164,8 @@ impl Incremental {
         }
         let leaves = self.leaves(entry.time);
         self.arrived += 1;
-        self.groups.add(entry.digest, leaves, &self.members, &self.arguments);
+        self.groups
+            .add(entry.digest, leaves, &self.members, &self.arguments);
         for at in &self.members {
             if !touched.contains(at) {
                 touched.push(*at);
@@ -223,7 +228,12 @@ impl Incremental {
             let groups = &self.groups;
             return self.reader.each(row, session, &mut |member| {
                 let found = groups.sessions_at(member.encoded, time.as_micros(), micros(gap));
-                touched.extend(found.into_iter().filter(|at| !touched.contains(at)).collect::<Vec<_>>());
+                touched.extend(
+                    found
+                        .into_iter()
+                        .filter(|at| !touched.contains(at))
+                        .collect::<Vec<_>>(),
+                );
             });
         }
         let bounded = self.span.extent.is_bounded();
@@ -312,7 +322,9 @@ impl Incremental {
                 }
                 Output::Count(at) => {
                     let function = self.plan.aggregates[*at].function;
-                    group.aggregate(*at, function)?.write_json(column, &mut self.bytes)?;
+                    group
+                        .aggregate(*at, function)?
+                        .write_json(column, &mut self.bytes)?;
                 }
             }
         }
@@ -362,7 +374,12 @@ impl Incremental {
             self.groups.let_go(at);
         }
         let wanted = |listed: &&Listed| windows.contains(&listed.rank.0);
-        Ok(self.listed.iter().filter(wanted).map(|listed| listed.row.clone()).collect())
+        Ok(self
+            .listed
+            .iter()
+            .filter(wanted)
+            .map(|listed| listed.row.clone())
+            .collect())
     }
 
     /// The rows of a window that slides (`None`) or ends, with what their groups are called, in
@@ -386,7 +403,10 @@ impl Incremental {
             }
         }
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(rows.into_iter().map(|(_, identity, row)| (identity, row)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(_, identity, row)| (identity, row))
+            .collect())
     }
 
     /// Forgets a window that has ended.
@@ -469,7 +489,10 @@ impl Incremental {
                 Some(at) => row[*at].clone(),
                 None => Datum::Integer(1),
             });
-            members.entry(digest).or_default().push((key, given.collect()));
+            members
+                .entry(digest)
+                .or_default()
+                .push((key, given.collect()));
             if ids == 0 {
                 rows.push(Entry {
                     digest,
@@ -517,7 +540,8 @@ impl Incremental {
         self.arguments.clear();
         for (key, given) in found {
             let mut encoded = Vec::new();
-            key.iter().for_each(|datum| Datum::encode(&datum.cell(), &mut encoded));
+            key.iter()
+                .for_each(|datum| Datum::encode(&datum.cell(), &mut encoded));
             match self.span.extent.is_bounded() {
                 false => {
                     let at = self.groups.find_or_make(&encoded, None, || key);
@@ -538,7 +562,8 @@ impl Incremental {
         }
         let leaves = self.leaves(entry.time);
         self.arrived += 1;
-        self.groups.add(entry.digest, leaves, &self.members, &self.arguments);
+        self.groups
+            .add(entry.digest, leaves, &self.members, &self.arguments);
     }
 }
 
@@ -590,7 +615,8 @@ fn encode(key: &[u8], start: i64, to: &mut Vec<u8>) {
 
 fn digest_of(key: &[Datum]) -> Digest {
     let mut bytes = Vec::new();
-    key.iter().for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
+    key.iter()
+        .for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
     digest(&bytes)
 }
 

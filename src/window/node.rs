@@ -59,6 +59,8 @@ pub struct Window {
     pub(super) asks: bool,
     /// Whether rows are stored: decided when the node opens.
     pub(super) stored: bool,
+    /// Whether the tables are as we make them.
+    pub(super) exact: bool,
     /// Whether they may be kept to the window, where nobody else names the table.
     pub(super) may_keep: bool,
     pub(super) used: Arc<Use>,
@@ -160,7 +162,8 @@ impl Window {
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.clock, time) {
             (Now::Event, Some(time)) => {
-                self.watermark.observe(cx.input(), cx.inputs(), time, cx.now());
+                self.watermark
+                    .observe(cx.input(), cx.inputs(), time, cx.now());
                 self.watermark.current().unwrap_or(time)
             }
             _ => cx.now(),
@@ -289,7 +292,10 @@ impl Node for Window {
         let session = self.session.as_mut();
         match self.emission.settle(token, outcome, session)? {
             true => {
-                let wait = AGAIN.0.saturating_mul(1 << self.moment.attempts.min(16)).min(AGAIN.1);
+                let wait = AGAIN
+                    .0
+                    .saturating_mul(1 << self.moment.attempts.min(16))
+                    .min(AGAIN.1);
                 self.moment.attempts += 1;
                 self.moment.again = Some(cx.now().after(wait));
             }

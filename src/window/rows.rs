@@ -121,7 +121,11 @@ impl Reader {
         };
         let below = below.clone();
         let row = path[depth];
-        for child in row.children.iter().filter(|child| child.table.name() == below) {
+        for child in row
+            .children
+            .iter()
+            .filter(|child| child.table.name() == below)
+        {
             let mut path = path.to_vec();
             path.push(child);
             self.descend(&path, session, take)?;

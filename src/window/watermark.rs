@@ -62,7 +62,13 @@ impl Watermark {
     }
 
     /// A row has come by a link.
-    pub fn observe(&mut self, link: Option<usize>, open: &[usize], time: Timestamp, now: Timestamp) {
+    pub fn observe(
+        &mut self,
+        link: Option<usize>,
+        open: &[usize],
+        time: Timestamp,
+        now: Timestamp,
+    ) {
         let number = link.unwrap_or(OUTSIDE);
         match self.links.iter_mut().find(|link| link.number == number) {
             Some(link) => {

@@ -149,6 +149,10 @@ impl Driver for Mysql {
         Ok(found)
     }
 
+    fn data_version(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
         schema::existing(&mut self.connection, name).map_err(|error| self.place.error(error))
     }

@@ -187,6 +187,18 @@ impl Driver for Sqlite {
         }
     }
 
+    fn data_version(&mut self) -> Result<Option<u64>> {
+        if self.shared.place.is_memory() {
+            return Ok(None);
+        }
+        let version = self.with(|connection| {
+            let mut statement = connection.prepare_cached("PRAGMA data_version")?;
+            statement.query_row([], |row| row.get::<_, i64>(0))
+        });
+        let version = version.map_err(|error| self.shared.place.error(error))?;
+        Ok(u64::try_from(version).ok())
+    }
+
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
         self.with(|connection| schema::existing(connection, name))
             .map_err(|error| self.shared.place.error(error))

@@ -95,7 +95,10 @@ impl Window {
         };
         // What is not in the answer any more.
         let there: HashSet<&Identity> = answers.iter().map(|answer| &answer.identity).collect();
-        let gone = self.emission.present().filter(|known| !there.contains(known));
+        let gone = self
+            .emission
+            .present()
+            .filter(|known| !there.contains(known));
         let mut gone: Vec<Identity> = gone.cloned().collect();
         gone.sort();
         answers.extend(gone.into_iter().map(|identity| Answer {
@@ -142,7 +145,10 @@ impl Window {
         if step.whole {
             // After a restart, groups may be known of which no row is left.
             let there = incremental.identities();
-            let gone = self.emission.present().filter(|known| !there.contains(*known));
+            let gone = self
+                .emission
+                .present()
+                .filter(|known| !there.contains(*known));
             let mut gone: Vec<Identity> = gone.cloned().collect();
             gone.sort();
             answers.extend(gone.into_iter().map(|identity| Answer {
@@ -169,7 +175,8 @@ impl Window {
         for window in self.span.windows_of(step.time) {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
-            if self.plan == Plan::Keyed {
+            // Tables that were made elsewhere may take different texts for one key.
+            if self.plan == Plan::Keyed || !self.exact {
                 for key in &keys {
                     answers.push(Answer {
                         identity: identity(window, key),
@@ -201,7 +208,12 @@ impl Window {
         let event = fields(self.asks, step)?;
         let windows: Vec<_> = match self.span.extent.is_bounded() {
             false => vec![None],
-            true => self.moment.begun.iter().map(|(end, start)| Some((*start, *end))).collect(),
+            true => self
+                .moment
+                .begun
+                .iter()
+                .map(|(end, start)| Some((*start, *end)))
+                .collect(),
         };
         let opaque = !self.requery.knows_groups() && step.event.is_some();
         let mut answers = Vec::new();
@@ -291,7 +303,10 @@ impl Window {
     /// The next window that has ended by now.
     fn ended(&self, now: Timestamp) -> Option<(i64, i64)> {
         let asked = self.moment.begun.first().map(|(end, start)| (*start, *end));
-        let state = self.incremental.as_ref().and_then(|state| state.groups.first_end());
+        let state = self
+            .incremental
+            .as_ref()
+            .and_then(|state| state.groups.first_end());
         asked.or(state).filter(|(_, end)| *end <= now.as_micros())
     }
 
@@ -306,7 +321,10 @@ impl Window {
             Some(incremental) => incremental.rows_in(Some(window), session),
             None => {
                 let found = self.requery.answer(session, &binding, Some(window))?;
-                Ok(found.into_iter().map(|found| (found.identity, found.row)).collect())
+                Ok(found
+                    .into_iter()
+                    .map(|found| (found.identity, found.row))
+                    .collect())
             }
         }
     }
@@ -322,7 +340,10 @@ impl Window {
         let mut gone: Vec<Identity> = self.emission.present().filter(of_window).cloned().collect();
         gone.sort();
         for identity in gone {
-            if let Some(due) = self.emission.observe(&identity, None, self.session.as_mut())? {
+            if let Some(due) = self
+                .emission
+                .observe(&identity, None, self.session.as_mut())?
+            {
                 self.emit_due(due, None, now, cx);
             }
         }
@@ -404,6 +425,8 @@ fn same(ours: &[(Identity, Payload)], theirs: &[(Identity, Payload)]) -> bool {
         && ours.iter().zip(theirs).all(|(ours, theirs)| {
             let rows = (ours.1.object(), theirs.1.object());
             let (Ok(a), Ok(b)) = rows else { return false };
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
         })
 }
