@@ -2,6 +2,7 @@
 
 mod check;
 mod endpoint;
+mod explain;
 mod functions;
 mod graph;
 mod load;
@@ -34,6 +35,7 @@ enum Verb {
     Replay(replay::Options),
     Check(check::Options),
     Graph(graph::Options),
+    Explain(explain::Options),
     /// Print every Lua function of the module `tributary`.
     Functions,
 }
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(options) => replay::run(&options),
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
+        Verb::Explain(options) => explain::run(&options),
         Verb::Functions => functions::run(),
     };
     match done {

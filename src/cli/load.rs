@@ -9,7 +9,7 @@ use tributary::store::Limits;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct Scripts {
     /// Lua scripts, executed in this order; a later one builds on the nodes of an earlier one
     #[arg(value_name = "SCRIPT", required = true)]
@@ -80,6 +80,11 @@ pub fn load(options: &Scripts) -> Result<Network> {
 
 /// The same with such inputs.
 pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
+    runtime(options, inputs).map(|runtime| runtime.network().clone())
+}
+
+/// The same, and gives what has executed the scripts.
+pub fn runtime(options: &Scripts, inputs: Inputs) -> Result<Runtime> {
     let capacity = Capacity {
         events: options.buffer,
         ..Capacity::default()
@@ -112,7 +117,7 @@ pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
         .scripts
         .iter()
         .try_for_each(|script| runtime.run(script).map_err(with_way_to_add))?;
-    Ok(network)
+    Ok(runtime)
 }
 
 /// A node that a script takes for granted is one that a host program adds; here the command line

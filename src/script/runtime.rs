@@ -168,6 +168,14 @@ impl Runtime {
         &self.session.database
     }
 
+    /// How one window keeps its answer up to date.
+    ///
+    /// # Errors
+    /// A node that does not exist, or is no window that a script has made.
+    pub fn explain(&self, node: &str) -> Result<Explanation> {
+        self.session.explanation(node)
+    }
+
     /// How the windows that scripts have made keep their answers up to date, by node, in the order
     /// of their making.
     pub fn explanations(&self) -> Vec<(String, Explanation)> {

@@ -57,7 +57,7 @@ impl Cell<'_> {
 }
 
 /// A row of a table, and the rows of its child tables, those of each child together.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row<'a> {
     pub table: &'a Table,
     pub cells: Vec<Cell<'a>>,

@@ -37,6 +37,8 @@ pub(crate) struct Session {
     news: Vec<(Arc<Listeners>, Vec<Option<Payload>>)>,
     /// Whether rows may wait, to be written together.
     batches: bool,
+    /// Whether some that waited were there already.
+    known_rows: bool,
     pending: Pending,
 }
 
@@ -66,6 +68,7 @@ impl Session {
             feed: None,
             news: Vec::new(),
             batches: dialect == Dialect::Mysql,
+            known_rows: false,
             pending: Pending::default(),
         }
     }

@@ -241,6 +241,8 @@ impl Node for Window {
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         if let Some(session) = &mut self.session {
             session.commit()?;
+            // Rows were taken in that are another's: the table knows.
+            self.moment.fresh |= session.take_known();
         }
         self.emission.commit();
         self.moment.changed = false;

@@ -282,7 +282,11 @@ impl Window {
         if self.stored && !is_live {
             session.begin()?;
             // Who else has inserted it has told of it: what is there is too old for this window.
-            is_new &= session.insert_event(row, payload)? == Inserted::New;
+            let inserted = match is_new {
+                true => session.insert_event_soon(row, payload)?,
+                false => Some(session.insert_event(row, payload)?),
+            };
+            is_new &= inserted != Some(Inserted::Duplicate);
         }
         match is_new {
             true => incremental.add(row, entry, session, &mut touched)?,
