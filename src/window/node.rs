@@ -189,7 +189,7 @@ impl Window {
                 last.is_none_or(|(_, end)| end <= now.as_micros())
             }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
-            Extent::Session(gap) => self.clock == Now::Event && time.after(gap) <= now,
+            Extent::Session(gap) => time.after(gap) <= now,
         }
     }
 
