@@ -17,6 +17,7 @@ mod examples;
 mod extend;
 mod faults;
 mod faults_script;
+mod filter;
 mod flow;
 mod limits;
 mod lines;
