@@ -6,6 +6,7 @@
 //! a group, write the flow in [`network`] and in [`bare`], and name both in [`groups`].
 
 mod bare;
+pub mod filter;
 mod latency;
 mod network;
 mod watch;
@@ -82,6 +83,7 @@ pub fn groups(start: &str) -> Vec<Group> {
         flow("hop-3-closure", network::closure, bare::closure),
         flow("fanout-4", network::fanout, bare::fanout),
         flow("fanin-4", network::fanin, bare::fanin),
+        flow("filter-1m", filter::network, filter::bare),
         latency,
     ];
     groups.retain(|group| group.name.starts_with(start));

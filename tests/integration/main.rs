@@ -18,6 +18,7 @@ mod examples;
 mod extend;
 mod faults;
 mod faults_script;
+mod filter;
 mod flow;
 mod inputs;
 mod limits;
