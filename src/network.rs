@@ -22,6 +22,7 @@ mod stage;
 mod stats;
 mod timer;
 mod verbs;
+mod watch;
 mod ways;
 mod worker;
 
@@ -33,6 +34,7 @@ pub use link::Capacity;
 pub use runner::Kind;
 pub use simulation::Simulation;
 pub use stats::{LinkStats, NodeStats, Stats};
+pub(crate) use watch::Watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};

@@ -3,6 +3,8 @@
 //! Each file here holds the functions of one subject. A function is an `Export`: its name, its
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
+pub(super) mod always;
+mod functions;
 mod graph;
 mod lines;
 mod nodes;
@@ -10,30 +12,43 @@ mod sql;
 
 use super::args::Args;
 use super::failure::{self, raise};
+use super::function::Host;
+use super::limits::Limits;
 use super::prelude;
-use super::value::{describe, to_lua};
+use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
 use crate::store::Database;
 use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
-use std::cell::{RefCell, RefMut};
+use std::cell::{OnceCell, RefCell, RefMut};
 use std::rc::Rc;
 
 /// What the functions work on: the network, the database, and the draft of the script that runs.
 pub(super) struct Session {
     pub network: Network,
     pub database: Database,
+    pub limits: Limits,
+    /// What functions need to leave the VM; set when that is complete.
+    pub host: OnceCell<Host>,
     draft: RefCell<Option<Draft>>,
 }
 
 impl Session {
-    pub fn new(network: Network, database: Database) -> Self {
+    pub fn new(network: Network, database: Database, limits: Limits) -> Self {
         Session {
             network,
             database,
+            limits,
+            host: OnceCell::new(),
             draft: RefCell::new(None),
         }
+    }
+
+    /// What functions need to leave the VM.
+    pub fn host(&self) -> Result<&Host> {
+        let missing = || Error::data("functions cannot move before the runtime is complete");
+        self.host.get().ok_or_else(missing)
     }
 
     pub fn begin(&self) {
@@ -78,9 +93,15 @@ struct Export {
 }
 
 fn natives() -> impl Iterator<Item = &'static Export> {
-    [graph::EXPORTS, nodes::EXPORTS, sql::EXPORTS, lines::EXPORTS]
-        .into_iter()
-        .flatten()
+    let subjects = [
+        always::EXPORTS,
+        functions::EXPORTS,
+        graph::EXPORTS,
+        lines::EXPORTS,
+        nodes::EXPORTS,
+        sql::EXPORTS,
+    ];
+    subjects.into_iter().flatten()
 }
 
 /// A function of the module: how it is called, and one line about it.
@@ -121,6 +142,13 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
         })?;
         module.raw_set(helper.name, whole)?;
     }
+    module.raw_set("null", null())?;
+    guard(lua, &module)?;
+    Ok(module)
+}
+
+/// Makes what is not in the module an error, which says what may have been meant.
+pub(super) fn guard(lua: &Lua, module: &Table) -> mlua::Result<()> {
     let meta = lua.create_table()?;
     let unknown = |lua: &Lua, (module, name): (Table, mlua::Value)| -> mlua::Result<()> {
         let mlua::Value::String(name) = &name else {
@@ -138,8 +166,24 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
         Err(raise(lua, error.with_hint_opt(hint)))
     };
     meta.raw_set("__index", lua.create_function(unknown)?)?;
-    module.set_metatable(Some(meta))?;
-    Ok(module)
+    module.set_metatable(Some(meta))
+}
+
+/// A function of a module, with what it was called with.
+pub(super) fn native(
+    lua: &Lua,
+    name: &str,
+    run: impl Fn(&Lua, &Args) -> Result<Value> + 'static,
+) -> mlua::Result<Function> {
+    let called = name.to_owned();
+    lua.create_function(move |lua, values: MultiValue| {
+        let args = Args::new(&called, values.into_vec());
+        let value = run(lua, &args).map_err(|error| raise(lua, error))?;
+        to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
+            Some(ours) => raise(lua, ours.clone()),
+            None => error,
+        })
+    })
 }
 
 /// Adds a function to the module.
@@ -151,20 +195,12 @@ pub(super) fn add(
     run: Rc<Run>,
 ) -> mlua::Result<()> {
     let session = session.clone();
-    let called = name.to_owned();
-    let function = lua.create_function(move |lua, values: MultiValue| {
-        let args = Args::new(&called, values.into_vec());
+    let function = native(lua, name, move |lua, args| {
         let place = failure::place(lua);
         if let Some(draft) = &mut *session.draft.borrow_mut() {
             draft.set_place(place);
         }
-        let value = session
-            .whole(|| run(&session, &args))
-            .map_err(|error| raise(lua, error))?;
-        to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
-            Some(ours) => raise(lua, ours.clone()),
-            None => error,
-        })
+        session.whole(|| run(&session, args))
     })?;
     module.raw_set(name, function)
 }

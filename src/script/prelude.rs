@@ -1,33 +1,53 @@
 //! Helpers written in Lua over the native functions: `lua/prelude/*.lua`, embedded in the library.
 //!
-//! Each file is a chunk that gets the module and adds functions to it. The comment above a
+//! Each file is a chunk that gets the module and adds functions to it; the second thing it gets is a
+//! table of what only the host can do. The comment above a
 //! function is its documentation: the first line says what it does.
 
 use super::module::Signature;
-use mlua::chunk::ChunkMode;
+use super::value::mark_list;
+use mlua::chunk::{Chunk, ChunkMode};
 use mlua::{Lua, Table};
 
 /// The files, by name.
-const FILES: [(&str, &str); 1] = [("links.lua", include_str!("../../lua/prelude/links.lua"))];
+const FILES: [(&str, &str); 2] = [
+    ("data.lua", include_str!("../../lua/prelude/data.lua")),
+    ("links.lua", include_str!("../../lua/prelude/links.lua")),
+];
 
-/// What chunks of the prelude are named, so that errors point at the user's line instead.
-const CHUNK: &str = "prelude/";
+/// What chunks of ours are named, so that errors point at the user's line instead.
+const CHUNK: &str = "[tributary]/";
 
 /// Adds the helpers to the module.
 pub(super) fn load(lua: &Lua, module: &Table) -> mlua::Result<()> {
+    let native = lua.create_table()?;
+    let mark = |lua: &Lua, table: Table| {
+        mark_list(lua, &table)?;
+        Ok(table)
+    };
+    native.raw_set("mark_list", lua.create_function(mark)?)?;
     for (name, text) in FILES {
-        let chunk = lua
-            .load(text)
-            .set_name(format!("={CHUNK}{name}"))
-            .set_mode(ChunkMode::Text);
-        chunk.call::<()>(module.clone())?;
+        host_chunk(lua, name, text).call::<()>((module, &native))?;
     }
     Ok(())
 }
 
-/// Whether a chunk of this name is the prelude's.
-pub(super) fn is_prelude(chunk: &str) -> bool {
+/// A chunk of ours.
+pub(super) fn host_chunk<'a>(lua: &Lua, name: &str, text: &'a str) -> Chunk<'a> {
+    lua.load(text)
+        .set_name(format!("={CHUNK}{name}"))
+        .set_mode(ChunkMode::Text)
+}
+
+/// Whether a chunk of this name is ours, not the user's.
+pub(super) fn is_ours(chunk: &str) -> bool {
     chunk.starts_with(CHUNK)
+}
+
+/// A message of Lua without its place, where that is in a chunk of ours.
+pub(super) fn without_place(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix(CHUNK)?;
+    rest.split_once(": ").map(|(_, said)| said)
 }
 
 /// Every helper, with the first line of its documentation.

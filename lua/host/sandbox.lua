@@ -1,0 +1,62 @@
+-- What the functions of the standard library must not do here. The host hands over `check`, which
+-- ends the call when its time is over, and `refuse`, which raises an error at the user's line.
+local check, refuse = ...
+local type, rawget, error, find = type, rawget, error, string.find
+
+local load_any = load
+-- Only text: what is not text can break the VM.
+function load(chunk, name, _, ...)
+    local f, message = load_any(chunk, name, "t", ...)
+    if not f and type(message) == "string" and find(message, "attempt to load a binary chunk", 1, true) then
+        return nil, "binary chunks are not allowed"
+    end
+    return f, message
+end
+
+local set = setmetatable
+-- These run where no limit of time reaches.
+function setmetatable(table, meta)
+    if type(meta) == "table" then
+        for _, name in ipairs({ "__gc", "__close" }) do
+            if rawget(meta, name) ~= nil then
+                refuse("a metatable with " .. name .. " is not allowed in a script")
+            end
+        end
+    end
+    return set(table, meta)
+end
+
+-- A coroutine that was ended because its time was over must not be taken for one that failed.
+local create, resume, close, status = coroutine.create, coroutine.resume, coroutine.close, coroutine.status
+
+local function checked(...)
+    check()
+    return ...
+end
+
+function coroutine.resume(co, ...)
+    return checked(resume(co, ...))
+end
+
+local function unwrapped(ok, ...)
+    check()
+    if ok then
+        return ...
+    end
+    error((...), 0)
+end
+
+function coroutine.wrap(f)
+    local co = create(f)
+    return function(...)
+        return unwrapped(resume(co, ...))
+    end
+end
+
+-- What a dead one has left open stays so: no limit of time reaches what would run.
+function coroutine.close(co)
+    if status(co) == "dead" then
+        return true
+    end
+    return checked(close(co))
+end

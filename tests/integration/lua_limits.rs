@@ -1,0 +1,1 @@
+//! What a script may use: memory, time, and nothing outside.
