@@ -17,6 +17,7 @@ mod failure;
 mod function;
 mod limits;
 mod module;
+mod patterns;
 mod prelude;
 mod require;
 mod runtime;

@@ -1,6 +1,7 @@
 -- What the functions of the standard library must not do here. The host hands over `check`, which
--- ends the call when its time is over, and `refuse`, which raises an error at the user's line.
-local check, refuse = ...
+-- ends the call when its time is over, `refuse`, which raises an error at the user's line, and the
+-- limit of memory with its text.
+local check, refuse, memory, shown = ...
 local type, rawget, error, find = type, rawget, error, string.find
 
 local load_any = load
@@ -24,6 +25,16 @@ function setmetatable(table, meta)
         end
     end
     return set(table, meta)
+end
+
+local rep = string.rep
+-- So that the line is known: where memory ends, Lua knows it no more.
+function string.rep(...)
+    local s, n = ...
+    if type(s) == "string" and type(n) == "number" and #s * n > memory and n < 2 ^ 31 then
+        refuse("memory limit of " .. shown .. " exceeded")
+    end
+    return rep(...)
 end
 
 -- A coroutine that was ended because its time was over must not be taken for one that failed.

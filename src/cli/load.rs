@@ -3,6 +3,8 @@
 
 use super::endpoint::Endpoint;
 use std::path::PathBuf;
+use std::time::Duration;
+use tributary::script::Limits;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
@@ -35,12 +37,58 @@ pub struct Scripts {
     #[arg(long, value_name = "EVENTS", default_value_t = 4096, value_parser = events,
           allow_hyphen_values = true)]
     pub buffer: usize,
+
+    /// How much memory the scripts may use, and each node written in Lua
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size,
+          allow_hyphen_values = true)]
+    pub lua_memory: usize,
+
+    /// How long one call of a Lua function may take
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration,
+          allow_hyphen_values = true)]
+    pub lua_call_time: Duration,
+
+    /// Give scripts the libraries os, io and debug: whoever wrote them may then do what you may
+    #[arg(long)]
+    pub allow_os: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, Error> {
+    tributary::time::parse_positive_duration(text)
+}
+
+fn size(text: &str) -> Result<usize, &'static str> {
+    const GRAMMAR: &str = "a size is expected, as in 64MiB, 1GiB; the least is 4MiB";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err(GRAMMAR),
+    };
+    let number: usize = digits.parse().map_err(|_| GRAMMAR)?;
+    let size = number.checked_mul(1 << shift).ok_or(GRAMMAR)?;
+    match size >= 4 << 20 {
+        true => Ok(size),
+        false => Err(GRAMMAR),
+    }
 }
 
 fn events(text: &str) -> Result<usize, &'static str> {
     match text.parse() {
         Ok(events @ 1..=1_000_000) => Ok(events),
         _ => Err("a whole number from 1 to 1000000 is expected"),
+    }
+}
+
+impl Scripts {
+    fn limits(&self) -> Limits {
+        Limits {
+            memory: self.lua_memory,
+            call_time: self.lua_call_time,
+            allow_os: self.allow_os,
+            ..Limits::default()
+        }
     }
 }
 
@@ -67,7 +115,7 @@ pub fn load(options: &Scripts) -> Result<Network> {
         }
         Ok(())
     })?;
-    let runtime = Runtime::with_database(&network, &database)?;
+    let runtime = Runtime::with_limits(&network, &database, options.limits())?;
     options
         .scripts
         .iter()
@@ -80,6 +128,13 @@ pub fn load(options: &Scripts) -> Result<Network> {
 fn with_way_to_add(error: Error) -> Error {
     let flag = match error.message() {
         _ if error.hint().is_some() => return error,
+        text if text.ends_with("is not available to this script") => {
+            let hint = "--allow-os gives it, to scripts that may do what you may";
+            return match text.starts_with("package.") {
+                true => error,
+                false => error.with_hint(hint),
+            };
+        }
         text if text.starts_with("no source node") => "--input",
         text if text.starts_with("no target node") => "--output",
         _ => return error,

@@ -15,7 +15,7 @@ const LEAST_MEMORY: usize = 4 << 20;
 /// let limits = Limits { memory: 64 << 20, ..Limits::default() };
 /// let database = Database::open("sqlite::memory:")?;
 /// let runtime = Runtime::with_limits(&Network::new(), &database, limits)?;
-/// let error = runtime.run_text("s.lua", "string.rep('x', 1e10)").unwrap_err();
+/// let error = runtime.run_text("s.lua", "string.rep('x', 1e9)").unwrap_err();
 /// assert_eq!(error.to_string(), "s.lua:1: memory limit of 64 MiB exceeded");
 /// # Ok::<(), tributary::Error>(())
 /// ```

@@ -6,6 +6,7 @@
 use super::budget::Budget;
 use super::failure::{self, raise};
 use super::limits::Limits;
+use super::patterns;
 use super::prelude::host_chunk;
 use crate::error::{Error, ErrorKind};
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
@@ -65,8 +66,19 @@ impl Vm {
         let refuse = lua.create_function(|lua, message: String| -> mlua::Result<()> {
             Err(raise(lua, Error::data(message)))
         })?;
-        host_chunk(&lua, "sandbox", include_str!("../../lua/host/sandbox.lua"))
-            .call::<()>((check, refuse))?;
+        host_chunk(&lua, "sandbox", include_str!("../../lua/host/sandbox.lua")).call::<()>((
+            check,
+            refuse,
+            limits.memory,
+            failure::size(limits.memory),
+        ))?;
+        let scan = patterns::scan(&lua, &budget)?;
+        host_chunk(
+            &lua,
+            "patterns",
+            include_str!("../../lua/host/patterns.lua"),
+        )
+        .call::<()>(scan)?;
         let mut gone = vec!["package"];
         if !limits.allow_os {
             gone.extend(["io", "os", "debug"]);
