@@ -8,6 +8,7 @@ mod load;
 mod run;
 mod signals;
 mod suggest;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -31,6 +32,7 @@ enum Verb {
     Run(run::Options),
     Check(check::Options),
     Graph(graph::Options),
+    Test(test::Options),
     /// Print every Lua function of the module `tributary`.
     Functions,
 }
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Run(options) => run::run(&options),
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
+        Verb::Test(options) => test::run(&options),
         Verb::Functions => functions::run(),
     };
     match done {

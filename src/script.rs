@@ -4,8 +4,9 @@
 //! script files), `module` (the table `tributary`, one file for each subject), `args` (what a
 //! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
 //! ours, with its line), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
-//! `require` (files of a script's own directory), `function` (functions of Lua as nodes), `prelude`
-//! (helpers written in Lua).
+//! `require` (files of a script's own directory), `function` (functions of Lua as nodes), `patterns`
+//! (what matches them within time), `testing` (tests of networks), `prelude` (helpers written in
+//! Lua).
 //!
 //! To add a native function: an `Export` in a file of `module/`, with its
 //! signature and one line about it. To add a helper in Lua: a function in a file of
@@ -23,9 +24,11 @@ mod require;
 mod runtime;
 mod sandbox;
 mod source;
+mod testing;
 mod value;
 
 pub use args::Args;
 pub use limits::Limits;
 pub use module::{Signature, functions};
 pub use runtime::{Runtime, Script};
+pub use testing::Tests;

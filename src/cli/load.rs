@@ -38,6 +38,13 @@ pub struct Scripts {
           allow_hyphen_values = true)]
     pub buffer: usize,
 
+    #[command(flatten)]
+    pub scripted: Scripted,
+}
+
+/// What scripts may use.
+#[derive(clap::Args)]
+pub struct Scripted {
     /// How much memory the scripts may use, and each node written in Lua
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size,
           allow_hyphen_values = true)]
@@ -81,8 +88,9 @@ fn events(text: &str) -> Result<usize, &'static str> {
     }
 }
 
-impl Scripts {
-    fn limits(&self) -> Limits {
+impl Scripted {
+    /// The limits of each VM.
+    pub fn limits(&self) -> Limits {
         Limits {
             memory: self.lua_memory,
             call_time: self.lua_call_time,
@@ -115,7 +123,7 @@ pub fn load(options: &Scripts) -> Result<Network> {
         }
         Ok(())
     })?;
-    let runtime = Runtime::with_limits(&network, &database, options.limits())?;
+    let runtime = Runtime::with_limits(&network, &database, options.scripted.limits())?;
     options
         .scripts
         .iter()
@@ -125,7 +133,7 @@ pub fn load(options: &Scripts) -> Result<Network> {
 
 /// A node that a script takes for granted is one that a host program adds; here the command line
 /// does.
-fn with_way_to_add(error: Error) -> Error {
+pub fn with_way_to_add(error: Error) -> Error {
     let flag = match error.message() {
         _ if error.hint().is_some() => return error,
         text if text.ends_with("is not available to this script") => {

@@ -50,7 +50,7 @@ impl Args {
         self.values.get(at - 1).unwrap_or(&LuaValue::Nil)
     }
 
-    fn wrong(&self, at: usize, expected: &str) -> Error {
+    pub(super) fn wrong(&self, at: usize, expected: &str) -> Error {
         let got = match self.get(at) {
             LuaValue::Nil if at > self.len() => "nothing".to_owned(),
             value => describe(value),

@@ -12,10 +12,11 @@ use crate::network::Network;
 use crate::node::{Pipeline, Sink, Source};
 use crate::store::Database;
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Table};
+use mlua::{Function, Lua, Table};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Runs Lua scripts that build a network.
 ///
@@ -284,7 +285,17 @@ impl Runtime {
         )
     }
 
-    fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
+    /// Calls into the VM outside a script, within this time.
+    pub(super) fn call<T>(
+        &self,
+        limit: Duration,
+        call: impl FnOnce(&Lua) -> mlua::Result<T>,
+    ) -> Result<T> {
+        let called = self.vm.budget.within("test", limit, || call(&self.vm.lua));
+        called.map_err(|error| self.vm.failure(&error, &self.modules.chunks()))
+    }
+
+    pub(super) fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
         module::add(&self.vm.lua, &self.module, &self.session, name, run)
             .map_err(|error| failure::from_lua(&error, &[name.to_owned()]))
     }
