@@ -9,6 +9,7 @@ mod graph;
 mod lines;
 mod nodes;
 mod sql;
+mod timing;
 
 use super::args::Args;
 use super::failure::{self, raise};
@@ -100,6 +101,7 @@ fn natives() -> impl Iterator<Item = &'static Export> {
         lines::EXPORTS,
         nodes::EXPORTS,
         sql::EXPORTS,
+        timing::EXPORTS,
     ];
     subjects.into_iter().flatten()
 }

@@ -39,6 +39,7 @@ mod stop;
 mod store;
 mod tables;
 mod text;
+mod timing_nodes;
 mod urls;
 mod whole;
 mod windows;
