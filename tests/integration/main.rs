@@ -20,6 +20,7 @@ mod faults;
 mod faults_script;
 mod flow;
 mod lines;
+mod lua_annotations;
 mod lua_functions;
 mod lua_limits;
 mod lua_nodes;
