@@ -33,8 +33,7 @@ enum Verb {
     Check(check::Options),
     Graph(graph::Options),
     Test(test::Options),
-    /// Print every Lua function of the module `tributary`.
-    Functions,
+    Functions(functions::Options),
 }
 
 pub fn main() -> ExitCode {
@@ -54,7 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
         Verb::Test(options) => test::run(&options),
-        Verb::Functions => functions::run(),
+        Verb::Functions(options) => functions::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

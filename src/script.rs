@@ -29,6 +29,6 @@ mod value;
 
 pub use args::Args;
 pub use limits::Limits;
-pub use module::{Signature, functions};
+pub use module::{Signature, functions, functions_in};
 pub use runtime::{Runtime, Script};
 pub use testing::Tests;

@@ -2,7 +2,7 @@
 -- ends the call when its time is over, `refuse`, which raises an error at the user's line, and the
 -- limit of memory with its text.
 local check, refuse, memory, shown = ...
-local type, rawget, error, find = type, rawget, error, string.find
+local type, rawget, error, find, getmetatable = type, rawget, error, string.find, getmetatable
 
 local load_any = load
 -- Only text: what is not text can break the VM.
@@ -35,6 +35,32 @@ function string.rep(...)
         refuse("memory limit of " .. shown .. " exceeded")
     end
     return rep(...)
+end
+
+-- What these do for a table that is longer than it can be no limit of time reaches.
+local LONGEST = 10000000
+local function bounded(t, name)
+    if type(t) == "table" and getmetatable(t) ~= nil and #t > LONGEST then
+        refuse("table." .. name .. " of a table that says it has " .. #t .. " places")
+    end
+end
+
+local insert, remove = table.insert, table.remove
+function table.insert(...)
+    bounded((...), "insert")
+    return insert(...)
+end
+function table.remove(...)
+    bounded((...), "remove")
+    return remove(...)
+end
+
+local move = table.move
+function table.move(from, first, last, ...)
+    if type(first) == "number" and type(last) == "number" and last - first > LONGEST then
+        refuse("table.move of more than " .. LONGEST .. " places")
+    end
+    return move(from, first, last, ...)
 end
 
 -- A coroutine that was ended because its time was over must not be taken for one that failed.

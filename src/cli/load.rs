@@ -2,7 +2,7 @@
 //! command line, execute the scripts in order.
 
 use super::endpoint::Endpoint;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tributary::script::Limits;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
@@ -58,6 +58,11 @@ pub struct Scripted {
     /// Give scripts the libraries os, io and debug: whoever wrote them may then do what you may
     #[arg(long)]
     pub allow_os: bool,
+
+    /// A directory of Lua helpers of your own, which add functions to the module (in place of that
+    /// in TRIBUTARY_PRELUDE)
+    #[arg(long, value_name = "DIR")]
+    pub prelude: Option<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, Error> {
@@ -100,6 +105,12 @@ impl Scripted {
     }
 }
 
+/// The directory of the user's own helpers.
+pub fn prelude(given: Option<&Path>) -> Option<PathBuf> {
+    let set = std::env::var_os("TRIBUTARY_PRELUDE").filter(|set| !set.is_empty());
+    given.map(Path::to_owned).or_else(|| set.map(PathBuf::from))
+}
+
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
     let capacity = Capacity {
@@ -124,6 +135,9 @@ pub fn load(options: &Scripts) -> Result<Network> {
         Ok(())
     })?;
     let runtime = Runtime::with_limits(&network, &database, options.scripted.limits())?;
+    if let Some(directory) = prelude(options.scripted.prelude.as_deref()) {
+        runtime.add_prelude(directory)?;
+    }
     options
         .scripts
         .iter()

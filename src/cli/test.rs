@@ -5,7 +5,7 @@ use super::print;
 use std::path::{Path, PathBuf};
 use tributary::script::Tests;
 use tributary::time::{Clock, SystemClock, Timestamp};
-use tributary::{Error, ErrorKind, Result};
+use tributary::{Error, ErrorKind, Result, Runtime};
 
 /// Run tests of networks that are written in Lua, in virtual time.
 ///
@@ -43,7 +43,12 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn run_file(path: &Path, options: &Options, outcome: &mut Outcome) -> Result<()> {
-    let tests = Tests::load(path, options.scripted.limits(), |_| Ok(()))
+    let prelude = super::load::prelude(options.scripted.prelude.as_deref());
+    let prepare = move |runtime: &Runtime| match &prelude {
+        Some(directory) => runtime.add_prelude(directory),
+        None => Ok(()),
+    };
+    let tests = Tests::load(path, options.scripted.limits(), prepare)
         .map_err(super::load::with_way_to_add)?;
     let wanted = |name: &String| {
         options

@@ -15,7 +15,7 @@ use super::args::Args;
 use super::failure::{self, raise};
 use super::function::Host;
 use super::limits::Limits;
-use super::prelude;
+use super::prelude::{self, Helpers};
 use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
@@ -23,7 +23,9 @@ use crate::store::Database;
 use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
 use std::cell::{OnceCell, RefCell, RefMut};
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the functions work on: the network, the database, and the draft of the script that runs.
 pub(super) struct Session {
@@ -32,6 +34,8 @@ pub(super) struct Session {
     pub limits: Limits,
     /// What functions need to leave the VM; set when that is complete.
     pub host: OnceCell<Host>,
+    /// The user's own helpers, for nodes to have them too.
+    pub helpers: RefCell<Vec<Arc<Helpers>>>,
     draft: RefCell<Option<Draft>>,
 }
 
@@ -42,6 +46,7 @@ impl Session {
             database,
             limits,
             host: OnceCell::new(),
+            helpers: RefCell::default(),
             draft: RefCell::new(None),
         }
     }
@@ -129,6 +134,16 @@ pub fn functions() -> Vec<Signature> {
     all
 }
 
+/// Every helper in the files of this directory, by name.
+///
+/// # Errors
+/// A directory or a file that cannot be read.
+pub fn functions_in(directory: impl AsRef<Path>) -> Result<Vec<Signature>> {
+    let mut all = Helpers::read(directory.as_ref())?.functions();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
 /// Makes the module: native functions, helpers, and an error for everything else.
 pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
@@ -137,16 +152,44 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
     }
     prelude::load(lua, &module)?;
     for helper in prelude::functions() {
-        let inner: Function = module.raw_get(helper.name.as_str())?;
-        let session = session.clone();
-        let whole = lua.create_function(move |_, values: MultiValue| {
-            session.whole(|| inner.call::<MultiValue>(values))
-        })?;
-        module.raw_set(helper.name, whole)?;
+        make_whole(lua, &module, session, &helper.name)?;
     }
     module.raw_set("null", null())?;
     guard(lua, &module)?;
     Ok(module)
+}
+
+/// Makes a helper take effect as a whole or not at all.
+fn make_whole(lua: &Lua, module: &Table, session: &Rc<Session>, name: &str) -> mlua::Result<()> {
+    let inner: Function = module.raw_get(name)?;
+    let session = session.clone();
+    let whole = lua.create_function(move |_, values: MultiValue| {
+        session.whole(|| inner.call::<MultiValue>(values))
+    })?;
+    module.raw_set(name, whole)
+}
+
+/// Adds the user's own helpers.
+pub(super) fn add_helpers(
+    lua: &Lua,
+    module: &Table,
+    session: &Rc<Session>,
+    helpers: Helpers,
+) -> mlua::Result<()> {
+    let there: Vec<String> = module
+        .pairs::<String, mlua::Value>()
+        .flatten()
+        .map(|p| p.0)
+        .collect();
+    helpers.load(lua, module)?;
+    let added: Vec<(String, mlua::Value)> = module.pairs().flatten().collect();
+    for (name, value) in added {
+        if value.is_function() && !there.contains(&name) {
+            make_whole(lua, module, session, &name)?;
+        }
+    }
+    session.helpers.borrow_mut().push(Arc::new(helpers));
+    Ok(())
 }
 
 /// Makes what is not in the module an error, which says what may have been meant.

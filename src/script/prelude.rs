@@ -3,11 +3,16 @@
 //! Each file is a chunk that gets the module and adds functions to it; the second thing it gets is a
 //! table of what only the host can do. The comment above a
 //! function is its documentation: the first line says what it does.
+//!
+//! A directory of the user's own helpers is loaded likewise, after these ([`Helpers`]).
 
 use super::module::Signature;
 use super::value::mark_list;
+use super::{failure, source};
+use crate::error::{Error, Result, quote};
 use mlua::chunk::{Chunk, ChunkMode};
-use mlua::{Lua, Table};
+use mlua::{Lua, Table, Value};
+use std::path::Path;
 
 /// The files, by name.
 const FILES: [(&str, &str); 2] = [
@@ -18,7 +23,65 @@ const FILES: [(&str, &str); 2] = [
 /// What chunks of ours are named, so that errors point at the user's line instead.
 const CHUNK: &str = "[tributary]/";
 
-/// Adds the helpers to the module.
+/// The user's own helpers: files, by their paths.
+#[derive(Debug, Default)]
+pub(super) struct Helpers(Vec<(String, String)>);
+
+impl Helpers {
+    /// Reads all `*.lua` of a directory, by name.
+    ///
+    /// # Errors
+    /// A directory or a file that cannot be read.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let shown = || format!("prelude {}", quote(directory.to_string_lossy()));
+        let wrong = |error: std::io::Error| Error::io(shown(), &error);
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(wrong)? {
+            let path = entry.map_err(wrong)?.path();
+            if path.extension().is_some_and(|extension| extension == "lua") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let files = paths.iter().map(|path| {
+            let text = source::read(path)?;
+            Ok((path.display().to_string(), text))
+        });
+        files.collect::<Result<_>>().map(Helpers)
+    }
+
+    /// Adds the helpers to a module; what is there already they must not replace.
+    pub fn load(&self, lua: &Lua, module: &Table) -> mlua::Result<()> {
+        let there: Vec<(String, Value)> = module.pairs().flatten().collect();
+        for (path, text) in &self.0 {
+            let chunk = host_chunk(lua, path, text);
+            let chunk = chunk.into_function().map_err(|error| {
+                // Once more under its own name, for the message.
+                let plain = lua.load(text).set_name(format!("={path}")).into_function();
+                let error = plain.err().unwrap_or(error);
+                mlua::Error::external(failure::syntax(lua, &error, path, text))
+            })?;
+            chunk.call::<()>(module)?;
+            for (name, function) in &there {
+                if module.raw_get::<Value>(name.as_str())? != *function {
+                    let error = format!("tributary has a function {} already", quote(name));
+                    return Err(mlua::Error::external(Error::data(error).at(path.as_str())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The functions, with the first line of their documentation.
+    pub fn functions(&self) -> Vec<Signature> {
+        self.0
+            .iter()
+            .flat_map(|(_, text)| signatures(text))
+            .collect()
+    }
+}
+
+/// Adds the helpers of the library to the module.
 pub(super) fn load(lua: &Lua, module: &Table) -> mlua::Result<()> {
     let native = lua.create_table()?;
     let mark = |lua: &Lua, table: Table| {
@@ -42,6 +105,11 @@ pub(super) fn host_chunk<'a>(lua: &Lua, name: &str, text: &'a str) -> Chunk<'a> 
 /// Whether a chunk of this name is ours, not the user's.
 pub(super) fn is_ours(chunk: &str) -> bool {
     chunk.starts_with(CHUNK)
+}
+
+/// Whether a function comes from the file that fences in the standard library.
+pub(super) fn is_sandbox(source: &str) -> bool {
+    source.strip_prefix('=').and_then(|s| s.strip_prefix(CHUNK)) == Some("sandbox")
 }
 
 /// A message of Lua without its place, where that is in a chunk of ours.

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::function::{Host, Known};
 use super::limits::Limits;
 use super::module::{self, Run, Session};
+use super::prelude::Helpers;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
 use super::{failure, source};
@@ -288,11 +289,34 @@ impl Runtime {
     /// Calls into the VM outside a script, within this time.
     pub(super) fn call<T>(
         &self,
+        what: &'static str,
         limit: Duration,
         call: impl FnOnce(&Lua) -> mlua::Result<T>,
     ) -> Result<T> {
-        let called = self.vm.budget.within("test", limit, || call(&self.vm.lua));
+        let called = self.vm.budget.within(what, limit, || call(&self.vm.lua));
         called.map_err(|error| self.vm.failure(&error, &self.modules.chunks()))
+    }
+
+    /// Adds helpers of one's own: each `*.lua` of the directory is a chunk that gets the module and
+    /// adds functions to it. They are there in the functions of nodes too.
+    ///
+    /// ```lua
+    /// local tb = ...
+    ///
+    /// --- drops what is smaller than this
+    /// function tb.create_at_least(name, field, least)
+    ///     return tb.create_filter_fn(name, function(e) return e.data[field] >= least end)
+    /// end
+    /// ```
+    ///
+    /// # Errors
+    /// A directory that cannot be read, whatever the files raise, a function that is there already.
+    pub fn add_prelude(&self, directory: impl AsRef<Path>) -> Result<()> {
+        let helpers = Helpers::read(directory.as_ref())?;
+        let added = self.call("load", self.vm.limits.load_time, |lua| {
+            module::add_helpers(lua, &self.module, &self.session, helpers)
+        });
+        added.map_err(|error| error.at(directory.as_ref().display().to_string()))
     }
 
     pub(super) fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {

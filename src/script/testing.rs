@@ -115,7 +115,7 @@ impl Tests {
             return Err(Error::data(format!("no test {}", quote(name))));
         };
         let bench = Bench::new(self.directory.clone(), self.limits, self.prepare.clone())?;
-        self.runtime.call(TEST_TIME, |lua| {
+        self.runtime.call("test", TEST_TIME, |lua| {
             let t = bench::table(lua, &Rc::new(RefCell::new(bench)))?;
             function.call::<()>(t)
         })

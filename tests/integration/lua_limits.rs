@@ -230,6 +230,64 @@ fn a_vm_that_is_made_anew_keeps_the_states_of_its_keys() -> Result<()> {
 }
 
 #[test]
+fn what_the_library_does_in_one_go_is_bounded() -> Result<()> {
+    for (script, wanted) in [
+        (
+            "table.move({}, 1, 1 << 60, 2)",
+            "table.move of more than 10000000 places",
+        ),
+        (
+            "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)",
+            "table.insert of a table that says it has 1152921504606846976 places",
+        ),
+        (
+            "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)",
+            "table.remove of a table that says it has 1152921504606846976 places",
+        ),
+        (
+            "table.insert()",
+            "bad argument #1 to 'insert' (table expected, got no value)",
+        ),
+        (
+            "table.insert({}, 5, 1)",
+            "bad argument #2 to 'insert' (position out of bounds)",
+        ),
+    ] {
+        assert_eq!(told(script)?, format!("s.lua:1: {wanted}"), "of {script}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_one_call_emits_is_bounded_and_gone_where_its_answer_is_refused() -> Result<()> {
+    let network = Network::new();
+    let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
+    let script = "local tb = require('tributary')
+tb.create_flat_map('f', function(e, emit)\n\
+                  while e.data == 1 do emit('x') end emit('y')\n\
+                  if e.data == 2 then return 'wrong' end end)\n\
+                  tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
+    let limits = Limits {
+        memory: 4 << 20,
+        ..Limits::default()
+    };
+    limited(&network, limits)?.run_text("s.lua", script)?;
+    let mut simulation = network.simulate(START)?;
+    for payload in ["1", "2", "3"] {
+        simulation.inject("f", payload)?;
+    }
+    assert_eq!(seen.texts(), ["y"]);
+    assert_eq!(
+        errors.events().iter().map(error).collect::<Vec<_>>(),
+        [
+            "s.lua:3: emit: one call emits more than 4 MiB",
+            "s.lua:2: the function must return nothing, since it emits, and returned \"wrong\"",
+        ]
+    );
+    Ok(())
+}
+
+#[test]
 fn binary_chunks_are_not_run() -> Result<()> {
     // Row 21.
     let refused = "binary chunks are not allowed";

@@ -6,7 +6,7 @@
 use super::known::Known;
 use super::portable::{Addition, Item, Object, Portable};
 use crate::error::{Error, Result, quote};
-use crate::script::prelude::is_ours;
+use crate::script::prelude::is_sandbox;
 use crate::script::sandbox::Upvalues;
 use mlua::{Function, Table, Value};
 use std::collections::HashMap;
@@ -34,6 +34,8 @@ enum Label {
 
 struct Walk<'a> {
     host: &'a Host,
+    /// What every VM has, by where it is.
+    names: HashMap<usize, String>,
     portable: Portable,
     steps: Vec<Step>,
     /// Objects that were seen and not looked into.
@@ -50,6 +52,7 @@ impl Host {
     pub fn capture(&self, roots: &[(String, Value)]) -> Result<Portable> {
         let mut walk = Walk {
             host: self,
+            names: self.known.names(),
             portable: Portable {
                 functions: self.known.functions(),
                 ..Portable::default()
@@ -112,20 +115,16 @@ impl Walk<'_> {
                 if let Some(at) = self.seen.get(&pointer) {
                     return Ok(Item::Object(*at));
                 }
-                if let Some(name) = self.host.known.name(value) {
-                    return Ok(Item::Known(name.into()));
+                if let Some(name) = self.names.get(&pointer) {
+                    return Ok(Item::Known(name.as_str().into()));
                 }
                 if let Value::Function(function) = value {
                     let info = function.info();
                     if info.what == "C" {
                         return refuse(self, "a function that is not written in Lua", label());
                     }
-                    // What our own files make and no VM has by name is a wrapped coroutine.
-                    if info
-                        .source
-                        .as_deref()
-                        .is_some_and(|source| is_ours(source.trim_start_matches('=')))
-                    {
+                    // What that file makes and no VM has by name is a wrapped coroutine.
+                    if info.source.is_some_and(|source| is_sandbox(&source)) {
                         return refuse(self, "a coroutine", label());
                     }
                 }

@@ -69,15 +69,19 @@ impl Known {
         }
     }
 
-    /// The name of a value that every VM has.
-    pub fn name(&self, value: &Value) -> Option<String> {
-        if let Some(name) = self.names.get(&(value.to_pointer() as usize)) {
-            return Some(name.clone());
+    /// The names of all values that every VM has, by where they are. The host may have added
+    /// functions to the module since.
+    pub fn names(&self) -> HashMap<usize, String> {
+        let mut names = self.names.clone();
+        for (name, value) in self.module.pairs::<String, Value>().flatten() {
+            let at = value.to_pointer() as usize;
+            if at != 0 {
+                names
+                    .entry(at)
+                    .or_insert_with(|| format!("{MODULE}.{name}"));
+            }
         }
-        // The host may have added functions to the module since.
-        let mut functions = self.module.pairs::<Value, Value>().flatten();
-        let (name, _) = functions.find(|(_, function)| function == value)?;
-        Some(format!("{MODULE}.{}", name.to_string().ok()?))
+        names
     }
 
     /// The value of this name.

@@ -10,7 +10,14 @@ use std::rc::Rc;
 /// The module, with a name for everything that it has where scripts are loaded.
 pub(super) fn create(lua: &Lua, names: &[String], shared: &Rc<Shared>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
-    for name in names {
+    let own: Vec<String> = shared
+        .spec
+        .helpers
+        .iter()
+        .flat_map(|helpers| helpers.functions())
+        .map(|function| function.name)
+        .collect();
+    for name in names.iter().filter(|name| !own.contains(name)) {
         let refused = native(lua, name, |_, _| {
             Err(Error::data(
                 "only stats, now and log can be called while events flow",
@@ -39,6 +46,9 @@ pub(super) fn create(lua: &Lua, names: &[String], shared: &Rc<Shared>) -> mlua::
     module.raw_set("stats", stats)?;
     module.raw_set("null", value::null())?;
     prelude::load(lua, &module)?;
+    for helpers in &shared.spec.helpers {
+        helpers.load(lua, &module)?;
+    }
     guard(lua, &module)?;
     Ok(module)
 }

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::network::Watch;
 use crate::script::failure::{self, raise};
 use crate::script::limits::Limits;
-use crate::script::prelude::host_chunk;
+use crate::script::prelude::{Helpers, host_chunk};
 use crate::script::sandbox::Vm;
 use crate::time::Timestamp;
 use mlua::{AnyUserData, FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
@@ -28,6 +28,8 @@ pub(in crate::script) struct Spec {
     pub portable: Portable,
     pub limits: Limits,
     pub watch: Watch,
+    /// The user's own helpers.
+    pub helpers: Vec<Arc<Helpers>>,
 }
 
 /// What the functions of a VM and the node share.
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     /// The event in hand, without its ack.
     base: RefCell<Option<Event>>,
     out: RefCell<Vec<Event>>,
+    /// About how much memory that takes: it is not the VM's.
+    out_bytes: Cell<usize>,
     /// Where the metatable of events is.
     views: Cell<*const c_void>,
 }
@@ -45,6 +49,21 @@ impl Shared {
     pub fn is_view(&self, table: &Table) -> bool {
         let meta = table.metatable();
         meta.is_some_and(|meta| meta.to_pointer() == self.views.get())
+    }
+
+    /// Takes an event that is emitted.
+    fn push(&self, event: Event) -> Result<()> {
+        let bytes = self.out_bytes.get() + event.payload().size() + size_of::<Event>();
+        let most = self.spec.limits.memory;
+        if bytes > most {
+            let most = failure::size(most);
+            return Err(Error::data(format!(
+                "emit: one call emits more than {most}"
+            )));
+        }
+        self.out_bytes.set(bytes);
+        self.out.borrow_mut().push(event);
+        Ok(())
     }
 
     /// What an event made here is derived from.
@@ -78,6 +97,7 @@ impl NodeVm {
             now: Cell::new(Timestamp::EPOCH),
             base: RefCell::new(None),
             out: RefCell::new(Vec::new()),
+            out_bytes: Cell::new(0),
             views: Cell::new(std::ptr::null()),
         });
         Self::furnish(vm, shared, kind).map_err(wrong)
@@ -130,6 +150,9 @@ impl NodeVm {
         now: Timestamp,
     ) -> Result<R> {
         self.shared.now.set(now);
+        // What an answer that was refused has left.
+        self.shared.out.borrow_mut().clear();
+        self.shared.out_bytes.set(0);
         *self.shared.base.borrow_mut() = event.map(Event::detached);
         let limit = self.shared.spec.limits.call_time;
         let called = self.vm.budget.within("call", limit, || function.call(args));
@@ -190,8 +213,7 @@ fn kinds(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let out = shared.clone();
     let emit = lua.create_function(move |lua, value: Value| {
         let event = made(&value, &out).map_err(|error| raise(lua, error.within("emit")))?;
-        out.out.borrow_mut().push(event);
-        Ok(())
+        out.push(event).map_err(|error| raise(lua, error))
     })?;
     native.raw_set("emit", emit)?;
     let metatable = |_: &Lua, value: Value| Ok(value.as_table().and_then(Table::metatable));

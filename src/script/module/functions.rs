@@ -70,6 +70,7 @@ fn spec(session: &Session, args: &Args, node: &str, roots: Vec<LuaValue>) -> Res
         portable,
         limits: session.limits,
         watch: session.network.watch(),
+        helpers: session.helpers.borrow().clone(),
     })
 }
 
