@@ -5,6 +5,7 @@ mod endpoint;
 mod functions;
 mod graph;
 mod load;
+mod repl;
 mod run;
 mod signals;
 mod suggest;
@@ -33,6 +34,7 @@ enum Verb {
     Check(check::Options),
     Graph(graph::Options),
     Test(test::Options),
+    Repl(repl::Options),
     Functions(functions::Options),
 }
 
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
         Verb::Test(options) => test::run(&options),
+        Verb::Repl(options) => repl::run(&options),
         Verb::Functions(options) => functions::run(&options),
     };
     match done {

@@ -5,7 +5,8 @@
 //! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
 //! ours, with its line), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
 //! `require` (files of a script's own directory), `function` (functions of Lua as nodes), `patterns`
-//! (what matches them within time), `testing` (tests of networks), `prelude` (helpers written in
+//! (what matches them within time), `testing` (tests of networks), `evaluate` (what a person
+//! types), `prelude` (helpers written in
 //! Lua).
 //!
 //! To add a native function: an `Export` in a file of `module/`, with its
@@ -14,6 +15,7 @@
 
 mod args;
 mod budget;
+mod evaluate;
 mod failure;
 mod function;
 mod limits;
@@ -28,6 +30,7 @@ mod testing;
 mod value;
 
 pub use args::Args;
+pub use evaluate::Evaluated;
 pub use limits::Limits;
 pub use module::{Signature, functions, functions_in};
 pub use runtime::{Runtime, Script};

@@ -14,6 +14,13 @@ pub struct Scripts {
     #[arg(value_name = "SCRIPT", required = true)]
     pub scripts: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub setup: Setup,
+}
+
+/// What scripts run against.
+#[derive(clap::Args)]
+pub struct Setup {
     /// The database: sqlite::memory:, sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(
         long,
@@ -113,6 +120,11 @@ pub fn prelude(given: Option<&Path>) -> Option<PathBuf> {
 
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
+    open(&options.scripts, &options.setup).map(|(network, _)| network)
+}
+
+/// Builds the network, to which more can be added.
+pub fn open(scripts: &[PathBuf], options: &Setup) -> Result<(Network, Runtime)> {
     let capacity = Capacity {
         events: options.buffer,
         ..Capacity::default()
@@ -138,11 +150,10 @@ pub fn load(options: &Scripts) -> Result<Network> {
     if let Some(directory) = prelude(options.scripted.prelude.as_deref()) {
         runtime.add_prelude(directory)?;
     }
-    options
-        .scripts
+    scripts
         .iter()
         .try_for_each(|script| runtime.run(script).map_err(with_way_to_add))?;
-    Ok(network)
+    Ok((network, runtime))
 }
 
 /// A node that a script takes for granted is one that a host program adds; here the command line

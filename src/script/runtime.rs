@@ -13,7 +13,7 @@ use crate::network::Network;
 use crate::node::{Pipeline, Sink, Source};
 use crate::store::Database;
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, Table};
+use mlua::{FromLuaMulti, Function, Lua, Table};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -145,19 +145,26 @@ impl Runtime {
     /// # Errors
     /// Whatever the script raises, with its line; a node that does not open, on a running network.
     pub fn execute(&self, script: &Script) -> Result<()> {
+        self.execute_for(script)
+    }
+
+    /// Executes a compiled script, and gives its values.
+    pub(super) fn execute_for<R: FromLuaMulti>(&self, script: &Script) -> Result<R> {
         let declared = self.session.database.mark();
         self.session.begin();
         self.modules.begin(&script.name, script.directory.clone());
         let (budget, limit) = (&self.vm.budget, self.vm.limits.load_time);
-        let ran = budget.within("load", limit, || script.function.call::<()>(()));
+        let ran = budget.within("load", limit, || script.function.call::<R>(()));
         let draft = self.session.end();
         let applied = match (ran, draft) {
             (Err(error), _) => Err(self.vm.failure(&error, &self.modules.chunks())),
-            (Ok(()), Some(draft)) => {
+            (Ok(values), Some(draft)) => {
                 let applied = self.session.network.apply(draft);
-                applied.map_err(|error| error.at(&script.name))
+                applied
+                    .map(|()| values)
+                    .map_err(|error| error.at(&script.name))
             }
-            (Ok(()), None) => Ok(()),
+            (Ok(values), None) => Ok(values),
         };
         if applied.is_err() {
             self.session.database.reset(declared);
@@ -284,6 +291,12 @@ impl Runtime {
                 Ok(true.into())
             }),
         )
+    }
+
+    /// Makes the module a global of this name.
+    pub(super) fn give_module(&self, name: &str) -> Result<()> {
+        let given = self.vm.lua.globals().raw_set(name, &self.module);
+        given.map_err(|error| self.vm.failure(&error, &[]))
     }
 
     /// Calls into the VM outside a script, within this time.

@@ -7,6 +7,7 @@ mod command_line;
 mod command_line_database;
 mod command_line_errors;
 mod command_line_lua;
+mod command_line_repl;
 mod command_line_signals;
 mod command_line_tests;
 mod contract;
