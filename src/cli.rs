@@ -7,10 +7,12 @@ mod functions;
 mod graph;
 mod load;
 mod progress;
+mod repl;
 mod replay;
 mod run;
 mod signals;
 mod suggest;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -36,8 +38,9 @@ enum Verb {
     Check(check::Options),
     Graph(graph::Options),
     Explain(explain::Options),
-    /// Print every Lua function of the module `tributary`.
-    Functions,
+    Test(test::Options),
+    Repl(repl::Options),
+    Functions(functions::Options),
 }
 
 pub fn main() -> ExitCode {
@@ -58,7 +61,9 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
         Verb::Explain(options) => explain::run(&options),
-        Verb::Functions => functions::run(),
+        Verb::Test(options) => test::run(&options),
+        Verb::Repl(options) => repl::run(&options),
+        Verb::Functions(options) => functions::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ mod bare;
 pub mod filter;
 mod latency;
 mod network;
+mod script;
 mod watch;
 
 use std::time::Duration;
@@ -54,6 +55,12 @@ pub fn groups(start: &str) -> Vec<Group> {
         group.runs.push(("single", single));
         group
     };
+    let map = |name, ours, other| Group {
+        name,
+        events: 1 << 18,
+        latency: false,
+        runs: vec![ours, other],
+    };
     let latency = Group {
         name: "latency-3",
         events: 5_000,
@@ -85,6 +92,17 @@ pub fn groups(start: &str) -> Vec<Group> {
         flow("fanin-4", network::fanin, bare::fanin),
         flow("filter-1m", filter::network, filter::bare),
         latency,
+        map(
+            "map-field",
+            ("tributary", script::field),
+            ("bare", script::bare_field),
+        ),
+        map(
+            "map-payload",
+            ("tributary", script::payload),
+            ("bare", script::bare_payload),
+        ),
+        map("map-two", ("two", script::two), ("one", script::one)),
     ];
     groups.retain(|group| group.name.starts_with(start));
     groups

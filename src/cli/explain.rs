@@ -15,14 +15,14 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let mut load = options.load.clone();
+    let mut scripts = options.load.scripts.clone();
     // What comes last and is no file is the node that is asked for.
-    let node = match load.scripts.as_slice() {
-        [_, .., last] if !last.exists() => load.scripts.pop(),
+    let node = match scripts.as_slice() {
+        [_, .., last] if !last.exists() => scripts.pop(),
         _ => None,
     };
     let node = node.map(|node| node.to_string_lossy().into_owned());
-    let runtime = load::runtime(&load, load::Inputs::Read)?;
+    let (_, runtime) = load::open(&scripts, &options.load.setup)?;
     let mut explanations = match &node {
         Some(node) => vec![(node.clone(), runtime.explain(node)?)],
         None => runtime.explanations(),
