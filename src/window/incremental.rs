@@ -13,7 +13,7 @@ use super::span::{ROW, Span, micros};
 use super::state::{Digest, Groups, Joining};
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Asker, Binding, Cell, Database, Datum, Query, Row, Session, Table};
+use crate::store::{Asker, Binding, Cell, Database, Datum, Evaluation, Query, Row, Session, Table};
 use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -39,6 +39,9 @@ pub(super) struct Incremental {
     arrived: i64,
     /// The answer in its order, where all of it is wanted at every event.
     listed: Vec<Listed>,
+    /// SELECT, HAVING and ORDER BY over the state of a group.
+    evaluation: Option<Evaluation>,
+    totals: Vec<Datum>,
     values: Vec<Datum>,
     members: Vec<u32>,
     arguments: Vec<Datum>,
@@ -86,6 +89,10 @@ impl Incremental {
             written.push(':');
             written.into_bytes().into()
         };
+        let evaluation = plan
+            .group
+            .as_ref()
+            .map(|sql| Evaluation::new(sql.sql.as_str()));
         Ok(Incremental {
             reader: Reader::new(
                 grouped.chain,
@@ -107,6 +114,8 @@ impl Incremental {
             notes,
             arrived: 0,
             listed: Vec::new(),
+            evaluation,
+            totals: Vec::new(),
             values: Vec::new(),
             members: Vec::new(),
             arguments: Vec::new(),
@@ -287,23 +296,21 @@ impl Incremental {
         if group.rows == 0 && !self.keys.is_empty() {
             return Ok(None);
         }
-        if let Some(sql) = &self.plan.group {
-            let mut aggregates = Vec::with_capacity(self.plan.aggregates.len());
+        if let (Some(sql), Some(evaluation)) = (&self.plan.group, &self.evaluation) {
+            self.totals.clear();
             for (number, aggregate) in self.plan.aggregates.iter().enumerate() {
-                aggregates.push(group.aggregate(number, aggregate.function)?);
+                self.totals
+                    .push(group.aggregate(number, aggregate.function)?);
             }
             let (start, end) = group.window.unwrap_or_default();
-            let cells: Vec<Cell<'_>> = sql
-                .params
-                .iter()
-                .map(|param| match param {
-                    Param::Key(key) => group.key[*key].cell(),
-                    Param::Aggregate(number) => aggregates[*number].cell(),
-                    Param::WindowStart => seconds(start),
-                    Param::WindowEnd => seconds(end),
-                })
-                .collect();
-            if !session.evaluate(&sql.sql, &cells, &mut self.values)? {
+            let totals = &self.totals;
+            let mut cells = sql.params.iter().map(|param| match param {
+                Param::Key(key) => group.key[*key].cell(),
+                Param::Aggregate(number) => totals[*number].cell(),
+                Param::WindowStart => seconds(start),
+                Param::WindowEnd => seconds(end),
+            });
+            if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
                 return Ok(None);
             }
         }
