@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Incremental {
     plan: plan::Incremental,
     table: Arc<Table>,
+    /// The places of the columns of its key.
+    key: Vec<usize>,
     keys: Vec<Item>,
     span: Span,
     pub groups: Groups,
@@ -105,6 +107,12 @@ impl Incremental {
             live: database.prepare_for(Asker::Plan, &plan.live)?,
             groups: groups(&plan, notes),
             plan,
+            key: {
+                let places = table.key_columns().iter();
+                places
+                    .filter_map(|name| table.find(name).map(|(at, _)| at))
+                    .collect()
+            },
             table,
             keys: grouped.keys,
             span,
@@ -125,13 +133,13 @@ impl Incremental {
 
     /// The key of a row.
     pub fn digest(&mut self, row: &Row<'_>) -> Digest {
-        if self.table.key_columns().is_empty() {
+        if self.key.is_empty() {
             // Every row is another one.
             return [self.arrived as u64, u64::MAX];
         }
         self.bytes.clear();
-        for column in self.table.key_columns() {
-            Datum::encode(&row.cell(column), &mut self.bytes);
+        for at in &self.key {
+            Datum::encode(&row.cells[*at], &mut self.bytes);
         }
         digest(&self.bytes)
     }
@@ -387,6 +395,31 @@ impl Incremental {
             .filter(wanted)
             .map(|listed| listed.row.clone())
             .collect())
+    }
+
+    /// The rows of these groups, in the order of the answer.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn rows_of(&mut self, groups: &[u32], session: &mut Session) -> Result<Vec<Payload>> {
+        if self.plan.order.is_empty() {
+            // By their keys alone, which need not be copied for that.
+            let mut groups = groups.to_vec();
+            groups.sort_by(|a, b| {
+                let (a, b) = (self.groups.group(*a), self.groups.group(*b));
+                a.window.cmp(&b.window).then_with(|| a.key.cmp(&b.key))
+            });
+            let rows = groups.into_iter().map(|at| self.evaluate(at, session));
+            return rows.filter_map(Result::transpose).collect();
+        }
+        let mut rows = Vec::with_capacity(groups.len());
+        for at in groups {
+            if let Some(row) = self.evaluate(*at, session)? {
+                rows.push((self.rank(*at)?, row));
+            }
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     /// The rows of a window that slides (`None`) or ends, with what their groups are called, in

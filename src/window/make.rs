@@ -111,6 +111,7 @@ impl Window {
             version: None,
             table,
             session: None,
+            touched: Vec::new(),
             moment: Moment::default(),
             before: Moment::default(),
         })

@@ -71,6 +71,8 @@ pub struct Window {
     /// When others had committed last, as far as the database tells.
     pub(super) version: Option<u64>,
     pub(super) session: Option<Session>,
+    /// The groups that the event in hand touches.
+    pub(super) touched: Vec<u32>,
     pub(super) moment: Moment,
     /// The same before the batch.
     pub(super) before: Moment,
@@ -162,8 +164,12 @@ impl Window {
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.clock, time) {
             (Now::Event, Some(time)) => {
-                self.watermark
-                    .observe(cx.input(), cx.inputs(), time, cx.now());
+                // The network's clock says who is silent for how long, where that matters.
+                let now = match self.watermark.goes_by_clock() {
+                    true => cx.now(),
+                    false => time,
+                };
+                self.watermark.observe(cx.input(), cx.inputs(), time, now);
                 self.watermark.current().unwrap_or(time)
             }
             _ => cx.now(),
@@ -336,7 +342,9 @@ impl Pipeline for Window {
             time,
             whole: more || left,
         };
-        self.answer(&step, &touched, cx)?;
+        let answered = self.answer(&step, &touched, cx);
+        self.touched = touched;
+        answered?;
         if self.verify.is_due() {
             self.verify(&step, cx)?;
         }

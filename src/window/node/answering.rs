@@ -31,12 +31,15 @@ impl Window {
                 }
                 Ok(())
             }
-            (Emit::Touched, Some(event)) => {
-                for row in self.touched_rows(step, touched)? {
-                    cx.emit(event.derive(row));
+            (Emit::Touched, Some(event)) => match self.incremental {
+                Some(_) => self.emit_touched(event, touched, cx),
+                None => {
+                    for row in self.touched_rows(step)? {
+                        cx.emit(event.derive(row));
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
+            },
             (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::Changes | Emit::Enter | Emit::Leave, _) => {
                 let answers = self.changed_rows(step, touched)?;
@@ -61,22 +64,26 @@ impl Window {
         Ok(rows)
     }
 
-    /// The rows of the groups that the event touches.
-    fn touched_rows(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Payload>> {
+    /// Emits the rows of the groups of the state that the event touches.
+    fn emit_touched(&mut self, event: &Event, touched: &[u32], cx: &mut Context<'_>) -> Result<()> {
         let session = Self::session(&mut self.session)?;
-        if let Some(incremental) = &mut self.incremental {
-            let mut rows: Vec<(Rank, Payload)> = Vec::new();
-            for at in touched {
-                if let Some(row) = incremental.evaluate(*at, session)? {
-                    if let [_] = touched {
-                        return Ok(vec![row]);
-                    }
-                    rows.push((incremental.rank(*at)?, row));
-                }
+        let Some(incremental) = &mut self.incremental else {
+            return Ok(());
+        };
+        if let [at] = touched {
+            if let Some(row) = incremental.evaluate(*at, session)? {
+                cx.emit(event.derive(row));
             }
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-            return Ok(rows.into_iter().map(|(_, row)| row).collect());
+            return Ok(());
         }
+        for row in incremental.rows_of(touched, session)? {
+            cx.emit(event.derive(row));
+        }
+        Ok(())
+    }
+
+    /// The rows of the groups that the event touches, as the database has them.
+    fn touched_rows(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
         let answers = self.asked(step)?;
         let rows = answers.into_iter().filter(|answer| answer.touched);
         Ok(rows.filter_map(|answer| answer.row).collect())

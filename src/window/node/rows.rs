@@ -263,7 +263,9 @@ impl Window {
         time: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Vec<u32>> {
-        let mut touched = Vec::new();
+        // The allocation serves every event.
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.clear();
         let at = time.unwrap_or(now);
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
