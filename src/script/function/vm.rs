@@ -159,8 +159,14 @@ impl NodeVm {
         self.shared.out.borrow_mut().clear();
         self.shared.out_bytes.set(0);
         *self.shared.base.borrow_mut() = event.map(Event::detached);
-        let limit = self.shared.spec.limits.call_time;
-        let called = self.vm.budget.within("call", limit, || function.call(args));
+        let (lua, limits) = (&self.vm.lua, self.shared.spec.limits);
+        let called = self.vm.budget.within("call", limits.call_time, || {
+            lua.set_memory_limit(limits.memory)?;
+            function.call(args)
+        });
+        // The limit is for functions; what the host does between calls is cheaper without.
+        let freed = lua.set_memory_limit(0);
+        freed.map_err(|error| self.failure(&error))?;
         called.map_err(|error| {
             self.shared.out.borrow_mut().clear();
             self.failure(&error)
