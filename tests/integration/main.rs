@@ -40,4 +40,5 @@ mod tables;
 mod text;
 mod urls;
 mod whole;
+mod window_plans;
 mod windows;
