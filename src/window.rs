@@ -75,13 +75,6 @@ impl Session {
         }
     }
 
-    /// The connection, in a transaction.
-    fn begin(&mut self) -> Result<&mut store::Session> {
-        let store = self.store()?;
-        store.begin()?;
-        Ok(store)
-    }
-
     fn commit(&mut self) -> Result<()> {
         match &mut self.store {
             Some(store) => store.commit(),

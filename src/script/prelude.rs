@@ -8,7 +8,10 @@ use mlua::chunk::ChunkMode;
 use mlua::{Lua, Table};
 
 /// The files, by name.
-const FILES: [(&str, &str); 1] = [("links.lua", include_str!("../../lua/prelude/links.lua"))];
+const FILES: [(&str, &str); 2] = [
+    ("links.lua", include_str!("../../lua/prelude/links.lua")),
+    ("windows.lua", include_str!("../../lua/prelude/windows.lua")),
+];
 
 /// What chunks of the prelude are named, so that errors point at the user's line instead.
 const CHUNK: &str = "prelude/";

@@ -292,10 +292,6 @@ impl Session {
         })
     }
 
-    pub fn data_version(&mut self) -> Result<Option<u64>> {
-        Ok(None)
-    }
-
     /// The greatest value of `column`, read as unix seconds.
     pub fn latest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {
         let sql = statements::latest(self.dialect, table, column);
@@ -319,16 +315,6 @@ impl Session {
             row.first().and_then(Datum::as_time).into_iter().for_each(&mut *each);
             Ok(())
         })
-    }
-
-    pub fn emitted(&mut self, _scope: &str) -> Result<Vec<(String, String)>> {
-        Ok(Vec::new())
-    }
-    pub fn set_emitted(&mut self, _scope: &str, _identity: &str, _row: &str) -> Result<()> {
-        Ok(())
-    }
-    pub fn unset_emitted(&mut self, _scope: &str, _identity: &str) -> Result<()> {
-        Ok(())
     }
 
     /// Evaluates a SELECT without tables, with positional parameters: at most one row, into `row`.

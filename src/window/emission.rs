@@ -18,6 +18,9 @@ use crate::store::Session;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// What is not a group's: up to when windows have ended. The names of groups begin with a bracket.
+const CLOSED: &str = "closed";
+
 /// What a group is called.
 pub(super) type Identity = Arc<str>;
 
@@ -33,6 +36,10 @@ pub(super) struct Emission {
     again: BTreeSet<Identity>,
     /// Rows that have left, and of which that is still to be said.
     owed: Vec<(Identity, Payload)>,
+    /// Up to when windows that ended were said to have, and delivered; in microseconds.
+    closed: i64,
+    /// Up to when they have ended.
+    closing: i64,
     /// What `last` was before the batch.
     before: Vec<(Identity, Option<Last>)>,
 }
@@ -60,12 +67,14 @@ impl Emission {
     pub fn new(mode: Emit, scope: Option<String>) -> Self {
         Emission {
             mode,
-            scope: scope.filter(|_| mode.remembers()),
+            scope: scope.filter(|_| mode.remembers() || mode == Emit::Close),
             last: HashMap::new(),
             in_flight: HashMap::new(),
             number: 0,
             again: BTreeSet::new(),
             owed: Vec::new(),
+            closed: i64::MIN,
+            closing: i64::MIN,
             before: Vec::new(),
         }
     }
@@ -79,6 +88,10 @@ impl Emission {
             return Ok(());
         };
         for (identity, row) in session.emitted(scope)? {
+            if identity == CLOSED {
+                self.closed = self.closed.max(row.parse().unwrap_or(i64::MIN));
+                continue;
+            }
             let last = Last {
                 row: row.into(),
                 number: 0,
@@ -98,11 +111,6 @@ impl Emission {
         std::mem::take(&mut self.again)
     }
 
-    /// Whether something has failed and waits to be emitted again.
-    pub fn owes(&self) -> bool {
-        !self.again.is_empty() || !self.owed.is_empty()
-    }
-
     /// Takes what left and was not delivered.
     pub fn take_owed(&mut self) -> Vec<Due> {
         let owed = std::mem::take(&mut self.owed);
@@ -117,6 +125,16 @@ impl Emission {
             row,
             number: self.number,
         }
+    }
+
+    /// Windows have ended up to an instant.
+    pub fn close(&mut self, end: i64) {
+        self.closing = self.closing.max(end);
+    }
+
+    /// Up to when windows were said to have ended before a restart.
+    pub fn closed(&self) -> i64 {
+        self.closed
     }
 
     /// Whether a database on disk remembers what was emitted.
@@ -229,6 +247,10 @@ impl Emission {
                     return Ok(false);
                 };
                 match (mode, newest) {
+                    (Emit::Close, _) if self.in_flight.is_empty() && self.owed.is_empty() => {
+                        self.closed = self.closing;
+                        session.set_emitted(scope, CLOSED, &self.closed.to_string())?;
+                    }
                     (Emit::Leave, None) => session.unset_emitted(scope, &flight.identity)?,
                     (Emit::Leave, Some(_)) => {}
                     (_, Some(newest)) if newest <= flight.number => {

@@ -9,8 +9,8 @@ use super::emission::Identity;
 use super::options::Extent;
 use super::plan::{self, Grouped, Item, Output, Param};
 use super::rows::Reader;
-use super::span::{ROW, Span};
-use super::state::{Digest, Groups};
+use super::span::{ROW, Span, micros};
+use super::state::{Digest, Groups, Joining};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::{Asker, Binding, Cell, Database, Datum, Query, Row, Session, Table};
@@ -51,6 +51,9 @@ struct Listed {
     at: u32,
     row: Payload,
 }
+
+/// A member as it was read from the table: its key, and its arguments.
+type Loaded = (Box<[Datum]>, Vec<Datum>);
 
 /// A row of the window's table, as the state knows it.
 #[derive(Clone, Copy)]
@@ -131,6 +134,9 @@ impl Incremental {
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
+        if let Extent::Session(gap) = self.span.extent {
+            return self.join(row, entry, micros(gap), session, touched);
+        }
         self.members.clear();
         self.arguments.clear();
         let bounded = self.span.extent.is_bounded();
@@ -163,6 +169,45 @@ impl Incremental {
         Ok(())
     }
 
+    /// Takes a row into the sessions of its keys.
+    fn join(
+        &mut self,
+        row: &Row<'_>,
+        entry: Entry,
+        gap: i64,
+        session: &mut Session,
+        touched: &mut Vec<u32>,
+    ) -> Result<()> {
+        // All of it first: it may fail half-way.
+        let mut members: Vec<Loaded> = Vec::new();
+        self.reader.each(row, session, &mut |member| {
+            members.push((member.key(), member.arguments.to_vec()));
+        })?;
+        self.arrived += 1;
+        for (key, arguments) in members {
+            let at = self.join_one(key, &arguments, entry, gap);
+            if !touched.contains(&at) {
+                touched.push(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn join_one(&mut self, key: Box<[Datum]>, given: &[Datum], entry: Entry, gap: i64) -> u32 {
+        self.bytes.clear();
+        for datum in &key {
+            Datum::encode(&datum.cell(), &mut self.bytes);
+        }
+        let joining = Joining {
+            key: &self.bytes,
+            time: entry.time.as_micros(),
+            gap,
+            digest: entry.digest,
+            arguments: given,
+        };
+        self.groups.join(&joining, || key)
+    }
+
     /// The groups of a row that is not taken in.
     ///
     /// # Errors
@@ -174,6 +219,13 @@ impl Incremental {
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
+        if let Extent::Session(gap) = self.span.extent {
+            let groups = &self.groups;
+            return self.reader.each(row, session, &mut |member| {
+                let found = groups.sessions_at(member.encoded, time.as_micros(), micros(gap));
+                touched.extend(found.into_iter().filter(|at| !touched.contains(at)).collect::<Vec<_>>());
+            });
+        }
         let bounded = self.span.extent.is_bounded();
         let (groups, bytes, span) = (&self.groups, &mut self.bytes, &self.span);
         let mut found = |encoded: &[u8]| {
@@ -337,6 +389,12 @@ impl Incremental {
         Ok(rows.into_iter().map(|(_, identity, row)| (identity, row)).collect())
     }
 
+    /// Forgets a window that has ended.
+    pub fn end(&mut self, window: (i64, i64)) {
+        self.listed.retain(|listed| listed.rank.0 != Some(window));
+        self.groups.end(window);
+    }
+
     /// What all groups are called.
     pub fn identities(&mut self) -> HashSet<Identity> {
         let all: Vec<u32> = self.groups.all().collect();
@@ -397,7 +455,7 @@ impl Incremental {
             .map(|aggregate| aggregate.arg.as_ref().map(place))
             .collect();
         // Of each row of the table its members, in the order in which they are read.
-        let mut members: HashMap<Digest, Vec<(Box<[Datum]>, Vec<Datum>)>> = HashMap::new();
+        let mut members: HashMap<Digest, Vec<Loaded>> = HashMap::new();
         let mut rows: Vec<Entry> = Vec::new();
         let mut number = 0;
         session.data(&self.load, &binding, &mut |row| {
@@ -444,8 +502,15 @@ impl Incremental {
         Ok(())
     }
 
-    fn restore(&mut self, entry: Entry, found: Vec<(Box<[Datum]>, Vec<Datum>)>, now: Timestamp) {
+    fn restore(&mut self, entry: Entry, found: Vec<Loaded>, now: Timestamp) {
         if !self.takes(entry.time, now) && !self.span.extent.is_bounded() {
+            return;
+        }
+        if let Extent::Session(gap) = self.span.extent {
+            self.arrived += 1;
+            for (key, given) in found {
+                self.join_one(key, &given, entry, micros(gap));
+            }
             return;
         }
         self.members.clear();

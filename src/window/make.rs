@@ -31,6 +31,9 @@ impl Window {
         };
         check_extent(options, &table, time)?;
         check_clock(options)?;
+        if let (Extent::Session(_), true) = (options.extent, options.verify > 0.0) {
+            return Err(Error::data("verify does not serve sessions: no query tells them apart"));
+        }
         if !(0.0..=1.0).contains(&options.verify) {
             return Err(Error::data(format!("bad verify {}", options.verify))
                 .with_hint("it is a share of the events, from 0 to 1"));
@@ -227,6 +230,9 @@ fn check_keys(options: &WindowOptions, query: &Query) -> Result<()> {
     }
 }
 
+/// Why sessions have one plan.
+const SESSIONS: &str = "where sessions begin and end is kept as running state";
+
 /// What the choice of a plan goes by.
 struct Choice<'a> {
     database: &'a Database,
@@ -267,6 +273,14 @@ impl Choice<'_> {
         };
         note(Plan::Incremental, &incremental.as_ref().map(|_| ()).map_err(Clone::clone));
         note(Plan::Keyed, &keyed);
+        if let Extent::Session(_) = self.options.extent {
+            note(Plan::Requery, &Err(SESSIONS.to_owned()));
+        }
+        if let (Extent::Session(_), Err(why)) = (self.options.extent, &incremental) {
+            return Err(Error::data(format!(
+                "sessions are kept as running state, which this query does not allow: {why}"
+            )));
+        }
         let plan = match self.options.plan {
             Some(forced) => {
                 if let Some((_, why)) = refused.iter().find(|(plan, _)| *plan == forced) {
@@ -314,11 +328,22 @@ impl Choice<'_> {
                 refused,
                 extent: self.options.extent,
                 emit: self.emit,
-                stored: "stored".to_owned(),
+                stored: self.stored(plan).to_owned(),
                 sql,
                 indexes,
             },
         })
+    }
+
+    /// Whether rows are stored, and why.
+    fn stored(&self, plan: Plan) -> &'static str {
+        match self.options {
+            _ if plan != Plan::Incremental => "stored: the query reads them",
+            _ if !self.database.is_memory() => "stored: the state is made from them after a restart",
+            options if options.store => "stored: that was asked for",
+            options if options.verify > 0.0 => "stored: the answer is compared with theirs",
+            _ => "not stored, unless another node names the table by the time the network starts",
+        }
     }
 
     fn grouped(&self) -> Result<&Grouped, Reason> {
@@ -347,12 +372,18 @@ impl Choice<'_> {
 
     fn keyed(&self, grouped: &Result<&Grouped, Reason>) -> Result<(), Reason> {
         let grouped = grouped.clone()?;
+        if let Extent::Session(_) = self.options.extent {
+            return Err(SESSIONS.to_owned());
+        }
         match self.emit {
             Emit::All => Err("emit = \"all\" wants the whole answer at every event".to_owned()),
             Emit::Close => Err("the whole answer is wanted when a window ends".to_owned()),
             Emit::Touched => Ok(()),
             _ if grouped.foreign => {
                 Err("a joined table is another's: groups change without an event".to_owned())
+            }
+            _ if self.reading.clock => {
+                Err("a clock stands in the query: groups change by time alone".to_owned())
             }
             _ => Ok(()),
         }

@@ -42,7 +42,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    pub fn of<'a>(self, extent: &'a plan::Extent) -> &'a str {
+    pub fn of(self, extent: &plan::Extent) -> &str {
         match self {
             Form::Sliding => &extent.sliding.sql,
             Form::Bounded => &extent.bounded.sql,

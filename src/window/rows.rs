@@ -62,11 +62,6 @@ impl Reader {
         }
     }
 
-    /// How many aggregates a member has arguments for.
-    pub fn width(&self) -> usize {
-        self.arguments.len()
-    }
-
     /// Gives every member of a row.
     ///
     /// # Errors

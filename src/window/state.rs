@@ -54,6 +54,15 @@ pub(crate) struct Group {
     encoded: Box<[u8]>,
 }
 
+/// A row that goes into a session; times in microseconds.
+pub(crate) struct Joining<'a> {
+    pub key: &'a [u8],
+    pub time: i64,
+    pub gap: i64,
+    pub digest: Digest,
+    pub arguments: &'a [Datum],
+}
+
 impl Group {
     /// The value of the aggregate at this place.
     ///
@@ -63,10 +72,6 @@ impl Group {
         self.accs[at].value(function)
     }
 
-    /// How many values that are not NULL the sum at this place has.
-    pub fn sum_count(&self, at: usize) -> i64 {
-        self.accs[at].sum_count()
-    }
 }
 
 impl Groups {
@@ -170,7 +175,7 @@ impl Groups {
         let group = self.group_mut(at);
         group.rows += 1;
         for (acc, value) in group.accs.iter_mut().zip(arguments) {
-            acc.add(Some(value));
+            acc.add(value);
         }
         self.note(at);
     }
@@ -203,7 +208,7 @@ impl Groups {
         let mut broken = false;
         for (acc, value) in group.accs.iter_mut().zip(arguments) {
             broken |= acc.is_broken();
-            acc.subtract(Some(value));
+            acc.subtract(value);
         }
         let over = group.rows == 0;
         self.note(at);
@@ -226,7 +231,7 @@ impl Groups {
                 let arguments = &arguments[number * width..(number + 1) * width];
                 if let Some(group) = &mut slab[*at as usize] {
                     for (acc, value) in group.accs.iter_mut().zip(arguments) {
-                        acc.add(Some(value));
+                        acc.add(value);
                     }
                 }
             }
@@ -275,6 +280,67 @@ impl Groups {
         }
     }
 
+    /// Adds a row to the session of its key that is open at its time, made where there is none;
+    /// joins sessions that it brings together. Nothing leaves a session before it ends.
+    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce() -> Box<[Datum]>) -> u32 {
+        let mut window = (row.time, row.time.saturating_add(row.gap));
+        let touching = self.sessions_at(row.key, row.time, row.gap);
+        let at = match touching.split_first() {
+            None => {
+                let at = self.make(row.key.into(), Some(window), key());
+                self.sessions.entry(row.key.into()).or_default().push(at);
+                at
+            }
+            Some((first, others)) => {
+                for at in std::iter::once(first).chain(others) {
+                    if let Some((start, end)) = self.group(*at).window {
+                        self.ends.remove(&(end, *at));
+                        window = (window.0.min(start), window.1.max(end));
+                    }
+                }
+                for other in others {
+                    self.absorb(*first, *other);
+                }
+                *first
+            }
+        };
+        self.ends.insert((window.1, at));
+        let group = self.group_mut(at);
+        group.window = Some(window);
+        group.identity = None;
+        group.digests.push(row.digest);
+        self.live.insert(row.digest);
+        self.add_member(at, row.arguments);
+        at
+    }
+
+    /// The open sessions of a key that a row of this time is in, or would join.
+    pub fn sessions_at(&self, key: &[u8], time: i64, gap: i64) -> Vec<u32> {
+        let sessions = self.sessions.get(key).map_or(&[][..], Vec::as_slice);
+        let near = |at: &u32| {
+            let window = self.group(*at).window;
+            window.is_some_and(|(start, end)| time < end && time.saturating_add(gap) > start)
+        };
+        sessions.iter().copied().filter(near).collect()
+    }
+
+    /// Lets one session take in another.
+    fn absorb(&mut self, one: u32, other: u32) {
+        let Some(gone) = self.slab[other as usize].take() else {
+            return;
+        };
+        self.free.push(other);
+        if let Some(sessions) = self.sessions.get_mut(&gone.encoded) {
+            sessions.retain(|at| *at != other);
+        }
+        let group = self.group_mut(one);
+        group.rows += gone.rows;
+        group.digests.extend(gone.digests);
+        for (acc, more) in group.accs.iter_mut().zip(gone.accs) {
+            acc.merge(more);
+        }
+    }
+
     /// The window that ends first.
     pub fn first_end(&self) -> Option<(i64, i64)> {
         let (_, at) = self.ends.first()?;
@@ -295,11 +361,26 @@ impl Groups {
             if let Some(group) = self.slab[at as usize].take() {
                 self.index.remove(&group.encoded);
                 self.free.push(at);
+                for digest in &group.digests {
+                    self.live.remove(digest);
+                }
+                if let Some(sessions) = self.sessions.get_mut(&group.encoded) {
+                    sessions.retain(|known| *known != at);
+                    if sessions.is_empty() {
+                        self.sessions.remove(&group.encoded);
+                    }
+                }
                 if let Some(changed) = self.changed.as_mut().filter(|_| group.changed) {
                     changed.retain(|noted| *noted != at);
                 }
             }
         }
+    }
+
+    /// When the windows began that have not ended.
+    pub fn starts(&self) -> impl Iterator<Item = i64> {
+        let groups = self.ends.iter().map(|(_, at)| self.group(*at));
+        groups.filter_map(|group| group.window).map(|(start, _)| start)
     }
 
     /// When the next row leaves, or the next window ends.

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 use crate::window::answer::{Answer, identity};
 use crate::window::emission::{Due, Identity};
 use crate::window::incremental::Rank;
-use crate::window::options::{Emit, Plan};
+use crate::window::options::{Emit, Extent, Plan};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -331,9 +331,14 @@ impl Window {
 
     fn forget(&mut self, window: (i64, i64)) {
         self.moment.changed = true;
+        self.emission.close(window.1);
+        if let Extent::Session(_) = self.span.extent {
+            // Which rows are needed depends on which sessions are open.
+            self.moment.sweep = Some(window.1);
+        }
         self.moment.begun.remove(&(window.1, window.0));
         if let Some(incremental) = &mut self.incremental {
-            incremental.groups.end(window);
+            incremental.end(window);
         }
     }
 

@@ -31,6 +31,13 @@ impl Window {
         if let Some(incremental) = &mut self.incremental {
             incremental.rebuild(self.stored.then_some(&mut *session), now)?;
         }
+        let closed = self.emission.closed();
+        if let Some(incremental) = &mut self.incremental {
+            // What was said to have ended before a restart is not said again.
+            while let Some(window) = incremental.groups.first_end().filter(|w| w.1 <= closed) {
+                incremental.groups.end(window);
+            }
+        }
         self.moment.begun.clear();
         self.moment.oldest = None;
         self.moment.sweep = None;
@@ -38,7 +45,8 @@ impl Window {
             if self.incremental.is_none() && self.span.extent.is_bounded() {
                 let begun = &mut self.moment.begun;
                 session.times(&self.table, column, &mut |time| {
-                    begun.extend(self.span.windows(time).map(|(start, end)| (end, start)));
+                    let ends = self.span.windows(time).map(|(start, end)| (end, start));
+                    begun.extend(ends.filter(|(end, _)| *end > closed));
                 })?;
             }
             self.moment.oldest = session.oldest(&self.table, column)?;
@@ -192,7 +200,13 @@ impl Window {
                 let starts = open.into_iter().chain(next);
                 Timestamp::from_micros(starts.min().unwrap_or(i64::MIN))
             }
-            _ => self.span.cutoff(now),
+            Extent::Session(gap) => {
+                let state = self.incremental.as_ref();
+                let open = state.into_iter().flat_map(|state| state.groups.starts());
+                let starts = open.chain(self.emission.undelivered()).map(Timestamp::from_micros);
+                starts.min().map_or(now.before(gap), |start| start.min(now.before(gap)))
+            }
+            Extent::Sliding(_) | Extent::Count(_) => self.span.cutoff(now),
         }
     }
 

@@ -34,14 +34,8 @@ impl Acc {
         }
     }
 
-    /// Adds a value; `None` is a row as such, of `count(*)`.
-    pub fn add(&mut self, value: Option<&Datum>) {
-        let Some(value) = value else {
-            if let Acc::Count(count) = self {
-                *count += 1;
-            }
-            return;
-        };
+    /// Adds a value; a row as such, of `count(*)`, is some value that is not NULL.
+    pub fn add(&mut self, value: &Datum) {
         if value.is_null() {
             return;
         }
@@ -54,13 +48,7 @@ impl Acc {
     }
 
     /// Takes away a value that was added.
-    pub fn subtract(&mut self, value: Option<&Datum>) {
-        let Some(value) = value else {
-            if let Acc::Count(count) = self {
-                *count -= 1;
-            }
-            return;
-        };
+    pub fn subtract(&mut self, value: &Datum) {
         if value.is_null() {
             return;
         }
@@ -123,14 +111,6 @@ impl Acc {
             (Acc::Sum(sum), _) => sum.value(),
             (Acc::Extreme(values), Function::Min) => Ok(first(values.keys().next())),
             (Acc::Extreme(values), _) => Ok(first(values.keys().next_back())),
-        }
-    }
-
-    /// How many values that are not NULL it holds, where it is a sum.
-    pub fn sum_count(&self) -> i64 {
-        match self {
-            Acc::Sum(sum) => sum.count as i64,
-            _ => 0,
         }
     }
 }

@@ -1,0 +1,22 @@
+-- Windows by name, over `window`.
+local tb = ...
+
+--- inserts each event, answers with the query over the last `n` rows at node `out`
+function tb.sliding_window_count(name, out, query, table, n)
+    return tb.window(name, out, { query = query, table = table, count = n })
+end
+
+--- inserts each event, answers at node `out` with the query over each `size` when it has ended
+function tb.tumbling_window(name, out, query, table, size, time_column)
+    return tb.window(name, out, { query = query, table = table, size = size, slide = size, time = time_column })
+end
+
+--- like tumbling_window, for windows of `size` of which one begins every `slide`
+function tb.hopping_window(name, out, query, table, size, slide, time_column)
+    return tb.window(name, out, { query = query, table = table, size = size, slide = slide, time = time_column })
+end
+
+--- inserts each event, answers at node `out` when no row of a group has come for `gap`
+function tb.session_window(name, out, query, table, gap, time_column)
+    return tb.window(name, out, { query = query, table = table, gap = gap, time = time_column })
+end
