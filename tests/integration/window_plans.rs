@@ -60,7 +60,7 @@ fn compare(case: &Case, ways: &[(&'static str, Way, Place)], taken: &mut Taken) 
         };
         *taken.entry(name).or_default() += 1;
         served = true;
-        if let Some(difference) = difference(case, &right, &ours) {
+        if let Some(difference) = difference(case, way.plan, &right, &ours) {
             return Err(format!("{name} answers otherwise {difference}\n{}", case.shape.sql()));
         }
     }
@@ -83,7 +83,7 @@ fn many(family: Family, cases: u32, ways: impl Fn(u32) -> Vec<(&'static str, Way
     let config = Config {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 2_000,
+        max_shrink_iters: 600,
         ..Config::default()
     };
     let mut runner =

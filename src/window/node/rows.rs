@@ -107,7 +107,7 @@ impl Window {
                 time: time.unwrap_or(now),
             };
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
-                incremental.add(&row, entry, session, &mut Vec::new())?;
+                incremental.add(&row, (entry, now), session, &mut Vec::new())?;
                 self.moment.changed = true;
             }
         }
@@ -250,8 +250,9 @@ impl Window {
             // Who else has inserted it has told of it: what is there is too old for this window.
             is_new &= session.insert_event(row, payload)? == Inserted::New;
         }
+        incremental.begin(at, now, &mut touched);
         match is_new {
-            true => incremental.add(row, entry, session, &mut touched)?,
+            true => incremental.add(row, (entry, now), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
         }
         if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
@@ -271,7 +272,7 @@ impl Window {
         let oldest = self.moment.oldest;
         self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         if self.incremental.is_none() && self.span.extent.is_bounded() {
-            let open = self.span.windows(time).filter(|(_, end)| *end > now.as_micros());
+            let open = self.span.open_windows(time, now);
             self.moment.begun.extend(open.map(|(start, end)| (end, start)));
         }
     }
