@@ -151,7 +151,7 @@ impl Incremental {
     pub fn add(
         &mut self,
         row: &Row<'_>,
-        entry: Entry,
+        (entry, now): (Entry, Timestamp),
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
@@ -169,7 +169,7 @@ impl Incremental {
                 arguments.extend_from_slice(member.arguments);
                 return;
             }
-            for window in span.windows(entry.time) {
+            for window in span.open_windows(entry.time, now) {
                 encode(member.encoded, window.0, bytes);
                 members.push(groups.find_or_make(bytes, Some(window), || member.key()));
                 arguments.extend_from_slice(member.arguments);
@@ -189,6 +189,30 @@ impl Incremental {
             }
         }
         Ok(())
+    }
+
+    /// An event of this time has come. Of a query without keys, each window that it is in has a
+    /// row from now on, whatever the query leaves out.
+    pub fn begin(&mut self, time: Timestamp, now: Timestamp, touched: &mut Vec<u32>) {
+        if !self.keys.is_empty() {
+            return;
+        }
+        if let Extent::Hopping { .. } = self.span.extent {
+            for window in self.span.open_windows(time, now) {
+                encode(&[], window.0, &mut self.bytes);
+                let at = match self.groups.find(&self.bytes) {
+                    Some(at) => at,
+                    None => {
+                        let at = self
+                            .groups
+                            .find_or_make(&self.bytes, Some(window), Box::default);
+                        self.groups.note_all(&[at]);
+                        at
+                    }
+                };
+                touched.push(at);
+            }
+        }
     }
 
     /// Takes a row into the sessions of its keys.
@@ -269,7 +293,8 @@ impl Incremental {
 
     fn leaves(&self, time: Timestamp) -> i64 {
         match self.span.extent {
-            Extent::Count(rows) => (self.arrived + rows as i64) * ROW,
+            // When so many have come after it.
+            Extent::Count(rows) => (self.arrived + 1 + rows as i64) * ROW,
             Extent::Sliding(_) => self.span.leaves(time),
             Extent::Hopping { .. } => {
                 let ends = self.span.windows(time).last().map(|(_, end)| end);
@@ -575,6 +600,13 @@ impl Incremental {
                 self.join_one(key, &given, entry, micros(gap));
             }
             return;
+        }
+        if self.span.extent.is_bounded() {
+            self.begin(
+                entry.time,
+                Timestamp::from_micros(i64::MIN),
+                &mut Vec::new(),
+            );
         }
         self.members.clear();
         self.arguments.clear();

@@ -190,10 +190,7 @@ impl Window {
     /// Whether no window takes a row of this time any more.
     fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.span.extent {
-            Extent::Hopping { .. } => {
-                let last = self.span.windows(time).last();
-                last.is_none_or(|(_, end)| end <= now.as_micros())
-            }
+            Extent::Hopping { .. } => self.span.open_windows(time, now).next().is_none(),
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
             Extent::Session(gap) => time.after(gap) <= now,
         }

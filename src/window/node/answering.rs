@@ -52,11 +52,11 @@ impl Window {
     fn every_row(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
         let session = Self::session(&mut self.session)?;
         if let Some(incremental) = &mut self.incremental {
-            return incremental.listing(session, self.span.windows_of(step.time));
+            return incremental.listing(session, self.span.windows_of(step.time, step.now));
         }
         let mut rows = Vec::new();
         let event = fields(self.asks, step)?;
-        for window in self.span.windows_of(step.time) {
+        for window in self.span.windows_of(step.time, step.now) {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             rows.extend(self.requery.rows(session, &binding)?);
@@ -179,7 +179,7 @@ impl Window {
         let keys = self.requery.touched(row, session)?;
         let event = fields(self.asks, step)?;
         let mut answers = Vec::new();
-        for window in self.span.windows_of(step.time) {
+        for window in self.span.windows_of(step.time, step.now) {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             // Tables that were made elsewhere may take different texts for one key.
@@ -376,7 +376,7 @@ impl Window {
             return Ok(());
         };
         let session = Self::session(&mut self.session)?;
-        let windows = self.span.windows_of(step.time);
+        let windows = self.span.windows_of(step.time, step.now);
         let mut ours = Vec::new();
         for window in &windows {
             ours.extend(incremental.rows_in(*window, session)?);

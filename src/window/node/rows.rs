@@ -112,7 +112,7 @@ impl Window {
                 time: time.unwrap_or(now),
             };
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
-                incremental.add(&row, entry, session, &mut Vec::new())?;
+                incremental.add(&row, (entry, now), session, &mut Vec::new())?;
                 self.moment.changed = true;
             }
         }
@@ -290,8 +290,9 @@ impl Window {
             };
             is_new &= inserted != Some(Inserted::Duplicate);
         }
+        incremental.begin(at, now, &mut touched);
         match is_new {
-            true => incremental.add(row, entry, session, &mut touched)?,
+            true => incremental.add(row, (entry, now), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
         }
         if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
@@ -311,10 +312,7 @@ impl Window {
         let oldest = self.moment.oldest;
         self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         if self.incremental.is_none() && self.span.extent.is_bounded() {
-            let open = self
-                .span
-                .windows(time)
-                .filter(|(_, end)| *end > now.as_micros());
+            let open = self.span.open_windows(time, now);
             self.moment
                 .begun
                 .extend(open.map(|(start, end)| (end, start)));
