@@ -134,6 +134,11 @@ impl Emission {
         self.closing = self.closing.max(end);
     }
 
+    /// Up to when windows have ended: that is not undone, whatever a clock does.
+    pub fn ended(&self) -> i64 {
+        self.closing
+    }
+
     /// Up to when windows were said to have ended before a restart.
     pub fn closed(&self) -> i64 {
         self.closed
@@ -144,14 +149,19 @@ impl Emission {
         self.scope.is_some()
     }
 
-    /// When the windows began of which something was emitted and is not delivered yet.
+    /// When the windows began whose end was said and is not delivered yet: their rows are still
+    /// needed, should the process end now.
     pub fn undelivered(&self) -> impl Iterator<Item = i64> {
+        let closes = self.mode == Emit::Close;
         let flights = self.in_flight.values().map(|flight| &flight.identity);
         let owed = self.owed.iter().map(|(identity, _)| identity);
-        flights.chain(owed).filter_map(|identity| {
-            let text = identity.strip_prefix('[')?;
-            text.split([',', ']']).next()?.parse().ok()
-        })
+        flights
+            .chain(owed)
+            .filter(move |_| closes)
+            .filter_map(|identity| {
+                let text = identity.strip_prefix('[')?;
+                text.split([',', ']']).next()?.parse().ok()
+            })
     }
 
     fn set(&mut self, identity: &Identity, last: Option<Last>) {

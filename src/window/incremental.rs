@@ -191,11 +191,14 @@ impl Incremental {
         Ok(())
     }
 
-    /// An event of this time has come. Of a query without keys, each window that it is in has a
-    /// row from now on, whatever the query leaves out.
+    /// An event of this time has come. A query without keys has one group, which every event
+    /// touches, and each window that ends has it from now on, whatever the query leaves out.
     pub fn begin(&mut self, time: Timestamp, now: Timestamp, touched: &mut Vec<u32>) {
         if !self.keys.is_empty() {
             return;
+        }
+        if !self.span.extent.is_bounded() {
+            touched.extend(self.groups.find(&[]));
         }
         if let Extent::Hopping { .. } = self.span.extent {
             for window in self.span.open_windows(time, now) {
@@ -379,7 +382,8 @@ impl Incremental {
         for order in &self.plan.order {
             let datum = match order.by {
                 Output::Key(key) => group.key[key].clone(),
-                Output::Computed(place) => self.values[place].clone(),
+                // Of a group that has no row nothing was computed.
+                Output::Computed(place) => self.values.get(place).cloned().unwrap_or(Datum::Null),
                 Output::Count(at) => group.aggregate(at, self.plan.aggregates[at].function)?,
             };
             terms.push((datum, order.descending));

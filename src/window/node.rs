@@ -89,6 +89,8 @@ pub(super) struct Moment {
     pub begun: BTreeSet<(i64, i64)>,
     /// Whether something has changed since the state was made from the table.
     pub changed: bool,
+    /// Whether the next answer is about more than an event touches.
+    pub look_at_all: bool,
     /// When to emit again what has failed.
     pub again: Option<Timestamp>,
     pub attempts: u32,
@@ -162,7 +164,7 @@ impl Window {
 
     /// The window's instant for a row that has come.
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
-        match (self.clock, time) {
+        let now = match (self.clock, time) {
             (Now::Event, Some(time)) => {
                 // The network's clock says who is silent for how long, where that matters.
                 let now = match self.watermark.goes_by_clock() {
@@ -173,18 +175,25 @@ impl Window {
                 self.watermark.current().unwrap_or(time)
             }
             _ => cx.now(),
-        }
+        };
+        self.not_before_the_last_end(now)
+    }
+
+    /// Windows that have ended do not begin again when a clock is set back.
+    fn not_before_the_last_end(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_micros(self.emission.ended()))
     }
 
     /// The window's instant without a row.
     fn now(&mut self, cx: &Context<'_>) -> Option<Timestamp> {
-        match self.clock {
+        let now = match self.clock {
             Now::System => Some(cx.now()),
             Now::Event => {
                 self.watermark.refresh(cx.inputs(), cx.now());
                 self.watermark.current()
             }
-        }
+        };
+        now.map(|now| self.not_before_the_last_end(now))
     }
 
     /// Whether no window takes a row of this time any more.
@@ -280,6 +289,7 @@ impl Node for Window {
         self.moment.again = None;
         let more = self.catch_up(cx)?;
         let Some(now) = self.now(cx) else {
+            self.moment.look_at_all |= more;
             return Ok(());
         };
         let left = self.move_to(now, cx)?;
@@ -337,7 +347,7 @@ impl Pipeline for Window {
             event: Some(event),
             row: Some(&row),
             time,
-            whole: more || left,
+            whole: more || left || std::mem::take(&mut self.moment.look_at_all),
         };
         let answered = self.answer(&step, &touched, cx);
         self.touched = touched;

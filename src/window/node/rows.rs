@@ -81,8 +81,9 @@ impl Window {
         let strangers = version != self.version && self.version.is_some();
         self.version = version;
         self.moment.fresh |= brought.stale || strangers;
-        if self.start(cx)? || brought.rows.is_empty() {
-            return Ok(brought.stale);
+        let started = self.start(cx)?;
+        if started || brought.rows.is_empty() {
+            return Ok(started);
         }
         for payload in &brought.rows {
             self.take_in(payload, cx)?;
@@ -272,7 +273,7 @@ impl Window {
             session.begin()?;
             if session.insert_event(row, payload)? == Inserted::New {
                 self.note_arrival(row);
-                self.evict_first()?;
+                self.moment.look_at_all |= self.evict_first()?;
             }
             self.note_stored(time, now);
             return Ok(touched);
