@@ -150,9 +150,9 @@ impl Emission {
     }
 
     /// When the windows began whose end was said and is not delivered yet: their rows are still
-    /// needed, should the process end now.
+    /// needed, should the process end now and the database not.
     pub fn undelivered(&self) -> impl Iterator<Item = i64> {
-        let closes = self.mode == Emit::Close;
+        let closes = self.mode == Emit::Close && self.scope.is_some();
         let flights = self.in_flight.values().map(|flight| &flight.identity);
         let owed = self.owed.iter().map(|(identity, _)| identity);
         flights
