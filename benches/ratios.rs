@@ -4,6 +4,7 @@
 //! compared runs in turn, each round gives a ratio, and the median of those is printed with its
 //! quartiles. `cargo bench --bench ratios -- hop` runs the groups whose names start so.
 
+mod keys;
 mod nodes;
 mod workload;
 
@@ -15,6 +16,7 @@ fn main() {
     let start = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let start = start.unwrap_or_default();
     nodes::measure(&start);
+    keys::measure(&start);
     groups(&start).iter().for_each(compare);
 }
 

@@ -2,14 +2,17 @@
 
 mod check;
 mod endpoint;
+mod explain;
 mod functions;
 mod graph;
 mod load;
 mod progress;
+mod repl;
 mod replay;
 mod run;
 mod signals;
 mod suggest;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -34,8 +37,10 @@ enum Verb {
     Replay(replay::Options),
     Check(check::Options),
     Graph(graph::Options),
-    /// Print every Lua function of the module `tributary`.
-    Functions,
+    Explain(explain::Options),
+    Test(test::Options),
+    Repl(repl::Options),
+    Functions(functions::Options),
 }
 
 pub fn main() -> ExitCode {
@@ -55,7 +60,10 @@ pub fn main() -> ExitCode {
         Verb::Replay(options) => replay::run(&options),
         Verb::Check(options) => check::run(&options),
         Verb::Graph(options) => graph::run(&options),
-        Verb::Functions => functions::run(),
+        Verb::Explain(options) => explain::run(&options),
+        Verb::Test(options) => test::run(&options),
+        Verb::Repl(options) => repl::run(&options),
+        Verb::Functions(options) => functions::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

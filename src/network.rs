@@ -24,6 +24,7 @@ mod stage;
 mod stats;
 mod timer;
 mod verbs;
+mod watch;
 mod ways;
 mod worker;
 
@@ -36,6 +37,7 @@ pub use replay::{Fed, Replay, Replaying};
 pub use runner::Kind;
 pub use simulation::Simulation;
 pub use stats::{LinkStats, NodeStats, Stats};
+pub(crate) use watch::Watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};

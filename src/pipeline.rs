@@ -1,12 +1,29 @@
 //! Pipelines: what takes events and sends events. One file each; to add one, write a file that
 //! implements [`Node`](crate::Node) and [`Pipeline`](crate::Pipeline), and name it here.
 
+mod batch;
+mod changed;
 mod closure;
+mod deadman;
+mod debounce;
+mod delay;
+mod due;
 mod filter;
 mod forwarder;
+mod key;
 mod ratelimit;
+mod sample;
+mod throttle;
 
+pub use batch::{BatchLimits, Collect};
+pub use changed::Changed;
 pub use closure::{Injector, Interceptor, Verdict, injector, interceptor};
+pub use deadman::Deadman;
+pub use debounce::Debounce;
+pub use delay::Delay;
 pub use filter::{Filter, FilterKey};
 pub use forwarder::Forwarder;
+pub use key::Key;
 pub use ratelimit::RateLimit;
+pub use sample::Sample;
+pub use throttle::Throttle;

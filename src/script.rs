@@ -3,21 +3,35 @@
 //! The parts: `runtime` (compiles and runs scripts, as a whole or not at all), `source` (reads
 //! script files), `module` (the table `tributary`, one file for each subject), `args` (what a
 //! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
-//! ours, with its line), `limits` (memory and time), `prelude` (helpers written in Lua).
+//! ours, with its line), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
+//! `require` (files of a script's own directory), `function` (functions of Lua as nodes), `patterns`
+//! (what matches them within time), `testing` (tests of networks), `evaluate` (what a person
+//! types), `prelude` (helpers written in
+//! Lua).
 //!
 //! To add a native function: an `Export` in a file of `module/`, with its
 //! signature and one line about it. To add a helper in Lua: a function in a file of
 //! `lua/prelude/`, with a comment above it.
 
 mod args;
+mod budget;
+mod evaluate;
 mod failure;
+mod function;
 mod limits;
 mod module;
+mod patterns;
 mod prelude;
+mod require;
 mod runtime;
+mod sandbox;
 mod source;
+mod testing;
 mod value;
 
 pub use args::Args;
-pub use module::{Signature, functions};
+pub use evaluate::Evaluated;
+pub use limits::Limits;
+pub use module::{Signature, functions, functions_in};
 pub use runtime::{Runtime, Script};
+pub use testing::Tests;

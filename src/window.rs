@@ -46,7 +46,6 @@ pub use node::Window;
 pub use options::{Emit, Extent, Now, Plan, WindowOptions};
 pub use query::QueryWindow;
 
-
 /// A window's connection, made when the node is opened.
 struct Session {
     database: Database,

@@ -152,7 +152,12 @@ impl Sink for Drain {
 
 /// The memory of the process that is in use, in MB.
 fn resident() -> u64 {
-    status("VmRSS:") >> 10
+    kilobytes() >> 10
+}
+
+/// The same in kB.
+pub fn kilobytes() -> u64 {
+    status("VmRSS:")
 }
 
 fn threads() -> u64 {

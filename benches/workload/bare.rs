@@ -10,20 +10,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A payload and an instant.
 pub type Item<P = Box<[u8]>> = (P, i64);
 
-fn now() -> i64 {
+/// Microseconds since the epoch.
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Threads that begin together, and the watch on what they do.
-struct Team<'scope, 'env> {
+pub struct Team<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     watch: Arc<Watch>,
     start: Arc<Barrier>,
 }
 
 impl<'scope> Team<'scope, '_> {
-    fn spawn(&self, work: impl FnOnce(&Watch) + Send + 'scope) {
+    pub fn spawn(&self, work: impl FnOnce(&Watch) + Send + 'scope) {
         let (watch, start) = (self.watch.clone(), self.start.clone());
         self.scope.spawn(move || {
             start.wait();
@@ -48,7 +49,11 @@ impl<'scope> Team<'scope, '_> {
     }
 
     /// A thread that sends on what it gets, after a look at it.
-    fn hop<T: Send + 'scope>(&self, rx: Receiver<T>, look: fn(&mut T)) -> Receiver<T> {
+    pub fn hop<T: Send + 'scope>(
+        &self,
+        rx: Receiver<T>,
+        mut look: impl FnMut(&mut T) + Send + 'scope,
+    ) -> Receiver<T> {
         let (tx, next) = bounded(rx.capacity().unwrap_or(SLOTS));
         self.spawn(move |_| {
             for mut message in rx {
@@ -59,7 +64,7 @@ impl<'scope> Team<'scope, '_> {
         next
     }
 
-    fn sink<T: Send + 'scope>(&self, rx: Receiver<T>, events: u64, count: fn(&T) -> usize) {
+    pub fn sink<T: Send + 'scope>(&self, rx: Receiver<T>, events: u64, count: fn(&T) -> usize) {
         self.spawn(move |watch| {
             let mut left = events;
             for message in rx {
@@ -73,7 +78,7 @@ impl<'scope> Team<'scope, '_> {
 }
 
 /// Runs a flow of so many threads with so many ends.
-fn run(threads: usize, ends: usize, flow: impl FnOnce(&Team<'_, '_>)) -> Duration {
+pub fn run(threads: usize, ends: usize, flow: impl FnOnce(&Team<'_, '_>)) -> Duration {
     let watch = Watch::new(ends);
     thread::scope(|scope| {
         let team = Team {
@@ -86,7 +91,8 @@ fn run(threads: usize, ends: usize, flow: impl FnOnce(&Team<'_, '_>)) -> Duratio
     })
 }
 
-fn send<T>(tx: &Sender<T>, message: T) {
+/// Sends to one that is there.
+pub fn send<T>(tx: &Sender<T>, message: T) {
     tx.send(message).expect("the next one listens to the end");
 }
 

@@ -6,8 +6,10 @@
 //! a group, write the flow in [`network`] and in [`bare`], and name both in [`groups`].
 
 mod bare;
+pub mod filter;
 mod latency;
 mod network;
+mod script;
 mod watch;
 
 use std::time::Duration;
@@ -53,6 +55,12 @@ pub fn groups(start: &str) -> Vec<Group> {
         group.runs.push(("single", single));
         group
     };
+    let map = |name, ours, other| Group {
+        name,
+        events: 1 << 18,
+        latency: false,
+        runs: vec![ours, other],
+    };
     let latency = Group {
         name: "latency-3",
         events: 5_000,
@@ -82,7 +90,19 @@ pub fn groups(start: &str) -> Vec<Group> {
         flow("hop-3-closure", network::closure, bare::closure),
         flow("fanout-4", network::fanout, bare::fanout),
         flow("fanin-4", network::fanin, bare::fanin),
+        flow("filter-1m", filter::network, filter::bare),
         latency,
+        map(
+            "map-field",
+            ("tributary", script::field),
+            ("bare", script::bare_field),
+        ),
+        map(
+            "map-payload",
+            ("tributary", script::payload),
+            ("bare", script::bare_payload),
+        ),
+        map("map-two", ("two", script::two), ("one", script::one)),
     ];
     groups.retain(|group| group.name.starts_with(start));
     groups

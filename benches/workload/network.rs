@@ -63,13 +63,13 @@ impl Source for Spring {
 }
 
 /// Takes so many events.
-struct Drain {
+pub struct Drain {
     watch: Arc<Watch>,
     left: u64,
 }
 
 impl Drain {
-    fn new(watch: &Arc<Watch>, events: u64) -> Self {
+    pub fn new(watch: &Arc<Watch>, events: u64) -> Self {
         Drain {
             watch: watch.clone(),
             left: events,

@@ -1,10 +1,23 @@
 //! `tributary functions`: every Lua function, with its arguments and one line about it.
 
-use super::print;
+use super::{load, print};
+use std::path::PathBuf;
 use tributary::Result;
+use tributary::script::{functions, functions_in};
 
-pub fn run() -> Result<()> {
-    let functions = tributary::script::functions();
+/// Print every Lua function of the module `tributary`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// A directory of Lua helpers of your own (in place of that in TRIBUTARY_PRELUDE)
+    #[arg(long, value_name = "DIR")]
+    prelude: Option<PathBuf>,
+}
+
+pub fn run(options: &Options) -> Result<()> {
+    let mut functions = functions();
+    if let Some(directory) = load::prelude(options.prelude.as_deref()) {
+        functions.extend(functions_in(directory)?);
+    }
     let calls: Vec<String> = functions
         .iter()
         .map(|f| format!("{}({})", f.name, f.arguments))

@@ -2,10 +2,11 @@
 //! command line, execute the scripts in order.
 
 use super::endpoint::Endpoint;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tributary::network::Fed;
-use tributary::store::Limits;
+use tributary::script::Limits;
+use tributary::store;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
@@ -15,6 +16,13 @@ pub struct Scripts {
     #[arg(value_name = "SCRIPT", required = true)]
     pub scripts: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub setup: Setup,
+}
+
+/// What scripts run against.
+#[derive(clap::Args)]
+pub struct Setup {
     /// The database: sqlite::memory:, sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(
         long,
@@ -48,6 +56,53 @@ pub struct Scripts {
     #[arg(long, value_name = "EVENTS", default_value_t = 4096, value_parser = events,
           allow_hyphen_values = true)]
     pub buffer: usize,
+
+    #[command(flatten)]
+    pub scripted: Scripted,
+}
+
+/// What scripts may use.
+#[derive(clap::Args)]
+pub struct Scripted {
+    /// How much memory the scripts may use, and each node written in Lua
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size,
+          allow_hyphen_values = true)]
+    pub lua_memory: usize,
+
+    /// How long one call of a Lua function may take
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration,
+          allow_hyphen_values = true)]
+    pub lua_call_time: Duration,
+
+    /// Give scripts the libraries os, io and debug: whoever wrote them may then do what you may
+    #[arg(long)]
+    pub allow_os: bool,
+
+    /// A directory of Lua helpers of your own, which add functions to the module (in place of that
+    /// in TRIBUTARY_PRELUDE)
+    #[arg(long, value_name = "DIR")]
+    pub prelude: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, Error> {
+    tributary::time::parse_positive_duration(text)
+}
+
+fn size(text: &str) -> Result<usize, &'static str> {
+    const GRAMMAR: &str = "a size is expected, as in 64MiB, 1GiB; the least is 4MiB";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &text[digits.len()..] {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err(GRAMMAR),
+    };
+    let number: usize = digits.parse().map_err(|_| GRAMMAR)?;
+    let size = number.checked_mul(1 << shift).ok_or(GRAMMAR)?;
+    match size >= 4 << 20 {
+        true => Ok(size),
+        false => Err(GRAMMAR),
+    }
 }
 
 fn events(text: &str) -> Result<usize, &'static str> {
@@ -73,6 +128,24 @@ pub enum Inputs {
     Fed,
 }
 
+impl Scripted {
+    /// The limits of each VM.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory: self.lua_memory,
+            call_time: self.lua_call_time,
+            allow_os: self.allow_os,
+            ..Limits::default()
+        }
+    }
+}
+
+/// The directory of the user's own helpers.
+pub fn prelude(given: Option<&Path>) -> Option<PathBuf> {
+    let set = std::env::var_os("TRIBUTARY_PRELUDE").filter(|set| !set.is_empty());
+    given.map(Path::to_owned).or_else(|| set.map(PathBuf::from))
+}
+
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
     load_with(options, Inputs::Read)
@@ -80,12 +153,21 @@ pub fn load(options: &Scripts) -> Result<Network> {
 
 /// The same with such inputs.
 pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
+    open_with(&options.scripts, &options.setup, inputs).map(|(network, _)| network)
+}
+
+/// Builds the network, to which more can be added.
+pub fn open(scripts: &[PathBuf], options: &Setup) -> Result<(Network, Runtime)> {
+    open_with(scripts, options, Inputs::Read)
+}
+
+fn open_with(scripts: &[PathBuf], options: &Setup, inputs: Inputs) -> Result<(Network, Runtime)> {
     let capacity = Capacity {
         events: options.buffer,
         ..Capacity::default()
     };
     let network = Network::with_capacity(capacity)?;
-    let database = Database::open(&options.db)?.with_limits(Limits {
+    let database = Database::open(&options.db)?.with_limits(store::Limits {
         rows: options.query_rows,
         time: options.query_time,
     });
@@ -107,19 +189,28 @@ pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
         }
         Ok(())
     })?;
-    let runtime = Runtime::with_database(&network, &database)?;
-    options
-        .scripts
+    let runtime = Runtime::with_limits(&network, &database, options.scripted.limits())?;
+    if let Some(directory) = prelude(options.scripted.prelude.as_deref()) {
+        runtime.add_prelude(directory)?;
+    }
+    scripts
         .iter()
         .try_for_each(|script| runtime.run(script).map_err(with_way_to_add))?;
-    Ok(network)
+    Ok((network, runtime))
 }
 
 /// A node that a script takes for granted is one that a host program adds; here the command line
 /// does.
-fn with_way_to_add(error: Error) -> Error {
+pub fn with_way_to_add(error: Error) -> Error {
     let flag = match error.message() {
         _ if error.hint().is_some() => return error,
+        text if text.ends_with("is not available to this script") => {
+            let hint = "--allow-os gives it, to scripts that may do what you may";
+            return match text.starts_with("package.") {
+                true => error,
+                false => error.with_hint(hint),
+            };
+        }
         text if text.starts_with("no source node") => "--input",
         text if text.starts_with("no target node") => "--output",
         _ => return error,

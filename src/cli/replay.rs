@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Result<()> {
         log::warn!("{unlinked}");
     }
     let mut replay = Replay::new(&options.time);
-    for input in &options.load.input {
+    for input in &options.load.setup.input {
         replay.input(&input.node, input.file(), input.source());
     }
     let mut replaying = replay.begin(&network)?;
@@ -69,9 +69,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn step_through(options: &Options, replaying: &mut Replaying) -> Result<()> {
     let load = &options.load;
-    let total = load.input.iter().map(|input| input.size()).sum();
+    let total = load.setup.input.iter().map(|input| input.size()).sum();
     // Lines on the same terminal would tear the bar to pieces.
-    let prints = load.output.iter().any(|output| output.is_standard());
+    let prints = load.setup.output.iter().any(|output| output.is_standard());
     let seen = prints && std::io::IsTerminal::is_terminal(&std::io::stdout());
     let progress = Progress::begin(total, !seen);
     while replaying.step()? {

@@ -68,6 +68,11 @@ impl Draft {
         self.place = place;
     }
 
+    /// Where in a script what follows is written.
+    pub(crate) fn place(&self) -> Option<String> {
+        self.place.clone()
+    }
+
     /// Adds to the present place what made the following, where that is not the script itself.
     pub(crate) fn add_place(&mut self, made_by: &str) {
         if let Some(place) = &mut self.place {

@@ -139,7 +139,11 @@ impl<'a> Context<'a> {
     fn drop_by(&mut self, port: u16, reason: &'static str) {
         if self.event.is_some() && !self.frame.is_marked() {
             let index = self.frame.index;
-            let output = Output::Drop { index, port, reason };
+            let output = Output::Drop {
+                index,
+                port,
+                reason,
+            };
             self.frame.mark(output, Fate::Dropped(reason));
         }
     }

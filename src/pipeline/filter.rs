@@ -1,12 +1,16 @@
 //! No event twice within a time.
 
+mod recent;
+
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{Database, Store};
 use crate::time::Timestamp;
-use std::collections::{HashMap, VecDeque};
+use recent::Recent;
+use std::collections::HashMap;
+use std::io;
 use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -17,6 +21,19 @@ pub enum FilterKey {
     Payload,
     /// Equal values of these fields of the JSON payload. An event that lacks one is rejected.
     Fields(Vec<String>),
+}
+
+/// Hashes what is written to it.
+struct Hashed<'a>(&'a mut Xxh3);
+
+impl io::Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl FilterKey {
@@ -30,7 +47,8 @@ impl FilterKey {
                     let value = object.get(field).ok_or_else(|| {
                         Error::data(format!("no field {} to filter by", quote(field)))
                     })?;
-                    hasher.update(value.to_string().as_bytes());
+                    serde_json::to_writer(Hashed(&mut hasher), value)
+                        .expect("a hash takes all that is written");
                     // No JSON text has this byte, so that fields cannot run into each other.
                     hasher.update(&[0xff]);
                 }
@@ -50,10 +68,7 @@ impl FilterKey {
 pub struct Filter {
     interval: Duration,
     key: FilterKey,
-    /// When the event of this key passed.
-    passed: HashMap<u128, Timestamp>,
-    /// The same in the order in which they passed, for forgetting.
-    order: VecDeque<(Timestamp, u128)>,
+    passed: Recent,
     /// Events that passed and whose outcome is not known.
     under_way: HashMap<Token, (u128, Timestamp)>,
     memory: Option<Memory>,
@@ -87,8 +102,7 @@ impl Filter {
         Ok(Filter {
             interval,
             key,
-            passed: HashMap::new(),
-            order: VecDeque::new(),
+            passed: Recent::default(),
             under_way: HashMap::new(),
             memory: None,
         })
@@ -115,14 +129,11 @@ impl Filter {
     }
 
     fn forget_old(&mut self, now: Timestamp) {
-        while let Some(&(at, key)) = self.order.front() {
+        while let Some(at) = self.passed.oldest() {
             if self.keeps_out(at, now) {
                 break;
             }
-            self.order.pop_front();
-            if self.passed.get(&key) == Some(&at) {
-                self.passed.remove(&key);
-            }
+            self.passed.forget_oldest();
         }
     }
 }
@@ -154,19 +165,18 @@ impl Node for Filter {
         let Some(memory) = &mut self.memory else {
             return Ok(());
         };
-        let first = self.passed.is_empty();
+        let first = self.passed.oldest().is_none();
         let mut store = memory.database.connect()?;
         let remembered = store.recall(&memory.scope, Timestamp::EPOCH)?;
         memory.store = Some(store);
         if first {
+            // They come in the order in which they end.
             for (key, until) in remembered {
                 if let Ok(key) = <[u8; 16]>::try_from(key.as_slice()) {
-                    let (key, passed) = (u128::from_be_bytes(key), until.before(self.interval));
-                    self.passed.insert(key, passed);
-                    self.order.push_back((passed, key));
+                    let passed = until.before(self.interval);
+                    self.passed.insert(u128::from_be_bytes(key), passed);
                 }
             }
-            self.order.make_contiguous().sort_unstable();
         }
         Ok(())
     }
@@ -187,7 +197,7 @@ impl Node for Filter {
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        self.order.front().map(|(at, _)| at.after(self.interval))
+        self.passed.oldest().map(|at| at.after(self.interval))
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -205,8 +215,8 @@ impl Node for Filter {
         };
         match (outcome, &mut self.memory) {
             // Not the entry of a later event of the same key.
-            (Outcome::Failed, _) if self.passed.get(&key) == Some(&at) => {
-                self.passed.remove(&key);
+            (Outcome::Failed, _) if self.passed.get(key) == Some(at) => {
+                self.passed.remove(key);
             }
             (Outcome::Delivered, Some(memory)) => {
                 memory.delivered.push((key, at.after(self.interval)));
@@ -224,14 +234,13 @@ impl Pipeline for Filter {
         self.forget_old(now);
         if self
             .passed
-            .get(&key)
-            .is_some_and(|at| self.keeps_out(*at, now))
+            .get(key)
+            .is_some_and(|at| self.keeps_out(at, now))
         {
             cx.drop("duplicate");
             return Ok(());
         }
         self.passed.insert(key, now);
-        self.order.push_back((now, key));
         if event.is_tracked() || self.memory.is_some() {
             let mut event = event.clone();
             let token = cx.track(&mut event);

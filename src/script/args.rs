@@ -50,7 +50,7 @@ impl Args {
         self.values.get(at - 1).unwrap_or(&LuaValue::Nil)
     }
 
-    fn wrong(&self, at: usize, expected: &str) -> Error {
+    pub(super) fn wrong(&self, at: usize, expected: &str) -> Error {
         let got = match self.get(at) {
             LuaValue::Nil if at > self.len() => "nothing".to_owned(),
             value => describe(value),
@@ -71,6 +71,17 @@ impl Args {
                 Ok(text) => Ok(text.to_owned()),
                 Err(_) => Err(self.wrong(at, "a string in UTF-8")),
             },
+            _ => Err(self.wrong(at, "string")),
+        }
+    }
+
+    /// What a person would read: a string, or a number or boolean as text.
+    pub(super) fn text(&self, at: usize) -> Result<String> {
+        match self.get(at) {
+            LuaValue::String(text) => Ok(text.to_string_lossy()),
+            LuaValue::Integer(_) | LuaValue::Number(_) | LuaValue::Boolean(_) => {
+                Ok(self.get(at).to_string().unwrap_or_default())
+            }
             _ => Err(self.wrong(at, "string")),
         }
     }
@@ -136,6 +147,27 @@ impl Args {
     pub fn duration(&self, at: usize) -> Result<Duration> {
         let wrong = |error: Error| error.within(format!("bad argument #{at} to {}", self.function));
         parse_positive_duration(&self.string(at)?).map_err(wrong)
+    }
+
+    /// A function of Lua.
+    pub(super) fn function(&self, at: usize) -> Result<mlua::Function> {
+        match self.get(at) {
+            LuaValue::Function(function) => Ok(function.clone()),
+            _ => Err(self.wrong(at, "function")),
+        }
+    }
+
+    /// A table of Lua.
+    pub(super) fn table(&self, at: usize) -> Result<mlua::Table> {
+        match self.get(at) {
+            LuaValue::Table(table) => Ok(table.clone()),
+            _ => Err(self.wrong(at, "table")),
+        }
+    }
+
+    /// The function that was called.
+    pub(super) fn called(&self) -> &str {
+        &self.function
     }
 
     /// Whatever it is, as JSON; nil is null.
@@ -241,7 +273,10 @@ impl Options {
     pub fn number(&self, name: &str) -> Result<Option<f64>> {
         match self.values.get(name) {
             None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(|| self.wrong(name, "number")),
+            Some(value) => value
+                .as_f64()
+                .map(Some)
+                .ok_or_else(|| self.wrong(name, "number")),
         }
     }
 

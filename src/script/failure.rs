@@ -14,7 +14,12 @@ const TRIES: usize = 64;
 /// The place in a script from which a native function is being called: the innermost line that is
 /// not the prelude's.
 pub(super) fn place(lua: &Lua) -> Option<String> {
-    (1..64)
+    place_from(lua, 1)
+}
+
+/// The innermost line of a script from this level of the stack on.
+pub(super) fn place_from(lua: &Lua, level: usize) -> Option<String> {
+    (level..level + 64)
         .map_while(|level| lua.inspect_stack(level, line))
         .flatten()
         .next()
@@ -23,11 +28,11 @@ pub(super) fn place(lua: &Lua) -> Option<String> {
 fn line(debug: &mlua::debug::Debug<'_>) -> Option<String> {
     let line = debug.current_line()?;
     let source = chunk(&debug.source());
-    (!prelude::is_prelude(&source)).then(|| format!("{source}:{line}"))
+    (!prelude::is_ours(&source)).then(|| format!("{source}:{line}"))
 }
 
 /// The name of a chunk: in full where it has one of ours, as Lua shows it where it has not.
-pub(super) fn chunk(source: &mlua::debug::DebugSource<'_>) -> String {
+fn chunk(source: &mlua::debug::DebugSource<'_>) -> String {
     let ours = source.source.as_deref().and_then(|s| s.strip_prefix('='));
     let shown = || source.short_src.as_deref().unwrap_or_default();
     ours.unwrap_or_else(shown).to_owned()
@@ -38,38 +43,66 @@ pub(super) fn raise(lua: &Lua, error: Error) -> mlua::Error {
     mlua::Error::external(error.at_opt(place(lua)))
 }
 
-/// What went wrong, out of what mlua wraps around it.
-pub(super) fn from_lua(error: &mlua::Error, name: &str) -> Error {
+/// Whether a VM had no memory left.
+pub(super) fn is_memory(error: &mlua::Error) -> bool {
+    match root(error) {
+        mlua::Error::MemoryError(_) => true,
+        // What the library of strings says.
+        mlua::Error::RuntimeError(message) => said(message) == "not enough memory",
+        _ => false,
+    }
+}
+
+/// So many bytes, in the greatest unit that fits.
+pub(super) fn size(bytes: usize) -> String {
+    match bytes {
+        mib if mib % (1 << 20) == 0 => format!("{} MiB", mib >> 20),
+        kib if kib % (1 << 10) == 0 => format!("{} KiB", kib >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
+/// The innermost line of a script that the traceback of an error names.
+pub(super) fn user_line(error: &mlua::Error, chunks: &[String]) -> Option<String> {
+    let mlua::Error::RuntimeError(message) = root(error) else {
+        return None;
+    };
+    let (_, traceback) = message.split_once(TRACEBACK)?;
+    let places = traceback.lines().map(str::trim_start);
+    places.filter_map(|line| split_place(line, chunks).0).next()
+}
+
+const TRACEBACK: &str = "\nstack traceback:";
+
+/// The message of an error without its traceback.
+fn said(message: &str) -> &str {
+    message.split(TRACEBACK).next().unwrap_or(message)
+}
+
+/// What went wrong, out of what mlua wraps around it; `chunks` are the names of the scripts, of
+/// which the first stands for what has no line.
+pub(super) fn from_lua(error: &mlua::Error, chunks: &[String]) -> Error {
+    let default = chunks.first().cloned();
     if let Some(ours) = find(error) {
         return ours.clone();
     }
     match root(error) {
-        mlua::Error::MemoryError(_) => {
-            let limit = super::limits::MEMORY_LIMIT >> 20;
-            Error::data(format!("memory limit of {limit} MiB exceeded")).at(name)
-        }
         mlua::Error::RuntimeError(message) => {
-            let message = message
-                .split("\nstack traceback:")
-                .next()
-                .unwrap_or(message);
-            let (place, message) = split_place(message, name);
+            let (mut place, mut message) = split_place(said(message), chunks);
+            if place.is_none()
+                && let Some(rest) = prelude::without_place(message)
+            {
+                (place, message) = (user_line(error, chunks), rest);
+            }
             let said = match message {
                 "" => "the script raised an error with an empty message",
                 "nil" | "<nil>" => "the script raised an error with the value nil",
                 other if is_address(other) => "the script raised an error that is no text",
                 other => other,
             };
-            let error = Error::data(said);
-            match place {
-                Some(place) => error.at(place),
-                None => error.at(name),
-            }
+            Error::data(said).at_opt(place).at_opt(default)
         }
-        other => {
-            let text = other.to_string();
-            Error::data(text.split("\nstack traceback:").next().unwrap_or(&text)).at(name)
-        }
+        other => Error::data(said(&other.to_string())).at_opt(default),
     }
 }
 
@@ -98,30 +131,31 @@ fn is_address(text: &str) -> bool {
     kinds.iter().any(|kind| text.starts_with(kind))
 }
 
-/// `name:12: message` taken apart.
-fn split_place<'a>(message: &'a str, name: &str) -> (Option<String>, &'a str) {
-    let head = String::from_utf8_lossy(&name.as_bytes()[..name.len().min(SHOWN_NAME)]);
-    let Some(rest) = message
-        .strip_prefix(&*head)
-        .and_then(|rest| rest.strip_prefix(':'))
-    else {
-        return (None, message);
-    };
-    match rest
-        .split_once(": ")
-        .or_else(|| rest.strip_suffix(':').map(|line| (line, "")))
-    {
-        Some((line, said)) if line.parse::<u64>().is_ok() => (Some(format!("{name}:{line}")), said),
-        _ => (None, message),
+/// `name:12: message` taken apart, for one of these names.
+fn split_place<'a>(message: &'a str, chunks: &[String]) -> (Option<String>, &'a str) {
+    let mut found = chunks.iter().filter_map(|name| split_at(message, name));
+    match found.next() {
+        Some((place, said)) => (Some(place), said),
+        None => (None, message),
     }
+}
+
+fn split_at<'a>(message: &'a str, name: &str) -> Option<(String, &'a str)> {
+    let head = String::from_utf8_lossy(&name.as_bytes()[..name.len().min(SHOWN_NAME)]);
+    let rest = message.strip_prefix(&*head)?.strip_prefix(':')?;
+    let (line, said) = rest
+        .split_once(": ")
+        .or_else(|| rest.strip_suffix(':').map(|line| (line, "")))?;
+    (line.parse::<u64>().is_ok()).then(|| (format!("{name}:{line}"), said))
 }
 
 /// A mistake in the grammar, with the line and where in it Lua stopped understanding.
 pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> Error {
+    let chunks = [name.to_owned()];
     let mlua::Error::SyntaxError { message, .. } = root(error) else {
-        return from_lua(error, name);
+        return from_lua(error, &chunks);
     };
-    let (place, said) = split_place(message, name);
+    let (place, said) = split_place(message, &chunks);
     let Some(place) = place else {
         return Error::data(said).at(name);
     };
@@ -141,7 +175,8 @@ pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> 
     let column = near.and_then(|near| {
         let ends = |at: usize| start + at + near.len();
         // The one after which Lua says just this: the same word may stand before it in its place.
-        let stopped = |at: &usize| says(lua, name, &text[..ends(*at)]).is_some_and(|s| s == said);
+        let stopped =
+            |at: &usize| says(lua, &chunks, &text[..ends(*at)]).is_some_and(|s| s == said);
         let mut found = line.match_indices(near).map(|(at, _)| at).take(TRIES);
         let at = found.clone().find(stopped).or_else(|| found.next())?;
         Some(line[..at].chars().count() + 1)
@@ -158,11 +193,11 @@ pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> 
 }
 
 /// What Lua says against the grammar of a text.
-fn says(lua: &Lua, name: &str, text: &str) -> Option<String> {
-    let chunk = lua.load(text).set_name(format!("={name}"));
+fn says(lua: &Lua, chunks: &[String], text: &str) -> Option<String> {
+    let chunk = lua.load(text).set_name(format!("={}", chunks[0]));
     let error = chunk.set_mode(ChunkMode::Text).into_function().err()?;
     match root(&error) {
-        mlua::Error::SyntaxError { message, .. } => Some(split_place(message, name).1.to_owned()),
+        mlua::Error::SyntaxError { message, .. } => Some(split_place(message, chunks).1.to_owned()),
         _ => None,
     }
 }

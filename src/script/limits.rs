@@ -1,73 +1,61 @@
-//! What a script may use: memory, time, and the libraries that touch nothing outside.
+//! What a script may use: memory, time, and the system.
 
-use super::failure::{chunk, raise};
-use crate::error::Error;
-use crate::time::{format_duration, monotonic};
-use mlua::{HookTriggers, Lua, LuaOptions, StdLib, VmState};
+use super::failure;
+use crate::error::{Error, Result};
 use std::time::Duration;
 
-/// How long a script may take to load.
-pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(5);
-/// How much memory a script may use, in bytes (256 MiB).
-pub(super) const MEMORY_LIMIT: usize = 256 << 20;
-/// The time is looked at after so many instructions.
-const INSTRUCTIONS: u32 = 10_000;
+/// Less than this a VM does not begin with (4 MiB).
+const LEAST_MEMORY: usize = 4 << 20;
 
-/// A fresh VM with the libraries that touch nothing outside it.
-pub(super) fn vm() -> mlua::Result<Lua> {
-    let libraries =
-        StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH;
-    let lua = Lua::new_with(libraries, LuaOptions::default())?;
-    lua.set_memory_limit(MEMORY_LIMIT)?;
-    // They read files; `load` takes text alone.
-    for name in ["dofile", "loadfile"] {
-        lua.globals().raw_set(name, mlua::Nil)?;
-    }
-    lua.load(
-        "local load = load\n\
-         return function(chunk, name, _, ...) return load(chunk, name, 't', ...) end",
-    )
-    .set_name("=load")
-    .eval::<mlua::Function>()
-    .and_then(|load| lua.globals().raw_set("load", load))?;
-    for name in ["io", "os", "debug", "package"] {
-        lua.globals().raw_set(name, absent(&lua, name)?)?;
-    }
-    Ok(lua)
+/// What every VM may use: the one that loads scripts, and that of each node written in Lua.
+///
+/// ```
+/// use tributary::{Database, Network, Runtime, script::Limits};
+///
+/// let limits = Limits { memory: 64 << 20, ..Limits::default() };
+/// let database = Database::open("sqlite::memory:")?;
+/// let runtime = Runtime::with_limits(&Network::new(), &database, limits)?;
+/// let error = runtime.run_text("s.lua", "string.rep('x', 1e9)").unwrap_err();
+/// assert_eq!(error.to_string(), "s.lua:1: memory limit of 64 MiB exceeded");
+/// # Ok::<(), tributary::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many bytes a VM may hold (256 MiB).
+    pub memory: usize,
+    /// How long one call of a function may take (1 s).
+    pub call_time: Duration,
+    /// How long a script may take to load (5 s).
+    pub load_time: Duration,
+    /// Whether scripts get the libraries `os`, `io` and `debug` (they do not).
+    pub allow_os: bool,
 }
 
-/// A library that is not there, and says so when it is used.
-fn absent(lua: &Lua, library: &'static str) -> mlua::Result<mlua::Table> {
-    let table = lua.create_table()?;
-    let meta = lua.create_table()?;
-    let refuse = move |lua: &Lua, (_, name): (mlua::Value, mlua::Value)| -> mlua::Result<()> {
-        let name = name.to_string().unwrap_or_default();
-        let error = format!("{library}.{name} is not available to this script");
-        Err(raise(lua, Error::data(error)))
-    };
-    meta.raw_set("__index", lua.create_function(refuse)?)?;
-    table.set_metatable(Some(meta))?;
-    Ok(table)
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory: 256 << 20,
+            call_time: Duration::from_secs(1),
+            load_time: Duration::from_secs(5),
+            allow_os: false,
+        }
+    }
 }
 
-/// Runs `call` within [`LOAD_LIMIT`].
-pub(super) fn within_time<T>(lua: &Lua, call: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
-    let until = monotonic() + LOAD_LIMIT;
-    let every = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
-    lua.set_global_hook(every, move |_, debug| {
-        if monotonic() < until {
-            return Ok(VmState::Continue);
+impl Limits {
+    /// Refuses limits in which nothing fits.
+    pub(super) fn check(self) -> Result<Self> {
+        if self.memory < LEAST_MEMORY {
+            let (given, least) = (failure::size(self.memory), failure::size(LEAST_MEMORY));
+            return Err(Error::data(format!(
+                "bad memory limit of scripts: {given}, less than {least}"
+            )));
         }
-        let mut error = Error::data(format!(
-            "load time budget {} exceeded",
-            format_duration(LOAD_LIMIT)
-        ));
-        if let Some(line) = debug.current_line() {
-            error = error.at(format!("{}:{line}", chunk(&debug.source())));
+        if self.call_time.is_zero() || self.load_time.is_zero() {
+            return Err(Error::data(
+                "bad time limit of scripts: it must be more than zero",
+            ));
         }
-        Err(mlua::Error::external(error))
-    })?;
-    let result = call();
-    lua.remove_global_hook();
-    result
+        Ok(self)
+    }
 }

@@ -3,38 +3,53 @@
 //! Each file here holds the functions of one subject. A function is an `Export`: its name, its
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
+pub(super) mod always;
+mod functions;
 mod graph;
 mod lines;
 mod nodes;
 mod sql;
+mod timing;
 
 use super::args::Args;
 use super::failure::{self, raise};
-use super::prelude;
-use super::value::{describe, to_lua};
+use super::function::Host;
+use super::limits::Limits;
+use super::prelude::{self, Helpers};
+use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
 use crate::store::Database;
 use crate::window::Explanation;
 use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
-use std::cell::{RefCell, RefMut};
+use std::cell::{OnceCell, RefCell, RefMut};
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the functions work on: the network, the database, and the draft of the script that runs.
 pub(super) struct Session {
     pub network: Network,
     pub database: Database,
+    pub limits: Limits,
+    /// What functions need to leave the VM; set when that is complete.
+    pub host: OnceCell<Host>,
+    /// The user's own helpers, for nodes to have them too.
+    pub helpers: RefCell<Vec<Arc<Helpers>>>,
     draft: RefCell<Option<Draft>>,
     /// How the windows made here keep their answers up to date, in the order of their making.
     explanations: RefCell<Vec<(String, Explanation)>>,
 }
 
 impl Session {
-    pub fn new(network: Network, database: Database) -> Self {
+    pub fn new(network: Network, database: Database, limits: Limits) -> Self {
         Session {
             network,
             database,
+            limits,
+            host: OnceCell::new(),
+            helpers: RefCell::default(),
             draft: RefCell::new(None),
             explanations: RefCell::default(),
         }
@@ -73,6 +88,12 @@ impl Session {
             _ => format!("the windows are {}", names.collect::<Vec<_>>().join(", ")),
         });
         Err(Error::data(format!("no window {}", quote(name))).with_hint(hint))
+    }
+
+    /// What functions need to leave the VM.
+    pub fn host(&self) -> Result<&Host> {
+        let missing = || Error::data("functions cannot move before the runtime is complete");
+        self.host.get().ok_or_else(missing)
     }
 
     pub fn begin(&self) {
@@ -117,9 +138,16 @@ struct Export {
 }
 
 fn natives() -> impl Iterator<Item = &'static Export> {
-    [graph::EXPORTS, nodes::EXPORTS, sql::EXPORTS, lines::EXPORTS]
-        .into_iter()
-        .flatten()
+    let subjects = [
+        always::EXPORTS,
+        functions::EXPORTS,
+        graph::EXPORTS,
+        lines::EXPORTS,
+        nodes::EXPORTS,
+        sql::EXPORTS,
+        timing::EXPORTS,
+    ];
+    subjects.into_iter().flatten()
 }
 
 /// A function of the module: how it is called, and one line about it.
@@ -145,6 +173,16 @@ pub fn functions() -> Vec<Signature> {
     all
 }
 
+/// Every helper in the files of this directory, by name.
+///
+/// # Errors
+/// A directory or a file that cannot be read.
+pub fn functions_in(directory: impl AsRef<Path>) -> Result<Vec<Signature>> {
+    let mut all = Helpers::read(directory.as_ref())?.functions();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
 /// Makes the module: native functions, helpers, and an error for everything else.
 pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
@@ -153,13 +191,48 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
     }
     prelude::load(lua, &module)?;
     for helper in prelude::functions() {
-        let inner: Function = module.raw_get(helper.name.as_str())?;
-        let session = session.clone();
-        let whole = lua.create_function(move |_, values: MultiValue| {
-            session.whole(|| inner.call::<MultiValue>(values))
-        })?;
-        module.raw_set(helper.name, whole)?;
+        make_whole(lua, &module, session, &helper.name)?;
     }
+    module.raw_set("null", null())?;
+    guard(lua, &module)?;
+    Ok(module)
+}
+
+/// Makes a helper take effect as a whole or not at all.
+fn make_whole(lua: &Lua, module: &Table, session: &Rc<Session>, name: &str) -> mlua::Result<()> {
+    let inner: Function = module.raw_get(name)?;
+    let session = session.clone();
+    let whole = lua.create_function(move |_, values: MultiValue| {
+        session.whole(|| inner.call::<MultiValue>(values))
+    })?;
+    module.raw_set(name, whole)
+}
+
+/// Adds the user's own helpers.
+pub(super) fn add_helpers(
+    lua: &Lua,
+    module: &Table,
+    session: &Rc<Session>,
+    helpers: Helpers,
+) -> mlua::Result<()> {
+    let there: Vec<String> = module
+        .pairs::<String, mlua::Value>()
+        .flatten()
+        .map(|p| p.0)
+        .collect();
+    helpers.load(lua, module)?;
+    let added: Vec<(String, mlua::Value)> = module.pairs().flatten().collect();
+    for (name, value) in added {
+        if value.is_function() && !there.contains(&name) {
+            make_whole(lua, module, session, &name)?;
+        }
+    }
+    session.helpers.borrow_mut().push(Arc::new(helpers));
+    Ok(())
+}
+
+/// Makes what is not in the module an error, which says what may have been meant.
+pub(super) fn guard(lua: &Lua, module: &Table) -> mlua::Result<()> {
     let meta = lua.create_table()?;
     let unknown = |lua: &Lua, (module, name): (Table, mlua::Value)| -> mlua::Result<()> {
         let mlua::Value::String(name) = &name else {
@@ -177,8 +250,24 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
         Err(raise(lua, error.with_hint_opt(hint)))
     };
     meta.raw_set("__index", lua.create_function(unknown)?)?;
-    module.set_metatable(Some(meta))?;
-    Ok(module)
+    module.set_metatable(Some(meta))
+}
+
+/// A function of a module, with what it was called with.
+pub(super) fn native(
+    lua: &Lua,
+    name: &str,
+    run: impl Fn(&Lua, &Args) -> Result<Value> + 'static,
+) -> mlua::Result<Function> {
+    let called = name.to_owned();
+    lua.create_function(move |lua, values: MultiValue| {
+        let args = Args::new(&called, values.into_vec());
+        let value = run(lua, &args).map_err(|error| raise(lua, error))?;
+        to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
+            Some(ours) => raise(lua, ours.clone()),
+            None => error,
+        })
+    })
 }
 
 /// Adds a function to the module.
@@ -190,20 +279,12 @@ pub(super) fn add(
     run: Rc<Run>,
 ) -> mlua::Result<()> {
     let session = session.clone();
-    let called = name.to_owned();
-    let function = lua.create_function(move |lua, values: MultiValue| {
-        let args = Args::new(&called, values.into_vec());
+    let function = native(lua, name, move |lua, args| {
         let place = failure::place(lua);
         if let Some(draft) = &mut *session.draft.borrow_mut() {
             draft.set_place(place);
         }
-        let value = session
-            .whole(|| run(&session, &args))
-            .map_err(|error| raise(lua, error))?;
-        to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
-            Some(ours) => raise(lua, ours.clone()),
-            None => error,
-        })
+        session.whole(|| run(&session, args))
     })?;
     module.raw_set(name, function)
 }

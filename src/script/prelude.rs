@@ -1,36 +1,122 @@
 //! Helpers written in Lua over the native functions: `lua/prelude/*.lua`, embedded in the library.
 //!
-//! Each file is a chunk that gets the module and adds functions to it. The comment above a
+//! Each file is a chunk that gets the module and adds functions to it; the second thing it gets is a
+//! table of what only the host can do. The comment above a
 //! function is its documentation: the first line says what it does.
+//!
+//! A directory of the user's own helpers is loaded likewise, after these ([`Helpers`]).
 
 use super::module::Signature;
-use mlua::chunk::ChunkMode;
-use mlua::{Lua, Table};
+use super::value::mark_list;
+use super::{failure, source};
+use crate::error::{Error, Result, quote};
+use mlua::chunk::{Chunk, ChunkMode};
+use mlua::{Lua, Table, Value};
+use std::path::Path;
 
 /// The files, by name.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
+    ("data.lua", include_str!("../../lua/prelude/data.lua")),
     ("links.lua", include_str!("../../lua/prelude/links.lua")),
     ("windows.lua", include_str!("../../lua/prelude/windows.lua")),
 ];
 
-/// What chunks of the prelude are named, so that errors point at the user's line instead.
-const CHUNK: &str = "prelude/";
+/// What chunks of ours are named, so that errors point at the user's line instead.
+const CHUNK: &str = "[tributary]/";
 
-/// Adds the helpers to the module.
+/// The user's own helpers: files, by their paths.
+#[derive(Debug, Default)]
+pub(super) struct Helpers(Vec<(String, String)>);
+
+impl Helpers {
+    /// Reads all `*.lua` of a directory, by name.
+    ///
+    /// # Errors
+    /// A directory or a file that cannot be read.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let shown = || format!("prelude {}", quote(directory.to_string_lossy()));
+        let wrong = |error: std::io::Error| Error::io(shown(), &error);
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(wrong)? {
+            let path = entry.map_err(wrong)?.path();
+            if path.extension().is_some_and(|extension| extension == "lua") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let files = paths.iter().map(|path| {
+            let text = source::read(path)?;
+            Ok((path.display().to_string(), text))
+        });
+        files.collect::<Result<_>>().map(Helpers)
+    }
+
+    /// Adds the helpers to a module; what is there already they must not replace.
+    pub fn load(&self, lua: &Lua, module: &Table) -> mlua::Result<()> {
+        let there: Vec<(String, Value)> = module.pairs().flatten().collect();
+        for (path, text) in &self.0 {
+            let chunk = host_chunk(lua, path, text);
+            let chunk = chunk.into_function().map_err(|error| {
+                // Once more under its own name, for the message.
+                let plain = lua.load(text).set_name(format!("={path}")).into_function();
+                let error = plain.err().unwrap_or(error);
+                mlua::Error::external(failure::syntax(lua, &error, path, text))
+            })?;
+            chunk.call::<()>(module)?;
+            for (name, function) in &there {
+                if module.raw_get::<Value>(name.as_str())? != *function {
+                    let error = format!("tributary has a function {} already", quote(name));
+                    return Err(mlua::Error::external(Error::data(error).at(path.as_str())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The functions, with the first line of their documentation.
+    pub fn functions(&self) -> Vec<Signature> {
+        self.0
+            .iter()
+            .flat_map(|(_, text)| signatures(text))
+            .collect()
+    }
+}
+
+/// Adds the helpers of the library to the module.
 pub(super) fn load(lua: &Lua, module: &Table) -> mlua::Result<()> {
+    let native = lua.create_table()?;
+    let mark = |lua: &Lua, table: Table| {
+        mark_list(lua, &table)?;
+        Ok(table)
+    };
+    native.raw_set("mark_list", lua.create_function(mark)?)?;
     for (name, text) in FILES {
-        let chunk = lua
-            .load(text)
-            .set_name(format!("={CHUNK}{name}"))
-            .set_mode(ChunkMode::Text);
-        chunk.call::<()>(module.clone())?;
+        host_chunk(lua, name, text).call::<()>((module, &native))?;
     }
     Ok(())
 }
 
-/// Whether a chunk of this name is the prelude's.
-pub(super) fn is_prelude(chunk: &str) -> bool {
+/// A chunk of ours.
+pub(super) fn host_chunk<'a>(lua: &Lua, name: &str, text: &'a str) -> Chunk<'a> {
+    lua.load(text)
+        .set_name(format!("={CHUNK}{name}"))
+        .set_mode(ChunkMode::Text)
+}
+
+/// Whether a chunk of this name is ours, not the user's.
+pub(super) fn is_ours(chunk: &str) -> bool {
     chunk.starts_with(CHUNK)
+}
+
+/// Whether a function comes from the file that fences in the standard library.
+pub(super) fn is_sandbox(source: &str) -> bool {
+    source.strip_prefix('=').and_then(|s| s.strip_prefix(CHUNK)) == Some("sandbox")
+}
+
+/// A message of Lua without its place, where that is in a chunk of ours.
+pub(super) fn without_place(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix(CHUNK)?;
+    rest.split_once(": ").map(|(_, said)| said)
 }
 
 /// Every helper, with the first line of its documentation.

@@ -1,18 +1,24 @@
 //! The runtime: compiles scripts and executes them against a network.
 
 use super::args::Args;
+use super::function::{Host, Known};
+use super::limits::Limits;
 use super::module::{self, Run, Session};
-use super::{failure, limits, source};
-use crate::error::{Error, Result, quote};
+use super::prelude::Helpers;
+use super::require::{self, Modules};
+use super::sandbox::Vm;
+use super::{failure, source};
+use crate::error::Result;
 use crate::network::Network;
 use crate::node::{Pipeline, Sink, Source};
 use crate::store::Database;
 use crate::window::Explanation;
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, Table};
+use mlua::{FromLuaMulti, Function, Lua, Table};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Runs Lua scripts that build a network.
 ///
@@ -37,14 +43,17 @@ use std::rc::Rc;
 /// # Ok::<(), tributary::Error>(())
 /// ```
 pub struct Runtime {
-    lua: Lua,
+    vm: Vm,
     module: Table,
     session: Rc<Session>,
+    modules: Rc<Modules>,
 }
 
 /// A script that was compiled and not executed yet.
 pub struct Script {
     name: String,
+    /// Where `require` looks.
+    directory: Option<PathBuf>,
     function: Function,
 }
 
@@ -62,26 +71,35 @@ impl Runtime {
     /// # Errors
     /// No memory for a VM.
     pub fn with_database(network: &Network, database: &Database) -> Result<Self> {
-        let session = Rc::new(Session::new(network.clone(), database.clone()));
-        let made = limits::vm().and_then(|lua| {
-            let module = module::create(&lua, &session)?;
-            let given = module.clone();
-            let require = lua.create_function(move |lua, name: mlua::Value| match &name {
-                mlua::Value::String(name) if *name == "tributary" => Ok(given.clone()),
-                other => {
-                    let name = other.to_string().unwrap_or_default();
-                    let error = format!("no module {}: there is \"tributary\"", quote(name));
-                    Err(failure::raise(lua, Error::data(error)))
-                }
-            })?;
-            lua.globals().raw_set("require", require)?;
-            Ok((lua, module))
+        Self::with_limits(network, database, Limits::default())
+    }
+
+    /// A runtime whose scripts, and the nodes that they write in Lua, have these limits.
+    ///
+    /// # Errors
+    /// Limits in which nothing fits.
+    pub fn with_limits(network: &Network, database: &Database, limits: Limits) -> Result<Self> {
+        let session = Session::new(network.clone(), database.clone(), limits.check()?);
+        let session = Rc::new(session);
+        let modules = Rc::new(Modules::default());
+        let made = Vm::new(limits).and_then(|vm| {
+            let module = module::create(&vm.lua, &session)?;
+            let require = require::create(&vm.lua, &module, &modules)?;
+            vm.lua.globals().raw_set("require", require)?;
+            let host = Host {
+                upvalues: vm.upvalues.clone(),
+                known: Known::new(&vm.lua, &module)?,
+            };
+            Ok((vm, module, host))
         });
-        let (lua, module) = made.map_err(|error| failure::from_lua(&error, "prelude"))?;
+        let (vm, module, host) = made.map_err(|error| failure::from_lua(&error, &[]))?;
+        // It is set once, here.
+        let _ = session.host.set(host);
         Ok(Runtime {
-            lua,
+            vm,
             module,
             session,
+            modules,
         })
     }
 
@@ -92,7 +110,9 @@ impl Runtime {
     /// column and shows the line.
     pub fn compile(&self, path: impl AsRef<Path>) -> Result<Script> {
         let path = path.as_ref();
-        self.compile_text(&path.display().to_string(), source::read(path)?)
+        let mut script = self.compile_text(&path.display().to_string(), source::read(path)?)?;
+        script.directory = path.parent().map(Path::to_owned);
+        Ok(script)
     }
 
     /// Compiles a script that is at hand; `name` stands for it in messages.
@@ -105,15 +125,17 @@ impl Runtime {
             log::warn!("{name}: the script is empty");
         }
         let chunk = self
+            .vm
             .lua
             .load(&text)
             .set_name(format!("={name}"))
             .set_mode(ChunkMode::Text);
         let function = chunk
             .into_function()
-            .map_err(|error| failure::syntax(&self.lua, &error, name, &text))?;
+            .map_err(|error| failure::syntax(&self.vm.lua, &error, name, &text))?;
         Ok(Script {
             name: name.to_owned(),
+            directory: None,
             function,
         })
     }
@@ -124,17 +146,26 @@ impl Runtime {
     /// # Errors
     /// Whatever the script raises, with its line; a node that does not open, on a running network.
     pub fn execute(&self, script: &Script) -> Result<()> {
+        self.execute_for(script)
+    }
+
+    /// Executes a compiled script, and gives its values.
+    pub(super) fn execute_for<R: FromLuaMulti>(&self, script: &Script) -> Result<R> {
         let declared = self.session.database.mark();
         self.session.begin();
-        let ran = limits::within_time(&self.lua, || script.function.call::<()>(()));
+        self.modules.begin(&script.name, script.directory.clone());
+        let (budget, limit) = (&self.vm.budget, self.vm.limits.load_time);
+        let ran = budget.within("load", limit, || script.function.call::<R>(()));
         let draft = self.session.end();
         let applied = match (ran, draft) {
-            (Err(error), _) => Err(failure::from_lua(&error, &script.name)),
-            (Ok(()), Some(draft)) => {
+            (Err(error), _) => Err(self.vm.failure(&error, &self.modules.chunks())),
+            (Ok(values), Some(draft)) => {
                 let applied = self.session.network.apply(draft);
-                applied.map_err(|error| error.at(&script.name))
+                applied
+                    .map(|()| values)
+                    .map_err(|error| error.at(&script.name))
             }
-            (Ok(()), None) => Ok(()),
+            (Ok(values), None) => Ok(values),
         };
         if applied.is_err() {
             self.session.database.reset(declared);
@@ -166,6 +197,14 @@ impl Runtime {
     /// The database in which scripts declare tables.
     pub fn database(&self) -> &Database {
         &self.session.database
+    }
+
+    /// How one window keeps its answer up to date.
+    ///
+    /// # Errors
+    /// A node that does not exist, or is no window that a script has made.
+    pub fn explain(&self, node: &str) -> Result<Explanation> {
+        self.session.explanation(node)
     }
 
     /// How the windows that scripts have made keep their answers up to date, by node, in the order
@@ -269,8 +308,47 @@ impl Runtime {
         )
     }
 
-    fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
-        module::add(&self.lua, &self.module, &self.session, name, run)
-            .map_err(|error| failure::from_lua(&error, name))
+    /// Makes the module a global of this name.
+    pub(super) fn give_module(&self, name: &str) -> Result<()> {
+        let given = self.vm.lua.globals().raw_set(name, &self.module);
+        given.map_err(|error| self.vm.failure(&error, &[]))
+    }
+
+    /// Calls into the VM outside a script, within this time.
+    pub(super) fn call<T>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        call: impl FnOnce(&Lua) -> mlua::Result<T>,
+    ) -> Result<T> {
+        let called = self.vm.budget.within(what, limit, || call(&self.vm.lua));
+        called.map_err(|error| self.vm.failure(&error, &self.modules.chunks()))
+    }
+
+    /// Adds helpers of one's own: each `*.lua` of the directory is a chunk that gets the module and
+    /// adds functions to it. They are there in the functions of nodes too.
+    ///
+    /// ```lua
+    /// local tb = ...
+    ///
+    /// --- drops what is smaller than this
+    /// function tb.create_at_least(name, field, least)
+    ///     return tb.create_filter_fn(name, function(e) return e.data[field] >= least end)
+    /// end
+    /// ```
+    ///
+    /// # Errors
+    /// A directory that cannot be read, whatever the files raise, a function that is there already.
+    pub fn add_prelude(&self, directory: impl AsRef<Path>) -> Result<()> {
+        let helpers = Helpers::read(directory.as_ref())?;
+        let added = self.call("load", self.vm.limits.load_time, |lua| {
+            module::add_helpers(lua, &self.module, &self.session, helpers)
+        });
+        added.map_err(|error| error.at(directory.as_ref().display().to_string()))
+    }
+
+    pub(super) fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
+        module::add(&self.vm.lua, &self.module, &self.session, name, run)
+            .map_err(|error| failure::from_lua(&error, &[name.to_owned()]))
     }
 }

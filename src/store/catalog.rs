@@ -3,8 +3,8 @@
 use super::feed::{Listeners, Use};
 use super::table::Table;
 use crate::error::{Error, Result, did_you_mean, quote};
-use std::collections::HashMap;
 use crate::time::Timestamp;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -272,7 +272,9 @@ impl Catalog {
             table.walk(&mut |below| {
                 let name = below.name().to_lowercase();
                 // A name may have other characters than a word has.
-                let odd = !name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
+                let odd = !name
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || c == '_' || c == '$');
                 named |= words.contains(&name) || (odd && sql.to_lowercase().contains(&name));
             });
             if named {

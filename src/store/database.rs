@@ -1,9 +1,9 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
 use super::catalog::{Catalog, Hold, Mark};
-use super::feed::Use;
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
+use super::feed::Use;
 use super::mysql::Mysql;
 use super::query::Asker;
 use super::session::Session;
@@ -206,6 +206,25 @@ impl Database {
     /// Has the rows of a table not be stored, where nobody else names it. Says whether that is so.
     pub(crate) fn keep_to_itself(&self, table: &str, own: &Arc<Use>) -> bool {
         self.catalog.keep_to_itself(table, own)
+    }
+
+    /// Whether a table, with its child tables, is as we make it, or is still to be made.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn is_exact(&self, table: &Table) -> Result<bool> {
+        let mut tables = Vec::new();
+        table.walk(&mut |table| tables.push(table));
+        for table in tables {
+            if self
+                .backend
+                .existing(table.name())?
+                .is_some_and(|there| !there.exact)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether nothing of it outlives the process.

@@ -121,7 +121,8 @@ impl Ord for Datum {
         };
         match (self, other) {
             (Integer(a), Integer(b)) => a.cmp(b),
-            (Real(a), Real(b)) => a.total_cmp(b),
+            // Zero has two signs, and is one value.
+            (Real(a), Real(b)) => a.partial_cmp(b).unwrap_or_else(|| a.total_cmp(b)),
             (Integer(a), Real(b)) => compare(*a, *b),
             (Real(a), Integer(b)) => compare(*b, *a).reverse(),
             (Text(a), Text(b)) => a.as_bytes().cmp(b.as_bytes()),

@@ -247,3 +247,13 @@ impl Grammar for Sqlite {
         true
     }
 }
+
+/// The words of a statement, in lower case, without what stands in quotes.
+///
+/// # Errors
+/// What is opened and not closed.
+pub(crate) fn words(dialect: Dialect, sql: &str) -> Result<impl Iterator<Item = String>> {
+    let tokens = lex::lex(dialect, sql)?.into_iter();
+    let words = tokens.filter(|token| token.kind == lex::Kind::Word);
+    Ok(words.map(|token| sql[token.at].to_lowercase()))
+}

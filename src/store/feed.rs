@@ -68,8 +68,11 @@ impl Listeners {
     /// Whether somebody else listens.
     pub fn has_others(&self, own: Option<&Arc<Feed>>) -> bool {
         let feeds = self.0.lock();
-        let ours = |feed: &Weak<Feed>| own.is_some_and(|own| std::ptr::eq(own.as_ref(), feed.as_ptr()));
-        feeds.iter().any(|feed| feed.strong_count() > 0 && !ours(feed))
+        let ours =
+            |feed: &Weak<Feed>| own.is_some_and(|own| std::ptr::eq(own.as_ref(), feed.as_ptr()));
+        feeds
+            .iter()
+            .any(|feed| feed.strong_count() > 0 && !ours(feed))
     }
 }
 

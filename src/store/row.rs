@@ -4,8 +4,6 @@
 //! is out of the ordinary is left to the way over the tree, so that one place says what is wrong.
 
 mod bytes;
-#[cfg(test)]
-mod tests;
 
 use super::table::{Child, Column, Table, Type};
 use crate::error::{Error, Result, quote, quote_json};
@@ -59,7 +57,7 @@ impl Cell<'_> {
 }
 
 /// A row of a table, and the rows of its child tables, those of each child together.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row<'a> {
     pub table: &'a Table,
     pub cells: Vec<Cell<'a>>,
@@ -218,3 +216,6 @@ pub(super) fn whole(number: f64) -> Option<i64> {
     let fits = number.fract() == 0.0 && (-(2f64.powi(63))..2f64.powi(63)).contains(&number);
     fits.then_some(number as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,9 @@ use super::table::{Child, Table, Type};
 /// The table of remembered keys.
 pub(crate) const KEYS: &str = "tributary_keys";
 
+/// The table of rows that were emitted.
+pub(crate) const EMITTED: &str = "tributary_emitted";
+
 /// The statements of one table.
 pub(crate) struct Statements {
     pub insert: String,
@@ -128,7 +131,9 @@ pub(crate) fn create_index(dialect: Dialect, table: &str, columns: &[&str]) -> S
 
 /// Deletes the rows of `table` in which `column` is below a bound, and the rows below them.
 pub(crate) fn evict(dialect: Dialect, table: &Table, column: &str) -> Vec<String> {
-    delete_where(dialect, table, |of| format!("{of}{} < ?", dialect.quote(column)))
+    delete_where(dialect, table, |of| {
+        format!("{of}{} < ?", dialect.quote(column))
+    })
 }
 
 /// Deletes the row of `table` with a key, and the rows below it.
@@ -277,6 +282,28 @@ pub(crate) mod keys {
     pub const RECALL: &str =
         "SELECT hash, until FROM tributary_keys WHERE scope = ? AND until > ? ORDER BY until, hash";
     pub const FORGET: &str = "DELETE FROM tributary_keys WHERE scope = ? AND until <= ?";
+}
+
+/// The statements of the rows that were emitted.
+pub(crate) mod emitted {
+    use super::{Dialect, EMITTED};
+
+    pub fn create(dialect: Dialect, options: &str) -> String {
+        let [name, key, text] = match dialect {
+            Dialect::Sqlite => ["TEXT"; 3],
+            Dialect::Mysql => ["VARCHAR(255)", "CHAR(32)", "MEDIUMTEXT"],
+        };
+        format!(
+            "CREATE TABLE IF NOT EXISTS {EMITTED} (scope {name} NOT NULL, hash {key} NOT NULL, \
+             identity {text} NOT NULL, `row` {text} NOT NULL, PRIMARY KEY (scope, hash)){options}"
+        )
+    }
+
+    // "row" is a word of MySQL; SQLite knows its quotes.
+    pub const SET: &str =
+        "REPLACE INTO tributary_emitted (scope, hash, identity, `row`) VALUES (?, ?, ?, ?)";
+    pub const UNSET: &str = "DELETE FROM tributary_emitted WHERE scope = ? AND hash = ?";
+    pub const ALL: &str = "SELECT identity, `row` FROM tributary_emitted WHERE scope = ?";
 }
 
 /// The columns of a child that link it to its parent, and the parent's.

@@ -114,7 +114,9 @@ impl Emission {
     /// Takes what left and was not delivered.
     pub fn take_owed(&mut self) -> Vec<Due> {
         let owed = std::mem::take(&mut self.owed);
-        owed.into_iter().map(|(identity, row)| self.due(identity, row)).collect()
+        owed.into_iter()
+            .map(|(identity, row)| self.due(identity, row))
+            .collect()
     }
 
     /// A row that is due as it is.
@@ -210,8 +212,19 @@ impl Emission {
 
     /// Something that was due was emitted under a token.
     pub fn emitted(&mut self, token: Token, due: Due) {
-        let Due { identity, row, number } = due;
-        self.in_flight.insert(token, Flight { identity, row, number });
+        let Due {
+            identity,
+            row,
+            number,
+        } = due;
+        self.in_flight.insert(
+            token,
+            Flight {
+                identity,
+                row,
+                number,
+            },
+        );
     }
 
     /// What became of an emission. Says whether it has to be made again.

@@ -13,7 +13,7 @@ use super::span::{ROW, Span, micros};
 use super::state::{Digest, Groups, Joining};
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Asker, Binding, Cell, Database, Datum, Query, Row, Session, Table};
+use crate::store::{Asker, Binding, Cell, Database, Datum, Evaluation, Query, Row, Session, Table};
 use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Incremental {
     plan: plan::Incremental,
     table: Arc<Table>,
+    /// The places of the columns of its key.
+    key: Vec<usize>,
     keys: Vec<Item>,
     span: Span,
     pub groups: Groups,
@@ -39,6 +41,9 @@ pub(super) struct Incremental {
     arrived: i64,
     /// The answer in its order, where all of it is wanted at every event.
     listed: Vec<Listed>,
+    /// SELECT, HAVING and ORDER BY over the state of a group.
+    evaluation: Option<Evaluation>,
+    totals: Vec<Datum>,
     values: Vec<Datum>,
     members: Vec<u32>,
     arguments: Vec<Datum>,
@@ -76,12 +81,20 @@ impl Incremental {
         span: Span,
         notes: bool,
     ) -> Result<Self> {
-        let arguments = plan.aggregates.iter().map(|aggregate| aggregate.arg).collect();
+        let arguments = plan
+            .aggregates
+            .iter()
+            .map(|aggregate| aggregate.arg)
+            .collect();
         let name = |name: &String| {
             let mut written = serde_json::Value::from(name.as_str()).to_string();
             written.push(':');
             written.into_bytes().into()
         };
+        let evaluation = plan
+            .group
+            .as_ref()
+            .map(|sql| Evaluation::new(sql.sql.as_str()));
         Ok(Incremental {
             reader: Reader::new(
                 grouped.chain,
@@ -94,6 +107,12 @@ impl Incremental {
             live: database.prepare_for(Asker::Plan, &plan.live)?,
             groups: groups(&plan, notes),
             plan,
+            key: {
+                let places = table.key_columns().iter();
+                places
+                    .filter_map(|name| table.find(name).map(|(at, _)| at))
+                    .collect()
+            },
             table,
             keys: grouped.keys,
             span,
@@ -103,6 +122,8 @@ impl Incremental {
             notes,
             arrived: 0,
             listed: Vec::new(),
+            evaluation,
+            totals: Vec::new(),
             values: Vec::new(),
             members: Vec::new(),
             arguments: Vec::new(),
@@ -112,13 +133,13 @@ impl Incremental {
 
     /// The key of a row.
     pub fn digest(&mut self, row: &Row<'_>) -> Digest {
-        if self.table.key_columns().is_empty() {
+        if self.key.is_empty() {
             // Every row is another one.
             return [self.arrived as u64, u64::MAX];
         }
         self.bytes.clear();
-        for column in self.table.key_columns() {
-            Datum::encode(&row.cell(column), &mut self.bytes);
+        for at in &self.key {
+            Datum::encode(&row.cells[*at], &mut self.bytes);
         }
         digest(&self.bytes)
     }
@@ -160,7 +181,8 @@ impl Incremental {
         }
         let leaves = self.leaves(entry.time);
         self.arrived += 1;
-        self.groups.add(entry.digest, leaves, &self.members, &self.arguments);
+        self.groups
+            .add(entry.digest, leaves, &self.members, &self.arguments);
         for at in &self.members {
             if !touched.contains(at) {
                 touched.push(*at);
@@ -245,7 +267,12 @@ impl Incremental {
             let groups = &self.groups;
             return self.reader.each(row, session, &mut |member| {
                 let found = groups.sessions_at(member.encoded, time.as_micros(), micros(gap));
-                touched.extend(found.into_iter().filter(|at| !touched.contains(at)).collect::<Vec<_>>());
+                touched.extend(
+                    found
+                        .into_iter()
+                        .filter(|at| !touched.contains(at))
+                        .collect::<Vec<_>>(),
+                );
             });
         }
         let bounded = self.span.extent.is_bounded();
@@ -300,23 +327,21 @@ impl Incremental {
         if group.rows == 0 && !self.keys.is_empty() {
             return Ok(None);
         }
-        if let Some(sql) = &self.plan.group {
-            let mut aggregates = Vec::with_capacity(self.plan.aggregates.len());
+        if let (Some(sql), Some(evaluation)) = (&self.plan.group, &self.evaluation) {
+            self.totals.clear();
             for (number, aggregate) in self.plan.aggregates.iter().enumerate() {
-                aggregates.push(group.aggregate(number, aggregate.function)?);
+                self.totals
+                    .push(group.aggregate(number, aggregate.function)?);
             }
             let (start, end) = group.window.unwrap_or_default();
-            let cells: Vec<Cell<'_>> = sql
-                .params
-                .iter()
-                .map(|param| match param {
-                    Param::Key(key) => group.key[*key].cell(),
-                    Param::Aggregate(number) => aggregates[*number].cell(),
-                    Param::WindowStart => seconds(start),
-                    Param::WindowEnd => seconds(end),
-                })
-                .collect();
-            if !session.evaluate(&sql.sql, &cells, &mut self.values)? {
+            let totals = &self.totals;
+            let mut cells = sql.params.iter().map(|param| match param {
+                Param::Key(key) => group.key[*key].cell(),
+                Param::Aggregate(number) => totals[*number].cell(),
+                Param::WindowStart => seconds(start),
+                Param::WindowEnd => seconds(end),
+            });
+            if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
                 return Ok(None);
             }
         }
@@ -335,7 +360,9 @@ impl Incremental {
                 }
                 Output::Count(at) => {
                     let function = self.plan.aggregates[*at].function;
-                    group.aggregate(*at, function)?.write_json(column, &mut self.bytes)?;
+                    group
+                        .aggregate(*at, function)?
+                        .write_json(column, &mut self.bytes)?;
                 }
             }
         }
@@ -385,7 +412,37 @@ impl Incremental {
             self.groups.let_go(at);
         }
         let wanted = |listed: &&Listed| windows.contains(&listed.rank.0);
-        Ok(self.listed.iter().filter(wanted).map(|listed| listed.row.clone()).collect())
+        Ok(self
+            .listed
+            .iter()
+            .filter(wanted)
+            .map(|listed| listed.row.clone())
+            .collect())
+    }
+
+    /// The rows of these groups, in the order of the answer.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn rows_of(&mut self, groups: &[u32], session: &mut Session) -> Result<Vec<Payload>> {
+        if self.plan.order.is_empty() {
+            // By their keys alone, which need not be copied for that.
+            let mut groups = groups.to_vec();
+            groups.sort_by(|a, b| {
+                let (a, b) = (self.groups.group(*a), self.groups.group(*b));
+                a.window.cmp(&b.window).then_with(|| a.key.cmp(&b.key))
+            });
+            let rows = groups.into_iter().map(|at| self.evaluate(at, session));
+            return rows.filter_map(Result::transpose).collect();
+        }
+        let mut rows = Vec::with_capacity(groups.len());
+        for at in groups {
+            if let Some(row) = self.evaluate(*at, session)? {
+                rows.push((self.rank(*at)?, row));
+            }
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     /// The rows of a window that slides (`None`) or ends, with what their groups are called, in
@@ -409,7 +466,10 @@ impl Incremental {
             }
         }
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(rows.into_iter().map(|(_, identity, row)| (identity, row)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(_, identity, row)| (identity, row))
+            .collect())
     }
 
     /// Forgets a window that has ended.
@@ -492,7 +552,10 @@ impl Incremental {
                 Some(at) => row[*at].clone(),
                 None => Datum::Integer(1),
             });
-            members.entry(digest).or_default().push((key, given.collect()));
+            members
+                .entry(digest)
+                .or_default()
+                .push((key, given.collect()));
             if ids == 0 {
                 rows.push(Entry {
                     digest,
@@ -543,7 +606,8 @@ impl Incremental {
         self.arguments.clear();
         for (key, given) in found {
             let mut encoded = Vec::new();
-            key.iter().for_each(|datum| Datum::encode(&datum.cell(), &mut encoded));
+            key.iter()
+                .for_each(|datum| Datum::encode(&datum.cell(), &mut encoded));
             match self.span.extent.is_bounded() {
                 false => {
                     let at = self.groups.find_or_make(&encoded, None, || key);
@@ -564,7 +628,8 @@ impl Incremental {
         }
         let leaves = self.leaves(entry.time);
         self.arrived += 1;
-        self.groups.add(entry.digest, leaves, &self.members, &self.arguments);
+        self.groups
+            .add(entry.digest, leaves, &self.members, &self.arguments);
     }
 }
 
@@ -616,7 +681,8 @@ fn encode(key: &[u8], start: i64, to: &mut Vec<u8>) {
 
 fn digest_of(key: &[Datum]) -> Digest {
     let mut bytes = Vec::new();
-    key.iter().for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
+    key.iter()
+        .for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
     digest(&bytes)
 }
 

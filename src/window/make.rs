@@ -32,7 +32,9 @@ impl Window {
         check_extent(options, &table, time)?;
         check_clock(options)?;
         if let (Extent::Session(_), true) = (options.extent, options.verify > 0.0) {
-            return Err(Error::data("verify does not serve sessions: no query tells them apart"));
+            return Err(Error::data(
+                "verify does not serve sessions: no query tells them apart",
+            ));
         }
         if !(0.0..=1.0).contains(&options.verify) {
             return Err(Error::data(format!("bad verify {}", options.verify))
@@ -59,7 +61,9 @@ impl Window {
             query: &query,
             reading: &reading,
             span: &span,
+            exact: database.is_exact(&table)?,
         };
+        let exact = choice.exact;
         let chosen = choice.choose()?;
         let hold = match (&options.time, options.extent) {
             (Some(column), Extent::Sliding(size)) => {
@@ -68,7 +72,9 @@ impl Window {
             (Some(column), Extent::Hopping { size, .. }) => {
                 Some(database.hold(table.name(), column, Some(size))?)
             }
-            (Some(column), Extent::Session(_)) => Some(database.hold(table.name(), column, None)?),
+            (Some(column), Extent::Session(_)) => {
+                Some(database.hold(table.name(), column, None)?)
+            }
             _ => None,
         };
         let scope = options.name.clone().unwrap_or_else(|| {
@@ -97,6 +103,7 @@ impl Window {
             explanation: chosen.explanation,
             asks: !query.fields().is_empty(),
             stored: true,
+            exact,
             may_keep,
             used,
             latest: None,
@@ -104,6 +111,7 @@ impl Window {
             version: None,
             table,
             session: None,
+            touched: Vec::new(),
             moment: Moment::default(),
             before: Moment::default(),
         })
@@ -135,18 +143,22 @@ fn check_extent(options: &WindowOptions, table: &Table, time: Option<usize>) -> 
     let carry = |what: &str, size: Duration| {
         let shown = quote(format_duration(size));
         if size.is_zero() {
-            return Err(Error::data(format!("bad window {what} {shown}: it must be longer")));
+            return Err(Error::data(format!(
+                "bad window {what} {shown}: it must be longer"
+            )));
         }
         let Some(at) = time else {
-            return Err(Error::data("a window that goes by time needs a time column")
-                .with_hint("time = \"column\" names the column of the table"));
+            return Err(
+                Error::data("a window that goes by time needs a time column")
+                    .with_hint("time = \"column\" names the column of the table"),
+            );
         };
         let column = &table.columns()[at];
         if column.kind == Type::Integer && size.subsec_nanos() != 0 {
-            return Err(
-                Error::data(format!("bad window {what} {shown}: column resolution is 1 s"))
-                    .with_hint(format!("the {what} is a whole number of seconds")),
-            );
+            return Err(Error::data(format!(
+                "bad window {what} {shown}: column resolution is 1 s"
+            ))
+            .with_hint(format!("the {what} is a whole number of seconds")));
         }
         Ok(())
     };
@@ -182,16 +194,16 @@ fn check_clock(options: &WindowOptions) -> Result<()> {
     }
     let hint = "clock = \"event\" goes by the events' own time";
     if !by_events && !options.lateness.is_zero() {
-        return Err(
-            Error::data("lateness is for the clock of the events, this window goes by the system's")
-                .with_hint(hint),
-        );
+        return Err(Error::data(
+            "lateness is for the clock of the events, this window goes by the system's",
+        )
+        .with_hint(hint));
     }
     if !by_events && options.idle.is_some() {
-        return Err(
-            Error::data("idle is for the clock of the events, this window goes by the system's")
-                .with_hint(hint),
-        );
+        return Err(Error::data(
+            "idle is for the clock of the events, this window goes by the system's",
+        )
+        .with_hint(hint));
     }
     Ok(())
 }
@@ -219,7 +231,11 @@ fn emit_of(options: &WindowOptions) -> Result<Emit> {
 
 fn check_keys(options: &WindowOptions, query: &Query) -> Result<()> {
     let known = || query.columns().iter().map(String::as_str);
-    match options.keys.iter().find(|key| !known().any(|known| known == *key)) {
+    match options
+        .keys
+        .iter()
+        .find(|key| !known().any(|known| known == *key))
+    {
         None => Ok(()),
         Some(key) => {
             let hint = did_you_mean(key, known());
@@ -229,6 +245,9 @@ fn check_keys(options: &WindowOptions, query: &Query) -> Result<()> {
         }
     }
 }
+
+/// Why the values of a table are not trusted to compare as ours do.
+const ELSEWHERE: &str = "a table was made elsewhere, with types, collations or triggers of its own";
 
 /// Why sessions have one plan.
 const SESSIONS: &str = "where sessions begin and end is kept as running state";
@@ -242,6 +261,8 @@ struct Choice<'a> {
     query: &'a Query,
     reading: &'a Reading,
     span: &'a Span,
+    /// Whether the tables are as we make them.
+    exact: bool,
 }
 
 struct Chosen {
@@ -271,7 +292,10 @@ impl Choice<'_> {
                 refused.push((plan, why.clone()));
             }
         };
-        note(Plan::Incremental, &incremental.as_ref().map(|_| ()).map_err(Clone::clone));
+        note(
+            Plan::Incremental,
+            &incremental.as_ref().map(|_| ()).map_err(Clone::clone),
+        );
         note(Plan::Keyed, &keyed);
         if let Extent::Session(_) = self.options.extent {
             note(Plan::Requery, &Err(SESSIONS.to_owned()));
@@ -284,8 +308,10 @@ impl Choice<'_> {
         let plan = match self.options.plan {
             Some(forced) => {
                 if let Some((_, why)) = refused.iter().find(|(plan, _)| *plan == forced) {
-                    return Err(Error::data(format!("plan {forced} cannot serve this query: {why}"))
-                        .with_hint("plan = \"auto\" takes the best that can"));
+                    return Err(Error::data(format!(
+                        "plan {forced} cannot serve this query: {why}"
+                    ))
+                    .with_hint("plan = \"auto\" takes the best that can"));
                 }
                 forced
             }
@@ -339,7 +365,9 @@ impl Choice<'_> {
     fn stored(&self, plan: Plan) -> &'static str {
         match self.options {
             _ if plan != Plan::Incremental => "stored: the query reads them",
-            _ if !self.database.is_memory() => "stored: the state is made from them after a restart",
+            _ if !self.database.is_memory() => {
+                "stored: the state is made from them after a restart"
+            }
             options if options.store => "stored: that was asked for",
             options if options.verify > 0.0 => "stored: the answer is compared with theirs",
             _ => "not stored, unless another node names the table by the time the network starts",
@@ -379,9 +407,11 @@ impl Choice<'_> {
             Emit::All => Err("emit = \"all\" wants the whole answer at every event".to_owned()),
             Emit::Close => Err("the whole answer is wanted when a window ends".to_owned()),
             Emit::Touched => Ok(()),
+            _ if self.options.shared => Err("others write to the table (shared = true)".to_owned()),
             _ if grouped.foreign => {
                 Err("a joined table is another's: groups change without an event".to_owned())
             }
+            _ if !self.exact => Err(ELSEWHERE.to_owned()),
             _ if self.reading.clock => {
                 Err("a clock stands in the query: groups change by time alone".to_owned())
             }
@@ -395,6 +425,12 @@ impl Choice<'_> {
             self.reading.bound.clone()?;
         }
         let plan = self.reading.incremental.clone()?;
+        if !self.exact {
+            return Err(ELSEWHERE.to_owned());
+        }
+        if self.options.shared {
+            return Err("others write to the table (shared = true)".to_owned());
+        }
         if !self.query.fields().is_empty() {
             return Err("the query asks for fields of the event".to_owned());
         }

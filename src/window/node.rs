@@ -59,6 +59,8 @@ pub struct Window {
     pub(super) asks: bool,
     /// Whether rows are stored: decided when the node opens.
     pub(super) stored: bool,
+    /// Whether the tables are as we make them.
+    pub(super) exact: bool,
     /// Whether they may be kept to the window, where nobody else names the table.
     pub(super) may_keep: bool,
     pub(super) used: Arc<Use>,
@@ -69,6 +71,8 @@ pub struct Window {
     /// When others had committed last, as far as the database tells.
     pub(super) version: Option<u64>,
     pub(super) session: Option<Session>,
+    /// The groups that the event in hand touches.
+    pub(super) touched: Vec<u32>,
     pub(super) moment: Moment,
     /// The same before the batch.
     pub(super) before: Moment,
@@ -160,7 +164,12 @@ impl Window {
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.clock, time) {
             (Now::Event, Some(time)) => {
-                self.watermark.observe(cx.input(), cx.inputs(), time, cx.now());
+                // The network's clock says who is silent for how long, where that matters.
+                let now = match self.watermark.goes_by_clock() {
+                    true => cx.now(),
+                    false => time,
+                };
+                self.watermark.observe(cx.input(), cx.inputs(), time, now);
                 self.watermark.current().unwrap_or(time)
             }
             _ => cx.now(),
@@ -185,7 +194,7 @@ impl Window {
                 self.span.open_windows(time, now).next().is_none()
             }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
-            Extent::Session(gap) => self.clock == Now::Event && time.after(gap) <= now,
+            Extent::Session(gap) => time.after(gap) <= now,
         }
     }
 
@@ -237,6 +246,8 @@ impl Node for Window {
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         if let Some(session) = &mut self.session {
             session.commit()?;
+            // Rows were taken in that are another's: the table knows.
+            self.moment.fresh |= session.take_known();
         }
         self.emission.commit();
         self.moment.changed = false;
@@ -288,7 +299,10 @@ impl Node for Window {
         let session = self.session.as_mut();
         match self.emission.settle(token, outcome, session)? {
             true => {
-                let wait = AGAIN.0.saturating_mul(1 << self.moment.attempts.min(16)).min(AGAIN.1);
+                let wait = AGAIN
+                    .0
+                    .saturating_mul(1 << self.moment.attempts.min(16))
+                    .min(AGAIN.1);
                 self.moment.attempts += 1;
                 self.moment.again = Some(cx.now().after(wait));
             }
@@ -327,7 +341,9 @@ impl Pipeline for Window {
             time,
             whole: more || left,
         };
-        self.answer(&step, &touched, cx)?;
+        let answered = self.answer(&step, &touched, cx);
+        self.touched = touched;
+        answered?;
         if self.verify.is_due() {
             self.verify(&step, cx)?;
         }

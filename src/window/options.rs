@@ -176,6 +176,7 @@ pub struct WindowOptions {
     pub(super) verify: f64,
     pub(super) keys: Vec<String>,
     pub(super) store: bool,
+    pub(super) shared: bool,
     pub(super) name: Option<String>,
 }
 
@@ -195,6 +196,7 @@ impl WindowOptions {
             verify: 0.0,
             keys: Vec::new(),
             store: false,
+            shared: false,
             name: None,
         }
     }
@@ -262,6 +264,14 @@ impl WindowOptions {
     #[must_use]
     pub fn store(mut self, store: bool) -> Self {
         self.store = store;
+        self
+    }
+
+    /// Says that others, who are not of this process, write to the table too. A file of SQLite
+    /// tells by itself, a MySQL server does not.
+    #[must_use]
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
         self
     }
 

@@ -89,7 +89,10 @@ impl Requery {
     /// Whatever the database refuses, an answer that is too long or takes too long.
     pub fn rows(&mut self, session: &mut Session, binding: &Binding<'_>) -> Result<Vec<Payload>> {
         let rows = session.ask(&self.whole, binding)?;
-        Ok(rows.into_iter().map(|row| Value::Object(row).into()).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| Value::Object(row).into())
+            .collect())
     }
 
     /// The rows of the answer, with what their groups are called.
@@ -106,7 +109,10 @@ impl Requery {
             Some(grouped) => {
                 let rows = session.ask(&grouped.whole, binding)?;
                 let keys = grouped.keys;
-                Ok(rows.into_iter().map(|row| named(row, keys, window)).collect())
+                Ok(rows
+                    .into_iter()
+                    .map(|row| named(row, keys, window))
+                    .collect())
             }
             None => {
                 let rows = session.ask(&self.whole, binding)?;
@@ -120,7 +126,12 @@ impl Requery {
         let datum = |value: &Value| Datum::from_json(value.clone());
         let key: Vec<Datum> = match self.columns.is_empty() {
             true => row.values().map(datum).collect(),
-            false => self.columns.iter().filter_map(|c| row.get(c)).map(datum).collect(),
+            false => self
+                .columns
+                .iter()
+                .filter_map(|c| row.get(c))
+                .map(datum)
+                .collect(),
         };
         Found {
             identity: identity(window, &key),

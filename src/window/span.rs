@@ -48,14 +48,18 @@ impl Span {
         leaves.min().unwrap_or(i64::MAX)
     }
 
-    /// The least time of a row that is in a window that slides; it may be just out.
+    /// The least time of a row that is in a window that slides.
     pub fn cutoff(&self, now: Timestamp) -> Timestamp {
         let edges = self.bounds.iter().map(|bound| {
             let now = match bound.whole_seconds {
                 true => Timestamp::from_secs(now.as_secs()),
                 false => now,
             };
-            now.before(bound.length)
+            let edge = now.before(bound.length);
+            match bound.inclusive {
+                true => edge,
+                false => edge.after(Duration::from_micros(1)),
+            }
         });
         edges.max().unwrap_or(Timestamp::from_micros(i64::MIN))
     }

@@ -71,7 +71,6 @@ impl Group {
     pub fn aggregate(&self, at: usize, function: Function) -> crate::Result<Datum> {
         self.accs[at].value(function)
     }
-
 }
 
 impl Groups {
@@ -240,7 +239,9 @@ impl Groups {
 
     fn note(&mut self, at: u32) {
         if let Some(changed) = &mut self.changed {
-            let group = self.slab[at as usize].as_mut().expect("it is being changed");
+            let group = self.slab[at as usize]
+                .as_mut()
+                .expect("it is being changed");
             if !std::mem::replace(&mut group.changed, true) {
                 changed.push(at);
             }
@@ -255,7 +256,11 @@ impl Groups {
     /// The groups that have changed since the last call. Each is to be
     /// [let go](Self::let_go) once it was looked at.
     pub fn take_changed(&mut self) -> Vec<u32> {
-        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        let changed = self
+            .changed
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
         for at in &changed {
             self.group_mut(*at).changed = false;
         }
@@ -354,7 +359,9 @@ impl Groups {
     pub fn of_window(&self, window: (i64, i64)) -> Vec<u32> {
         let ends = self.ends.range((window.1, 0)..=(window.1, u32::MAX));
         let groups = ends.map(|(_, at)| *at);
-        groups.filter(|at| self.group(*at).window == Some(window)).collect()
+        groups
+            .filter(|at| self.group(*at).window == Some(window))
+            .collect()
     }
 
     /// Forgets a window that has ended, with its groups.
@@ -383,7 +390,9 @@ impl Groups {
     /// When the windows began that have not ended.
     pub fn starts(&self) -> impl Iterator<Item = i64> {
         let groups = self.ends.iter().map(|(_, at)| self.group(*at));
-        groups.filter_map(|group| group.window).map(|(start, _)| start)
+        groups
+            .filter_map(|group| group.window)
+            .map(|(start, _)| start)
     }
 
     /// When the next row leaves, or the next window ends.

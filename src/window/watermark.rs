@@ -56,13 +56,24 @@ impl Watermark {
         self.current = self.current.max(to);
     }
 
+    /// Whether it asks how long links have been silent.
+    pub fn goes_by_clock(&self) -> bool {
+        self.idle.is_some()
+    }
+
     /// Where it is, as far as is known.
     pub fn current(&self) -> Option<Timestamp> {
         self.current
     }
 
     /// A row has come by a link.
-    pub fn observe(&mut self, link: Option<usize>, open: &[usize], time: Timestamp, now: Timestamp) {
+    pub fn observe(
+        &mut self,
+        link: Option<usize>,
+        open: &[usize],
+        time: Timestamp,
+        now: Timestamp,
+    ) {
         let number = link.unwrap_or(OUTSIDE);
         match self.links.iter_mut().find(|link| link.number == number) {
             Some(link) => {

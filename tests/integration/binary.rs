@@ -57,12 +57,7 @@ impl Site {
 
     /// Calls the binary with this to read and waits for it to end.
     pub fn feed(&self, args: &[&str], input: &str) -> Result<Done, Box<dyn Error>> {
-        let mut child = self.command(args).spawn()?;
-        let mut stdin = child.stdin.take().ok_or("no standard input")?;
-        let input = input.to_owned();
-        // A process that doesn't read to the end closes the pipe.
-        std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-        Done::of(child)
+        Done::fed(self.command(args), input)
     }
 }
 
@@ -74,6 +69,16 @@ pub struct Done {
 }
 
 impl Done {
+    /// Makes a call with this to read and waits for it to end.
+    pub fn fed(mut command: Command, input: &str) -> Result<Done, Box<dyn Error>> {
+        let mut child = command.spawn()?;
+        let mut stdin = child.stdin.take().ok_or("no standard input")?;
+        let input = input.to_owned();
+        // A process that doesn't read to the end closes the pipe.
+        std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        Done::of(child)
+    }
+
     /// Waits for a process to end.
     pub fn of(mut child: Child) -> Result<Done, Box<dyn Error>> {
         let stdout = child.stdout.take().map(drain);

@@ -196,7 +196,7 @@ fn closed_streams_are_no_accident() -> Tested {
     shell("echo 1 | tributary run net.lua >&-")?.expect(0, "", "");
     let head = "| head -1; exit ${PIPESTATUS[0]}";
     shell(&format!("tributary run ticks.lua {head}"))?.expect(0, "{\"tick\":…}", "");
-    shell(&format!("tributary functions {head}"))?.expect(0, "balance(…)", "");
+    shell(&format!("tributary functions {head}"))?.expect(0, "array(…)", "");
     shell(&format!("tributary graph net.lua {head}"))?.expect(0, "digraph…", "");
     shell(&format!("tributary --help {head}"))?.expect(0, "Runs…", "");
     shell("echo 1 | tributary run net.lua --stats 2> >(true)")?.expect(0, "1", "");

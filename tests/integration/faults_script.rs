@@ -105,15 +105,15 @@ fn fault_24_scripts_are_fenced_in_and_leave_nothing_behind_when_they_fail() -> R
         ),
         (
             "dofile('/etc/passwd')",
-            "attempt to call a nil value (global 'dofile')",
+            "dofile is not available to this script",
         ),
         (
             "loadfile('/etc/passwd')",
-            "attempt to call a nil value (global 'loadfile')",
+            "loadfile is not available to this script",
         ),
         (
             "assert(load(string.dump(function() end), 'chunk', 'b'))",
-            "attempt to load a binary chunk (mode is 't')",
+            "binary chunks are not allowed",
         ),
     ] {
         let text = format!("require('tributary').create_forwarder('f')\n{call}");

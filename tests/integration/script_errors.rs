@@ -284,7 +284,7 @@ fn an_unknown_function_gets_a_suggestion() -> Result<()> {
         ("tb[1]()", "tributary has no number 1"),
         (
             r#"require("tributry")"#,
-            r#"no module "tributry": there is "tributary""#,
+            r#"no module "tributry"; did you mean "tributary"?"#,
         ),
         (
             r#"os.execute("true")"#,

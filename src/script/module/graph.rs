@@ -4,7 +4,7 @@ use super::{Export, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::network::Capacity;
 use crate::script::Args;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 pub(super) const EXPORTS: &[Export] = &[
     Export {
@@ -36,12 +36,6 @@ pub(super) const EXPORTS: &[Export] = &[
         arguments: "name",
         about: "whether there is a node of this name",
         run: node_exists,
-    },
-    Export {
-        name: "stats",
-        arguments: "",
-        about: "the account of a running network: a table of nodes and a list of links",
-        run: stats,
     },
 ];
 
@@ -99,28 +93,4 @@ fn node_exists(session: &Session, args: &Args) -> Result<Value> {
         Ok(draft) => Ok(draft.node_exists(&name).into()),
         Err(_) => Ok(session.network.node_exists(&name).into()),
     }
-}
-
-fn stats(session: &Session, args: &Args) -> Result<Value> {
-    args.at_most(0)?;
-    let stats = session.network.stats();
-    let node = |n: &crate::network::NodeStats| {
-        let account = json!({
-            "received": n.received, "passed": n.passed, "consumed": n.consumed,
-            "dropped": n.dropped, "rejected": n.rejected, "held": n.held, "emitted": n.emitted,
-            "refused": n.refused, "errors": n.errors, "reopened": n.reopened,
-            "busy": n.busy.as_secs_f64(), "blocked": n.blocked.as_secs_f64(),
-        });
-        (n.name.to_string(), account)
-    };
-    let link = |l: &crate::network::LinkStats| {
-        json!({
-            "from": l.from.to_string(), "to": l.to.to_string(), "sent": l.sent,
-            "received": l.received, "queued": l.queued, "lost": l.lost,
-            "blocked": l.blocked.as_secs_f64(),
-        })
-    };
-    let nodes: Map<String, Value> = stats.nodes.iter().map(node).collect();
-    let links: Vec<Value> = stats.links.iter().map(link).collect();
-    Ok(json!({"nodes": nodes, "links": links}))
 }

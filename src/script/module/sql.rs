@@ -76,14 +76,17 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
     let (name, out) = (args.string(1)?, args.string(2)?);
     let (query, table) = (args.string(3)?, args.string(4)?);
     let (size, column) = (args.duration(5)?, args.string(6)?);
-    let options = WindowOptions::new(table, query, Extent::Sliding(size)).time(column);
+    // What comes later may read the table.
+    let options = WindowOptions::new(table, query, Extent::Sliding(size))
+        .time(column)
+        .store(true);
     add(session, "sliding_window_time", &name, &out, options)
 }
 
 /// The options of `window`.
 const OPTIONS: &[&str] = &[
     "table", "query", "time", "size", "slide", "count", "gap", "clock", "lateness", "idle", "emit",
-    "plan", "verify", "keys", "store",
+    "plan", "verify", "keys", "store", "shared",
 ];
 
 fn window(session: &Session, args: &Args) -> Result<Value> {
@@ -121,6 +124,9 @@ fn window(session: &Session, args: &Args) -> Result<Value> {
     if let Some(store) = given.boolean("store")? {
         options = options.store(store);
     }
+    if let Some(shared) = given.boolean("shared")? {
+        options = options.shared(shared);
+    }
     add(session, "window", &name, &out, options)
 }
 
@@ -132,11 +138,13 @@ fn extent(given: &Options) -> Result<Extent> {
     match (size, slide, given.integer("count")?, gap) {
         (Some(size), None, None, None) => Ok(Extent::Sliding(size)),
         (Some(size), Some(slide), None, None) => Ok(Extent::Hopping { size, slide }),
-        (None, None, Some(count), None) => match usize::try_from(count) {
-            Ok(count @ 1..) => Ok(Extent::Count(count)),
-            _ => Err(Error::data(format!("bad window count {count}"))
-                .with_hint("it is at least 1 row")),
-        },
+        (None, None, Some(count), None) => {
+            match usize::try_from(count) {
+                Ok(count @ 1..) => Ok(Extent::Count(count)),
+                _ => Err(Error::data(format!("bad window count {count}"))
+                    .with_hint("it is at least 1 row")),
+            }
+        }
         (None, None, None, Some(gap)) => Ok(Extent::Session(gap)),
         (None, Some(_), None, None) => {
             Err(Error::data("a window with a slide needs a size").with_hint("size = \"10s\""))

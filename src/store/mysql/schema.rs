@@ -2,11 +2,12 @@
 
 use crate::store::driver::{Existing, ExistingColumn};
 use mysql::prelude::Queryable;
-use mysql::{Conn, Result};
+use mysql::{Conn, Result, params};
 use std::collections::BTreeMap;
 
 const INTEGERS: [&str; 5] = ["bigint", "int", "mediumint", "smallint", "tinyint"];
 const REALS: [&str; 3] = ["double", "float", "decimal"];
+const TEXTS: [&str; 4] = ["varchar", "text", "mediumtext", "longtext"];
 const NEITHER: [&str; 2] = ["bit", "geometry"];
 
 /// The table of this name.
@@ -18,13 +19,26 @@ pub(super) fn existing(connection: &mut Conn, name: &str) -> Result<Option<Exist
         String,
         Option<String>,
         Option<String>,
+        String,
     );
+    let mut exact = true;
     let columns: Vec<ExistingColumn> = connection.exec_map(
-        "SELECT column_name, data_type, is_nullable, extra, column_default, collation_name \
+        "SELECT column_name, data_type, is_nullable, extra, column_default, collation_name, \
+             column_type \
              FROM information_schema.columns \
              WHERE table_schema = database() AND table_name = ? ORDER BY ordinal_position",
         (name,),
-        |(name, kind, nullable, extra, default, collation): Said| {
+        |(name, kind, nullable, extra, default, collation, full): Said| {
+            exact &= !extra.to_lowercase().contains(" generated")
+                && match &collation {
+                    // The others ignore trailing blanks, or more.
+                    Some(collation) => {
+                        TEXTS.contains(&kind.as_str())
+                            && (collation.ends_with("_nopad_bin")
+                                || collation.ends_with("_0900_bin"))
+                    }
+                    None => kind == "double" || kind == "bigint" && !full.contains("unsigned"),
+                };
             let is = |of: &[&str]| of.contains(&kind.as_str());
             ExistingColumn {
                 name,
@@ -57,7 +71,19 @@ pub(super) fn existing(connection: &mut Conn, name: &str) -> Result<Option<Exist
         entry.0.push(column);
         entry.1 = unique;
     }
+    let odd: Option<i64> = connection.exec_first(
+        "SELECT (SELECT count(*) FROM information_schema.triggers \
+             WHERE event_object_schema = database() AND event_object_table = :name) \
+         + (SELECT count(*) FROM information_schema.key_column_usage \
+             WHERE table_schema = database() AND table_name = :name \
+             AND referenced_table_name IS NOT NULL) \
+         + (SELECT count(*) FROM information_schema.tables \
+             WHERE table_schema = database() AND table_name = :name \
+             AND NOT (table_type = 'BASE TABLE' AND engine = 'InnoDB'))",
+        params! { name },
+    )?;
     Ok(Some(Existing {
+        exact: exact && odd == Some(0),
         columns,
         indexes: indexes.into_values().collect(),
     }))

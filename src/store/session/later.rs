@@ -10,9 +10,9 @@
 use super::Session;
 use crate::error::{Error, Result};
 use crate::payload::Payload;
-use crate::store::Inserted;
 use crate::store::row::{Cell, Row, convert};
 use crate::store::table::Table;
+use crate::store::{Inserted, Store};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -109,6 +109,29 @@ impl Session {
             true => self.write_pending(),
             false => Ok(()),
         }
+    }
+
+    /// Inserts a row that is new as far as its caller knows. `None` where it waits; whether some
+    /// that waited were there already is told by [`take_known`](Self::take_known).
+    ///
+    /// # Errors
+    /// Those of [`insert_row_of`](Self::insert_row_of).
+    pub fn insert_event_soon(
+        &mut self,
+        row: &Row<'_>,
+        payload: &Payload,
+    ) -> Result<Option<Inserted>> {
+        if !self.batches {
+            return self.insert_event(row, payload).map(Some);
+        }
+        self.begin()?;
+        self.insert_later(row.clone(), Some(payload))?;
+        Ok(None)
+    }
+
+    /// Whether rows that waited were there already, since the last call.
+    pub fn take_known(&mut self) -> bool {
+        std::mem::take(&mut self.known_rows)
     }
 
     fn keep(&mut self, row: Row<'_>) -> Later {
@@ -246,7 +269,9 @@ impl Session {
             let answer = self.driver.all(&sql, &cells)?;
             there.extend(answer.iter().filter_map(|row| key_of(table, &columns, row)));
         }
+        let asked = rows.len();
         rows.retain(|row| !there.contains(&row.key(&columns)));
+        self.known_rows |= rows.len() < asked;
         Ok(rows)
     }
 }

@@ -20,6 +20,10 @@ impl Place {
         Place(Some(quote(path.display().to_string()).into()))
     }
 
+    pub fn is_memory(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// What SQLite says, as an error.
     pub fn error(&self, said: Said) -> Error {
         let text = text(&said);

@@ -31,12 +31,15 @@ impl Window {
                 }
                 Ok(())
             }
-            (Emit::Touched, Some(event)) => {
-                for row in self.touched_rows(step, touched)? {
-                    cx.emit(event.derive(row));
+            (Emit::Touched, Some(event)) => match self.incremental {
+                Some(_) => self.emit_touched(event, touched, cx),
+                None => {
+                    for row in self.touched_rows(step)? {
+                        cx.emit(event.derive(row));
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
+            },
             (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::Changes | Emit::Enter | Emit::Leave, _) => {
                 let answers = self.changed_rows(step, touched)?;
@@ -61,22 +64,26 @@ impl Window {
         Ok(rows)
     }
 
-    /// The rows of the groups that the event touches.
-    fn touched_rows(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Payload>> {
+    /// Emits the rows of the groups of the state that the event touches.
+    fn emit_touched(&mut self, event: &Event, touched: &[u32], cx: &mut Context<'_>) -> Result<()> {
         let session = Self::session(&mut self.session)?;
-        if let Some(incremental) = &mut self.incremental {
-            let mut rows: Vec<(Rank, Payload)> = Vec::new();
-            for at in touched {
-                if let Some(row) = incremental.evaluate(*at, session)? {
-                    if let [_] = touched {
-                        return Ok(vec![row]);
-                    }
-                    rows.push((incremental.rank(*at)?, row));
-                }
+        let Some(incremental) = &mut self.incremental else {
+            return Ok(());
+        };
+        if let [at] = touched {
+            if let Some(row) = incremental.evaluate(*at, session)? {
+                cx.emit(event.derive(row));
             }
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-            return Ok(rows.into_iter().map(|(_, row)| row).collect());
+            return Ok(());
         }
+        for row in incremental.rows_of(touched, session)? {
+            cx.emit(event.derive(row));
+        }
+        Ok(())
+    }
+
+    /// The rows of the groups that the event touches, as the database has them.
+    fn touched_rows(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
         let answers = self.asked(step)?;
         let rows = answers.into_iter().filter(|answer| answer.touched);
         Ok(rows.filter_map(|answer| answer.row).collect())
@@ -95,7 +102,10 @@ impl Window {
         };
         // What is not in the answer any more.
         let there: HashSet<&Identity> = answers.iter().map(|answer| &answer.identity).collect();
-        let gone = self.emission.present().filter(|known| !there.contains(known));
+        let gone = self
+            .emission
+            .present()
+            .filter(|known| !there.contains(known));
         let mut gone: Vec<Identity> = gone.cloned().collect();
         gone.sort();
         answers.extend(gone.into_iter().map(|identity| Answer {
@@ -142,7 +152,10 @@ impl Window {
         if step.whole {
             // After a restart, groups may be known of which no row is left.
             let there = incremental.identities();
-            let gone = self.emission.present().filter(|known| !there.contains(*known));
+            let gone = self
+                .emission
+                .present()
+                .filter(|known| !there.contains(*known));
             let mut gone: Vec<Identity> = gone.cloned().collect();
             gone.sort();
             answers.extend(gone.into_iter().map(|identity| Answer {
@@ -169,7 +182,8 @@ impl Window {
         for window in self.span.windows_of(step.time, step.now) {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
-            if self.plan == Plan::Keyed {
+            // Tables that were made elsewhere may take different texts for one key.
+            if self.plan == Plan::Keyed || !self.exact {
                 for key in &keys {
                     answers.push(Answer {
                         identity: identity(window, key),
@@ -201,7 +215,12 @@ impl Window {
         let event = fields(self.asks, step)?;
         let windows: Vec<_> = match self.span.extent.is_bounded() {
             false => vec![None],
-            true => self.moment.begun.iter().map(|(end, start)| Some((*start, *end))).collect(),
+            true => self
+                .moment
+                .begun
+                .iter()
+                .map(|(end, start)| Some((*start, *end)))
+                .collect(),
         };
         let opaque = !self.requery.knows_groups() && step.event.is_some();
         let mut answers = Vec::new();
@@ -291,7 +310,10 @@ impl Window {
     /// The next window that has ended by now.
     fn ended(&self, now: Timestamp) -> Option<(i64, i64)> {
         let asked = self.moment.begun.first().map(|(end, start)| (*start, *end));
-        let state = self.incremental.as_ref().and_then(|state| state.groups.first_end());
+        let state = self
+            .incremental
+            .as_ref()
+            .and_then(|state| state.groups.first_end());
         asked.or(state).filter(|(_, end)| *end <= now.as_micros())
     }
 
@@ -306,7 +328,10 @@ impl Window {
             Some(incremental) => incremental.rows_in(Some(window), session),
             None => {
                 let found = self.requery.answer(session, &binding, Some(window))?;
-                Ok(found.into_iter().map(|found| (found.identity, found.row)).collect())
+                Ok(found
+                    .into_iter()
+                    .map(|found| (found.identity, found.row))
+                    .collect())
             }
         }
     }
@@ -322,7 +347,10 @@ impl Window {
         let mut gone: Vec<Identity> = self.emission.present().filter(of_window).cloned().collect();
         gone.sort();
         for identity in gone {
-            if let Some(due) = self.emission.observe(&identity, None, self.session.as_mut())? {
+            if let Some(due) = self
+                .emission
+                .observe(&identity, None, self.session.as_mut())?
+            {
                 self.emit_due(due, None, now, cx);
             }
         }
@@ -404,6 +432,8 @@ fn same(ours: &[(Identity, Payload)], theirs: &[(Identity, Payload)]) -> bool {
         && ours.iter().zip(theirs).all(|(ours, theirs)| {
             let rows = (ours.1.object(), theirs.1.object());
             let (Ok(a), Ok(b)) = rows else { return false };
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
         })
 }

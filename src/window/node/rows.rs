@@ -26,7 +26,10 @@ impl Window {
         self.watermark.open(cx.now(), self.latest);
         let now = match self.clock {
             Now::System => cx.now(),
-            Now::Event => self.watermark.current().unwrap_or(Timestamp::from_micros(i64::MIN)),
+            Now::Event => self
+                .watermark
+                .current()
+                .unwrap_or(Timestamp::from_micros(i64::MIN)),
         };
         if let Some(incremental) = &mut self.incremental {
             incremental.rebuild(self.stored.then_some(&mut *session), now)?;
@@ -54,7 +57,9 @@ impl Window {
         if self.stored && matches!(self.span.extent, Extent::Count(_)) {
             let order = self.time.map(|at| self.table.columns()[at].name.as_str());
             self.arrivals.clear();
-            session.keys(&self.table, order, &mut |key| self.arrivals.push_back(key.into()))?;
+            session.keys(&self.table, order, &mut |key| {
+                self.arrivals.push_back(key.into())
+            })?;
         }
         self.moment.fresh = false;
         Ok(true)
@@ -117,7 +122,11 @@ impl Window {
     /// A row of a window of the last so many has come.
     fn note_arrival(&mut self, row: &Row<'_>) {
         if let (Extent::Count(_), true) = (self.span.extent, self.stored) {
-            let key = self.table.key_columns().iter().map(|c| Datum::from(&row.cell(c)));
+            let key = self
+                .table
+                .key_columns()
+                .iter()
+                .map(|c| Datum::from(&row.cell(c)));
             self.arrivals.push_back(key.collect());
         }
     }
@@ -141,14 +150,22 @@ impl Window {
 
     /// When the next row leaves, or the next window ends.
     pub(super) fn next(&self) -> Option<i64> {
-        let state = self.incremental.as_ref().and_then(|state| match self.span.extent {
-            Extent::Count(_) => None,
-            _ => state.groups.next(),
-        });
+        let state = self
+            .incremental
+            .as_ref()
+            .and_then(|state| match self.span.extent {
+                Extent::Count(_) => None,
+                _ => state.groups.next(),
+            });
         let ends = self.moment.begun.first().map(|(end, _)| *end);
         let stored = self.moment.oldest.map(|oldest| self.leaves(oldest));
         let sweep = self.moment.sweep;
-        state.into_iter().chain(ends).chain(stored).chain(sweep).min()
+        state
+            .into_iter()
+            .chain(ends)
+            .chain(stored)
+            .chain(sweep)
+            .min()
     }
 
     /// Takes out what has left by now, closes the windows that have ended. Says whether anything
@@ -172,20 +189,33 @@ impl Window {
         };
         let oldest = self.moment.oldest.map(|oldest| self.leaves(oldest));
         let gone = oldest.is_some_and(|leaves| leaves <= now.as_micros());
-        if !gone && self.moment.sweep.is_none_or(|sweep| sweep > now.as_micros()) {
+        if !gone
+            && self
+                .moment
+                .sweep
+                .is_none_or(|sweep| sweep > now.as_micros())
+        {
             return Ok(false);
         }
         let column = &self.table.columns()[at].name;
         let needed = self.needed(now);
         hold.set(needed);
-        let floor = self.database.floor(self.table.name(), now).unwrap_or(needed);
+        let floor = self
+            .database
+            .floor(self.table.name(), now)
+            .unwrap_or(needed);
         let session = Self::session(&mut self.session)?;
         session.begin()?;
         session.expire(&self.table, column, floor)?;
-        self.moment.oldest = session.oldest_from(&self.table, column, needed)?;
+        let oldest = session.oldest_from(&self.table, column, needed)?;
         self.moment.changed = true;
         // What others need still is looked after later: they may have gone by then.
-        let left = floor < needed && session.oldest(&self.table, column)?.is_some_and(|t| t < needed);
+        let left = floor < needed
+            && session
+                .oldest(&self.table, column)?
+                .is_some_and(|t| t < needed);
+        self.moment.oldest = oldest.filter(|oldest| self.leaves(*oldest) > now.as_micros());
+        let left = left || self.moment.oldest != oldest;
         self.moment.sweep = left.then(|| now.after(SWEEP).as_micros());
         Ok(gone)
     }
@@ -203,8 +233,12 @@ impl Window {
             Extent::Session(gap) => {
                 let state = self.incremental.as_ref();
                 let open = state.into_iter().flat_map(|state| state.groups.starts());
-                let starts = open.chain(self.emission.undelivered()).map(Timestamp::from_micros);
-                starts.min().map_or(now.before(gap), |start| start.min(now.before(gap)))
+                let starts = open
+                    .chain(self.emission.undelivered())
+                    .map(Timestamp::from_micros);
+                starts
+                    .min()
+                    .map_or(now.before(gap), |start| start.min(now.before(gap)))
             }
             Extent::Sliding(_) | Extent::Count(_) => self.span.cutoff(now),
         }
@@ -229,7 +263,9 @@ impl Window {
         time: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Vec<u32>> {
-        let mut touched = Vec::new();
+        // The allocation serves every event.
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.clear();
         let at = time.unwrap_or(now);
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
@@ -248,7 +284,11 @@ impl Window {
         if self.stored && !is_live {
             session.begin()?;
             // Who else has inserted it has told of it: what is there is too old for this window.
-            is_new &= session.insert_event(row, payload)? == Inserted::New;
+            let inserted = match is_new {
+                true => session.insert_event_soon(row, payload)?,
+                false => Some(session.insert_event(row, payload)?),
+            };
+            is_new &= inserted != Some(Inserted::Duplicate);
         }
         incremental.begin(at, now, &mut touched);
         match is_new {

@@ -80,7 +80,12 @@ impl Queue {
 
     /// Takes out the rows that leave at or before `now`, in order: their digests, groups and
     /// arguments (`width` for each group).
-    pub fn expire(&mut self, now: i64, width: usize, mut each: impl FnMut(Digest, &[u32], &[Datum])) {
+    pub fn expire(
+        &mut self,
+        now: i64,
+        width: usize,
+        mut each: impl FnMut(Digest, &[u32], &[Datum]),
+    ) {
         while let Some(mut first) = self.buckets.first_entry() {
             if *first.key() > now.div_euclid(SPAN) {
                 return;

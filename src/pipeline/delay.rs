@@ -1,0 +1,62 @@
+//! Events, a while later.
+
+use super::due::positive;
+use crate::error::Result;
+use crate::event::Event;
+use crate::node::{Context, Node, Pipeline};
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Lets every event go on this long after it came, in the same order. At the end of the stream
+/// what is left goes on at once.
+///
+/// What it holds is not bounded by a link: as many events as come in the time.
+#[derive(Debug)]
+pub struct Delay {
+    time: Duration,
+    held: VecDeque<(Timestamp, Event)>,
+}
+
+impl Delay {
+    /// A delay of this time.
+    ///
+    /// # Errors
+    /// A time of zero.
+    pub fn new(time: Duration) -> Result<Self> {
+        Ok(Delay {
+            time: positive(time, "delay")?,
+            held: VecDeque::new(),
+        })
+    }
+}
+
+impl Node for Delay {
+    fn wake(&self) -> Option<Timestamp> {
+        self.held.front().map(|(at, _)| *at)
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let now = cx.now();
+        while self.held.front().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, event)) = self.held.pop_front() {
+                cx.emit(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let held = self.held.drain(..);
+        held.for_each(|(_, event)| cx.emit(event));
+        Ok(())
+    }
+}
+
+impl Pipeline for Delay {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        let due = cx.now().after(self.time);
+        self.held.push_back((due, event.clone()));
+        Ok(())
+    }
+}

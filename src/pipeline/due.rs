@@ -1,0 +1,76 @@
+//! Keys in the order of the instants at which something is to be done about them.
+
+use crate::time::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// What is kept for each key, and when it is due.
+///
+/// Each key is due at one instant at most. Keys due at one instant come in the order of their
+/// numbers, which is the order in which they were first put in: so runs are equal.
+#[derive(Debug)]
+pub(super) struct Due<T> {
+    kept: HashMap<u128, Kept<T>>,
+    order: BTreeSet<(Timestamp, u64, u128)>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Kept<T> {
+    at: Timestamp,
+    number: u64,
+    value: T,
+}
+
+impl<T> Default for Due<T> {
+    fn default() -> Self {
+        Due {
+            kept: HashMap::new(),
+            order: BTreeSet::new(),
+            next: 0,
+        }
+    }
+}
+
+impl<T> Due<T> {
+    pub fn get_mut(&mut self, key: u128) -> Option<&mut T> {
+        self.kept.get_mut(&key).map(|kept| &mut kept.value)
+    }
+
+    /// Keeps a value that is due then; what was kept for the key before comes out.
+    pub fn put(&mut self, key: u128, at: Timestamp, value: T) -> Option<T> {
+        let before = self.take(key);
+        let number = self.next;
+        self.next += 1;
+        self.order.insert((at, number, key));
+        self.kept.insert(key, Kept { at, number, value });
+        before
+    }
+
+    pub fn take(&mut self, key: u128) -> Option<T> {
+        let kept = self.kept.remove(&key)?;
+        self.order.remove(&(kept.at, kept.number, key));
+        Some(kept.value)
+    }
+
+    /// When the next one is due.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.order.first().map(|(at, _, _)| *at)
+    }
+
+    /// Takes the next one that is due by now.
+    pub fn pop(&mut self, now: Timestamp) -> Option<(u128, T)> {
+        let key = self.order.first().filter(|(at, _, _)| *at <= now)?.2;
+        self.take(key).map(|value| (key, value))
+    }
+}
+
+/// Refuses a time of zero, in which a node of this kind would do nothing.
+pub(super) fn positive(time: Duration, node: &str) -> crate::Result<Duration> {
+    match time.as_micros() {
+        0 => Err(crate::Error::data(format!(
+            "bad time of a {node}: it must be more than zero"
+        ))),
+        _ => Ok(time),
+    }
+}

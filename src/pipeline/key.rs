@@ -1,0 +1,65 @@
+//! What an event belongs to, for nodes that do their work for each key apart.
+
+use crate::error::{Error, Result, quote};
+use crate::event::Event;
+use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+/// The fields of the JSON payload that say to what an event belongs; without fields all events
+/// belong together.
+///
+/// Nodes keep a 128-bit hash of the values. An event that lacks a field is rejected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Key(Vec<String>);
+
+impl Key {
+    /// All events belong together.
+    pub fn none() -> Self {
+        Key::default()
+    }
+
+    /// Events with equal values of these fields belong together.
+    pub fn fields<S: Into<String>>(fields: impl IntoIterator<Item = S>) -> Self {
+        Key(fields.into_iter().map(Into::into).collect())
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The hash of an event's values.
+    pub(super) fn of(&self, event: &Event) -> Result<u128> {
+        if self.is_none() {
+            return Ok(0);
+        }
+        let mut hasher = Xxh3::new();
+        self.each(event, |_, value| {
+            hasher.update(value.to_string().as_bytes());
+            // No JSON text has this byte, so that fields cannot run into each other.
+            hasher.update(&[0xff]);
+        })?;
+        Ok(hasher.digest128())
+    }
+
+    /// The fields with an event's values.
+    pub(super) fn shown(&self, event: &Event) -> Result<Value> {
+        let mut object = serde_json::Map::new();
+        if !self.is_none() {
+            self.each(event, |field, value| {
+                object.insert(field.to_owned(), value.clone());
+            })?;
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn each(&self, event: &Event, mut take: impl FnMut(&str, &Value)) -> Result<()> {
+        let object = event.payload().object()?;
+        for field in &self.0 {
+            let value = object.get(field).ok_or_else(|| {
+                Error::data(format!("no field {} to take the key from", quote(field)))
+            })?;
+            take(field, value);
+        }
+        Ok(())
+    }
+}

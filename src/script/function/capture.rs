@@ -1,0 +1,274 @@
+//! Takes a function out of its VM, with everything that it has captured.
+//!
+//! The walk needs no recursion, so that a list of a million tables has no depth. What cannot move
+//! is refused with the path that leads to it.
+
+use super::known::Known;
+use super::portable::{Addition, Item, Object, Portable};
+use crate::error::{Error, Result, quote};
+use crate::script::prelude::is_sandbox;
+use crate::script::sandbox::Upvalues;
+use mlua::{Function, Table, Value};
+use std::collections::HashMap;
+
+/// What a VM needs for others to take functions out of it.
+pub(in crate::script) struct Host {
+    pub upvalues: Upvalues,
+    pub known: Known,
+}
+
+/// One step on the way to an object: where it was found, and how it is called there.
+struct Step {
+    from: Option<usize>,
+    label: Label,
+}
+
+enum Label {
+    /// What was to be moved, with its name.
+    Root(String),
+    Variable(String),
+    Key(String),
+    Meta,
+    Global(String),
+}
+
+struct Walk<'a> {
+    host: &'a Host,
+    /// What every VM has, by where it is.
+    names: HashMap<usize, String>,
+    portable: Portable,
+    steps: Vec<Step>,
+    /// Objects that were seen and not looked into.
+    open: Vec<Value>,
+    seen: HashMap<usize, usize>,
+    variables: HashMap<usize, usize>,
+}
+
+impl Host {
+    /// Takes these values, which have names for messages, out of the VM.
+    ///
+    /// # Errors
+    /// Something that cannot move: its path.
+    pub fn capture(&self, roots: &[(String, Value)]) -> Result<Portable> {
+        let mut walk = Walk {
+            host: self,
+            names: self.known.names(),
+            portable: Portable {
+                functions: self.known.functions(),
+                ..Portable::default()
+            },
+            steps: Vec::new(),
+            open: Vec::new(),
+            seen: HashMap::new(),
+            variables: HashMap::new(),
+        };
+        for (name, value) in roots {
+            let item = walk.item(value, None, || Label::Root(name.clone()))?;
+            walk.portable.roots.push(item);
+        }
+        walk.walk()?;
+        walk.add_changes()?;
+        Ok(walk.portable)
+    }
+}
+
+impl Walk<'_> {
+    fn walk(&mut self) -> Result<()> {
+        while self.portable.objects.len() < self.open.len() {
+            let at = self.portable.objects.len();
+            let object = match self.open[at].clone() {
+                Value::Function(function) => self.function(&function, at)?,
+                Value::Table(table) => self.table(&table, at)?,
+                // Nothing else is an object.
+                _ => Object::Table {
+                    pairs: Vec::new(),
+                    meta: None,
+                },
+            };
+            self.portable.objects.push(object);
+        }
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        value: &Value,
+        from: Option<usize>,
+        label: impl FnOnce() -> Label,
+    ) -> Result<Item> {
+        let refuse = |walk: &Self, what: &str, label: Label| {
+            let path = walk.path(&Step { from, label });
+            let error = format!("{path} is {what}, which cannot move to the thread of the node");
+            Err(Error::data(error).with_hint(
+                "what a node's function captures is plain data and functions; make the rest inside",
+            ))
+        };
+        Ok(match value {
+            Value::Nil => Item::Nil,
+            Value::Boolean(value) => Item::Boolean(*value),
+            Value::Integer(value) => Item::Integer(*value),
+            Value::Number(value) => Item::Number(*value),
+            Value::String(text) => Item::Text(text.as_bytes().to_vec().into()),
+            value if value.is_null() => Item::Null,
+            Value::Table(_) | Value::Function(_) => {
+                let pointer = value.to_pointer() as usize;
+                if let Some(at) = self.seen.get(&pointer) {
+                    return Ok(Item::Object(*at));
+                }
+                if let Some(name) = self.names.get(&pointer) {
+                    return Ok(Item::Known(name.as_str().into()));
+                }
+                if let Value::Function(function) = value {
+                    let info = function.info();
+                    if info.what == "C" {
+                        return refuse(self, "a function that is not written in Lua", label());
+                    }
+                    // What that file makes and no VM has by name is a wrapped coroutine.
+                    if info.source.is_some_and(|source| is_sandbox(&source)) {
+                        return refuse(self, "a coroutine", label());
+                    }
+                }
+                let at = self.open.len();
+                self.seen.insert(pointer, at);
+                self.open.push(value.clone());
+                self.steps.push(Step {
+                    from,
+                    label: label(),
+                });
+                Item::Object(at)
+            }
+            Value::Thread(_) => return refuse(self, "a coroutine", label()),
+            Value::UserData(data) if is_file(data) => {
+                return refuse(self, "an open file", label());
+            }
+            Value::Error(_) => return refuse(self, "an error", label()),
+            other => return refuse(self, &format!("a {}", other.type_name()), label()),
+        })
+    }
+
+    fn table(&mut self, table: &Table, at: usize) -> Result<Object> {
+        let mut pairs = Vec::new();
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair.map_err(|error| Error::data(error.to_string()))?;
+            let label = || Label::Key(shown(&key));
+            let held = self.item(&value, Some(at), label)?;
+            let key = self.item(&key, Some(at), label)?;
+            pairs.push((key, held));
+        }
+        let meta = match table.metatable() {
+            Some(meta) => Some(self.item(&Value::Table(meta), Some(at), || Label::Meta)?),
+            None => None,
+        };
+        Ok(Object::Table { pairs, meta })
+    }
+
+    fn function(&mut self, function: &Function, at: usize) -> Result<Object> {
+        let info = function.info();
+        if let Some(chunk) = info.source.as_deref().and_then(|s| s.strip_prefix('='))
+            && !self.portable.chunks.iter().any(|known| known == chunk)
+        {
+            self.portable.chunks.push(chunk.to_owned());
+        }
+        let wrong = |error: mlua::Error| Error::data(error.to_string());
+        let upvalues = &self.host.upvalues;
+        let mut captured = Vec::new();
+        for number in 1..=info.num_upvalues {
+            let id: Value = upvalues.id.call((function, number)).map_err(wrong)?;
+            let id = id.to_pointer() as usize;
+            if let Some(variable) = self.variables.get(&id) {
+                captured.push(*variable);
+                continue;
+            }
+            let (name, value): (String, Value) =
+                upvalues.get.call((function, number)).map_err(wrong)?;
+            let item = self.item(&value, Some(at), || Label::Variable(name))?;
+            let variable = self.portable.variables.len();
+            self.portable.variables.push(item);
+            self.variables.insert(id, variable);
+            captured.push(variable);
+        }
+        Ok(Object::Function {
+            // With names of variables and lines, for messages.
+            code: function.dump(false),
+            captured,
+        })
+    }
+
+    /// Globals that scripts have made, where a function names them. Names of fields are not told
+    /// from names of globals, so there may be some too many.
+    fn add_changes(&mut self) -> Result<()> {
+        let mut changes = self.host.known.changes();
+        loop {
+            let (named, others): (Vec<_>, Vec<_>) =
+                changes.into_iter().partition(|c| self.names(&c.key));
+            changes = others;
+            if named.is_empty() {
+                return Ok(());
+            }
+            for change in named {
+                let label = || match change.table.as_str() {
+                    "_G" => Label::Global(change.key.clone()),
+                    library => Label::Global(format!("{library}.{}", change.key)),
+                };
+                let value = self.item(&change.value, None, label)?;
+                self.portable.additions.push(Addition {
+                    table: change.table,
+                    key: change.key,
+                    value,
+                });
+            }
+            self.walk()?;
+        }
+    }
+
+    fn names(&self, key: &str) -> bool {
+        let key = key.as_bytes();
+        let mut objects = self.portable.objects.iter();
+        objects.any(|object| match object {
+            Object::Function { code, .. } => code.windows(key.len()).any(|at| at == key),
+            Object::Table { .. } => false,
+        })
+    }
+
+    /// How a person would name it: `the captured variable config.files[1]`.
+    fn path(&self, last: &Step) -> String {
+        let mut steps = vec![last];
+        while let Some(from) = steps[steps.len() - 1].from {
+            steps.push(&self.steps[from]);
+        }
+        let mut path = String::new();
+        for step in steps.into_iter().rev() {
+            match &step.label {
+                // It is what the message is about anyway.
+                Label::Root(name) => path = name.clone(),
+                Label::Variable(name) => path = format!("the captured variable {name}"),
+                Label::Global(name) => path = format!("the global {name}"),
+                Label::Key(key) => path.push_str(key),
+                Label::Meta => path.push_str(" (metatable)"),
+            }
+        }
+        path
+    }
+}
+
+/// A key as it is written behind a table.
+fn shown(key: &Value) -> String {
+    match key {
+        Value::String(text) => {
+            let text = text.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let number = text.starts_with(|c: char| c.is_ascii_digit());
+            match !text.is_empty() && !number && text.chars().all(plain) {
+                true => format!(".{text}"),
+                false => format!("[{}]", quote(text)),
+            }
+        }
+        Value::Integer(at) => format!("[{at}]"),
+        other => format!("[{}]", other.type_name()),
+    }
+}
+
+/// Files are the only foreign userdata of the standard library.
+fn is_file(data: &mlua::AnyUserData) -> bool {
+    data.type_id().is_none()
+}

@@ -1,0 +1,270 @@
+//! A function with a state, one or one for each key, and with timers.
+//!
+//! With a key, a call that fails leaves the state of its key as it was before; a state without a key
+//! stays as the call left it.
+
+use super::home::Home;
+use super::vm::{NodeVm, Spec, callable, code, of};
+use crate::error::{Error, Result, quote};
+use crate::event::Event;
+use crate::node::{Context, Node, Pipeline};
+use crate::script::value::{describe, to_data};
+use crate::time::{Timestamp, format_duration};
+use mlua::{Function, Table, Value};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const KIND: &str = "process";
+
+/// Where the functions stand among the roots; timers follow.
+const PROCESS: usize = 1;
+const FINISH: usize = 2;
+const TIMERS: usize = 3;
+
+/// A function that is called at every interval.
+pub(in crate::script) struct Timer {
+    pub every: Duration,
+    due: Option<Timestamp>,
+}
+
+impl Timer {
+    pub fn new(every: Duration) -> Self {
+        Timer { every, due: None }
+    }
+}
+
+/// A pipeline that calls functions with a state.
+pub(in crate::script) struct Process {
+    home: Home,
+    /// The fields that make the key.
+    fields: Vec<String>,
+    /// The keys that have a state, by their text.
+    keys: BTreeMap<String, Json>,
+    timers: Vec<Timer>,
+}
+
+/// What a call is about, where it is no event.
+struct About<'a> {
+    what: &'static str,
+    detail: Json,
+    function: &'a Function,
+}
+
+impl Process {
+    pub fn new(spec: Spec, fields: Vec<String>, timers: Vec<Timer>) -> Self {
+        Process {
+            home: Home::new(spec),
+            fields,
+            keys: BTreeMap::new(),
+            timers,
+        }
+    }
+
+    /// The key of an event: its text, and what the functions get.
+    fn key(&self, event: &Event) -> Result<Option<(String, Json)>> {
+        let Some(first) = self.fields.first() else {
+            return Ok(None);
+        };
+        let object = event.payload().object()?;
+        let value = |field: &String| {
+            object.get(field).cloned().ok_or_else(|| {
+                Error::data(format!("no field {} to take the key from", quote(field)))
+            })
+        };
+        let key = match self.fields.len() {
+            1 => value(first)?,
+            _ => Json::Array(self.fields.iter().map(value).collect::<Result<_>>()?),
+        };
+        Ok(Some((key.to_string(), key)))
+    }
+
+    fn call(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        let key = self.key(event)?;
+        let vm = self.home.vm()?;
+        let calls = calls(&vm)?;
+        let process = get(&calls, "process")?;
+        let handle = vm.handle(event)?;
+        let (name, shown) = lua_key(&vm, key.as_ref())?;
+        let args = (root(&vm, PROCESS)?, handle, name, shown);
+        let called = vm.call::<(u8, Value)>(&process, args, Some(event), cx.now());
+        let made = self.after(&vm, &calls, key, called)?;
+        made.into_iter().for_each(|made| cx.emit(of(event, made)));
+        Ok(())
+    }
+
+    /// Calls a function that gets no event, for every key; a call that fails leaves by `errors`.
+    fn call_all(&mut self, vm: &NodeVm, about: &About<'_>, cx: &mut Context<'_>) -> Result<()> {
+        let calls = calls(vm)?;
+        let other = get(&calls, "other")?;
+        let keys: Vec<Option<(String, Json)>> = match self.fields.is_empty() {
+            true => vec![None],
+            false => self.keys.clone().into_iter().map(Some).collect(),
+        };
+        for key in keys {
+            let shown = key.as_ref().map(|(_, key)| key.clone());
+            let (name, lua) = lua_key(vm, key.as_ref())?;
+            let called =
+                vm.call::<(u8, Value)>(&other, (about.function, name, lua), None, cx.now());
+            match self.after(vm, &calls, key, called) {
+                Ok(made) => made.into_iter().for_each(|made| cx.emit(made)),
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => {
+                    let mut payload = json!({ about.what: about.detail });
+                    if let Some(key) = shown {
+                        payload["key"] = key;
+                    }
+                    cx.reject(Event::new(payload, cx.now()), error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a call has emitted; where it failed, the state is put back.
+    fn after(
+        &mut self,
+        vm: &NodeVm,
+        calls: &Table,
+        key: Option<(String, Json)>,
+        called: Result<(u8, Value)>,
+    ) -> Result<Vec<Event>> {
+        match called {
+            Ok((code::MADE, value)) => {
+                vm.take_out();
+                vm.call::<()>(&get(calls, "restore")?, (), None, Timestamp::EPOCH)?;
+                let got = describe(&value);
+                let error =
+                    format!("the function must return nothing or false, and returned {got}");
+                Err(Error::data(error).at_opt(self.home.spec().place.clone()))
+            }
+            Ok((said, _)) => {
+                if let Some((text, key)) = key {
+                    match said {
+                        code::ENDED => drop(self.keys.remove(&text)),
+                        _ => drop(self.keys.entry(text).or_insert(key)),
+                    }
+                }
+                Ok(vm.take_out())
+            }
+            Err(error) => {
+                vm.call::<()>(&get(calls, "restore")?, (), None, Timestamp::EPOCH)?;
+                if vm.full.get() {
+                    self.renew(vm)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the VM anew, with the states of the keys.
+    fn renew(&mut self, vm: &NodeVm) -> Result<()> {
+        let states: Value = match self.fields.is_empty() {
+            true => Value::Nil,
+            false => vm.call(&get(&calls(vm)?, "states")?, (), None, Timestamp::EPOCH)?,
+        };
+        let kept = vm.host.capture(&[("the state".to_owned(), states)]);
+        self.home.renew(KIND)?;
+        let new = self.home.vm()?;
+        match kept {
+            Ok(kept) => {
+                let states = new.unpack(&kept)?;
+                let set = get(&calls(&new)?, "states")?;
+                new.call::<()>(&set, states.first(), None, Timestamp::EPOCH)
+            }
+            Err(error) => {
+                self.keys.clear();
+                log::warn!(
+                    "node {}: its states are lost: {error}",
+                    self.home.spec().node
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+fn lua_key(vm: &NodeVm, key: Option<&(String, Json)>) -> Result<(Value, Value)> {
+    let wrong = |error: mlua::Error| Error::data(error.to_string());
+    let lua = &vm.vm.lua;
+    match key {
+        None => Ok((Value::Boolean(false), Value::Nil)),
+        Some((text, key)) => Ok((
+            Value::String(lua.create_string(text).map_err(wrong)?),
+            to_data(lua, key).map_err(wrong)?,
+        )),
+    }
+}
+
+fn calls(vm: &NodeVm) -> Result<Table> {
+    let missing = || Error::data("the functions did not arrive at their node");
+    vm.main.as_table().cloned().ok_or_else(missing)
+}
+
+fn get(calls: &Table, name: &str) -> Result<Function> {
+    calls
+        .raw_get(name)
+        .map_err(|error| Error::data(error.to_string()))
+}
+
+fn root(vm: &NodeVm, at: usize) -> Result<Function> {
+    callable(vm.roots.get(at).unwrap_or(&Value::Nil)).cloned()
+}
+
+impl Node for Process {
+    fn open(&mut self) -> Result<()> {
+        self.home.open(KIND)
+    }
+
+    /// The first wake is at once: that is when the timers begin to run.
+    fn wake(&self) -> Option<Timestamp> {
+        let due = |timer: &Timer| timer.due.unwrap_or(Timestamp::EPOCH);
+        self.timers.iter().map(due).min()
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let now = cx.now();
+        for at in 0..self.timers.len() {
+            let every = self.timers[at].every;
+            let next = now.after(every);
+            match self.timers[at].due {
+                Some(due) if due <= now => {
+                    let vm = self.home.vm()?;
+                    let about = About {
+                        what: "every",
+                        detail: format_duration(every).into(),
+                        function: &root(&vm, TIMERS + at)?,
+                    };
+                    let later = due.after(every);
+                    // Set first: a call that fails is not made again at once.
+                    self.timers[at].due = Some(if later > now { later } else { next });
+                    self.call_all(&vm, &about, cx)?;
+                }
+                // A clock that was set back.
+                Some(due) if due > next => self.timers[at].due = Some(next),
+                Some(_) => {}
+                None => self.timers[at].due = Some(next),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let vm = self.home.vm()?;
+        let Ok(function) = root(&vm, FINISH) else {
+            return Ok(());
+        };
+        let about = About {
+            what: "finish",
+            detail: true.into(),
+            function: &function,
+        };
+        self.call_all(&vm, &about, cx)
+    }
+}
+
+impl Pipeline for Process {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        self.call(event, cx)
+    }
+}

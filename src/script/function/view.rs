@@ -1,0 +1,161 @@
+//! Events as Lua sees them: a table whose first place holds the event, and whose fields are made
+//! when they are first asked for.
+
+use super::vm::Shared;
+use crate::error::{Error, Result};
+use crate::event::{Event, Meta};
+use crate::payload::{MAX_EVENT_BYTES, Payload};
+use crate::script::failure::raise;
+use crate::script::value::{describe, says, to_data, to_json, to_json_like};
+use crate::time::Timestamp;
+use mlua::{Lua, LuaString, Table, UserData, UserDataRef, Value};
+use serde_json::Map;
+
+/// The event itself, without its ack: a script may keep it as long as it likes.
+pub(super) struct Handle(pub Event);
+
+impl UserData for Handle {}
+
+/// Makes a field of an event.
+pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result<Value> {
+    let handle: UserDataRef<Handle> = view.raw_get(1)?;
+    let event = &handle.0;
+    match &*name.as_bytes() {
+        b"payload" => lua
+            .create_string(event.payload().bytes())
+            .map(Value::String),
+        b"data" => {
+            let payload = payload(&view, event).map_err(|error| raise(lua, error))?;
+            let json = payload.json().map_err(|error| raise(lua, error))?;
+            let made = match payload.size() <= MAX_EVENT_BYTES {
+                // Without a limit no step can fail, so none needs to be protected, which costs as
+                // much again. What such an event takes is bounded by its size.
+                true => {
+                    let limit = lua.set_memory_limit(0)?;
+                    let made = to_data(lua, json);
+                    lua.set_memory_limit(limit)?;
+                    made
+                }
+                false => to_data(lua, json),
+            };
+            made.map_err(|error| match error.downcast_ref::<Error>() {
+                Some(ours) => raise(lua, ours.clone()),
+                None => error,
+            })
+        }
+        b"meta" => {
+            let meta = lua.create_table()?;
+            for (key, value) in event.meta().iter() {
+                meta.raw_set(key, to_data(lua, value)?)?;
+            }
+            Ok(Value::Table(meta))
+        }
+        _ => Ok(Value::Number(event.time().as_secs_f64())),
+    }
+}
+
+/// The event that a function has returned or emitted: a view as it is now, data in its place, or
+/// bytes.
+pub(super) fn made(value: &Value, shared: &Shared) -> Result<Event> {
+    let event = match value {
+        Value::Table(table) if shared.is_view(table) => from_view(table)?,
+        Value::Table(_) => shared.base().derive(to_json(value)?),
+        Value::String(text) => shared.base().derive(&*text.as_bytes()),
+        other => {
+            let error = format!(
+                "an event, a table or a string expected, got {}",
+                describe(other)
+            );
+            return Err(Error::data(error));
+        }
+    };
+    let size = event.payload().size();
+    if size > MAX_EVENT_BYTES {
+        let error = format!("an event of {size} bytes, more than {MAX_EVENT_BYTES}");
+        return Err(Error::data(error));
+    }
+    Ok(event)
+}
+
+fn from_view(view: &Table) -> Result<Event> {
+    let wrong = |error: mlua::Error| Error::data(error.to_string());
+    let handle: UserDataRef<Handle> = view.raw_get(1).map_err(wrong)?;
+    let event = &handle.0;
+    let mut payload = payload(view, event)?;
+    let data: Value = view.raw_get("data").map_err(wrong)?;
+    if !data.is_nil() {
+        match payload.json() {
+            Ok(json) if says(&data, json) => {}
+            Ok(json) => payload = to_json_like(&data, json)?.into(),
+            Err(_) => payload = to_json(&data)?.into(),
+        }
+    }
+    let time = match view.raw_get("time").map_err(wrong)? {
+        Value::Nil => event.time(),
+        value => time(&value, event)?,
+    };
+    let meta = match view.raw_get("meta").map_err(wrong)? {
+        Value::Nil => event.meta().clone(),
+        value => meta(&value)?,
+    };
+    let (_, _, _, ack) = Event::new("", time).into_parts();
+    Ok(Event::from_parts(payload, time, meta, ack))
+}
+
+/// The payload: the event's own, or what the function has put in its place.
+fn payload(view: &Table, event: &Event) -> Result<Payload> {
+    match view.raw_get("payload") {
+        Ok(Value::Nil) => Ok(event.payload().clone()),
+        Ok(Value::String(text)) if *text.as_bytes() == *event.payload().bytes() => {
+            Ok(event.payload().clone())
+        }
+        Ok(Value::String(text)) => Ok(Payload::from(&*text.as_bytes())),
+        Ok(other) => Err(Error::data(format!(
+            "the payload of an event is a string, got {}",
+            describe(&other)
+        ))),
+        Err(error) => Err(Error::data(error.to_string())),
+    }
+}
+
+fn time(value: &Value, event: &Event) -> Result<Timestamp> {
+    let seconds = match value {
+        Value::Integer(seconds) => *seconds as f64,
+        Value::Number(seconds) => *seconds,
+        other => {
+            let error = format!(
+                "the time of an event is in seconds, got {}",
+                describe(other)
+            );
+            return Err(Error::data(error));
+        }
+    };
+    if seconds == event.time().as_secs_f64() {
+        return Ok(event.time());
+    }
+    let micros = (seconds * 1e6).round();
+    // What a double of microseconds holds exactly: some 285 years.
+    if micros.is_nan() || micros.abs() > (1_i64 << 53) as f64 {
+        return Err(Error::data(format!("bad time of an event: {seconds}")));
+    }
+    Ok(Timestamp::from_micros(micros as i64))
+}
+
+fn meta(value: &Value) -> Result<Meta> {
+    let map = match to_json(value)? {
+        serde_json::Value::Object(map) => map,
+        _ => {
+            let error = format!("the meta of an event is a table, got {}", describe(value));
+            return Err(Error::data(error));
+        }
+    };
+    Ok(with(map))
+}
+
+fn with(map: Map<String, serde_json::Value>) -> Meta {
+    let event = Event::new("", Timestamp::EPOCH);
+    let event = map
+        .into_iter()
+        .fold(event, |event, (key, value)| event.with_meta(&key, value));
+    event.meta().clone()
+}

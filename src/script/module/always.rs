@@ -1,0 +1,91 @@
+//! Functions that can be called at any time: while a script is loaded, and in a node's function
+//! while events flow.
+
+use super::{Export, Session};
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::network::{LinkStats, NodeStats, Stats};
+use crate::script::Args;
+use crate::time::{Clock, SystemClock};
+use log::Level;
+use serde_json::{Map, Value, json};
+
+pub(super) const EXPORTS: &[Export] = &[
+    Export {
+        name: "log",
+        arguments: "[level,] text",
+        about: "logs a text: level is \"error\", \"warn\", \"info\" (where none is given), \"debug\"",
+        run: |_, args| log(args, None),
+    },
+    Export {
+        name: "now",
+        arguments: "",
+        about: "the network's instant, in seconds since 1970 with their fraction",
+        run: now,
+    },
+    Export {
+        name: "stats",
+        arguments: "",
+        about: "the account of a running network: a table of nodes and a list of links",
+        run: |session, args| stats(args, &session.network.stats()),
+    },
+];
+
+fn now(_: &Session, args: &Args) -> Result<Value> {
+    args.at_most(0)?;
+    Ok(SystemClock.now().as_secs_f64().into())
+}
+
+/// Logs what a script, or the function of this node, says.
+pub(in crate::script) fn log(args: &Args, node: Option<&str>) -> Result<Value> {
+    args.at_most(2)?;
+    let levels = [
+        ("error", Level::Error),
+        ("warn", Level::Warn),
+        ("info", Level::Info),
+        ("debug", Level::Debug),
+    ];
+    let (level, text) = match args.len() {
+        0 | 1 => (Level::Info, args.text(1)?),
+        _ => {
+            let name = args.string(1)?;
+            let Some((_, level)) = levels.iter().find(|(known, _)| *known == name) else {
+                let names = levels.map(|(name, _)| name);
+                let hint = did_you_mean(&name, names)
+                    .unwrap_or_else(|| format!("the levels are {}", names.join(", ")));
+                return Err(Error::data(format!("no level {}", quote(name))).with_hint(hint));
+            };
+            (*level, args.text(2)?)
+        }
+    };
+    // The error type knows how to show what a terminal must not get.
+    let shown = Error::data(text);
+    match node {
+        Some(node) => log::log!(level, "node {node}: {shown}"),
+        None => log::log!(level, "{shown}"),
+    }
+    Ok(Value::Null)
+}
+
+/// An account as a table.
+pub(in crate::script) fn stats(args: &Args, stats: &Stats) -> Result<Value> {
+    args.at_most(0)?;
+    let node = |n: &NodeStats| {
+        let account = json!({
+            "received": n.received, "passed": n.passed, "consumed": n.consumed,
+            "dropped": n.dropped, "rejected": n.rejected, "held": n.held, "emitted": n.emitted,
+            "refused": n.refused, "errors": n.errors, "reopened": n.reopened,
+            "busy": n.busy.as_secs_f64(), "blocked": n.blocked.as_secs_f64(),
+        });
+        (n.name.to_string(), account)
+    };
+    let link = |l: &LinkStats| {
+        json!({
+            "from": l.from.to_string(), "to": l.to.to_string(), "sent": l.sent,
+            "received": l.received, "queued": l.queued, "lost": l.lost,
+            "blocked": l.blocked.as_secs_f64(),
+        })
+    };
+    let nodes: Map<String, Value> = stats.nodes.iter().map(node).collect();
+    let links: Vec<Value> = stats.links.iter().map(link).collect();
+    Ok(json!({"nodes": nodes, "links": links}))
+}

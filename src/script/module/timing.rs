@@ -1,0 +1,144 @@
+//! Functions that make nodes which thin out, hold back or put together events, for each key apart.
+
+use super::{Export, Session};
+use crate::error::{Error, Result};
+use crate::pipeline::{
+    BatchLimits, Changed, Collect, Deadman, Debounce, Delay, Key, Sample, Throttle,
+};
+use crate::script::Args;
+use crate::script::args::Options;
+use crate::time::parse_positive_duration;
+use serde_json::Value;
+use std::time::Duration;
+
+pub(super) const EXPORTS: &[Export] = &[
+    Export {
+        name: "create_throttle",
+        arguments: "name, count, interval [, {key = \"field\"}]",
+        about: "a pipeline that lets at most so many events pass in any interval",
+        run: throttle,
+    },
+    Export {
+        name: "create_debounce",
+        arguments: "name, time [, {key = \"field\"}]",
+        about: "a pipeline that emits the last event once no other has come for this time",
+        run: debounce,
+    },
+    Export {
+        name: "create_sample",
+        arguments: "name, interval [, {key = \"field\"}]",
+        about: "a pipeline that emits the last event of each interval",
+        run: sample,
+    },
+    Export {
+        name: "create_batch",
+        arguments: "name, {count = 100, bytes = 65536, time = \"1s\", key = \"field\"}",
+        about: "a pipeline that emits several events as one list; the first limit reached counts",
+        run: batch,
+    },
+    Export {
+        name: "create_changed",
+        arguments: "name, {by = {\"field\", ...}, key = \"field\", forget = \"1h\"}",
+        about: "a pipeline that drops an event whose fields `by` are those of the last one",
+        run: changed,
+    },
+    Export {
+        name: "create_deadman",
+        arguments: "name, time [, {key = \"field\"}]",
+        about: "a pipeline that sends an event to port `silent` when none has come for this time",
+        run: deadman,
+    },
+    Export {
+        name: "create_delay",
+        arguments: "name, time",
+        about: "a pipeline that lets every event go on this much later",
+        run: delay,
+    },
+];
+
+/// The fields of the option `key`.
+fn key(options: &Options) -> Result<Key> {
+    Ok(options.strings("key")?.map_or(Key::none(), Key::fields))
+}
+
+fn duration(options: &Options, name: &str) -> Result<Option<Duration>> {
+    let text = options.string(name)?;
+    let read = text.map(|text| parse_positive_duration(&text));
+    read.transpose()
+        .map_err(|error| error.within(format!("option {name}")))
+}
+
+/// A whole number that counts something.
+fn count(number: i64, what: &str) -> Result<usize> {
+    usize::try_from(number)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| Error::data(format!("bad {what} {number}: it must be more than zero")))
+}
+
+fn throttle(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(4)?;
+    let (name, most) = (args.string(1)?, count(args.integer(2)?, "count")?);
+    let key = key(&args.options(4, &["key"])?)?;
+    let node = Throttle::new(most, args.duration(3)?, key)?;
+    session.draft()?.add_pipeline(&name, node)?;
+    Ok(true.into())
+}
+
+fn debounce(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(3)?;
+    let key = key(&args.options(3, &["key"])?)?;
+    let node = Debounce::new(args.duration(2)?, key)?;
+    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    Ok(true.into())
+}
+
+fn sample(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(3)?;
+    let key = key(&args.options(3, &["key"])?)?;
+    let node = Sample::new(args.duration(2)?, key)?;
+    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    Ok(true.into())
+}
+
+fn batch(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let options = args.options(2, &["count", "bytes", "time", "key"])?;
+    let number = |name: &str| {
+        let number = options.integer(name)?;
+        number.map(|number| count(number, name)).transpose()
+    };
+    let limits = BatchLimits {
+        count: number("count")?,
+        bytes: number("bytes")?,
+        time: duration(&options, "time")?,
+    };
+    let node = Collect::new(limits, key(&options)?)?;
+    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    Ok(true.into())
+}
+
+fn changed(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let options = args.options(2, &["by", "key", "forget"])?;
+    let by = options.strings("by")?.unwrap_or_default();
+    let forget = duration(&options, "forget")?;
+    let node = Changed::new(Key::fields(by), key(&options)?, forget)?;
+    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    Ok(true.into())
+}
+
+fn deadman(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(3)?;
+    let key = key(&args.options(3, &["key"])?)?;
+    let node = Deadman::new(args.duration(2)?, key)?;
+    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    Ok(true.into())
+}
+
+fn delay(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let node = Delay::new(args.duration(2)?)?;
+    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    Ok(true.into())
+}

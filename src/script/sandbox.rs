@@ -1,0 +1,167 @@
+//! VMs: a fresh one has the libraries that touch nothing outside it, and its limits.
+//!
+//! What a library must not do here is written in `lua/host/sandbox.lua`. The library `debug` is
+//! loaded for the host, which moves functions with it ([`Upvalues`]); scripts do not see it.
+
+use super::budget::Budget;
+use super::failure::{self, raise};
+use super::limits::Limits;
+use super::patterns;
+use super::prelude::host_chunk;
+use crate::error::{Error, ErrorKind};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
+use std::io::Write;
+use std::rc::Rc;
+
+/// A VM with its limits.
+pub(super) struct Vm {
+    pub lua: Lua,
+    pub budget: Rc<Budget>,
+    pub limits: Limits,
+    pub upvalues: Upvalues,
+    /// The library's own, for the host: it looks at nothing.
+    pub setmetatable: Function,
+}
+
+/// Reading and writing what functions have captured.
+#[derive(Clone)]
+pub(super) struct Upvalues {
+    pub get: Function,
+    pub set: Function,
+    pub id: Function,
+    pub join: Function,
+}
+
+impl Vm {
+    /// A fresh VM.
+    pub fn new(limits: Limits) -> mlua::Result<Self> {
+        let mut libraries = StdLib::COROUTINE
+            | StdLib::TABLE
+            | StdLib::STRING
+            | StdLib::UTF8
+            | StdLib::MATH
+            | StdLib::DEBUG;
+        if limits.allow_os {
+            libraries |= StdLib::OS | StdLib::IO;
+        }
+        let options = LuaOptions::new().catch_rust_panics(false);
+        // SAFETY: what is unsafe is the library `debug` in the hands of a script, and loading
+        // modules in C. Scripts get `debug` only where a person has allowed them the system; the
+        // host calls four functions of it with functions and numbers that it has checked; there is
+        // no `package`.
+        let lua = unsafe { Lua::unsafe_new_with(libraries, options) };
+        lua.set_memory_limit(limits.memory)?;
+        let globals = lua.globals();
+        let debug: Table = globals.raw_get("debug")?;
+        let upvalues = Upvalues {
+            get: debug.raw_get("getupvalue")?,
+            set: debug.raw_get("setupvalue")?,
+            id: debug.raw_get("upvalueid")?,
+            join: debug.raw_get("upvaluejoin")?,
+        };
+        let setmetatable = globals.raw_get("setmetatable")?;
+        let budget = Budget::install(&lua)?;
+        let checked = budget.clone();
+        let check = lua.create_function(move |_, ()| {
+            checked.check();
+            Ok(())
+        })?;
+        let refuse = lua.create_function(|lua, message: String| -> mlua::Result<()> {
+            Err(raise(lua, Error::data(message)))
+        })?;
+        host_chunk(&lua, "sandbox", include_str!("../../lua/host/sandbox.lua")).call::<()>((
+            check,
+            refuse,
+            limits.memory,
+            failure::size(limits.memory),
+        ))?;
+        let scan = patterns::scan(&lua, &budget)?;
+        host_chunk(
+            &lua,
+            "patterns",
+            include_str!("../../lua/host/patterns.lua"),
+        )
+        .call::<()>(scan)?;
+        let mut gone = vec!["package"];
+        if !limits.allow_os {
+            gone.extend(["io", "os", "debug"]);
+            // They read files; `load` takes text alone.
+            for name in ["dofile", "loadfile"] {
+                globals.raw_set(name, absent_function(&lua, name)?)?;
+            }
+        }
+        for name in gone {
+            globals.raw_set(name, absent(&lua, name)?)?;
+        }
+        globals.raw_set("print", lua.create_function(print)?)?;
+        Ok(Vm {
+            lua,
+            budget,
+            limits,
+            upvalues,
+            setmetatable,
+        })
+    }
+
+    /// What went wrong, as one of our errors; `chunks` are the names of the scripts, of which the
+    /// first stands for what has no line.
+    pub fn failure(&self, error: &mlua::Error, chunks: &[String]) -> Error {
+        if failure::is_memory(error) {
+            let limit = failure::size(self.limits.memory);
+            let place = failure::user_line(error, chunks).or_else(|| self.budget.last_place());
+            return Error::data(format!("memory limit of {limit} exceeded"))
+                .at_opt(place)
+                .at_opt(chunks.first().cloned());
+        }
+        failure::from_lua(error, chunks)
+    }
+}
+
+/// `print`, to the standard output that sinks write to.
+fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+    let mut line = Vec::new();
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            line.push(b'\t');
+        }
+        match value {
+            Value::String(text) => line.extend_from_slice(&text.as_bytes()),
+            other => line.extend_from_slice(other.to_string()?.as_bytes()),
+        }
+    }
+    line.push(b'\n');
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(&line).and_then(|()| stdout.flush());
+    written.map_err(|error| {
+        let error = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => {
+                Error::new(ErrorKind::Closed, "nobody reads standard output any more")
+            }
+            _ => Error::io("standard output", &error),
+        };
+        raise(lua, error.fatal())
+    })
+}
+
+/// A library that is not there, and says so when it is used.
+fn absent(lua: &Lua, library: &'static str) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    let meta = lua.create_table()?;
+    let refuse = move |lua: &Lua, (_, name): (Value, Value)| -> mlua::Result<()> {
+        let name = name.to_string().unwrap_or_default();
+        Err(raise(lua, not_available(&format!("{library}.{name}"))))
+    };
+    meta.raw_set("__index", lua.create_function(refuse)?)?;
+    table.set_metatable(Some(meta))?;
+    Ok(table)
+}
+
+fn absent_function(lua: &Lua, name: &'static str) -> mlua::Result<Function> {
+    lua.create_function(move |lua, _: MultiValue| -> mlua::Result<()> {
+        Err(raise(lua, not_available(name)))
+    })
+}
+
+fn not_available(what: &str) -> Error {
+    Error::data(format!("{what} is not available to this script"))
+}

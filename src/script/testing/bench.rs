@@ -1,0 +1,365 @@
+//! The bench on which one test runs: a network in virtual time, whose every port is recorded.
+
+use super::Prepare;
+use super::diff::{carried, diff, shown};
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::event::Event;
+use crate::network::{Kind, Network, Simulation};
+use crate::node::{Context, Node, Read, Source};
+use crate::payload::Payload;
+use crate::script::args::Args;
+use crate::script::failure::raise;
+use crate::script::limits::Limits;
+use crate::script::runtime::Runtime;
+use crate::script::value::to_data;
+use crate::sink::{self, Discarder};
+use crate::store::Database;
+use crate::time::Timestamp;
+use mlua::{Lua, MultiValue, Table, Value as LuaValue};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// When tests begin: 2026-01-01T00:00:00Z.
+const START: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+/// So many nodes from outside the scripts are stood in for.
+const MOST_STAND_INS: usize = 1_000;
+
+/// Stands in for a source: it emits what a test injects.
+struct Silent;
+
+impl Node for Silent {}
+
+impl Source for Silent {
+    fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+        Ok(Read::Idle)
+    }
+}
+
+type Records = Arc<Mutex<Vec<(String, Event)>>>;
+
+pub(super) struct Bench {
+    directory: PathBuf,
+    network: Network,
+    runtime: Runtime,
+    simulation: Option<Simulation>,
+    finished: bool,
+    /// What passed: the port, and the event.
+    records: Records,
+    /// How far each expectation has read, by what it names.
+    read: HashMap<String, usize>,
+}
+
+impl Bench {
+    pub fn new(directory: PathBuf, limits: Limits, prepare: Prepare) -> Result<Self> {
+        let network = Network::new();
+        let database = Database::open("sqlite::memory:")?;
+        let runtime = Runtime::with_limits(&network, &database, limits)?;
+        for source in ["create_stdin", "create_file_source"] {
+            runtime.export_source(source, |_| Ok(Silent))?;
+        }
+        for sink in ["create_stdout", "create_file_sink", "create_tester"] {
+            runtime.export_sink(sink, |_| Ok(Discarder))?;
+        }
+        prepare(&runtime)?;
+        Ok(Bench {
+            directory,
+            network,
+            runtime,
+            simulation: None,
+            finished: false,
+            records: Records::default(),
+            read: HashMap::new(),
+        })
+    }
+
+    /// Loads a script; a node that it takes for granted, and that no name of its own is near to, is
+    /// stood in for.
+    fn load(&mut self, path: &str) -> Result<()> {
+        if self.simulation.is_some() {
+            let error = "a script cannot be loaded once events have flowed";
+            return Err(Error::data(error));
+        }
+        let path = self.directory.join(path);
+        for _ in 0..MOST_STAND_INS {
+            let Err(error) = self.runtime.run(&path) else {
+                return Ok(());
+            };
+            let missing = |what: &str| {
+                let name = error.message().strip_prefix(what)?.strip_suffix('"')?;
+                error.hint().is_none().then(|| name.to_owned())
+            };
+            if let Some(name) = missing("no source node \"") {
+                self.network.add_source(&name, Silent)?;
+            } else if let Some(name) = missing("no target node \"") {
+                self.network.add_sink(&name, Discarder)?;
+            } else {
+                return Err(error);
+            }
+        }
+        Err(Error::data("too many nodes from outside the script"))
+    }
+
+    /// The network, which runs from now on.
+    fn simulation(&mut self) -> Result<&mut Simulation> {
+        if self.finished {
+            return Err(Error::data("the network has finished"));
+        }
+        if self.simulation.is_none() {
+            self.record_all()?;
+            self.simulation = Some(self.network.simulate(START)?);
+        }
+        let missing = || Error::data("the network does not run");
+        self.simulation.as_mut().ok_or_else(missing)
+    }
+
+    /// Puts a recorder to every port.
+    fn record_all(&mut self) -> Result<()> {
+        let mut number = 0;
+        for node in self.network.nodes() {
+            for port in &node.ports {
+                if node.kind == Kind::Sink && port.as_str() != "errors" {
+                    continue;
+                }
+                let endpoint = format!("{}.{port}", node.name);
+                let (name, records) = (format!("test-recorder-{number}"), self.records.clone());
+                number += 1;
+                let at = endpoint.clone();
+                let record = move |event: &Event| {
+                    let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+                    records.push((at.clone(), event.detached()));
+                    Ok(())
+                };
+                self.network.add_sink(&name, sink::handler(record))?;
+                self.network.link(endpoint, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn inject(&mut self, node: &str, payload: Payload) -> Result<()> {
+        self.simulation()?.inject(node, payload)
+    }
+
+    fn advance(&mut self, by: Duration) -> Result<()> {
+        self.simulation()?.advance(by);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.simulation()?;
+        self.finished = true;
+        match self.simulation.take() {
+            Some(simulation) => simulation.finish().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// The ports whose events are meant by a name: the port itself, what leads to a sink, the `out`
+    /// of another node.
+    fn ports(&self, name: &str) -> Result<Vec<String>> {
+        let (node, port) = match name.split_once('.') {
+            Some((node, port)) => (node, Some(port)),
+            None => (name, None),
+        };
+        let nodes = self.network.nodes();
+        let Some(info) = nodes.iter().find(|info| info.name.as_str() == node) else {
+            let names: Vec<&str> = nodes.iter().map(|info| info.name.as_str()).collect();
+            let own = names
+                .into_iter()
+                .filter(|name| !name.starts_with("test-recorder-"));
+            return Err(Error::data(format!("no node {}", quote(node)))
+                .with_hint_opt(did_you_mean(node, own)));
+        };
+        match port {
+            Some(port) if info.ports.iter().any(|known| known.as_str() == port) => {
+                Ok(vec![name.to_owned()])
+            }
+            Some(port) => {
+                let ports: Vec<&str> = info.ports.iter().map(|port| port.as_str()).collect();
+                let hint = did_you_mean(port, ports.iter().copied())
+                    .unwrap_or_else(|| format!("its ports are {}", ports.join(", ")));
+                Err(Error::data(format!("node {node} has no port {}", quote(port))).with_hint(hint))
+            }
+            None if info.kind == Kind::Sink => {
+                let edges = self.network.edges();
+                let leading = edges.iter().filter(|edge| edge.to.as_str() == node);
+                Ok(leading.map(|edge| full(&edge.from.to_string())).collect())
+            }
+            None => Ok(vec![format!("{node}.out")]),
+        }
+    }
+
+    /// What has come there since it was last asked for.
+    fn received(&mut self, name: &str) -> Result<Vec<Event>> {
+        if !self.finished {
+            self.simulation()?;
+        }
+        let ports = self.ports(name)?;
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = self
+            .read
+            .insert(name.to_owned(), records.len())
+            .unwrap_or(0);
+        let new = records[begin..].iter();
+        let there = new.filter(|(at, _)| ports.contains(at));
+        Ok(there.map(|(_, event)| event.clone()).collect())
+    }
+
+    fn expect(&mut self, name: &str, expected: &[Value]) -> Result<()> {
+        let got: Vec<String> = self
+            .received(name)?
+            .iter()
+            .map(|event| carried(event.payload()))
+            .collect();
+        let expected: Vec<String> = expected.iter().map(shown).collect();
+        match diff(&expected, &got) {
+            None => Ok(()),
+            Some(lines) => {
+                let legend = "- did not come, + was not expected";
+                let rejected = self.rejected();
+                let error = format!("at {}: {legend}{lines}{rejected}", quote(name));
+                Err(Error::data(error))
+            }
+        }
+    }
+
+    /// What was rejected, which is often why something did not come.
+    fn rejected(&self) -> String {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = records.iter().filter_map(|(at, event)| {
+            let node = at.strip_suffix(".errors")?;
+            let error = event.meta().get("error")?.as_str()?;
+            Some(format!("\n  node {node} rejected an event: {error}"))
+        });
+        errors.take(5).collect()
+    }
+}
+
+/// An endpoint with its port.
+fn full(endpoint: &str) -> String {
+    match endpoint.contains('.') {
+        true => endpoint.to_owned(),
+        false => format!("{endpoint}.out"),
+    }
+}
+
+/// The table that a test gets.
+pub(super) fn table(lua: &Lua, bench: &Rc<RefCell<Bench>>) -> mlua::Result<Table> {
+    type Call = fn(&mut Bench, &Args) -> Result<Value>;
+    let calls: [(&str, Call); 8] = [
+        ("load", |bench, args| {
+            args.at_most(1)?;
+            bench.load(&args.string(1)?).map(Value::from)
+        }),
+        ("source", |bench, args| {
+            args.at_most(1)?;
+            bench.network.add_source(&args.string(1)?, Silent)?;
+            Ok(Value::Null)
+        }),
+        ("sink", |bench, args| {
+            args.at_most(1)?;
+            bench.network.add_sink(&args.string(1)?, Discarder)?;
+            Ok(Value::Null)
+        }),
+        ("inject", |bench, args| {
+            let node = args.string(1)?;
+            for at in 2..=args.len().max(2) {
+                let payload: Payload = match args.json(at)? {
+                    Value::String(text) => text.into(),
+                    Value::Null => return Err(args.wrong(at, "a table or a string")),
+                    value => value.into(),
+                };
+                bench.inject(&node, payload)?;
+            }
+            Ok(Value::Null)
+        }),
+        ("advance", |bench, args| {
+            args.at_most(1)?;
+            bench.advance(args.duration(1)?).map(Value::from)
+        }),
+        ("finish", |bench, args| {
+            args.at_most(0)?;
+            bench.finish().map(Value::from)
+        }),
+        ("expect", |bench, args| {
+            args.at_most(2)?;
+            let expected = match args.json(2)? {
+                Value::Array(items) => items,
+                Value::Object(none) if none.is_empty() => Vec::new(),
+                _ => return Err(args.wrong(2, "a list of events")),
+            };
+            bench.expect(&args.string(1)?, &expected).map(Value::from)
+        }),
+        ("expect_none", |bench, args| {
+            args.at_most(1)?;
+            bench.expect(&args.string(1)?, &[]).map(Value::from)
+        }),
+    ];
+    let t = lua.create_table()?;
+    for (name, call) in calls {
+        let bench = bench.clone();
+        let method = lua.create_function(move |lua, values: MultiValue| {
+            let args = method_args(name, values).map_err(|error| raise(lua, error))?;
+            call(&mut bench.borrow_mut(), &args).map_err(|error| raise(lua, error))?;
+            Ok(())
+        })?;
+        t.raw_set(name, method)?;
+    }
+    let asked = bench.clone();
+    let received = lua.create_function(move |lua, values: MultiValue| {
+        let args = method_args("received", values).map_err(|error| raise(lua, error))?;
+        let name = args.string(1).map_err(|error| raise(lua, error))?;
+        let events = asked.borrow_mut().received(&name);
+        let list = lua.create_table()?;
+        for event in events.map_err(|error| raise(lua, error))? {
+            list.raw_push(match event.payload().json() {
+                Ok(json) => to_data(lua, json)?,
+                Err(_) => LuaValue::String(lua.create_string(event.payload().bytes())?),
+            })?;
+        }
+        Ok(list)
+    })?;
+    t.raw_set("received", received)?;
+    let clock = bench.clone();
+    let now = lua.create_function(move |_, _: MultiValue| {
+        let now = clock
+            .borrow()
+            .simulation
+            .as_ref()
+            .map_or(START, Simulation::now);
+        Ok(now.as_secs_f64())
+    })?;
+    t.raw_set("now", now)?;
+    let known: Vec<String> = t
+        .pairs::<String, LuaValue>()
+        .flatten()
+        .map(|p| p.0)
+        .collect();
+    let meta = lua.create_table()?;
+    let unknown = move |lua: &Lua, (_, name): (LuaValue, LuaValue)| -> mlua::Result<()> {
+        let name = name.to_string().unwrap_or_default();
+        let error = Error::data(format!("a test has no function {}", quote(&name)));
+        let hint = did_you_mean(&name, known.iter().map(String::as_str));
+        Err(raise(lua, error.with_hint_opt(hint)))
+    };
+    meta.raw_set("__index", lua.create_function(unknown)?)?;
+    t.set_metatable(Some(meta))?;
+    Ok(t)
+}
+
+/// The arguments of a method, without the table before the colon.
+fn method_args(name: &str, values: MultiValue) -> Result<Args> {
+    let mut values = values.into_vec();
+    if !values.first().is_some_and(LuaValue::is_table) {
+        let error = format!("{name} was called without its test");
+        return Err(Error::data(error).with_hint(format!("write t:{name}(...), with a colon")));
+    }
+    values.remove(0);
+    Ok(Args::new(name, values))
+}

@@ -1,0 +1,64 @@
+//! What windows have emitted, kept beyond their life: for each scope, rows under an identity.
+//!
+//! An identity is a text of any length, and MySQL takes keys of 3,072 bytes at most: so a hash of 128
+//! bits is the key, and the text stands beside it.
+
+use super::Session;
+use crate::error::{Error, Result, quote};
+use crate::store::row::Cell;
+use crate::store::statements::{EMITTED, emitted};
+use xxhash_rust::xxh3::xxh3_128;
+
+impl Session {
+    /// All rows of a scope as `(identity, row)`, in the order of the bytes of the identities. Makes
+    /// the table where it is missing, so call it first, outside a transaction.
+    ///
+    /// # Errors
+    /// A database that is gone, or whose table of this name is something else.
+    pub(crate) fn emitted(&mut self, scope: &str) -> Result<Vec<(String, String)>> {
+        let create = emitted::create(self.dialect, &self.options);
+        self.run(&create, &[])?;
+        let mut rows = self
+            .driver
+            .all(emitted::ALL, &[scope.into()])?
+            .iter()
+            .map(
+                |object| match (object["identity"].as_str(), object["row"].as_str()) {
+                    (Some(identity), Some(row)) => Ok((identity.to_owned(), row.to_owned())),
+                    _ => Err(Error::data(format!(
+                        "table {} holds something else than rows that were emitted",
+                        quote(EMITTED)
+                    ))),
+                },
+            )
+            .collect::<Result<Vec<_>>>()?;
+        // No collation has a say in it.
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// Keeps a row under its identity, in place of the one that was kept under it.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn set_emitted(&mut self, scope: &str, identity: &str, row: &str) -> Result<()> {
+        let (key, identity) = (hash(identity), Cell::from(identity));
+        self.run(emitted::SET, &[scope.into(), key, identity, row.into()])?;
+        Ok(())
+    }
+
+    /// Forgets the row under this identity, where there is one.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn unset_emitted(&mut self, scope: &str, identity: &str) -> Result<()> {
+        let key = hash(identity);
+        self.run(emitted::UNSET, &[scope.into(), key])?;
+        Ok(())
+    }
+}
+
+/// What stands for an identity in the key of the table.
+fn hash(identity: &str) -> Cell<'static> {
+    Cell::Text(format!("{:032x}", xxh3_128(identity.as_bytes())).into())
+}

@@ -1,0 +1,250 @@
+//! What a session does beyond the public contract, over every database.
+
+#[path = "../../../tests/integration/mariadb.rs"]
+mod mariadb;
+
+use crate::error::Result;
+use crate::store::dialect::Dialect;
+use crate::store::{Database, Limits, Session, Store, Table};
+use std::time::Duration;
+
+/// A database for one test, and its directory where it is a file.
+struct Place {
+    url: String,
+    _dir: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn memory() -> Self {
+        Place {
+            url: "sqlite::memory:".to_owned(),
+            _dir: None,
+        }
+    }
+
+    fn file() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Place {
+            url: format!("sqlite:{}", dir.path().join("test.db").display()),
+            _dir: Some(dir),
+        }
+    }
+
+    fn mariadb() -> Self {
+        Place {
+            url: mariadb::server().database(),
+            _dir: None,
+        }
+    }
+
+    fn open(&self) -> Database {
+        Database::open(&self.url).unwrap()
+    }
+}
+
+/// Makes tests of functions that take a [`Place`]: one for each database.
+macro_rules! over_all_databases {
+    ($($name:ident)*) => {
+        mod sqlite_memory {
+            $(#[test] fn $name() { super::$name(&super::Place::memory()); })*
+        }
+        mod sqlite_file {
+            $(#[test] fn $name() { super::$name(&super::Place::file()); })*
+        }
+        mod on_mariadb {
+            $(
+                #[test]
+                #[ignore = "needs mariadbd: run tests/run"]
+                fn $name() { super::$name(&super::Place::mariadb()); }
+            )*
+        }
+    };
+}
+
+over_all_databases! {
+    what_was_emitted_is_kept_under_its_identity
+    what_was_emitted_is_part_of_the_transaction
+    what_was_emitted_is_sorted_by_bytes_and_has_no_limit
+    a_table_that_is_not_as_we_would_have_made_it_is_told
+    what_others_commit_changes_the_version_of_a_file
+}
+
+fn pairs(session: &mut Session, scope: &str) -> Vec<(String, String)> {
+    session.emitted(scope).unwrap()
+}
+
+fn what_was_emitted_is_kept_under_its_identity(place: &Place) {
+    let db = place.open();
+    let mut session = db.session().unwrap();
+    assert_eq!(pairs(&mut session, "a"), []);
+    let long = "ä'`\"\\\u{0}🦀".repeat(500);
+    // None of these is another one.
+    let identities = ["", " ", "a", "A", "a ", "ä", "a\u{308}", "[1,\"x\"]", &long];
+    for (n, identity) in identities.iter().enumerate() {
+        session.set_emitted("a", identity, "{}").unwrap();
+        let row = format!("{{\"n\":{n}}}");
+        session.set_emitted("a", identity, &row).unwrap();
+    }
+    session.set_emitted("b", "a", "other").unwrap();
+    session.unset_emitted("a", "A").unwrap();
+    session.unset_emitted("a", "none").unwrap();
+    // Another connection finds them; on a database that stays, another process too.
+    let db = match place.url.ends_with(":memory:") {
+        true => db,
+        false => place.open(),
+    };
+    let mut session = db.session().unwrap();
+    let mut expected: Vec<(String, String)> = identities
+        .iter()
+        .enumerate()
+        .filter(|(_, identity)| **identity != "A")
+        .map(|(n, identity)| ((*identity).to_owned(), format!("{{\"n\":{n}}}")))
+        .collect();
+    expected.sort();
+    assert_eq!(pairs(&mut session, "a"), expected);
+    assert_eq!(pairs(&mut session, "b"), [("a".into(), "other".into())]);
+    assert_eq!(pairs(&mut session, "A"), []);
+}
+
+fn what_was_emitted_is_part_of_the_transaction(place: &Place) {
+    let db = place.open();
+    let mut session = db.session().unwrap();
+    session.emitted("a").unwrap();
+    session.set_emitted("a", "one", "1").unwrap();
+    let mut change = |end: fn(&mut Session) -> Result<()>| {
+        session.begin().unwrap();
+        session.set_emitted("a", "two", "2").unwrap();
+        session.unset_emitted("a", "one").unwrap();
+        end(&mut session).unwrap();
+        pairs(&mut session, "a")
+    };
+    let undone = change(|session| {
+        session.rollback();
+        Ok(())
+    });
+    assert_eq!(undone, [("one".into(), "1".into())]);
+    assert_eq!(change(Session::commit), [("two".into(), "2".into())]);
+}
+
+fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Place) {
+    let limits = Limits {
+        rows: 10,
+        time: Duration::from_secs(5),
+    };
+    let mut session = place.open().with_limits(limits).session().unwrap();
+    session.emitted("a").unwrap();
+    session.begin().unwrap();
+    for n in (0..300u32).rev() {
+        let identity = char::from_u32(n + 1).unwrap().to_string();
+        session.set_emitted("a", &identity, "").unwrap();
+    }
+    session.commit().unwrap();
+    let rows = pairs(&mut session, "a");
+    assert_eq!(rows.len(), 300);
+    assert!(rows.is_sorted());
+}
+
+fn run(session: &mut Session, sql: &str) {
+    if let Err(failure) = session.driver.execute(sql, &[]) {
+        panic!("{sql}: {}", crate::Error::from(failure));
+    }
+}
+
+fn is_exact(session: &mut Session, table: &str) -> bool {
+    session.driver.existing(table).unwrap().unwrap().exact
+}
+
+fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
+    let db = place.open();
+    let child = Table::new("ours_too").text("up").real("x").integer("n");
+    let table = Table::new("ours")
+        .text("id")
+        .integer("at")
+        .real("x")
+        .text_sized("note", 5_000)
+        .text_sized("longer", 60_000)
+        .key("id");
+    db.declare(table.child("more", child, &[("up", "id")]))
+        .unwrap();
+    let mut session = db.session().unwrap();
+    assert!(is_exact(&mut session, "ours") && is_exact(&mut session, "ours_too"));
+    assert!(session.driver.existing("none").unwrap().is_none());
+    let odd: &[&str] = match session.dialect {
+        Dialect::Sqlite => &[
+            "create table odd (id integer, t text collate nocase)",
+            "create table odd (id integer, t integer generated always as (id + 1))",
+            "create table odd (id integer, t integer AS (id + 1) stored)",
+            "create table odd (id integer, -- it's ours\n t text /* ' */ collate rtrim)",
+            "create table odd (id integer, t varchar(20))",
+            "create table odd (id integer, t)",
+            "create table odd (id bigint, t text)",
+            "create table odd (id integer primary key on conflict replace)",
+            "create table odd (id text references ours(id))",
+            "create view odd as select * from ours",
+        ],
+        Dialect::Mysql => &[
+            "create table odd (id bigint, t varchar(20) collate utf8mb4_general_ci)",
+            "create table odd (id bigint, t varchar(20) collate utf8mb4_bin)",
+            "create table odd (id bigint, t bigint generated always as (id + 1))",
+            "create table odd (id bigint, t char(20) collate utf8mb4_nopad_bin)",
+            "create table odd (id bigint, t varbinary(20))",
+            "create table odd (id bigint unsigned)",
+            "create table odd (id int)",
+            "create table odd (x float)",
+            "create table odd (x decimal(10,2))",
+            "create table odd (id bigint) engine = MyISAM",
+            "create table odd (id varchar(255) collate utf8mb4_nopad_bin, \
+             foreign key (id) references ours(id))",
+            "create view odd as select * from ours",
+        ],
+    };
+    for sql in odd {
+        run(&mut session, sql);
+        assert!(!is_exact(&mut session, "odd"), "{sql}");
+        let kind = if sql.contains("view") {
+            "view"
+        } else {
+            "table"
+        };
+        run(&mut session, &format!("drop {kind} odd"));
+    }
+    let even = match session.dialect {
+        Dialect::Sqlite => "create table odd (id integer, x real, t text)",
+        Dialect::Mysql => {
+            "create table odd (id bigint, x double, t varchar(9) collate utf8mb4_nopad_bin)"
+        }
+    };
+    run(&mut session, even);
+    run(&mut session, "create index odd_x on odd (x)");
+    assert!(is_exact(&mut session, "odd"));
+    let trigger = "create trigger watch after insert on odd for each row ";
+    let sql = match session.dialect {
+        Dialect::Sqlite => format!("{trigger} begin delete from ours; end"),
+        Dialect::Mysql => format!("{trigger} delete from ours"),
+    };
+    run(&mut session, &sql);
+    assert!(!is_exact(&mut session, "odd"));
+    assert!(is_exact(&mut session, "ours"));
+}
+
+fn what_others_commit_changes_the_version_of_a_file(place: &Place) {
+    let db = place.open();
+    db.declare(Table::new("t").integer("n")).unwrap();
+    let mut session = db.session().unwrap();
+    let Some(first) = session.data_version().unwrap() else {
+        assert!(!place.url.ends_with("test.db"));
+        return;
+    };
+    // Neither this session nor another of this process.
+    run(&mut session, "insert into t values (1)");
+    let mut sibling = db.session().unwrap();
+    run(&mut sibling, "insert into t values (2)");
+    assert_eq!(session.data_version().unwrap(), Some(first));
+    assert_eq!(sibling.data_version().unwrap(), Some(first));
+    let mut other = place.open().session().unwrap();
+    other.begin().unwrap();
+    run(&mut other, "insert into t values (3)");
+    assert_eq!(session.data_version().unwrap(), Some(first));
+    other.commit().unwrap();
+    assert_ne!(session.data_version().unwrap(), Some(first));
+}
