@@ -144,11 +144,14 @@ impl Emission {
         self.scope.is_some()
     }
 
-    /// When the windows began of which something was emitted and is not delivered yet.
+    /// When the windows began that a restart would have to end again: those of which something was
+    /// emitted and is not delivered yet. Without one it is remembered here.
     pub fn undelivered(&self) -> impl Iterator<Item = i64> {
         let flights = self.in_flight.values().map(|flight| &flight.identity);
         let owed = self.owed.iter().map(|(identity, _)| identity);
-        flights.chain(owed).filter_map(|identity| {
+        let wanted = self.mode == Emit::Close && self.scope.is_some();
+        let identities = flights.chain(owed).filter(move |_| wanted);
+        identities.filter_map(|identity| {
             let text = identity.strip_prefix('[')?;
             text.split([',', ']']).next()?.parse().ok()
         })

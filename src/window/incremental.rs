@@ -193,22 +193,17 @@ impl Incremental {
 
     /// An event of this time has come. Of a query without keys, each window that it is in has a
     /// row from now on, whatever the query leaves out.
-    pub fn begin(&mut self, time: Timestamp, now: Timestamp, touched: &mut Vec<u32>) {
+    pub fn begin(&mut self, time: Timestamp, now: Timestamp) {
         if !self.keys.is_empty() {
             return;
         }
         if let Extent::Hopping { .. } = self.span.extent {
             for window in self.span.open_windows(time, now) {
                 encode(&[], window.0, &mut self.bytes);
-                let at = match self.groups.find(&self.bytes) {
-                    Some(at) => at,
-                    None => {
-                        let at = self.groups.find_or_make(&self.bytes, Some(window), Box::default);
-                        self.groups.note_all(&[at]);
-                        at
-                    }
-                };
-                touched.push(at);
+                if self.groups.find(&self.bytes).is_none() {
+                    let at = self.groups.find_or_make(&self.bytes, Some(window), Box::default);
+                    self.groups.note_all(&[at]);
+                }
             }
         }
     }
@@ -395,12 +390,13 @@ impl Incremental {
         session: &mut Session,
         windows: Vec<Option<(i64, i64)>>,
     ) -> Result<Vec<Payload>> {
-        for at in self.groups.take_changed() {
+        let changed = self.groups.take_changed();
+        for (number, at) in changed.iter().copied().enumerate() {
             self.listed.retain(|listed| listed.at != at);
             let row = match self.evaluate(at, session) {
                 Ok(row) => row,
                 Err(error) => {
-                    self.groups.note_all(&[at]);
+                    self.groups.note_all(&changed[number..]);
                     return Err(error);
                 }
             };
@@ -600,7 +596,10 @@ impl Incremental {
             return;
         }
         if self.span.extent.is_bounded() {
-            self.begin(entry.time, Timestamp::from_micros(i64::MIN), &mut Vec::new());
+            self.begin(
+                entry.time,
+                Timestamp::from_micros(i64::MIN),
+            );
         }
         self.members.clear();
         self.arguments.clear();

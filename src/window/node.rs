@@ -190,9 +190,7 @@ impl Window {
     /// Whether no window takes a row of this time any more.
     fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.span.extent {
-            Extent::Hopping { .. } => {
-                self.span.open_windows(time, now).next().is_none()
-            }
+            Extent::Hopping { .. } => self.span.open_windows(time, now).next().is_none(),
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
             Extent::Session(gap) => time.after(gap) <= now,
         }

@@ -48,7 +48,11 @@ const STORED: Way = Way {
 type Taken = BTreeMap<&'static str, u32>;
 
 /// Runs a case over all plans; says where one answers otherwise.
-fn compare(case: &Case, ways: &[(&'static str, Way, Place)], taken: &mut Taken) -> Result<(), String> {
+fn compare(
+    case: &Case,
+    ways: &[(&'static str, Way, Place)],
+    taken: &mut Taken,
+) -> Result<(), String> {
     let Some(((_, way, place), others)) = ways.split_first() else {
         return Ok(());
     };
@@ -61,7 +65,10 @@ fn compare(case: &Case, ways: &[(&'static str, Way, Place)], taken: &mut Taken) 
         *taken.entry(name).or_default() += 1;
         served = true;
         if let Some(difference) = difference(case, way.plan, &right, &ours) {
-            return Err(format!("{name} answers otherwise {difference}\n{}", case.shape.sql()));
+            return Err(format!(
+                "{name} answers otherwise {difference}\n{}",
+                case.shape.sql()
+            ));
         }
     }
     if served {
@@ -75,7 +82,11 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs many cases of a family.
-fn many(family: Family, cases: u32, ways: impl Fn(u32) -> Vec<(&'static str, Way, Place)>) -> Taken {
+fn many(
+    family: Family,
+    cases: u32,
+    ways: impl Fn(u32) -> Vec<(&'static str, Way, Place)>,
+) -> Taken {
     let seed = number("TRIBUTARY_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let cases = number("TRIBUTARY_CASES").map_or(cases, |cases| cases as u32);
     let mut bytes = [0; 32];

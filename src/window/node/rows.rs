@@ -81,7 +81,10 @@ impl Window {
         let strangers = version != self.version && self.version.is_some();
         self.version = version;
         self.moment.fresh |= brought.stale || strangers;
-        if self.start(cx)? || brought.rows.is_empty() {
+        if self.start(cx)? {
+            return Ok(true);
+        }
+        if brought.rows.is_empty() {
             return Ok(brought.stale);
         }
         for payload in &brought.rows {
@@ -111,6 +114,7 @@ impl Window {
                 digest: incremental.digest(&row),
                 time: time.unwrap_or(now),
             };
+            incremental.begin(entry.time, now);
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
                 incremental.add(&row, (entry, now), session, &mut Vec::new())?;
                 self.moment.changed = true;
@@ -290,7 +294,7 @@ impl Window {
             };
             is_new &= inserted != Some(Inserted::Duplicate);
         }
-        incremental.begin(at, now, &mut touched);
+        incremental.begin(at, now);
         match is_new {
             true => incremental.add(row, (entry, now), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
@@ -313,7 +317,9 @@ impl Window {
         self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         if self.incremental.is_none() && self.span.extent.is_bounded() {
             let open = self.span.open_windows(time, now);
-            self.moment.begun.extend(open.map(|(start, end)| (end, start)));
+            self.moment
+                .begun
+                .extend(open.map(|(start, end)| (end, start)));
         }
     }
 }

@@ -122,7 +122,9 @@ fn op() -> impl Strategy<Value = Op> {
 fn extent(family: Family) -> BoxedStrategy<Extent> {
     let seconds = Duration::from_secs;
     match family {
-        Family::Sliding => (1_u64..9).prop_map(move |s| Extent::Sliding(seconds(s))).boxed(),
+        Family::Sliding => (1_u64..9)
+            .prop_map(move |s| Extent::Sliding(seconds(s)))
+            .boxed(),
         Family::Count => (1_usize..7).prop_map(Extent::Count).boxed(),
         Family::Hopping => (1_u64..6, 1_u64..4)
             .prop_map(move |(slide, times)| Extent::Hopping {
@@ -134,7 +136,13 @@ fn extent(family: Family) -> BoxedStrategy<Extent> {
 }
 
 fn emit(family: Family) -> impl Strategy<Value = Emit> {
-    let mut modes = vec![Emit::All, Emit::Touched, Emit::Changes, Emit::Enter, Emit::Leave];
+    let mut modes = vec![
+        Emit::All,
+        Emit::Touched,
+        Emit::Changes,
+        Emit::Enter,
+        Emit::Leave,
+    ];
     if let Family::Hopping = family {
         modes.extend([Emit::Close, Emit::Close]);
     }

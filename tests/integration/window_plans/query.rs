@@ -93,7 +93,13 @@ const AGGREGATES_OF_PARTS: [&str; 6] = [
     "avg(p.g)",
 ];
 
-const HAVING: [&str; 5] = ["count(*) > 1", "x0 > 0", "x0 is not null", "sum(r.v) >= 1", "max(r.n) = 2"];
+const HAVING: [&str; 5] = [
+    "count(*) > 1",
+    "x0 > 0",
+    "x0 is not null",
+    "sum(r.v) >= 1",
+    "max(r.n) = 2",
+];
 
 /// Bounds on time of the query's own: six seconds, in several spellings, and other lengths.
 const BOUNDS: [&str; 9] = [
@@ -128,7 +134,10 @@ impl Shape {
         let shows_keys = self.shows_keys || self.keys.iter().any(by_place);
         let keys = self.keys.iter().enumerate();
         let mut select: Vec<String> = match shows_keys {
-            true => keys.clone().map(|(at, (key, _))| format!("{key} as k{at}")).collect(),
+            true => keys
+                .clone()
+                .map(|(at, (key, _))| format!("{key} as k{at}"))
+                .collect(),
             false => Vec::new(),
         };
         let aggregates = self.aggregates.iter().enumerate();
@@ -187,14 +196,18 @@ fn some(
         // Twice, so that they are not rare.
         all.extend(of_parts.iter().chain(of_parts));
     }
-    subsequence(all, how_many).prop_shuffle().prop_map(|mut some| {
-        let mut known = Vec::new();
-        some.retain(|one| !known.contains(one) && {
-            known.push(*one);
-            true
-        });
-        some
-    })
+    subsequence(all, how_many)
+        .prop_shuffle()
+        .prop_map(|mut some| {
+            let mut known = Vec::new();
+            some.retain(|one| {
+                !known.contains(one) && {
+                    known.push(*one);
+                    true
+                }
+            });
+            some
+        })
 }
 
 pub fn shape() -> impl Strategy<Value = Shape> {
@@ -222,15 +235,17 @@ pub fn shape() -> impl Strategy<Value = Shape> {
             bound,
             proptest::bool::weighted(0.8),
         )
-            .prop_map(move |(keys, filters, aggregates, having, order, bound, shows_keys)| Shape {
-                join,
-                keys: keys.0.into_iter().zip(keys.1).collect(),
-                filters,
-                aggregates,
-                having: having.map(|at| *at.get(&HAVING)),
-                order,
-                bound: bound.map(|at| *at.get(&BOUNDS)),
-                shows_keys,
-            })
+            .prop_map(
+                move |(keys, filters, aggregates, having, order, bound, shows_keys)| Shape {
+                    join,
+                    keys: keys.0.into_iter().zip(keys.1).collect(),
+                    filters,
+                    aggregates,
+                    having: having.map(|at| *at.get(&HAVING)),
+                    order,
+                    bound: bound.map(|at| *at.get(&BOUNDS)),
+                    shows_keys,
+                },
+            )
     })
 }

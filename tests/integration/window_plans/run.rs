@@ -88,7 +88,11 @@ struct Bench<'a> {
 pub fn run(case: &Case, way: Way, place: &Place) -> Result<Vec<Left>, String> {
     let database = place.open();
     database.declare(table(case.real)).unwrap();
-    let options = case.options().plan(way.plan).store(way.store).verify(way.verify);
+    let options = case
+        .options()
+        .plan(way.plan)
+        .store(way.store)
+        .verify(way.verify);
     let window = Window::new(&database, &options).map_err(|error| error.to_string())?;
     Ok(through(case, window, &database))
 }
@@ -134,13 +138,21 @@ impl<'a> Bench<'a> {
         network.add_sink("out", out).unwrap();
         let to = sunk.clone();
         let late = sink::handler(move |event| {
-            to.lock().unwrap().left.late.push(event.payload().json()?.clone());
+            to.lock()
+                .unwrap()
+                .left
+                .late
+                .push(event.payload().json()?.clone());
             Ok(())
         });
         network.add_sink("late", late).unwrap();
         let to = sunk.clone();
         let errors = sink::handler(move |event| {
-            to.lock().unwrap().left.errors.push(event.payload().json()?.clone());
+            to.lock()
+                .unwrap()
+                .left
+                .errors
+                .push(event.payload().json()?.clone());
             Ok(())
         });
         network.add_sink("errors", errors).unwrap();
@@ -170,7 +182,8 @@ impl<'a> Bench<'a> {
                 let left = records.first().is_none_or(|record| record.left);
                 let now = self.simulation.now();
                 let events: Vec<Value> = records.iter().map(|record| self.event(record)).collect();
-                self.sent.extend(events.iter().map(|event| (event.clone(), left)));
+                self.sent
+                    .extend(events.iter().map(|event| (event.clone(), left)));
                 let batch = Batch::from_iter(events.into_iter().map(|e| Event::new(e, now)));
                 self.simulation.inject_batch(side(left), batch).unwrap();
             }
@@ -258,7 +271,12 @@ fn shown(left: &Left) -> String {
         .map(|(row, fails)| format!("{row}{}", if *fails { " (fails)" } else { "" }))
         .collect();
     let list = |values: &[Value]| Value::from(values.to_vec()).to_string();
-    format!("[{}] late {} errors {}", out.join(", "), list(&left.late), list(&left.errors))
+    format!(
+        "[{}] late {} errors {}",
+        out.join(", "),
+        list(&left.late),
+        list(&left.errors)
+    )
 }
 
 fn same_rows(right: &[(Value, bool)], ours: &[(Value, bool)], ordered: bool) -> bool {
@@ -266,11 +284,16 @@ fn same_rows(right: &[(Value, bool)], ours: &[(Value, bool)], ordered: bool) -> 
         return false;
     }
     if ordered {
-        return right.iter().zip(ours).all(|(a, b)| a.1 == b.1 && same(&a.0, &b.0));
+        return right
+            .iter()
+            .zip(ours)
+            .all(|(a, b)| a.1 == b.1 && same(&a.0, &b.0));
     }
     let mut left: Vec<&(Value, bool)> = ours.iter().collect();
     right.iter().all(|(row, fails)| {
-        let found = left.iter().position(|(ours, f)| f == fails && same(row, ours));
+        let found = left
+            .iter()
+            .position(|(ours, f)| f == fails && same(row, ours));
         found.map(|at| left.swap_remove(at)).is_some()
     })
 }
@@ -280,7 +303,9 @@ fn same(right: &Value, ours: &Value) -> bool {
     match (right, ours) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b).all(|((an, a), (bn, b))| an == bn && same(a, b))
+                && a.iter()
+                    .zip(b)
+                    .all(|((an, a), (bn, b))| an == bn && same(a, b))
         }
         (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
