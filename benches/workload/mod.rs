@@ -92,11 +92,14 @@ pub fn groups(start: &str) -> Vec<Group> {
             .push(Function::new("single", 2 << 20, single));
         group
     };
-    let map = |name, ours, other| Group {
+    let map = |name, ours: (&'static str, Flow), other: (&'static str, Flow), against| Group {
         name,
-        events: 1 << 18,
         latency: false,
-        runs: vec![ours, other],
+        rounds: ROUNDS,
+        functions: vec![
+            Function::new(ours.0, 1 << 18, ours.1).against(against),
+            Function::new(other.0, 1 << 18, other.1),
+        ],
     };
     let latency = Group {
         name: "latency-3",
@@ -136,13 +139,20 @@ pub fn groups(start: &str) -> Vec<Group> {
             "map-field",
             ("tributary", script::field),
             ("bare", script::bare_field),
+            &["bare"],
         ),
         map(
             "map-payload",
             ("tributary", script::payload),
             ("bare", script::bare_payload),
+            &["bare"],
         ),
-        map("map-two", ("two", script::two), ("one", script::one)),
+        map(
+            "map-two",
+            ("two", script::two),
+            ("one", script::one),
+            &["one"],
+        ),
     ];
     groups.extend(window::groups());
     groups.retain(|group| group.name.starts_with(start));

@@ -152,16 +152,14 @@ impl Emission {
     /// When the windows began whose end was said and is not delivered yet: their rows are still
     /// needed, should the process end now and the database not.
     pub fn undelivered(&self) -> impl Iterator<Item = i64> {
-        let closes = self.mode == Emit::Close && self.scope.is_some();
         let flights = self.in_flight.values().map(|flight| &flight.identity);
         let owed = self.owed.iter().map(|(identity, _)| identity);
-        flights
-            .chain(owed)
-            .filter(move |_| closes)
-            .filter_map(|identity| {
-                let text = identity.strip_prefix('[')?;
-                text.split([',', ']']).next()?.parse().ok()
-            })
+        let wanted = self.mode == Emit::Close && self.scope.is_some();
+        let identities = flights.chain(owed).filter(move |_| wanted);
+        identities.filter_map(|identity| {
+            let text = identity.strip_prefix('[')?;
+            text.split([',', ']']).next()?.parse().ok()
+        })
     }
 
     fn set(&mut self, identity: &Identity, last: Option<Last>) {

@@ -401,12 +401,13 @@ impl Incremental {
         session: &mut Session,
         windows: Vec<Option<(i64, i64)>>,
     ) -> Result<Vec<Payload>> {
-        for at in self.groups.take_changed() {
+        let changed = self.groups.take_changed();
+        for (number, at) in changed.iter().copied().enumerate() {
             self.listed.retain(|listed| listed.at != at);
             let row = match self.evaluate(at, session) {
                 Ok(row) => row,
                 Err(error) => {
-                    self.groups.note_all(&[at]);
+                    self.groups.note_all(&changed[number..]);
                     return Err(error);
                 }
             };

@@ -403,6 +403,9 @@ impl Choice<'_> {
         if let Extent::Session(_) = self.options.extent {
             return Err(SESSIONS.to_owned());
         }
+        if grouped.keys.is_empty() {
+            return Err("no keys: its one group is the whole answer".to_owned());
+        }
         match self.emit {
             Emit::All => Err("emit = \"all\" wants the whole answer at every event".to_owned()),
             Emit::Close => Err("the whole answer is wanted when a window ends".to_owned()),

@@ -131,6 +131,7 @@ impl Window {
         }
         let changed = incremental.groups.take_changed();
         let mut answers: Vec<(Rank, Answer)> = Vec::with_capacity(changed.len());
+        let mut left: Vec<Answer> = Vec::new();
         for at in &changed {
             let row = match incremental.evaluate(*at, session) {
                 Ok(row) => row,
@@ -145,10 +146,16 @@ impl Window {
                 row,
                 touched: touched.contains(at),
             };
-            answers.push((incremental.rank(*at)?, answer));
+            // What has no row has no place in the order either.
+            match answer.row {
+                Some(_) => answers.push((incremental.rank(*at)?, answer)),
+                None => left.push(answer),
+            }
         }
         answers.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut answers: Vec<Answer> = answers.into_iter().map(|(_, answer)| answer).collect();
+        left.sort_by(|a, b| a.identity.cmp(&b.identity));
+        let answers = answers.into_iter().map(|(_, answer)| answer);
+        let mut answers: Vec<Answer> = answers.chain(left).collect();
         if step.whole {
             // After a restart, groups may be known of which no row is left.
             let there = incremental.identities();
