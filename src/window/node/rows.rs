@@ -112,7 +112,7 @@ impl Window {
                 digest: incremental.digest(&row),
                 time: time.unwrap_or(now),
             };
-            incremental.begin(entry.time, now);
+            incremental.begin(entry.time, now, &mut Vec::new());
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
                 incremental.add(&row, (entry, now), session, &mut Vec::new())?;
                 self.moment.changed = true;
@@ -292,7 +292,7 @@ impl Window {
             };
             is_new &= inserted != Some(Inserted::Duplicate);
         }
-        incremental.begin(at, now);
+        incremental.begin(at, now, &mut touched);
         match is_new {
             true => incremental.add(row, (entry, now), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
