@@ -144,14 +144,15 @@ impl Incremental {
         digest(&self.bytes)
     }
 
-    /// Takes a row in. What it adds to is in `touched` afterwards.
+    /// Takes a row in, but not into windows that have ended by an instant. What it adds to is in
+    /// `touched` afterwards.
     ///
     /// # Errors
     /// What the database cannot compute of it; then nothing was added.
     pub fn add(
         &mut self,
         row: &Row<'_>,
-        (entry, now): (Entry, Timestamp),
+        (entry, ended): (Entry, Timestamp),
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
@@ -169,7 +170,7 @@ impl Incremental {
                 arguments.extend_from_slice(member.arguments);
                 return;
             }
-            for window in span.open_windows(entry.time, now) {
+            for window in span.open_windows(entry.time, ended) {
                 encode(member.encoded, window.0, bytes);
                 members.push(groups.find_or_make(bytes, Some(window), || member.key()));
                 arguments.extend_from_slice(member.arguments);
@@ -192,16 +193,18 @@ impl Incremental {
     }
 
     /// An event of this time has come. Of a query without keys, each window that it is in has a
-    /// row from now on, whatever the query leaves out.
-    pub fn begin(&mut self, time: Timestamp, now: Timestamp) {
+    /// row from now on, whatever the query leaves out; not those that have ended by an instant.
+    pub fn begin(&mut self, time: Timestamp, ended: Timestamp) {
         if !self.keys.is_empty() {
             return;
         }
         if let Extent::Hopping { .. } = self.span.extent {
-            for window in self.span.open_windows(time, now) {
+            for window in self.span.open_windows(time, ended) {
                 encode(&[], window.0, &mut self.bytes);
                 if self.groups.find(&self.bytes).is_none() {
-                    let at = self.groups.find_or_make(&self.bytes, Some(window), Box::default);
+                    let at = self
+                        .groups
+                        .find_or_make(&self.bytes, Some(window), Box::default);
                     self.groups.note_all(&[at]);
                 }
             }
@@ -596,10 +599,7 @@ impl Incremental {
             return;
         }
         if self.span.extent.is_bounded() {
-            self.begin(
-                entry.time,
-                Timestamp::from_micros(i64::MIN),
-            );
+            self.begin(entry.time, Timestamp::from_micros(i64::MIN));
         }
         self.members.clear();
         self.arguments.clear();

@@ -187,10 +187,19 @@ impl Window {
         }
     }
 
+    /// Up to when windows have ended, of those that do. One that has ended stays so, also when the
+    /// clock is set back.
+    fn ended_by(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_micros(self.emission.closed()))
+    }
+
     /// Whether no window takes a row of this time any more.
     fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.span.extent {
-            Extent::Hopping { .. } => self.span.open_windows(time, now).next().is_none(),
+            Extent::Hopping { .. } => {
+                let mut open = self.span.open_windows(time, self.ended_by(now));
+                open.next().is_none()
+            }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
             Extent::Session(gap) => time.after(gap) <= now,
         }
@@ -331,13 +340,13 @@ impl Pipeline for Window {
         if time.is_some_and(|time| self.is_late(time, now)) {
             return cx.drop_to(LATE, "late");
         }
-        let touched = self.insert(&row, event.payload(), time, now)?;
+        let (touched, gone) = self.insert(&row, event.payload(), time, now)?;
         let step = Step {
             now,
             event: Some(event),
             row: Some(&row),
             time,
-            whole: more || left,
+            whole: more || left || gone,
         };
         let answered = self.answer(&step, &touched, cx);
         self.touched = touched;
