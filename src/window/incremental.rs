@@ -144,14 +144,15 @@ impl Incremental {
         digest(&self.bytes)
     }
 
-    /// Takes a row in. What it adds to is in `touched` afterwards.
+    /// Takes a row in, but not into windows that have ended by an instant. What it adds to is in
+    /// `touched` afterwards.
     ///
     /// # Errors
     /// What the database cannot compute of it; then nothing was added.
     pub fn add(
         &mut self,
         row: &Row<'_>,
-        (entry, now): (Entry, Timestamp),
+        (entry, ended): (Entry, Timestamp),
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
@@ -169,7 +170,7 @@ impl Incremental {
                 arguments.extend_from_slice(member.arguments);
                 return;
             }
-            for window in span.open_windows(entry.time, now) {
+            for window in span.open_windows(entry.time, ended) {
                 encode(member.encoded, window.0, bytes);
                 members.push(groups.find_or_make(bytes, Some(window), || member.key()));
                 arguments.extend_from_slice(member.arguments);
@@ -191,29 +192,21 @@ impl Incremental {
         Ok(())
     }
 
-    /// An event of this time has come. A query without keys has one group, which every event
-    /// touches, and each window that ends has it from now on, whatever the query leaves out.
-    pub fn begin(&mut self, time: Timestamp, now: Timestamp, touched: &mut Vec<u32>) {
+    /// An event of this time has come. Of a query without keys, each window that it is in has a
+    /// row from now on, whatever the query leaves out; not those that have ended by an instant.
+    pub fn begin(&mut self, time: Timestamp, ended: Timestamp) {
         if !self.keys.is_empty() {
             return;
         }
-        if !self.span.extent.is_bounded() {
-            touched.extend(self.groups.find(&[]));
-        }
         if let Extent::Hopping { .. } = self.span.extent {
-            for window in self.span.open_windows(time, now) {
+            for window in self.span.open_windows(time, ended) {
                 encode(&[], window.0, &mut self.bytes);
-                let at = match self.groups.find(&self.bytes) {
-                    Some(at) => at,
-                    None => {
-                        let at = self
-                            .groups
-                            .find_or_make(&self.bytes, Some(window), Box::default);
-                        self.groups.note_all(&[at]);
-                        at
-                    }
-                };
-                touched.push(at);
+                if self.groups.find(&self.bytes).is_none() {
+                    let at = self
+                        .groups
+                        .find_or_make(&self.bytes, Some(window), Box::default);
+                    self.groups.note_all(&[at]);
+                }
             }
         }
     }
@@ -382,8 +375,7 @@ impl Incremental {
         for order in &self.plan.order {
             let datum = match order.by {
                 Output::Key(key) => group.key[key].clone(),
-                // Of a group that has no row nothing was computed.
-                Output::Computed(place) => self.values.get(place).cloned().unwrap_or(Datum::Null),
+                Output::Computed(place) => self.values[place].clone(),
                 Output::Count(at) => group.aggregate(at, self.plan.aggregates[at].function)?,
             };
             terms.push((datum, order.descending));
@@ -607,11 +599,7 @@ impl Incremental {
             return;
         }
         if self.span.extent.is_bounded() {
-            self.begin(
-                entry.time,
-                Timestamp::from_micros(i64::MIN),
-                &mut Vec::new(),
-            );
+            self.begin(entry.time, Timestamp::from_micros(i64::MIN));
         }
         self.members.clear();
         self.arguments.clear();

@@ -48,7 +48,13 @@ impl Window {
             Extent::Count(_) => None,
             _ => options.time.as_deref(),
         };
-        let reading = plan::read(database.dialect(), &options.query, &table, by_time)?;
+        let reading = plan::read_within(
+            database.dialect(),
+            &options.query,
+            &table,
+            by_time,
+            options.size(),
+        )?;
         let bound = reading.bound.clone().ok().flatten();
         let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer)
             || options.extent_in_seconds();
@@ -119,6 +125,14 @@ impl Window {
 }
 
 impl WindowOptions {
+    /// How long a window that slides is.
+    fn size(&self) -> Option<Duration> {
+        match self.extent {
+            Extent::Sliding(size) => Some(size),
+            _ => None,
+        }
+    }
+
     fn extent_in_seconds(&self) -> bool {
         match self.extent {
             Extent::Sliding(size) => size.subsec_nanos() == 0,

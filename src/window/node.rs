@@ -89,8 +89,6 @@ pub(super) struct Moment {
     pub begun: BTreeSet<(i64, i64)>,
     /// Whether something has changed since the state was made from the table.
     pub changed: bool,
-    /// Whether the next answer is about more than an event touches.
-    pub look_at_all: bool,
     /// When to emit again what has failed.
     pub again: Option<Timestamp>,
     pub attempts: u32,
@@ -164,7 +162,7 @@ impl Window {
 
     /// The window's instant for a row that has come.
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
-        let now = match (self.clock, time) {
+        match (self.clock, time) {
             (Now::Event, Some(time)) => {
                 // The network's clock says who is silent for how long, where that matters.
                 let now = match self.watermark.goes_by_clock() {
@@ -175,31 +173,33 @@ impl Window {
                 self.watermark.current().unwrap_or(time)
             }
             _ => cx.now(),
-        };
-        self.not_before_the_last_end(now)
-    }
-
-    /// Windows that have ended do not begin again when a clock is set back.
-    fn not_before_the_last_end(&self, now: Timestamp) -> Timestamp {
-        now.max(Timestamp::from_micros(self.emission.ended()))
+        }
     }
 
     /// The window's instant without a row.
     fn now(&mut self, cx: &Context<'_>) -> Option<Timestamp> {
-        let now = match self.clock {
+        match self.clock {
             Now::System => Some(cx.now()),
             Now::Event => {
                 self.watermark.refresh(cx.inputs(), cx.now());
                 self.watermark.current()
             }
-        };
-        now.map(|now| self.not_before_the_last_end(now))
+        }
+    }
+
+    /// Up to when windows have ended, of those that do. One that has ended stays so, also when the
+    /// clock is set back.
+    fn ended_by(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_micros(self.emission.closed()))
     }
 
     /// Whether no window takes a row of this time any more.
     fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.span.extent {
-            Extent::Hopping { .. } => self.span.open_windows(time, now).next().is_none(),
+            Extent::Hopping { .. } => {
+                let mut open = self.span.open_windows(time, self.ended_by(now));
+                open.next().is_none()
+            }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
             Extent::Session(gap) => time.after(gap) <= now,
         }
@@ -289,7 +289,6 @@ impl Node for Window {
         self.moment.again = None;
         let more = self.catch_up(cx)?;
         let Some(now) = self.now(cx) else {
-            self.moment.look_at_all |= more;
             return Ok(());
         };
         let left = self.move_to(now, cx)?;
@@ -341,13 +340,13 @@ impl Pipeline for Window {
         if time.is_some_and(|time| self.is_late(time, now)) {
             return cx.drop_to(LATE, "late");
         }
-        let touched = self.insert(&row, event.payload(), time, now)?;
+        let (touched, gone) = self.insert(&row, event.payload(), time, now)?;
         let step = Step {
             now,
             event: Some(event),
             row: Some(&row),
             time,
-            whole: more || left || std::mem::take(&mut self.moment.look_at_all),
+            whole: more || left || gone,
         };
         let answered = self.answer(&step, &touched, cx);
         self.touched = touched;

@@ -146,10 +146,6 @@ impl Requery {
     pub fn touched(&mut self, row: &Row<'_>, session: &mut Session) -> Result<Vec<Box<[Datum]>>> {
         let mut touched: Vec<Box<[Datum]>> = Vec::new();
         if let Some(grouped) = &mut self.grouped {
-            if grouped.keys == 0 {
-                // Every event touches the one group that there is.
-                return Ok(vec![Box::default()]);
-            }
             grouped.reader.each(row, session, &mut |member| {
                 let key = member.key();
                 if !touched.contains(&key) {

@@ -92,24 +92,14 @@ impl Span {
 }
 
 impl Span {
-    /// The same without those that have ended by now.
+    /// The same without those that have ended by an instant.
     pub fn open_windows(
         &self,
         time: Timestamp,
-        now: Timestamp,
+        ended: Timestamp,
     ) -> impl Iterator<Item = (i64, i64)> {
-        let now = now.as_micros();
-        self.windows(time).filter(move |(_, end)| *end > now)
-    }
-
-    /// The windows to which an event belongs: one that slides, or those that have not ended.
-    pub fn windows_of(&self, time: Option<Timestamp>, now: Timestamp) -> Vec<Option<(i64, i64)>> {
-        match (self.extent, time) {
-            (Extent::Hopping { .. }, Some(time)) => {
-                self.open_windows(time, now).map(Some).collect()
-            }
-            _ => vec![None],
-        }
+        let ended = ended.as_micros();
+        self.windows(time).filter(move |(_, end)| *end > ended)
     }
 }
 

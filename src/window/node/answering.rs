@@ -48,15 +48,27 @@ impl Window {
         }
     }
 
+    /// The windows to which an event belongs: one that slides, or those that have not ended.
+    fn windows_of(&self, step: &Step<'_>) -> Vec<Option<(i64, i64)>> {
+        match (self.span.extent, step.time) {
+            (Extent::Hopping { .. }, Some(time)) => {
+                let open = self.span.open_windows(time, self.ended_by(step.now));
+                open.map(Some).collect()
+            }
+            _ => vec![None],
+        }
+    }
+
     /// Every row of the answer, in its order.
     fn every_row(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
+        let windows = self.windows_of(step);
         let session = Self::session(&mut self.session)?;
         if let Some(incremental) = &mut self.incremental {
-            return incremental.listing(session, self.span.windows_of(step.time, step.now));
+            return incremental.listing(session, windows);
         }
         let mut rows = Vec::new();
         let event = fields(self.asks, step)?;
-        for window in self.span.windows_of(step.time, step.now) {
+        for window in windows {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             rows.extend(self.requery.rows(session, &binding)?);
@@ -186,7 +198,7 @@ impl Window {
         let keys = self.requery.touched(row, session)?;
         let event = fields(self.asks, step)?;
         let mut answers = Vec::new();
-        for window in self.span.windows_of(step.time, step.now) {
+        for window in self.windows_of(step) {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             // Tables that were made elsewhere may take different texts for one key.
@@ -379,11 +391,11 @@ impl Window {
 
     /// Compares the answer with that of the whole query.
     pub(super) fn verify(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
+        let windows = self.windows_of(step);
         let Some(incremental) = &mut self.incremental else {
             return Ok(());
         };
         let session = Self::session(&mut self.session)?;
-        let windows = self.span.windows_of(step.time, step.now);
         let mut ours = Vec::new();
         for window in &windows {
             ours.extend(incremental.rows_in(*window, session)?);

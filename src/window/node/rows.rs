@@ -81,9 +81,11 @@ impl Window {
         let strangers = version != self.version && self.version.is_some();
         self.version = version;
         self.moment.fresh |= brought.stale || strangers;
-        let started = self.start(cx)?;
-        if started || brought.rows.is_empty() {
-            return Ok(started);
+        if self.start(cx)? {
+            return Ok(true);
+        }
+        if brought.rows.is_empty() {
+            return Ok(brought.stale);
         }
         for payload in &brought.rows {
             self.take_in(payload, cx)?;
@@ -104,6 +106,7 @@ impl Window {
                 None => return Ok(()),
             },
         };
+        let ended = self.ended_by(now);
         self.note_stored(time, now);
         self.note_arrival(&row);
         if let Some(incremental) = &mut self.incremental {
@@ -112,9 +115,9 @@ impl Window {
                 digest: incremental.digest(&row),
                 time: time.unwrap_or(now),
             };
-            incremental.begin(entry.time, now, &mut Vec::new());
+            incremental.begin(entry.time, ended);
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
-                incremental.add(&row, (entry, now), session, &mut Vec::new())?;
+                incremental.add(&row, (entry, ended), session, &mut Vec::new())?;
                 self.moment.changed = true;
             }
         }
@@ -257,27 +260,30 @@ impl Window {
         }
     }
 
-    /// Inserts a row; adds what it brings to the state. The groups that it touches there come out.
+    /// Inserts a row; adds what it brings to the state. The groups that it touches there come out,
+    /// and whether it has driven out a row of a group that is not kept there.
     pub(super) fn insert(
         &mut self,
         row: &Row<'_>,
         payload: &Payload,
         time: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<(Vec<u32>, bool)> {
         // The allocation serves every event.
         let mut touched = std::mem::take(&mut self.touched);
         touched.clear();
         let at = time.unwrap_or(now);
+        let ended = self.ended_by(now);
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
             session.begin()?;
+            let mut left = false;
             if session.insert_event(row, payload)? == Inserted::New {
                 self.note_arrival(row);
-                self.moment.look_at_all |= self.evict_first()?;
+                left = self.evict_first()?;
             }
             self.note_stored(time, now);
-            return Ok(touched);
+            return Ok((touched, left));
         };
         let digest = incremental.digest(row);
         let entry = Entry { digest, time: at };
@@ -292,9 +298,9 @@ impl Window {
             };
             is_new &= inserted != Some(Inserted::Duplicate);
         }
-        incremental.begin(at, now, &mut touched);
+        incremental.begin(at, ended);
         match is_new {
-            true => incremental.add(row, (entry, now), session, &mut touched)?,
+            true => incremental.add(row, (entry, ended), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
         }
         if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
@@ -304,7 +310,7 @@ impl Window {
         }
         self.moment.changed = true;
         self.note_stored(time, now);
-        Ok(touched)
+        Ok((touched, false))
     }
 
     fn note_stored(&mut self, time: Option<Timestamp>, now: Timestamp) {
@@ -314,7 +320,7 @@ impl Window {
         let oldest = self.moment.oldest;
         self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         if self.incremental.is_none() && self.span.extent.is_bounded() {
-            let open = self.span.open_windows(time, now);
+            let open = self.span.open_windows(time, self.ended_by(now));
             self.moment
                 .begun
                 .extend(open.map(|(start, end)| (end, start)));
