@@ -7,7 +7,9 @@ use criterion::{Criterion, SamplingMode, Throughput};
 pub fn compare(c: &mut Criterion, start: &str) {
     for workload in groups(start) {
         let mut group = c.benchmark_group(workload.name);
-        group.sample_size(10).sampling_mode(SamplingMode::Flat);
+        group
+            .sample_size(workload.rounds.max(10))
+            .sampling_mode(SamplingMode::Flat);
         for mut function in workload.functions {
             // A trip is an iteration of its own; a flow is long enough to be one.
             let (events, most) = match workload.latency {

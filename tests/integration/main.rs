@@ -51,5 +51,4 @@ mod text;
 mod timing_nodes;
 mod urls;
 mod whole;
-mod window_plans;
 mod windows;
