@@ -4,6 +4,7 @@ mod account;
 mod ack;
 mod batches;
 mod binary;
+mod checkpoints;
 mod command_line;
 mod command_line_database;
 mod command_line_errors;
