@@ -85,7 +85,7 @@ fn number(name: &str) -> Option<u64> {
 fn many(
     family: Family,
     cases: u32,
-    ways: impl Fn(u32) -> Vec<(&'static str, Way, Place)>,
+    ways: impl Fn(&Case) -> Vec<(&'static str, Way, Place)>,
 ) -> Taken {
     let seed = number("TRIBUTARY_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let cases = number("TRIBUTARY_CASES").map_or(cases, |cases| cases as u32);
@@ -99,30 +99,29 @@ fn many(
     };
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let taken = RefCell::new((Taken::new(), 0));
+    let taken = RefCell::new(Taken::new());
     let outcome = runner.run(&case(family), |case| {
-        let (taken, count) = &mut *taken.borrow_mut();
-        *count += 1;
-        compare(&case, &ways(*count), taken).map_err(TestCaseError::fail)
+        let ways = ways(&case);
+        compare(&case, &ways, &mut taken.borrow_mut()).map_err(TestCaseError::fail)
     });
     match outcome {
-        Ok(()) => taken.into_inner().0,
+        Ok(()) => taken.into_inner(),
         Err(TestError::Fail(why, case)) => {
-            panic!("TRIBUTARY_SEED={seed}: {why}\n{case:#?}")
+            panic!("TRIBUTARY_SEED={seed}: {why}\n{case:?}")
         }
         Err(TestError::Abort(why)) => panic!("TRIBUTARY_SEED={seed}: {why}"),
     }
 }
 
 /// All ways over SQLite in memory, and for a share of the cases over a file.
-fn on_sqlite(count: u32) -> Vec<(&'static str, Way, Place)> {
+fn on_sqlite(case: &Case) -> Vec<(&'static str, Way, Place)> {
     let mut ways = vec![
         ("requery", REFERENCE, Place::memory()),
         ("keyed", KEYED, Place::memory()),
         ("incremental", INCREMENTAL, Place::memory()),
         ("incremental, stored", STORED, Place::memory()),
     ];
-    match count % 16 {
+    match case.salt % 16 {
         0 => ways.push(("keyed, file", KEYED, Place::file())),
         8 => ways.push(("incremental, file", INCREMENTAL, Place::file())),
         _ => {}
@@ -130,7 +129,7 @@ fn on_sqlite(count: u32) -> Vec<(&'static str, Way, Place)> {
     ways
 }
 
-fn on_mariadb(_: u32) -> Vec<(&'static str, Way, Place)> {
+fn on_mariadb(_: &Case) -> Vec<(&'static str, Way, Place)> {
     vec![
         ("requery", REFERENCE, Place::mariadb()),
         ("keyed", KEYED, Place::mariadb()),
@@ -139,7 +138,7 @@ fn on_mariadb(_: u32) -> Vec<(&'static str, Way, Place)> {
 }
 
 /// Holds a family to it, and to the shares that make the comparison worth something.
-fn agrees(family: Family, cases: u32, ways: impl Fn(u32) -> Vec<(&'static str, Way, Place)>) {
+fn agrees(family: Family, cases: u32, ways: impl Fn(&Case) -> Vec<(&'static str, Way, Place)>) {
     let taken = many(family, cases, ways);
     eprintln!("{family:?}: {taken:?}");
     let of = |name: &str| taken.get(name).copied().unwrap_or_default();
