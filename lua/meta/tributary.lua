@@ -134,14 +134,14 @@ function tb.create_discarder(name) end
 ---a sink that adds each event as a line to a file; `append = false` overwrites it
 ---@param name string the name of the node
 ---@param path string
----@param options? {append: boolean}
+---@param options? {append: boolean, sync: boolean}
 ---@return true
 function tb.create_file_sink(name, path, options) end
 
----a source that emits each line of a file (JSON lines); `follow` waits for more
+---a source that emits each line of a file (JSON lines); `checkpoint` keeps its place
 ---@param name string the name of the node
 ---@param path string
----@param options? {follow: boolean}
+---@param options? {follow: boolean, checkpoint: string, in_flight: integer}
 ---@return true
 function tb.create_file_source(name, path, options) end
 

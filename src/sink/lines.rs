@@ -1,16 +1,22 @@
 //! A sink that writes lines: to standard output, or to a file.
 
-use crate::error::{Error, ErrorKind, Result, quote};
+use crate::error::{Error, ErrorKind, Result, quote, quote_bytes};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
+use crate::payload::{MAX_EVENT_BYTES, check_json};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 /// Writes the payload of each event as a line (JSON lines). When it cannot write, because a disk is
 /// full, say, the network stops: what came would be lost, one event like the other.
-/// A payload that spans lines is written
-/// as compact JSON, or rejected where it is no JSON.
+/// A payload that spans lines is written as compact JSON, or rejected where it is no JSON.
+///
+/// An event is delivered when the system has taken its line: it is there when the process is
+/// killed, and with [`synced`](Self::synced) also when the power fails. A process that is killed
+/// may leave half a line, of an event that was not delivered: the next sink that adds to the file
+/// cuts off what begins like a JSON object, array or text and is none, and ends whatever else has no
+/// line end.
 pub struct LineSink {
     target: Target,
     buffer: Vec<u8>,
@@ -21,6 +27,7 @@ enum Target {
     File {
         path: PathBuf,
         append: bool,
+        synced: bool,
         file: Option<File>,
     },
 }
@@ -40,6 +47,7 @@ impl LineSink {
         let target = Target::File {
             path: path.into(),
             append,
+            synced: false,
             file: None,
         };
         LineSink {
@@ -49,16 +57,35 @@ impl LineSink {
     }
 }
 
+impl LineSink {
+    /// The same sink, which has each batch written through to the disk before it counts as
+    /// delivered: then nothing is lost either when the machine loses its power. Standard output
+    /// stays as it is.
+    #[must_use]
+    pub fn synced(mut self) -> Self {
+        if let Target::File { synced, .. } = &mut self.target {
+            *synced = true;
+        }
+        self
+    }
+}
+
 impl Node for LineSink {
     fn open(&mut self) -> Result<()> {
-        if let Target::File { path, append, file } = &mut self.target {
+        if let Target::File {
+            path, append, file, ..
+        } = &mut self.target
+        {
             // Appending also where it overwrites: another sink may write the same file.
             let opened = OpenOptions::new().create(true).append(true).open(&*path);
-            let opened = opened.map_err(|error| cannot_create(path, &error))?;
+            let mut opened = opened.map_err(|error| cannot_create(path, &error))?;
             // Only the first opening overwrites: a later one goes on.
-            if !*append && file.is_none() && opened.metadata().is_ok_and(|meta| meta.is_file()) {
-                let cut = opened.set_len(0);
-                cut.map_err(|error| cannot_create(path, &error))?;
+            if file.is_none() && opened.metadata().is_ok_and(|meta| meta.is_file()) {
+                let begun = match append {
+                    true => mend(path, &mut opened),
+                    false => opened.set_len(0),
+                };
+                begun.map_err(|error| cannot_create(path, &error))?;
             }
             *file = Some(opened);
         }
@@ -73,10 +100,14 @@ impl Node for LineSink {
             Target::Stdout => write_out(&mut self.buffer),
             Target::File {
                 path,
+                synced,
                 file: Some(file),
                 ..
             } => {
-                let written = file.write_all(&self.buffer);
+                let written = file.write_all(&self.buffer).and_then(|()| match synced {
+                    true => file.sync_data(),
+                    false => Ok(()),
+                });
                 self.buffer.clear();
                 written.map_err(|error| Error::io(quote(path.to_string_lossy()), &error).fatal())
             }
@@ -105,7 +136,41 @@ impl Sink for LineSink {
     }
 }
 
-fn cannot_create(path: &std::path::Path, error: &std::io::Error) -> Error {
+/// Has the file end with a whole line.
+fn mend(path: &Path, file: &mut File) -> io::Result<()> {
+    const MOST: u64 = MAX_EVENT_BYTES as u64 + 2;
+    let len = file.metadata()?.len();
+    let from = len.saturating_sub(MOST);
+    // What was opened for appending cannot be read.
+    let mut end = Vec::new();
+    let mut reader = match File::open(path) {
+        Ok(reader) => reader,
+        // It may be written and not be read.
+        Err(_) => return Ok(()),
+    };
+    reader.seek(SeekFrom::Start(from))?;
+    reader.take(len - from).read_to_end(&mut end)?;
+    let begins = match end.iter().rposition(|byte| *byte == b'\n') {
+        Some(at) => at + 1,
+        None => 0,
+    };
+    let line = &end[begins..];
+    if line.is_empty() {
+        return Ok(());
+    }
+    let whole = begins > 0 || from == 0;
+    if whole && matches!(line[0], b'{' | b'[' | b'"') && check_json(line).is_err() {
+        log::warn!(
+            "{}: half a line at its end is cut off: {}",
+            quote(path.to_string_lossy()),
+            quote_bytes(line)
+        );
+        return file.set_len(from + begins as u64);
+    }
+    file.write_all(b"\n")
+}
+
+fn cannot_create(path: &Path, error: &io::Error) -> Error {
     let error = Error::io(
         format!("cannot create {}", quote(path.to_string_lossy())),
         error,

@@ -1,24 +1,36 @@
 //! A source that reads lines: from standard input, or from a file, which it may follow.
+//!
+//! With a checkpoint each line is tracked. [`ledger`] knows what is under way and how far all is
+//! delivered, [`checkpoint`] is the file that says so, [`memory`] brings the two together.
 
+mod checkpoint;
+mod claim;
+mod ledger;
+mod line;
+mod memory;
+
+use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::payload::{MAX_EVENT_BYTES, check_json};
 use crate::time::Timestamp;
+use claim::Claim;
+use line::Line;
+use memory::Memory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use xxhash_rust::xxh3::Xxh3;
 
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 << 10;
-/// How much of a line that is too long is kept, in bytes.
-const HEAD: usize = 4 << 10;
+/// How many lines of a source with a checkpoint are under way at most, unless said.
+const IN_FLIGHT: usize = 65_536;
 
 /// Emits each line as an event (JSON lines), without its line end.
 ///
@@ -32,8 +44,13 @@ pub struct LineSource {
     file: Option<File>,
     claim: Option<Claim>,
     chunk: Vec<u8>,
+    /// What of the chunk was not looked at yet.
+    rest: Range<usize>,
     line: Line,
     number: u64,
+    /// Where in the file that begins which was not looked at yet.
+    offset: u64,
+    memory: Option<Memory>,
 }
 
 enum Input {
@@ -72,9 +89,43 @@ impl LineSource {
             file: None,
             claim: None,
             chunk: vec![0; CHUNK],
+            rest: 0..0,
             line: Line::default(),
             number: 0,
+            offset: 0,
+            memory: None,
         }
+    }
+
+    /// The same source with a memory: how far all was delivered is kept in a file of its own, and
+    /// the next network reads on from there. So each line is delivered at least once, also when the
+    /// process is killed; what was delivered and is not yet in the checkpoint comes again, which is
+    /// at most [`in_flight`](Self::in_flight) events.
+    ///
+    /// A line that failed is emitted again, after 100 ms and then pauses that grow to 10 s, in
+    /// the order of the file with others that failed; lines behind it are read meanwhile. It never
+    /// is given up: link `errors` of the node that refuses it to a place of its own. A line that is
+    /// refused here (no JSON, too long) leaves by `errors` once. A source that doesn't follow ends
+    /// when all its lines are delivered.
+    ///
+    /// With [`Follow::Yes`] a file that was renamed and made anew while no network ran is looked for
+    /// in its directory and read to its end first. Of a file that was cut, and of one that was
+    /// replaced and is gone, the rest cannot be read any more: the new content is read from
+    /// its beginning, and a line in the log says so. Without it such a checkpoint is refused.
+    #[must_use]
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.memory = Some(Memory::new(path.into(), IN_FLIGHT));
+        self
+    }
+
+    /// Of a source with a [checkpoint](Self::checkpoint), how many lines at most are read and not
+    /// yet in the checkpoint (65,536 unless said): so many may come again after a kill.
+    #[must_use]
+    pub fn in_flight(mut self, events: usize) -> Self {
+        if let Some(memory) = &mut self.memory {
+            memory.set_limit(events.max(1));
+        }
+        self
     }
 
     fn open_file(&self, path: &PathBuf) -> Result<File> {
@@ -106,16 +157,27 @@ impl LineSource {
             match file.read(&mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                read => return read.map(Some),
+                Ok(len) => {
+                    if let Some(memory) = &mut self.memory {
+                        memory.saw(self.offset, &self.chunk[..len]);
+                    }
+                    self.rest = 0..len;
+                    return Ok(Some(len));
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    fn take(&mut self, len: usize, cx: &mut Context<'_>) {
+    /// Emits the lines that end in the rest of the chunk, as many as may be under way.
+    fn take(&mut self, cx: &mut Context<'_>) {
         let now = cx.now();
         let chunk = std::mem::take(&mut self.chunk);
-        let mut rest = &chunk[..len];
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let mut rest = &chunk[self.rest.clone()];
+        while !self.is_full()
+            && let Some(end) = rest.iter().position(|byte| *byte == b'\n')
+        {
+            self.offset += end as u64 + 1;
             // A line that lies whole in the chunk is not copied together first.
             if self.line.is_empty() && end <= MAX_EVENT_BYTES {
                 self.emit(&rest[..end], now, cx);
@@ -125,8 +187,18 @@ impl LineSource {
             }
             rest = &rest[end + 1..];
         }
-        self.line.add(rest);
+        if self.is_full() {
+            self.rest.start = self.rest.end - rest.len();
+        } else {
+            self.offset += rest.len() as u64;
+            self.line.add(rest);
+            self.rest = 0..0;
+        }
         self.chunk = chunk;
+    }
+
+    fn is_full(&self) -> bool {
+        self.memory.as_ref().is_some_and(Memory::is_full)
     }
 
     fn end_line(&mut self, now: Timestamp, cx: &mut Context<'_>) {
@@ -138,10 +210,11 @@ impl LineSource {
             None => self.emit(&line.bytes, now, cx),
             Some((size, hash)) => {
                 self.number += 1;
-                let event = Event::new(line.bytes.as_slice(), now)
+                let mut event = Event::new(line.bytes.as_slice(), now)
                     .with_meta("size", size)
                     .with_meta("xxh3", format!("{:032x}", hash.digest128()));
                 let error = format!("payload of {size} bytes > max_event_bytes (1 MiB)");
+                self.refuse(&mut event, cx);
                 cx.reject(event, Error::data(error).at(self.place()));
             }
         }
@@ -153,10 +226,24 @@ impl LineSource {
     fn emit(&mut self, line: &[u8], now: Timestamp, cx: &mut Context<'_>) {
         self.number += 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let event = Event::new(line, now);
+        let mut event = Event::new(line, now);
         match check_json(line) {
-            Ok(()) => cx.emit(event),
-            Err(error) => cx.reject(event, error.at(self.place())),
+            Ok(()) => {
+                if let Some(memory) = &mut self.memory {
+                    memory.track(&mut event, self.offset, self.number, cx);
+                }
+                cx.emit(event);
+            }
+            Err(error) => {
+                self.refuse(&mut event, cx);
+                cx.reject(event, error.at(self.place()));
+            }
+        }
+    }
+
+    fn refuse(&mut self, event: &mut Event, cx: &mut Context<'_>) {
+        if let Some(memory) = &mut self.memory {
+            memory.track_once(event, self.offset, self.number, cx);
         }
     }
 
@@ -176,7 +263,14 @@ impl LineSource {
         if !self.line.is_empty() {
             self.end_line(cx.now(), cx);
         }
-        Ok(Read::End)
+        match &mut self.memory {
+            // What fails is to be emitted again.
+            Some(memory) if !memory.is_empty() => {
+                memory.end();
+                Ok(Read::Idle)
+            }
+            _ => Ok(Read::End),
+        }
     }
 
     /// Looks whether the file was cut, or replaced by another: then there is more to read.
@@ -192,8 +286,10 @@ impl LineSource {
             if !self.line.is_empty() {
                 self.end_line(cx.now(), cx);
             }
-            self.file = Some(self.open_file(path)?);
-            self.number = 0;
+            let file = self.open_file(path)?;
+            let meta = file.metadata().map_err(|error| wrong(&error))?;
+            self.file = Some(file);
+            self.begin_anew(&meta);
             return Ok(true);
         }
         let at = file.stream_position().map_err(|error| wrong(&error))?;
@@ -202,10 +298,18 @@ impl LineSource {
             file.seek(SeekFrom::Start(0))
                 .map_err(|error| wrong(&error))?;
             self.line = Line::default();
-            self.number = 0;
+            self.begin_anew(&here);
             return Ok(true);
         }
         Ok(false)
+    }
+
+    fn begin_anew(&mut self, meta: &Metadata) {
+        self.number = 0;
+        self.offset = 0;
+        if let Some(memory) = &mut self.memory {
+            memory.turn(meta);
+        }
     }
 }
 
@@ -214,14 +318,61 @@ impl Node for LineSource {
         if self.file.is_none() {
             self.file = Some(match &self.input {
                 Input::Stdin => {
+                    if self.memory.is_some() {
+                        let text = "standard input cannot be read again: it takes no checkpoint";
+                        return Err(Error::data(text));
+                    }
                     if self.claim.is_none() {
                         self.claim = Some(Claim::new()?);
                     }
                     let copy = io::stdin().as_fd().try_clone_to_owned();
                     File::from(copy.map_err(|error| Error::io("standard input", &error))?)
                 }
-                Input::File(path) => self.open_file(path)?,
+                Input::File(path) => {
+                    let file = self.open_file(path)?;
+                    match &mut self.memory {
+                        None => file,
+                        Some(memory) => {
+                            let follows = self.follow == Follow::Yes;
+                            let start = memory.begin(path, file, follows)?;
+                            (self.offset, self.number) = (start.offset, start.line);
+                            start.file
+                        }
+                    }
+                }
             });
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        match &mut self.memory {
+            Some(memory) => memory.commit(cx.now()),
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        if let Some(memory) = &mut self.memory {
+            memory.settle(token, outcome, cx.now());
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.memory.as_ref().and_then(Memory::wake)
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if let Some(memory) = &mut self.memory {
+            memory.emit_again(cx);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        if let Some(memory) = &mut self.memory {
+            memory.end();
         }
         Ok(())
     }
@@ -229,87 +380,21 @@ impl Node for LineSource {
 
 impl Source for LineSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        if self.is_full() {
+            return Ok(Read::Idle);
+        }
+        if !self.rest.is_empty() {
+            self.take(cx);
+            return Ok(Read::More);
+        }
         match self.fill(wait) {
             Ok(None) => Ok(Read::Idle),
             Ok(Some(0)) => self.end(cx),
-            Ok(Some(len)) => {
-                self.take(len, cx);
+            Ok(Some(_)) => {
+                self.take(cx);
                 Ok(Read::More)
             }
             Err(error) => Err(Error::io(quote(&self.name), &error).with_kind(ErrorKind::Io)),
         }
-    }
-}
-
-/// Whether a source reads standard input: two would share out its lines at random.
-static CLAIMED: AtomicBool = AtomicBool::new(false);
-
-/// The right to read standard input, for as long as this lives.
-struct Claim(());
-
-impl Claim {
-    fn new() -> Result<Self> {
-        match CLAIMED.swap(true, Ordering::SeqCst) {
-            false => Ok(Claim(())),
-            true => Err(Error::data(
-                "standard input is read by another node already",
-            )),
-        }
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        CLAIMED.store(false, Ordering::SeqCst);
-    }
-}
-
-/// A line that has not ended yet.
-#[derive(Default)]
-struct Line {
-    bytes: Vec<u8>,
-    /// Of a line that is too long: its size and hash so far.
-    too_long: Option<(usize, Box<Xxh3>)>,
-    /// A carriage return came last of such a line, and belongs to it if more follows.
-    held: bool,
-}
-
-impl Line {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.too_long.is_none()
-    }
-
-    fn add(&mut self, part: &[u8]) {
-        if self.too_long.is_some() {
-            return self.count(part);
-        }
-        self.bytes.extend(part);
-        // The greatest line may have a carriage return behind it.
-        if self.bytes.len() > MAX_EVENT_BYTES + 1 {
-            self.cut();
-        }
-    }
-
-    /// From here on only the head of the line is kept.
-    fn cut(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.too_long = Some((0, Box::new(Xxh3::new())));
-        self.count(&bytes);
-        self.bytes.extend(&bytes[..HEAD]);
-    }
-
-    fn count(&mut self, part: &[u8]) {
-        let Some((size, hash)) = &mut self.too_long else {
-            return;
-        };
-        if self.held && !part.is_empty() {
-            *size += 1;
-            hash.update(b"\r");
-            self.held = false;
-        }
-        let rest = part.strip_suffix(b"\r").unwrap_or(part);
-        self.held |= rest.len() < part.len();
-        *size += rest.len();
-        hash.update(rest);
     }
 }

@@ -1,7 +1,7 @@
 //! Functions that make sources and sinks of lines.
 
 use super::{Export, Session};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::script::Args;
 use crate::sink::LineSink;
 use crate::source::{Follow, LineSource};
@@ -22,13 +22,13 @@ pub(super) const EXPORTS: &[Export] = &[
     },
     Export {
         name: "create_file_source",
-        arguments: "name, path [, {follow = false}]",
-        about: "a source that emits each line of a file (JSON lines); `follow` waits for more",
+        arguments: "name, path [, {follow = false, checkpoint = \"path\"}]",
+        about: "a source that emits each line of a file (JSON lines); `checkpoint` keeps its place",
         run: file_source,
     },
     Export {
         name: "create_file_sink",
-        arguments: "name, path [, {append = true}]",
+        arguments: "name, path [, {append = true, sync = false}]",
         about: "a sink that adds each event as a line to a file; `append = false` overwrites it",
         run: file_sink,
     },
@@ -53,25 +53,43 @@ fn stdout(session: &Session, args: &Args) -> Result<Value> {
 fn file_source(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
-    let follow = match args.options(3, &["follow"])?.boolean("follow")? {
+    let options = args.options(3, &["follow", "checkpoint", "in_flight"])?;
+    let follow = match options.boolean("follow")? {
         Some(true) => Follow::Yes,
         _ => Follow::No,
     };
-    session
-        .draft()?
-        .add_source(&name, LineSource::file(path, follow))?;
+    let mut source = LineSource::file(path, follow);
+    let in_flight = options.integer("in_flight")?;
+    match options.string("checkpoint")? {
+        Some(checkpoint) => source = source.checkpoint(checkpoint),
+        None if in_flight.is_some() => {
+            let text = "option in_flight of create_file_source is for one with a checkpoint";
+            return Err(Error::data(text));
+        }
+        None => {}
+    }
+    if let Some(events) = in_flight {
+        match usize::try_from(events) {
+            Ok(events @ 1..) => source = source.in_flight(events),
+            _ => {
+                return Err(Error::data(format!(
+                    "bad in_flight {events}: at least 1 is needed"
+                )));
+            }
+        }
+    }
+    session.draft()?.add_source(&name, source)?;
     Ok(true.into())
 }
 
 fn file_sink(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
-    let append = args
-        .options(3, &["append"])?
-        .boolean("append")?
-        .unwrap_or(true);
-    session
-        .draft()?
-        .add_sink(&name, LineSink::file(path, append))?;
+    let options = args.options(3, &["append", "sync"])?;
+    let mut sink = LineSink::file(path, options.boolean("append")?.unwrap_or(true));
+    if options.boolean("sync")? == Some(true) {
+        sink = sink.synced();
+    }
+    session.draft()?.add_sink(&name, sink)?;
     Ok(true.into())
 }

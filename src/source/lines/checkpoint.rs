@@ -1,0 +1,140 @@
+//! The file that says how far a file was read: one JSON object.
+//!
+//! It is replaced as a whole (written beside, synced, renamed, the directory synced), so that it is
+//! there as it was or as it is to be, whenever the process or the machine ends.
+
+use crate::error::{Error, ErrorKind, Result, quote};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// What this version of the crate writes and reads.
+const VERSION: u64 = 1;
+/// The most that is written of a checkpoint: what is longer is something else.
+const LONGEST: u64 = 64 << 10;
+
+/// How far which file was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Saved {
+    /// The file, by its whole path.
+    pub path: String,
+    pub dev: u64,
+    pub ino: u64,
+    pub offset: u64,
+    pub line: u64,
+    /// How many bytes at the beginning of the file the hash is of.
+    pub head: u64,
+    pub hash: String,
+}
+
+/// The checkpoint of a source.
+pub(super) struct Checkpoint {
+    path: PathBuf,
+}
+
+impl Checkpoint {
+    pub fn at(path: PathBuf) -> Self {
+        Checkpoint { path }
+    }
+
+    /// How messages name it.
+    pub fn name(&self) -> String {
+        format!("checkpoint {}", quote(self.path.to_string_lossy()))
+    }
+
+    /// What was saved; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// A directory, a file that is no checkpoint or that a newer version has written.
+    pub fn load(&self) -> Result<Option<Saved>> {
+        let wrong = |text: &str| Error::data(format!("{}: {text}", self.name()));
+        let meta = match std::fs::metadata(&self.path) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(self.name(), &error)),
+        };
+        if meta.is_dir() {
+            return Err(wrong("is a directory").with_kind(ErrorKind::CannotCreate));
+        }
+        let strange = || {
+            wrong("is no checkpoint")
+                .with_hint("a file of its own is needed, which need not be there")
+        };
+        if !meta.is_file() || meta.len() > LONGEST {
+            return Err(strange());
+        }
+        let bytes = std::fs::read(&self.path).map_err(|error| Error::io(self.name(), &error))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|_| strange())?;
+        match value["tributary_checkpoint"].as_u64() {
+            Some(VERSION) => {}
+            Some(version) => {
+                let text = format!("is of version {version}, this program knows {VERSION}");
+                return Err(wrong(&text));
+            }
+            None => return Err(strange()),
+        }
+        let number = |name: &str| value[name].as_u64().ok_or_else(strange);
+        let text = |name: &str| value[name].as_str().map(str::to_owned).ok_or_else(strange);
+        Ok(Some(Saved {
+            path: text("path")?,
+            dev: number("dev")?,
+            ino: number("ino")?,
+            offset: number("offset")?,
+            line: number("line")?,
+            head: number("head")?,
+            hash: text("hash")?,
+        }))
+    }
+
+    /// Replaces what was saved.
+    ///
+    /// # Errors
+    /// Whatever the system says: no such directory, no permission, no space.
+    pub fn save(&self, saved: &Saved) -> Result<()> {
+        let text = json!({
+            "tributary_checkpoint": VERSION,
+            "path": saved.path,
+            "dev": saved.dev,
+            "ino": saved.ino,
+            "offset": saved.offset,
+            "line": saved.line,
+            "head": saved.head,
+            "hash": saved.hash,
+        });
+        let written = self.replace(format!("{text}\n").as_bytes());
+        written.map_err(|error| {
+            let said = Error::io(self.name(), &error);
+            match self.folder().is_dir() {
+                true => said,
+                false => said.with_kind(ErrorKind::CannotCreate).with_hint(format!(
+                    "there is no directory {}",
+                    quote(self.folder().to_string_lossy())
+                )),
+            }
+        })
+    }
+
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut beside = self.path.clone().into_os_string();
+        beside.push(".new");
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        std::fs::rename(&beside, &self.path)?;
+        File::open(self.folder())?.sync_all()
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+}
+
+/// What tells the beginnings of files apart.
+pub(super) fn hash(head: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(head))
+}

@@ -1,0 +1,27 @@
+//! Standard input has one reader.
+
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether a source reads standard input: two would share out its lines at random.
+static CLAIMED: AtomicBool = AtomicBool::new(false);
+
+/// The right to read standard input, for as long as this lives.
+pub(super) struct Claim(());
+
+impl Claim {
+    pub fn new() -> Result<Self> {
+        match CLAIMED.swap(true, Ordering::SeqCst) {
+            false => Ok(Claim(())),
+            true => Err(Error::data(
+                "standard input is read by another node already",
+            )),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        CLAIMED.store(false, Ordering::SeqCst);
+    }
+}
