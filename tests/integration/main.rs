@@ -52,4 +52,5 @@ mod text;
 mod timing_nodes;
 mod urls;
 mod whole;
+mod window_plans;
 mod windows;

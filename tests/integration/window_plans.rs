@@ -6,22 +6,10 @@
 //! window in each step must be what leaves it under `requery`. `TRIBUTARY_SEED` repeats a run, and
 //! `TRIBUTARY_CASES` says how many cases there are of each family.
 //!
-//! It finds differences that are not mended yet (`cargo test --test plans`), so it is not among the
-//! tests that `cargo test` runs.
-//!
 //! - `query` — the queries; `case` — the streams and the windows; `run` — one case, one plan.
 
-#[path = "plans/case.rs"]
 mod case;
-#[allow(dead_code, unused_macros, reason = "shared with the other tests")]
-#[path = "integration/databases.rs"]
-mod databases;
-#[allow(dead_code, reason = "shared with the other tests")]
-#[path = "integration/mariadb.rs"]
-mod mariadb;
-#[path = "plans/query.rs"]
 mod query;
-#[path = "plans/run.rs"]
 mod run;
 
 use crate::databases::Place;
