@@ -113,20 +113,22 @@ fn many(
     }
 }
 
-/// All ways over SQLite in memory, and for a share of the cases over a file.
+/// All ways over SQLite in memory, and for a share of the cases over a file. Not one against the
+/// other: a file keeps rows until what was said of them is delivered, and so knows a key for longer.
 fn on_sqlite(case: &Case) -> Vec<(&'static str, Way, Place)> {
-    let mut ways = vec![
-        ("requery", REFERENCE, Place::memory()),
-        ("keyed", KEYED, Place::memory()),
-        ("incremental", INCREMENTAL, Place::memory()),
-        ("incremental, stored", STORED, Place::memory()),
-    ];
-    match case.salt % 16 {
-        0 => ways.push(("keyed, file", KEYED, Place::file())),
-        8 => ways.push(("incremental, file", INCREMENTAL, Place::file())),
-        _ => {}
+    match case.salt % 8 {
+        0 => vec![
+            ("requery", REFERENCE, Place::file()),
+            ("keyed", KEYED, Place::file()),
+            ("incremental", INCREMENTAL, Place::file()),
+        ],
+        _ => vec![
+            ("requery", REFERENCE, Place::memory()),
+            ("keyed", KEYED, Place::memory()),
+            ("incremental", INCREMENTAL, Place::memory()),
+            ("incremental, stored", STORED, Place::memory()),
+        ],
     }
-    ways
 }
 
 fn on_mariadb(_: &Case) -> Vec<(&'static str, Way, Place)> {
