@@ -52,4 +52,7 @@ mod text;
 mod timing_nodes;
 mod urls;
 mod whole;
+mod window_bench;
+mod window_pitfalls;
+mod window_plans;
 mod windows;
