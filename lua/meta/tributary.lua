@@ -194,6 +194,12 @@ function tb.create_map(name, f) end
 ---@return true
 function tb.create_process(name, functions) end
 
+---a pipeline that keeps events in a file until they are delivered
+---@param name string the name of the node
+---@param path string
+---@return true
+function tb.create_queue(name, path) end
+
 ---a pipeline that lets at most one event pass in each interval
 ---@param name string the name of the node
 ---@param interval string

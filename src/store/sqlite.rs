@@ -7,7 +7,10 @@
 mod driver;
 mod fault;
 mod functions;
+mod queue;
 mod schema;
+
+pub(crate) use queue::{QueueFile, Stored};
 
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver, Existing, Refusal};

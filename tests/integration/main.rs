@@ -37,6 +37,7 @@ mod mariadb;
 mod network;
 mod nodes;
 mod probe;
+mod queues;
 mod replay;
 mod script;
 mod script_building;
