@@ -10,41 +10,78 @@ mod workload;
 
 use workload::{Group, groups};
 
-const ROUNDS: usize = 11;
-
 fn main() {
     let start = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let start = start.unwrap_or_default();
     nodes::measure(&start);
     keys::measure(&start);
-    groups(&start).iter().for_each(compare);
+    let mut lines = Vec::new();
+    for group in groups(&start) {
+        lines.extend(compare(group));
+    }
+    growth(&lines);
 }
 
-/// Prints a line for each thing with which the group compares the first.
-fn compare(group: &Group) {
-    let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); group.runs.len()];
-    for round in 0..ROUNDS {
-        for turn in 0..group.runs.len() {
-            let at = (round + turn) % group.runs.len();
-            let took = (group.runs[at].1)(group.events);
-            seconds[at].push(took.as_secs_f64() / group.events as f64);
+/// A ratio: of which group and functions.
+type Line = (&'static str, String, f64);
+
+/// Prints a line for each two functions that are compared.
+fn compare(mut group: Group) -> Vec<Line> {
+    let count = group.functions.len();
+    let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); count];
+    for round in 0..group.rounds {
+        for turn in 0..count {
+            let at = (round + turn) % count;
+            let function = &mut group.functions[at];
+            let took = (function.run)(function.events);
+            seconds[at].push(took.as_secs_f64() / function.events as f64);
         }
     }
-    let [_, middle, _] = quartiles(seconds[0].iter().copied());
-    let figure = match group.latency {
-        true => format!("{:.1} us", middle * 1e6),
-        false => format!("{:.1} M/s", 1e-6 / middle),
+    let mut lines = Vec::new();
+    for (function, ours) in group.functions.iter().zip(&seconds) {
+        let others = function.against.iter();
+        for at in others.filter_map(|name| group.functions.iter().position(|f| f.name == *name)) {
+            let pairs = ours.iter().zip(&seconds[at]);
+            let [low, middle, high] = quartiles(pairs.map(|(ours, theirs)| match group.latency {
+                true => ours / theirs,
+                false => theirs / ours,
+            }));
+            let names = format!("{}/{}", function.name, group.functions[at].name);
+            let figure = figure(ours, group.latency);
+            println!(
+                "{} {names} {middle:.2} ({low:.2}-{high:.2}) {figure}",
+                group.name
+            );
+            lines.push((group.name, names, middle));
+        }
+    }
+    lines
+}
+
+/// The time of an event, or how many there are in a time.
+fn figure(seconds: &[f64], latency: bool) -> String {
+    let [_, middle, _] = quartiles(seconds.iter().copied());
+    match (latency, middle) {
+        (true, _) => format!("{:.1} us", middle * 1e6),
+        (false, ..1e-6) => format!("{:.1} M/s", 1e-6 / middle),
+        (false, ..1e-3) => format!("{:.1} k/s", 1e-3 / middle),
+        (false, _) => format!("{:.1} /s", 1.0 / middle),
+    }
+}
+
+/// Prints how much more our time grows from a window of a thousand rows to one of a million than
+/// that of the limit.
+fn growth(lines: &[Line]) {
+    let found = |group: &str, names: &str| {
+        let mut lines = lines.iter();
+        lines
+            .find(|line| line.0 == group && line.1 == names)
+            .map(|line| line.2)
     };
-    for (other, times) in group.runs.iter().zip(&seconds).skip(1) {
-        let pairs = seconds[0].iter().zip(times);
-        let [low, middle, high] = quartiles(pairs.map(|(ours, theirs)| match group.latency {
-            true => ours / theirs,
-            false => theirs / ours,
-        }));
-        println!(
-            "{} {}/{} {middle:.2} ({low:.2}-{high:.2}) {figure}",
-            group.name, group.runs[0].0, other.0
-        );
+    for names in ["incremental/bare_sqlite", "unstored/bare_memory"] {
+        if let (Some(few), Some(many)) = (found("window-1k", names), found("window-1m", names)) {
+            println!("window-1m/window-1k {names} {:.2}", few / many);
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A group is one flow of events and those that carry it: `tributary`, and its limit `bare`, the
 //! same chain of threads written with nothing but flume and vectors ([`bare`]). Only the flow is
 //! timed ([`watch`]): networks are built and threads started before it, and ended after it. To add
-//! a group, write the flow in [`network`] and in [`bare`], and name both in [`groups`].
+//! a group, write the flow in [`network`] and in [`bare`], and name both in [`groups`]. Windows are
+//! groups of their own kind: see [`window`].
 
 mod bare;
 pub mod filter;
@@ -11,6 +12,7 @@ mod latency;
 mod network;
 mod script;
 mod watch;
+mod window;
 
 use std::time::Duration;
 
@@ -30,42 +32,83 @@ pub fn is_ours(payload: &[u8]) -> bool {
 }
 
 /// Carries so many events; says how long that took.
-pub type Run = fn(u64) -> Duration;
+pub type Run = Box<dyn FnMut(u64) -> Duration>;
 
 pub struct Group {
     pub name: &'static str,
-    /// The events of one round.
-    pub events: u64,
     /// Whether what counts is the time of one event, not the number in a time.
     pub latency: bool,
-    /// The thing measured, and then what it is compared with.
-    pub runs: Vec<(&'static str, Run)>,
+    /// How many rounds the ratios are taken of.
+    pub rounds: usize,
+    pub functions: Vec<Function>,
 }
+
+/// One way to do the work of a group.
+pub struct Function {
+    pub name: &'static str,
+    /// The events of one round.
+    pub events: u64,
+    pub run: Run,
+    /// The functions of the group with which this one is compared.
+    pub against: &'static [&'static str],
+}
+
+impl Function {
+    fn new(name: &'static str, events: u64, run: impl FnMut(u64) -> Duration + 'static) -> Self {
+        Function {
+            name,
+            events,
+            run: Box::new(run),
+            against: &[],
+        }
+    }
+
+    fn against(mut self, others: &'static [&'static str]) -> Self {
+        self.against = others;
+        self
+    }
+}
+
+/// How long a flow carries events.
+type Flow = fn(u64) -> Duration;
+
+const ROUNDS: usize = 11;
 
 /// The groups whose names start so.
 pub fn groups(start: &str) -> Vec<Group> {
-    let flow = |name, tributary, bare| Group {
+    let flow = |name, tributary: Flow, bare: Flow| Group {
         name,
-        events: 2 << 20,
         latency: false,
-        runs: vec![("tributary", tributary), ("bare", bare)],
+        rounds: ROUNDS,
+        functions: vec![
+            Function::new("tributary", 2 << 20, tributary).against(&["bare", "single"]),
+            Function::new("bare", 2 << 20, bare),
+        ],
     };
-    let hop = |name, tributary, bare, single| {
+    let hop = |name, tributary: Flow, bare: Flow, single: Flow| {
         let mut group = flow(name, tributary, bare);
-        group.runs.push(("single", single));
+        group
+            .functions
+            .push(Function::new("single", 2 << 20, single));
         group
     };
-    let map = |name, ours, other| Group {
+    let map = |name, ours: (&'static str, Flow), other: (&'static str, Flow), against| Group {
         name,
-        events: 1 << 18,
         latency: false,
-        runs: vec![ours, other],
+        rounds: ROUNDS,
+        functions: vec![
+            Function::new(ours.0, 1 << 18, ours.1).against(against),
+            Function::new(other.0, 1 << 18, other.1),
+        ],
     };
     let latency = Group {
         name: "latency-3",
-        events: 5_000,
         latency: true,
-        runs: vec![("tributary", latency::network), ("bare", latency::bare)],
+        rounds: ROUNDS,
+        functions: vec![
+            Function::new("tributary", 5_000, latency::network).against(&["bare"]),
+            Function::new("bare", 5_000, latency::bare),
+        ],
     };
     let mut groups = vec![
         hop(
@@ -96,14 +139,22 @@ pub fn groups(start: &str) -> Vec<Group> {
             "map-field",
             ("tributary", script::field),
             ("bare", script::bare_field),
+            &["bare"],
         ),
         map(
             "map-payload",
             ("tributary", script::payload),
             ("bare", script::bare_payload),
+            &["bare"],
         ),
-        map("map-two", ("two", script::two), ("one", script::one)),
+        map(
+            "map-two",
+            ("two", script::two),
+            ("one", script::one),
+            &["one"],
+        ),
     ];
+    groups.extend(window::groups());
     groups.retain(|group| group.name.starts_with(start));
     groups
 }

@@ -3,7 +3,7 @@
 -- An event is a table whose first place is the host's handle; what is asked of it is made then and
 -- stays in the table. So one that nobody looked into is seen to be untouched, and goes on as it is.
 local native = ...
-local setmetatable, rawget, rawset, rawequal, next, type = setmetatable, rawget, rawset, rawequal, next, type
+local rawset, rawequal, next, type, setmetatable = rawset, rawequal, next, type, native.setmetatable
 local fetch, refuse, emit = native.fetch, native.refuse, native.emit
 
 local Event = native.event
@@ -34,11 +34,12 @@ local DROP, PASS, MADE, CONSUMED, ENDED = 0, 1, 2, 3, 4
 
 local kinds = {}
 
-function kinds.map(f)
+-- A function that only reads cannot have changed its event.
+function kinds.map(f, reads)
     return function(handle)
         local event = view(handle)
         local result = f(event)
-        if rawequal(result, event) and next(event, 1) == nil then
+        if rawequal(result, event) and (reads or next(event, 1) == nil) then
             return PASS
         elseif result == nil then
             return DROP

@@ -18,10 +18,10 @@ local set = setmetatable
 -- These run where no limit of time reaches.
 function setmetatable(table, meta)
     if type(meta) == "table" then
-        for _, name in ipairs({ "__gc", "__close" }) do
-            if rawget(meta, name) ~= nil then
-                refuse("a metatable with " .. name .. " is not allowed in a script")
-            end
+        local gc, close = rawget(meta, "__gc"), rawget(meta, "__close")
+        if gc ~= nil or close ~= nil then
+            local name = gc ~= nil and "__gc" or "__close"
+            refuse("a metatable with " .. name .. " is not allowed in a script")
         end
     end
     return set(table, meta)

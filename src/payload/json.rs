@@ -51,11 +51,12 @@ pub(crate) fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> R
         ));
     }
     ROUNDED.set(false);
-    let mut from = serde_json::Deserializer::from_slice(bytes);
-    let value = seed
-        .deserialize(&mut from)
-        .and_then(|value| from.end().map(|()| value))
-        .map_err(|error| malformed(bytes, &error))?;
+    // The whole of it is checked at once where it can be: that is quicker than text by text.
+    let value = match std::str::from_utf8(bytes) {
+        Ok(text) => whole(serde_json::Deserializer::from_str(text), seed),
+        Err(_) => whole(serde_json::Deserializer::from_slice(bytes), seed),
+    };
+    let value = value.map_err(|error| malformed(bytes, &error))?;
     if ROUNDED.get()
         && let Some((at, digits)) = long_integer(bytes)
     {
@@ -65,6 +66,16 @@ pub(crate) fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> R
         ))
         .with_hint("write it as a string"));
     }
+    Ok(value)
+}
+
+/// Reads one document and nothing after it.
+fn whole<'de, R: serde_json::de::Read<'de>, S: DeserializeSeed<'de>>(
+    mut from: serde_json::Deserializer<R>,
+    seed: S,
+) -> serde_json::Result<S::Value> {
+    let value = seed.deserialize(&mut from)?;
+    from.end()?;
     Ok(value)
 }
 

@@ -22,6 +22,7 @@ mod known;
 mod module;
 mod portable;
 mod process;
+mod reads;
 mod view;
 mod vm;
 

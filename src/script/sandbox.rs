@@ -19,6 +19,8 @@ pub(super) struct Vm {
     pub budget: Rc<Budget>,
     pub limits: Limits,
     pub upvalues: Upvalues,
+    /// The library's own, for the host: it looks at nothing.
+    pub setmetatable: Function,
 }
 
 /// Reading and writing what functions have captured.
@@ -57,6 +59,7 @@ impl Vm {
             id: debug.raw_get("upvalueid")?,
             join: debug.raw_get("upvaluejoin")?,
         };
+        let setmetatable = globals.raw_get("setmetatable")?;
         let budget = Budget::install(&lua)?;
         let checked = budget.clone();
         let check = lua.create_function(move |_, ()| {
@@ -96,6 +99,7 @@ impl Vm {
             budget,
             limits,
             upvalues,
+            setmetatable,
         })
     }
 

@@ -185,7 +185,11 @@ fn make(lua: &Lua, value: &Value, whole: bool) -> mlua::Result<LuaValue> {
         Value::Object(map) => {
             let table = lua.create_table_with_capacity(0, map.len())?;
             for (key, value) in map {
-                table.raw_set(key.as_str(), make(lua, value, whole)?)?;
+                // Without a value in between, which costs as much again.
+                match value {
+                    Value::String(text) => table.raw_set(key.as_str(), text.as_str())?,
+                    value => table.raw_set(key.as_str(), make(lua, value, whole)?)?,
+                }
             }
             LuaValue::Table(table)
         }

@@ -12,6 +12,7 @@ use super::table::Table;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A database behind a [`Database`](super::Database).
 pub(crate) trait Backend: Send + Sync {
@@ -54,7 +55,12 @@ pub(crate) trait Driver: Send {
     fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()>;
 
     /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
-    fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool>;
+    fn evaluate(
+        &mut self,
+        evaluation: &Evaluation,
+        cells: &mut dyn Iterator<Item = Cell<'_>>,
+        row: &mut Vec<Datum>,
+    ) -> Result<bool>;
 
     /// A number that changes when somebody past this process has changed the database; `None`
     /// where there is no such number, or nobody.
@@ -66,6 +72,30 @@ pub(crate) trait Driver: Send {
 
 /// Takes one row after the other.
 pub(crate) type Each<'a> = dyn FnMut(&mut Vec<Datum>) -> Result<()> + 'a;
+
+/// A SELECT without tables, with positional parameters, that is to be run often.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub sql: String,
+    /// Tells it apart from all others of the process.
+    pub number: u64,
+}
+
+impl Evaluation {
+    pub fn new(sql: impl Into<String>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Evaluation {
+            sql: sql.into(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        super::sqlite::forget(self.number);
+    }
+}
 
 /// Why a statement failed.
 pub(crate) enum Failure {

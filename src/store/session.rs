@@ -6,7 +6,7 @@ mod later;
 use super::catalog::Catalog;
 use super::datum::Datum;
 use super::dialect::Dialect;
-use super::driver::{Driver, Each, Failure};
+use super::driver::{Driver, Each, Evaluation, Failure};
 use super::feed::{Brought, Feed, Listeners};
 use super::query::Binding;
 use super::row::{Cell, Row};
@@ -17,7 +17,6 @@ use crate::payload::Payload;
 use crate::time::Timestamp;
 use later::Pending;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,13 +27,16 @@ pub(crate) struct Session {
     options: String,
     catalog: Arc<Catalog>,
     open: bool,
-    known: HashMap<String, Known>,
+    /// The tables that were worked on: few, so that a search costs less than a hash.
+    known: Vec<Known>,
     /// The generations of the tables that this transaction has written.
     written: Vec<Arc<AtomicU64>>,
     /// What its owner hears of others.
     feed: Option<Arc<Feed>>,
     /// What this transaction has to tell others: of which table, and the rows.
     news: Vec<(Arc<Listeners>, Vec<Option<Payload>>)>,
+    /// Whether a row with child rows is inserted within a savepoint in any case.
+    careful: bool,
     /// Whether rows may wait, to be written together.
     batches: bool,
     /// Whether some that waited were there already.
@@ -48,6 +50,8 @@ struct Known {
     statements: Statements,
     generation: Arc<AtomicU64>,
     listeners: Arc<Listeners>,
+    /// Whether it is as we make it, with its child tables, once that was asked for.
+    exact: Option<bool>,
 }
 
 impl Session {
@@ -63,10 +67,11 @@ impl Session {
             options: options.to_owned(),
             catalog,
             open: false,
-            known: HashMap::new(),
+            known: Vec::new(),
             written: Vec::new(),
             feed: None,
             news: Vec::new(),
+            careful: false,
             batches: dialect == Dialect::Mysql,
             known_rows: false,
             pending: Pending::default(),
@@ -89,17 +94,46 @@ impl Session {
     }
 
     fn know(&mut self, table: &Table) -> &Known {
-        // Looked up by reference first: a name is copied once in the life of a connection.
-        if !self.known.contains_key(table.name()) {
-            let known = Known {
+        let found = self
+            .known
+            .iter()
+            .position(|known| known.table.name() == table.name());
+        let at = found.unwrap_or_else(|| {
+            self.known.push(Known {
                 table: Arc::new(table.clone()),
                 statements: Statements::new(self.dialect, table),
                 generation: self.catalog.generation(table.name()),
                 listeners: self.catalog.listeners(table.name()),
-            };
-            self.known.insert(table.name().to_owned(), known);
+                exact: None,
+            });
+            self.known.len() - 1
+        });
+        &self.known[at]
+    }
+
+    /// Whether a table and its child tables are as we make them: then no row that was read can be
+    /// refused half-way.
+    fn is_exact(&mut self, table: &Table) -> Result<bool> {
+        if let Some(exact) = self.know(table).exact {
+            return Ok(exact);
         }
-        &self.known[table.name()]
+        let mut exact = true;
+        let mut tables = Vec::new();
+        table.walk(&mut |table| tables.push(table));
+        for table in tables {
+            exact &= self
+                .driver
+                .existing(table.name())?
+                .is_some_and(|there| there.exact);
+        }
+        let known = self
+            .known
+            .iter_mut()
+            .find(|known| known.table.name() == table.name());
+        if let Some(known) = known {
+            known.exact = Some(exact);
+        }
+        Ok(exact)
     }
 
     fn note_written(&mut self, table: &Table) {
@@ -183,6 +217,18 @@ impl Session {
         if row.children.is_empty() {
             return self.within(|store| store.insert_row(row));
         }
+        if !self.careful && self.is_exact(row.table)? {
+            return self.within(|store| {
+                store.insert_row(row).map_err(|error| {
+                    // Against all odds: all of it once more, with more care.
+                    store.careful = true;
+                    match error.is_fatal() {
+                        true => error,
+                        false => error.retryable(),
+                    }
+                })
+            });
+        }
         self.within(|store| {
             store.run("SAVEPOINT tributary_row", &[])?;
             let done = store.insert_row(row);
@@ -199,7 +245,11 @@ impl Session {
 
     fn insert_row(&mut self, row: &Row<'_>) -> Result<Inserted> {
         self.know(row.table);
-        let sql = &self.known[row.table.name()].statements.insert;
+        let known = self
+            .known
+            .iter()
+            .find(|known| known.table.name() == row.table.name());
+        let sql = &known.expect("it is known from here on").statements.insert;
         match self.driver.execute(sql, &row.cells) {
             Ok(_) => {}
             Err(Failure::Conflict(_)) if self.has_key(row)? => return Ok(Inserted::Duplicate),
@@ -223,7 +273,8 @@ impl Session {
             .iter()
             .map(|column| row.cell(column))
             .collect();
-        let sql = &self.known[row.table.name()].statements.exists;
+        let sql = self.know(row.table).statements.exists.clone();
+        let sql = &sql;
         Ok(!self.driver.rows(sql, &key)?.is_empty())
     }
 
@@ -340,9 +391,14 @@ impl Session {
         })
     }
 
-    /// Evaluates a SELECT without tables, with positional parameters: at most one row, into `row`.
-    pub fn evaluate(&mut self, sql: &str, with: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
-        self.driver.evaluate(sql, with, row)
+    /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
+    pub fn evaluate(
+        &mut self,
+        evaluation: &Evaluation,
+        with: &mut dyn Iterator<Item = Cell<'_>>,
+        row: &mut Vec<Datum>,
+    ) -> Result<bool> {
+        self.driver.evaluate(evaluation, with, row)
     }
 }
 

@@ -9,6 +9,7 @@ mod fault;
 mod functions;
 mod queue;
 mod schema;
+mod scratch;
 
 pub(crate) use queue::{QueueFile, Stored};
 
@@ -23,6 +24,7 @@ use fault::Place;
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
+pub(super) use scratch::forget;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,16 +148,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     functions::register(connection)
-}
-
-/// A connection without tables, for expressions alone.
-fn scratch(place: &Place) -> Result<Connection> {
-    let made = Connection::open_in_memory().and_then(|connection| {
-        configure(&connection)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED);
-        Ok(connection)
-    });
-    made.map_err(|error| place.error(error))
 }
 
 /// Opens the file once, since the system says more clearly than SQLite what is wrong with it.

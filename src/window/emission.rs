@@ -38,8 +38,9 @@ pub(super) struct Emission {
     owed: Vec<(Identity, Payload)>,
     /// Up to when windows that ended were said to have, and delivered; in microseconds.
     closed: i64,
-    /// Up to when they have ended.
+    /// Up to when they have ended, and had before the batch.
     closing: i64,
+    closing_before: i64,
     /// What `last` was before the batch.
     before: Vec<(Identity, Option<Last>)>,
 }
@@ -75,6 +76,7 @@ impl Emission {
             owed: Vec::new(),
             closed: i64::MIN,
             closing: i64::MIN,
+            closing_before: i64::MIN,
             before: Vec::new(),
         }
     }
@@ -134,9 +136,10 @@ impl Emission {
         self.closing = self.closing.max(end);
     }
 
-    /// Up to when windows were said to have ended before a restart.
+    /// Up to when windows have ended for good, also before a restart: where that was not said and
+    /// delivered, it is known here.
     pub fn closed(&self) -> i64 {
-        self.closed
+        self.closed.max(self.closing)
     }
 
     /// Whether a database on disk remembers what was emitted.
@@ -144,11 +147,14 @@ impl Emission {
         self.scope.is_some()
     }
 
-    /// When the windows began of which something was emitted and is not delivered yet.
+    /// When the windows began that a restart would have to end again: those of which something was
+    /// emitted and is not delivered yet. Without one it is remembered here.
     pub fn undelivered(&self) -> impl Iterator<Item = i64> {
         let flights = self.in_flight.values().map(|flight| &flight.identity);
         let owed = self.owed.iter().map(|(identity, _)| identity);
-        flights.chain(owed).filter_map(|identity| {
+        let wanted = self.mode == Emit::Close && self.scope.is_some();
+        let identities = flights.chain(owed).filter(move |_| wanted);
+        identities.filter_map(|identity| {
             let text = identity.strip_prefix('[')?;
             text.split([',', ']']).next()?.parse().ok()
         })
@@ -279,11 +285,13 @@ impl Emission {
 
     /// The batch is committed.
     pub fn commit(&mut self) {
+        self.closing_before = self.closing;
         self.before.clear();
     }
 
     /// The batch never was: what was to be emitted is not.
     pub fn rollback(&mut self) {
+        self.closing = self.closing_before;
         for (identity, last) in std::mem::take(&mut self.before).into_iter().rev() {
             match last {
                 Some(last) => self.last.insert(identity, last),

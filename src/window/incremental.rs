@@ -13,7 +13,7 @@ use super::span::{ROW, Span, micros};
 use super::state::{Digest, Groups, Joining};
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Asker, Binding, Cell, Database, Datum, Query, Row, Session, Table};
+use crate::store::{Asker, Binding, Cell, Database, Datum, Evaluation, Query, Row, Session, Table};
 use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Incremental {
     plan: plan::Incremental,
     table: Arc<Table>,
+    /// The places of the columns of its key.
+    key: Vec<usize>,
     keys: Vec<Item>,
     span: Span,
     pub groups: Groups,
@@ -39,6 +41,9 @@ pub(super) struct Incremental {
     arrived: i64,
     /// The answer in its order, where all of it is wanted at every event.
     listed: Vec<Listed>,
+    /// SELECT, HAVING and ORDER BY over the state of a group.
+    evaluation: Option<Evaluation>,
+    totals: Vec<Datum>,
     values: Vec<Datum>,
     members: Vec<u32>,
     arguments: Vec<Datum>,
@@ -86,6 +91,10 @@ impl Incremental {
             written.push(':');
             written.into_bytes().into()
         };
+        let evaluation = plan
+            .group
+            .as_ref()
+            .map(|sql| Evaluation::new(sql.sql.as_str()));
         Ok(Incremental {
             reader: Reader::new(
                 grouped.chain,
@@ -98,6 +107,12 @@ impl Incremental {
             live: database.prepare_for(Asker::Plan, &plan.live)?,
             groups: groups(&plan, notes),
             plan,
+            key: {
+                let places = table.key_columns().iter();
+                places
+                    .filter_map(|name| table.find(name).map(|(at, _)| at))
+                    .collect()
+            },
             table,
             keys: grouped.keys,
             span,
@@ -107,6 +122,8 @@ impl Incremental {
             notes,
             arrived: 0,
             listed: Vec::new(),
+            evaluation,
+            totals: Vec::new(),
             values: Vec::new(),
             members: Vec::new(),
             arguments: Vec::new(),
@@ -116,25 +133,26 @@ impl Incremental {
 
     /// The key of a row.
     pub fn digest(&mut self, row: &Row<'_>) -> Digest {
-        if self.table.key_columns().is_empty() {
+        if self.key.is_empty() {
             // Every row is another one.
             return [self.arrived as u64, u64::MAX];
         }
         self.bytes.clear();
-        for column in self.table.key_columns() {
-            Datum::encode(&row.cell(column), &mut self.bytes);
+        for at in &self.key {
+            Datum::encode(&row.cells[*at], &mut self.bytes);
         }
         digest(&self.bytes)
     }
 
-    /// Takes a row in. What it adds to is in `touched` afterwards.
+    /// Takes a row in, but not into windows that have ended by an instant. What it adds to is in
+    /// `touched` afterwards.
     ///
     /// # Errors
     /// What the database cannot compute of it; then nothing was added.
     pub fn add(
         &mut self,
         row: &Row<'_>,
-        entry: Entry,
+        (entry, ended): (Entry, Timestamp),
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
@@ -152,7 +170,7 @@ impl Incremental {
                 arguments.extend_from_slice(member.arguments);
                 return;
             }
-            for window in span.windows(entry.time) {
+            for window in span.open_windows(entry.time, ended) {
                 encode(member.encoded, window.0, bytes);
                 members.push(groups.find_or_make(bytes, Some(window), || member.key()));
                 arguments.extend_from_slice(member.arguments);
@@ -172,6 +190,25 @@ impl Incremental {
             }
         }
         Ok(())
+    }
+
+    /// An event of this time has come. Of a query without keys, each window that it is in has a
+    /// row from now on, whatever the query leaves out; not those that have ended by an instant.
+    pub fn begin(&mut self, time: Timestamp, ended: Timestamp) {
+        if !self.keys.is_empty() {
+            return;
+        }
+        if let Extent::Hopping { .. } = self.span.extent {
+            for window in self.span.open_windows(time, ended) {
+                encode(&[], window.0, &mut self.bytes);
+                if self.groups.find(&self.bytes).is_none() {
+                    let at = self
+                        .groups
+                        .find_or_make(&self.bytes, Some(window), Box::default);
+                    self.groups.note_all(&[at]);
+                }
+            }
+        }
     }
 
     /// Takes a row into the sessions of its keys.
@@ -252,7 +289,8 @@ impl Incremental {
 
     fn leaves(&self, time: Timestamp) -> i64 {
         match self.span.extent {
-            Extent::Count(rows) => (self.arrived + rows as i64) * ROW,
+            // When so many have come after it.
+            Extent::Count(rows) => (self.arrived + 1 + rows as i64) * ROW,
             Extent::Sliding(_) => self.span.leaves(time),
             Extent::Hopping { .. } => {
                 let ends = self.span.windows(time).last().map(|(_, end)| end);
@@ -287,23 +325,21 @@ impl Incremental {
         if group.rows == 0 && !self.keys.is_empty() {
             return Ok(None);
         }
-        if let Some(sql) = &self.plan.group {
-            let mut aggregates = Vec::with_capacity(self.plan.aggregates.len());
+        if let (Some(sql), Some(evaluation)) = (&self.plan.group, &self.evaluation) {
+            self.totals.clear();
             for (number, aggregate) in self.plan.aggregates.iter().enumerate() {
-                aggregates.push(group.aggregate(number, aggregate.function)?);
+                self.totals
+                    .push(group.aggregate(number, aggregate.function)?);
             }
             let (start, end) = group.window.unwrap_or_default();
-            let cells: Vec<Cell<'_>> = sql
-                .params
-                .iter()
-                .map(|param| match param {
-                    Param::Key(key) => group.key[*key].cell(),
-                    Param::Aggregate(number) => aggregates[*number].cell(),
-                    Param::WindowStart => seconds(start),
-                    Param::WindowEnd => seconds(end),
-                })
-                .collect();
-            if !session.evaluate(&sql.sql, &cells, &mut self.values)? {
+            let totals = &self.totals;
+            let mut cells = sql.params.iter().map(|param| match param {
+                Param::Key(key) => group.key[*key].cell(),
+                Param::Aggregate(number) => totals[*number].cell(),
+                Param::WindowStart => seconds(start),
+                Param::WindowEnd => seconds(end),
+            });
+            if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
                 return Ok(None);
             }
         }
@@ -357,12 +393,13 @@ impl Incremental {
         session: &mut Session,
         windows: Vec<Option<(i64, i64)>>,
     ) -> Result<Vec<Payload>> {
-        for at in self.groups.take_changed() {
+        let changed = self.groups.take_changed();
+        for (number, at) in changed.iter().copied().enumerate() {
             self.listed.retain(|listed| listed.at != at);
             let row = match self.evaluate(at, session) {
                 Ok(row) => row,
                 Err(error) => {
-                    self.groups.note_all(&[at]);
+                    self.groups.note_all(&changed[number..]);
                     return Err(error);
                 }
             };
@@ -380,6 +417,31 @@ impl Incremental {
             .filter(wanted)
             .map(|listed| listed.row.clone())
             .collect())
+    }
+
+    /// The rows of these groups, in the order of the answer.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn rows_of(&mut self, groups: &[u32], session: &mut Session) -> Result<Vec<Payload>> {
+        if self.plan.order.is_empty() {
+            // By their keys alone, which need not be copied for that.
+            let mut groups = groups.to_vec();
+            groups.sort_by(|a, b| {
+                let (a, b) = (self.groups.group(*a), self.groups.group(*b));
+                a.window.cmp(&b.window).then_with(|| a.key.cmp(&b.key))
+            });
+            let rows = groups.into_iter().map(|at| self.evaluate(at, session));
+            return rows.filter_map(Result::transpose).collect();
+        }
+        let mut rows = Vec::with_capacity(groups.len());
+        for at in groups {
+            if let Some(row) = self.evaluate(*at, session)? {
+                rows.push((self.rank(*at)?, row));
+            }
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     /// The rows of a window that slides (`None`) or ends, with what their groups are called, in
@@ -535,6 +597,9 @@ impl Incremental {
                 self.join_one(key, &given, entry, micros(gap));
             }
             return;
+        }
+        if self.span.extent.is_bounded() {
+            self.begin(entry.time, Timestamp::from_micros(i64::MIN));
         }
         self.members.clear();
         self.arguments.clear();

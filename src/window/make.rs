@@ -48,7 +48,13 @@ impl Window {
             Extent::Count(_) => None,
             _ => options.time.as_deref(),
         };
-        let reading = plan::read(database.dialect(), &options.query, &table, by_time)?;
+        let reading = plan::read_within(
+            database.dialect(),
+            &options.query,
+            &table,
+            by_time,
+            options.size(),
+        )?;
         let bound = reading.bound.clone().ok().flatten();
         let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer)
             || options.extent_in_seconds();
@@ -111,6 +117,7 @@ impl Window {
             version: None,
             table,
             session: None,
+            touched: Vec::new(),
             moment: Moment::default(),
             before: Moment::default(),
         })
@@ -118,6 +125,14 @@ impl Window {
 }
 
 impl WindowOptions {
+    /// How long a window that slides is.
+    fn size(&self) -> Option<Duration> {
+        match self.extent {
+            Extent::Sliding(size) => Some(size),
+            _ => None,
+        }
+    }
+
     fn extent_in_seconds(&self) -> bool {
         match self.extent {
             Extent::Sliding(size) => size.subsec_nanos() == 0,
@@ -401,6 +416,9 @@ impl Choice<'_> {
         let grouped = grouped.clone()?;
         if let Extent::Session(_) = self.options.extent {
             return Err(SESSIONS.to_owned());
+        }
+        if grouped.keys.is_empty() {
+            return Err("no keys: its one group is the whole answer".to_owned());
         }
         match self.emit {
             Emit::All => Err("emit = \"all\" wants the whole answer at every event".to_owned()),

@@ -71,6 +71,8 @@ pub struct Window {
     /// When others had committed last, as far as the database tells.
     pub(super) version: Option<u64>,
     pub(super) session: Option<Session>,
+    /// The groups that the event in hand touches.
+    pub(super) touched: Vec<u32>,
     pub(super) moment: Moment,
     /// The same before the batch.
     pub(super) before: Moment,
@@ -162,8 +164,12 @@ impl Window {
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.clock, time) {
             (Now::Event, Some(time)) => {
-                self.watermark
-                    .observe(cx.input(), cx.inputs(), time, cx.now());
+                // The network's clock says who is silent for how long, where that matters.
+                let now = match self.watermark.goes_by_clock() {
+                    true => cx.now(),
+                    false => time,
+                };
+                self.watermark.observe(cx.input(), cx.inputs(), time, now);
                 self.watermark.current().unwrap_or(time)
             }
             _ => cx.now(),
@@ -181,12 +187,18 @@ impl Window {
         }
     }
 
+    /// Up to when windows have ended, of those that do. One that has ended stays so, also when the
+    /// clock is set back.
+    fn ended_by(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_micros(self.emission.closed()))
+    }
+
     /// Whether no window takes a row of this time any more.
     fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.span.extent {
             Extent::Hopping { .. } => {
-                let last = self.span.windows(time).last();
-                last.is_none_or(|(_, end)| end <= now.as_micros())
+                let mut open = self.span.open_windows(time, self.ended_by(now));
+                open.next().is_none()
             }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
             Extent::Session(gap) => time.after(gap) <= now,
@@ -328,15 +340,17 @@ impl Pipeline for Window {
         if time.is_some_and(|time| self.is_late(time, now)) {
             return cx.drop_to(LATE, "late");
         }
-        let touched = self.insert(&row, event.payload(), time, now)?;
+        let (touched, gone) = self.insert(&row, event.payload(), time, now)?;
         let step = Step {
             now,
             event: Some(event),
             row: Some(&row),
             time,
-            whole: more || left,
+            whole: more || left || gone,
         };
-        self.answer(&step, &touched, cx)?;
+        let answered = self.answer(&step, &touched, cx);
+        self.touched = touched;
+        answered?;
         if self.verify.is_due() {
             self.verify(&step, cx)?;
         }

@@ -73,8 +73,8 @@ pub(crate) struct Reading {
 /// may be called otherwise in a text that is changed: take names from the query itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Extent {
-    /// For windows that slide: with its own bound where it has one, else with
-    /// `time >= :window_start`.
+    /// For windows that slide: with its own bound where it has one and no row that it finds is
+    /// older than the window is long, else with `time >= :window_start`.
     pub sliding: Text,
     /// For windows that end: without its own bound, with
     /// `time >= :window_start AND time < :window_end`.
@@ -260,14 +260,21 @@ pub(crate) struct Load {
 /// # Errors
 /// Anything but one SELECT, a clock that cannot be served, and a subquery that has the table's
 /// name. What a plan cannot serve is a [`Reason`] in the reading.
-pub(crate) fn read(
+#[cfg(test)]
+fn read(dialect: Dialect, sql: &str, table: &Table, time: Option<&str>) -> Result<Reading> {
+    read_within(dialect, sql, table, time, None)
+}
+
+/// The same of a window that slides and is so long, where one is.
+pub(crate) fn read_within(
     dialect: Dialect,
     sql: &str,
     table: &Table,
     time: Option<&str>,
+    size: Option<Duration>,
 ) -> Result<Reading> {
     dialect::parsed(dialect, sql, |parsed| match parsed {
-        Ok(query) => read_parsed(dialect, sql, &query, table, time),
+        Ok(query) => read_parsed(dialect, sql, &query, table, (time, size)),
         Err(why) => Ok(unknown(sql, &why)),
     })
 }
@@ -277,11 +284,11 @@ fn read_parsed(
     sql: &str,
     original: &Query,
     table: &Table,
-    time: Option<&str>,
+    (time, size): (Option<&str>, Option<Duration>),
 ) -> Result<Reading> {
     let mut query = original.clone();
     dialect::replace_clocks(dialect, &mut query)?;
-    let restriction = Restriction::read(dialect, original, &query, table, time)?;
+    let restriction = Restriction::read(dialect, original, &query, table, (time, size))?;
     let source = Source {
         dialect,
         sql,

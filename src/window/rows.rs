@@ -7,20 +7,41 @@
 
 use super::plan::{Computed, Item};
 use crate::error::Result;
-use crate::store::{Cell, Datum, Row, Session};
+use crate::store::{Cell, Datum, Evaluation, Row, Session};
 
 /// Reads members out of rows.
 pub(super) struct Reader {
-    chain: Vec<String>,
-    keys: Vec<Item>,
-    filter: Vec<Item>,
-    arguments: Vec<Option<Item>>,
-    computed: Vec<Computed>,
+    query: Members,
     /// What was computed last, for each of `computed`.
     values: Vec<Vec<Datum>>,
     /// The key of the member in hand, as bytes.
     encoded: Vec<u8>,
     given: Vec<Datum>,
+}
+
+/// What a member is to a query.
+struct Members {
+    chain: Vec<String>,
+    keys: Vec<Item>,
+    filter: Vec<Item>,
+    arguments: Vec<Option<Item>>,
+    computed: Vec<(Computed, Evaluation)>,
+}
+
+/// A row of the chain, and the rows above it.
+struct Path<'a> {
+    row: &'a Row<'a>,
+    depth: usize,
+    above: Option<&'a Path<'a>>,
+}
+
+impl<'a> Path<'a> {
+    fn row(&self, depth: usize) -> &'a Row<'a> {
+        match self.above {
+            Some(above) if depth < self.depth => above.row(depth),
+            _ => self.row,
+        }
+    }
 }
 
 /// A row that is in a group.
@@ -30,7 +51,7 @@ pub(super) struct Member<'a> {
     /// One value for each aggregate.
     pub arguments: &'a [Datum],
     keys: &'a [Item],
-    path: &'a [&'a Row<'a>],
+    path: &'a Path<'a>,
     values: &'a [Vec<Datum>],
 }
 
@@ -42,6 +63,9 @@ impl Member<'_> {
     }
 }
 
+/// Takes one member after the other.
+type Take<'a> = dyn FnMut(&Member<'_>) + 'a;
+
 impl Reader {
     pub fn new(
         chain: Vec<String>,
@@ -50,13 +74,19 @@ impl Reader {
         arguments: Vec<Option<Item>>,
         computed: Vec<Computed>,
     ) -> Self {
+        let with_evaluation = |computed: Computed| {
+            let evaluation = Evaluation::new(computed.sql.as_str());
+            (computed, evaluation)
+        };
         Reader {
             values: computed.iter().map(|_| Vec::new()).collect(),
-            chain,
-            keys,
-            filter,
-            arguments,
-            computed,
+            query: Members {
+                chain,
+                keys,
+                filter,
+                arguments,
+                computed: computed.into_iter().map(with_evaluation).collect(),
+            },
             encoded: Vec::new(),
             given: Vec::new(),
         }
@@ -70,80 +100,103 @@ impl Reader {
         &mut self,
         row: &Row<'_>,
         session: &mut Session,
-        take: &mut dyn FnMut(&Member<'_>),
+        take: &mut Take<'_>,
     ) -> Result<()> {
-        self.descend(&[row], session, take)
+        let path = Path {
+            row,
+            depth: 0,
+            above: None,
+        };
+        let mut hand = Hand {
+            values: &mut self.values,
+            encoded: &mut self.encoded,
+            given: &mut self.given,
+            session,
+            take,
+        };
+        self.query.descend(&path, &mut hand)
     }
+}
 
-    fn descend(
-        &mut self,
-        path: &[&Row<'_>],
-        session: &mut Session,
-        take: &mut dyn FnMut(&Member<'_>),
-    ) -> Result<()> {
-        let depth = path.len() - 1;
-        for (computed, values) in self.computed.iter().zip(&mut self.values) {
-            if computed.depth == depth {
-                let inputs: Vec<Cell<'_>> = computed
-                    .inputs
-                    .iter()
-                    .map(|column| path[column.depth].cells[column.at].clone())
-                    .collect();
-                session.evaluate(&computed.sql, &inputs, values)?;
+/// What is in hand on the way down.
+struct Hand<'a, 'b> {
+    values: &'a mut [Vec<Datum>],
+    encoded: &'a mut Vec<u8>,
+    given: &'a mut Vec<Datum>,
+    session: &'a mut Session,
+    take: &'a mut Take<'b>,
+}
+
+impl Members {
+    fn descend(&self, path: &Path<'_>, hand: &mut Hand<'_, '_>) -> Result<()> {
+        for ((computed, evaluation), values) in self.computed.iter().zip(hand.values.iter_mut()) {
+            if computed.depth == path.depth {
+                let mut inputs = computed.inputs.iter().map(|column| {
+                    let cell = &path.row(column.depth).cells[column.at];
+                    cell.borrowed()
+                });
+                hand.session.evaluate(evaluation, &mut inputs, values)?;
             }
         }
-        for item in self.filter.iter().filter(|item| self.depth(item) == depth) {
-            if !matches!(cell(item, path, &self.values), Cell::Integer(1)) {
+        for item in self
+            .filter
+            .iter()
+            .filter(|item| self.depth(item) == path.depth)
+        {
+            if !matches!(cell(item, path, hand.values), Cell::Integer(1)) {
                 return Ok(());
             }
         }
-        let Some(below) = self.chain.get(depth) else {
-            self.encoded.clear();
-            for item in &self.keys {
-                Datum::encode(&cell(item, path, &self.values), &mut self.encoded);
-            }
-            self.given.clear();
-            for item in &self.arguments {
-                // A row as such counts like any value that is there.
-                self.given.push(match item {
-                    Some(item) => Datum::from(&cell(item, path, &self.values)),
-                    None => Datum::Integer(1),
-                });
-            }
-            take(&Member {
-                encoded: &self.encoded,
-                arguments: &self.given,
-                keys: &self.keys,
-                path,
-                values: &self.values,
-            });
+        let Some(below) = self.chain.get(path.depth) else {
+            self.take(path, hand);
             return Ok(());
         };
-        let below = below.clone();
-        let row = path[depth];
-        for child in row
-            .children
-            .iter()
-            .filter(|child| child.table.name() == below)
-        {
-            let mut path = path.to_vec();
-            path.push(child);
-            self.descend(&path, session, take)?;
+        for child in &path.row.children {
+            if child.table.name() == below {
+                let path = Path {
+                    row: child,
+                    depth: path.depth + 1,
+                    above: Some(path),
+                };
+                self.descend(&path, hand)?;
+            }
         }
         Ok(())
+    }
+
+    fn take(&self, path: &Path<'_>, hand: &mut Hand<'_, '_>) {
+        hand.encoded.clear();
+        for item in &self.keys {
+            Datum::encode(&cell(item, path, hand.values), hand.encoded);
+        }
+        hand.given.clear();
+        for item in &self.arguments {
+            // A row as such counts like any value that is there.
+            hand.given.push(match item {
+                Some(item) => Datum::from(&cell(item, path, hand.values)),
+                None => Datum::Integer(1),
+            });
+        }
+        (hand.take)(&Member {
+            encoded: hand.encoded,
+            arguments: hand.given,
+            keys: &self.keys,
+            path,
+            values: hand.values,
+        });
     }
 
     fn depth(&self, item: &Item) -> usize {
         match item {
             Item::Column(column) => column.depth,
-            Item::Computed { computed, .. } => self.computed[*computed].depth,
+            Item::Computed { computed, .. } => self.computed[*computed].0.depth,
         }
     }
 }
 
-fn cell<'a>(item: &Item, path: &[&'a Row<'a>], values: &'a [Vec<Datum>]) -> Cell<'a> {
+fn cell<'a>(item: &Item, path: &Path<'a>, values: &'a [Vec<Datum>]) -> Cell<'a> {
     match item {
-        Item::Column(column) => path[column.depth].cells[column.at].clone(),
+        Item::Column(column) => path.row(column.depth).cells[column.at].borrowed(),
         Item::Computed { computed, output } => values[*computed][*output].cell(),
     }
 }

@@ -92,12 +92,14 @@ impl Span {
 }
 
 impl Span {
-    /// The windows to which an event belongs: one that slides, or those with an end.
-    pub fn windows_of(&self, time: Option<Timestamp>) -> Vec<Option<(i64, i64)>> {
-        match (self.extent, time) {
-            (Extent::Hopping { .. }, Some(time)) => self.windows(time).map(Some).collect(),
-            _ => vec![None],
-        }
+    /// The same without those that have ended by an instant.
+    pub fn open_windows(
+        &self,
+        time: Timestamp,
+        ended: Timestamp,
+    ) -> impl Iterator<Item = (i64, i64)> {
+        let ended = ended.as_micros();
+        self.windows(time).filter(move |(_, end)| *end > ended)
     }
 }
 

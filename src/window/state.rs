@@ -276,10 +276,13 @@ impl Groups {
     }
 
     fn forget(&mut self, at: u32) {
-        if self.group(at).encoded.is_empty() {
+        if self.group(at).key.is_empty() {
             return;
         }
         if let Some(group) = self.slab[at as usize].take() {
+            if let Some((_, end)) = group.window {
+                self.ends.remove(&(end, at));
+            }
             self.index.remove(&group.encoded);
             self.free.push(at);
         }

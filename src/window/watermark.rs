@@ -56,6 +56,11 @@ impl Watermark {
         self.current = self.current.max(to);
     }
 
+    /// Whether it asks how long links have been silent.
+    pub fn goes_by_clock(&self) -> bool {
+        self.idle.is_some()
+    }
+
     /// Where it is, as far as is known.
     pub fn current(&self) -> Option<Timestamp> {
         self.current

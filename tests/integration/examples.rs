@@ -143,3 +143,17 @@ fn the_script_of_the_filter_lets_each_id_pass_once() -> Tested {
     done.expect(0, "{\"id\":1}\n{\"id\":2}\n", "");
     Ok(())
 }
+
+#[test]
+fn the_tests_of_the_examples_pass() -> Tested {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let site = super::binary::Site::new()?;
+    let done = site.call(&["test", examples])?;
+    assert_eq!(done.code, Some(0), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("3 passed; 0 failed"),
+        "{}",
+        done.stdout
+    );
+    Ok(())
+}

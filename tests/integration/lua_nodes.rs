@@ -475,3 +475,42 @@ fn stats_and_log_work_while_events_flow() -> Result<()> {
     assert!(seen.len() <= 1);
     Ok(())
 }
+
+#[test]
+fn an_error_in_a_node_never_has_an_empty_message() -> Result<()> {
+    // Row 16, while events flow.
+    for (raised, wanted) in [
+        (
+            "error()",
+            "net.lua: the script raised an error with the value nil",
+        ),
+        (
+            "error({})",
+            "net.lua: the script raised an error that is no text",
+        ),
+        (
+            "error('', 0)",
+            "net.lua: the script raised an error with an empty message",
+        ),
+        ("error('\\27[31mred')", "net.lua:2: \\u{1b}[31mred"),
+        (
+            "local x = nil + 1",
+            "net.lua:2: attempt to perform arithmetic on a nil value",
+        ),
+        (
+            "string.rep()",
+            "net.lua:2: bad argument #1 to 'rep' (string expected, got no value)",
+        ),
+        (
+            "coroutine.wrap(function() error('in it') end)()",
+            "net.lua:2: in it",
+        ),
+    ] {
+        let (_, errors) = both(
+            &format!("tb.create_map('f', function(e) {raised} end)"),
+            &["1"],
+        )?;
+        assert_eq!(errors, [wanted], "of {raised}");
+    }
+    Ok(())
+}

@@ -27,7 +27,18 @@ pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result
         b"data" => {
             let payload = payload(&view, event).map_err(|error| raise(lua, error))?;
             let json = payload.json().map_err(|error| raise(lua, error))?;
-            to_data(lua, json).map_err(|error| match error.downcast_ref::<Error>() {
+            let made = match payload.size() <= MAX_EVENT_BYTES {
+                // Without a limit no step can fail, so none needs to be protected, which costs as
+                // much again. What such an event takes is bounded by its size.
+                true => {
+                    let limit = lua.set_memory_limit(0)?;
+                    let made = to_data(lua, json);
+                    lua.set_memory_limit(limit)?;
+                    made
+                }
+                false => to_data(lua, json),
+            };
+            made.map_err(|error| match error.downcast_ref::<Error>() {
                 Some(ours) => raise(lua, ours.clone()),
                 None => error,
             })

@@ -4,6 +4,7 @@ use super::capture::Host;
 use super::known::Known;
 use super::module;
 use super::portable::Portable;
+use super::reads::only_reads;
 use super::view::{Handle, fetch, made};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::Event;
@@ -122,9 +123,13 @@ impl NodeVm {
             known: Known::new(lua, &module)?,
         };
         let roots = spec.portable.unpack(lua, &host.upvalues, &host.known)?;
-        let kinds = kinds(lua, &shared)?;
+        let kinds = kinds(&vm, &shared)?;
         let make: Function = kinds.raw_get(kind)?;
-        let main = make.call(MultiValue::from_vec(roots.clone()))?;
+        let mut given = roots.clone();
+        if kind == "map" {
+            given.push(Value::Boolean(only_reads(&spec.portable, 0)));
+        }
+        let main = make.call(MultiValue::from_vec(given))?;
         Ok(NodeVm {
             host,
             main,
@@ -154,8 +159,14 @@ impl NodeVm {
         self.shared.out.borrow_mut().clear();
         self.shared.out_bytes.set(0);
         *self.shared.base.borrow_mut() = event.map(Event::detached);
-        let limit = self.shared.spec.limits.call_time;
-        let called = self.vm.budget.within("call", limit, || function.call(args));
+        let (lua, limits) = (&self.vm.lua, self.shared.spec.limits);
+        let called = self.vm.budget.within("call", limits.call_time, || {
+            lua.set_memory_limit(limits.memory)?;
+            function.call(args)
+        });
+        // The limit is for functions; what the host does between calls is cheaper without.
+        let freed = lua.set_memory_limit(0);
+        freed.map_err(|error| self.failure(&error))?;
         called.map_err(|error| {
             self.shared.out.borrow_mut().clear();
             self.failure(&error)
@@ -194,12 +205,14 @@ impl NodeVm {
 }
 
 /// The kinds of nodes, from their Lua half.
-fn kinds(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
+fn kinds(vm: &Vm, shared: &Rc<Shared>) -> mlua::Result<Table> {
+    let lua = &vm.lua;
     let native = lua.create_table()?;
     let views = lua.create_table()?;
     shared.views.set(views.to_pointer());
     views.raw_set("__name", "event")?;
     native.raw_set("event", views)?;
+    native.raw_set("setmetatable", &vm.setmetatable)?;
     native.raw_set("fetch", lua.create_function(fetch)?)?;
     let refuse = |lua: &Lua, name: Value| -> mlua::Result<()> {
         let name = name.to_string().unwrap_or_default();

@@ -5,7 +5,7 @@ use super::limit::Watch;
 use super::schema;
 use crate::error::Result;
 use crate::store::datum::Datum;
-use crate::store::driver::{Driver, Each, Existing, Failure};
+use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
 use crate::store::row::Cell;
 use crate::store::value;
 use mysql::consts::{ColumnFlags, ColumnType};
@@ -139,9 +139,15 @@ impl Driver for Mysql {
         self.read_data(sql, cells, each)
     }
 
-    fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
+    fn evaluate(
+        &mut self,
+        evaluation: &Evaluation,
+        cells: &mut dyn Iterator<Item = Cell<'_>>,
+        row: &mut Vec<Datum>,
+    ) -> Result<bool> {
+        let cells: Vec<Cell<'_>> = cells.collect();
         let mut found = false;
-        self.read_data(sql, cells, &mut |values| {
+        self.read_data(&evaluation.sql, &cells, &mut |values| {
             found = true;
             std::mem::swap(row, values);
             Ok(())

@@ -3,7 +3,7 @@
 use super::{Shared, schema};
 use crate::error::{Error, Result};
 use crate::store::datum::Datum;
-use crate::store::driver::{Driver, Each, Existing, Failure};
+use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
 use crate::store::limits::Limits;
 use crate::store::row::Cell;
 use crate::store::value;
@@ -18,8 +18,6 @@ pub(super) struct Sqlite {
     limits: Limits,
     /// Held from `begin` until the transaction is over.
     guard: Option<ArcMutexGuard<RawMutex, Connection>>,
-    /// A connection of its own, without tables, for what reads none; made when it is needed.
-    own: Option<Connection>,
 }
 
 impl Sqlite {
@@ -28,7 +26,6 @@ impl Sqlite {
             shared,
             limits,
             guard: None,
-            own: None,
         }
     }
 
@@ -165,26 +162,13 @@ impl Driver for Sqlite {
             .map_err(|error| self.still_open(error))
     }
 
-    fn evaluate(&mut self, sql: &str, cells: &[Cell<'_>], row: &mut Vec<Datum>) -> Result<bool> {
-        // It reads no table, so it needs neither the shared connection nor its lock.
-        let own = match &self.own {
-            Some(own) => own,
-            None => self.own.insert(super::scratch(&self.shared.place)?),
-        };
-        let said = |error| self.shared.place.error(error);
-        let mut statement = own.prepare_cached(sql).map_err(said)?;
-        let columns = statement.column_count();
-        let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
-        row.clear();
-        match rows.next().map_err(said)? {
-            None => Ok(false),
-            Some(values) => {
-                for at in 0..columns {
-                    row.push(datum(values.get_ref(at).map_err(said)?));
-                }
-                Ok(true)
-            }
-        }
+    fn evaluate(
+        &mut self,
+        evaluation: &Evaluation,
+        cells: &mut dyn Iterator<Item = Cell<'_>>,
+        row: &mut Vec<Datum>,
+    ) -> Result<bool> {
+        super::scratch::evaluate(&self.shared.place, evaluation, cells, row)
     }
 
     fn data_version(&mut self) -> Result<Option<u64>> {
@@ -228,7 +212,7 @@ fn json(column: &str, value: ValueRef<'_>) -> Result<Value> {
 }
 
 /// A value of an answer, kept.
-fn datum(value: ValueRef<'_>) -> Datum {
+pub(super) fn datum(value: ValueRef<'_>) -> Datum {
     match value {
         ValueRef::Null => Datum::Null,
         ValueRef::Integer(whole) => Datum::Integer(whole),

@@ -31,12 +31,15 @@ impl Window {
                 }
                 Ok(())
             }
-            (Emit::Touched, Some(event)) => {
-                for row in self.touched_rows(step, touched)? {
-                    cx.emit(event.derive(row));
+            (Emit::Touched, Some(event)) => match self.incremental {
+                Some(_) => self.emit_touched(event, touched, cx),
+                None => {
+                    for row in self.touched_rows(step)? {
+                        cx.emit(event.derive(row));
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
+            },
             (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::Changes | Emit::Enter | Emit::Leave, _) => {
                 let answers = self.changed_rows(step, touched)?;
@@ -45,15 +48,27 @@ impl Window {
         }
     }
 
+    /// The windows to which an event belongs: one that slides, or those that have not ended.
+    fn windows_of(&self, step: &Step<'_>) -> Vec<Option<(i64, i64)>> {
+        match (self.span.extent, step.time) {
+            (Extent::Hopping { .. }, Some(time)) => {
+                let open = self.span.open_windows(time, self.ended_by(step.now));
+                open.map(Some).collect()
+            }
+            _ => vec![None],
+        }
+    }
+
     /// Every row of the answer, in its order.
     fn every_row(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
+        let windows = self.windows_of(step);
         let session = Self::session(&mut self.session)?;
         if let Some(incremental) = &mut self.incremental {
-            return incremental.listing(session, self.span.windows_of(step.time));
+            return incremental.listing(session, windows);
         }
         let mut rows = Vec::new();
         let event = fields(self.asks, step)?;
-        for window in self.span.windows_of(step.time) {
+        for window in windows {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             rows.extend(self.requery.rows(session, &binding)?);
@@ -61,22 +76,26 @@ impl Window {
         Ok(rows)
     }
 
-    /// The rows of the groups that the event touches.
-    fn touched_rows(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Payload>> {
+    /// Emits the rows of the groups of the state that the event touches.
+    fn emit_touched(&mut self, event: &Event, touched: &[u32], cx: &mut Context<'_>) -> Result<()> {
         let session = Self::session(&mut self.session)?;
-        if let Some(incremental) = &mut self.incremental {
-            let mut rows: Vec<(Rank, Payload)> = Vec::new();
-            for at in touched {
-                if let Some(row) = incremental.evaluate(*at, session)? {
-                    if let [_] = touched {
-                        return Ok(vec![row]);
-                    }
-                    rows.push((incremental.rank(*at)?, row));
-                }
+        let Some(incremental) = &mut self.incremental else {
+            return Ok(());
+        };
+        if let [at] = touched {
+            if let Some(row) = incremental.evaluate(*at, session)? {
+                cx.emit(event.derive(row));
             }
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-            return Ok(rows.into_iter().map(|(_, row)| row).collect());
+            return Ok(());
         }
+        for row in incremental.rows_of(touched, session)? {
+            cx.emit(event.derive(row));
+        }
+        Ok(())
+    }
+
+    /// The rows of the groups that the event touches, as the database has them.
+    fn touched_rows(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
         let answers = self.asked(step)?;
         let rows = answers.into_iter().filter(|answer| answer.touched);
         Ok(rows.filter_map(|answer| answer.row).collect())
@@ -124,6 +143,7 @@ impl Window {
         }
         let changed = incremental.groups.take_changed();
         let mut answers: Vec<(Rank, Answer)> = Vec::with_capacity(changed.len());
+        let mut left: Vec<Answer> = Vec::new();
         for at in &changed {
             let row = match incremental.evaluate(*at, session) {
                 Ok(row) => row,
@@ -138,10 +158,16 @@ impl Window {
                 row,
                 touched: touched.contains(at),
             };
-            answers.push((incremental.rank(*at)?, answer));
+            // What has no row has no place in the order either.
+            match answer.row {
+                Some(_) => answers.push((incremental.rank(*at)?, answer)),
+                None => left.push(answer),
+            }
         }
         answers.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut answers: Vec<Answer> = answers.into_iter().map(|(_, answer)| answer).collect();
+        left.sort_by(|a, b| a.identity.cmp(&b.identity));
+        let answers = answers.into_iter().map(|(_, answer)| answer);
+        let mut answers: Vec<Answer> = answers.chain(left).collect();
         if step.whole {
             // After a restart, groups may be known of which no row is left.
             let there = incremental.identities();
@@ -172,7 +198,7 @@ impl Window {
         let keys = self.requery.touched(row, session)?;
         let event = fields(self.asks, step)?;
         let mut answers = Vec::new();
-        for window in self.span.windows_of(step.time) {
+        for window in self.windows_of(step) {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             // Tables that were made elsewhere may take different texts for one key.
@@ -365,11 +391,11 @@ impl Window {
 
     /// Compares the answer with that of the whole query.
     pub(super) fn verify(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
+        let windows = self.windows_of(step);
         let Some(incremental) = &mut self.incremental else {
             return Ok(());
         };
         let session = Self::session(&mut self.session)?;
-        let windows = self.span.windows_of(step.time);
         let mut ours = Vec::new();
         for window in &windows {
             ours.extend(incremental.rows_in(*window, session)?);

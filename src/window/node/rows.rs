@@ -81,7 +81,10 @@ impl Window {
         let strangers = version != self.version && self.version.is_some();
         self.version = version;
         self.moment.fresh |= brought.stale || strangers;
-        if self.start(cx)? || brought.rows.is_empty() {
+        if self.start(cx)? {
+            return Ok(true);
+        }
+        if brought.rows.is_empty() {
             return Ok(brought.stale);
         }
         for payload in &brought.rows {
@@ -103,6 +106,7 @@ impl Window {
                 None => return Ok(()),
             },
         };
+        let ended = self.ended_by(now);
         self.note_stored(time, now);
         self.note_arrival(&row);
         if let Some(incremental) = &mut self.incremental {
@@ -111,8 +115,9 @@ impl Window {
                 digest: incremental.digest(&row),
                 time: time.unwrap_or(now),
             };
+            incremental.begin(entry.time, ended);
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
-                incremental.add(&row, entry, session, &mut Vec::new())?;
+                incremental.add(&row, (entry, ended), session, &mut Vec::new())?;
                 self.moment.changed = true;
             }
         }
@@ -255,25 +260,30 @@ impl Window {
         }
     }
 
-    /// Inserts a row; adds what it brings to the state. The groups that it touches there come out.
+    /// Inserts a row; adds what it brings to the state. The groups that it touches there come out,
+    /// and whether it has driven out a row of a group that is not kept there.
     pub(super) fn insert(
         &mut self,
         row: &Row<'_>,
         payload: &Payload,
         time: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Vec<u32>> {
-        let mut touched = Vec::new();
+    ) -> Result<(Vec<u32>, bool)> {
+        // The allocation serves every event.
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.clear();
         let at = time.unwrap_or(now);
+        let ended = self.ended_by(now);
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
             session.begin()?;
+            let mut left = false;
             if session.insert_event(row, payload)? == Inserted::New {
                 self.note_arrival(row);
-                self.evict_first()?;
+                left = self.evict_first()?;
             }
             self.note_stored(time, now);
-            return Ok(touched);
+            return Ok((touched, left));
         };
         let digest = incremental.digest(row);
         let entry = Entry { digest, time: at };
@@ -288,8 +298,9 @@ impl Window {
             };
             is_new &= inserted != Some(Inserted::Duplicate);
         }
+        incremental.begin(at, ended);
         match is_new {
-            true => incremental.add(row, entry, session, &mut touched)?,
+            true => incremental.add(row, (entry, ended), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
         }
         if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
@@ -299,7 +310,7 @@ impl Window {
         }
         self.moment.changed = true;
         self.note_stored(time, now);
-        Ok(touched)
+        Ok((touched, false))
     }
 
     fn note_stored(&mut self, time: Option<Timestamp>, now: Timestamp) {
@@ -309,10 +320,7 @@ impl Window {
         let oldest = self.moment.oldest;
         self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         if self.incremental.is_none() && self.span.extent.is_bounded() {
-            let open = self
-                .span
-                .windows(time)
-                .filter(|(_, end)| *end > now.as_micros());
+            let open = self.span.open_windows(time, self.ended_by(now));
             self.moment
                 .begun
                 .extend(open.map(|(start, end)| (end, start)));

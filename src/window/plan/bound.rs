@@ -11,6 +11,17 @@ use crate::store::{Dialect, Type};
 use sqlparser::ast::{BinaryOperator, Expr};
 use std::time::Duration;
 
+impl Bound {
+    /// Whether it finds rows that are older than this.
+    pub(super) fn exceeds(&self, size: Duration) -> bool {
+        let cut = match self.whole_seconds && size.subsec_nanos() != 0 {
+            true => Duration::from_secs(1),
+            false => Duration::ZERO,
+        };
+        self.length + cut > size
+    }
+}
+
 /// What a condition says of the time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Says {

@@ -19,6 +19,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::{MySqlDialect, SQLiteDialect};
 use sqlparser::parser::Parser;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 /// How the extent of a query is restricted.
 pub(super) struct Restriction<'a> {
@@ -33,6 +34,8 @@ pub(super) struct Restriction<'a> {
     pub start: Vec<usize>,
     pub end: Vec<usize>,
     pub bound: Result<Option<Bound>, Reason>,
+    /// Whether that lets rows in that are too old for the window.
+    loose: bool,
 }
 
 /// The SELECT that a query is, if it is no more than that.
@@ -61,7 +64,7 @@ impl<'a> Restriction<'a> {
         original: &Query,
         query: &Query,
         table: &'a Table,
-        time: Option<&'a str>,
+        (time, size): (Option<&'a str>, Option<Duration>),
     ) -> Result<Self> {
         let mut references = References {
             name: table.name(),
@@ -89,8 +92,13 @@ impl<'a> Restriction<'a> {
             start: Vec::new(),
             end: Vec::new(),
             bound: Ok(None),
+            loose: false,
         };
         restriction.find_bounds(original, query);
+        let found = restriction.bound.iter().flatten().next();
+        restriction.loose = size
+            .zip(found)
+            .is_some_and(|(size, bound)| bound.exceeds(size));
         Ok(restriction)
     }
 
@@ -193,7 +201,7 @@ impl<'a> Restriction<'a> {
     /// The query with its restriction; `None` where nothing is to be added.
     fn restricted(&self, query: &Query, ended: bool) -> Option<Query> {
         let time = self.time?;
-        let own = !self.start.is_empty() || !ended && !self.lower.is_empty();
+        let own = !self.start.is_empty() || !(ended || self.loose || self.lower.is_empty());
         let start = !own;
         let end = ended && self.end.is_empty();
         let removed = ended && !self.lower.is_empty();

@@ -1,0 +1,94 @@
+//! Expressions without tables: one connection for each thread, and statements that stay prepared.
+//!
+//! What reads no table needs neither the shared connection nor its lock. The statements of a
+//! thread are held beside the connection that made them, so that to run one costs no search for
+//! its text.
+
+use super::configure;
+use super::fault::Place;
+use crate::error::Result;
+use crate::store::datum::Datum;
+use crate::store::driver::Evaluation;
+use crate::store::row::Cell;
+use rusqlite::{Connection, Statement};
+use self_cell::self_cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+type Held<'a> = RefCell<BTreeMap<u64, Statement<'a>>>;
+
+self_cell!(
+    struct Scratch {
+        owner: Connection,
+        #[not_covariant]
+        dependent: Held,
+    }
+);
+
+thread_local! {
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+}
+
+/// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
+pub(super) fn evaluate(
+    place: &Place,
+    evaluation: &Evaluation,
+    cells: &mut dyn Iterator<Item = Cell<'_>>,
+    row: &mut Vec<Datum>,
+) -> Result<bool> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let scratch = match scratch {
+            Some(scratch) => scratch,
+            None => {
+                let connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
+                configure(&connection).map_err(|error| place.error(error))?;
+                scratch.insert(Scratch::new(connection, |_| Held::default()))
+            }
+        };
+        scratch.with_dependent(|connection, held| {
+            let mut held = held.borrow_mut();
+            let statement = match held.entry(evaluation.number) {
+                std::collections::btree_map::Entry::Occupied(held) => held.into_mut(),
+                std::collections::btree_map::Entry::Vacant(free) => {
+                    let prepared = connection.prepare(&evaluation.sql);
+                    free.insert(prepared.map_err(|error| place.error(error))?)
+                }
+            };
+            run(statement, cells, row).map_err(|error| place.error(error))
+        })
+    })
+}
+
+fn run(
+    statement: &mut Statement<'_>,
+    cells: &mut dyn Iterator<Item = Cell<'_>>,
+    row: &mut Vec<Datum>,
+) -> rusqlite::Result<bool> {
+    for (at, cell) in (1..).zip(cells) {
+        statement.raw_bind_parameter(at, cell)?;
+    }
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    row.clear();
+    match rows.next()? {
+        None => Ok(false),
+        Some(values) => {
+            for at in 0..columns {
+                row.push(super::driver::datum(values.get_ref(at)?));
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Lets go of what this thread holds for an evaluation.
+pub(in crate::store) fn forget(number: u64) {
+    // A thread that ends has let go of everything already.
+    let _ = SCRATCH.try_with(|scratch| {
+        if let Ok(scratch) = scratch.try_borrow()
+            && let Some(scratch) = &*scratch
+        {
+            scratch.with_dependent(|_, held| held.borrow_mut().remove(&number));
+        }
+    });
+}

@@ -1,0 +1,177 @@
+//! A case: a stream of events with time between them, and the window that it goes through.
+
+use super::query::{Shape, shape};
+use proptest::prelude::*;
+use std::time::Duration;
+use tributary::window::{Emit, Extent, Now, WindowOptions};
+
+/// An event of the stream.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub key: u8,
+    pub a: Option<&'static str>,
+    pub b: Option<i64>,
+    pub n: Option<i64>,
+    /// Quarters, so that sums of them are exact.
+    pub v: Option<i64>,
+    /// How far its time is from the network's, in seconds or quarters of them.
+    pub lag: i64,
+    /// What the child rows hold.
+    pub parts: Vec<(Option<i64>, i64)>,
+    /// Which of two links brings it.
+    pub left: bool,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Event(Record),
+    /// Several events, which come as one batch.
+    Batch(Vec<Record>),
+    /// The event that was sent so many before comes again.
+    Again(usize),
+    /// One that cannot be a row.
+    Bad(u8),
+    Advance(Duration),
+    /// The clock is set, forward or back, by so many seconds.
+    Clock(i64),
+}
+
+/// A stream and a query over it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub shape: Shape,
+    pub extent: Extent,
+    pub emit: Emit,
+    pub clock: Now,
+    pub lateness: u64,
+    pub idle: Option<u64>,
+    /// Whether times have fractions.
+    pub real: bool,
+    /// Which emissions fail: about so many of 10, by this seed.
+    pub failing: u64,
+    pub salt: u64,
+    pub ops: Vec<Op>,
+}
+
+impl Case {
+    pub fn options(&self) -> WindowOptions {
+        let mut options = WindowOptions::new("events", self.shape.sql(), self.extent)
+            .time("t")
+            .clock(self.clock)
+            .emit(self.emit);
+        if self.clock == Now::Event {
+            options = options.lateness(Duration::from_secs(self.lateness));
+            if let Some(idle) = self.idle {
+                options = options.idle(Duration::from_secs(idle));
+            }
+        }
+        options
+    }
+}
+
+/// Which extents a test is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Family {
+    Sliding,
+    Count,
+    Hopping,
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let lag = prop_oneof![
+        4 => Just(0_i64),
+        3 => -3_i64..=1,
+        1 => -12_i64..=12,
+    ];
+    let text = proptest::sample::select(vec!["x", "X", "y", "x "]);
+    let part = (proptest::option::weighted(0.9, 0_i64..3), -2_i64..6);
+    (
+        0_u8..10,
+        proptest::option::weighted(0.85, text),
+        proptest::option::weighted(0.8, 0_i64..3),
+        proptest::option::weighted(0.8, -1_i64..5),
+        proptest::option::weighted(0.85, -4_i64..10),
+        lag,
+        proptest::collection::vec(part, 0..=3),
+        proptest::bool::weighted(0.7),
+    )
+        .prop_map(|(key, a, b, n, v, lag, parts, left)| Record {
+            key,
+            a,
+            b,
+            n,
+            v,
+            lag,
+            parts,
+            left,
+        })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => record().prop_map(Op::Event),
+        2 => proptest::collection::vec(record(), 1..5).prop_map(Op::Batch),
+        2 => (0_usize..6).prop_map(Op::Again),
+        1 => (0_u8..3).prop_map(Op::Bad),
+        4 => (1_u64..20).prop_map(|quarters| Op::Advance(Duration::from_millis(250 * quarters))),
+        1 => (-5_i64..9).prop_map(Op::Clock),
+    ]
+}
+
+fn extent(family: Family) -> BoxedStrategy<Extent> {
+    let seconds = Duration::from_secs;
+    match family {
+        Family::Sliding => (1_u64..9)
+            .prop_map(move |s| Extent::Sliding(seconds(s)))
+            .boxed(),
+        Family::Count => (1_usize..7).prop_map(Extent::Count).boxed(),
+        Family::Hopping => (1_u64..6, 1_u64..4)
+            .prop_map(move |(slide, times)| Extent::Hopping {
+                size: seconds(slide * times),
+                slide: seconds(slide),
+            })
+            .boxed(),
+    }
+}
+
+fn emit(family: Family) -> impl Strategy<Value = Emit> {
+    let mut modes = vec![
+        Emit::All,
+        Emit::Touched,
+        Emit::Changes,
+        Emit::Enter,
+        Emit::Leave,
+    ];
+    if let Family::Hopping = family {
+        modes.extend([Emit::Close, Emit::Close]);
+    }
+    proptest::sample::select(modes)
+}
+
+pub fn case(family: Family) -> impl Strategy<Value = Case> {
+    let clock = prop_oneof![Just(Now::System), Just(Now::Event)];
+    (
+        shape(),
+        extent(family),
+        emit(family),
+        (clock, 0_u64..4, proptest::option::weighted(0.5, 2_u64..8)),
+        proptest::bool::weighted(0.3),
+        (prop_oneof![Just(0_u64), 1..6_u64], any::<u64>()),
+        proptest::collection::vec(op(), 1..24),
+    )
+        .prop_map(
+            |(shape, extent, emit, (clock, lateness, idle), real, (failing, salt), ops)| Case {
+                shape,
+                extent,
+                emit,
+                clock,
+                lateness,
+                idle,
+                real,
+                failing,
+                salt,
+                ops,
+            },
+        )
+}
