@@ -61,6 +61,7 @@ pub struct Queue {
 struct Held {
     id: u64,
     event: Event,
+    bytes: usize,
     failures: u32,
 }
 
@@ -168,10 +169,12 @@ impl Queue {
             }
         }
         self.emitted = stored.id;
-        self.bytes += event.payload().size();
+        let bytes = event.payload().size();
+        self.bytes += bytes;
         let held = Held {
             id: stored.id,
             event,
+            bytes,
             failures: 0,
         };
         self.emit(held, cx);
@@ -223,7 +226,7 @@ impl Node for Queue {
         };
         match outcome {
             Outcome::Delivered => {
-                self.bytes -= held.event.payload().size();
+                self.bytes -= held.bytes;
                 self.delivered.push(held.id);
             }
             Outcome::Failed => {
@@ -245,8 +248,8 @@ impl Node for Queue {
     }
 
     fn holds(&self) -> bool {
-        self.emitted < self.last
-            || !(self.under_way.is_empty() && self.failed.is_empty() && self.delivered.is_empty())
+        // What was delivered is removed at the end in any case.
+        self.emitted < self.last || !(self.under_way.is_empty() && self.failed.is_empty())
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
@@ -265,7 +268,7 @@ impl Pipeline for Queue {
         self.taken.push(Stored {
             id: self.last + 1 + self.taken.len() as u64,
             time: event.time().as_micros(),
-            payload: event.payload().bytes().to_vec(),
+            payload: event.payload().clone(),
             meta: (!meta.is_empty()).then(|| Value::Object(meta).to_string()),
         });
         Ok(())

@@ -7,6 +7,7 @@
 
 use super::{BUSY, probe};
 use crate::error::{Error, ErrorKind, Result};
+use crate::payload::Payload;
 use crate::store::sqlite::fault::Place;
 use rusqlite::{Connection, OpenFlags};
 use std::ops::Range;
@@ -22,7 +23,7 @@ pub(crate) struct Stored {
     pub id: u64,
     /// In microseconds since 1970.
     pub time: i64,
-    pub payload: Vec<u8>,
+    pub payload: Payload,
     /// A JSON object, or nothing.
     pub meta: Option<String>,
 }
@@ -116,7 +117,7 @@ impl QueueFile {
                 let mut insert = transaction.prepare_cached(sql)?;
                 for event in add {
                     let id = event.id as i64;
-                    insert.execute((id, event.time, &event.payload, &event.meta))?;
+                    insert.execute((id, event.time, event.payload.bytes(), &event.meta))?;
                 }
             }
             if !remove.is_empty() {
@@ -144,7 +145,7 @@ impl QueueFile {
                 Ok(Stored {
                     id: row.get::<_, i64>(0)? as u64,
                     time: row.get(1)?,
-                    payload: row.get(2)?,
+                    payload: row.get_ref(2)?.as_blob()?.into(),
                     meta: row.get(3)?,
                 })
             })?;
