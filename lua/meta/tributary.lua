@@ -219,6 +219,12 @@ function tb.create_route(name, routes) end
 ---@return true
 function tb.create_sample(name, interval, options) end
 
+---a sink that writes each event into a table; with `mode = "upsert"` the last of a key wins
+---@param name string the name of the node
+---@param options {table: string, mode: "insert"|"upsert"|nil}
+---@return true
+function tb.create_sql_sink(name, options) end
+
 ---a source that emits each line of standard input (JSON lines), then ends
 ---@param name string the name of the node
 ---@return true

@@ -46,6 +46,7 @@ mod script_queries;
 mod script_source;
 mod script_values;
 mod simulation;
+mod sql_sinks;
 mod stop;
 mod store;
 mod tables;
