@@ -3,8 +3,8 @@
 
 use super::runner::{Processes, Reads, Writes};
 use super::{
-    Capacity, Edge, Network, NodeInfo, PipelineNode, Receives, Sends, SinkNode, SourceNode,
-    Unlinked,
+    Capacity, Edge, Network, NodeInfo, OnError, PipelineNode, Receives, Sends, SinkNode,
+    SourceNode, Unlinked,
 };
 use crate::error::Result;
 use crate::node::{Pipeline, Sink, Source};
@@ -98,6 +98,15 @@ impl Network {
         self.change(|draft| draft.balance(from, to, key))
     }
 
+    /// Says what is done about the events that a node rejects; `"*"` is every node that the target
+    /// doesn't lead back to: see [`Draft::on_error`](super::Draft::on_error).
+    ///
+    /// # Errors
+    /// See [`Draft::on_error`](super::Draft::on_error).
+    pub fn on_error(&self, node: &str, on_error: OnError) -> Result<()> {
+        self.change(|draft| draft.on_error(node, on_error))
+    }
+
     /// Whether there is a node of this name.
     pub fn node_exists(&self, name: &str) -> bool {
         self.lock().graph.find(name).is_some()
@@ -114,7 +123,7 @@ impl Network {
 
     /// Whether `from` (a node or a port) is linked to `to` directly.
     pub fn is_connected(&self, from: &str, to: &str) -> bool {
-        self.lock().graph.is_connected(from, to)
+        self.graph().is_connected(from, to)
     }
 
     /// All nodes, in the order in which they were added.
@@ -124,11 +133,11 @@ impl Network {
 
     /// All links, in the order in which they were made.
     pub fn edges(&self) -> Vec<Edge> {
-        self.lock().graph.edges.clone()
+        self.graph().edges
     }
 
     /// Everything that is not joined up. That is no error: it may be linked later.
     pub fn check(&self) -> Vec<Unlinked> {
-        self.lock().graph.unlinked()
+        self.graph().unlinked()
     }
 }

@@ -36,6 +36,7 @@ mod lua_prelude;
 mod mariadb;
 mod network;
 mod nodes;
+mod on_error;
 mod probe;
 mod replay;
 mod script;
