@@ -137,6 +137,12 @@ function tb.create_delay(name, time) end
 ---@return true
 function tb.create_discarder(name) end
 
+---a sink that keeps rejected events, byte for byte, with all that is known of why: see `tributary dlq`
+---@param name string the name of the node
+---@param options {path?: string, db?: boolean} a file for them alone, or the database of the scripts
+---@return true
+function tb.create_dlq(name, options) end
+
 ---a sink that adds each event as a line to a file; `append = false` overwrites it
 ---@param name string the name of the node
 ---@param path string

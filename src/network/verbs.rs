@@ -1,13 +1,25 @@
 //! Building a network step by step, and asking about it. Each step is a change of its own; several
 //! at once are a [`Draft`](super::Draft).
 
-use super::runner::{Processes, Reads, Writes};
+use super::runner::{Kind, Processes, Reads, Writes};
 use super::{
-    Capacity, Edge, Network, NodeInfo, OnError, PipelineNode, Receives, Sends, SinkNode,
+    Capacity, Edge, Network, NodeInfo, OnError, Phase, PipelineNode, Receives, Sends, SinkNode,
     SourceNode, Unlinked,
 };
-use crate::error::Result;
-use crate::node::{Pipeline, Sink, Source};
+use crate::error::{Error, Result};
+use crate::node::{Context, Node, Pipeline, Read, Sink, Source};
+use std::time::Duration;
+
+/// A source that has nothing to say.
+struct Silent;
+
+impl Node for Silent {}
+
+impl Source for Silent {
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
+        Ok(Read::End)
+    }
+}
 
 impl Network {
     /// Adds a source.
@@ -35,6 +47,23 @@ impl Network {
     pub fn add_sink(&self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
         let (ports, runner) = (sink.ports(), Box::new(Writes(sink)));
         self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
+    }
+
+    /// Has every source that was added so far end without opening or reading anything: for a run of
+    /// the network on events that a source added later brings, such as
+    /// [`Requeue`](crate::source::Requeue).
+    ///
+    /// # Errors
+    /// A network that was started.
+    pub fn silence_sources(&self) -> Result<()> {
+        let mut state = self.lock();
+        let Phase::Built(nodes) = &mut state.phase else {
+            return Err(Error::data("the network was started"));
+        };
+        for node in nodes.iter_mut().filter(|n| n.runner.kind() == Kind::Source) {
+            node.runner = Box::new(Reads(Silent));
+        }
+        Ok(())
     }
 
     /// Links two nodes: every event that leaves `from` is copied to `to`.

@@ -6,6 +6,7 @@
 pub(super) mod always;
 mod functions;
 mod graph;
+mod letters;
 mod lines;
 mod nodes;
 mod sql;
@@ -142,6 +143,7 @@ fn natives() -> impl Iterator<Item = &'static Export> {
         always::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
+        letters::EXPORTS,
         lines::EXPORTS,
         nodes::EXPORTS,
         sql::EXPORTS,

@@ -2,6 +2,7 @@
 
 mod emitted;
 mod later;
+mod letters;
 
 use super::catalog::Catalog;
 use super::datum::Datum;

@@ -15,6 +15,7 @@ mod command_line_signals;
 mod command_line_tests;
 mod contract;
 mod databases;
+mod dead_letters;
 mod dialect;
 mod drawing;
 mod durations;
