@@ -45,7 +45,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};
 use graph::Graph;
 use parking_lot::{Mutex, MutexGuard};
-use running::{End, NewNode, Running};
+use running::{End, Limits, NewNode, Running};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,7 @@ struct State {
     /// Counts the changes, so that a draft notices that it was overtaken.
     version: u64,
     capacity: Capacity,
+    limits: Limits,
     phase: Phase,
 }
 
@@ -104,6 +105,7 @@ impl Default for State {
             graph: Graph::default(),
             version: 0,
             capacity: Capacity::default(),
+            limits: Limits::default(),
             phase: Phase::Built(Vec::new()),
         }
     }
@@ -223,7 +225,7 @@ impl Network {
         for unlinked in state.graph.unlinked() {
             log::warn!("{unlinked}");
         }
-        let mut running = Running::new(Arc::new(SystemClock), true)?;
+        let mut running = Running::new(Arc::new(SystemClock), true, state.limits)?;
         *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment);
@@ -250,7 +252,7 @@ impl Network {
         let nodes = std::mem::take(nodes);
         state.phase = Phase::Simulated;
         state.graph = state.graph.settled(|_| false);
-        Simulation::new(state.graph.clone(), nodes, start)
+        Simulation::new(state.graph.clone(), nodes, start, state.limits)
     }
 
     fn graph(&self) -> Graph {

@@ -9,8 +9,8 @@ pub(crate) use fragment::{Fragment, NewNode};
 pub(crate) use members::Shared;
 
 use super::graph::Graph;
-use super::stage::panicked;
-use super::stats::{LinkAccount, Stats};
+use super::stage::{PANIC_LIMIT, panicked};
+use super::stats::{LinkAccount, NodeStats, Stats};
 use super::timer::Timer;
 use super::worker::{Attachment, Control, Worker};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,11 +40,27 @@ pub(crate) struct Running {
     links: Vec<Arc<LinkAccount>>,
     /// How much of what `on_error` said the nodes know.
     handled: usize,
+    limits: Limits,
+}
+
+/// What holds for every node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// After so many panics in a row a node has failed.
+    pub panics: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            panics: PANIC_LIMIT,
+        }
+    }
 }
 
 impl Running {
     /// A network without nodes; `threads` says whether there will be any (or a simulation).
-    pub fn new(clock: Arc<dyn Clock>, threads: bool) -> Result<Self> {
+    pub fn new(clock: Arc<dyn Clock>, threads: bool, limits: Limits) -> Result<Self> {
         let (timer, timer_thread) = match threads {
             false => (None, None),
             true => {
@@ -60,6 +76,7 @@ impl Running {
             timer_thread,
             links: Vec::new(),
             handled: 0,
+            limits,
         })
     }
 
@@ -231,7 +248,10 @@ impl Running {
         let nodes = state
             .members
             .iter()
-            .map(|member| member.account.snapshot(&member.name))
+            .map(|member| NodeStats {
+                failed: member.failed,
+                ..member.account.snapshot(&member.name)
+            })
             .collect();
         let links = graph.edges.iter().zip(&self.links);
         let links = links

@@ -77,6 +77,7 @@ impl Account {
             reopened: get(&self.reopened),
             busy: Duration::from_nanos(get(&self.busy)),
             blocked: Duration::from_nanos(get(&self.blocked)),
+            failed: false,
         };
         stats.held = stats.received.saturating_sub(stats.settled());
         stats
@@ -141,6 +142,8 @@ pub struct NodeStats {
     pub busy: Duration,
     /// Time spent waiting for room on a link.
     pub blocked: Duration,
+    /// Whether it could not go on.
+    pub failed: bool,
 }
 
 impl NodeStats {
@@ -237,7 +240,7 @@ impl fmt::Display for Stats {
         for n in &self.nodes {
             writeln!(
                 f,
-                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>10} {:>9.1?} {:>9.1?}",
+                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>10} {:>9.1?} {:>9.1?}{}",
                 n.name.as_str(),
                 n.received,
                 n.passed,
@@ -247,7 +250,8 @@ impl fmt::Display for Stats {
                 n.held,
                 n.emitted,
                 n.busy,
-                n.blocked
+                n.blocked,
+                if n.failed { " failed" } else { "" }
             )?;
         }
         writeln!(

@@ -49,6 +49,13 @@ impl Network {
         self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
     }
 
+    /// After so many panics in a row, without an event between that was well, a node has failed: it
+    /// is not called any more, what it gets counts as failed, and the network stops and reports it.
+    /// Ten are allowed unless something else is said here, before the network starts.
+    pub fn set_panic_limit(&self, panics: u32) {
+        self.lock().limits.panics = panics.max(1);
+    }
+
     /// Has every source that was added so far end without opening or reading anything: for a run of
     /// the network on events that a source added later brings, such as
     /// [`Requeue`](crate::source::Requeue).
