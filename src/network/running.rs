@@ -14,6 +14,7 @@ use super::stats::{LinkAccount, NodeStats, Stats};
 use super::timer::Timer;
 use super::worker::{Attachment, Control, Worker};
 use crate::error::{Error, ErrorKind, Result};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, format_duration, monotonic};
 use members::Member;
 use std::cell::Cell;
@@ -48,12 +49,15 @@ pub(crate) struct Running {
 pub(crate) struct Limits {
     /// After so many panics in a row a node has failed.
     pub panics: u32,
+    /// The greatest payload that a source may send.
+    pub event_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             panics: PANIC_LIMIT,
+            event_bytes: MAX_EVENT_BYTES,
         }
     }
 }

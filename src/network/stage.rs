@@ -11,12 +11,14 @@ pub(crate) use feed::Retry;
 
 use super::on_error::Retries;
 use super::runner::{Kind, Runner};
+use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
 use crate::ack::{Group, Home};
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
 use crate::node::{Context, Frame, Node, Read, Tracker};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, Timestamp, monotonic};
 use leave::Warned;
 use std::any::Any;
@@ -46,6 +48,8 @@ pub(crate) struct Stage {
     /// How often it has panicked in a row, and how often it may.
     panics: u32,
     panic_limit: u32,
+    /// The greatest payload that a source may send.
+    event_bytes: usize,
     /// It has panicked too often: it is not called any more.
     dead: bool,
     /// An error after which the node cannot go on.
@@ -78,6 +82,7 @@ impl Stage {
             retries: None,
             panics: 0,
             panic_limit: PANIC_LIMIT,
+            event_bytes: MAX_EVENT_BYTES,
             dead: false,
             failed: None,
             sleeps: false,
@@ -115,9 +120,9 @@ impl Stage {
         self.retries = retries;
     }
 
-    /// After so many panics in a row the node has failed.
-    pub fn set_panic_limit(&mut self, panics: u32) {
-        self.panic_limit = panics;
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.panic_limit = limits.panics;
+        self.event_bytes = limits.event_bytes;
     }
 
     /// How many tracked events have no outcome yet.

@@ -19,6 +19,7 @@ mod dead_letters;
 mod dialect;
 mod drawing;
 mod durations;
+mod event_sizes;
 mod examples;
 mod extend;
 mod faults;

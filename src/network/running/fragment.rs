@@ -61,7 +61,7 @@ impl Running {
                 Arc::new(tx.clone()),
                 account.clone(),
             );
-            stage.set_panic_limit(self.limits.panics);
+            stage.set_limits(self.limits);
             stage.set_retries(graph.retries(&info.name));
             fragment.sources += usize::from(info.kind == Kind::Source);
             let name = info.name.clone();
