@@ -283,8 +283,8 @@ impl Network {
     /// Stops within this time; what has not drained by then is aborted.
     ///
     /// # Errors
-    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained and those whose
-    /// threads had to be left behind; the first node that had failed.
+    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained, with what they had in
+    /// hand, the links in which something waited, and those nodes whose threads had to be left behind; the first node that had failed.
     pub fn stop_within(&self, limit: Duration) -> Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let stopped = end.stop(limit);

@@ -160,7 +160,7 @@ impl Running {
         &mut self,
         attachments: BTreeMap<usize, Attachment>,
         members: &mut Vec<Member>,
-        links: Vec<Arc<LinkAccount>>,
+        links: Vec<(String, Arc<LinkAccount>)>,
         sources: usize,
     ) -> Result<()> {
         let mut state = self.shared.lock();
@@ -205,7 +205,9 @@ impl Running {
             let _ = member.control.send(Control::Go);
         }
         state.members.append(members);
-        self.links.extend(links);
+        let accounts = links.iter().map(|(_, account)| account.clone());
+        self.links.extend(accounts);
+        state.links.extend(links);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::on_error::Retries;
 use super::runner::{Kind, Runner};
 use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Group, Home};
+use crate::ack::{Group, Home, Outcome};
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
@@ -24,6 +24,7 @@ use leave::Warned;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often a node may panic in a row before it has failed.
@@ -241,6 +242,15 @@ impl Stage {
         let mut outcomes = Vec::new();
         group.collect(|token, outcome, outer| outcomes.push((token, outcome, outer)));
         self.frame.tracker.outstanding -= outcomes.len() as u64;
+        let delivered = outcomes
+            .iter()
+            .filter(|(_, outcome, _)| *outcome == Outcome::Delivered);
+        let delivered = delivered.count() as u64;
+        add(&self.account.delivered, delivered);
+        add(&self.account.undelivered, outcomes.len() as u64 - delivered);
+        // Those that were taken back are among them.
+        let given = self.frame.tracker.given();
+        self.account.tracked.store(given, Ordering::Relaxed);
         if outcomes.is_empty() {
             return Ok(());
         }

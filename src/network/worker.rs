@@ -25,6 +25,7 @@ pub(crate) use input::Handful;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What a worker is told; none of it is ever waited for.
@@ -322,11 +323,15 @@ impl Worker {
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
         };
+        let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
+        let gauge = &self.stage.account.sending;
+        gauge.store(sending as u64, Ordering::Relaxed);
         for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
                 ways.send(std::mem::take(batch), &mut ear)?;
             }
         }
+        gauge.store(0, Ordering::Relaxed);
         Ok(())
     }
 

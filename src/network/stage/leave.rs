@@ -10,6 +10,7 @@ use crate::node::{Frame, Output};
 use crate::payload::MAX_EVENT_BYTES;
 use crate::time::Timestamp;
 use serde_json::Value;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -20,6 +21,8 @@ impl Stage {
     /// The batch is committed: what was noted down leaves, what ended here is settled.
     pub(super) fn resolve(&mut self, mut batch: Batch) {
         self.frame.tracker.end_batch();
+        let given = self.frame.tracker.given();
+        self.account.tracked.store(given, Ordering::Relaxed);
         self.count(batch.len());
         let uniform = self.frame.uniform;
         let fresh = self.frame.take_fresh();
