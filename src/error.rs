@@ -82,6 +82,8 @@ struct Inner {
     hint: Option<String>,
     place: Option<String>,
     remedy: Remedy,
+    /// Whether it is a panic in a node's code.
+    panic: bool,
 }
 
 /// What can be done about an error.
@@ -104,6 +106,7 @@ impl Error {
             hint: None,
             place: None,
             remedy: Remedy::Reject,
+            panic: false,
         }))
     }
 
@@ -184,6 +187,18 @@ impl Error {
     pub fn fatal(mut self) -> Self {
         self.0.remedy = Remedy::End;
         self
+    }
+
+    /// The same error, marked as a panic in a node's code.
+    #[must_use]
+    pub(crate) fn of_panic(mut self) -> Self {
+        self.0.panic = true;
+        self
+    }
+
+    /// Whether it is a panic in a node's code.
+    pub fn is_panic(&self) -> bool {
+        self.0.panic
     }
 
     /// What class of error this is.

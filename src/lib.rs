@@ -62,8 +62,9 @@
 //! # Log levels
 //!
 //! Through the crate `log`: `error` for what stops a node or breaks a promise, `warn` for events
-//! that were rejected unheard (at most a line a second and node), nodes that are opened again and
-//! nodes that are not linked, `info` for stops and reconnections.
+//! that were rejected unheard (at most a line a second and node), nodes that are lost and opened again (a
+//! line as the pauses grow, then one a minute, and one when they are back) and nodes that are not linked,
+//! `info` for stops.
 
 pub mod ack;
 pub mod error;

@@ -45,7 +45,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};
 use graph::Graph;
 use parking_lot::{Mutex, MutexGuard};
-use running::{End, NewNode, Running};
+use running::{End, Limits, NewNode, Running};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,7 @@ struct State {
     /// Counts the changes, so that a draft notices that it was overtaken.
     version: u64,
     capacity: Capacity,
+    limits: Limits,
     phase: Phase,
 }
 
@@ -104,6 +105,7 @@ impl Default for State {
             graph: Graph::default(),
             version: 0,
             capacity: Capacity::default(),
+            limits: Limits::default(),
             phase: Phase::Built(Vec::new()),
         }
     }
@@ -223,7 +225,7 @@ impl Network {
         for unlinked in state.graph.unlinked() {
             log::warn!("{unlinked}");
         }
-        let mut running = Running::new(Arc::new(SystemClock), true)?;
+        let mut running = Running::new(Arc::new(SystemClock), true, state.limits)?;
         *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment);
@@ -250,7 +252,7 @@ impl Network {
         let nodes = std::mem::take(nodes);
         state.phase = Phase::Simulated;
         state.graph = state.graph.settled(|_| false);
-        Simulation::new(state.graph.clone(), nodes, start)
+        Simulation::new(state.graph.clone(), nodes, start, state.limits)
     }
 
     fn graph(&self) -> Graph {
@@ -281,8 +283,8 @@ impl Network {
     /// Stops within this time; what has not drained by then is aborted.
     ///
     /// # Errors
-    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained and those whose
-    /// threads had to be left behind; the first node that had failed.
+    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained, with what they had in
+    /// hand, the links in which something waited, and those nodes whose threads had to be left behind; the first node that had failed.
     pub fn stop_within(&self, limit: Duration) -> Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let stopped = end.stop(limit);

@@ -12,7 +12,8 @@
 //! | what fails | what the engine does |
 //! |---|---|
 //! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
-//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is rejected (port `errors`), the batch goes on |
+//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is tried again where [`on_error`](crate::OnError) says so, then rejected (port `errors`), the batch goes on |
+//! | ten of these panics in a row | the node has failed and is not called any more; what it gets counts as failed, the network stops and reports it |
 //! | `commit`, retryable | as for `process` |
 //! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
 //! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |

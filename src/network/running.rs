@@ -9,11 +9,12 @@ pub(crate) use fragment::{Fragment, NewNode};
 pub(crate) use members::Shared;
 
 use super::graph::Graph;
-use super::stage::panicked;
-use super::stats::{LinkAccount, Stats};
+use super::stage::{PANIC_LIMIT, panicked};
+use super::stats::{LinkAccount, NodeStats, Stats};
 use super::timer::Timer;
 use super::worker::{Attachment, Control, Worker};
 use crate::error::{Error, ErrorKind, Result};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, format_duration, monotonic};
 use members::Member;
 use std::cell::Cell;
@@ -40,11 +41,30 @@ pub(crate) struct Running {
     links: Vec<Arc<LinkAccount>>,
     /// How much of what `on_error` said the nodes know.
     handled: usize,
+    limits: Limits,
+}
+
+/// What holds for every node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// After so many panics in a row a node has failed.
+    pub panics: u32,
+    /// The greatest payload that a source may send.
+    pub event_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            panics: PANIC_LIMIT,
+            event_bytes: MAX_EVENT_BYTES,
+        }
+    }
 }
 
 impl Running {
     /// A network without nodes; `threads` says whether there will be any (or a simulation).
-    pub fn new(clock: Arc<dyn Clock>, threads: bool) -> Result<Self> {
+    pub fn new(clock: Arc<dyn Clock>, threads: bool, limits: Limits) -> Result<Self> {
         let (timer, timer_thread) = match threads {
             false => (None, None),
             true => {
@@ -60,6 +80,7 @@ impl Running {
             timer_thread,
             links: Vec::new(),
             handled: 0,
+            limits,
         })
     }
 
@@ -139,7 +160,7 @@ impl Running {
         &mut self,
         attachments: BTreeMap<usize, Attachment>,
         members: &mut Vec<Member>,
-        links: Vec<Arc<LinkAccount>>,
+        links: Vec<(String, Arc<LinkAccount>)>,
         sources: usize,
     ) -> Result<()> {
         let mut state = self.shared.lock();
@@ -184,7 +205,9 @@ impl Running {
             let _ = member.control.send(Control::Go);
         }
         state.members.append(members);
-        self.links.extend(links);
+        let accounts = links.iter().map(|(_, account)| account.clone());
+        self.links.extend(accounts);
+        state.links.extend(links);
         Ok(())
     }
 
@@ -231,7 +254,10 @@ impl Running {
         let nodes = state
             .members
             .iter()
-            .map(|member| member.account.snapshot(&member.name))
+            .map(|member| NodeStats {
+                failed: member.failed,
+                ..member.account.snapshot(&member.name)
+            })
             .collect();
         let links = graph.edges.iter().zip(&self.links);
         let links = links

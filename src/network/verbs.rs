@@ -49,6 +49,21 @@ impl Network {
         self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
     }
 
+    /// After so many panics in a row, without an event between that was well, a node has failed: it
+    /// is not called any more, what it gets counts as failed, and the network stops and reports it.
+    /// Ten are allowed unless something else is said here, before the network starts.
+    pub fn set_panic_limit(&self, panics: u32) {
+        self.lock().limits.panics = panics.max(1);
+    }
+
+    /// A source's event with a greater payload is refused: its first 4 KiB leave by `errors`, with the
+    /// `size` and the hash `xxh3` of the whole in their meta. It is 1 MiB
+    /// ([`MAX_EVENT_BYTES`](crate::payload::MAX_EVENT_BYTES)) unless something else is said here, before
+    /// the network starts. Sources of lines read no longer ones, whatever is said.
+    pub fn set_max_event_bytes(&self, bytes: usize) {
+        self.lock().limits.event_bytes = bytes;
+    }
+
     /// Has every source that was added so far end without opening or reading anything: for a run of
     /// the network on events that a source added later brings, such as
     /// [`Requeue`](crate::source::Requeue).

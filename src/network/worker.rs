@@ -14,8 +14,7 @@ use super::link::{Aborted, Ear, LinkReceiver};
 use super::on_error::Retries;
 use super::runner::Kind;
 use super::running::Shared;
-use super::stage::{Retry, Stage};
-use super::stats::add;
+use super::stage::Stage;
 use super::timer::Timer;
 use super::ways::{Way, Ways};
 use crate::ack::Group;
@@ -26,6 +25,7 @@ pub(crate) use input::Handful;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What a worker is told; none of it is ever waited for.
@@ -259,7 +259,10 @@ impl Worker {
         if due || self.relinked {
             let ticked = self.stage.tick();
             self.relinked = ticked.is_err();
-            self.stall_on(ticked);
+            match ticked {
+                Ok(()) if !self.is_source() => self.is_back(),
+                ticked => self.stall_on(ticked),
+            }
             busy = true;
             if self.deliver().is_err() || self.stalled.is_some() {
                 return Step::Busy;
@@ -301,50 +304,6 @@ impl Worker {
         false
     }
 
-    /// Takes a batch in: counts it and feeds it.
-    pub fn receive(&mut self, handful: Handful) {
-        add(&self.stage.account.received, handful.batch.len() as u64);
-        match &mut self.stalled {
-            None => self.feed(handful),
-            // Handed in by a simulation: while the node is not open the batch waits.
-            Some(stalled) => stalled.handfuls.push(handful),
-        }
-    }
-
-    fn feed(&mut self, handful: Handful) {
-        let Handful {
-            batch,
-            input,
-            tried,
-        } = handful;
-        let fed = self.stage.feed(batch, input, tried);
-        let delivered = self.deliver();
-        match fed {
-            Ok(()) => self.is_back(),
-            Err(retry) if delivered.is_ok() => {
-                let Retry {
-                    batch,
-                    error,
-                    tried,
-                    pause,
-                } = retry;
-                let handful = Handful {
-                    batch,
-                    input,
-                    tried,
-                };
-                match pause {
-                    None => self.stall(vec![handful], &error),
-                    Some(pause) => {
-                        self.is_back();
-                        self.pause(handful, pause, &error);
-                    }
-                }
-            }
-            Err(_) => {}
-        }
-    }
-
     /// Sends what left the stage. Links attached up to this moment are part of it.
     pub fn deliver(&mut self) -> Result<(), Aborted> {
         if self.stage.outbox.iter().all(Batch::is_empty) {
@@ -369,11 +328,15 @@ impl Worker {
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
         };
+        let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
+        let gauge = &self.stage.account.sending;
+        gauge.store(sending as u64, Ordering::Relaxed);
         for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
                 ways.send(std::mem::take(batch), &mut ear)?;
             }
         }
+        gauge.store(0, Ordering::Relaxed);
         Ok(())
     }
 

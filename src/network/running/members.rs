@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
-use crate::network::stats::Account;
+use crate::network::stats::{Account, LinkAccount};
 use crate::network::worker::Control;
 use crate::time::monotonic;
 use std::collections::VecDeque;
@@ -23,6 +23,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub members: Vec<Member>,
+    pub links: Vec<(String, Arc<LinkAccount>)>,
     pub live_sources: usize,
     /// It was told to stop, or to let everything go: nothing new can become part of it.
     pub ending: bool,

@@ -28,9 +28,15 @@ impl Stalled {
     }
 }
 
+/// The longest pause before a node is opened again: work is to go on soon after the other side does.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// Once the pauses don't grow any more, every so many attempts are worth a line: one a minute.
+const STILL: u32 = 20;
+
 /// The pause before a node is opened again: 100 ms, doubled at each attempt up to 3 s.
 fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(100 << attempt.min(5)).min(Duration::from_secs(3))
+    Duration::from_millis(100 << attempt.min(5)).min(LONGEST)
 }
 
 impl Worker {
@@ -43,12 +49,18 @@ impl Worker {
     pub(super) fn stall(&mut self, mut handfuls: Vec<Handful>, error: &Error) {
         let pause = backoff(self.attempts);
         self.attempts += 1;
-        log::warn!(
-            "node {}: {error}; it is opened again in {} (attempt {})",
-            self.stage.name,
-            format_duration(pause),
-            self.attempts
-        );
+        let (name, again) = (&self.stage.name, format_duration(pause));
+        // An opening names its node itself.
+        let said = error.to_string();
+        let named = format!("node {name}: ");
+        let said = said.strip_prefix(&named).unwrap_or(&said);
+        match self.attempts {
+            1 => log::warn!("node {name}: {said}; it is opened again in {again}"),
+            n if pause < LONGEST || n % STILL == 0 => {
+                log::warn!("node {name}: still lost: {said}; it is opened again in {again}");
+            }
+            _ => log::debug!("node {name}: still lost: {said}; it is opened again in {again}"),
+        }
         // What waits already is never displaced by a second error.
         if let Some(stalled) = self.stalled.take() {
             handfuls.extend(stalled.handfuls);
@@ -81,8 +93,9 @@ impl Worker {
 
     /// Something has succeeded.
     pub(super) fn is_back(&mut self) {
-        if std::mem::take(&mut self.attempts) > 0 {
-            log::info!("node {}: it works again", self.stage.name);
+        let attempts = std::mem::take(&mut self.attempts);
+        if attempts > 0 {
+            log::warn!("node {}: back after {attempts} attempts", self.stage.name);
         }
     }
 
