@@ -4,72 +4,29 @@
 //! batches are cut so that a full channel holds no more than the capacity: `capacity` 1 is one
 //! batch of one event. While a sender waits for room it listens to its control channel too, so that
 //! only a node's own code can make it deaf.
+//!
+//! The parts: `options` (what a link is to be), `shelf` (where events wait in a link that drops or
+//! spills what it has no room for), `spill` (their file). One more thing to do with events that have
+//! no room: a variant of [`Overflow`], and what `Shelf::put` does then.
+
+mod options;
+mod shelf;
+mod spill;
+
+pub(crate) use options::Terms;
+pub use options::{Capacity, LinkOptions, Overflow, Spill};
 
 use super::stats::{LinkAccount, add, add_nanos};
 use super::worker::Control;
-use crate::error::{Error, ErrorKind, Result};
 use crate::event::Batch;
+use crate::name::{Endpoint, Name};
 use crate::time::monotonic;
+use shelf::{Put, Shelf};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// How much may wait in a link before its sender has to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capacity {
-    /// Events, from 1 to 1,000,000.
-    pub events: usize,
-    /// Bytes of payload, at least 1; a single event is let through however large it is.
-    pub bytes: usize,
-}
-
-impl Default for Capacity {
-    /// 4,096 events and 64 MiB.
-    fn default() -> Self {
-        Capacity {
-            events: 4_096,
-            bytes: 64 << 20,
-        }
-    }
-}
-
-impl Capacity {
-    /// The most events that travel together.
-    pub const BATCH: usize = 256;
-
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// A number outside of them.
-    pub fn check(self) -> Result<Self> {
-        match self {
-            Capacity {
-                events: 1..=1_000_000,
-                bytes: 1..,
-            } => Ok(self),
-            Capacity { bytes: 0, .. } => Err(Error::new(
-                ErrorKind::Usage,
-                "bad capacity of 0 bytes: at least 1",
-            )),
-            Capacity { events, .. } => Err(Error::new(
-                ErrorKind::Usage,
-                format!("bad capacity of {events} events: allowed is 1 to 1000000"),
-            )),
-        }
-    }
-
-    fn batch_events(self) -> usize {
-        self.events.min(Self::BATCH)
-    }
-
-    fn slots(self) -> usize {
-        self.events / self.batch_events()
-    }
-
-    fn batch_bytes(self) -> usize {
-        self.bytes / self.slots()
-    }
-}
+use std::time::{Duration, Instant};
 
 /// What travels in a channel.
 pub(crate) enum Parcel {
@@ -77,6 +34,8 @@ pub(crate) enum Parcel {
     /// A batch that its sender may still take back (it listens to control at the same time) or
     /// that is offered to several receivers: the first to come takes it.
     Offer(Arc<Mutex<Option<Batch>>>),
+    /// A batch waits on the shelf.
+    Ready,
 }
 
 fn lock(cell: &Mutex<Option<Batch>>) -> MutexGuard<'_, Option<Batch>> {
@@ -89,6 +48,12 @@ pub(crate) struct LinkSender {
     tx: flume::Sender<Parcel>,
     pub(super) capacity: Capacity,
     account: Arc<LinkAccount>,
+    shelf: Option<(Arc<Shelf>, flume::Receiver<()>)>,
+    /// The node that it leads to.
+    to: Name,
+    timeout: Option<Duration>,
+    /// Nothing was taken from it in that time: nobody waits for it again.
+    wedged: Cell<bool>,
 }
 
 /// The receiver's end of a link.
@@ -96,15 +61,30 @@ pub(crate) struct LinkReceiver {
     pub rx: flume::Receiver<Parcel>,
     capacity: Capacity,
     account: Arc<LinkAccount>,
+    shelf: Option<(Arc<Shelf>, flume::Sender<()>)>,
 }
 
-/// Makes a link. In a simulation its channel has no bound: nobody could wait there.
+/// Makes a link. In a simulation its channel has no bound, since nobody could wait there: one that
+/// blocks or spills takes everything, one that drops does so there too.
 pub(crate) fn link(
-    capacity: Capacity,
+    from: &Endpoint,
+    to: &Name,
+    terms: &Terms,
     bounded: bool,
     account: Arc<LinkAccount>,
 ) -> (LinkSender, LinkReceiver) {
-    let (tx, rx) = match bounded {
+    let capacity = terms.capacity;
+    let shelved = match terms.overflow {
+        Overflow::Block => false,
+        Overflow::Spill(_) => bounded,
+        Overflow::DropNewest | Overflow::DropOldest => true,
+    };
+    let shelf = shelved.then(|| {
+        let label = format!("{from} -> {to}");
+        Arc::new(Shelf::new(label, terms, account.clone()))
+    });
+    let (room_tx, room_rx) = flume::bounded(1);
+    let (tx, rx) = match bounded && !shelved {
         true => flume::bounded(capacity.slots()),
         false => flume::unbounded(),
     };
@@ -112,11 +92,16 @@ pub(crate) fn link(
         tx,
         capacity,
         account: account.clone(),
+        shelf: shelf.clone().map(|shelf| (shelf, room_rx)),
+        to: to.clone(),
+        timeout: terms.timeout,
+        wedged: Cell::new(false),
     };
     let receiver = LinkReceiver {
         rx,
         capacity,
         account,
+        shelf: shelf.map(|shelf| (shelf, room_tx)),
     };
     (sender, receiver)
 }
@@ -143,6 +128,15 @@ impl LinkReceiver {
                 add(&self.account.sent, batch.len() as u64);
                 Some(batch)
             }
+            Parcel::Ready => {
+                let (shelf, room) = self.shelf.as_ref()?;
+                let (batch, waited_for) = shelf.take();
+                if waited_for {
+                    // Where it is full, the sender is told already.
+                    let _ = room.try_send(());
+                }
+                batch
+            }
         }
     }
 }
@@ -150,6 +144,9 @@ impl LinkReceiver {
 impl Drop for LinkReceiver {
     fn drop(&mut self) {
         // What still waits is lost with the receiver; whoever tracks it hears that it failed.
+        if let Some((shelf, _)) = &self.shelf {
+            return shelf.close();
+        }
         while let Ok(parcel) = self.rx.try_recv() {
             if let Some(batch) = self.unpack(parcel) {
                 add(&self.account.lost, batch.len() as u64);
@@ -164,6 +161,14 @@ pub(crate) struct Ear<'a> {
     pub heard: &'a mut VecDeque<Control>,
     /// Where the time that it waits is counted, beside the link.
     pub blocked: &'a AtomicU64,
+    /// Set where a node has taken nothing for as long as its link allows.
+    pub wedged: &'a mut Option<Wedge>,
+}
+
+/// A node that takes nothing.
+pub(crate) struct Wedge {
+    pub node: Name,
+    pub timeout: Duration,
 }
 
 /// The network is being aborted.
@@ -172,19 +177,104 @@ pub(crate) struct Aborted;
 impl LinkSender {
     /// Sends a batch, cut to the link's capacity, waiting for room.
     pub(super) fn send(&self, batch: Batch, ear: &mut Ear<'_>) -> Result<(), Aborted> {
-        cut(batch, self.capacity, |part| {
-            offer(std::slice::from_ref(&self), 0, part, ear).map(drop)
-        })
+        match &self.shelf {
+            None => cut(batch, self.batch(), |part| {
+                offer(std::slice::from_ref(&self), 0, part, ear).map(drop)
+            }),
+            Some((shelf, room)) => cut(batch, shelf.batch(), |part| {
+                self.shelve(shelf, room, part, ear)
+            }),
+        }
+    }
+
+    /// The most events and bytes that go into a slot.
+    pub(super) fn batch(&self) -> (usize, usize) {
+        (self.capacity.batch_events(), self.capacity.batch_bytes())
+    }
+
+    fn shelve(
+        &self,
+        shelf: &Shelf,
+        room: &flume::Receiver<()>,
+        batch: Batch,
+        ear: &mut Ear<'_>,
+    ) -> Result<(), Aborted> {
+        let count = batch.len() as u64;
+        let mut batch = batch;
+        let mut waited: Option<Instant> = None;
+        let mut until = None;
+        let sent = loop {
+            match shelf.put(batch) {
+                Put::Done(parcels) => {
+                    for _ in 0..parcels {
+                        // A receiver that has gone has taken the account of it.
+                        let _ = self.tx.send(Parcel::Ready);
+                    }
+                    break Ok(());
+                }
+                Put::Gone => break Ok(lose(self, count)),
+                Put::Full(_) if self.wedged.get() => break Ok(lose(self, count)),
+                Put::Full(back) => batch = back,
+            }
+            let begun = *waited.get_or_insert_with(monotonic);
+            let until = *until.get_or_insert_with(|| self.deadline(begun));
+            match wait_for(room, until, ear) {
+                Heard::Control(message) => {
+                    let abort = matches!(message, Control::Abort);
+                    ear.heard.push_back(message);
+                    if abort {
+                        lose(self, count);
+                        break Err(Aborted);
+                    }
+                }
+                Heard::Late => self.wedge(ear),
+                _ => {}
+            }
+        };
+        if let Some(begun) = waited {
+            let waited = begun.elapsed();
+            add_nanos(&self.account.blocked, waited);
+            add_nanos(ear.blocked, waited);
+        }
+        sent
+    }
+
+    fn deadline(&self, from: Instant) -> Option<Instant> {
+        self.timeout.and_then(|timeout| from.checked_add(timeout))
+    }
+
+    /// Nothing is waited for any more: what finds no room is lost, and fails.
+    fn wedge(&self, ear: &mut Ear<'_>) {
+        self.wedged.set(true);
+        *ear.wedged = Some(Wedge {
+            node: self.to.clone(),
+            timeout: self.timeout.unwrap_or_default(),
+        });
     }
 }
 
-/// Cuts a batch so that no part is larger than a slot of the link.
+/// Waits until the receiver has taken something.
+fn wait_for(room: &flume::Receiver<()>, until: Option<Instant>, ear: &Ear<'_>) -> Heard {
+    let hear = |message: Result<Control, _>| Heard::Control(message.unwrap_or(Control::Abort));
+    let select = flume::Selector::new()
+        .recv(ear.control, hear)
+        .recv(room, |_| Heard::Gone);
+    wait_until(select, until)
+}
+
+fn wait_until(select: flume::Selector<'_, Heard>, until: Option<Instant>) -> Heard {
+    match until {
+        None => select.wait(),
+        Some(until) => select.wait_deadline(until).unwrap_or(Heard::Late),
+    }
+}
+
+/// Cuts a batch so that no part has more events and bytes than so many.
 pub(super) fn cut(
     batch: Batch,
-    capacity: Capacity,
+    (most, bytes): (usize, usize),
     mut each: impl FnMut(Batch) -> Result<(), Aborted>,
 ) -> Result<(), Aborted> {
-    let (most, bytes) = (capacity.batch_events(), capacity.batch_bytes());
     if batch.len() <= most && (batch.bytes() <= bytes || batch.len() == 1) {
         return each(batch);
     }
@@ -219,10 +309,14 @@ pub(super) fn offer(
             Ok(()) => return Ok(at),
             Err(refused) => match refused.into_inner() {
                 Parcel::Batch(back) => batch = back,
-                Parcel::Offer(_) => return Ok(at),
+                Parcel::Offer(_) | Parcel::Ready => return Ok(at),
             },
         }
         links[at].account.sent.fetch_sub(count, Ordering::Relaxed);
+    }
+    if links.iter().all(|link| link.wedged.get()) {
+        lose(links[first], count);
+        return Ok(first);
     }
     let begun = monotonic();
     let sent = wait_for_room(links, batch, ear);
@@ -242,12 +336,18 @@ enum Heard {
     Sent(usize),
     Gone,
     Control(Control),
+    Late,
 }
 
 /// Offers the batch to all links at once and listens to control.
 fn wait_for_room(links: &[&LinkSender], batch: Batch, ear: &mut Ear<'_>) -> Result<usize, Aborted> {
     let count = batch.len() as u64;
     let cell = Arc::new(Mutex::new(Some(batch)));
+    // Only a link of its own has a timeout.
+    let until = match links {
+        [link] => link.deadline(monotonic()),
+        _ => None,
+    };
     loop {
         let open = |at: &usize| !links[*at].tx.is_disconnected();
         let open: Vec<usize> = (0..links.len()).filter(open).collect();
@@ -264,9 +364,16 @@ fn wait_for_room(links: &[&LinkSender], batch: Batch, ear: &mut Ear<'_>) -> Resu
                 Err(_) => Heard::Gone,
             });
         }
-        match select.wait() {
+        match wait_until(select, until) {
             Heard::Sent(at) => return Ok(at),
             Heard::Gone => {}
+            Heard::Late => {
+                if lock(&cell).take().is_some() {
+                    links[first].wedge(ear);
+                    lose(links[first], count);
+                }
+                return Ok(first);
+            }
             Heard::Control(message) => {
                 let abort = matches!(message, Control::Abort);
                 ear.heard.push_back(message);

@@ -339,15 +339,20 @@ impl Worker {
             self.stage.complain("settle", &Error::data(error));
             return Ok(());
         }
+        let mut wedged = None;
         let mut ear = Ear {
             control: &self.control,
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
+            wedged: &mut wedged,
         };
         for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
                 ways.send(std::mem::take(batch), &mut ear)?;
             }
+        }
+        if let Some(wedge) = wedged {
+            self.shared.wedge(&wedge, &self.stage.name);
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ mod lua_prelude;
 mod mariadb;
 mod network;
 mod nodes;
+mod overflow;
 mod probe;
 mod queues;
 mod replay;
