@@ -5,28 +5,25 @@
 //! batch of one event. While a sender waits for room it listens to its control channel too, so that
 //! only a node's own code can make it deaf.
 //!
-//! The parts: `options` (what a link is to be), `shelf` (where events wait in a link that drops or
+//! The parts: `options` (what a link is to be), `sending` (the sender's end and how it waits), `shelf` (where events wait in a link that drops or
 //! spills what it has no room for), `spill` (their file). One more thing to do with events that have
 //! no room: a variant of [`Overflow`], and what `Shelf::put` does then.
 
 mod options;
+mod sending;
 mod shelf;
 mod spill;
 
 pub(crate) use options::Terms;
 pub use options::{Capacity, LinkOptions, Overflow, Spill};
+pub(crate) use sending::{Aborted, Ear, LinkSender, Wedge};
+pub(super) use sending::{cut, offer};
 
-use super::stats::{LinkAccount, add, add_nanos};
-use super::worker::Control;
+use super::stats::{LinkAccount, add};
 use crate::event::Batch;
 use crate::name::{Endpoint, Name};
-use crate::time::monotonic;
-use shelf::{Put, Shelf};
-use std::cell::Cell;
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use shelf::Shelf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// What travels in a channel.
 pub(crate) enum Parcel {
@@ -41,19 +38,6 @@ pub(crate) enum Parcel {
 fn lock(cell: &Mutex<Option<Batch>>) -> MutexGuard<'_, Option<Batch>> {
     // A batch is taken whole, so a panic elsewhere cannot have left it half changed.
     cell.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The sender's end of a link.
-pub(crate) struct LinkSender {
-    tx: flume::Sender<Parcel>,
-    pub(super) capacity: Capacity,
-    account: Arc<LinkAccount>,
-    shelf: Option<(Arc<Shelf>, flume::Receiver<()>)>,
-    /// The node that it leads to.
-    to: Name,
-    timeout: Option<Duration>,
-    /// Nothing was taken from it in that time: nobody waits for it again.
-    wedged: Cell<bool>,
 }
 
 /// The receiver's end of a link.
@@ -81,35 +65,38 @@ pub(crate) fn link(
     };
     let shelf = shelved.then(|| {
         let label = format!("{from} -> {to}");
-        Arc::new(Shelf::new(label, terms, account.clone()))
+        let shelf = Arc::new(Shelf::new(label, terms, account.clone()));
+        let (tx, rx) = flume::bounded(1);
+        ((shelf.clone(), rx), (shelf, tx))
     });
-    let (room_tx, room_rx) = flume::bounded(1);
+    let (sends, takes) = shelf.unzip();
     let (tx, rx) = match bounded && !shelved {
         true => flume::bounded(capacity.slots()),
         false => flume::unbounded(),
     };
-    let sender = LinkSender {
-        tx,
-        capacity,
-        account: account.clone(),
-        shelf: shelf.clone().map(|shelf| (shelf, room_rx)),
-        to: to.clone(),
-        timeout: terms.timeout,
-        wedged: Cell::new(false),
-    };
+    let sender = LinkSender::new(tx, to, terms, account.clone(), sends);
     let receiver = LinkReceiver {
         rx,
         capacity,
         account,
-        shelf: shelf.map(|shelf| (shelf, room_tx)),
+        shelf: takes,
     };
     (sender, receiver)
 }
 
 impl LinkReceiver {
-    /// Whether this is as much as its receiver takes in hand at once.
-    pub fn fills(&self, batch: &Batch) -> bool {
-        batch.len() >= self.capacity.batch_events() || batch.bytes() >= self.capacity.batch_bytes()
+    /// Whether this is as much as its receiver takes in hand at once: a batch of the link, or so many
+    /// events, if the link holds them.
+    pub fn fills(&self, batch: &Batch, events: usize) -> bool {
+        let most = self.capacity.batch_events();
+        match events <= most {
+            true => batch.len() >= most || batch.bytes() >= self.capacity.batch_bytes(),
+            false => {
+                // With the next batch it is no more than the link holds.
+                batch.len() + most > events.min(self.capacity.events)
+                    || batch.bytes() + self.capacity.batch_bytes() > self.capacity.bytes
+            }
+        }
     }
 
     /// Counts a parcel that came out of the channel; an offer may have been taken back.
@@ -150,243 +137,6 @@ impl Drop for LinkReceiver {
         while let Ok(parcel) = self.rx.try_recv() {
             if let Some(batch) = self.unpack(parcel) {
                 add(&self.account.lost, batch.len() as u64);
-            }
-        }
-    }
-}
-
-/// What a sender listens to while it waits, and what it heard but must not act on yet.
-pub(crate) struct Ear<'a> {
-    pub control: &'a flume::Receiver<Control>,
-    pub heard: &'a mut VecDeque<Control>,
-    /// Where the time that it waits is counted, beside the link.
-    pub blocked: &'a AtomicU64,
-    /// Set where a node has taken nothing for as long as its link allows.
-    pub wedged: &'a mut Option<Wedge>,
-}
-
-/// A node that takes nothing.
-pub(crate) struct Wedge {
-    pub node: Name,
-    pub timeout: Duration,
-}
-
-/// The network is being aborted.
-pub(crate) struct Aborted;
-
-impl LinkSender {
-    /// Sends a batch, cut to the link's capacity, waiting for room.
-    pub(super) fn send(&self, batch: Batch, ear: &mut Ear<'_>) -> Result<(), Aborted> {
-        match &self.shelf {
-            None => cut(batch, self.batch(), |part| {
-                offer(std::slice::from_ref(&self), 0, part, ear).map(drop)
-            }),
-            Some((shelf, room)) => cut(batch, shelf.batch(), |part| {
-                self.shelve(shelf, room, part, ear)
-            }),
-        }
-    }
-
-    /// The most events and bytes that go into a slot.
-    pub(super) fn batch(&self) -> (usize, usize) {
-        (self.capacity.batch_events(), self.capacity.batch_bytes())
-    }
-
-    fn shelve(
-        &self,
-        shelf: &Shelf,
-        room: &flume::Receiver<()>,
-        batch: Batch,
-        ear: &mut Ear<'_>,
-    ) -> Result<(), Aborted> {
-        let count = batch.len() as u64;
-        let mut batch = batch;
-        let mut waited: Option<Instant> = None;
-        let mut until = None;
-        let sent = loop {
-            match shelf.put(batch) {
-                Put::Done(parcels) => {
-                    for _ in 0..parcels {
-                        // A receiver that has gone has taken the account of it.
-                        let _ = self.tx.send(Parcel::Ready);
-                    }
-                    break Ok(());
-                }
-                Put::Gone => break Ok(lose(self, count)),
-                Put::Full(_) if self.wedged.get() => break Ok(lose(self, count)),
-                Put::Full(back) => batch = back,
-            }
-            let begun = *waited.get_or_insert_with(monotonic);
-            let until = *until.get_or_insert_with(|| self.deadline(begun));
-            match wait_for(room, until, ear) {
-                Heard::Control(message) => {
-                    let abort = matches!(message, Control::Abort);
-                    ear.heard.push_back(message);
-                    if abort {
-                        lose(self, count);
-                        break Err(Aborted);
-                    }
-                }
-                Heard::Late => self.wedge(ear),
-                _ => {}
-            }
-        };
-        if let Some(begun) = waited {
-            let waited = begun.elapsed();
-            add_nanos(&self.account.blocked, waited);
-            add_nanos(ear.blocked, waited);
-        }
-        sent
-    }
-
-    fn deadline(&self, from: Instant) -> Option<Instant> {
-        self.timeout.and_then(|timeout| from.checked_add(timeout))
-    }
-
-    /// Nothing is waited for any more: what finds no room is lost, and fails.
-    fn wedge(&self, ear: &mut Ear<'_>) {
-        self.wedged.set(true);
-        *ear.wedged = Some(Wedge {
-            node: self.to.clone(),
-            timeout: self.timeout.unwrap_or_default(),
-        });
-    }
-}
-
-/// Waits until the receiver has taken something.
-fn wait_for(room: &flume::Receiver<()>, until: Option<Instant>, ear: &Ear<'_>) -> Heard {
-    let hear = |message: Result<Control, _>| Heard::Control(message.unwrap_or(Control::Abort));
-    let select = flume::Selector::new()
-        .recv(ear.control, hear)
-        .recv(room, |_| Heard::Gone);
-    wait_until(select, until)
-}
-
-fn wait_until(select: flume::Selector<'_, Heard>, until: Option<Instant>) -> Heard {
-    match until {
-        None => select.wait(),
-        Some(until) => select.wait_deadline(until).unwrap_or(Heard::Late),
-    }
-}
-
-/// Cuts a batch so that no part has more events and bytes than so many.
-pub(super) fn cut(
-    batch: Batch,
-    (most, bytes): (usize, usize),
-    mut each: impl FnMut(Batch) -> Result<(), Aborted>,
-) -> Result<(), Aborted> {
-    if batch.len() <= most && (batch.bytes() <= bytes || batch.len() == 1) {
-        return each(batch);
-    }
-    let mut part = Batch::with_capacity(most.min(batch.len()));
-    for event in batch {
-        if part.len() == most || (!part.is_empty() && part.bytes() + event.payload().size() > bytes)
-        {
-            each(std::mem::take(&mut part))?;
-        }
-        part.push(event);
-    }
-    each(part)
-}
-
-/// Gives a batch to the first of `links`, counted from `first`, that has room, waiting until one
-/// has. Says which one took it; a batch for which every receiver is gone is lost.
-pub(super) fn offer(
-    links: &[&LinkSender],
-    first: usize,
-    batch: Batch,
-    ear: &mut Ear<'_>,
-) -> Result<usize, Aborted> {
-    let count = batch.len() as u64;
-    if count == 0 {
-        return Ok(first);
-    }
-    let mut batch = batch;
-    for at in (first..links.len()).chain(0..first) {
-        // Counted before it can be received, so that `received` never runs ahead of `sent`.
-        add(&links[at].account.sent, count);
-        match links[at].tx.try_send(Parcel::Batch(batch)) {
-            Ok(()) => return Ok(at),
-            Err(refused) => match refused.into_inner() {
-                Parcel::Batch(back) => batch = back,
-                Parcel::Offer(_) | Parcel::Ready => return Ok(at),
-            },
-        }
-        links[at].account.sent.fetch_sub(count, Ordering::Relaxed);
-    }
-    if links.iter().all(|link| link.wedged.get()) {
-        lose(links[first], count);
-        return Ok(first);
-    }
-    let begun = monotonic();
-    let sent = wait_for_room(links, batch, ear);
-    let waited = begun.elapsed();
-    let link = links[*sent.as_ref().unwrap_or(&first)];
-    add_nanos(&link.account.blocked, waited);
-    add_nanos(ear.blocked, waited);
-    sent
-}
-
-fn lose(link: &LinkSender, count: u64) {
-    add(&link.account.sent, count);
-    add(&link.account.lost, count);
-}
-
-enum Heard {
-    Sent(usize),
-    Gone,
-    Control(Control),
-    Late,
-}
-
-/// Offers the batch to all links at once and listens to control.
-fn wait_for_room(links: &[&LinkSender], batch: Batch, ear: &mut Ear<'_>) -> Result<usize, Aborted> {
-    let count = batch.len() as u64;
-    let cell = Arc::new(Mutex::new(Some(batch)));
-    // Only a link of its own has a timeout.
-    let until = match links {
-        [link] => link.deadline(monotonic()),
-        _ => None,
-    };
-    loop {
-        let open = |at: &usize| !links[*at].tx.is_disconnected();
-        let open: Vec<usize> = (0..links.len()).filter(open).collect();
-        let Some(&first) = open.first() else {
-            lose(links[0], count);
-            return Ok(0);
-        };
-        let hear = |message: Result<Control, _>| Heard::Control(message.unwrap_or(Control::Abort));
-        let mut select = flume::Selector::new().recv(ear.control, hear);
-        for &at in &open {
-            let offer = Parcel::Offer(cell.clone());
-            select = select.send(&links[at].tx, offer, move |sent| match sent {
-                Ok(()) => Heard::Sent(at),
-                Err(_) => Heard::Gone,
-            });
-        }
-        match wait_until(select, until) {
-            Heard::Sent(at) => return Ok(at),
-            Heard::Gone => {}
-            Heard::Late => {
-                if lock(&cell).take().is_some() {
-                    links[first].wedge(ear);
-                    lose(links[first], count);
-                }
-                return Ok(first);
-            }
-            Heard::Control(message) => {
-                let abort = matches!(message, Control::Abort);
-                ear.heard.push_back(message);
-                let mut offered = lock(&cell);
-                if abort {
-                    if offered.take().is_some() {
-                        lose(links[first], count);
-                    }
-                    return Err(Aborted);
-                }
-                if offered.is_none() {
-                    return Ok(first);
-                }
             }
         }
     }

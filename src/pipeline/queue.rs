@@ -15,6 +15,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How many events go into one transaction, which is synced.
+const TAKEN: usize = 4_096;
 /// How many events are under way behind the queue at most: fewer than a link holds, so that a slow
 /// sink doesn't keep the queue from taking more in.
 const UNDER_WAY: usize = 1_024;
@@ -195,6 +197,10 @@ impl Node for Queue {
         self.last = file.last()?.max(self.last);
         self.file = Some(file);
         Ok(())
+    }
+
+    fn batch_size(&self) -> usize {
+        TAKEN
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
