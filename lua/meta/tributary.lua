@@ -23,6 +23,12 @@
 ---@field by string|string[] the fields that are looked at
 ---@field forget? string
 
+---@class tributary.OnError
+---@field retry? integer
+---@field backoff? string the first pause and the longest, as in "100ms..10s"
+---@field jitter? boolean
+---@field after? string the node that gets what was rejected for good
+
 ---@class tributary.Process: tributary.Keyed
 ---@field process fun(event: tributary.Event, emit: tributary.Emit, state: any): false?
 ---@field init? fun(key: any): any
@@ -130,6 +136,12 @@ function tb.create_delay(name, time) end
 ---@param name string the name of the node
 ---@return true
 function tb.create_discarder(name) end
+
+---a sink that keeps rejected events, byte for byte, with all that is known of why: see `tributary dlq`
+---@param name string the name of the node
+---@param options {path?: string, db?: boolean} a file for them alone, or the database of the scripts
+---@return true
+function tb.create_dlq(name, options) end
 
 ---a sink that adds each event as a line to a file; `append = false` overwrites it
 ---@param name string the name of the node
@@ -325,6 +337,12 @@ function tb.node_exists(name) end
 ---the network's instant, in seconds since 1970 with their fraction
 ---@return number
 function tb.now() end
+
+---tries a rejected event again, then sends it to `target`; node "*" is all but what that leads to
+---@param node string the name of a node, or "*"
+---@param target string|tributary.OnError
+---@return true
+function tb.on_error(node, target) end
 
 ---a pipeline that runs a query for each event and emits each row of the answer
 ---@param name string the name of the node

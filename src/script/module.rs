@@ -7,6 +7,7 @@ pub(super) mod always;
 mod durable;
 mod functions;
 mod graph;
+mod letters;
 mod lines;
 mod nodes;
 mod sql;
@@ -144,6 +145,7 @@ fn natives() -> impl Iterator<Item = &'static Export> {
         functions::EXPORTS,
         graph::EXPORTS,
         durable::EXPORTS,
+        letters::EXPORTS,
         lines::EXPORTS,
         nodes::EXPORTS,
         sql::EXPORTS,

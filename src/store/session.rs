@@ -2,6 +2,7 @@
 
 mod emitted;
 mod later;
+mod letters;
 mod upsert;
 
 use super::catalog::Catalog;
@@ -332,6 +333,7 @@ impl Session {
         column: &str,
         from: Timestamp,
     ) -> Result<Option<Timestamp>> {
+        self.write_pending()?;
         let sql = statements::oldest_from(self.dialect, table, column);
         let mut least = None;
         self.driver.data(&sql, &[bound(from)], &mut |row| {
@@ -348,6 +350,7 @@ impl Session {
         by: Option<&str>,
         each: &mut dyn FnMut(&[Datum]),
     ) -> Result<()> {
+        self.write_pending()?;
         let sql = statements::keys_by(self.dialect, table, by);
         self.driver.data(&sql, &[], &mut |row| {
             each(row);
@@ -358,6 +361,7 @@ impl Session {
     /// Deletes the row with a key, and its child rows.
     pub fn delete(&mut self, table: &Table, key: &[Datum]) -> Result<()> {
         let cells: Vec<Cell<'_>> = key.iter().map(Datum::cell).collect();
+        self.write_pending()?;
         self.within(|store| {
             for sql in statements::delete(store.dialect, table) {
                 store.run(&sql, &cells)?;
@@ -369,6 +373,7 @@ impl Session {
 
     /// The greatest value of `column`, read as unix seconds.
     pub fn latest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {
+        self.write_pending()?;
         let sql = statements::latest(self.dialect, table, column);
         let mut latest = None;
         self.driver.data(&sql, &[], &mut |row| {
@@ -385,6 +390,7 @@ impl Session {
         column: &str,
         each: &mut dyn FnMut(Timestamp),
     ) -> Result<()> {
+        self.write_pending()?;
         let sql = statements::times(self.dialect, table, column);
         self.driver.data(&sql, &[], &mut |row| {
             row.first()
