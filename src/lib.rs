@@ -99,7 +99,10 @@ pub use ack::{Outcome, Token};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Batch, Event, Meta};
 pub use name::{Endpoint, Name, Port};
-pub use network::{Capacity, Draft, Format, Kind, Network, OnError, Replay, Simulation, Stats};
+pub use network::{
+    Capacity, Draft, Format, Kind, LinkOptions, Network, OnError, Overflow, Replay, Simulation,
+    Spill, Stats,
+};
 pub use node::{Context, Node, Pipeline, Read, Sink, Source};
 pub use payload::Payload;
 pub use script::Runtime;

@@ -33,7 +33,7 @@ pub use draft::Draft;
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
-pub use link::Capacity;
+pub use link::{Capacity, LinkOptions, Overflow, Spill};
 pub use on_error::OnError;
 pub use replay::{Fed, Replay, Replaying};
 pub use runner::Kind;

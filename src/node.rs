@@ -53,6 +53,13 @@ pub trait Node: Send {
         Vec::new()
     }
 
+    /// How many events it takes in hand before it commits, where so many wait in a link. Asked once,
+    /// when the node is added. More is for a node whose commit is dear, one that syncs a disk say:
+    /// the slower that is, the more events have come meanwhile for the next one.
+    fn batch_size(&self) -> usize {
+        256
+    }
+
     /// Makes the effects of the batch durable, all or nothing. Called after every batch, `tick`,
     /// `settle` and `finish`, also when there was nothing to do.
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     pub kind: Kind,
     pub account: Arc<Account>,
     pub outbox: Outbox,
+    /// How many events the node takes in hand at once.
+    pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
     clock: Arc<dyn Clock>,
@@ -63,14 +65,17 @@ impl Stage {
     pub fn new(
         name: Name,
         ports: Vec<Port>,
-        runner: Box<dyn Runner>,
+        mut runner: Box<dyn Runner>,
         clock: Arc<dyn Clock>,
         home: Arc<dyn Home>,
         account: Arc<Account>,
     ) -> Self {
         let kind = runner.kind();
         let count = ports.len();
+        // One that panics here is as all others are.
+        let batch_size = catch(|| Ok(runner.node().batch_size())).unwrap_or_default();
         Stage {
+            batch_size,
             name,
             kind,
             account,

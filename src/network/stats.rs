@@ -4,8 +4,8 @@
 //!
 //! - of a node, `received = passed + consumed + dropped + rejected + held`, and `held` is zero
 //!   once it has stopped;
-//! - of a link, `sent = received + queued`, where what a link lost with its receiver is counted
-//!   apart;
+//! - of a link, `sent = received + dropped + queued`, where what a link lost with its receiver is
+//!   counted apart;
 //! - of a node that tracks events, each has exactly one outcome: `tracked = delivered + undelivered`.
 //!
 //! Received is counted when a batch is taken from a link, the rest when its batch is committed. Of
@@ -99,6 +99,8 @@ impl Account {
 pub(crate) struct LinkAccount {
     pub sent: AtomicU64,
     pub received: AtomicU64,
+    pub dropped: AtomicU64,
+    pub spilled: AtomicU64,
     pub lost: AtomicU64,
     pub blocked: AtomicU64,
 }
@@ -116,13 +118,16 @@ impl LinkAccount {
         // Received first: it never overtakes sent.
         let received = get(&self.received);
         let lost = get(&self.lost);
+        let dropped = get(&self.dropped);
         let sent = get(&self.sent);
         LinkStats {
             from,
             to,
             sent,
             received,
-            queued: sent.saturating_sub(received).saturating_sub(lost),
+            queued: sent.saturating_sub(received + dropped + lost),
+            dropped,
+            spilled: get(&self.spilled),
             lost,
             blocked: Duration::from_nanos(get(&self.blocked)),
         }
@@ -193,6 +198,10 @@ pub struct LinkStats {
     pub received: u64,
     /// Events that wait in it.
     pub queued: u64,
+    /// Events that were let go because it was full, on purpose (`overflow`).
+    pub dropped: u64,
+    /// Events that waited on disk, or still do.
+    pub spilled: u64,
     /// Events that were lost with the node that it leads to; whoever tracks them hears of it.
     pub lost: u64,
     /// Time that its sender spent waiting for room.
@@ -244,7 +253,7 @@ impl Stats {
         let links = self
             .links
             .iter()
-            .filter(|l| l.sent != l.received + l.lost)
+            .filter(|l| l.sent != l.received + l.dropped + l.lost)
             .map(|l| {
                 format!(
                     "link {} -> {}: sent {} but received {}",
@@ -295,17 +304,19 @@ impl fmt::Display for Stats {
         }
         writeln!(
             f,
-            "{:width$} {:>10} {:>10} {:>10} {:>10} {:>9}",
-            "link", "sent", "received", "queued", "lost", "blocked"
+            "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9}",
+            "link", "sent", "received", "queued", "dropped", "spilled", "lost", "blocked"
         )?;
         for l in &self.links {
             writeln!(
                 f,
-                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>9.1?}",
+                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9.1?}",
                 ends(l),
                 l.sent,
                 l.received,
                 l.queued,
+                l.dropped,
+                l.spilled,
                 l.lost,
                 l.blocked
             )?;

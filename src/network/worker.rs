@@ -323,10 +323,12 @@ impl Worker {
             self.stage.complain("settle", &Error::data(error));
             return Ok(());
         }
+        let mut wedged = None;
         let mut ear = Ear {
             control: &self.control,
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
+            wedged: &mut wedged,
         };
         let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
         let gauge = &self.stage.account.sending;
@@ -337,6 +339,9 @@ impl Worker {
             }
         }
         gauge.store(0, Ordering::Relaxed);
+        if let Some(wedge) = wedged {
+            self.shared.wedge(&wedge, &self.stage.name);
+        }
         Ok(())
     }
 

@@ -41,6 +41,7 @@ mod mortal;
 mod network;
 mod nodes;
 mod on_error;
+mod overflow;
 mod panics;
 mod probe;
 mod queues;

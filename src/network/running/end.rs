@@ -46,13 +46,19 @@ impl End {
                 "a node cannot wait for its own network",
             ));
         }
-        self.0.wait_ended(None);
-        self.join()
+        match self.0.wait_ended(None) {
+            true => self.join(),
+            false => self.stop(Duration::ZERO),
+        }
     }
 
     /// Waits at most so long until every node has ended by itself; `None` when some have not.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
-        self.0.wait_ended(Some(limit)).then(|| self.join())
+        match self.0.wait_ended(Some(limit)) {
+            true => Some(self.join()),
+            false if self.0.is_given_up() => Some(self.stop(Duration::ZERO)),
+            false => None,
+        }
     }
 
     /// Stops, and waits at most `limit` until everything is drained; then aborts what is left.

@@ -84,7 +84,13 @@ impl Running {
             BTreeMap::new();
         for edge in &graph.edges[self.links.len()..] {
             let account = Arc::<LinkAccount>::default();
-            let (sender, receiver) = link(edge.capacity, self.timer.is_some(), account.clone());
+            let (sender, receiver) = link(
+                &edge.from,
+                &edge.to,
+                &edge.terms(),
+                self.timer.is_some(),
+                account.clone(),
+            );
             fragment.links.push((edge.to_string(), account));
             let place = |name: &Name| {
                 graph

@@ -179,11 +179,11 @@ impl Worker {
     }
 
     /// Adds what else waits in the link from which the batch came, up to the size of a batch of
-    /// the link: so what a node has in hand is bounded by its links' capacities too. The next
+    /// the link or what the node asks for: so what a node has in hand is bounded by its links' capacities too. The next
     /// link has its turn after that.
     fn fill(&mut self, at: usize, mut batch: Batch) -> Handful {
         let input = &self.inputs[at];
-        while !input.fills(&batch)
+        while !input.fills(&batch, self.stage.batch_size)
             && let Ok(parcel) = input.rx.try_recv()
         {
             if let Some(more) = input.accept(parcel) {

@@ -82,7 +82,8 @@ pub(in crate::script) fn stats(args: &Args, stats: &Stats) -> Result<Value> {
     let link = |l: &LinkStats| {
         json!({
             "from": l.from.to_string(), "to": l.to.to_string(), "sent": l.sent,
-            "received": l.received, "queued": l.queued, "lost": l.lost,
+            "received": l.received, "queued": l.queued, "dropped": l.dropped,
+            "spilled": l.spilled, "lost": l.lost,
             "blocked": l.blocked.as_secs_f64(),
         })
     };
