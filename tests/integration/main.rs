@@ -53,6 +53,7 @@ mod timing_nodes;
 mod urls;
 mod whole;
 mod window_bench;
+mod window_errors;
 mod window_pitfalls;
 mod window_plans;
 mod windows;
