@@ -54,6 +54,7 @@ mod urls;
 mod whole;
 mod window_bench;
 mod window_errors;
+mod window_event_time;
 mod window_pitfalls;
 mod window_plans;
 mod windows;
