@@ -17,8 +17,8 @@ pub(super) struct Watermark {
     lateness: Duration,
     idle: Option<Duration>,
     links: Vec<Link>,
-    /// When the window was opened, by the network's clock.
-    opened: Timestamp,
+    /// When the window was opened first, by the network's clock.
+    opened: Option<Timestamp>,
     current: Option<Timestamp>,
     /// The least time of all rows, which stands for the watermark until there is one.
     least: Option<Timestamp>,
@@ -41,7 +41,7 @@ impl Watermark {
             lateness,
             idle,
             links: Vec::new(),
-            opened: Timestamp::from_secs(0),
+            opened: None,
             current: None,
             least: None,
             seen: Timestamp::from_secs(0),
@@ -49,9 +49,10 @@ impl Watermark {
         }
     }
 
-    /// The window is open; `latest` is the latest row that it has already.
+    /// The window is open, or its state is made anew; `latest` is the latest row that it has
+    /// already.
     pub fn open(&mut self, now: Timestamp, latest: Option<Timestamp>) {
-        self.opened = now;
+        self.opened.get_or_insert(now);
         self.raise(latest.map(|latest| latest.before(self.lateness)));
     }
 
@@ -112,7 +113,7 @@ impl Watermark {
         self.waiting.clear();
         self.waiting.extend(open.iter().filter(waiting));
         self.seen = now;
-        if !self.waiting.is_empty() && !self.is_idle(self.opened, now) {
+        if !self.waiting.is_empty() && !self.is_idle(self.opened.unwrap_or(now), now) {
             return;
         }
         let reached = match least {
@@ -155,7 +156,7 @@ impl Watermark {
             .links
             .iter()
             .map(|link| link.heard)
-            .chain(unheard.then_some(self.opened))
+            .chain(self.opened.filter(|_| unheard))
             .map(|since| since.after(idle))
             .filter(|at| *at > self.seen)
             .min();

@@ -17,6 +17,7 @@ crate::over_all_databases! {
     a_link_that_has_ended_holds_nothing_back
     a_link_that_is_silent_for_too_long_holds_nothing_back
     while_every_link_is_silent_windows_end_by_the_networks_clock
+    a_link_stays_silent_when_the_table_is_read_again
     tumbling_windows_say_their_answers_in_order_as_they_end
     a_row_is_late_only_when_its_last_window_has_ended
     sessions_end_when_the_watermark_has_passed_their_gap
@@ -209,6 +210,25 @@ fn while_every_link_is_silent_windows_end_by_the_networks_clock(place: &Place) {
         bench.advance(0.1);
         assert_eq!(sums(&bench), [3.0], "{plan}");
         assert_eq!(bench.simulation.now().as_secs(), START + 7, "{plan}");
+    });
+}
+
+fn a_link_stays_silent_when_the_table_is_read_again(place: &Place) {
+    over_plans(place, |database, plan| {
+        let options = by_events(tumbling(SUM)).idle(seconds(5)).store(true);
+        let mut bench = Bench::new(database, options.plan(plan));
+        bench.send(row("1", 1, "a", 1.0));
+        bench.advance(4.0);
+        let mut store = database.connect().unwrap();
+        let things = database.table("things").unwrap();
+        let by_hand = row("2", 1, "a", 2.0);
+        store.insert(&things, by_hand.as_object().unwrap()).unwrap();
+        drop(store);
+        bench.send(row("3", 12, "a", 4.0));
+        assert_eq!(bench.out(), [] as [Value; 0], "{plan}");
+        // The right link has brought nothing since the beginning.
+        bench.advance(1.0);
+        assert_eq!(sums(&bench), [3.0], "{plan}");
     });
 }
 
