@@ -210,7 +210,8 @@ impl Event {
 
 /// What is known about an event beside its payload: names and JSON values, shared until changed.
 ///
-/// The engine sets `error`, `node` and `reason` on what leaves by a port `errors`, and `node` and
+/// The engine sets `error`, `node`, `reason`, `place`, `time` and `attempts` on what leaves by a port
+/// `errors`, and `node` and
 /// `reason` on what leaves by a port `dropped`.
 #[derive(Debug, Clone, Default)]
 pub struct Meta(Option<Arc<Map<String, Value>>>);

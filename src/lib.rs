@@ -98,7 +98,7 @@ pub use ack::{Outcome, Token};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Batch, Event, Meta};
 pub use name::{Endpoint, Name, Port};
-pub use network::{Capacity, Draft, Format, Kind, Network, Replay, Simulation, Stats};
+pub use network::{Capacity, Draft, Format, Kind, Network, OnError, Replay, Simulation, Stats};
 pub use node::{Context, Node, Pipeline, Read, Sink, Source};
 pub use payload::Payload;
 pub use script::Runtime;

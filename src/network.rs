@@ -6,7 +6,7 @@
 //! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
 //! they end), `simulation` (the same without threads, in virtual time), `replay` (recorded events that
 //! drive it), `stats` (the account),
-//! `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
+//! `on_error` (what is done about rejected events), `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
 //!
 //! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
 //! changes for it.
@@ -16,6 +16,7 @@ mod drawing;
 mod graph;
 mod handles;
 mod link;
+mod on_error;
 mod replay;
 mod runner;
 mod running;
@@ -33,6 +34,7 @@ pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
 pub use link::Capacity;
+pub use on_error::OnError;
 pub use replay::{Fed, Replay, Replaying};
 pub use runner::Kind;
 pub use simulation::Simulation;
@@ -143,7 +145,7 @@ impl Network {
     }
 
     fn take_in(state: &mut State, draft: Draft) -> Result<()> {
-        let (graph, nodes, version) = draft.into_parts();
+        let (mut graph, nodes, version) = draft.into_parts();
         if state.version != version {
             return Err(Error::data(
                 "the network was changed while this draft was made",
@@ -153,6 +155,11 @@ impl Network {
         match &mut state.phase {
             Phase::Built(built) => built.extend(nodes),
             Phase::Running(running) => {
+                let has_ended = |name: &crate::Name| {
+                    let at = graph.find(name.as_str());
+                    at.is_some_and(|at| running.has_ended(at))
+                };
+                graph = graph.settled(has_ended);
                 for edge in &graph.edges[before..] {
                     let ended = |name: &crate::Name| {
                         graph
@@ -212,6 +219,7 @@ impl Network {
             }
             Phase::Simulated => return Err(Error::data("the network is being simulated")),
         };
+        state.graph = state.graph.settled(|_| false);
         for unlinked in state.graph.unlinked() {
             log::warn!("{unlinked}");
         }
@@ -241,11 +249,12 @@ impl Network {
         };
         let nodes = std::mem::take(nodes);
         state.phase = Phase::Simulated;
+        state.graph = state.graph.settled(|_| false);
         Simulation::new(state.graph.clone(), nodes, start)
     }
 
     fn graph(&self) -> Graph {
-        self.lock().graph.clone()
+        self.lock().graph.settled(|_| false)
     }
 
     fn end(&self) -> Option<End> {

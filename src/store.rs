@@ -20,6 +20,7 @@ pub(crate) mod dialect;
 mod driver;
 mod feed;
 mod fit;
+mod letters;
 mod limits;
 mod mysql;
 mod query;
@@ -44,10 +45,12 @@ pub(crate) use query::{Asker, Binding};
 
 pub use catalog::Mark;
 pub use database::Database;
+pub use letters::{DeadLetters, Letter, LetterFilter};
 pub use limits::Limits;
 pub use query::Query;
 pub(crate) use row::{Cell, Row};
 pub(crate) use session::Session;
+pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};
 
 /// What became of a row that was to be inserted.

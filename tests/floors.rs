@@ -30,6 +30,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
             "Draft",
             "Kind",
             "Network",
+            "OnError",
             "Replay",
             "Simulation",
             "Stats",

@@ -23,6 +23,12 @@
 ---@field by string|string[] the fields that are looked at
 ---@field forget? string
 
+---@class tributary.OnError
+---@field retry? integer
+---@field backoff? string the first pause and the longest, as in "100ms..10s"
+---@field jitter? boolean
+---@field after? string the node that gets what was rejected for good
+
 ---@class tributary.Process: tributary.Keyed
 ---@field process fun(event: tributary.Event, emit: tributary.Emit, state: any): false?
 ---@field init? fun(key: any): any
@@ -131,6 +137,12 @@ function tb.create_delay(name, time) end
 ---@return true
 function tb.create_discarder(name) end
 
+---a sink that keeps rejected events, byte for byte, with all that is known of why: see `tributary dlq`
+---@param name string the name of the node
+---@param options {path?: string, db?: boolean} a file for them alone, or the database of the scripts
+---@return true
+function tb.create_dlq(name, options) end
+
 ---a sink that adds each event as a line to a file; `append = false` overwrites it
 ---@param name string the name of the node
 ---@param path string
@@ -194,6 +206,12 @@ function tb.create_map(name, f) end
 ---@return true
 function tb.create_process(name, functions) end
 
+---a pipeline that keeps events in a file until they are delivered
+---@param name string the name of the node
+---@param path string
+---@return true
+function tb.create_queue(name, path) end
+
 ---a pipeline that lets at most one event pass in each interval
 ---@param name string the name of the node
 ---@param interval string
@@ -212,6 +230,12 @@ function tb.create_route(name, routes) end
 ---@param options? tributary.Keyed
 ---@return true
 function tb.create_sample(name, interval, options) end
+
+---a sink that writes each event into a table; with `mode = "upsert"` the last of a key wins
+---@param name string the name of the node
+---@param options {table: string, mode: "insert"|"upsert"|nil}
+---@return true
+function tb.create_sql_sink(name, options) end
 
 ---a source that emits each line of standard input (JSON lines), then ends
 ---@param name string the name of the node
@@ -305,6 +329,12 @@ function tb.node_exists(name) end
 ---the network's instant, in seconds since 1970 with their fraction
 ---@return number
 function tb.now() end
+
+---tries a rejected event again, then sends it to `target`; node "*" is all but what that leads to
+---@param node string the name of a node, or "*"
+---@param target string|tributary.OnError
+---@return true
+function tb.on_error(node, target) end
 
 ---a pipeline that runs a query for each event and emits each row of the answer
 ---@param name string the name of the node

@@ -3,6 +3,7 @@
 use super::graph::Graph;
 use super::handles::{PipelineNode, Receives, Sends, SinkNode, SourceNode};
 use super::link::Capacity;
+use super::on_error::OnError;
 use super::runner::{Kind, Processes, Reads, Runner, Writes};
 use super::running::NewNode;
 use crate::error::{Error, Result};
@@ -40,6 +41,7 @@ pub struct Draft {
 pub(crate) struct Mark {
     nodes: usize,
     edges: usize,
+    handled: usize,
 }
 
 impl fmt::Debug for Draft {
@@ -85,12 +87,13 @@ impl Draft {
         Mark {
             nodes: self.graph.nodes.len(),
             edges: self.graph.edges.len(),
+            handled: self.graph.handled.len(),
         }
     }
 
     /// Takes back everything since the mark.
     pub(crate) fn reset(&mut self, mark: &Mark) {
-        self.graph.truncate(mark.nodes, mark.edges);
+        self.graph.truncate(mark.nodes, mark.edges, mark.handled);
         self.nodes.retain(|node| node.at < mark.nodes);
     }
 
@@ -254,6 +257,20 @@ impl Draft {
             key,
             self.place.as_deref(),
         )
+    }
+
+    /// Says what is done about the events that a node rejects; `"*"` is every node that the target
+    /// doesn't lead back to and of which nothing else is said: those there are and those that come.
+    ///
+    /// Whatever else `errors` is linked to gets a copy as before. Of a node, and of `"*"`, it is
+    /// said once.
+    ///
+    /// # Errors
+    /// A node or a target that does not exist, a target that leads back to the node, what was said
+    /// already, a number out of range.
+    pub fn on_error(&mut self, node: &str, on_error: OnError) -> Result<()> {
+        self.graph
+            .on_error(node, on_error, self.capacity, self.place.as_deref())
     }
 
     /// Whether there is a node of this name, in the network or in this draft.

@@ -1,9 +1,12 @@
 //! The graph: nodes by name, the links between them, and what makes a link wrong.
 
+mod handled;
+
 use super::link::Capacity;
 use super::runner::Kind;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
+use handled::Handled;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
@@ -37,6 +40,8 @@ pub struct Edge {
     pub capacity: Capacity,
     /// Where it was made, as `file:line`, if that was in a script.
     pub place: Option<String>,
+    /// Whether `on_error` made it.
+    pub on_error: bool,
 }
 
 impl fmt::Display for Edge {
@@ -73,6 +78,8 @@ pub(crate) struct Graph {
     pub edges: Vec<Edge>,
     index: HashMap<Name, usize>,
     balances: usize,
+    /// What `on_error` has said.
+    pub handled: Vec<Handled>,
 }
 
 impl Graph {
@@ -122,8 +129,9 @@ impl Graph {
         Ok(())
     }
 
-    /// Takes back what was added beyond so many nodes and edges.
-    pub fn truncate(&mut self, nodes: usize, edges: usize) {
+    /// Takes back what was added beyond so many nodes and edges, and words about errors.
+    pub fn truncate(&mut self, nodes: usize, edges: usize, handled: usize) {
+        self.handled.truncate(handled);
         self.edges.truncate(edges);
         for node in self.nodes.drain(nodes..) {
             self.index.remove(&node.name);
@@ -174,6 +182,7 @@ impl Graph {
             key: None,
             capacity,
             place: place.map(str::to_owned),
+            on_error: false,
         })
     }
 
@@ -293,7 +302,9 @@ impl Graph {
     /// What is not joined up: an input that nothing leads to, an output that leads nowhere.
     pub fn unlinked(&self) -> Vec<Unlinked> {
         let inputs: BTreeSet<&Name> = self.edges.iter().map(|edge| &edge.to).collect();
-        let outputs: BTreeSet<&Name> = self.edges.iter().map(|edge| &edge.from.node).collect();
+        // Where errors go says nothing of where the rest goes.
+        let onward = self.edges.iter().filter(|edge| !edge.on_error);
+        let outputs: BTreeSet<&Name> = onward.map(|edge| &edge.from.node).collect();
         let mut unlinked = Vec::new();
         for node in &self.nodes {
             let no_input = node.kind != Kind::Source && !inputs.contains(&node.name);

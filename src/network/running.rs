@@ -38,6 +38,8 @@ pub(crate) struct Running {
     timer: Option<Timer>,
     timer_thread: Option<JoinHandle<()>>,
     links: Vec<Arc<LinkAccount>>,
+    /// How much of what `on_error` said the nodes know.
+    handled: usize,
 }
 
 impl Running {
@@ -57,6 +59,7 @@ impl Running {
             timer,
             timer_thread,
             links: Vec::new(),
+            handled: 0,
         })
     }
 
@@ -69,6 +72,7 @@ impl Running {
             mut members,
             links,
             sources,
+            handled,
         } = fragment;
         let (tell, opened) = flume::unbounded();
         let mut failure = None;
@@ -108,7 +112,10 @@ impl Running {
             }
         }
         let failure = match failure {
-            None => self.commit(attachments, &mut members, links, sources).err(),
+            None => {
+                let committed = self.commit(attachments, &mut members, links, sources);
+                committed.map(|()| self.handled = handled).err()
+            }
             failure => failure,
         };
         if let Some(error) = failure {
@@ -148,19 +155,25 @@ impl Running {
         state.live_sources += sources;
         // Whoever receives is ready before anybody sends.
         let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-        for (at, Attachment { inputs, ways }) in attachments {
+        for (at, attachment) in attachments {
+            let Attachment {
+                inputs,
+                ways,
+                retries,
+            } = attachment;
             receivers.push((
                 at,
                 Attachment {
                     inputs,
-                    ways: Vec::new(),
+                    ..Attachment::default()
                 },
             ));
             senders.push((
                 at,
                 Attachment {
-                    inputs: Vec::new(),
                     ways,
+                    retries,
+                    ..Attachment::default()
                 },
             ));
         }
@@ -183,8 +196,10 @@ impl Running {
             mut members,
             links,
             sources,
+            handled,
         } = fragment;
         self.commit(attachments, &mut members, links, sources)?;
+        self.handled = handled;
         Ok(workers.into_iter().map(|(_, worker)| worker).collect())
     }
 

@@ -6,6 +6,7 @@
 
 mod leave;
 
+use super::on_error::Retries;
 use super::runner::{Kind, Runner};
 use super::stats::{Account, add, add_nanos};
 use crate::ack::{Group, Home};
@@ -23,10 +24,21 @@ use std::time::Duration;
 /// What leaves a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
 
-/// Why a batch was not taken: the rest of it is to be fed again once the node is open again.
+/// Why a batch was not taken: the rest of it is to be fed again.
 pub(crate) struct Retry {
     pub batch: Batch,
     pub error: Error,
+    /// How often the first of them was tried and rejected.
+    pub tried: u32,
+    /// When to try that again; `None` where the node is lost, and is to be opened before.
+    pub pause: Option<Duration>,
+}
+
+/// What came of an attempt at a batch.
+enum Fed {
+    All,
+    /// Those before this place; the one there is to be tried again.
+    Before(usize, Error),
 }
 
 pub(crate) struct Stage {
@@ -40,6 +52,8 @@ pub(crate) struct Stage {
     /// Which ports lead somewhere.
     linked: Vec<bool>,
     warned: Warned,
+    /// How often an event is tried again, where it is.
+    retries: Option<Retries>,
     /// An error after which the node cannot go on.
     failed: Option<Error>,
     /// Its `wake` has panicked: it is not asked again.
@@ -67,6 +81,7 @@ impl Stage {
             clock,
             linked: vec![false; count],
             warned: Warned::default(),
+            retries: None,
             failed: None,
             sleeps: false,
         }
@@ -99,6 +114,10 @@ impl Stage {
         self.linked[usize::from(port)] = true;
     }
 
+    pub fn set_retries(&mut self, retries: Option<Retries>) {
+        self.retries = retries;
+    }
+
     /// How many tracked events have no outcome yet.
     pub fn outstanding(&self) -> u64 {
         self.frame.tracker.outstanding
@@ -113,6 +132,11 @@ impl Stage {
             self.failed = Some(error);
             None
         })
+    }
+
+    pub fn holds(&mut self) -> bool {
+        // One that panics here holds nothing.
+        catch(|| Ok(self.runner.node().holds())).unwrap_or(false)
     }
 
     pub fn open(&mut self) -> Result<()> {
@@ -135,36 +159,66 @@ impl Stage {
         read
     }
 
-    /// Feeds a batch, which came by the link of this number, and commits it.
-    pub fn feed(&mut self, batch: Batch, input: Option<usize>) -> Result<(), Retry> {
+    /// Feeds a batch, which came by the link of this number, and commits it. The first event of it
+    /// was `tried` so often.
+    pub fn feed(&mut self, batch: Batch, input: Option<usize>, tried: u32) -> Result<(), Retry> {
         let begun = monotonic();
         self.frame.input = input;
-        let fed = self.feed_all(batch);
+        let fed = self.feed_all(batch, tried);
         add_nanos(&self.account.busy, begun.elapsed());
         fed
     }
 
-    fn feed_all(&mut self, batch: Batch) -> Result<(), Retry> {
-        let fed = self.attempt(batch.events());
-        let Err(error) = fed else {
-            self.resolve(batch);
-            return Ok(());
+    fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<(), Retry> {
+        let error = match self.attempt(batch.events(), tried) {
+            Ok(Fed::All) => {
+                self.resolve(batch);
+                return Ok(());
+            }
+            Ok(Fed::Before(at, error)) => {
+                let rest = batch.split_off(at);
+                self.resolve(batch);
+                let tried = if at == 0 { tried } else { 0 };
+                return Err(self.try_again(rest, error, tried + 1));
+            }
+            Err(error) => error,
         };
         self.frame.clear();
         self.rollback();
         if error.is_retryable() {
-            return Err(Retry { batch, error });
+            return Err(Retry {
+                batch,
+                error,
+                tried,
+                pause: None,
+            });
         }
         if error.is_fatal() {
             for (index, _) in (0u32..).zip(batch.events()) {
                 self.frame.begin(index);
-                self.frame.reject_in_hand(error.clone());
+                self.frame.reject_in_hand(error.clone(), 1);
             }
             self.resolve(batch);
             self.failed = Some(error);
             return Ok(());
         }
-        self.feed_singly(batch, error)
+        self.feed_singly(batch, error, tried)
+    }
+
+    /// Whether an event that was tried so often, and rejected, is tried again.
+    fn may_retry(&self, tried: u32) -> bool {
+        self.retries.is_some_and(|retries| tried <= retries.times)
+    }
+
+    fn try_again(&self, batch: Batch, error: Error, tried: u32) -> Retry {
+        let (name, now) = (self.name.as_str(), self.clock.now());
+        let pause = self.retries.map(|retries| retries.pause(tried, name, now));
+        Retry {
+            batch,
+            error,
+            tried,
+            pause: pause.or(Some(Duration::ZERO)),
+        }
     }
 
     /// The error after which the node cannot go on, once.
@@ -173,23 +227,31 @@ impl Stage {
     }
 
     /// The commit of a whole batch has failed: finds out whose fault it is.
-    fn feed_singly(&mut self, batch: Batch, failed: Error) -> Result<(), Retry> {
+    fn feed_singly(&mut self, batch: Batch, failed: Error, tried: u32) -> Result<(), Retry> {
         let lone = batch.len() == 1;
+        let mut tried = tried;
         let mut events = batch.into_iter();
         while let Some(event) = events.next() {
             let one = Batch::from_iter([event]);
             let fed = match lone {
                 true => Err(failed.clone()),
-                false => self.attempt(one.events()),
+                false => self.attempt(one.events(), tried),
             };
             match fed {
-                Ok(()) => self.resolve(one),
+                Ok(Fed::All) => self.resolve(one),
+                Ok(Fed::Before(_, error)) => {
+                    self.resolve(Batch::default());
+                    let rest = one.into_iter().chain(events).collect();
+                    return Err(self.try_again(rest, error, tried + 1));
+                }
                 Err(error) if error.is_retryable() => {
                     self.frame.clear();
                     self.rollback();
                     return Err(Retry {
                         batch: one.into_iter().chain(events).collect(),
                         error,
+                        tried,
+                        pause: None,
                     });
                 }
                 Err(error) => {
@@ -199,18 +261,23 @@ impl Stage {
                     }
                     if error.is_fatal() {
                         self.failed = Some(error.clone());
+                    } else if self.may_retry(tried + 1) {
+                        let rest = one.into_iter().chain(events).collect();
+                        return Err(self.try_again(rest, error, tried + 1));
                     }
                     self.frame.begin(0);
-                    self.frame.reject_in_hand(error);
+                    self.frame.reject_in_hand(error, tried + 1);
                     self.resolve(one);
                 }
             }
+            tried = 0;
         }
         Ok(())
     }
 
-    /// Feeds the events and commits. An error that comes out concerns all of them.
-    fn attempt(&mut self, events: &[Event]) -> Result<()> {
+    /// Feeds the events, of which the first was `tried` so often, and commits. An error that comes
+    /// out concerns all of them.
+    fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Fed> {
         let mut at = 0;
         while at < events.len() {
             let mut cx = Context::new(&mut self.frame, &*self.clock);
@@ -219,14 +286,20 @@ impl Stage {
                 if error.is_retryable() {
                     return Err(error);
                 }
+                let tried = 1 + if at == 0 { tried } else { 0 };
                 if error.is_fatal() {
                     self.failed = Some(error.clone());
+                } else if self.may_retry(tried) {
+                    self.frame.take_back();
+                    self.commit()?;
+                    return Ok(Fed::Before(at, error));
                 }
-                self.frame.reject_in_hand(error);
+                self.frame.reject_in_hand(error, tried);
                 at += 1;
             }
         }
-        self.commit()
+        self.commit()?;
+        Ok(Fed::All)
     }
 
     fn commit(&mut self) -> Result<()> {

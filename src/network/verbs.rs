@@ -1,13 +1,25 @@
 //! Building a network step by step, and asking about it. Each step is a change of its own; several
 //! at once are a [`Draft`](super::Draft).
 
-use super::runner::{Processes, Reads, Writes};
+use super::runner::{Kind, Processes, Reads, Writes};
 use super::{
-    Capacity, Edge, Network, NodeInfo, PipelineNode, Receives, Sends, SinkNode, SourceNode,
-    Unlinked,
+    Capacity, Edge, Network, NodeInfo, OnError, Phase, PipelineNode, Receives, Sends, SinkNode,
+    SourceNode, Unlinked,
 };
-use crate::error::Result;
-use crate::node::{Pipeline, Sink, Source};
+use crate::error::{Error, Result};
+use crate::node::{Context, Node, Pipeline, Read, Sink, Source};
+use std::time::Duration;
+
+/// A source that has nothing to say.
+struct Silent;
+
+impl Node for Silent {}
+
+impl Source for Silent {
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
+        Ok(Read::End)
+    }
+}
 
 impl Network {
     /// Adds a source.
@@ -35,6 +47,23 @@ impl Network {
     pub fn add_sink(&self, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
         let (ports, runner) = (sink.ports(), Box::new(Writes(sink)));
         self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
+    }
+
+    /// Has every source that was added so far end without opening or reading anything: for a run of
+    /// the network on events that a source added later brings, such as
+    /// [`Requeue`](crate::source::Requeue).
+    ///
+    /// # Errors
+    /// A network that was started.
+    pub fn silence_sources(&self) -> Result<()> {
+        let mut state = self.lock();
+        let Phase::Built(nodes) = &mut state.phase else {
+            return Err(Error::data("the network was started"));
+        };
+        for node in nodes.iter_mut().filter(|n| n.runner.kind() == Kind::Source) {
+            node.runner = Box::new(Reads(Silent));
+        }
+        Ok(())
     }
 
     /// Links two nodes: every event that leaves `from` is copied to `to`.
@@ -98,6 +127,15 @@ impl Network {
         self.change(|draft| draft.balance(from, to, key))
     }
 
+    /// Says what is done about the events that a node rejects; `"*"` is every node that the target
+    /// doesn't lead back to: see [`Draft::on_error`](super::Draft::on_error).
+    ///
+    /// # Errors
+    /// See [`Draft::on_error`](super::Draft::on_error).
+    pub fn on_error(&self, node: &str, on_error: OnError) -> Result<()> {
+        self.change(|draft| draft.on_error(node, on_error))
+    }
+
     /// Whether there is a node of this name.
     pub fn node_exists(&self, name: &str) -> bool {
         self.lock().graph.find(name).is_some()
@@ -114,7 +152,7 @@ impl Network {
 
     /// Whether `from` (a node or a port) is linked to `to` directly.
     pub fn is_connected(&self, from: &str, to: &str) -> bool {
-        self.lock().graph.is_connected(from, to)
+        self.graph().is_connected(from, to)
     }
 
     /// All nodes, in the order in which they were added.
@@ -124,11 +162,11 @@ impl Network {
 
     /// All links, in the order in which they were made.
     pub fn edges(&self) -> Vec<Edge> {
-        self.lock().graph.edges.clone()
+        self.graph().edges
     }
 
     /// Everything that is not joined up. That is no error: it may be linked later.
     pub fn check(&self) -> Vec<Unlinked> {
-        self.lock().graph.unlinked()
+        self.graph().unlinked()
     }
 }

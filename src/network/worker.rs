@@ -11,6 +11,7 @@ mod input;
 mod retry;
 
 use super::link::{Aborted, Ear, LinkReceiver};
+use super::on_error::Retries;
 use super::runner::Kind;
 use super::running::Shared;
 use super::stage::{Retry, Stage};
@@ -39,6 +40,8 @@ pub(crate) enum Control {
     Attach(Attachment),
     /// No more input: a source stops reading, the others end with their links.
     Stop,
+    /// All sources have ended: a node without links ends too.
+    Sourceless,
     /// Let everything go.
     Abort,
 }
@@ -54,6 +57,8 @@ impl From<Arc<Group>> for Control {
 pub(crate) struct Attachment {
     pub inputs: Vec<LinkReceiver>,
     pub ways: Vec<(u16, Way)>,
+    /// How often an event is tried again, from here on.
+    pub retries: Option<Retries>,
 }
 
 /// What a step has done.
@@ -97,6 +102,7 @@ pub(crate) struct Worker {
     alarm: Option<Timestamp>,
     phase: Phase,
     stopping: bool,
+    sourceless: bool,
     /// Whether a link has led here: a node whose links have all ended has ended.
     fed: bool,
     exhausted: bool,
@@ -145,6 +151,7 @@ impl Worker {
             alarm: None,
             phase: Phase::Work,
             stopping: false,
+            sourceless: false,
             fed: false,
             exhausted: false,
             stalled: None,
@@ -242,7 +249,7 @@ impl Worker {
                 self.set_alarm();
                 return if busy { Step::Busy } else { Step::Idle };
             }
-            self.reopen();
+            self.resume();
             return Step::Busy;
         }
         if self.phase == Phase::Drain {
@@ -285,6 +292,7 @@ impl Worker {
                 return true;
             }
             Control::Stop => self.stopping = true,
+            Control::Sourceless => self.sourceless = true,
             Control::Abort => {
                 self.phase = Phase::Done;
                 self.close();
@@ -303,13 +311,35 @@ impl Worker {
         }
     }
 
-    fn feed(&mut self, Handful { batch, input }: Handful) {
-        let fed = self.stage.feed(batch, input);
+    fn feed(&mut self, handful: Handful) {
+        let Handful {
+            batch,
+            input,
+            tried,
+        } = handful;
+        let fed = self.stage.feed(batch, input, tried);
         let delivered = self.deliver();
         match fed {
-            Ok(()) => self.attempts = 0,
-            Err(Retry { batch, error }) if delivered.is_ok() => {
-                self.stall(vec![Handful { batch, input }], &error);
+            Ok(()) => self.is_back(),
+            Err(retry) if delivered.is_ok() => {
+                let Retry {
+                    batch,
+                    error,
+                    tried,
+                    pause,
+                } = retry;
+                let handful = Handful {
+                    batch,
+                    input,
+                    tried,
+                };
+                match pause {
+                    None => self.stall(vec![handful], &error),
+                    Some(pause) => {
+                        self.is_back();
+                        self.pause(handful, pause, &error);
+                    }
+                }
             }
             Err(_) => {}
         }

@@ -4,8 +4,10 @@
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
 pub(super) mod always;
+mod durable;
 mod functions;
 mod graph;
+mod letters;
 mod lines;
 mod nodes;
 mod sql;
@@ -142,6 +144,8 @@ fn natives() -> impl Iterator<Item = &'static Export> {
         always::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
+        durable::EXPORTS,
+        letters::EXPORTS,
         lines::EXPORTS,
         nodes::EXPORTS,
         sql::EXPORTS,

@@ -2,6 +2,8 @@
 
 mod emitted;
 mod later;
+mod letters;
+mod upsert;
 
 use super::catalog::Catalog;
 use super::datum::Datum;
@@ -229,18 +231,21 @@ impl Session {
                 })
             });
         }
-        self.within(|store| {
-            store.run("SAVEPOINT tributary_row", &[])?;
-            let done = store.insert_row(row);
-            let broken = matches!(&done, Err(error) if error.is_retryable());
-            if done.is_err() && !broken {
-                store.run("ROLLBACK TO SAVEPOINT tributary_row", &[])?;
-            }
-            if !broken {
-                store.run("RELEASE SAVEPOINT tributary_row", &[])?;
-            }
-            done
-        })
+        self.within(|store| store.in_savepoint(|store| store.insert_row(row)))
+    }
+
+    /// Does something in the open transaction that is undone where it fails.
+    fn in_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.run("SAVEPOINT tributary_row", &[])?;
+        let done = work(self);
+        let broken = matches!(&done, Err(error) if error.is_retryable());
+        if done.is_err() && !broken {
+            self.run("ROLLBACK TO SAVEPOINT tributary_row", &[])?;
+        }
+        if !broken {
+            self.run("RELEASE SAVEPOINT tributary_row", &[])?;
+        }
+        done
     }
 
     fn insert_row(&mut self, row: &Row<'_>) -> Result<Inserted> {

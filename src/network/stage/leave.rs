@@ -66,9 +66,9 @@ impl Stage {
                     }
                 }
             }
-            Output::Reject { error, .. } => {
+            Output::Reject { error, tried, .. } => {
                 if let Some(event) = in_hand.take() {
-                    self.reject(event, &error);
+                    self.reject(event, &error, tried);
                 }
             }
             Output::Refuse { event, error, .. } => self.refuse(event, &error),
@@ -78,16 +78,18 @@ impl Stage {
     /// Rejects an event that was not received.
     pub fn refuse(&mut self, event: Event, error: &Error) {
         add(&self.account.refused, 1);
-        self.reject(event, error);
+        self.reject(event, error, 1);
     }
 
-    fn reject(&mut self, event: Event, error: &Error) {
+    fn reject(&mut self, event: Event, error: &Error, tried: u32) {
         if self.linked[usize::from(Frame::ERRORS)] {
             let event = event
                 .with_meta("error", error.to_string())
                 .with_meta("node", self.name.as_str())
                 .with_meta("reason", error.message())
-                .with_meta("place", error.place().map_or(Value::Null, Value::from));
+                .with_meta("place", error.place().map_or(Value::Null, Value::from))
+                .with_meta("time", self.clock.now().to_string())
+                .with_meta("attempts", tried);
             self.leave(Frame::ERRORS, event);
             return;
         }

@@ -13,6 +13,8 @@ pub(crate) struct Handful {
     pub batch: Batch,
     /// The number of that link, if any.
     pub input: Option<usize>,
+    /// How often the first of them was tried and rejected, where it is tried again.
+    pub tried: u32,
 }
 
 impl Worker {
@@ -27,6 +29,9 @@ impl Worker {
         for (port, way) in attachment.ways {
             self.stage.set_linked(port);
             self.ways[usize::from(port)].add(way);
+        }
+        if attachment.retries.is_some() {
+            self.stage.set_retries(attachment.retries);
         }
     }
 
@@ -60,7 +65,7 @@ impl Worker {
             return true;
         }
         if read.is_ok() {
-            self.attempts = 0;
+            self.is_back();
         }
         match read {
             Ok(Read::More) => true,
@@ -90,7 +95,10 @@ impl Worker {
             self.receive(handful);
             return true;
         }
-        if self.inputs.is_empty() && (self.fed || self.stopping) {
+        if self.inputs.is_empty()
+            && (self.fed || self.sourceless || self.stopping)
+            && (self.stopping || !self.stage.holds())
+        {
             self.end_input();
             return true;
         }
@@ -138,7 +146,11 @@ impl Worker {
         }
         self.next_input = at + 1;
         let input = Some(self.stage.input(at));
-        Handful { batch, input }
+        Handful {
+            batch,
+            input,
+            tried: 0,
+        }
     }
 
     /// The blocking select: until a batch or a message comes.

@@ -1,4 +1,5 @@
-//! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more.
+//! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more;
+//! and events that are tried again in their place, since `on_error` says so.
 //!
 //! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
@@ -16,6 +17,8 @@ pub(super) struct Stalled {
     pub handfuls: Vec<Handful>,
     since: Timestamp,
     pub until: Timestamp,
+    /// Whether the node is lost, and is to be opened again.
+    lost: bool,
 }
 
 impl Stalled {
@@ -55,29 +58,63 @@ impl Worker {
             handfuls,
             since,
             until: since.after(pause),
+            lost: true,
         });
     }
 
-    pub(super) fn reopen(&mut self) {
-        let Some(stalled) = self.stalled.take() else {
-            return;
-        };
+    /// The first event of the handful is tried again when the pause is over.
+    pub(super) fn pause(&mut self, handful: Handful, pause: Duration, error: &Error) {
+        log::debug!(
+            "node {}: attempt {} at an event failed: {error}; the next one is in {}",
+            self.stage.name,
+            handful.tried,
+            format_duration(pause)
+        );
+        let since = self.stage.now();
+        self.stalled = Some(Stalled {
+            handfuls: vec![handful],
+            since,
+            until: since.after(pause),
+            lost: false,
+        });
+    }
+
+    /// Something has succeeded.
+    pub(super) fn is_back(&mut self) {
+        if std::mem::take(&mut self.attempts) > 0 {
+            log::info!("node {}: it works again", self.stage.name);
+        }
+    }
+
+    /// A pause is over.
+    pub(super) fn resume(&mut self) {
+        match self.stalled.take() {
+            Some(stalled) if stalled.lost => self.reopen(stalled),
+            Some(stalled) => self.feed_again(stalled.handfuls),
+            None => {}
+        }
+    }
+
+    fn feed_again(&mut self, handfuls: Vec<Handful>) {
+        for handful in handfuls {
+            match &mut self.stalled {
+                None => self.feed(handful),
+                Some(again) => again.handfuls.push(handful),
+            }
+        }
+    }
+
+    fn reopen(&mut self, stalled: Stalled) {
         add(&self.stage.account.reopened, 1);
         match self.stage.open() {
             Ok(()) => {
-                log::info!("node {}: open again", self.stage.name);
                 if self.unsettled {
                     match self.stage.commit_again() {
                         Ok(()) => self.unsettled = false,
                         Err(error) => return self.stall(stalled.handfuls, &error),
                     }
                 }
-                for handful in stalled.handfuls {
-                    match &mut self.stalled {
-                        None => self.feed(handful),
-                        Some(again) => again.handfuls.push(handful),
-                    }
-                }
+                self.feed_again(stalled.handfuls);
             }
             Err(error) if error.is_retryable() => self.stall(stalled.handfuls, &error),
             Err(error) => {

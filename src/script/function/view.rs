@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Meta};
 use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::script::failure::raise;
-use crate::script::value::{describe, says, to_data, to_json, to_json_like};
+use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_like};
 use crate::time::Timestamp;
-use mlua::{Lua, LuaString, Table, UserData, UserDataRef, Value};
+use mlua::{Lua, Table, UserData, UserDataRef, Value};
 use serde_json::Map;
 
 /// The event itself, without its ack: a script may keep it as long as it likes.
@@ -16,34 +16,34 @@ pub(super) struct Handle(pub Event);
 
 impl UserData for Handle {}
 
-/// Makes a field of an event.
-pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result<Value> {
-    let handle: UserDataRef<Handle> = view.raw_get(1)?;
+/// Makes a field of an event, by the number that the Lua half knows it under; `given` is what the
+/// function has put in the place of the payload. `compares` says that the data will be compared with
+/// what it was, unless it stays untouched.
+pub(super) fn fetch(
+    lua: &Lua,
+    (handle, field, given): (UserDataRef<Handle>, u8, Value),
+    compares: bool,
+) -> mlua::Result<Value> {
     let event = &handle.0;
-    match &*name.as_bytes() {
-        b"payload" => lua
+    match field {
+        1 => lua
             .create_string(event.payload().bytes())
             .map(Value::String),
-        b"data" => {
-            let payload = payload(&view, event).map_err(|error| raise(lua, error))?;
-            let json = payload.json().map_err(|error| raise(lua, error))?;
-            let made = match payload.size() <= MAX_EVENT_BYTES {
+        2 => {
+            let payload = payload(&given, event).map_err(|error| raise(lua, error))?;
+            let limit = match payload.size() <= MAX_EVENT_BYTES {
                 // Without a limit no step can fail, so none needs to be protected, which costs as
                 // much again. What such an event takes is bounded by its size.
-                true => {
-                    let limit = lua.set_memory_limit(0)?;
-                    let made = to_data(lua, json);
-                    lua.set_memory_limit(limit)?;
-                    made
-                }
-                false => to_data(lua, json),
+                true => Some(lua.set_memory_limit(0)?),
+                false => None,
             };
-            made.map_err(|error| match error.downcast_ref::<Error>() {
-                Some(ours) => raise(lua, ours.clone()),
-                None => error,
-            })
+            let made = data(lua, &payload, compares);
+            if let Some(limit) = limit {
+                lua.set_memory_limit(limit)?;
+            }
+            made
         }
-        b"meta" => {
+        3 => {
             let meta = lua.create_table()?;
             for (key, value) in event.meta().iter() {
                 meta.raw_set(key, to_data(lua, value)?)?;
@@ -52,6 +52,20 @@ pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result
         }
         _ => Ok(Value::Number(event.time().as_secs_f64())),
     }
+}
+
+fn data(lua: &Lua, payload: &Payload, compares: bool) -> mlua::Result<Value> {
+    if payload.tree().is_none()
+        && !compares
+        && let Some(data) = read_data(lua, payload.bytes())
+    {
+        return Ok(data);
+    }
+    let json = payload.json().map_err(|error| raise(lua, error))?;
+    to_data(lua, json).map_err(|error| match error.downcast_ref::<Error>() {
+        Some(ours) => raise(lua, ours.clone()),
+        None => error,
+    })
 }
 
 /// The event that a function has returned or emitted: a view as it is now, data in its place, or
@@ -81,7 +95,8 @@ fn from_view(view: &Table) -> Result<Event> {
     let wrong = |error: mlua::Error| Error::data(error.to_string());
     let handle: UserDataRef<Handle> = view.raw_get(1).map_err(wrong)?;
     let event = &handle.0;
-    let mut payload = payload(view, event)?;
+    let given: Value = view.raw_get("payload").map_err(wrong)?;
+    let mut payload = payload(&given, event)?;
     let data: Value = view.raw_get("data").map_err(wrong)?;
     if !data.is_nil() {
         match payload.json() {
@@ -103,18 +118,17 @@ fn from_view(view: &Table) -> Result<Event> {
 }
 
 /// The payload: the event's own, or what the function has put in its place.
-fn payload(view: &Table, event: &Event) -> Result<Payload> {
-    match view.raw_get("payload") {
-        Ok(Value::Nil) => Ok(event.payload().clone()),
-        Ok(Value::String(text)) if *text.as_bytes() == *event.payload().bytes() => {
+fn payload(given: &Value, event: &Event) -> Result<Payload> {
+    match given {
+        Value::Nil => Ok(event.payload().clone()),
+        Value::String(text) if *text.as_bytes() == *event.payload().bytes() => {
             Ok(event.payload().clone())
         }
-        Ok(Value::String(text)) => Ok(Payload::from(&*text.as_bytes())),
-        Ok(other) => Err(Error::data(format!(
+        Value::String(text) => Ok(Payload::from(&*text.as_bytes())),
+        other => Err(Error::data(format!(
             "the payload of an event is a string, got {}",
-            describe(&other)
+            describe(other)
         ))),
-        Err(error) => Err(Error::data(error.to_string())),
     }
 }
 

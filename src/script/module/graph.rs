@@ -2,7 +2,7 @@
 
 use super::{Export, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::network::Capacity;
+use crate::network::{Capacity, OnError};
 use crate::script::Args;
 use serde_json::Value;
 
@@ -30,6 +30,12 @@ pub(super) const EXPORTS: &[Export] = &[
         arguments: "from, to, to, ... [, {key = \"field\"}]",
         about: "shares the events of one node among several; with a key, equal keys stay together",
         run: balance,
+    },
+    Export {
+        name: "on_error",
+        arguments: "node, target or {retry = 5, backoff = \"100ms..10s\", jitter = true, after = target}",
+        about: "tries a rejected event again, then sends it to `target`; node \"*\" is all but what that leads to",
+        run: on_error,
     },
     Export {
         name: "node_exists",
@@ -84,6 +90,36 @@ fn balance(session: &Session, args: &Args) -> Result<Value> {
     };
     session.draft()?.balance(from, members, key.as_deref())?;
     Ok(true.into())
+}
+
+fn on_error(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let node = args.string(1)?;
+    let on_error = match args.is_table(2) {
+        false => OnError::to(args.string(2)?),
+        true => retries(args)?,
+    };
+    session.draft()?.on_error(&node, on_error)?;
+    Ok(true.into())
+}
+
+fn retries(args: &Args) -> Result<OnError> {
+    let options = args.options(2, &["retry", "backoff", "jitter", "after"])?;
+    let times = options.integer("retry")?.unwrap_or(5);
+    let wrong = |_| Error::data(format!("bad retry {times}: allowed is 0 to 10000"));
+    let mut on_error = OnError::retry(u32::try_from(times).map_err(wrong)?);
+    if let Some(backoff) = options.string("backoff")? {
+        let (least, most) = OnError::parse_backoff(&backoff)
+            .map_err(|error| error.within("option backoff of on_error"))?;
+        on_error = on_error.backoff(least, most);
+    }
+    if let Some(jitter) = options.boolean("jitter")? {
+        on_error = on_error.jitter(jitter);
+    }
+    if let Some(target) = options.string("after")? {
+        on_error = on_error.after(target);
+    }
+    Ok(on_error)
 }
 
 fn node_exists(session: &Session, args: &Args) -> Result<Value> {
