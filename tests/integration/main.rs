@@ -62,6 +62,8 @@ mod timing_nodes;
 mod urls;
 mod whole;
 mod window_bench;
+mod window_errors;
+mod window_event_time;
 mod window_pitfalls;
 mod window_plans;
 mod windows;

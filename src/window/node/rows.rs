@@ -41,7 +41,8 @@ impl Window {
                 incremental.groups.end(window);
             }
         }
-        self.moment.begun.clear();
+        // An event whose row is not taken in begins its windows too, and no table knows of it.
+        self.moment.begun.retain(|(end, _)| *end > closed);
         self.moment.oldest = None;
         self.moment.sweep = None;
         if let Some(column) = column {
@@ -53,6 +54,13 @@ impl Window {
                 })?;
             }
             self.moment.oldest = session.oldest(&self.table, column)?;
+        }
+        if let (Some(incremental), Extent::Hopping { .. }) =
+            (&mut self.incremental, self.span.extent)
+        {
+            for (end, start) in &self.moment.begun {
+                incremental.begin_window((*start, *end));
+            }
         }
         if self.stored && matches!(self.span.extent, Extent::Count(_)) {
             let order = self.time.map(|at| self.table.columns()[at].name.as_str());

@@ -2,7 +2,7 @@
 
 use super::{SUM, another, each_plan, options, why_not};
 use crate::databases::{Kind, Place};
-use crate::window_bench::{Bench, PLANS, START, ask, declared, row, stored};
+use crate::window_bench::{Bench, Fate, PLANS, START, ask, declared, row, stored, tumbling};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tributary::{Event, Network, sink};
 crate::over_all_databases! {
     pitfall_09_what_others_of_this_process_write_is_seen
     pitfall_09_what_strangers_write_is_seen
+    pitfall_09_a_window_that_has_begun_ends_though_the_table_was_read_again
     pitfall_10_insert_expiry_and_query_are_one
     pitfall_11_windows_on_one_table_share_its_rows
     pitfall_12_times_are_equal_late_or_run_backwards
@@ -73,6 +74,30 @@ fn pitfall_09_what_strangers_write_is_seen(place: &Place) {
         bench.send(row("5", 0, "a", 32.0));
         let sums: Vec<Value> = bench.out().iter().map(|row| row["s"].clone()).collect();
         assert_eq!(sums, [2.0, 9.0, 57.0], "{plan}");
+    }
+}
+
+fn pitfall_09_a_window_that_has_begun_ends_though_the_table_was_read_again(place: &Place) {
+    if !place.stays() {
+        return;
+    }
+    for plan in [Plan::Requery, Plan::Incremental] {
+        let database = declared(&another(place));
+        let count = tumbling("select count(*) as n from things").plan(plan);
+        let mut bench = Bench::new(&database, count);
+        bench.send(row("1", 0, "a", 1.0));
+        // A row stays until what was said of it is delivered: what comes again is none.
+        bench.fate(Fate::Held);
+        bench.advance(10.0);
+        bench.send(row("1", 12, "a", 1.0));
+        let mut store = database.connect().unwrap();
+        let things = database.table("things").unwrap();
+        let by_hand = row("2", 31, "a", 1.0);
+        store.insert(&things, by_hand.as_object().unwrap()).unwrap();
+        drop(store);
+        bench.advance(30.0);
+        let counts: Vec<Value> = bench.out().iter().map(|row| row["n"].clone()).collect();
+        assert_eq!(counts, [1, 0, 1], "{plan}");
     }
 }
 
