@@ -9,6 +9,9 @@
 
 mod kills;
 mod limit;
+mod networks;
 mod process;
+mod raises;
 mod record;
 mod seed;
+mod terms;
