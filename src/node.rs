@@ -85,6 +85,12 @@ pub trait Node: Send {
         Ok(())
     }
 
+    /// Whether it has events in store that it sends bit by bit, as outcomes come and at its `wake`.
+    /// Where its links have ended and nobody has stopped the network, the end waits for them.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// Called when no more input will come: what the node holds back leaves now. `commit` follows;
     /// once both have succeeded only `settle` is called.
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -5,10 +5,12 @@ mod channel;
 mod closure;
 mod discarder;
 mod lines;
+mod sql;
 mod tester;
 
 pub use channel::{ChannelSink, Receiver, channel};
 pub use closure::{Collect, Handler, collect, handler};
 pub use discarder::Discarder;
 pub use lines::LineSink;
+pub use sql::{SqlMode, SqlSink};
 pub use tester::Tester;

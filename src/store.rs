@@ -48,6 +48,7 @@ pub use limits::Limits;
 pub use query::Query;
 pub(crate) use row::{Cell, Row};
 pub(crate) use session::Session;
+pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};
 
 /// What became of a row that was to be inserted.

@@ -194,6 +194,12 @@ function tb.create_map(name, f) end
 ---@return true
 function tb.create_process(name, functions) end
 
+---a pipeline that keeps events in a file until they are delivered
+---@param name string the name of the node
+---@param path string
+---@return true
+function tb.create_queue(name, path) end
+
 ---a pipeline that lets at most one event pass in each interval
 ---@param name string the name of the node
 ---@param interval string
@@ -212,6 +218,12 @@ function tb.create_route(name, routes) end
 ---@param options? tributary.Keyed
 ---@return true
 function tb.create_sample(name, interval, options) end
+
+---a sink that writes each event into a table; with `mode = "upsert"` the last of a key wins
+---@param name string the name of the node
+---@param options {table: string, mode: "insert"|"upsert"|nil}
+---@return true
+function tb.create_sql_sink(name, options) end
 
 ---a source that emits each line of standard input (JSON lines), then ends
 ---@param name string the name of the node

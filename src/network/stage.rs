@@ -115,6 +115,11 @@ impl Stage {
         })
     }
 
+    pub fn holds(&mut self) -> bool {
+        // One that panics here holds nothing.
+        catch(|| Ok(self.runner.node().holds())).unwrap_or(false)
+    }
+
     pub fn open(&mut self) -> Result<()> {
         let name = &self.name;
         catch(|| self.runner.node().open()).map_err(|error| error.within(format!("node {name}")))

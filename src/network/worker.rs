@@ -39,6 +39,8 @@ pub(crate) enum Control {
     Attach(Attachment),
     /// No more input: a source stops reading, the others end with their links.
     Stop,
+    /// All sources have ended: a node without links ends too.
+    Sourceless,
     /// Let everything go.
     Abort,
 }
@@ -97,6 +99,7 @@ pub(crate) struct Worker {
     alarm: Option<Timestamp>,
     phase: Phase,
     stopping: bool,
+    sourceless: bool,
     /// Whether a link has led here: a node whose links have all ended has ended.
     fed: bool,
     exhausted: bool,
@@ -145,6 +148,7 @@ impl Worker {
             alarm: None,
             phase: Phase::Work,
             stopping: false,
+            sourceless: false,
             fed: false,
             exhausted: false,
             stalled: None,
@@ -285,6 +289,7 @@ impl Worker {
                 return true;
             }
             Control::Stop => self.stopping = true,
+            Control::Sourceless => self.sourceless = true,
             Control::Abort => {
                 self.phase = Phase::Done;
                 self.close();

@@ -4,6 +4,7 @@
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
 pub(super) mod always;
+mod durable;
 mod functions;
 mod graph;
 mod lines;
@@ -142,6 +143,7 @@ fn natives() -> impl Iterator<Item = &'static Export> {
         always::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
+        durable::EXPORTS,
         lines::EXPORTS,
         nodes::EXPORTS,
         sql::EXPORTS,

@@ -4,6 +4,10 @@
 //! What a native function gives has nil for null. The data of events keeps everything: null is
 //! `tb.null`, and a list has a metatable that marks it, so that an empty one stays a list.
 
+mod bytes;
+
+pub(super) use bytes::read_data;
+
 use crate::error::{Error, Result, quote};
 use mlua::{Lua, Table, Value as LuaValue};
 use serde_json::{Map, Number, Value};

@@ -38,6 +38,8 @@ pub(crate) struct Mysql {
     options: Opts,
     place: Place,
     table_options: String,
+    /// Of the tables that we make, and of texts that are in none.
+    collation: &'static str,
     /// For questions about the schema, made again where it is gone.
     asking: Mutex<Option<Conn>>,
 }
@@ -57,11 +59,14 @@ impl Mysql {
             .stmt_cache_size(PREPARED)
             .into();
         let place = Place::new(shown);
-        let mut connection = connect(&options).map_err(|error| place.error(error))?;
+        let first = COLLATIONS[COLLATIONS.len() - 1];
+        let mut connection = connect(&options, first).map_err(|error| place.error(error))?;
         let collation = collation(&mut connection).map_err(|error| place.error(error))?;
+        name_collation(&mut connection, collation).map_err(|error| place.error(error))?;
         Ok(Mysql {
             options,
             place,
+            collation,
             table_options: format!(
                 " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
             ),
@@ -71,15 +76,20 @@ impl Mysql {
 }
 
 /// Connects, and tells the session how we want it.
-fn connect(options: &Opts) -> mysql::Result<Conn> {
+fn connect(options: &Opts, collation: &str) -> mysql::Result<Conn> {
     let mut connection = Conn::new(options.clone())?;
-    connection.query_drop("SET NAMES utf8mb4 COLLATE utf8mb4_bin")?;
+    name_collation(&mut connection, collation)?;
     connection.query_drop(
         "SET SESSION time_zone = '+00:00', \
          sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     )?;
     connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
     Ok(connection)
+}
+
+/// What is computed of a row that is bound must be what is computed of it in its table.
+fn name_collation(connection: &mut Conn, collation: &str) -> mysql::Result<()> {
+    connection.query_drop(format!("SET NAMES utf8mb4 COLLATE {collation}"))
 }
 
 fn collation(connection: &mut Conn) -> mysql::Result<&'static str> {
@@ -110,7 +120,8 @@ impl Backend for Mysql {
                 return Ok(existing);
             }
         }
-        let connection = connect(&self.options).map_err(|error| self.place.error(error))?;
+        let connection =
+            connect(&self.options, self.collation).map_err(|error| self.place.error(error))?;
         let connection = asking.insert(connection);
         schema::existing(connection, name).map_err(|error| self.place.error(error))
     }
@@ -118,7 +129,7 @@ impl Backend for Mysql {
     fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal> {
         let other = |error| Refusal::Other(self.place.error(error));
         // Tables of this connection alone: they are gone with it.
-        let mut connection = connect(&self.options).map_err(other)?;
+        let mut connection = connect(&self.options, self.collation).map_err(other)?;
         for table in tables {
             let mut all = Vec::new();
             table.walk(&mut |table| all.push(table));
@@ -145,7 +156,7 @@ impl Backend for Mysql {
 
     fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
         let error = |said| self.place.error(said);
-        let mut connection = connect(&self.options).map_err(error)?;
+        let mut connection = connect(&self.options, self.collation).map_err(error)?;
         let watch = Watch::new(&mut connection, limits).map_err(error)?;
         let place = self.place.clone();
         Ok(Box::new(driver::Mysql::new(connection, watch, place)))

@@ -2,6 +2,7 @@
 
 mod emitted;
 mod later;
+mod upsert;
 
 use super::catalog::Catalog;
 use super::datum::Datum;
@@ -229,18 +230,21 @@ impl Session {
                 })
             });
         }
-        self.within(|store| {
-            store.run("SAVEPOINT tributary_row", &[])?;
-            let done = store.insert_row(row);
-            let broken = matches!(&done, Err(error) if error.is_retryable());
-            if done.is_err() && !broken {
-                store.run("ROLLBACK TO SAVEPOINT tributary_row", &[])?;
-            }
-            if !broken {
-                store.run("RELEASE SAVEPOINT tributary_row", &[])?;
-            }
-            done
-        })
+        self.within(|store| store.in_savepoint(|store| store.insert_row(row)))
+    }
+
+    /// Does something in the open transaction that is undone where it fails.
+    fn in_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.run("SAVEPOINT tributary_row", &[])?;
+        let done = work(self);
+        let broken = matches!(&done, Err(error) if error.is_retryable());
+        if done.is_err() && !broken {
+            self.run("ROLLBACK TO SAVEPOINT tributary_row", &[])?;
+        }
+        if !broken {
+            self.run("RELEASE SAVEPOINT tributary_row", &[])?;
+        }
+        done
     }
 
     fn insert_row(&mut self, row: &Row<'_>) -> Result<Inserted> {
@@ -328,6 +332,7 @@ impl Session {
         column: &str,
         from: Timestamp,
     ) -> Result<Option<Timestamp>> {
+        self.write_pending()?;
         let sql = statements::oldest_from(self.dialect, table, column);
         let mut least = None;
         self.driver.data(&sql, &[bound(from)], &mut |row| {
@@ -344,6 +349,7 @@ impl Session {
         by: Option<&str>,
         each: &mut dyn FnMut(&[Datum]),
     ) -> Result<()> {
+        self.write_pending()?;
         let sql = statements::keys_by(self.dialect, table, by);
         self.driver.data(&sql, &[], &mut |row| {
             each(row);
@@ -354,6 +360,7 @@ impl Session {
     /// Deletes the row with a key, and its child rows.
     pub fn delete(&mut self, table: &Table, key: &[Datum]) -> Result<()> {
         let cells: Vec<Cell<'_>> = key.iter().map(Datum::cell).collect();
+        self.write_pending()?;
         self.within(|store| {
             for sql in statements::delete(store.dialect, table) {
                 store.run(&sql, &cells)?;
@@ -365,6 +372,7 @@ impl Session {
 
     /// The greatest value of `column`, read as unix seconds.
     pub fn latest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>> {
+        self.write_pending()?;
         let sql = statements::latest(self.dialect, table, column);
         let mut latest = None;
         self.driver.data(&sql, &[], &mut |row| {
@@ -381,6 +389,7 @@ impl Session {
         column: &str,
         each: &mut dyn FnMut(Timestamp),
     ) -> Result<()> {
+        self.write_pending()?;
         let sql = statements::times(self.dialect, table, column);
         self.driver.data(&sql, &[], &mut |row| {
             row.first()

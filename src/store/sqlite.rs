@@ -7,8 +7,11 @@
 mod driver;
 mod fault;
 mod functions;
+mod queue;
 mod schema;
 mod scratch;
+
+pub(crate) use queue::{QueueFile, Stored};
 
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver, Existing, Refusal};

@@ -20,6 +20,9 @@ pub(crate) struct Statements {
     keys: String,
     /// `(a = ? AND …)`, for one key.
     key: String,
+    /// Inserts a row, which takes the place of one with its key.
+    pub upsert: String,
+    or_update: String,
 }
 
 impl Statements {
@@ -47,13 +50,21 @@ impl Statements {
             list(dialect, &names),
             dialect.quote(table.name())
         );
+        let or_update = or_update(dialect, table);
         Statements {
+            upsert: format!("{insert}{or_update}"),
+            or_update,
             insert,
             exists,
             values,
             keys,
             key: format!("({})", key.join(" AND ")),
         }
+    }
+
+    /// Inserts so many rows, of which each takes the place of one with its key.
+    pub fn upsert_many(&self, rows: usize) -> String {
+        format!("{}{}", self.insert_many(rows), self.or_update)
     }
 
     /// Inserts so many rows.
@@ -67,6 +78,36 @@ impl Statements {
         // Not `IN`: of tuples, MariaDB looks through the whole table.
         let more = format!(" OR {}", self.key).repeat(keys.saturating_sub(1));
         format!("{}{}{more}", self.keys, self.key)
+    }
+}
+
+fn or_update(dialect: Dialect, table: &Table) -> String {
+    let key: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
+    let columns = table.columns().iter().map(|column| column.name.as_str());
+    let others: Vec<&str> = columns.filter(|name| !key.contains(name)).collect();
+    let set = |value: fn(String) -> String, names: &[&str]| {
+        let quoted = names.iter().map(|name| dialect.quote(name));
+        let set: Vec<String> = quoted
+            .map(|name| format!("{name} = {}", value(name.clone())))
+            .collect();
+        set.join(", ")
+    };
+    match dialect {
+        Dialect::Sqlite => {
+            let key = list(dialect, &key);
+            match others.is_empty() {
+                true => format!(" ON CONFLICT ({key}) DO NOTHING"),
+                false => {
+                    let set = set(|name| format!("excluded.{name}"), &others);
+                    format!(" ON CONFLICT ({key}) DO UPDATE SET {set}")
+                }
+            }
+        }
+        Dialect::Mysql => {
+            let names = if others.is_empty() { &key } else { &others };
+            let set = set(|name| format!("VALUES({name})"), names);
+            format!(" ON DUPLICATE KEY UPDATE {set}")
+        }
     }
 }
 
@@ -147,6 +188,44 @@ pub(crate) fn delete(dialect: Dialect, table: &Table) -> Vec<String> {
             })
             .collect();
         held.join(" AND ")
+    })
+}
+
+/// The columns of a child that repeat the key of its parent, and that key's.
+pub(crate) fn key_links<'a>(
+    table: &'a Table,
+    child: &'a Child,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let links = child.parent.iter();
+    links
+        .filter(|(_, ours)| table.key_columns().contains(ours))
+        .map(|(theirs, ours)| (theirs.as_str(), ours.as_str()))
+}
+
+/// Deletes the rows of a child table that belong to so many keys, and the rows below them.
+pub(crate) fn delete_below(
+    dialect: Dialect,
+    table: &Table,
+    child: &Child,
+    keys: usize,
+) -> Vec<String> {
+    delete_where(dialect, &child.table, |of| {
+        let mut number = 0;
+        let one = |_| {
+            let held: Vec<String> = key_links(table, child)
+                .map(|(theirs, _)| {
+                    number += 1;
+                    let theirs = dialect.quote(theirs);
+                    match dialect {
+                        Dialect::Sqlite => format!("{of}{theirs} = ?{number}"),
+                        Dialect::Mysql => format!("{of}{theirs} = ?"),
+                    }
+                })
+                .collect();
+            format!("({})", held.join(" AND "))
+        };
+        let all: Vec<String> = (0..keys).map(one).collect();
+        format!("({})", all.join(" OR "))
     })
 }
 

@@ -171,6 +171,12 @@ impl Table {
         &self.key
     }
 
+    /// The places of its columns among all.
+    pub(crate) fn key_places(&self) -> Vec<usize> {
+        let places = self.key.iter().map(|name| self.find(name));
+        places.flatten().map(|(at, _)| at).collect()
+    }
+
     /// The child tables.
     pub fn children(&self) -> &[Child] {
         &self.children

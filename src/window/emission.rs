@@ -113,6 +113,16 @@ impl Emission {
         std::mem::take(&mut self.again)
     }
 
+    /// Whether an emission of a group has failed and is still to be made again.
+    pub fn is_owed(&self, identity: &Identity) -> bool {
+        self.again.contains(identity)
+    }
+
+    /// Whether everything that was emitted was delivered.
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_empty() && self.again.is_empty() && self.owed.is_empty()
+    }
+
     /// Takes what left and was not delivered.
     pub fn take_owed(&mut self) -> Vec<Due> {
         let owed = std::mem::take(&mut self.owed);

@@ -135,13 +135,13 @@ impl Incremental {
     pub fn digest(&mut self, row: &Row<'_>) -> Digest {
         if self.key.is_empty() {
             // Every row is another one.
-            return [self.arrived as u64, u64::MAX];
+            return Digest::numbered(self.arrived as u64);
         }
         self.bytes.clear();
         for at in &self.key {
             Datum::encode(&row.cells[*at], &mut self.bytes);
         }
-        digest(&self.bytes)
+        Digest::of(&self.bytes)
     }
 
     /// Takes a row in, but not into windows that have ended by an instant. What it adds to is in
@@ -163,16 +163,16 @@ impl Incremental {
         self.arguments.clear();
         let bounded = self.span.extent.is_bounded();
         let (groups, members) = (&mut self.groups, &mut self.members);
-        let (arguments, bytes, span) = (&mut self.arguments, &mut self.bytes, &self.span);
+        let (arguments, span) = (&mut self.arguments, &self.span);
         let read = self.reader.each(row, session, &mut |member| {
             if !bounded {
-                members.push(groups.find_or_make(member.encoded, None, || member.key()));
+                members.push(groups.find_or_make(member.name, None, || member.key()));
                 arguments.extend_from_slice(member.arguments);
                 return;
             }
             for window in span.open_windows(entry.time, ended) {
-                encode(member.encoded, window.0, bytes);
-                members.push(groups.find_or_make(bytes, Some(window), || member.key()));
+                let name = member.name.in_window(window.0);
+                members.push(groups.find_or_make(name, Some(window), || member.key()));
                 arguments.extend_from_slice(member.arguments);
             }
         });
@@ -200,11 +200,9 @@ impl Incremental {
         }
         if let Extent::Hopping { .. } = self.span.extent {
             for window in self.span.open_windows(time, ended) {
-                encode(&[], window.0, &mut self.bytes);
-                if self.groups.find(&self.bytes).is_none() {
-                    let at = self
-                        .groups
-                        .find_or_make(&self.bytes, Some(window), Box::default);
+                let name = Digest::of(&[]).in_window(window.0);
+                if self.groups.find(name).is_none() {
+                    let at = self.groups.find_or_make(name, Some(window), Box::default);
                     self.groups.note_all(&[at]);
                 }
             }
@@ -241,7 +239,7 @@ impl Incremental {
             Datum::encode(&datum.cell(), &mut self.bytes);
         }
         let joining = Joining {
-            key: &self.bytes,
+            key: Digest::of(&self.bytes),
             time: entry.time.as_micros(),
             gap,
             digest: entry.digest,
@@ -264,7 +262,7 @@ impl Incremental {
         if let Extent::Session(gap) = self.span.extent {
             let groups = &self.groups;
             return self.reader.each(row, session, &mut |member| {
-                let found = groups.sessions_at(member.encoded, time.as_micros(), micros(gap));
+                let found = groups.sessions_at(member.name, time.as_micros(), micros(gap));
                 touched.extend(
                     found
                         .into_iter()
@@ -274,16 +272,15 @@ impl Incremental {
             });
         }
         let bounded = self.span.extent.is_bounded();
-        let (groups, bytes, span) = (&self.groups, &mut self.bytes, &self.span);
-        let mut found = |encoded: &[u8]| {
-            touched.extend(groups.find(encoded).filter(|at| !touched.contains(at)));
+        let (groups, span) = (&self.groups, &self.span);
+        let mut found = |name: Digest| {
+            touched.extend(groups.find(name).filter(|at| !touched.contains(at)));
         };
         self.reader.each(row, session, &mut |member| match bounded {
-            false => found(member.encoded),
-            true => span.windows(time).for_each(|window| {
-                encode(member.encoded, window.0, bytes);
-                found(bytes);
-            }),
+            false => found(member.name),
+            true => span
+                .windows(time)
+                .for_each(|window| found(member.name.in_window(window.0))),
         })
     }
 
@@ -511,7 +508,9 @@ impl Incremental {
         }
         if self.keys.is_empty() && !self.span.extent.is_bounded() {
             // The one group of a query without keys has a row even if there is none in the window.
-            let at = self.groups.find_or_make(&[], None, Box::default);
+            let at = self
+                .groups
+                .find_or_make(Digest::of(&[]), None, Box::default);
             self.groups.note_all(&[at]);
         }
         self.expire(now);
@@ -542,7 +541,7 @@ impl Incremental {
         let mut number = 0;
         session.data(&self.load, &binding, &mut |row| {
             let digest = match ids {
-                0 => [number, u64::MAX],
+                0 => Digest::numbered(number),
                 _ => digest_of(&row[from..from + ids]),
             };
             number += 1;
@@ -604,21 +603,17 @@ impl Incremental {
         self.members.clear();
         self.arguments.clear();
         for (key, given) in found {
-            let mut encoded = Vec::new();
-            key.iter()
-                .for_each(|datum| Datum::encode(&datum.cell(), &mut encoded));
+            let name = digest_of(&key);
             match self.span.extent.is_bounded() {
                 false => {
-                    let at = self.groups.find_or_make(&encoded, None, || key);
+                    let at = self.groups.find_or_make(name, None, || key);
                     self.members.push(at);
                     self.arguments.extend(given);
                 }
                 true => {
                     for window in self.span.windows(entry.time) {
-                        encode(&encoded, window.0, &mut self.bytes);
-                        let at = self
-                            .groups
-                            .find_or_make(&self.bytes, Some(window), || key.clone());
+                        let name = name.in_window(window.0);
+                        let at = self.groups.find_or_make(name, Some(window), || key.clone());
                         self.members.push(at);
                         self.arguments.extend_from_slice(&given);
                     }
@@ -671,23 +666,11 @@ fn time(row: &[Datum], from: usize) -> Timestamp {
     time.unwrap_or(Timestamp::from_micros(0))
 }
 
-/// The bytes of a group in a window that begins at an instant.
-fn encode(key: &[u8], start: i64, to: &mut Vec<u8>) {
-    to.clear();
-    to.extend_from_slice(&start.to_le_bytes());
-    to.extend_from_slice(key);
-}
-
 fn digest_of(key: &[Datum]) -> Digest {
     let mut bytes = Vec::new();
     key.iter()
         .for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
-    digest(&bytes)
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    let whole = xxhash_rust::xxh3::xxh3_128(bytes);
-    [whole as u64, (whole >> 64) as u64]
+    Digest::of(&bytes)
 }
 
 fn seconds(micros: i64) -> Cell<'static> {

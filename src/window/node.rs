@@ -85,7 +85,7 @@ pub(super) struct Moment {
     pub oldest: Option<Timestamp>,
     /// When rows that others needed are to be looked for again.
     pub sweep: Option<i64>,
-    /// Where a whole query is asked: the windows that have begun and not ended, by their end.
+    /// The windows that have begun and not ended, by their end; of sessions the state knows.
     pub begun: BTreeSet<(i64, i64)>,
     /// Whether something has changed since the state was made from the table.
     pub changed: bool,
@@ -128,6 +128,8 @@ struct Step<'a> {
     /// Whether time has passed for some row, or nothing is known yet: then more may have changed
     /// than what the event touches.
     whole: bool,
+    /// Whether what has failed is emitted again.
+    repeats: bool,
 }
 
 impl Window {
@@ -268,8 +270,12 @@ impl Node for Window {
         }
         self.emission.rollback();
         let stale = self.moment.changed && self.stored;
+        // What was told since the last commit stays true.
+        let told = (self.moment.again, self.moment.attempts);
         self.moment.clone_from(&self.before);
         self.moment.fresh |= stale;
+        self.moment.again = told.0.or(self.moment.again);
+        self.moment.attempts = told.1;
     }
 
     fn wake(&self) -> Option<Timestamp> {
@@ -286,34 +292,39 @@ impl Node for Window {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.moment.again = None;
         let more = self.catch_up(cx)?;
         let Some(now) = self.now(cx) else {
             return Ok(());
         };
         let left = self.move_to(now, cx)?;
+        let repeats = self.moment.again.is_some_and(|again| again <= cx.now());
+        if repeats {
+            self.moment.again = None;
+        }
         let step = Step {
             now,
             event: None,
             row: None,
             time: None,
             whole: more || left,
+            repeats,
         };
         self.answer(&step, &[], cx)
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
         let session = self.session.as_mut();
-        match self.emission.settle(token, outcome, session)? {
-            true => {
-                let wait = AGAIN
-                    .0
-                    .saturating_mul(1 << self.moment.attempts.min(16))
-                    .min(AGAIN.1);
-                self.moment.attempts += 1;
-                self.moment.again = Some(cx.now().after(wait));
-            }
-            false => self.moment.attempts = 0,
+        let failed = self.emission.settle(token, outcome, session)?;
+        // Those that fail together wait together, in whatever order it is told.
+        if failed && self.moment.again.is_none() {
+            let wait = AGAIN
+                .0
+                .saturating_mul(1 << self.moment.attempts.min(16))
+                .min(AGAIN.1);
+            self.moment.attempts += 1;
+            self.moment.again = Some(cx.now().after(wait));
+        } else if self.emission.is_settled() {
+            self.moment.attempts = 0;
         }
         Ok(())
     }
@@ -347,7 +358,9 @@ impl Pipeline for Window {
             row: Some(&row),
             time,
             whole: more || left || gone,
+            repeats: true,
         };
+        self.moment.again = None;
         let answered = self.answer(&step, &touched, cx);
         self.touched = touched;
         answered?;

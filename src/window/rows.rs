@@ -6,6 +6,7 @@
 //! row of the depth at which it can be computed.
 
 use super::plan::{Computed, Item};
+use super::state::Digest;
 use crate::error::Result;
 use crate::store::{Cell, Datum, Evaluation, Row, Session};
 
@@ -46,8 +47,8 @@ impl<'a> Path<'a> {
 
 /// A row that is in a group.
 pub(super) struct Member<'a> {
-    /// Its key as bytes: see [`Datum::encode`].
-    pub encoded: &'a [u8],
+    /// What stands for its key.
+    pub name: Digest,
     /// One value for each aggregate.
     pub arguments: &'a [Datum],
     keys: &'a [Item],
@@ -178,7 +179,7 @@ impl Members {
             });
         }
         (hand.take)(&Member {
-            encoded: hand.encoded,
+            name: Digest::of(hand.encoded),
             arguments: hand.given,
             keys: &self.keys,
             path,

@@ -1,6 +1,7 @@
 //! Running state: the groups of a window, and the rows that are in it.
 //!
 //! - `acc` — what an aggregate needs of the rows of a group.
+//! - `digest` — what stands for a key.
 //! - `queue` — which rows leave next, and what leaves with them.
 //!
 //! Invariant: a group's accumulators hold exactly the rows that were added to it and have not left
@@ -9,32 +10,32 @@
 //! A new aggregate: a kind of accumulator in `acc`, a function in the planner.
 
 mod acc;
+mod digest;
 mod queue;
 
 use crate::store::Datum;
 use crate::window::plan::Function;
 use acc::Acc;
+use digest::AsIs;
 use queue::Queue;
-use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-pub(crate) use queue::Digest;
+pub(crate) use digest::Digest;
 
 /// The groups of a window.
 pub(crate) struct Groups {
     functions: Vec<Function>,
-    index: HashMap<Box<[u8]>, u32, Quick>,
+    index: HashMap<Digest, u32, AsIs>,
     slab: Vec<Option<Group>>,
     free: Vec<u32>,
     queue: Queue,
     /// The keys of the rows that are in the window.
-    live: HashSet<Digest, Quick>,
+    live: HashSet<Digest, AsIs>,
     /// When the groups of windows that end do so.
     ends: BTreeSet<(i64, u32)>,
     /// Of each key the sessions that are open.
-    sessions: HashMap<Box<[u8]>, Vec<u32>, Quick>,
+    sessions: HashMap<Digest, Vec<u32>, AsIs>,
     /// Groups that have changed since they were last asked for, where that is wanted.
     changed: Option<Vec<u32>>,
 }
@@ -51,12 +52,13 @@ pub(crate) struct Group {
     pub identity: Option<Arc<str>>,
     /// The keys of its rows, where they leave with it and not at a time of their own.
     digests: Vec<Digest>,
-    encoded: Box<[u8]>,
+    /// Of its key, and of its window where windows end.
+    name: Digest,
 }
 
 /// A row that goes into a session; times in microseconds.
 pub(crate) struct Joining<'a> {
-    pub key: &'a [u8],
+    pub key: Digest,
     pub time: i64,
     pub gap: i64,
     pub digest: Digest,
@@ -110,30 +112,30 @@ impl Groups {
         self.live.contains(&digest)
     }
 
-    /// The group under these bytes.
-    pub fn find(&self, encoded: &[u8]) -> Option<u32> {
-        self.index.get(encoded).copied()
+    /// The group of this name.
+    pub fn find(&self, name: Digest) -> Option<u32> {
+        self.index.get(&name).copied()
     }
 
-    /// The group under these bytes, made where it is missing.
+    /// The group of this name, made where it is missing.
     pub fn find_or_make(
         &mut self,
-        encoded: &[u8],
+        name: Digest,
         window: Option<(i64, i64)>,
         key: impl FnOnce() -> Box<[Datum]>,
     ) -> u32 {
-        if let Some(at) = self.find(encoded) {
+        if let Some(at) = self.find(name) {
             return at;
         }
-        let at = self.make(encoded.into(), window, key());
-        self.index.insert(encoded.into(), at);
+        let at = self.make(name, window, key());
+        self.index.insert(name, at);
         if let Some((_, end)) = window {
             self.ends.insert((end, at));
         }
         at
     }
 
-    fn make(&mut self, encoded: Box<[u8]>, window: Option<(i64, i64)>, key: Box<[Datum]>) -> u32 {
+    fn make(&mut self, name: Digest, window: Option<(i64, i64)>, key: Box<[Datum]>) -> u32 {
         let group = Group {
             key,
             window,
@@ -142,7 +144,7 @@ impl Groups {
             changed: false,
             identity: None,
             digests: Vec::new(),
-            encoded,
+            name,
         };
         match self.free.pop() {
             Some(at) => {
@@ -283,7 +285,7 @@ impl Groups {
             if let Some((_, end)) = group.window {
                 self.ends.remove(&(end, at));
             }
-            self.index.remove(&group.encoded);
+            self.index.remove(&group.name);
             self.free.push(at);
         }
     }
@@ -295,8 +297,8 @@ impl Groups {
         let touching = self.sessions_at(row.key, row.time, row.gap);
         let at = match touching.split_first() {
             None => {
-                let at = self.make(row.key.into(), Some(window), key());
-                self.sessions.entry(row.key.into()).or_default().push(at);
+                let at = self.make(row.key, Some(window), key());
+                self.sessions.entry(row.key).or_default().push(at);
                 at
             }
             Some((first, others)) => {
@@ -323,8 +325,8 @@ impl Groups {
     }
 
     /// The open sessions of a key that a row of this time is in, or would join.
-    pub fn sessions_at(&self, key: &[u8], time: i64, gap: i64) -> Vec<u32> {
-        let sessions = self.sessions.get(key).map_or(&[][..], Vec::as_slice);
+    pub fn sessions_at(&self, key: Digest, time: i64, gap: i64) -> Vec<u32> {
+        let sessions = self.sessions.get(&key).map_or(&[][..], Vec::as_slice);
         let near = |at: &u32| {
             let window = self.group(*at).window;
             window.is_some_and(|(start, end)| time < end && time.saturating_add(gap) > start)
@@ -338,7 +340,7 @@ impl Groups {
             return;
         };
         self.free.push(other);
-        if let Some(sessions) = self.sessions.get_mut(&gone.encoded) {
+        if let Some(sessions) = self.sessions.get_mut(&gone.name) {
             sessions.retain(|at| *at != other);
         }
         let group = self.group_mut(one);
@@ -369,15 +371,15 @@ impl Groups {
         for at in self.of_window(window) {
             self.ends.remove(&(window.1, at));
             if let Some(group) = self.slab[at as usize].take() {
-                self.index.remove(&group.encoded);
+                self.index.remove(&group.name);
                 self.free.push(at);
                 for digest in &group.digests {
                     self.live.remove(digest);
                 }
-                if let Some(sessions) = self.sessions.get_mut(&group.encoded) {
+                if let Some(sessions) = self.sessions.get_mut(&group.name) {
                     sessions.retain(|known| *known != at);
                     if sessions.is_empty() {
-                        self.sessions.remove(&group.encoded);
+                        self.sessions.remove(&group.name);
                     }
                 }
                 if let Some(changed) = self.changed.as_mut().filter(|_| group.changed) {
@@ -400,45 +402,5 @@ impl Groups {
         let end = self.ends.first().map(|(end, _)| *end);
         let leaves = self.queue.next();
         end.into_iter().chain(leaves).min()
-    }
-}
-
-/// Hashes bytes at once; the numbers behind keys cannot be chosen from outside.
-#[derive(Clone)]
-pub(crate) struct Quick(u64);
-
-impl Default for Quick {
-    fn default() -> Self {
-        Quick(RandomState::new().hash_one(0))
-    }
-}
-
-impl BuildHasher for Quick {
-    type Hasher = QuickHasher;
-
-    fn build_hasher(&self) -> QuickHasher {
-        QuickHasher(self.0)
-    }
-}
-
-/// The hasher of [`Quick`].
-pub(crate) struct QuickHasher(u64);
-
-impl Hasher for QuickHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        // Digests are hashes themselves.
-        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.0 ^= value as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
     }
 }

@@ -72,5 +72,11 @@ for _, bad in ipairs({ "a+b+[", "a+b+%", "a+b+)", "a+b+ %b", "a+b+ %f", "a+(b*)%
     assert(not pcall(string.find, long, bad), bad)
 end
 "##;
-    Runtime::new(&Network::new())?.run_text("s.lua", script)
+    // What it finds is asked here, not how soon.
+    let limits = Limits {
+        load_time: Duration::from_secs(120),
+        ..Limits::default()
+    };
+    Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?
+        .run_text("s.lua", script)
 }

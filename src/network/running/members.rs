@@ -89,7 +89,7 @@ impl Shared {
         let last = state.live_sources == 0;
         drop(state);
         if last {
-            self.tell(|| Control::Stop);
+            self.tell(|| Control::Sourceless);
         }
     }
 

@@ -90,7 +90,10 @@ impl Worker {
             self.receive(handful);
             return true;
         }
-        if self.inputs.is_empty() && (self.fed || self.stopping) {
+        if self.inputs.is_empty()
+            && (self.fed || self.sourceless || self.stopping)
+            && (self.stopping || !self.stage.holds())
+        {
             self.end_input();
             return true;
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Meta};
 use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::script::failure::raise;
-use crate::script::value::{describe, says, to_data, to_json, to_json_like};
+use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_like};
 use crate::time::Timestamp;
 use mlua::{Lua, LuaString, Table, UserData, UserDataRef, Value};
 use serde_json::Map;
@@ -16,8 +16,13 @@ pub(super) struct Handle(pub Event);
 
 impl UserData for Handle {}
 
-/// Makes a field of an event.
-pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result<Value> {
+/// Makes a field of an event; `compares` says that the data will be compared with what it was,
+/// unless it stays untouched.
+pub(super) fn fetch(
+    lua: &Lua,
+    (view, name): (Table, LuaString),
+    compares: bool,
+) -> mlua::Result<Value> {
     let handle: UserDataRef<Handle> = view.raw_get(1)?;
     let event = &handle.0;
     match &*name.as_bytes() {
@@ -26,22 +31,17 @@ pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result
             .map(Value::String),
         b"data" => {
             let payload = payload(&view, event).map_err(|error| raise(lua, error))?;
-            let json = payload.json().map_err(|error| raise(lua, error))?;
-            let made = match payload.size() <= MAX_EVENT_BYTES {
+            let limit = match payload.size() <= MAX_EVENT_BYTES {
                 // Without a limit no step can fail, so none needs to be protected, which costs as
                 // much again. What such an event takes is bounded by its size.
-                true => {
-                    let limit = lua.set_memory_limit(0)?;
-                    let made = to_data(lua, json);
-                    lua.set_memory_limit(limit)?;
-                    made
-                }
-                false => to_data(lua, json),
+                true => Some(lua.set_memory_limit(0)?),
+                false => None,
             };
-            made.map_err(|error| match error.downcast_ref::<Error>() {
-                Some(ours) => raise(lua, ours.clone()),
-                None => error,
-            })
+            let made = data(lua, &payload, compares);
+            if let Some(limit) = limit {
+                lua.set_memory_limit(limit)?;
+            }
+            made
         }
         b"meta" => {
             let meta = lua.create_table()?;
@@ -52,6 +52,20 @@ pub(super) fn fetch(lua: &Lua, (view, name): (Table, LuaString)) -> mlua::Result
         }
         _ => Ok(Value::Number(event.time().as_secs_f64())),
     }
+}
+
+fn data(lua: &Lua, payload: &Payload, compares: bool) -> mlua::Result<Value> {
+    if payload.tree().is_none()
+        && !compares
+        && let Some(data) = read_data(lua, payload.bytes())
+    {
+        return Ok(data);
+    }
+    let json = payload.json().map_err(|error| raise(lua, error))?;
+    to_data(lua, json).map_err(|error| match error.downcast_ref::<Error>() {
+        Some(ours) => raise(lua, ours.clone()),
+        None => error,
+    })
 }
 
 /// The event that a function has returned or emitted: a view as it is now, data in its place, or

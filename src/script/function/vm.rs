@@ -123,11 +123,14 @@ impl NodeVm {
             known: Known::new(lua, &module)?,
         };
         let roots = spec.portable.unpack(lua, &host.upvalues, &host.known)?;
-        let kinds = kinds(&vm, &shared)?;
+        let reads = kind == "map" && only_reads(&spec.portable, 0);
+        // These never send the data on as the function has left it.
+        let compares = !reads && !matches!(kind, "filter" | "route" | "handler");
+        let kinds = kinds(&vm, &shared, compares)?;
         let make: Function = kinds.raw_get(kind)?;
         let mut given = roots.clone();
         if kind == "map" {
-            given.push(Value::Boolean(only_reads(&spec.portable, 0)));
+            given.push(Value::Boolean(reads));
         }
         let main = make.call(MultiValue::from_vec(given))?;
         Ok(NodeVm {
@@ -205,7 +208,7 @@ impl NodeVm {
 }
 
 /// The kinds of nodes, from their Lua half.
-fn kinds(vm: &Vm, shared: &Rc<Shared>) -> mlua::Result<Table> {
+fn kinds(vm: &Vm, shared: &Rc<Shared>, compares: bool) -> mlua::Result<Table> {
     let lua = &vm.lua;
     let native = lua.create_table()?;
     let views = lua.create_table()?;
@@ -213,7 +216,8 @@ fn kinds(vm: &Vm, shared: &Rc<Shared>) -> mlua::Result<Table> {
     views.raw_set("__name", "event")?;
     native.raw_set("event", views)?;
     native.raw_set("setmetatable", &vm.setmetatable)?;
-    native.raw_set("fetch", lua.create_function(fetch)?)?;
+    let fetch = lua.create_function(move |lua, (view, name)| fetch(lua, (view, name), compares))?;
+    native.raw_set("fetch", fetch)?;
     let refuse = |lua: &Lua, name: Value| -> mlua::Result<()> {
         let name = name.to_string().unwrap_or_default();
         let known = ["payload", "data", "meta", "time"];

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::network::{Kind, Network, Simulation};
 use crate::node::{Context, Node, Read, Source};
 use crate::payload::Payload;
+use crate::pipeline::Forwarder;
 use crate::script::args::Args;
 use crate::script::failure::raise;
 use crate::script::limits::Limits;
@@ -66,6 +67,8 @@ impl Bench {
         for sink in ["create_stdout", "create_file_sink", "create_tester"] {
             runtime.export_sink(sink, |_| Ok(Discarder))?;
         }
+        // A test leaves nothing on disk, and finds nothing there.
+        runtime.export_pipeline("create_queue", |_| Ok(Forwarder))?;
         prepare(&runtime)?;
         Ok(Bench {
             directory,

@@ -5,12 +5,14 @@
 //! and go in a few statements: the keys that are there already are asked for, and the others are
 //! inserted, parents first, then the children of those that were new. The outcome is that of one by
 //! one, and where the database refuses the many, it is reached one by one. What a bad row is refused
-//! for then fails the commit, so that whoever fed the batch finds the one that is to blame.
+//! for then fails the commit, so that whoever fed the batch finds the one that is to blame. Rows that
+//! replace others wait in the same place.
 
 use super::Session;
 use crate::error::{Error, Result};
 use crate::payload::Payload;
 use crate::store::row::{Cell, Row, convert};
+use crate::store::statements::Statements;
 use crate::store::table::Table;
 use crate::store::{Inserted, Store};
 use serde_json::{Map, Value};
@@ -28,12 +30,14 @@ const KEYS: usize = 1_024;
 const FEW: usize = 16;
 
 /// A row that is kept.
-struct Later {
+pub(super) struct Later {
     table: Arc<Table>,
     cells: Vec<Cell<'static>>,
     children: Vec<Later>,
     /// The event that it was read from, to tell others of.
     payload: Option<Payload>,
+    /// Whether it takes the place of a row with its key.
+    replaces: bool,
 }
 
 /// The rows that wait.
@@ -54,8 +58,20 @@ impl Later {
 
     /// What tells the keys of one table apart. Texts that a collation takes for the same are not
     /// told here, but by the database.
-    fn key(&self, columns: &[usize]) -> Vec<u8> {
+    pub fn key(&self, columns: &[usize]) -> Vec<u8> {
         key(columns.iter().map(|at| &self.cells[*at]))
+    }
+
+    /// The value of this column.
+    pub fn cell(&self, column: &str) -> Cell<'_> {
+        match self.table.find(column) {
+            Some((at, _)) => self.cells[at].borrowed(),
+            None => Cell::Null,
+        }
+    }
+
+    pub fn children(&self) -> &[Later] {
+        &self.children
     }
 
     /// The same row, borrowed.
@@ -93,7 +109,7 @@ impl Session {
     /// # Errors
     /// Those of [`insert_row_of`](Self::insert_row_of).
     pub fn insert_later(&mut self, row: Row<'_>, payload: Option<&Payload>) -> Result<()> {
-        if !self.batches || !self.open {
+        if !self.may_wait() {
             let done = match payload {
                 Some(payload) => self.insert_event(&row, payload)?,
                 None => self.insert_row_of(&row)?,
@@ -102,8 +118,24 @@ impl Session {
                 Inserted::New | Inserted::Duplicate => Ok(()),
             };
         }
+        self.wait_with(row, payload, false)
+    }
+
+    /// Whether a row may wait now.
+    pub(super) fn may_wait(&self) -> bool {
+        self.batches && self.open
+    }
+
+    /// Has a row wait.
+    pub(super) fn wait_with(
+        &mut self,
+        row: Row<'_>,
+        payload: Option<&Payload>,
+        replaces: bool,
+    ) -> Result<()> {
         let mut row = self.keep(row);
         row.payload = payload.cloned();
+        row.replaces = replaces;
         self.pending.rows.push(row);
         match self.pending.params > PARAMS || self.pending.bytes > BYTES {
             true => self.write_pending(),
@@ -140,6 +172,7 @@ impl Session {
             cells: row.cells.into_iter().map(Cell::into_owned).collect(),
             children: row.children.into_iter().map(|row| self.keep(row)).collect(),
             payload: None,
+            replaces: false,
         };
         self.pending.params += kept.cells.len();
         self.pending.bytes += kept.bytes();
@@ -200,7 +233,11 @@ impl Session {
     fn write_singly(&mut self, rows: &[Later]) -> Result<()> {
         let mut done = Ok(());
         for row in rows {
-            match self.insert_row_of(&row.row()) {
+            let written = match row.replaces {
+                true => self.upsert_row(&row.row()),
+                false => self.insert_row_of(&row.row()).map(|_| ()),
+            };
+            match written {
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) if done.is_ok() => done = Err(error),
                 _ => {}
@@ -210,50 +247,59 @@ impl Session {
     }
 
     fn write_together(&mut self, rows: Vec<&Later>) -> Result<()> {
-        let mut groups: Vec<(&Arc<Table>, Vec<&Later>)> = Vec::new();
-        for row in rows {
-            match groups.iter_mut().find(|(t, _)| Arc::ptr_eq(t, &row.table)) {
-                Some((_, group)) => group.push(row),
-                None => groups.push((&row.table, vec![row])),
-            }
+        // One node either inserts rows or replaces them, so that no order is lost.
+        let (replace, insert): (Vec<&Later>, _) = rows.into_iter().partition(|row| row.replaces);
+        for (table, rows) in by_table(replace) {
+            self.upsert_together(table, rows)?;
         }
-        for (table, rows) in groups {
+        self.insert_together(insert)
+    }
+
+    pub(super) fn insert_together(&mut self, rows: Vec<&Later>) -> Result<()> {
+        for (table, rows) in by_table(rows) {
             let rows = match table.key_columns() {
                 [] => rows,
                 _ => self.new_ones(table, rows)?,
             };
-            let mut rest = rows.as_slice();
-            while !rest.is_empty() {
-                let (now, later) = rest.split_at(together(rest));
-                let sql = self.know(table).statements.insert_many(now.len());
-                let cells: Vec<Cell<'_>> = now
-                    .iter()
-                    .flat_map(|row| row.cells.iter().map(Cell::borrowed))
-                    .collect();
-                self.run(&sql, &cells)?;
-                rest = later;
-            }
-            if !rows.is_empty() {
-                self.note_written(table);
-            }
+            self.insert_all(table, &rows, Statements::insert_many)?;
             for row in &rows {
                 self.tell(table, row.payload.as_ref());
             }
             let children: Vec<&Later> = rows.iter().flat_map(|row| &row.children).collect();
             if !children.is_empty() {
-                self.write_together(children)?;
+                self.insert_together(children)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes rows of one table in a few statements.
+    pub(super) fn insert_all(
+        &mut self,
+        table: &Table,
+        rows: &[&Later],
+        statement: impl Fn(&Statements, usize) -> String,
+    ) -> Result<()> {
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(together(rest));
+            let sql = statement(&self.know(table).statements, now.len());
+            let cells: Vec<Cell<'_>> = now
+                .iter()
+                .flat_map(|row| row.cells.iter().map(Cell::borrowed))
+                .collect();
+            self.run(&sql, &cells)?;
+            rest = later;
+        }
+        if !rows.is_empty() {
+            self.note_written(table);
         }
         Ok(())
     }
 
     /// The rows whose keys are not there yet, each key once.
     fn new_ones<'a>(&mut self, table: &Table, mut rows: Vec<&'a Later>) -> Result<Vec<&'a Later>> {
-        let columns: Vec<usize> = table
-            .key_columns()
-            .iter()
-            .filter_map(|name| table.find(name).map(|(at, _)| at))
-            .collect();
+        let columns = table.key_places();
         let mut seen = HashSet::new();
         rows.retain(|row| seen.insert(row.key(&columns)));
         let mut there = HashSet::new();
@@ -274,6 +320,18 @@ impl Session {
         self.known_rows |= rows.len() < asked;
         Ok(rows)
     }
+}
+
+/// Rows that are kept, table by table.
+fn by_table(rows: Vec<&Later>) -> Vec<(&Arc<Table>, Vec<&Later>)> {
+    let mut groups: Vec<(&Arc<Table>, Vec<&Later>)> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|(t, _)| Arc::ptr_eq(t, &row.table)) {
+            Some((_, group)) => group.push(row),
+            None => groups.push((&row.table, vec![row])),
+        }
+    }
+    groups
 }
 
 /// The key in a row of an answer; `None` where it is not what was declared.

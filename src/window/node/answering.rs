@@ -12,7 +12,7 @@ use crate::window::emission::{Due, Identity};
 use crate::window::incremental::Rank;
 use crate::window::options::{Emit, Extent, Plan};
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 impl Window {
     /// Brings the answer up to date and emits of it what is asked for; `touched` are the groups
@@ -24,7 +24,7 @@ impl Window {
         cx: &mut Context<'_>,
     ) -> Result<()> {
         match (self.emit, step.event) {
-            (Emit::Close, _) => self.emit_owed(step.now, cx),
+            (Emit::Close, _) => self.emit_owed(step, cx),
             (Emit::All, Some(event)) => {
                 for row in self.every_row(step)? {
                     cx.emit(event.derive(row));
@@ -42,7 +42,10 @@ impl Window {
             },
             (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::Changes | Emit::Enter | Emit::Leave, _) => {
-                let answers = self.changed_rows(step, touched)?;
+                let mut answers = self.changed_rows(step, touched)?;
+                if !step.repeats {
+                    answers.retain(|answer| !self.emission.is_owed(&answer.identity));
+                }
                 self.observe(step, answers, cx)
             }
         }
@@ -103,7 +106,10 @@ impl Window {
 
     /// The rows of the groups that may have changed.
     fn changed_rows(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
-        let again = self.emission.take_again();
+        let again = match step.repeats {
+            true => self.emission.take_again(),
+            false => BTreeSet::new(),
+        };
         if self.incremental.is_some() {
             return self.changed_groups(step, touched, &again.into_iter().collect());
         }
@@ -265,7 +271,7 @@ impl Window {
         answers: Vec<Answer>,
         cx: &mut Context<'_>,
     ) -> Result<()> {
-        self.emit_owed(step.now, cx)?;
+        self.emit_owed(step, cx)?;
         for answer in answers {
             let mut session = self.session.as_mut();
             if let (Some(session), true) = (&mut session, self.emission.is_kept()) {
@@ -282,9 +288,11 @@ impl Window {
     }
 
     /// Says what has left and failed to be said.
-    fn emit_owed(&mut self, now: Timestamp, cx: &mut Context<'_>) -> Result<()> {
-        for due in self.emission.take_owed() {
-            self.emit_due(due, None, now, cx);
+    fn emit_owed(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
+        if step.repeats {
+            for due in self.emission.take_owed() {
+                self.emit_due(due, None, step.now, cx);
+            }
         }
         Ok(())
     }

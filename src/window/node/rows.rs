@@ -45,7 +45,7 @@ impl Window {
         self.moment.oldest = None;
         self.moment.sweep = None;
         if let Some(column) = column {
-            if self.incremental.is_none() && self.span.extent.is_bounded() {
+            if let Extent::Hopping { .. } = self.span.extent {
                 let begun = &mut self.moment.begun;
                 session.times(&self.table, column, &mut |time| {
                     let ends = self.span.windows(time).map(|(start, end)| (end, start));
@@ -107,7 +107,7 @@ impl Window {
             },
         };
         let ended = self.ended_by(now);
-        self.note_stored(time, now);
+        self.note_time(time, now);
         self.note_arrival(&row);
         if let Some(incremental) = &mut self.incremental {
             let session = Self::session(&mut self.session)?;
@@ -282,7 +282,7 @@ impl Window {
                 self.note_arrival(row);
                 left = self.evict_first()?;
             }
-            self.note_stored(time, now);
+            self.note_time(time, now);
             return Ok((touched, left));
         };
         let digest = incremental.digest(row);
@@ -309,21 +309,27 @@ impl Window {
             self.evict_first()?;
         }
         self.moment.changed = true;
-        self.note_stored(time, now);
+        self.note_time(time, now);
         Ok((touched, false))
     }
 
-    fn note_stored(&mut self, time: Option<Timestamp>, now: Timestamp) {
-        let Some(time) = time.filter(|_| self.stored) else {
+    fn note_time(&mut self, time: Option<Timestamp>, now: Timestamp) {
+        let Some(time) = time else {
             return;
         };
-        let oldest = self.moment.oldest;
-        self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
-        if self.incremental.is_none() && self.span.extent.is_bounded() {
+        if let Extent::Hopping { .. } = self.span.extent {
             let open = self.span.open_windows(time, self.ended_by(now));
-            self.moment
-                .begun
-                .extend(open.map(|(start, end)| (end, start)));
+            let begun = &mut self.moment.begun;
+            begun.extend(open.map(|(start, end)| (end, start)));
+            // A window that a row came too late for has ended for good.
+            let ended = self.span.windows(time).map(|(_, end)| end);
+            if let Some(end) = ended.filter(|end| *end <= now.as_micros()).last() {
+                self.emission.close(end);
+            }
+        }
+        if self.stored {
+            let oldest = self.moment.oldest;
+            self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Rows lie in buckets of a second, in the order in which they came; a bucket is put in order when
 //! its time has come. So a row costs no search, whether it is on time or late.
 
+use super::Digest;
 use crate::store::Datum;
 use std::collections::BTreeMap;
 
@@ -36,9 +37,6 @@ struct Row {
     first: u32,
     members: u32,
 }
-
-/// Stands for the key of a row: 128 bits of it, in two halves.
-pub(crate) type Digest = [u64; 2];
 
 impl Queue {
     /// Adds a row that leaves at an instant, with its members: the group of each, and the

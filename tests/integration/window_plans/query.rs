@@ -129,6 +129,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The same without a bound on time of its own.
+    pub fn unbounded(mut self) -> Self {
+        self.bound = None;
+        self
+    }
+
     pub fn sql(&self) -> String {
         let by_place = |(_, by): &(&str, By)| !matches!(by, By::Expression);
         let shows_keys = self.shows_keys || self.keys.iter().any(by_place);

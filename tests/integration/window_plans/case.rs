@@ -161,17 +161,23 @@ pub fn case(family: Family) -> impl Strategy<Value = Case> {
         proptest::collection::vec(op(), 1..24),
     )
         .prop_map(
-            |(shape, extent, emit, (clock, lateness, idle), real, (failing, salt), ops)| Case {
-                shape,
-                extent,
-                emit,
-                clock,
-                lateness,
-                idle,
-                real,
-                failing,
-                salt,
-                ops,
+            move |(shape, extent, emit, (clock, lateness, idle), real, (failing, salt), ops)| {
+                Case {
+                    // The last rows are those at any time: a bound leaves little to compare.
+                    shape: match (family, salt % 8) {
+                        (Family::Count, 1..) => shape.unbounded(),
+                        _ => shape,
+                    },
+                    extent,
+                    emit,
+                    clock,
+                    lateness,
+                    idle,
+                    real,
+                    failing,
+                    salt,
+                    ops,
+                }
             },
         )
 }

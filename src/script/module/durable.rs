@@ -1,0 +1,42 @@
+//! Functions that make nodes which keep events on disk.
+
+use super::{Export, Session};
+use crate::error::Result;
+use crate::pipeline::Queue;
+use crate::script::Args;
+use crate::sink::{SqlMode, SqlSink};
+use serde_json::Value;
+
+pub(super) const EXPORTS: &[Export] = &[
+    Export {
+        name: "create_queue",
+        arguments: "name, path",
+        about: "a pipeline that keeps events in a file until they are delivered",
+        run: queue,
+    },
+    Export {
+        name: "create_sql_sink",
+        arguments: "name, {table = ..., mode = \"insert\"}",
+        about: "a sink that writes each event into a table; with `mode = \"upsert\"` the last of a key wins",
+        run: sql_sink,
+    },
+];
+
+fn queue(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let (name, path) = (args.string(1)?, args.string(2)?);
+    session.draft()?.add_pipeline(&name, Queue::new(path))?;
+    Ok(true.into())
+}
+
+fn sql_sink(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let options = args.options(2, &["table", "mode"])?;
+    let mode = match options.string("mode")? {
+        Some(mode) => mode.parse()?,
+        None => SqlMode::Insert,
+    };
+    let sink = SqlSink::new(&session.database, &options.required("table")?, mode)?;
+    session.draft()?.add_sink(&args.string(1)?, sink)?;
+    Ok(true.into())
+}

@@ -1,0 +1,121 @@
+//! Rows that replace the one with their key, and its child rows.
+//!
+//! The row itself is changed in place, so that columns which are not declared keep what they have; the
+//! child rows are deleted and inserted anew. On MySQL rows wait as those that are inserted do, and of
+//! several with one key only the last is written.
+
+use super::Session;
+use super::later::Later;
+use crate::error::{Error, Result, quote};
+use crate::store::row::{Cell, Row};
+use crate::store::statements;
+use crate::store::table::{Child, Table};
+use std::collections::HashSet;
+
+/// The most keys whose child rows are deleted at once.
+const KEYS: usize = 256;
+
+impl Session {
+    /// Puts a row, and its child rows, in the place of those with its key. Within a transaction it
+    /// may be written as late as with the commit, which then fails for it.
+    ///
+    /// # Errors
+    /// A value that the database refuses: then nothing is changed.
+    pub fn upsert_later(&mut self, row: Row<'_>) -> Result<()> {
+        match self.may_wait() {
+            true => self.wait_with(row, None, true),
+            false => self.upsert_row(&row),
+        }
+    }
+
+    pub(super) fn upsert_row(&mut self, row: &Row<'_>) -> Result<()> {
+        self.tell(row.table, None);
+        match row.table.children() {
+            [] => self.within(|store| store.put(row)),
+            children => self.within(|store| {
+                store.in_savepoint(|store| {
+                    store.put(row)?;
+                    for child in children {
+                        let cells = key_of(row.table, child, |ours| row.cell(ours));
+                        store.delete_below(row.table, child, 1, &cells)?;
+                    }
+                    for child in &row.children {
+                        store.insert_row(child)?;
+                    }
+                    Ok(())
+                })
+            }),
+        }
+    }
+
+    fn put(&mut self, row: &Row<'_>) -> Result<()> {
+        self.know(row.table);
+        let known = self
+            .known
+            .iter()
+            .find(|known| known.table.name() == row.table.name());
+        let sql = &known.expect("it is known from here on").statements.upsert;
+        let put = self.driver.execute(sql, &row.cells);
+        put.map_err(|failure| Error::from(failure).within(quote(row.table.name())))?;
+        self.note_written(row.table);
+        Ok(())
+    }
+
+    /// Deletes the child rows of so many keys.
+    fn delete_below(
+        &mut self,
+        table: &Table,
+        child: &Child,
+        keys: usize,
+        cells: &[Cell<'_>],
+    ) -> Result<()> {
+        for sql in statements::delete_below(self.dialect, table, child, keys) {
+            self.run(&sql, cells)?;
+        }
+        let mut tables = Vec::new();
+        child.table.walk(&mut |table| tables.push(table));
+        tables
+            .into_iter()
+            .for_each(|table| self.note_written(table));
+        Ok(())
+    }
+
+    /// Writes rows of one table that have waited.
+    pub(super) fn upsert_together(&mut self, table: &Table, mut rows: Vec<&Later>) -> Result<()> {
+        self.tell(table, None);
+        let columns = table.key_places();
+        let mut seen = HashSet::new();
+        rows.reverse();
+        rows.retain(|row| seen.insert(row.key(&columns)));
+        rows.reverse();
+        self.insert_all(table, &rows, |statements, rows| {
+            statements.upsert_many(rows)
+        })?;
+        for child in table.children() {
+            for some in rows.chunks(KEYS) {
+                // Up to the next power of two it is the last key again.
+                let count = some.len().next_power_of_two();
+                let last = some.last().into_iter().cycle();
+                let cells: Vec<Cell<'_>> = some
+                    .iter()
+                    .chain(last)
+                    .take(count)
+                    .flat_map(|row| key_of(table, child, |ours| row.cell(ours)))
+                    .collect();
+                self.delete_below(table, child, count, &cells)?;
+            }
+        }
+        let children: Vec<&Later> = rows.iter().flat_map(|row| row.children()).collect();
+        match children.is_empty() {
+            true => Ok(()),
+            false => self.insert_together(children),
+        }
+    }
+}
+
+/// What links a child row to the key of its parent.
+fn key_of<'a>(table: &Table, child: &Child, cell: impl Fn(&str) -> Cell<'a>) -> Vec<Cell<'a>> {
+    statements::key_links(table, child)
+        .map(|(_, ours)| cell(ours))
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! What stands for a key: 128 bits of it, so that to find one costs no look at the key itself.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+/// Stands for the bytes of a key. Two keys are taken for one only where 128 bits of a hash are the
+/// same, under a seed that nobody outside knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Digest {
+    low: u64,
+    high: u64,
+}
+
+static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+
+impl Digest {
+    /// That of a key's bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let whole = xxhash_rust::xxh3::xxh3_128_with_seed(bytes, *SEED);
+        Digest {
+            low: whole as u64,
+            high: (whole >> 64) as u64,
+        }
+    }
+
+    /// That of the same key in a window that begins at an instant.
+    pub fn in_window(self, start: i64) -> Self {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.low.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.high.to_le_bytes());
+        bytes[16..].copy_from_slice(&start.to_le_bytes());
+        Digest::of(&bytes)
+    }
+
+    /// That of something without a key, of which there is one by each number.
+    pub fn numbered(number: u64) -> Self {
+        Digest {
+            low: number,
+            high: u64::MAX,
+        }
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.low);
+    }
+}
+
+/// Takes digests as the hashes that they are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AsIs;
+
+impl BuildHasher for AsIs {
+    type Hasher = Taken;
+
+    fn build_hasher(&self) -> Taken {
+        Taken(0)
+    }
+}
+
+/// The hasher of [`AsIs`].
+pub(crate) struct Taken(u64);
+
+impl Hasher for Taken {
+    fn write(&mut self, bytes: &[u8]) {
+        unreachable!("a digest is one number, not {} bytes", bytes.len());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // Numbers that follow each other differ in their low bits alone.
+        self.0 = value.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}

@@ -1,0 +1,41 @@
+//! Each pitfall of keeping a query's answer up to date, by its number.
+//!
+//! The plans are held against each other at random in `window_plans`; here each trap is set on
+//! purpose, over every plan and database that it is there for.
+
+mod answers;
+mod others;
+mod restarts;
+
+use crate::databases::{Kind, Place};
+use crate::window_bench::{PLANS, declared, sliding};
+use tributary::Database;
+use tributary::window::{Emit, Plan, Window, WindowOptions};
+
+const SUM: &str = "select g, sum(v) as s from things group by g";
+
+fn options(sql: &str, emit: Emit, plan: Plan) -> WindowOptions {
+    sliding(sql).emit(emit).plan(plan)
+}
+
+/// Runs a test over every plan, each with a database of its own.
+fn each_plan(place: &Place, test: impl Fn(&Database, Plan)) {
+    for plan in PLANS {
+        let place = another(place);
+        test(&declared(&place), plan);
+    }
+}
+
+/// An empty database of the same kind.
+fn another(place: &Place) -> Place {
+    match place.kind {
+        Kind::Memory => Place::memory(),
+        Kind::File => Place::file(),
+        Kind::Mariadb => Place::mariadb(),
+    }
+}
+
+fn why_not(database: &Database, options: &WindowOptions) -> String {
+    let refused = Window::new(database, options).err();
+    refused.expect("it is refused").to_string()
+}
