@@ -243,10 +243,12 @@ impl Node for Window {
             session.listen(&self.table);
             if let (Now::Event, Some(at)) = (self.clock, self.time) {
                 let column = &self.table.columns()[at].name;
-                self.latest = session.latest(&self.table, column)?;
+                let latest = session.latest(&self.table, column);
+                self.latest = latest.map_err(|error| self.database.named(error))?;
             }
         }
-        self.emission.open(session)?;
+        let opened = self.emission.open(session);
+        opened.map_err(|error| self.database.named(error))?;
         self.moment.fresh = true;
         self.before = self.moment.clone();
         Ok(())

@@ -28,18 +28,44 @@ tb.create_file_sink("out", "out.jsonl")
 tb.chain("in", "store", "out")
 "#;
 
+const QUEUE: &str = r#"
+local tb = require("tributary")
+tb.create_file_source("in", "log.jsonl", { checkpoint = "place", in_flight = 500 })
+tb.create_queue("between", "state.db")
+tb.create_file_sink("out", "out.jsonl")
+tb.chain("in", "between", "out")
+"#;
+
+/// The file is there to see how far it is.
+const ROWS: &str = r#"
+local tb = require("tributary")
+tb.create_file_source("in", "log.jsonl", { checkpoint = "place", in_flight = 500 })
+tb.create_table("arrivals", {
+    key = "sequence",
+    columns = { sequence = "integer", source = "text", text = "text" },
+})
+tb.create_sql_sink("rows", { table = "arrivals", mode = "upsert" })
+tb.create_file_sink("out", "out.jsonl")
+tb.fanout("in", "rows", "out")
+"#;
+
+/// Events that may be under way behind a queue.
+const QUEUED: u64 = 1_024;
+
 const OPTIONS: &[&str] = &["--db", "sqlite:state.db"];
 
 /// Kills one process after the other, spread over the log, and lets the last one end.
-fn kills(test: &'static str, script: &'static str, kills: u64, events: u64) -> Site {
+fn kills(test: &str, script: &'static str, kills: u64, events: u64) -> Site {
     let mut chance = chance(test);
     let site = Site::with(script);
     site.write("log.jsonl", &record::log("r", "a", events));
+    // Its file is not for anything else.
+    let options = if script == QUEUE { &[] } else { OPTIONS };
     let whole = site.len("log.jsonl");
     let mut killed = 0;
     let began = Instant::now();
     for kill in 1..=kills {
-        let mut running = site.start(OPTIONS);
+        let mut running = site.start(options);
         if chance.once_in(4) {
             // While it starts, or just after.
             std::thread::sleep(Duration::from_micros(chance.below(60_000)));
@@ -55,10 +81,10 @@ fn kills(test: &'static str, script: &'static str, kills: u64, events: u64) -> S
         }
         killed += u64::from(running.kill());
     }
-    site.finish(OPTIONS);
+    site.finish(options);
     println!("{test}: {killed} kills in {:?}", began.elapsed());
     let report = record::compare_files("r", &site.path("log.jsonl"), &site.path("out.jsonl"));
-    report.expect_all(killed * IN_FLIGHT);
+    report.expect_all(killed * (IN_FLIGHT + QUEUED * u64::from(script == QUEUE)));
     assert!(
         killed * 2 > kills,
         "only {killed} of {kills} kills met a running process"
@@ -104,6 +130,17 @@ fn kills_between_a_window_and_a_file_lose_nothing() {
 }
 
 #[test]
+fn kills_around_a_queue_lose_nothing() {
+    kills("queue", QUEUE, 5, 5_000);
+}
+
+#[test]
+fn kills_before_a_table_leave_each_row_once() {
+    let site = kills("rows", ROWS, 5, 5_000);
+    assert_eq!(stored(&site), 5_000);
+}
+
+#[test]
 fn a_sink_that_loses_lines_is_found_out() {
     let site = Site::with(FILTER);
     let mut chance = Chance::new(1);
@@ -129,6 +166,19 @@ mod long {
     #[ignore = "takes minutes"]
     fn a_hundred_kills_over_a_window_lose_nothing() {
         let site = kills("window", WINDOW, 100, 200_000);
+        assert_eq!(stored(&site), 200_000);
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn a_hundred_kills_around_a_queue_lose_nothing() {
+        kills("queue", QUEUE, 100, 200_000);
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn a_hundred_kills_before_a_table_leave_each_row_once() {
+        let site = kills("rows", ROWS, 100, 200_000);
         assert_eq!(stored(&site), 200_000);
     }
 }

@@ -7,9 +7,12 @@
 //! adds a fault gives every process and network a limit of time (`limit`, `process`), lets `record`
 //! compare what went in with what came out, and writes both forms.
 
+mod corruption;
+mod disk;
 mod kills;
 mod limit;
 mod networks;
+mod operations;
 mod process;
 mod raises;
 mod record;
