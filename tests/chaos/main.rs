@@ -7,6 +7,8 @@
 //! adds a fault gives every process and network a limit of time (`limit`, `process`), lets `record`
 //! compare what went in with what came out, and writes both forms.
 
+mod alerts;
+mod clocks;
 mod corruption;
 mod disk;
 mod kills;
