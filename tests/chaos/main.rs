@@ -10,6 +10,7 @@
 mod alerts;
 mod clocks;
 mod corruption;
+mod databases;
 mod disk;
 mod kills;
 mod limit;
@@ -19,4 +20,5 @@ mod process;
 mod raises;
 mod record;
 mod seed;
+mod server;
 mod terms;
