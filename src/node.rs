@@ -85,7 +85,9 @@ pub trait Node: Send {
 
     /// Called when the instant that `wake` named has come, and, whatever `wake` says, when
     /// [`Context::inputs`] has changed: a link has ended while others remain, or one was added to
-    /// the running network. So a node that does something at an instant asks whether it has come.
+    /// the running network; and for a node that has named an instant when the clock was set back,
+    /// so that it may name an earlier one. So a node that does something at an instant asks whether
+    /// it has come.
     /// `commit` follows. If `wake` goes on naming an instant in the past, `tick` is called again at
     /// once.
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -106,6 +106,8 @@ pub(crate) struct Worker {
     /// Whether a link has led here: a node whose links have all ended has ended.
     fed: bool,
     exhausted: bool,
+    /// What the clock showed last.
+    seen: Timestamp,
     stalled: Option<Stalled>,
     /// How often the node was opened again since something last succeeded.
     attempts: u32,
@@ -154,6 +156,7 @@ impl Worker {
             sourceless: false,
             fed: false,
             exhausted: false,
+            seen: Timestamp::EPOCH,
             stalled: None,
             attempts: 0,
             unsettled: false,
@@ -255,7 +258,7 @@ impl Worker {
         if self.phase == Phase::Drain {
             return self.drain(busy);
         }
-        let due = self.stage.wake().is_some_and(|at| at <= self.stage.now());
+        let due = self.is_due();
         if due || self.relinked {
             let ticked = self.stage.tick();
             self.relinked = ticked.is_err();
@@ -274,6 +277,18 @@ impl Worker {
         };
         self.set_alarm();
         if busy { Step::Busy } else { Step::Idle }
+    }
+
+    /// Whether the node is to be ticked: its instant has come, or the clock was set back, so that
+    /// it would wait for longer than it has said.
+    fn is_due(&mut self) -> bool {
+        let Some(at) = self.stage.wake() else {
+            return false;
+        };
+        let now = self.stage.now();
+        let set_back = now < self.seen;
+        self.seen = now;
+        set_back || at <= now
     }
 
     /// Acts on a message; says whether that may have made work.

@@ -47,7 +47,7 @@ impl QueueFile {
         probe(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
-            Connection::open_with_flags(path, flags).map_err(|error| place.error(error))?;
+            Connection::open_with_flags(path, flags).map_err(|error| place.broken(error))?;
         let queue = QueueFile {
             connection,
             place,
@@ -68,7 +68,7 @@ impl QueueFile {
                 number("SELECT count(*) FROM sqlite_schema")?,
             ))
         };
-        match set_up().map_err(|error| self.place.error(error))? {
+        match set_up().map_err(|error| self.place.broken(error))? {
             (APPLICATION, VERSION, _) => {}
             (APPLICATION, version, _) => {
                 let text =
@@ -94,7 +94,7 @@ impl QueueFile {
         );
         self.connection
             .execute_batch(&make)
-            .map_err(|error| self.place.error(error))
+            .map_err(|error| self.place.broken(error))
     }
 
     /// The number of the last event, 0 where there is none.
@@ -107,7 +107,7 @@ impl QueueFile {
             .query_row("SELECT coalesce(max(id), 0) FROM queue", [], |row| {
                 row.get::<_, i64>(0)
             });
-        let last = last.map_err(|error| self.place.error(error))?;
+        let last = last.map_err(|error| self.place.broken(error))?;
         Ok(u64::try_from(last).unwrap_or(0))
     }
 
@@ -141,7 +141,7 @@ impl QueueFile {
             }
             transaction.commit()
         };
-        change().map_err(|error| self.place.error(error))
+        change().map_err(|error| self.place.broken(error))
     }
 
     /// The first events behind a number, in order, at most so many.
@@ -163,6 +163,6 @@ impl QueueFile {
             })?;
             rows.collect()
         };
-        read().map_err(|error| self.place.error(error))
+        read().map_err(|error| self.place.broken(error))
     }
 }
