@@ -66,6 +66,7 @@
 //! nodes that are not linked, `info` for stops and reconnections.
 
 pub mod ack;
+pub mod connect;
 pub mod error;
 pub mod event;
 pub mod name;

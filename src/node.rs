@@ -22,6 +22,7 @@
 //! | a panic in `wake` | the node has failed: the network stops and reports it |
 //! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
 
+mod boxed;
 mod context;
 mod frame;
 mod tracker;

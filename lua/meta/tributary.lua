@@ -213,6 +213,20 @@ function tb.create_route(name, routes) end
 ---@return true
 function tb.create_sample(name, interval, options) end
 
+---a sink by its address, as "file:alerts.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_sink(name, url, options) end
+
+---a source by its address, as "file:bets.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_source(name, url, options) end
+
 ---a source that emits each line of standard input (JSON lines), then ends
 ---@param name string the name of the node
 ---@return true

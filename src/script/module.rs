@@ -4,6 +4,7 @@
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
 pub(super) mod always;
+mod connect;
 mod functions;
 mod graph;
 mod lines;
@@ -140,6 +141,7 @@ struct Export {
 fn natives() -> impl Iterator<Item = &'static Export> {
     let subjects = [
         always::EXPORTS,
+        connect::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
         lines::EXPORTS,

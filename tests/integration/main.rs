@@ -13,6 +13,7 @@ mod command_line_repl;
 mod command_line_replay;
 mod command_line_signals;
 mod command_line_tests;
+mod connect;
 mod contract;
 mod databases;
 mod dialect;
