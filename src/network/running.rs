@@ -38,6 +38,8 @@ pub(crate) struct Running {
     timer: Option<Timer>,
     timer_thread: Option<JoinHandle<()>>,
     links: Vec<Arc<LinkAccount>>,
+    /// Whether a node that cannot open yet, but may later, is a failure.
+    pub fail_fast: bool,
 }
 
 impl Running {
@@ -57,6 +59,7 @@ impl Running {
             timer,
             timer_thread,
             links: Vec::new(),
+            fail_fast: false,
         })
     }
 
@@ -75,10 +78,10 @@ impl Running {
         let mut running = 0;
         for ((at, worker), member) in workers.into_iter().zip(&mut members) {
             let (shared, tell) = (self.shared.clone(), tell.clone());
-            let place = member.place.clone();
+            let (place, fail_fast) = (member.place.clone(), self.fail_fast);
             let thread = std::thread::Builder::new()
                 .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || live(at, worker, place, &shared, &tell));
+                .spawn(move || live(at, worker, place, fail_fast, &shared, &tell));
             match thread {
                 Ok(thread) => {
                     member.thread = Some(thread);
@@ -241,6 +244,7 @@ fn live(
     at: usize,
     mut worker: Worker,
     place: Option<String>,
+    fail_fast: bool,
     shared: &Arc<Shared>,
     opened: &flume::Sender<Result<()>>,
 ) {
@@ -252,7 +256,11 @@ fn live(
         }
     }
     NODE_OF.set(Arc::as_ptr(shared) as usize);
-    let open = worker.stage.open().map_err(|error| error.at_opt(place));
+    let open = match fail_fast {
+        true => worker.open(),
+        false => worker.open_or_stall(),
+    };
+    let open = open.map_err(|error| error.at_opt(place));
     let is_open = open.is_ok();
     let _ = opened.send(open);
     if is_open && worker.await_go() {

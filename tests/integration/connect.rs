@@ -1,8 +1,9 @@
 //! The face of connectors: addresses, options, secrets, templates.
 
+use crate::probe::{Log, Scripted, Seen, soon};
 use serde_json::json;
 use tributary::connect::{self, JsonTemplate, Options, Template};
-use tributary::{ErrorKind, Event, Network, Result, Runtime, time::Timestamp};
+use tributary::{Error, ErrorKind, Event, Network, Read, Result, Runtime, time::Timestamp};
 
 fn source_error(url: &str) -> String {
     let made = connect::source(url, &Options::new());
@@ -149,7 +150,7 @@ fn a_script_makes_sources_and_sinks_by_address() -> Result<()> {
     );
     let run = |script: &str| {
         let made = Runtime::new(&Network::new()).and_then(|runtime| {
-            runtime.run_text("net.lua", &format!("tb = require('tributary') {script}"))
+            runtime.run_text("net.lua", format!("tb = require('tributary') {script}"))
         });
         made.expect_err("it is refused").to_string()
     };
@@ -216,5 +217,44 @@ fn a_template_with_an_unknown_field_is_refused() -> Result<()> {
         let error = error.expect_err("refused").to_string();
         assert_eq!(error, format!("the event has no field \"{field}\""));
     }
+    Ok(())
+}
+
+#[test]
+fn a_node_that_cannot_be_opened_yet_is_opened_later_unless_it_is_to_fail_fast() -> Result<()> {
+    let network = || -> Result<(Network, Log, Seen)> {
+        let (network, log) = (Network::new(), Log::default());
+        let mut attempts = 0;
+        let source = Scripted::new(&log).on_open(move || {
+            attempts += 1;
+            match attempts {
+                1 | 2 => Err(Error::new(ErrorKind::Unavailable, "nobody answers").retryable()),
+                _ => Ok(()),
+            }
+        });
+        let mut sent = false;
+        network.add_source(
+            "in",
+            source.on_read(move |cx| {
+                if !std::mem::replace(&mut sent, true) {
+                    cx.emit(Event::new("1", cx.now()));
+                }
+                Ok(Read::Idle)
+            }),
+        )?;
+        let seen = Seen::at(&network, "out")?;
+        network.link("in", "out")?;
+        Ok((network, log, seen))
+    };
+    let (late, log, seen) = network()?;
+    late.start()?;
+    assert!(soon(|| seen.len() == 1));
+    assert_eq!(log.count("open"), 3);
+    late.stop()?;
+    let (fast, _, _) = network()?;
+    fast.fail_fast(true);
+    let error = fast.start().expect_err("it fails");
+    assert_eq!(error.to_string(), "node in: nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     Ok(())
 }

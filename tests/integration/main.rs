@@ -14,6 +14,7 @@ mod command_line_replay;
 mod command_line_signals;
 mod command_line_tests;
 mod connect;
+mod connectors;
 mod contract;
 mod databases;
 mod dialect;
