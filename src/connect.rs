@@ -30,11 +30,16 @@
 //! ```
 
 mod address;
+mod exec;
 mod guard;
 mod inbox;
 mod lines;
 mod options;
+mod progress;
 mod secret;
+mod socket;
+mod split;
+mod stream;
 mod template;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
@@ -44,6 +49,7 @@ use guard::Guard;
 pub use address::{Address, Server};
 pub use inbox::Inbox;
 pub use options::{Options, Settings};
+pub use progress::Progress;
 pub use secret::{MASK, Masked, Secrets};
 pub use template::{JsonTemplate, Template};
 
@@ -73,7 +79,14 @@ impl Connector {
 
 /// The connectors that are built in.
 fn connectors() -> Vec<Connector> {
-    vec![lines::FILE, lines::STDIN, lines::STDOUT]
+    vec![
+        exec::EXEC,
+        lines::FILE,
+        lines::STDIN,
+        lines::STDOUT,
+        stream::TCP,
+        stream::UNIX,
+    ]
 }
 
 /// Which feature brings a scheme.

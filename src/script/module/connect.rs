@@ -2,7 +2,7 @@
 
 use super::{Export, Session};
 use crate::connect::{self, Options};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::script::Args;
 use serde_json::Value;
 
@@ -29,8 +29,22 @@ fn options(args: &Args) -> Result<Options> {
     }
 }
 
+/// What may start programs is for scripts that may do what the user may.
+fn allow(session: &Session, url: &str) -> Result<()> {
+    let starts = url
+        .split(':')
+        .next()
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("exec"));
+    // What is filled in may be anything.
+    match (starts || url.starts_with("${")) && !session.limits.allow_os {
+        true => Err(Error::data("exec is not available to this script")),
+        false => Ok(()),
+    }
+}
+
 fn source(session: &Session, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
+    allow(session, &url)?;
     let source = connect::source(&url, &options(args)?)?;
     session.draft()?.add_source(&name, source)?;
     Ok(true.into())
@@ -38,6 +52,7 @@ fn source(session: &Session, args: &Args) -> Result<Value> {
 
 fn sink(session: &Session, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
+    allow(session, &url)?;
     let sink = connect::sink(&url, &options(args)?)?;
     session.draft()?.add_sink(&name, sink)?;
     Ok(true.into())

@@ -18,7 +18,9 @@
 
 mod claims;
 mod files;
+mod programs;
 mod server;
+mod sockets;
 
 use tributary::Result;
 use tributary::connect::Options;
