@@ -166,6 +166,15 @@ impl Error {
         self
     }
 
+    /// The same error whose message, hint and place have gone through `map`.
+    #[must_use]
+    pub(crate) fn map_text(mut self, map: impl Fn(&str) -> String) -> Self {
+        self.0.message = map(&self.0.message);
+        self.0.hint = self.0.hint.as_deref().map(&map);
+        self.0.place = self.0.place.as_deref().map(&map);
+        self
+    }
+
     /// The same error with another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {

@@ -67,6 +67,7 @@
 //! `info` for stops.
 
 pub mod ack;
+pub mod connect;
 pub mod error;
 pub mod event;
 pub mod name;

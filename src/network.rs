@@ -89,6 +89,7 @@ struct State {
     version: u64,
     capacity: Capacity,
     limits: Limits,
+    fail_fast: bool,
     phase: Phase,
 }
 
@@ -106,6 +107,7 @@ impl Default for State {
             version: 0,
             capacity: Capacity::default(),
             limits: Limits::default(),
+            fail_fast: false,
             phase: Phase::Built(Vec::new()),
         }
     }
@@ -125,6 +127,13 @@ impl Network {
         let network = Network::default();
         network.lock().capacity = capacity.check()?;
         Ok(network)
+    }
+
+    /// Has [`start`](Self::start) fail where a node cannot be opened yet (a broker that is down,
+    /// say). Otherwise the network starts without it, and the node is opened again with growing
+    /// pauses while others wait for it.
+    pub fn fail_fast(&self, yes: bool) {
+        self.lock().fail_fast = yes;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -204,10 +213,11 @@ impl Network {
         Ok(made)
     }
 
-    /// Starts a thread for each node, waits until each has opened, and lets the sources begin.
+    /// Starts a thread for each node, waits until each has opened, and lets the sources begin. A
+    /// node that may be opened later is opened later, see [`fail_fast`](Self::fail_fast).
     ///
     /// # Errors
-    /// A node that does not open: then every thread has ended again, and the network may be
+    /// A node that does not open otherwise: then every thread has ended again, and the network may be
     /// started once more only if it is built again. A second start, a start after the end.
     pub fn start(&self) -> Result<()> {
         let mut state = self.lock();
@@ -226,6 +236,7 @@ impl Network {
             log::warn!("{unlinked}");
         }
         let mut running = Running::new(Arc::new(SystemClock), true, state.limits)?;
+        running.fail_fast = state.fail_fast;
         *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment);

@@ -20,9 +20,11 @@
 //! | `tick`, `settle`, `finish`, retryable | `rollback`; `open` again, with backoff; `tick` or `finish` again; a `settle` is not repeated, only its `commit` |
 //! | `tick`, `settle`, `finish`, otherwise | `rollback`; logged and counted as an error of the node |
 //! | `read`, retryable | `open` again, with backoff |
+//! | `open`, retryable | `open` again, with backoff; the others run meanwhile ([`Network::fail_fast`](crate::Network::fail_fast) has `start` fail instead) |
 //! | a panic in `wake` | the node has failed: the network stops and reports it |
 //! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
 
+mod boxed;
 mod context;
 mod frame;
 mod tracker;

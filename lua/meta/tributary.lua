@@ -231,6 +231,20 @@ function tb.create_route(name, routes) end
 ---@return true
 function tb.create_sample(name, interval, options) end
 
+---a sink by its address, as "file:alerts.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_sink(name, url, options) end
+
+---a source by its address, as "file:bets.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_source(name, url, options) end
+
 ---a sink that writes each event into a table; with `mode = "upsert"` the last of a key wins
 ---@param name string the name of the node
 ---@param options {table: string, mode: "insert"|"upsert"|nil}

@@ -42,6 +42,8 @@ pub(crate) struct Running {
     /// How much of what `on_error` said the nodes know.
     handled: usize,
     limits: Limits,
+    /// Whether a node that cannot open yet, but may later, is a failure.
+    pub fail_fast: bool,
 }
 
 /// What holds for every node.
@@ -81,6 +83,7 @@ impl Running {
             links: Vec::new(),
             handled: 0,
             limits,
+            fail_fast: false,
         })
     }
 
@@ -100,10 +103,10 @@ impl Running {
         let mut running = 0;
         for ((at, worker), member) in workers.into_iter().zip(&mut members) {
             let (shared, tell) = (self.shared.clone(), tell.clone());
-            let place = member.place.clone();
+            let (place, fail_fast) = (member.place.clone(), self.fail_fast);
             let thread = std::thread::Builder::new()
                 .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || live(at, worker, place, &shared, &tell));
+                .spawn(move || live(at, worker, place, fail_fast, &shared, &tell));
             match thread {
                 Ok(thread) => {
                     member.thread = Some(thread);
@@ -282,6 +285,7 @@ fn live(
     at: usize,
     mut worker: Worker,
     place: Option<String>,
+    fail_fast: bool,
     shared: &Arc<Shared>,
     opened: &flume::Sender<Result<()>>,
 ) {
@@ -293,7 +297,11 @@ fn live(
         }
     }
     NODE_OF.set(Arc::as_ptr(shared) as usize);
-    let open = worker.stage.open().map_err(|error| error.at_opt(place));
+    let open = match fail_fast {
+        true => worker.open(),
+        false => worker.open_or_stall(),
+    };
+    let open = open.map_err(|error| error.at_opt(place));
     let is_open = open.is_ok();
     let _ = opened.send(open);
     if is_open && worker.await_go() {

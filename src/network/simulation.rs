@@ -65,7 +65,7 @@ impl Simulation {
         let fragment = running.build(&graph, nodes);
         let mut workers = running.adopt(fragment)?;
         for (worker, node) in workers.iter_mut().zip(&graph.nodes) {
-            let opened = worker.stage.open();
+            let opened = worker.open();
             opened.map_err(|error| error.at_opt(node.place.clone()))?;
         }
         let order = graph.order();

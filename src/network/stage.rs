@@ -153,8 +153,7 @@ impl Stage {
     }
 
     pub fn open(&mut self) -> Result<()> {
-        let name = &self.name;
-        catch(|| self.runner.node().open()).map_err(|error| error.within(format!("node {name}")))
+        catch(|| self.runner.node().open())
     }
 
     /// Asks a source for events.

@@ -13,6 +13,8 @@ mod command_line_repl;
 mod command_line_replay;
 mod command_line_signals;
 mod command_line_tests;
+mod connect;
+mod connectors;
 mod contract;
 mod databases;
 mod dead_letters;

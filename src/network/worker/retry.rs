@@ -40,6 +40,24 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 impl Worker {
+    /// Opens the node for the first time; an error names it.
+    pub fn open(&mut self) -> Result<()> {
+        let opened = self.stage.open();
+        opened.map_err(|error| error.within(format!("node {}", self.stage.name)))
+    }
+
+    /// The same of a node that may be opened later: an error that trying again may mend is none.
+    pub fn open_or_stall(&mut self) -> Result<()> {
+        match self.stage.open() {
+            Err(error) if error.is_retryable() => {
+                self.stall(Vec::new(), &error);
+                Ok(())
+            }
+            Err(error) => Err(error.within(format!("node {}", self.stage.name))),
+            Ok(()) => Ok(()),
+        }
+    }
+
     pub(super) fn stall_on(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.stall(Vec::new(), &error);
