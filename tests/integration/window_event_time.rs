@@ -385,3 +385,21 @@ fn a_restart_goes_on_at_the_watermark(place: &Place) {
         assert_eq!(sums(&bench), [10.0], "{plan}");
     });
 }
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn events_that_are_fed_again_are_no_later_for_that() {
+    let place = Place::mariadb();
+    let database = declared(&place);
+    let options = by_events(tumbling(SUM)).plan(Plan::Incremental);
+    let mut bench = Bench::new(&database, options);
+    bench.simulation.end_source("right").unwrap();
+    // What only the commit of the batch finds out: then its events are fed one by one.
+    place.execute("alter table things add constraint unlucky check (n <> 13)");
+    let mut bad = row("3", 26, "a", 4.0);
+    bad["n"] = json!(13);
+    bench.send_all(vec![row("1", 1, "a", 1.0), row("2", 25, "a", 2.0), bad]);
+    assert_eq!(bench.late(), [] as [Value; 0]);
+    assert_eq!(sums(&bench), [1.0]);
+    assert_eq!(bench.errors().len(), 1);
+}
