@@ -1,6 +1,6 @@
 //! Pitfalls 9 to 12: others who write, transactions, windows beside each other, times.
 
-use super::{SUM, another, each_plan, options, why_not};
+use super::{SUM, each_plan, options, why_not};
 use crate::databases::{Kind, Place};
 use crate::window_bench::{Bench, Fate, PLANS, START, ask, declared, row, stored, tumbling};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn pitfall_09_what_strangers_write_is_seen(place: &Place) {
         return;
     }
     for plan in PLANS {
-        let place = another(place);
+        let place = place.another();
         let database = declared(&place);
         // A file tells by itself; a server does not, so it must be said.
         let shared = place.kind == Kind::Mariadb;
@@ -83,7 +83,7 @@ fn pitfall_09_a_window_that_has_begun_ends_though_the_table_was_read_again(place
         return;
     }
     for plan in [Plan::Requery, Plan::Incremental] {
-        let database = declared(&another(place));
+        let database = declared(&place.another());
         let count = tumbling("select count(*) as n from things").plan(plan);
         let mut bench = Bench::new(&database, count);
         bench.send(row("1", 0, "a", 1.0));
@@ -107,7 +107,7 @@ fn pitfall_11_a_key_that_is_stored_still_is_none_of_a_later_window(place: &Place
         return;
     }
     for plan in [Plan::Requery, Plan::Incremental] {
-        let database = declared(&another(place));
+        let database = declared(&place.another());
         let options = tumbling(SUM).plan(plan).clock(Now::Event);
         let mut bench = Bench::new(&database, options);
         bench.simulation.end_source("right").unwrap();
@@ -121,7 +121,7 @@ fn pitfall_11_a_key_that_is_stored_still_is_none_of_a_later_window(place: &Place
     }
     // Another window needs the rows for longer.
     for plan in [Plan::Requery, Plan::Keyed, Plan::Incremental] {
-        let database = declared(&another(place));
+        let database = declared(&place.another());
         let minute = Extent::Sliding(Duration::from_secs(60));
         let longer = WindowOptions::new("things", SUM, minute).time("t");
         let _longer = Window::new(&database, &longer).unwrap();
@@ -161,7 +161,7 @@ fn pitfall_11_windows_on_one_table_share_its_rows(place: &Place) {
         (Plan::Keyed, Plan::Requery),
         (Plan::Requery, Plan::Incremental),
     ] {
-        let database = declared(&another(place));
+        let database = declared(&place.another());
         let network = Network::new();
         network.add_pipeline("in", Forwarder).unwrap();
         let of = |seconds: u64, plan: Plan| {
