@@ -17,7 +17,11 @@
 //! was last there, so that neither does a slow event hold back its neighbours nor is there a
 //! message for each event.
 
+// Another package takes this file as it is, to try it under all kinds of schedules.
+#[cfg(shuttle)]
+use shuttle::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::fmt;
+#[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

@@ -78,7 +78,9 @@ pub fn main() -> ExitCode {
 }
 
 fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
-    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    // Clients of connectors say much, and what they say may hold secrets: only RUST_LOG lets them.
+    let level =
+        ["warn", "warn,tributary=info", "warn,tributary=debug"][usize::from(verbose.min(2))];
     let mut log =
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
     log.format_target(false);

@@ -33,7 +33,7 @@ pub use draft::Draft;
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
-pub use link::Capacity;
+pub use link::{Capacity, LinkOptions, Overflow, Spill};
 pub use on_error::OnError;
 pub use replay::{Fed, Replay, Replaying};
 pub use runner::Kind;
@@ -45,7 +45,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};
 use graph::Graph;
 use parking_lot::{Mutex, MutexGuard};
-use running::{End, NewNode, Running};
+use running::{End, Limits, NewNode, Running};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,8 @@ struct State {
     /// Counts the changes, so that a draft notices that it was overtaken.
     version: u64,
     capacity: Capacity,
+    limits: Limits,
+    fail_fast: bool,
     phase: Phase,
 }
 
@@ -104,6 +106,8 @@ impl Default for State {
             graph: Graph::default(),
             version: 0,
             capacity: Capacity::default(),
+            limits: Limits::default(),
+            fail_fast: false,
             phase: Phase::Built(Vec::new()),
         }
     }
@@ -123,6 +127,13 @@ impl Network {
         let network = Network::default();
         network.lock().capacity = capacity.check()?;
         Ok(network)
+    }
+
+    /// Has [`start`](Self::start) fail where a node cannot be opened yet (a broker that is down,
+    /// say). Otherwise the network starts without it, and the node is opened again with growing
+    /// pauses while others wait for it.
+    pub fn fail_fast(&self, yes: bool) {
+        self.lock().fail_fast = yes;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -202,10 +213,11 @@ impl Network {
         Ok(made)
     }
 
-    /// Starts a thread for each node, waits until each has opened, and lets the sources begin.
+    /// Starts a thread for each node, waits until each has opened, and lets the sources begin. A
+    /// node that may be opened later is opened later, see [`fail_fast`](Self::fail_fast).
     ///
     /// # Errors
-    /// A node that does not open: then every thread has ended again, and the network may be
+    /// A node that does not open otherwise: then every thread has ended again, and the network may be
     /// started once more only if it is built again. A second start, a start after the end.
     pub fn start(&self) -> Result<()> {
         let mut state = self.lock();
@@ -223,7 +235,8 @@ impl Network {
         for unlinked in state.graph.unlinked() {
             log::warn!("{unlinked}");
         }
-        let mut running = Running::new(Arc::new(SystemClock), true)?;
+        let mut running = Running::new(Arc::new(SystemClock), true, state.limits)?;
+        running.fail_fast = state.fail_fast;
         *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment);
@@ -250,7 +263,7 @@ impl Network {
         let nodes = std::mem::take(nodes);
         state.phase = Phase::Simulated;
         state.graph = state.graph.settled(|_| false);
-        Simulation::new(state.graph.clone(), nodes, start)
+        Simulation::new(state.graph.clone(), nodes, start, state.limits)
     }
 
     fn graph(&self) -> Graph {
@@ -281,8 +294,8 @@ impl Network {
     /// Stops within this time; what has not drained by then is aborted.
     ///
     /// # Errors
-    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained and those whose
-    /// threads had to be left behind; the first node that had failed.
+    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained, with what they had in
+    /// hand, the links in which something waited, and those nodes whose threads had to be left behind; the first node that had failed.
     pub fn stop_within(&self, limit: Duration) -> Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let stopped = end.stop(limit);

@@ -12,16 +12,19 @@
 //! | what fails | what the engine does |
 //! |---|---|
 //! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
-//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is rejected (port `errors`), the batch goes on |
+//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is tried again where [`on_error`](crate::OnError) says so, then rejected (port `errors`), the batch goes on |
+//! | ten of these panics in a row | the node has failed and is not called any more; what it gets counts as failed, the network stops and reports it |
 //! | `commit`, retryable | as for `process` |
 //! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
 //! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |
 //! | `tick`, `settle`, `finish`, retryable | `rollback`; `open` again, with backoff; `tick` or `finish` again; a `settle` is not repeated, only its `commit` |
 //! | `tick`, `settle`, `finish`, otherwise | `rollback`; logged and counted as an error of the node |
 //! | `read`, retryable | `open` again, with backoff |
+//! | `open`, retryable | `open` again, with backoff; the others run meanwhile ([`Network::fail_fast`](crate::Network::fail_fast) has `start` fail instead) |
 //! | a panic in `wake` | the node has failed: the network stops and reports it |
 //! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
 
+mod boxed;
 mod context;
 mod frame;
 mod tracker;
@@ -52,6 +55,13 @@ pub trait Node: Send {
         Vec::new()
     }
 
+    /// How many events it takes in hand before it commits, where so many wait in a link. Asked once,
+    /// when the node is added. More is for a node whose commit is dear, one that syncs a disk say:
+    /// the slower that is, the more events have come meanwhile for the next one.
+    fn batch_size(&self) -> usize {
+        256
+    }
+
     /// Makes the effects of the batch durable, all or nothing. Called after every batch, `tick`,
     /// `settle` and `finish`, also when there was nothing to do.
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -77,7 +87,9 @@ pub trait Node: Send {
 
     /// Called when the instant that `wake` named has come, and, whatever `wake` says, when
     /// [`Context::inputs`] has changed: a link has ended while others remain, or one was added to
-    /// the running network. So a node that does something at an instant asks whether it has come.
+    /// the running network; and for a node that has named an instant when the clock was set back,
+    /// so that it may name an earlier one. So a node that does something at an instant asks whether
+    /// it has come.
     /// `commit` follows. If `wake` goes on naming an instant in the past, `tick` is called again at
     /// once.
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -231,6 +231,20 @@ function tb.create_route(name, routes) end
 ---@return true
 function tb.create_sample(name, interval, options) end
 
+---a sink by its address, as "file:alerts.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_sink(name, url, options) end
+
+---a source by its address, as "file:bets.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_source(name, url, options) end
+
 ---a sink that writes each event into a table; with `mode = "upsert"` the last of a key wins
 ---@param name string the name of the node
 ---@param options {table: string, mode: "insert"|"upsert"|nil}
@@ -284,17 +298,25 @@ function tb.create_window(name, table) end
 ---@return string
 function tb.explain(name) end
 
+---@class tributary.LinkOptions
+---@field capacity? integer how many events may wait in it
+---@field bytes? integer how many bytes may
+---@field overflow? "block"|"drop_newest"|"drop_oldest"|"spill" what happens when it is full
+---@field timeout? string how long its sender waits while nothing is taken from it
+---@field spill_dir? string
+---@field spill_size? integer in bytes
+
 ---links several nodes to one, which gets the events of all
 ---@param to string
 ---@param from string
----@param ... string
+---@param ... string|tributary.LinkOptions
 ---@return true
 function tb.fanin(to, from, ...) end
 
 ---links one node to several: each gets a copy of every event
 ---@param from string
 ---@param to string
----@param ... string
+---@param ... string|tributary.LinkOptions
 ---@return true
 function tb.fanout(from, to, ...) end
 
@@ -312,7 +334,7 @@ function tb.hopping_window(name, out, query, table, size, slide, time_column) en
 ---copies every event that leaves `from` (a node or "node.port") to `to`
 ---@param from string a node, or "node.port"
 ---@param to string
----@param options? {capacity: integer}
+---@param options? tributary.LinkOptions
 ---@return true
 function tb.link(from, to, options) end
 

@@ -41,7 +41,7 @@ enum Verb {
         #[arg(long)]
         raw: bool,
     },
-    Requeue(requeue::Options),
+    Requeue(Box<requeue::Options>),
     /// Throw letters away: those of a node, those from a time on, or all
     Purge {
         #[arg(value_name = "PLACE")]

@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::handles::{PipelineNode, Receives, Sends, SinkNode, SourceNode};
-use super::link::Capacity;
+use super::link::{Capacity, LinkOptions, Terms};
 use super::on_error::OnError;
 use super::runner::{Kind, Processes, Reads, Runner, Writes};
 use super::running::NewNode;
@@ -150,24 +150,24 @@ impl Draft {
     /// A node or port that does not exist, a sink that should send or a source that should
     /// receive, a link that is there already, a link that closes a cycle.
     pub fn link(&mut self, from: impl Sends, to: impl Receives) -> Result<()> {
-        self.link_with(from, to, self.capacity)
+        self.link_with(from, to, LinkOptions::new())
     }
 
-    /// Links two nodes with a link of this capacity.
+    /// Links two nodes with a link of this capacity, or with these options.
     ///
     /// # Errors
-    /// Those of [`Draft::link`], and a capacity out of range.
+    /// Those of [`Draft::link`], and options out of range.
     pub fn link_with(
         &mut self,
         from: impl Sends,
         to: impl Receives,
-        capacity: Capacity,
+        options: impl Into<LinkOptions>,
     ) -> Result<()> {
-        let capacity = capacity.check()?;
+        let terms = options.into().terms(self.capacity)?;
         self.graph.link(
             &from.output(),
             &[&to.input()],
-            capacity,
+            &terms,
             None,
             self.place.as_deref(),
         )
@@ -183,6 +183,20 @@ impl Draft {
         from: impl Sends,
         to: impl IntoIterator<Item = R>,
     ) -> Result<()> {
+        self.fanout_with(from, to, LinkOptions::new())
+    }
+
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// Those of [`Draft::fanout`], and options out of range.
+    pub fn fanout_with<R: Receives>(
+        &mut self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let terms = options.into().terms(self.capacity)?;
         let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
         let targets: Vec<&str> = to.iter().map(String::as_str).collect();
         if targets.is_empty() {
@@ -194,7 +208,7 @@ impl Draft {
         self.graph.link(
             &from.output(),
             &targets,
-            self.capacity,
+            &terms,
             None,
             self.place.as_deref(),
         )
@@ -209,14 +223,28 @@ impl Draft {
         to: impl Receives,
         from: impl IntoIterator<Item = S>,
     ) -> Result<()> {
+        self.fanin_with(to, from, LinkOptions::new())
+    }
+
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// Those of [`Draft::fanin`], and options out of range.
+    pub fn fanin_with<S: Sends>(
+        &mut self,
+        to: impl Receives,
+        from: impl IntoIterator<Item = S>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let terms = options.into().terms(self.capacity)?;
         let before = self.graph.edges.len();
         let mut none = true;
         for from in from {
             none = false;
             let place = self.place.as_deref();
-            let linked =
-                self.graph
-                    .link(&from.output(), &[&to.input()], self.capacity, None, place);
+            let linked = self
+                .graph
+                .link(&from.output(), &[&to.input()], &terms, None, place);
             if linked.is_err() {
                 self.graph.edges.truncate(before);
                 return linked;
@@ -253,7 +281,7 @@ impl Draft {
         self.graph.link(
             &from.output(),
             &targets,
-            self.capacity,
+            &Terms::from(self.capacity),
             key,
             self.place.as_deref(),
         )

@@ -2,13 +2,14 @@
 
 mod handled;
 
-use super::link::Capacity;
+use super::link::{Capacity, Overflow, Terms};
 use super::runner::Kind;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
 use handled::Handled;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::time::Duration;
 
 /// A node as the graph knows it.
 #[derive(Debug, Clone)]
@@ -38,10 +39,24 @@ pub struct Edge {
     pub key: Option<String>,
     /// How much may wait in it.
     pub capacity: Capacity,
+    /// What happens when it is full.
+    pub overflow: Overflow,
+    /// How long its sender waits while nothing is taken from it.
+    pub timeout: Option<Duration>,
     /// Where it was made, as `file:line`, if that was in a script.
     pub place: Option<String>,
     /// Whether `on_error` made it.
     pub on_error: bool,
+}
+
+impl Edge {
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            capacity: self.capacity,
+            overflow: self.overflow.clone(),
+            timeout: self.timeout,
+        }
+    }
 }
 
 impl fmt::Display for Edge {
@@ -143,7 +158,7 @@ impl Graph {
         &mut self,
         from: &str,
         targets: &[&str],
-        capacity: Capacity,
+        terms: &Terms,
         balance: Option<Option<String>>,
         place: Option<&str>,
     ) -> Result<()> {
@@ -151,7 +166,7 @@ impl Graph {
         let group = balance.as_ref().map(|_| self.balances);
         let key = balance.flatten();
         for to in targets {
-            let edge = self.edge(from, to, capacity, place).and_then(|edge| {
+            let edge = self.edge(from, to, terms, place).and_then(|edge| {
                 let edge = Edge {
                     balance: group,
                     key: key.clone(),
@@ -172,7 +187,7 @@ impl Graph {
         Ok(())
     }
 
-    fn edge(&self, from: &str, to: &str, capacity: Capacity, place: Option<&str>) -> Result<Edge> {
+    fn edge(&self, from: &str, to: &str, terms: &Terms, place: Option<&str>) -> Result<Edge> {
         let from = self.output(from)?;
         let to = self.input(to)?;
         Ok(Edge {
@@ -180,7 +195,9 @@ impl Graph {
             to,
             balance: None,
             key: None,
-            capacity,
+            capacity: terms.capacity,
+            overflow: terms.overflow.clone(),
+            timeout: terms.timeout,
             place: place.map(str::to_owned),
             on_error: false,
         })

@@ -4,48 +4,42 @@
 //! moves what was noted down into the outbox. It knows no thread and no channel; workers and
 //! simulations drive the same stages.
 
+mod feed;
 mod leave;
+
+pub(crate) use feed::Retry;
 
 use super::on_error::Retries;
 use super::runner::{Kind, Runner};
+use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Group, Home};
+use crate::ack::{Group, Home, Outcome};
 use crate::error::{Error, Result};
-use crate::event::{Batch, Event};
+use crate::event::Batch;
 use crate::name::{Name, Port};
 use crate::node::{Context, Frame, Node, Read, Tracker};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, Timestamp, monotonic};
 use leave::Warned;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// How often a node may panic in a row before it has failed.
+pub(crate) const PANIC_LIMIT: u32 = 10;
 
 /// What leaves a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
-
-/// Why a batch was not taken: the rest of it is to be fed again.
-pub(crate) struct Retry {
-    pub batch: Batch,
-    pub error: Error,
-    /// How often the first of them was tried and rejected.
-    pub tried: u32,
-    /// When to try that again; `None` where the node is lost, and is to be opened before.
-    pub pause: Option<Duration>,
-}
-
-/// What came of an attempt at a batch.
-enum Fed {
-    All,
-    /// Those before this place; the one there is to be tried again.
-    Before(usize, Error),
-}
 
 pub(crate) struct Stage {
     pub name: Name,
     pub kind: Kind,
     pub account: Arc<Account>,
     pub outbox: Outbox,
+    /// How many events the node takes in hand at once.
+    pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
     clock: Arc<dyn Clock>,
@@ -54,6 +48,13 @@ pub(crate) struct Stage {
     warned: Warned,
     /// How often an event is tried again, where it is.
     retries: Option<Retries>,
+    /// How often it has panicked in a row, and how often it may.
+    panics: u32,
+    panic_limit: u32,
+    /// The greatest payload that a source may send.
+    event_bytes: usize,
+    /// It has panicked too often: it is not called any more.
+    dead: bool,
     /// An error after which the node cannot go on.
     failed: Option<Error>,
     /// Its `wake` has panicked: it is not asked again.
@@ -64,14 +65,17 @@ impl Stage {
     pub fn new(
         name: Name,
         ports: Vec<Port>,
-        runner: Box<dyn Runner>,
+        mut runner: Box<dyn Runner>,
         clock: Arc<dyn Clock>,
         home: Arc<dyn Home>,
         account: Arc<Account>,
     ) -> Self {
         let kind = runner.kind();
         let count = ports.len();
+        // One that panics here is as all others are.
+        let batch_size = catch(|| Ok(runner.node().batch_size())).unwrap_or_default();
         Stage {
+            batch_size,
             name,
             kind,
             account,
@@ -82,6 +86,10 @@ impl Stage {
             linked: vec![false; count],
             warned: Warned::default(),
             retries: None,
+            panics: 0,
+            panic_limit: PANIC_LIMIT,
+            event_bytes: MAX_EVENT_BYTES,
+            dead: false,
             failed: None,
             sleeps: false,
         }
@@ -118,13 +126,18 @@ impl Stage {
         self.retries = retries;
     }
 
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.panic_limit = limits.panics;
+        self.event_bytes = limits.event_bytes;
+    }
+
     /// How many tracked events have no outcome yet.
     pub fn outstanding(&self) -> u64 {
         self.frame.tracker.outstanding
     }
 
     pub fn wake(&mut self) -> Option<Timestamp> {
-        if self.sleeps {
+        if self.sleeps || self.dead {
             return None;
         }
         catch(|| Ok(self.runner.node().wake())).unwrap_or_else(|error| {
@@ -140,8 +153,7 @@ impl Stage {
     }
 
     pub fn open(&mut self) -> Result<()> {
-        let name = &self.name;
-        catch(|| self.runner.node().open()).map_err(|error| error.within(format!("node {name}")))
+        catch(|| self.runner.node().open())
     }
 
     /// Asks a source for events.
@@ -159,147 +171,9 @@ impl Stage {
         read
     }
 
-    /// Feeds a batch, which came by the link of this number, and commits it. The first event of it
-    /// was `tried` so often.
-    pub fn feed(&mut self, batch: Batch, input: Option<usize>, tried: u32) -> Result<(), Retry> {
-        let begun = monotonic();
-        self.frame.input = input;
-        let fed = self.feed_all(batch, tried);
-        add_nanos(&self.account.busy, begun.elapsed());
-        fed
-    }
-
-    fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<(), Retry> {
-        let error = match self.attempt(batch.events(), tried) {
-            Ok(Fed::All) => {
-                self.resolve(batch);
-                return Ok(());
-            }
-            Ok(Fed::Before(at, error)) => {
-                let rest = batch.split_off(at);
-                self.resolve(batch);
-                let tried = if at == 0 { tried } else { 0 };
-                return Err(self.try_again(rest, error, tried + 1));
-            }
-            Err(error) => error,
-        };
-        self.frame.clear();
-        self.rollback();
-        if error.is_retryable() {
-            return Err(Retry {
-                batch,
-                error,
-                tried,
-                pause: None,
-            });
-        }
-        if error.is_fatal() {
-            for (index, _) in (0u32..).zip(batch.events()) {
-                self.frame.begin(index);
-                self.frame.reject_in_hand(error.clone(), 1);
-            }
-            self.resolve(batch);
-            self.failed = Some(error);
-            return Ok(());
-        }
-        self.feed_singly(batch, error, tried)
-    }
-
-    /// Whether an event that was tried so often, and rejected, is tried again.
-    fn may_retry(&self, tried: u32) -> bool {
-        self.retries.is_some_and(|retries| tried <= retries.times)
-    }
-
-    fn try_again(&self, batch: Batch, error: Error, tried: u32) -> Retry {
-        let (name, now) = (self.name.as_str(), self.clock.now());
-        let pause = self.retries.map(|retries| retries.pause(tried, name, now));
-        Retry {
-            batch,
-            error,
-            tried,
-            pause: pause.or(Some(Duration::ZERO)),
-        }
-    }
-
     /// The error after which the node cannot go on, once.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.failed.take()
-    }
-
-    /// The commit of a whole batch has failed: finds out whose fault it is.
-    fn feed_singly(&mut self, batch: Batch, failed: Error, tried: u32) -> Result<(), Retry> {
-        let lone = batch.len() == 1;
-        let mut tried = tried;
-        let mut events = batch.into_iter();
-        while let Some(event) = events.next() {
-            let one = Batch::from_iter([event]);
-            let fed = match lone {
-                true => Err(failed.clone()),
-                false => self.attempt(one.events(), tried),
-            };
-            match fed {
-                Ok(Fed::All) => self.resolve(one),
-                Ok(Fed::Before(_, error)) => {
-                    self.resolve(Batch::default());
-                    let rest = one.into_iter().chain(events).collect();
-                    return Err(self.try_again(rest, error, tried + 1));
-                }
-                Err(error) if error.is_retryable() => {
-                    self.frame.clear();
-                    self.rollback();
-                    return Err(Retry {
-                        batch: one.into_iter().chain(events).collect(),
-                        error,
-                        tried,
-                        pause: None,
-                    });
-                }
-                Err(error) => {
-                    self.frame.clear();
-                    if !lone {
-                        self.rollback();
-                    }
-                    if error.is_fatal() {
-                        self.failed = Some(error.clone());
-                    } else if self.may_retry(tried + 1) {
-                        let rest = one.into_iter().chain(events).collect();
-                        return Err(self.try_again(rest, error, tried + 1));
-                    }
-                    self.frame.begin(0);
-                    self.frame.reject_in_hand(error, tried + 1);
-                    self.resolve(one);
-                }
-            }
-            tried = 0;
-        }
-        Ok(())
-    }
-
-    /// Feeds the events, of which the first was `tried` so often, and commits. An error that comes
-    /// out concerns all of them.
-    fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Fed> {
-        let mut at = 0;
-        while at < events.len() {
-            let mut cx = Context::new(&mut self.frame, &*self.clock);
-            let fed = catch(|| self.runner.feed(events, &mut at, &mut cx));
-            if let Err(error) = fed {
-                if error.is_retryable() {
-                    return Err(error);
-                }
-                let tried = 1 + if at == 0 { tried } else { 0 };
-                if error.is_fatal() {
-                    self.failed = Some(error.clone());
-                } else if self.may_retry(tried) {
-                    self.frame.take_back();
-                    self.commit()?;
-                    return Ok(Fed::Before(at, error));
-                }
-                self.frame.reject_in_hand(error, tried);
-                at += 1;
-            }
-        }
-        self.commit()?;
-        Ok(Fed::All)
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -325,6 +199,9 @@ impl Stage {
         what: &str,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<()>,
     ) -> Result<()> {
+        if self.dead {
+            return Ok(());
+        }
         let begun = monotonic();
         self.frame.begin_no_event();
         let mut cx = Context::new(&mut self.frame, &*self.clock);
@@ -374,6 +251,15 @@ impl Stage {
         let mut outcomes = Vec::new();
         group.collect(|token, outcome, outer| outcomes.push((token, outcome, outer)));
         self.frame.tracker.outstanding -= outcomes.len() as u64;
+        let delivered = outcomes
+            .iter()
+            .filter(|(_, outcome, _)| *outcome == Outcome::Delivered);
+        let delivered = delivered.count() as u64;
+        add(&self.account.delivered, delivered);
+        add(&self.account.undelivered, outcomes.len() as u64 - delivered);
+        // Those that were taken back are among them.
+        let given = self.frame.tracker.given();
+        self.account.tracked.store(given, Ordering::Relaxed);
         if outcomes.is_empty() {
             return Ok(());
         }
@@ -420,4 +306,5 @@ pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
         Some(text) => Error::new(kind, format!("panicked: {text}")),
         None => Error::new(kind, "panicked"),
     }
+    .of_panic()
 }

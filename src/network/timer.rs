@@ -60,9 +60,16 @@ impl Timer {
 
 fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
     let mut alarms: BinaryHeap<Reverse<Alarm>> = BinaryHeap::new();
+    let mut seen = clock.now();
     loop {
         let now = clock.now();
-        while alarms.peek().is_some_and(|Reverse(alarm)| alarm.at <= now) {
+        // Set back: who waits for an instant that is far away now says anew when to be woken.
+        let all = now < seen;
+        seen = now;
+        while alarms
+            .peek()
+            .is_some_and(|Reverse(alarm)| all || alarm.at <= now)
+        {
             if let Some(Reverse(alarm)) = alarms.pop() {
                 // A node that has ended needs no waking.
                 let _ = alarm.control.send(Control::Wake);

@@ -3,7 +3,7 @@
 
 use super::runner::{Kind, Processes, Reads, Writes};
 use super::{
-    Capacity, Edge, Network, NodeInfo, OnError, Phase, PipelineNode, Receives, Sends, SinkNode,
+    Edge, LinkOptions, Network, NodeInfo, OnError, Phase, PipelineNode, Receives, Sends, SinkNode,
     SourceNode, Unlinked,
 };
 use crate::error::{Error, Result};
@@ -49,6 +49,21 @@ impl Network {
         self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
     }
 
+    /// After so many panics in a row, without an event between that was well, a node has failed: it
+    /// is not called any more, what it gets counts as failed, and the network stops and reports it.
+    /// Ten are allowed unless something else is said here, before the network starts.
+    pub fn set_panic_limit(&self, panics: u32) {
+        self.lock().limits.panics = panics.max(1);
+    }
+
+    /// A source's event with a greater payload is refused: its first 4 KiB leave by `errors`, with the
+    /// `size` and the hash `xxh3` of the whole in their meta. It is 1 MiB
+    /// ([`MAX_EVENT_BYTES`](crate::payload::MAX_EVENT_BYTES)) unless something else is said here, before
+    /// the network starts. Sources of lines read no longer ones, whatever is said.
+    pub fn set_max_event_bytes(&self, bytes: usize) {
+        self.lock().limits.event_bytes = bytes;
+    }
+
     /// Has every source that was added so far end without opening or reading anything: for a run of
     /// the network on events that a source added later brings, such as
     /// [`Requeue`](crate::source::Requeue).
@@ -75,13 +90,19 @@ impl Network {
         self.change(|draft| draft.link(from, to))
     }
 
-    /// Links two nodes with a link of this capacity.
+    /// Links two nodes with a link of this [capacity](super::Capacity), or with these options.
     ///
     /// # Errors
-    /// See [`Draft::link`](super::Draft::link).
-    pub fn link_with(&self, from: impl Sends, to: impl Receives, capacity: Capacity) -> Result<()> {
+    /// See [`Draft::link_with`](super::Draft::link_with).
+    pub fn link_with(
+        &self,
+        from: impl Sends,
+        to: impl Receives,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
         let (from, to) = (from.output(), to.input());
-        self.change(|draft| draft.link_with(from, to, capacity))
+        let options = options.into();
+        self.change(|draft| draft.link_with(from, to, options))
     }
 
     /// Links one node to several: each gets a copy of every event.
@@ -98,6 +119,21 @@ impl Network {
         self.change(|draft| draft.fanout(from, to))
     }
 
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// See [`Draft::fanout_with`](super::Draft::fanout_with).
+    pub fn fanout_with<R: Receives>(
+        &self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
+        let (from, options) = (from.output(), options.into());
+        self.change(|draft| draft.fanout_with(from, to, options))
+    }
+
     /// Links several nodes to one, which gets the events of all.
     ///
     /// # Errors
@@ -110,6 +146,21 @@ impl Network {
         let from: Vec<String> = from.into_iter().map(|from| from.output()).collect();
         let to = to.input();
         self.change(|draft| draft.fanin(to, from))
+    }
+
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// See [`Draft::fanin_with`](super::Draft::fanin_with).
+    pub fn fanin_with<S: Sends>(
+        &self,
+        to: impl Receives,
+        from: impl IntoIterator<Item = S>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let from: Vec<String> = from.into_iter().map(|from| from.output()).collect();
+        let (to, options) = (to.input(), options.into());
+        self.change(|draft| draft.fanin_with(to, from, options))
     }
 
     /// Shares the events of one node among several: see [`Draft::balance`](super::Draft::balance).

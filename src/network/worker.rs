@@ -14,8 +14,7 @@ use super::link::{Aborted, Ear, LinkReceiver};
 use super::on_error::Retries;
 use super::runner::Kind;
 use super::running::Shared;
-use super::stage::{Retry, Stage};
-use super::stats::add;
+use super::stage::Stage;
 use super::timer::Timer;
 use super::ways::{Way, Ways};
 use crate::ack::Group;
@@ -26,6 +25,7 @@ pub(crate) use input::Handful;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What a worker is told; none of it is ever waited for.
@@ -106,6 +106,8 @@ pub(crate) struct Worker {
     /// Whether a link has led here: a node whose links have all ended has ended.
     fed: bool,
     exhausted: bool,
+    /// What the clock showed last.
+    seen: Timestamp,
     stalled: Option<Stalled>,
     /// How often the node was opened again since something last succeeded.
     attempts: u32,
@@ -154,6 +156,7 @@ impl Worker {
             sourceless: false,
             fed: false,
             exhausted: false,
+            seen: Timestamp::EPOCH,
             stalled: None,
             attempts: 0,
             unsettled: false,
@@ -255,11 +258,14 @@ impl Worker {
         if self.phase == Phase::Drain {
             return self.drain(busy);
         }
-        let due = self.stage.wake().is_some_and(|at| at <= self.stage.now());
+        let due = self.is_due();
         if due || self.relinked {
             let ticked = self.stage.tick();
             self.relinked = ticked.is_err();
-            self.stall_on(ticked);
+            match ticked {
+                Ok(()) if !self.is_source() => self.is_back(),
+                ticked => self.stall_on(ticked),
+            }
             busy = true;
             if self.deliver().is_err() || self.stalled.is_some() {
                 return Step::Busy;
@@ -271,6 +277,18 @@ impl Worker {
         };
         self.set_alarm();
         if busy { Step::Busy } else { Step::Idle }
+    }
+
+    /// Whether the node is to be ticked: its instant has come, or the clock was set back, so that
+    /// it would wait for longer than it has said.
+    fn is_due(&mut self) -> bool {
+        let Some(at) = self.stage.wake() else {
+            return false;
+        };
+        let now = self.stage.now();
+        let set_back = now < self.seen;
+        self.seen = now;
+        set_back || at <= now
     }
 
     /// Acts on a message; says whether that may have made work.
@@ -301,50 +319,6 @@ impl Worker {
         false
     }
 
-    /// Takes a batch in: counts it and feeds it.
-    pub fn receive(&mut self, handful: Handful) {
-        add(&self.stage.account.received, handful.batch.len() as u64);
-        match &mut self.stalled {
-            None => self.feed(handful),
-            // Handed in by a simulation: while the node is not open the batch waits.
-            Some(stalled) => stalled.handfuls.push(handful),
-        }
-    }
-
-    fn feed(&mut self, handful: Handful) {
-        let Handful {
-            batch,
-            input,
-            tried,
-        } = handful;
-        let fed = self.stage.feed(batch, input, tried);
-        let delivered = self.deliver();
-        match fed {
-            Ok(()) => self.is_back(),
-            Err(retry) if delivered.is_ok() => {
-                let Retry {
-                    batch,
-                    error,
-                    tried,
-                    pause,
-                } = retry;
-                let handful = Handful {
-                    batch,
-                    input,
-                    tried,
-                };
-                match pause {
-                    None => self.stall(vec![handful], &error),
-                    Some(pause) => {
-                        self.is_back();
-                        self.pause(handful, pause, &error);
-                    }
-                }
-            }
-            Err(_) => {}
-        }
-    }
-
     /// Sends what left the stage. Links attached up to this moment are part of it.
     pub fn deliver(&mut self) -> Result<(), Aborted> {
         if self.stage.outbox.iter().all(Batch::is_empty) {
@@ -364,15 +338,24 @@ impl Worker {
             self.stage.complain("settle", &Error::data(error));
             return Ok(());
         }
+        let mut wedged = None;
         let mut ear = Ear {
             control: &self.control,
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
+            wedged: &mut wedged,
         };
+        let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
+        let gauge = &self.stage.account.sending;
+        gauge.store(sending as u64, Ordering::Relaxed);
         for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
                 ways.send(std::mem::take(batch), &mut ear)?;
             }
+        }
+        gauge.store(0, Ordering::Relaxed);
+        if let Some(wedge) = wedged {
+            self.shared.wedge(&wedge, &self.stage.name);
         }
         Ok(())
     }

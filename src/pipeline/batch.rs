@@ -97,6 +97,9 @@ impl Node for Collect {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if let Some(time) = self.limits.time {
+            self.open.hasten(cx.now().after(time));
+        }
         while let Some((_, open)) = self.open.pop(cx.now()) {
             self.emit(open, cx)?;
         }

@@ -63,6 +63,7 @@ impl Node for Deadman {
             self.begun = true;
             self.hear(0, Value::Object(serde_json::Map::new()), now);
         }
+        self.alive.hasten(now.after(self.time));
         while let Some((_, (mut alarm, last))) = self.alive.pop(now) {
             alarm["since"] = last.as_secs_f64().into();
             cx.emit_to(PORT, Event::new(alarm, now))?;

@@ -38,6 +38,7 @@ impl Node for Debounce {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.held.hasten(cx.now().after(self.quiet));
         while let Some((_, event)) = self.held.pop(cx.now()) {
             cx.emit(event);
         }

@@ -38,6 +38,11 @@ impl Node for Delay {
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let now = cx.now();
+        // Where the clock was set back.
+        let latest = now.after(self.time);
+        let late = self.held.iter_mut().rev();
+        late.take_while(|(at, _)| *at > latest)
+            .for_each(|(at, _)| *at = latest);
         while self.held.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, event)) = self.held.pop_front() {
                 cx.emit(event);

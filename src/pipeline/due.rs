@@ -58,6 +58,20 @@ impl<T> Due<T> {
         self.order.first().map(|(at, _, _)| *at)
     }
 
+    /// Has nothing be due later than this: the clock was set back.
+    pub fn hasten(&mut self, latest: Timestamp) {
+        while let Some(&(at, number, key)) = self.order.last() {
+            if at <= latest {
+                break;
+            }
+            self.order.pop_last();
+            self.order.insert((latest, number, key));
+            if let Some(kept) = self.kept.get_mut(&key) {
+                kept.at = latest;
+            }
+        }
+    }
+
     /// Takes the next one that is due by now.
     pub fn pop(&mut self, now: Timestamp) -> Option<(u128, T)> {
         let key = self.order.first().filter(|(at, _, _)| *at <= now)?.2;

@@ -167,7 +167,8 @@ impl Node for Filter {
         };
         let first = self.passed.oldest().is_none();
         let mut store = memory.database.connect()?;
-        let remembered = store.recall(&memory.scope, Timestamp::EPOCH)?;
+        let remembered = store.recall(&memory.scope, Timestamp::EPOCH);
+        let remembered = remembered.map_err(|error| memory.database.named(error))?;
         memory.store = Some(store);
         if first {
             // They come in the order in which they end.

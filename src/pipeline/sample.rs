@@ -38,6 +38,7 @@ impl Node for Sample {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.held.hasten(cx.now().after(self.interval));
         while let Some((_, event)) = self.held.pop(cx.now()) {
             cx.emit(event);
         }

@@ -4,6 +4,7 @@
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
 pub(super) mod always;
+mod connect;
 mod durable;
 mod functions;
 mod graph;
@@ -142,6 +143,7 @@ struct Export {
 fn natives() -> impl Iterator<Item = &'static Export> {
     let subjects = [
         always::EXPORTS,
+        connect::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
         durable::EXPORTS,

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::sqlite::Sqlite;
 use super::url::Url;
 use super::{Limits, Query, Store, Table, fit, statements};
-use crate::error::Result;
+use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
 use std::fmt;
 use std::path::Path;
@@ -87,7 +87,9 @@ impl Database {
         table.walk(&mut |table| tables.push(table));
         for table in tables {
             match self.backend.existing(table.name())? {
-                Some(existing) => fit::check(table, &existing)?,
+                Some(existing) => {
+                    fit::check(table, &existing).map_err(|error| self.named(error))?;
+                }
                 None if self.backend.dialect() == Dialect::Mysql => fit::check_key(table)?,
                 None => {}
             }
@@ -143,6 +145,22 @@ impl Database {
     /// # Errors
     /// Those of [`connect`](Self::connect).
     pub(crate) fn session(&self) -> Result<Session> {
+        self.make_session().map_err(|error| self.named(error))
+    }
+
+    /// An error of what a file holds, which names the file.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        let Url::File(path) = &*self.url else {
+            return error;
+        };
+        let path = quote(path.display().to_string());
+        match error.message().contains(&path) {
+            true => error,
+            false => error.within(format_args!("database {path}")),
+        }
+    }
+
+    fn make_session(&self) -> Result<Session> {
         let mut driver = self.backend.connect(self.limits)?;
         for table in self.tables() {
             self.make(&mut *driver, &table)?;

@@ -267,6 +267,15 @@ impl Session {
         Ok(Inserted::New)
     }
 
+    /// Whether a row with the key of this one is there, or waits to be.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn has_row(&mut self, row: &Row<'_>) -> Result<bool> {
+        self.write_pending()?;
+        self.has_key(row)
+    }
+
     /// Whether a row with the key of this one is there.
     fn has_key(&mut self, row: &Row<'_>) -> Result<bool> {
         if row.table.key_columns().is_empty() {

@@ -114,7 +114,7 @@ impl Sqlite {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")
         };
-        set_up().map_err(|error| place.error(error))?;
+        set_up().map_err(|error| place.broken(error))?;
         if connection.is_readonly(MAIN_DB).unwrap_or(false) {
             return Err(Error::new(
                 ErrorKind::NoPermission,
@@ -132,7 +132,7 @@ impl Sqlite {
             connection.set_prepared_statement_cache_capacity(PREPARED);
             connection.progress_handler(STEPS, Some(move || handler.is_over()))
         };
-        set_up().map_err(|error| place.error(error))?;
+        set_up().map_err(|error| place.broken(error))?;
         Ok(Sqlite {
             shared: Shared {
                 connection: Arc::new(Mutex::new(connection)),
@@ -192,7 +192,7 @@ impl Backend for Sqlite {
 
     fn existing(&self, name: &str) -> Result<Option<Existing>> {
         let connection = self.shared.connection.lock();
-        schema::existing(&connection, name).map_err(|error| self.shared.place.error(error))
+        schema::existing(&connection, name).map_err(|error| self.shared.place.broken(error))
     }
 
     fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal> {
@@ -200,7 +200,7 @@ impl Backend for Sqlite {
             let connection = self.shared.connection.lock();
             schema::copy(&connection)
         };
-        let other = |error| Refusal::Other(self.shared.place.error(error));
+        let other = |error| Refusal::Other(self.shared.place.broken(error));
         let scratch = Connection::open_in_memory().map_err(other)?;
         configure(&scratch).map_err(other)?;
         for sql in schema.map_err(other)? {

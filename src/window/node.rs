@@ -209,6 +209,26 @@ impl Window {
         }
     }
 
+    /// Whether a late row was in time before, and is there: its event comes once more, because what
+    /// it brought was not delivered. What has no memory of that must answer again.
+    fn is_back(&mut self, row: &Row<'_>) -> Result<bool> {
+        let ends = self.span.extent.is_bounded();
+        let forgets = matches!(self.emit, Emit::All | Emit::Touched);
+        if ends || !forgets || self.table.key_columns().is_empty() {
+            return Ok(false);
+        }
+        if let Some(incremental) = &mut self.incremental {
+            let digest = incremental.digest(row);
+            if incremental.groups.is_live(digest) {
+                return Ok(true);
+            }
+        }
+        match self.stored {
+            true => Self::session(&mut self.session)?.has_row(row),
+            false => Ok(false),
+        }
+    }
+
     /// What the queries are given.
     fn binding<'a>(
         &self,
@@ -245,10 +265,12 @@ impl Node for Window {
             session.listen(&self.table);
             if let (Now::Event, Some(at)) = (self.clock, self.time) {
                 let column = &self.table.columns()[at].name;
-                self.latest = session.latest(&self.table, column)?;
+                let latest = session.latest(&self.table, column);
+                self.latest = latest.map_err(|error| self.database.named(error))?;
             }
         }
-        self.emission.open(session)?;
+        let opened = self.emission.open(session);
+        opened.map_err(|error| self.database.named(error))?;
         self.moment.fresh = true;
         self.before = self.moment.clone();
         Ok(())
@@ -354,7 +376,8 @@ impl Pipeline for Window {
         let time = self.time_of(&row)?;
         let now = self.now_for(time, cx);
         let left = self.move_to(now, cx)?;
-        if time.is_some_and(|time| self.is_late(time, now)) {
+        let late = time.is_some_and(|time| self.is_late(time, now));
+        if late && !(event.is_tracked() && self.is_back(&row)?) {
             return cx.drop_to(LATE, "late");
         }
         let (touched, gone) = self.insert(&row, event.payload(), time, now)?;

@@ -275,6 +275,16 @@ fn what_is_no_checkpoint_is_refused_and_stays_as_it_is() -> Tested {
         said.ends_with("place\": is of version 7, this program knows 1"),
         "{said}"
     );
+    fs::remove_file(place.at("place"))?;
+    assert_eq!(place.read(Follow::No)?, ["1", "2"]);
+    let saved = fs::read_to_string(place.at("place"))?;
+    fs::write(
+        place.at("place"),
+        saved.replace("\"offset\":4", "\"offset\":2"),
+    )?;
+    let said = with(&place.at("place"))?.to_string();
+    assert!(said.contains("place\": is damaged; to read"), "{said}");
+    fs::remove_file(place.at("place"))?;
     let error = refused(read(LineSource::stdin().checkpoint(place.at("new"))))?;
     assert!(error.to_string().contains("takes no checkpoint"), "{error}");
     let null = LineSource::file("/dev/null", Follow::No).checkpoint(place.at("new"));

@@ -225,7 +225,7 @@ fn letters_are_listed_shown_requeued_and_thrown_away() -> Tested {
     let list = site.call(&["dlq", "list", "refused.db"])?;
     list.expect(
         0,
-        "    id  rejected at…node   tries     bytes  reason, place, payload\n…1  …Z  in…1         7  malformed JSON at byte 1: …, near \"o json\" at standard input:3: \"no json\"\n…2  …Z  check      1        18  bad of 2 at net.lua:4: \"{\"n\":2,\"bad\":true}\"\n…3  …Z  check      1        18  bad of 3 at net.lua:4: \"{\"n\":3,\"bad\":true}\"\n",
+        "    id  rejected at…node   tries     bytes  reason, place, payload\n…1  …Z…in…1         7  malformed JSON at byte 1: …, near \"o json\" at standard input:3: \"no json\"\n…2  …Z…check      1        18  bad of 2 at net.lua:4: \"{\"n\":2,\"bad\":true}\"\n…3  …Z…check      1        18  bad of 3 at net.lua:4: \"{\"n\":3,\"bad\":true}\"\n",
         "",
     );
     let lines = |args: &[&str]| -> Result<usize, Box<dyn Error>> {

@@ -572,7 +572,13 @@ fn an_existing_table_is_checked_against_the_declaration(place: &Place) {
         return;
     }
     place.execute("create table t (id varchar(20) not null, n bigint, must double not null)");
-    let said = |table: Table| place.open().declare(table).unwrap_err().to_string();
+    // The file is named before it.
+    let said = |table: Table| {
+        let said = place.open().declare(table).unwrap_err().to_string();
+        said.rsplit_once("\": ")
+            .filter(|(file, _)| file.starts_with("database \""))
+            .map_or(said.clone(), |(_, said)| said.to_owned())
+    };
     let there = r#"table "t" is there already and does not fit: "#;
     assert_eq!(
         said(Table::new("t").text("ident").integer("n").real("must")),

@@ -7,7 +7,7 @@
 use super::{Edge, Graph};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
-use crate::network::link::Capacity;
+use crate::network::link::{Capacity, Overflow, Terms};
 use crate::network::on_error::{OnError, Retries};
 use std::collections::BTreeSet;
 
@@ -59,7 +59,8 @@ impl Graph {
                 && !self.is_linked(&errors, to)
             {
                 let edges = self.edges.len();
-                self.link(&errors.to_string(), &[to.as_str()], capacity, None, place)?;
+                let terms = Terms::from(capacity);
+                self.link(&errors.to_string(), &[to.as_str()], &terms, None, place)?;
                 self.edges[edges].on_error = true;
             }
         }
@@ -102,6 +103,8 @@ impl Graph {
                     balance: None,
                     key: None,
                     capacity: all.capacity,
+                    overflow: Overflow::Block,
+                    timeout: None,
                     place: all.place.clone(),
                     on_error: true,
                 });

@@ -26,7 +26,8 @@ pub(crate) struct Fragment {
     pub workers: Vec<(usize, Worker)>,
     pub(super) attachments: BTreeMap<usize, Attachment>,
     pub(super) members: Vec<Member>,
-    pub(super) links: Vec<Arc<LinkAccount>>,
+    /// Each with a text that names it.
+    pub(super) links: Vec<(String, Arc<LinkAccount>)>,
     pub(super) sources: usize,
     /// How much of what `on_error` said the nodes know then.
     pub(super) handled: usize,
@@ -61,6 +62,7 @@ impl Running {
                 Arc::new(tx.clone()),
                 account.clone(),
             );
+            stage.set_limits(self.limits);
             stage.set_retries(graph.retries(&info.name));
             fragment.sources += usize::from(info.kind == Kind::Source);
             let name = info.name.clone();
@@ -82,8 +84,14 @@ impl Running {
             BTreeMap::new();
         for edge in &graph.edges[self.links.len()..] {
             let account = Arc::<LinkAccount>::default();
-            let (sender, receiver) = link(edge.capacity, self.timer.is_some(), account.clone());
-            fragment.links.push(account);
+            let (sender, receiver) = link(
+                &edge.from,
+                &edge.to,
+                &edge.terms(),
+                self.timer.is_some(),
+                account.clone(),
+            );
+            fragment.links.push((edge.to_string(), account));
             let place = |name: &Name| {
                 graph
                     .find(name.as_str())

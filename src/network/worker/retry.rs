@@ -28,12 +28,36 @@ impl Stalled {
     }
 }
 
+/// The longest pause before a node is opened again: work is to go on soon after the other side does.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// Once the pauses don't grow any more, every so many attempts are worth a line: one a minute.
+const STILL: u32 = 20;
+
 /// The pause before a node is opened again: 100 ms, doubled at each attempt up to 3 s.
 fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(100 << attempt.min(5)).min(Duration::from_secs(3))
+    Duration::from_millis(100 << attempt.min(5)).min(LONGEST)
 }
 
 impl Worker {
+    /// Opens the node for the first time; an error names it.
+    pub fn open(&mut self) -> Result<()> {
+        let opened = self.stage.open();
+        opened.map_err(|error| error.within(format!("node {}", self.stage.name)))
+    }
+
+    /// The same of a node that may be opened later: an error that trying again may mend is none.
+    pub fn open_or_stall(&mut self) -> Result<()> {
+        match self.stage.open() {
+            Err(error) if error.is_retryable() => {
+                self.stall(Vec::new(), &error);
+                Ok(())
+            }
+            Err(error) => Err(error.within(format!("node {}", self.stage.name))),
+            Ok(()) => Ok(()),
+        }
+    }
+
     pub(super) fn stall_on(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.stall(Vec::new(), &error);
@@ -43,12 +67,18 @@ impl Worker {
     pub(super) fn stall(&mut self, mut handfuls: Vec<Handful>, error: &Error) {
         let pause = backoff(self.attempts);
         self.attempts += 1;
-        log::warn!(
-            "node {}: {error}; it is opened again in {} (attempt {})",
-            self.stage.name,
-            format_duration(pause),
-            self.attempts
-        );
+        let (name, again) = (&self.stage.name, format_duration(pause));
+        // An opening names its node itself.
+        let said = error.to_string();
+        let named = format!("node {name}: ");
+        let said = said.strip_prefix(&named).unwrap_or(&said);
+        match self.attempts {
+            1 => log::warn!("node {name}: {said}; it is opened again in {again}"),
+            n if pause < LONGEST || n % STILL == 0 => {
+                log::warn!("node {name}: still lost: {said}; it is opened again in {again}");
+            }
+            _ => log::debug!("node {name}: still lost: {said}; it is opened again in {again}"),
+        }
         // What waits already is never displaced by a second error.
         if let Some(stalled) = self.stalled.take() {
             handfuls.extend(stalled.handfuls);
@@ -81,8 +111,9 @@ impl Worker {
 
     /// Something has succeeded.
     pub(super) fn is_back(&mut self) {
-        if std::mem::take(&mut self.attempts) > 0 {
-            log::info!("node {}: it works again", self.stage.name);
+        let attempts = std::mem::take(&mut self.attempts);
+        if attempts > 0 {
+            log::warn!("node {}: back after {attempts} attempts", self.stage.name);
         }
     }
 

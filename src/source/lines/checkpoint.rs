@@ -1,7 +1,8 @@
 //! The file that says how far a file was read: one JSON object.
 //!
 //! It is replaced as a whole (written beside, synced, renamed, the directory synced), so that it is
-//! there as it was or as it is to be, whenever the process or the machine ends.
+//! there as it was or as it is to be, whenever the process or the machine ends. Its last field is a
+//! hash of the others: a place that a disk has changed would skip lines without a word.
 
 use crate::error::{Error, ErrorKind, Result, quote};
 use serde_json::{Value, json};
@@ -12,6 +13,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// What this version of the crate writes and reads.
 const VERSION: u64 = 1;
+/// The field that vouches for the others.
+const CHECK: &str = "check";
 /// The most that is written of a checkpoint: what is longer is something else.
 const LONGEST: u64 = 64 << 10;
 
@@ -66,7 +69,7 @@ impl Checkpoint {
             return Err(strange());
         }
         let bytes = std::fs::read(&self.path).map_err(|error| Error::io(self.name(), &error))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|_| strange())?;
+        let mut value: Value = serde_json::from_slice(&bytes).map_err(|_| strange())?;
         match value["tributary_checkpoint"].as_u64() {
             Some(VERSION) => {}
             Some(version) => {
@@ -74,6 +77,13 @@ impl Checkpoint {
                 return Err(wrong(&text));
             }
             None => return Err(strange()),
+        }
+        let check = value
+            .as_object_mut()
+            .and_then(|fields| fields.shift_remove(CHECK));
+        if check != Some(Value::String(hash(value.to_string().as_bytes()))) {
+            return Err(wrong("is damaged")
+                .with_hint("to read the file from its beginning, remove the checkpoint"));
         }
         let number = |name: &str| value[name].as_u64().ok_or_else(strange);
         let text = |name: &str| value[name].as_str().map(str::to_owned).ok_or_else(strange);
@@ -93,7 +103,7 @@ impl Checkpoint {
     /// # Errors
     /// Whatever the system says: no such directory, no permission, no space.
     pub fn save(&self, saved: &Saved) -> Result<()> {
-        let text = json!({
+        let mut value = json!({
             "tributary_checkpoint": VERSION,
             "path": saved.path,
             "dev": saved.dev,
@@ -103,7 +113,8 @@ impl Checkpoint {
             "head": saved.head,
             "hash": saved.hash,
         });
-        let written = self.replace(format!("{text}\n").as_bytes());
+        value[CHECK] = hash(value.to_string().as_bytes()).into();
+        let written = self.replace(format!("{value}\n").as_bytes());
         written.map_err(|error| {
             let said = Error::io(self.name(), &error);
             match self.folder().is_dir() {
@@ -134,7 +145,7 @@ impl Checkpoint {
     }
 }
 
-/// What tells the beginnings of files apart.
-pub(super) fn hash(head: &[u8]) -> String {
-    format!("{:032x}", xxh3_128(head))
+/// What tells the beginnings of files apart, and one checkpoint from another.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
 }

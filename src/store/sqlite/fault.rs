@@ -47,6 +47,15 @@ impl Place {
         }
     }
 
+    /// The same where only the file can be to blame.
+    pub fn broken(&self, said: Said) -> Error {
+        let error = self.error(said);
+        match self.is_memory() || error.message().starts_with(&self.to_string()) {
+            true => error,
+            false => error.within(self),
+        }
+    }
+
     /// The same, told apart by whether a key was there already.
     pub fn failure(&self, said: Said) -> Failure {
         let conflict = matches!(

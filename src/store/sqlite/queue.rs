@@ -32,6 +32,8 @@ pub(crate) struct Stored {
 pub(crate) struct QueueFile {
     connection: Connection,
     place: Place,
+    /// Whether what is committed is synced.
+    synced: bool,
 }
 
 impl QueueFile {
@@ -45,8 +47,12 @@ impl QueueFile {
         probe(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
-            Connection::open_with_flags(path, flags).map_err(|error| place.error(error))?;
-        let queue = QueueFile { connection, place };
+            Connection::open_with_flags(path, flags).map_err(|error| place.broken(error))?;
+        let queue = QueueFile {
+            connection,
+            place,
+            synced: true,
+        };
         queue.prepare()?;
         Ok(queue)
     }
@@ -62,7 +68,7 @@ impl QueueFile {
                 number("SELECT count(*) FROM sqlite_schema")?,
             ))
         };
-        match set_up().map_err(|error| self.place.error(error))? {
+        match set_up().map_err(|error| self.place.broken(error))? {
             (APPLICATION, VERSION, _) => {}
             (APPLICATION, version, _) => {
                 let text =
@@ -88,7 +94,7 @@ impl QueueFile {
         );
         self.connection
             .execute_batch(&make)
-            .map_err(|error| self.place.error(error))
+            .map_err(|error| self.place.broken(error))
     }
 
     /// The number of the last event, 0 where there is none.
@@ -101,16 +107,22 @@ impl QueueFile {
             .query_row("SELECT coalesce(max(id), 0) FROM queue", [], |row| {
                 row.get::<_, i64>(0)
             });
-        let last = last.map_err(|error| self.place.error(error))?;
+        let last = last.map_err(|error| self.place.broken(error))?;
         Ok(u64::try_from(last).unwrap_or(0))
     }
 
-    /// Adds events and removes those in these ranges, in one transaction that is durable.
+    /// Adds events and removes those in these ranges, in one transaction. It is synced where events
+    /// are added: what was only removed comes again if power is lost, and not if the process is killed.
     ///
     /// # Errors
     /// Whatever the database says; then nothing of it is done.
     pub fn change(&mut self, add: &[Stored], remove: &[Range<u64>]) -> Result<()> {
+        let synced = !add.is_empty();
         let mut change = || -> rusqlite::Result<()> {
+            if std::mem::replace(&mut self.synced, synced) != synced {
+                let level = if synced { "FULL" } else { "NORMAL" };
+                self.connection.pragma_update(None, "synchronous", level)?;
+            }
             let transaction = self.connection.transaction()?;
             if !add.is_empty() {
                 let sql = "INSERT INTO queue (id, time, payload, meta) VALUES (?, ?, ?, ?)";
@@ -129,7 +141,7 @@ impl QueueFile {
             }
             transaction.commit()
         };
-        change().map_err(|error| self.place.error(error))
+        change().map_err(|error| self.place.broken(error))
     }
 
     /// The first events behind a number, in order, at most so many.
@@ -151,6 +163,6 @@ impl QueueFile {
             })?;
             rows.collect()
         };
-        read().map_err(|error| self.place.error(error))
+        read().map_err(|error| self.place.broken(error))
     }
 }

@@ -1,0 +1,66 @@
+//! SIGTERM under load: the process drains and ends well, and nothing comes twice.
+
+use crate::limit::until;
+use crate::process::{PATIENCE, Site};
+use crate::record;
+use crate::seed::chance;
+use std::fmt::Write;
+use std::time::Duration;
+
+const SCRIPT: &str = r#"
+local tb = require("tributary")
+tb.create_file_source("in", "log.jsonl", { follow = true, checkpoint = "place", in_flight = 500 })
+tb.create_filter("once", "10h", { by = { "source", "sequence" } })
+tb.create_map("same", function(e) return e end)
+tb.create_file_sink("out", "out.jsonl")
+tb.chain("in", "once", "same", "out")
+"#;
+
+/// Lines that are there for each process.
+const EACH: u64 = 3_000;
+
+fn terms(times: u64) {
+    let mut chance = chance("terms");
+    let site = Site::with(SCRIPT);
+    let mut log = String::new();
+    for time in 0..times {
+        for n in time * EACH..(time + 1) * EACH {
+            let _ = writeln!(log, "{}", record::line("r", "a", n, ""));
+        }
+        site.write("log.jsonl", &log);
+        let before = site.len("out.jsonl");
+        let running = site.start(&[]);
+        let more = chance.below(log.len() as u64 - before).min(200_000);
+        until(
+            PATIENCE,
+            &format!("run {time}, which said {}", running.said()),
+            || site.len("out.jsonl") > before + more / 2,
+        );
+        std::thread::sleep(Duration::from_micros(chance.below(20_000)));
+        running.signal("TERM").expect("there is a shell");
+        running.expect(0);
+        let written = site.read("out.jsonl");
+        assert!(written.ends_with('\n'), "run {time} ends with half a line");
+    }
+    // One that follows does not end by itself: let it come to the end of the log.
+    let running = site.start(&[]);
+    until(PATIENCE, "the last run", || {
+        site.read("out.jsonl").lines().count() as u64 >= times * EACH
+    });
+    running.signal("TERM").expect("there is a shell");
+    running.expect(0);
+    record::compare_files("r", &site.path("log.jsonl"), &site.path("out.jsonl")).expect_all(0);
+}
+
+#[test]
+fn a_process_told_to_stop_under_load_ends_well_and_loses_nothing() {
+    terms(5);
+}
+
+mod long {
+    #[test]
+    #[ignore = "takes minutes"]
+    fn two_hundred_processes_told_to_stop_under_load_lose_nothing() {
+        super::terms(200);
+    }
+}

@@ -1,0 +1,5 @@
+//! Has the ack use shuttle's atomics.
+
+fn main() {
+    println!("cargo::rustc-cfg=shuttle");
+}
