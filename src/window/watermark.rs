@@ -13,6 +13,7 @@ use std::time::Duration;
 const OUTSIDE: usize = usize::MAX;
 
 /// The watermark of a window.
+#[derive(Clone)]
 pub(super) struct Watermark {
     lateness: Duration,
     idle: Option<Duration>,
@@ -27,6 +28,7 @@ pub(super) struct Watermark {
     waiting: Vec<usize>,
 }
 
+#[derive(Clone)]
 struct Link {
     number: usize,
     /// The latest time that it brought.

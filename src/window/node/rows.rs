@@ -293,6 +293,8 @@ impl Window {
             self.note_time(time, now);
             return Ok((touched, left));
         };
+        // Where rows are stored that are in no window any more, one may be among them.
+        let may_wait = self.moment.sweep.is_none() && self.emission.undelivered().next().is_none();
         let digest = incremental.digest(row);
         let entry = Entry { digest, time: at };
         let is_live = incremental.groups.is_live(digest);
@@ -300,7 +302,7 @@ impl Window {
         if self.stored && !is_live {
             session.begin()?;
             // Who else has inserted it has told of it: what is there is too old for this window.
-            let inserted = match is_new {
+            let inserted = match is_new && may_wait {
                 true => session.insert_event_soon(row, payload)?,
                 false => Some(session.insert_event(row, payload)?),
             };
