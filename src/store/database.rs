@@ -53,6 +53,15 @@ impl Database {
         })
     }
 
+    /// Checks an address without opening anything, and gives it as messages show it, without its
+    /// password.
+    ///
+    /// # Errors
+    /// A malformed URL.
+    pub fn check_url(url: &str) -> Result<String> {
+        Ok(Url::parse(url)?.to_string())
+    }
+
     /// The same database, whose queries have these limits when they are asked through connections
     /// of this handle.
     #[must_use]
