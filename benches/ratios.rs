@@ -6,6 +6,7 @@
 
 mod keys;
 mod nodes;
+mod pauses;
 mod workload;
 
 use workload::{Group, groups};
@@ -15,6 +16,7 @@ fn main() {
     let start = start.unwrap_or_default();
     nodes::measure(&start);
     keys::measure(&start);
+    pauses::measure(&start);
     let mut lines = Vec::new();
     for group in groups(&start) {
         lines.extend(compare(group));

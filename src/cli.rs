@@ -1,6 +1,7 @@
 //! The command line, over the crate's public API: one file for each verb.
 
 mod check;
+mod dlq;
 mod endpoint;
 mod explain;
 mod functions;
@@ -40,6 +41,7 @@ enum Verb {
     Explain(explain::Options),
     Test(test::Options),
     Repl(repl::Options),
+    Dlq(dlq::Options),
     Functions(functions::Options),
 }
 
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(options) => explain::run(&options),
         Verb::Test(options) => test::run(&options),
         Verb::Repl(options) => repl::run(&options),
+        Verb::Dlq(options) => dlq::run(&options),
         Verb::Functions(options) => functions::run(&options),
     };
     match done {
@@ -75,7 +78,9 @@ pub fn main() -> ExitCode {
 }
 
 fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
-    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    // Clients of connectors say much, and what they say may hold secrets: only RUST_LOG lets them.
+    let level =
+        ["warn", "warn,tributary=info", "warn,tributary=debug"][usize::from(verbose.min(2))];
     let mut log =
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
     log.format_target(false);

@@ -82,6 +82,8 @@ struct Inner {
     hint: Option<String>,
     place: Option<String>,
     remedy: Remedy,
+    /// Whether it is a panic in a node's code.
+    panic: bool,
 }
 
 /// What can be done about an error.
@@ -104,6 +106,7 @@ impl Error {
             hint: None,
             place: None,
             remedy: Remedy::Reject,
+            panic: false,
         }))
     }
 
@@ -163,6 +166,15 @@ impl Error {
         self
     }
 
+    /// The same error whose message, hint and place have gone through `map`.
+    #[must_use]
+    pub(crate) fn map_text(mut self, map: impl Fn(&str) -> String) -> Self {
+        self.0.message = map(&self.0.message);
+        self.0.hint = self.0.hint.as_deref().map(&map);
+        self.0.place = self.0.place.as_deref().map(&map);
+        self
+    }
+
     /// The same error with another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
@@ -184,6 +196,18 @@ impl Error {
     pub fn fatal(mut self) -> Self {
         self.0.remedy = Remedy::End;
         self
+    }
+
+    /// The same error, marked as a panic in a node's code.
+    #[must_use]
+    pub(crate) fn of_panic(mut self) -> Self {
+        self.0.panic = true;
+        self
+    }
+
+    /// Whether it is a panic in a node's code.
+    pub fn is_panic(&self) -> bool {
+        self.0.panic
     }
 
     /// What class of error this is.

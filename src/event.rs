@@ -177,6 +177,13 @@ impl Event {
         self
     }
 
+    /// The same event with something else known about it.
+    #[must_use]
+    pub(crate) fn with_all_meta(mut self, meta: Meta) -> Self {
+        self.meta = meta;
+        self
+    }
+
     /// Whether a source or a node waits to hear what becomes of it.
     pub fn is_tracked(&self) -> bool {
         self.ack.is_some()
@@ -210,7 +217,8 @@ impl Event {
 
 /// What is known about an event beside its payload: names and JSON values, shared until changed.
 ///
-/// The engine sets `error`, `node` and `reason` on what leaves by a port `errors`, and `node` and
+/// The engine sets `error`, `node`, `reason`, `place`, `time` and `attempts` on what leaves by a port
+/// `errors`, and `node` and
 /// `reason` on what leaves by a port `dropped`.
 #[derive(Debug, Clone, Default)]
 pub struct Meta(Option<Arc<Map<String, Value>>>);
@@ -227,6 +235,18 @@ impl Meta {
             .iter()
             .flat_map(|map| map.iter())
             .map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// As a JSON object, where there is anything.
+    pub(crate) fn to_json(&self) -> Option<String> {
+        let map = self.0.as_ref().filter(|map| !map.is_empty())?;
+        Some(serde_json::to_string(&**map).expect("a map of JSON values is JSON"))
+    }
+
+    /// What was written so; `None` where it is something else.
+    pub(crate) fn from_json(text: &str) -> Option<Self> {
+        let map: Map<String, Value> = serde_json::from_str(text).ok()?;
+        Some(Meta(Some(Arc::new(map))))
     }
 
     fn set(&mut self, key: &str, value: Value) {

@@ -62,10 +62,12 @@
 //! # Log levels
 //!
 //! Through the crate `log`: `error` for what stops a node or breaks a promise, `warn` for events
-//! that were rejected unheard (at most a line a second and node), nodes that are opened again and
-//! nodes that are not linked, `info` for stops and reconnections.
+//! that were rejected unheard (at most a line a second and node), nodes that are lost and opened again (a
+//! line as the pauses grow, then one a minute, and one when they are back) and nodes that are not linked,
+//! `info` for stops.
 
 pub mod ack;
+pub mod connect;
 pub mod error;
 pub mod event;
 pub mod name;
@@ -98,7 +100,10 @@ pub use ack::{Outcome, Token};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Batch, Event, Meta};
 pub use name::{Endpoint, Name, Port};
-pub use network::{Capacity, Draft, Format, Kind, Network, Replay, Simulation, Stats};
+pub use network::{
+    Capacity, Draft, Format, Kind, LinkOptions, Network, OnError, Overflow, Replay, Simulation,
+    Spill, Stats,
+};
 pub use node::{Context, Node, Pipeline, Read, Sink, Source};
 pub use payload::Payload;
 pub use script::Runtime;

@@ -6,7 +6,7 @@
 //! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
 //! they end), `simulation` (the same without threads, in virtual time), `replay` (recorded events that
 //! drive it), `stats` (the account),
-//! `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
+//! `on_error` (what is done about rejected events), `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
 //!
 //! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
 //! changes for it.
@@ -16,6 +16,7 @@ mod drawing;
 mod graph;
 mod handles;
 mod link;
+mod on_error;
 mod replay;
 mod runner;
 mod running;
@@ -32,7 +33,8 @@ pub use draft::Draft;
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
-pub use link::Capacity;
+pub use link::{Capacity, LinkOptions, Overflow, Spill};
+pub use on_error::OnError;
 pub use replay::{Fed, Replay, Replaying};
 pub use runner::Kind;
 pub use simulation::Simulation;
@@ -43,7 +45,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};
 use graph::Graph;
 use parking_lot::{Mutex, MutexGuard};
-use running::{End, NewNode, Running};
+use running::{End, Limits, NewNode, Running};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +88,8 @@ struct State {
     /// Counts the changes, so that a draft notices that it was overtaken.
     version: u64,
     capacity: Capacity,
+    limits: Limits,
+    fail_fast: bool,
     phase: Phase,
 }
 
@@ -102,6 +106,8 @@ impl Default for State {
             graph: Graph::default(),
             version: 0,
             capacity: Capacity::default(),
+            limits: Limits::default(),
+            fail_fast: false,
             phase: Phase::Built(Vec::new()),
         }
     }
@@ -121,6 +127,13 @@ impl Network {
         let network = Network::default();
         network.lock().capacity = capacity.check()?;
         Ok(network)
+    }
+
+    /// Has [`start`](Self::start) fail where a node cannot be opened yet (a broker that is down,
+    /// say). Otherwise the network starts without it, and the node is opened again with growing
+    /// pauses while others wait for it.
+    pub fn fail_fast(&self, yes: bool) {
+        self.lock().fail_fast = yes;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,7 +156,7 @@ impl Network {
     }
 
     fn take_in(state: &mut State, draft: Draft) -> Result<()> {
-        let (graph, nodes, version) = draft.into_parts();
+        let (mut graph, nodes, version) = draft.into_parts();
         if state.version != version {
             return Err(Error::data(
                 "the network was changed while this draft was made",
@@ -153,6 +166,11 @@ impl Network {
         match &mut state.phase {
             Phase::Built(built) => built.extend(nodes),
             Phase::Running(running) => {
+                let has_ended = |name: &crate::Name| {
+                    let at = graph.find(name.as_str());
+                    at.is_some_and(|at| running.has_ended(at))
+                };
+                graph = graph.settled(has_ended);
                 for edge in &graph.edges[before..] {
                     let ended = |name: &crate::Name| {
                         graph
@@ -195,10 +213,11 @@ impl Network {
         Ok(made)
     }
 
-    /// Starts a thread for each node, waits until each has opened, and lets the sources begin.
+    /// Starts a thread for each node, waits until each has opened, and lets the sources begin. A
+    /// node that may be opened later is opened later, see [`fail_fast`](Self::fail_fast).
     ///
     /// # Errors
-    /// A node that does not open: then every thread has ended again, and the network may be
+    /// A node that does not open otherwise: then every thread has ended again, and the network may be
     /// started once more only if it is built again. A second start, a start after the end.
     pub fn start(&self) -> Result<()> {
         let mut state = self.lock();
@@ -212,10 +231,12 @@ impl Network {
             }
             Phase::Simulated => return Err(Error::data("the network is being simulated")),
         };
+        state.graph = state.graph.settled(|_| false);
         for unlinked in state.graph.unlinked() {
             log::warn!("{unlinked}");
         }
-        let mut running = Running::new(Arc::new(SystemClock), true)?;
+        let mut running = Running::new(Arc::new(SystemClock), true, state.limits)?;
+        running.fail_fast = state.fail_fast;
         *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment);
@@ -241,11 +262,12 @@ impl Network {
         };
         let nodes = std::mem::take(nodes);
         state.phase = Phase::Simulated;
-        Simulation::new(state.graph.clone(), nodes, start)
+        state.graph = state.graph.settled(|_| false);
+        Simulation::new(state.graph.clone(), nodes, start, state.limits)
     }
 
     fn graph(&self) -> Graph {
-        self.lock().graph.clone()
+        self.lock().graph.settled(|_| false)
     }
 
     fn end(&self) -> Option<End> {
@@ -272,8 +294,8 @@ impl Network {
     /// Stops within this time; what has not drained by then is aborted.
     ///
     /// # Errors
-    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained and those whose
-    /// threads had to be left behind; the first node that had failed.
+    /// [`ErrorKind::DrainTimeout`], which names the nodes that had not drained, with what they had in
+    /// hand, the links in which something waited, and those nodes whose threads had to be left behind; the first node that had failed.
     pub fn stop_within(&self, limit: Duration) -> Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let stopped = end.stop(limit);

@@ -12,16 +12,19 @@
 //! | what fails | what the engine does |
 //! |---|---|
 //! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
-//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is rejected (port `errors`), the batch goes on |
+//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is tried again where [`on_error`](crate::OnError) says so, then rejected (port `errors`), the batch goes on |
+//! | ten of these panics in a row | the node has failed and is not called any more; what it gets counts as failed, the network stops and reports it |
 //! | `commit`, retryable | as for `process` |
 //! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
 //! | `commit`, otherwise | `rollback`; the events are fed one by one, so that only the bad ones are rejected |
 //! | `tick`, `settle`, `finish`, retryable | `rollback`; `open` again, with backoff; `tick` or `finish` again; a `settle` is not repeated, only its `commit` |
 //! | `tick`, `settle`, `finish`, otherwise | `rollback`; logged and counted as an error of the node |
 //! | `read`, retryable | `open` again, with backoff |
+//! | `open`, retryable | `open` again, with backoff; the others run meanwhile ([`Network::fail_fast`](crate::Network::fail_fast) has `start` fail instead) |
 //! | a panic in `wake` | the node has failed: the network stops and reports it |
 //! | `read`, otherwise; `open`, not retryable | the node has failed: the network stops and reports it |
 
+mod boxed;
 mod context;
 mod frame;
 mod tracker;
@@ -50,6 +53,13 @@ pub trait Node: Send {
     /// the node is added.
     fn ports(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How many events it takes in hand before it commits, where so many wait in a link. Asked once,
+    /// when the node is added. More is for a node whose commit is dear, one that syncs a disk say:
+    /// the slower that is, the more events have come meanwhile for the next one.
+    fn batch_size(&self) -> usize {
+        256
     }
 
     /// Makes the effects of the batch durable, all or nothing. Called after every batch, `tick`,

@@ -14,7 +14,8 @@ use triomphe::ThinArc;
 pub use json::{MAX_DEPTH, check_json, parse_json};
 pub(crate) use json::{Skip, note, read};
 
-/// The greatest payload that sources of lines accept, in bytes (1 MiB).
+/// The greatest payload that sources send unless the network says otherwise, and that sources of lines
+/// accept at all, in bytes (1 MiB).
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// Bytes, and the JSON value that they spell.

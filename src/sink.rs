@@ -3,6 +3,7 @@
 
 mod channel;
 mod closure;
+mod dead_letters;
 mod discarder;
 mod lines;
 mod sql;
@@ -10,6 +11,7 @@ mod tester;
 
 pub use channel::{ChannelSink, Receiver, channel};
 pub use closure::{Collect, Handler, collect, handler};
+pub use dead_letters::DeadLetterSink;
 pub use discarder::Discarder;
 pub use lines::LineSink;
 pub use sql::{SqlMode, SqlSink};

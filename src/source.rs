@@ -4,9 +4,11 @@
 mod channel;
 mod iter;
 mod lines;
+mod requeue;
 mod ticker;
 
 pub use channel::{ChannelSource, Sender, channel};
 pub use iter::{FromIter, from_iter};
 pub use lines::{Follow, LineSource};
+pub use requeue::Requeue;
 pub use ticker::Ticker;

@@ -20,6 +20,7 @@ pub(crate) mod dialect;
 mod driver;
 mod feed;
 mod fit;
+mod letters;
 mod limits;
 mod mysql;
 mod query;
@@ -44,6 +45,7 @@ pub(crate) use query::{Asker, Binding};
 
 pub use catalog::Mark;
 pub use database::Database;
+pub use letters::{DeadLetters, Letter, LetterFilter};
 pub use limits::Limits;
 pub use query::Query;
 pub(crate) use row::{Cell, Row};

@@ -30,6 +30,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
             "Draft",
             "Kind",
             "Network",
+            "OnError",
             "Replay",
             "Simulation",
             "Stats",
@@ -188,6 +189,8 @@ fn allowed(from: &str, to: &str) -> bool {
         "network" => below == 0 || to == "node",
         // Words are made of words.
         _ if above == 0 => below == 0,
+        // By address one gets what is there by name.
+        "connect" if to == "source" || to == "sink" => true,
         // The shell uses the public API, as any other program does.
         "cli" | "main" => floor(to) == floor(from),
         _ => below < above,
@@ -264,5 +267,6 @@ fn the_reader_of_sources_sees_what_it_should() {
     assert!(uses("std::time::Instant::now()", "Instant::now"));
     assert!(allowed("window", "store") && allowed("script", "network"));
     assert!(!allowed("window", "sink") && !allowed("network", "store"));
+    assert!(allowed("connect", "sink") && !allowed("sink", "connect"));
     assert!(!allowed("node", "network") && !allowed("cli", "network"));
 }

@@ -7,6 +7,7 @@
 //! groups of their own kind: see [`window`].
 
 mod bare;
+mod durable;
 pub mod filter;
 mod latency;
 mod network;
@@ -110,7 +111,19 @@ pub fn groups(start: &str) -> Vec<Group> {
             Function::new("bare", 5_000, latency::bare),
         ],
     };
+    let durable = |name, events, tributary: Flow, bare: Flow| Group {
+        name,
+        latency: false,
+        rounds: 5,
+        functions: vec![
+            Function::new("tributary", events, tributary).against(&["bare"]),
+            Function::new("bare", events, bare),
+        ],
+    };
     let mut groups = vec![
+        // What they carry goes to disk: how fast that is depends on where.
+        durable("queue", 1 << 17, durable::queue, durable::bare_queue),
+        durable("spill", 1 << 18, durable::spill, durable::bare_spill),
         hop(
             "hop-1",
             network::hop::<1>,

@@ -10,7 +10,7 @@ use tributary::{
 };
 
 /// Makes so many events, and tracks them if it is told to.
-struct Spring {
+pub struct Spring {
     watch: Arc<Watch>,
     left: u64,
     /// Events that it still waits to hear of.
@@ -18,7 +18,7 @@ struct Spring {
 }
 
 impl Spring {
-    fn new(watch: &Arc<Watch>, events: u64) -> Self {
+    pub fn new(watch: &Arc<Watch>, events: u64) -> Self {
         Spring {
             watch: watch.clone(),
             left: events,
@@ -90,7 +90,7 @@ impl Sink for Drain {
 }
 
 /// Lets the network run to its end.
-fn run(network: &Network, watch: &Watch) -> Result<Duration> {
+pub fn run(network: &Network, watch: &Watch) -> Result<Duration> {
     network.start()?;
     let took = watch.wait();
     network.wait()?;

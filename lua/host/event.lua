@@ -3,17 +3,21 @@
 -- An event is a table whose first place is the host's handle; what is asked of it is made then and
 -- stays in the table. So one that nobody looked into is seen to be untouched, and goes on as it is.
 local native = ...
-local rawset, rawequal, next, type, setmetatable = rawset, rawequal, next, type, native.setmetatable
+local rawget, rawset, rawequal = rawget, rawset, rawequal
+local next, type, setmetatable = next, type, native.setmetatable
 local fetch, refuse, emit = native.fetch, native.refuse, native.emit
 
 local Event = native.event
-local names = { payload = true, data = true, meta = true, time = true }
+-- The fields of an event, by the numbers that the host knows them under.
+local names = { payload = 1, data = 2, meta = 3, time = 4 }
 
 function Event.__index(event, name)
-    if not names[name] then
+    local field = names[name]
+    if not field then
         refuse(name)
     end
-    local value = fetch(event, name)
+    -- What stands in the place of the payload is what the data is made of.
+    local value = fetch(event[1], field, rawget(event, "payload"))
     rawset(event, name, value)
     return value
 end

@@ -23,6 +23,12 @@
 ---@field by string|string[] the fields that are looked at
 ---@field forget? string
 
+---@class tributary.OnError
+---@field retry? integer
+---@field backoff? string the first pause and the longest, as in "100ms..10s"
+---@field jitter? boolean
+---@field after? string the node that gets what was rejected for good
+
 ---@class tributary.Process: tributary.Keyed
 ---@field process fun(event: tributary.Event, emit: tributary.Emit, state: any): false?
 ---@field init? fun(key: any): any
@@ -131,6 +137,12 @@ function tb.create_delay(name, time) end
 ---@return true
 function tb.create_discarder(name) end
 
+---a sink that keeps rejected events, byte for byte, with all that is known of why: see `tributary dlq`
+---@param name string the name of the node
+---@param options {path?: string, db?: boolean} a file for them alone, or the database of the scripts
+---@return true
+function tb.create_dlq(name, options) end
+
 ---a sink that adds each event as a line to a file; `append = false` overwrites it
 ---@param name string the name of the node
 ---@param path string
@@ -219,6 +231,20 @@ function tb.create_route(name, routes) end
 ---@return true
 function tb.create_sample(name, interval, options) end
 
+---a sink by its address, as "file:alerts.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_sink(name, url, options) end
+
+---a source by its address, as "file:bets.jsonl"; see the table of connectors
+---@param name string the name of the node
+---@param url string
+---@param options? table<string, any>
+---@return true
+function tb.create_source(name, url, options) end
+
 ---a sink that writes each event into a table; with `mode = "upsert"` the last of a key wins
 ---@param name string the name of the node
 ---@param options {table: string, mode: "insert"|"upsert"|nil}
@@ -272,17 +298,25 @@ function tb.create_window(name, table) end
 ---@return string
 function tb.explain(name) end
 
+---@class tributary.LinkOptions
+---@field capacity? integer how many events may wait in it
+---@field bytes? integer how many bytes may
+---@field overflow? "block"|"drop_newest"|"drop_oldest"|"spill" what happens when it is full
+---@field timeout? string how long its sender waits while nothing is taken from it
+---@field spill_dir? string
+---@field spill_size? integer in bytes
+
 ---links several nodes to one, which gets the events of all
 ---@param to string
 ---@param from string
----@param ... string
+---@param ... string|tributary.LinkOptions
 ---@return true
 function tb.fanin(to, from, ...) end
 
 ---links one node to several: each gets a copy of every event
 ---@param from string
 ---@param to string
----@param ... string
+---@param ... string|tributary.LinkOptions
 ---@return true
 function tb.fanout(from, to, ...) end
 
@@ -300,7 +334,7 @@ function tb.hopping_window(name, out, query, table, size, slide, time_column) en
 ---copies every event that leaves `from` (a node or "node.port") to `to`
 ---@param from string a node, or "node.port"
 ---@param to string
----@param options? {capacity: integer}
+---@param options? tributary.LinkOptions
 ---@return true
 function tb.link(from, to, options) end
 
@@ -317,6 +351,12 @@ function tb.node_exists(name) end
 ---the network's instant, in seconds since 1970 with their fraction
 ---@return number
 function tb.now() end
+
+---tries a rejected event again, then sends it to `target`; node "*" is all but what that leads to
+---@param node string the name of a node, or "*"
+---@param target string|tributary.OnError
+---@return true
+function tb.on_error(node, target) end
 
 ---a pipeline that runs a query for each event and emits each row of the answer
 ---@param name string the name of the node

@@ -57,6 +57,11 @@ pub struct Setup {
           allow_hyphen_values = true)]
     pub buffer: usize,
 
+    /// The greatest event that a source may bring (1KiB to 1MiB); what is larger leaves by `errors`, cut
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = event_bytes,
+          allow_hyphen_values = true)]
+    pub max_event_bytes: usize,
+
     #[command(flatten)]
     pub scripted: Scripted,
 }
@@ -90,19 +95,25 @@ fn duration(text: &str) -> Result<Duration, Error> {
 
 fn size(text: &str) -> Result<usize, &'static str> {
     const GRAMMAR: &str = "a size is expected, as in 64MiB, 1GiB; the least is 4MiB";
+    bytes(text).filter(|size| *size >= 4 << 20).ok_or(GRAMMAR)
+}
+
+fn event_bytes(text: &str) -> Result<usize, &'static str> {
+    const GRAMMAR: &str = "a size from 1KiB to 1MiB is expected, as in 64KiB";
+    let fits = |size: &usize| (1 << 10..=1 << 20).contains(size);
+    bytes(text).filter(fits).ok_or(GRAMMAR)
+}
+
+fn bytes(text: &str) -> Option<usize> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match &text[digits.len()..] {
         "KiB" => 10,
         "MiB" => 20,
         "GiB" => 30,
-        _ => return Err(GRAMMAR),
+        _ => return None,
     };
-    let number: usize = digits.parse().map_err(|_| GRAMMAR)?;
-    let size = number.checked_mul(1 << shift).ok_or(GRAMMAR)?;
-    match size >= 4 << 20 {
-        true => Ok(size),
-        false => Err(GRAMMAR),
-    }
+    let number: usize = digits.parse().ok()?;
+    number.checked_mul(1 << shift)
 }
 
 fn events(text: &str) -> Result<usize, &'static str> {
@@ -167,6 +178,7 @@ fn open_with(scripts: &[PathBuf], options: &Setup, inputs: Inputs) -> Result<(Ne
         ..Capacity::default()
     };
     let network = Network::with_capacity(capacity)?;
+    network.set_max_event_bytes(options.max_event_bytes);
     let database = Database::open(&options.db)?.with_limits(store::Limits {
         rows: options.query_rows,
         time: options.query_time,

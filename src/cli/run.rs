@@ -27,6 +27,11 @@ pub struct Options {
     #[arg(long)]
     stats: bool,
 
+    /// End with code 69 where a database or a broker is not there at the start, instead of trying
+    /// again
+    #[arg(long)]
+    fail_fast: bool,
+
     /// Refuse a network in which something is not linked
     #[arg(long)]
     strict: bool,
@@ -49,6 +54,7 @@ pub fn run(options: &Options) -> Result<()> {
         );
     }
     let watch = signals::Watch::begin()?;
+    network.fail_fast(options.fail_fast);
     network.start()?;
     let (nodes, links) = (network.nodes().len(), network.edges().len());
     let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));

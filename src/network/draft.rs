@@ -2,7 +2,8 @@
 
 use super::graph::Graph;
 use super::handles::{PipelineNode, Receives, Sends, SinkNode, SourceNode};
-use super::link::Capacity;
+use super::link::{Capacity, LinkOptions, Terms};
+use super::on_error::OnError;
 use super::runner::{Kind, Processes, Reads, Runner, Writes};
 use super::running::NewNode;
 use crate::error::{Error, Result};
@@ -40,6 +41,7 @@ pub struct Draft {
 pub(crate) struct Mark {
     nodes: usize,
     edges: usize,
+    handled: usize,
 }
 
 impl fmt::Debug for Draft {
@@ -85,12 +87,13 @@ impl Draft {
         Mark {
             nodes: self.graph.nodes.len(),
             edges: self.graph.edges.len(),
+            handled: self.graph.handled.len(),
         }
     }
 
     /// Takes back everything since the mark.
     pub(crate) fn reset(&mut self, mark: &Mark) {
-        self.graph.truncate(mark.nodes, mark.edges);
+        self.graph.truncate(mark.nodes, mark.edges, mark.handled);
         self.nodes.retain(|node| node.at < mark.nodes);
     }
 
@@ -147,24 +150,24 @@ impl Draft {
     /// A node or port that does not exist, a sink that should send or a source that should
     /// receive, a link that is there already, a link that closes a cycle.
     pub fn link(&mut self, from: impl Sends, to: impl Receives) -> Result<()> {
-        self.link_with(from, to, self.capacity)
+        self.link_with(from, to, LinkOptions::new())
     }
 
-    /// Links two nodes with a link of this capacity.
+    /// Links two nodes with a link of this capacity, or with these options.
     ///
     /// # Errors
-    /// Those of [`Draft::link`], and a capacity out of range.
+    /// Those of [`Draft::link`], and options out of range.
     pub fn link_with(
         &mut self,
         from: impl Sends,
         to: impl Receives,
-        capacity: Capacity,
+        options: impl Into<LinkOptions>,
     ) -> Result<()> {
-        let capacity = capacity.check()?;
+        let terms = options.into().terms(self.capacity)?;
         self.graph.link(
             &from.output(),
             &[&to.input()],
-            capacity,
+            &terms,
             None,
             self.place.as_deref(),
         )
@@ -180,6 +183,20 @@ impl Draft {
         from: impl Sends,
         to: impl IntoIterator<Item = R>,
     ) -> Result<()> {
+        self.fanout_with(from, to, LinkOptions::new())
+    }
+
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// Those of [`Draft::fanout`], and options out of range.
+    pub fn fanout_with<R: Receives>(
+        &mut self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let terms = options.into().terms(self.capacity)?;
         let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
         let targets: Vec<&str> = to.iter().map(String::as_str).collect();
         if targets.is_empty() {
@@ -191,7 +208,7 @@ impl Draft {
         self.graph.link(
             &from.output(),
             &targets,
-            self.capacity,
+            &terms,
             None,
             self.place.as_deref(),
         )
@@ -206,14 +223,28 @@ impl Draft {
         to: impl Receives,
         from: impl IntoIterator<Item = S>,
     ) -> Result<()> {
+        self.fanin_with(to, from, LinkOptions::new())
+    }
+
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// Those of [`Draft::fanin`], and options out of range.
+    pub fn fanin_with<S: Sends>(
+        &mut self,
+        to: impl Receives,
+        from: impl IntoIterator<Item = S>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let terms = options.into().terms(self.capacity)?;
         let before = self.graph.edges.len();
         let mut none = true;
         for from in from {
             none = false;
             let place = self.place.as_deref();
-            let linked =
-                self.graph
-                    .link(&from.output(), &[&to.input()], self.capacity, None, place);
+            let linked = self
+                .graph
+                .link(&from.output(), &[&to.input()], &terms, None, place);
             if linked.is_err() {
                 self.graph.edges.truncate(before);
                 return linked;
@@ -250,10 +281,24 @@ impl Draft {
         self.graph.link(
             &from.output(),
             &targets,
-            self.capacity,
+            &Terms::from(self.capacity),
             key,
             self.place.as_deref(),
         )
+    }
+
+    /// Says what is done about the events that a node rejects; `"*"` is every node that the target
+    /// doesn't lead back to and of which nothing else is said: those there are and those that come.
+    ///
+    /// Whatever else `errors` is linked to gets a copy as before. Of a node, and of `"*"`, it is
+    /// said once.
+    ///
+    /// # Errors
+    /// A node or a target that does not exist, a target that leads back to the node, what was said
+    /// already, a number out of range.
+    pub fn on_error(&mut self, node: &str, on_error: OnError) -> Result<()> {
+        self.graph
+            .on_error(node, on_error, self.capacity, self.place.as_deref())
     }
 
     /// Whether there is a node of this name, in the network or in this draft.

@@ -93,7 +93,7 @@ impl Network {
     /// # Ok::<(), tributary::Error>(())
     /// ```
     pub fn draw(&self, format: Format) -> String {
-        let picture = Picture::new(&self.lock().graph);
+        let picture = Picture::new(&self.graph());
         match format {
             Format::Dot => dot::write(&picture),
             Format::Mermaid => mermaid::write(&picture),

@@ -1,11 +1,15 @@
 //! The graph: nodes by name, the links between them, and what makes a link wrong.
 
-use super::link::Capacity;
+mod handled;
+
+use super::link::{Capacity, Overflow, Terms};
 use super::runner::Kind;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
+use handled::Handled;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::time::Duration;
 
 /// A node as the graph knows it.
 #[derive(Debug, Clone)]
@@ -35,8 +39,24 @@ pub struct Edge {
     pub key: Option<String>,
     /// How much may wait in it.
     pub capacity: Capacity,
+    /// What happens when it is full.
+    pub overflow: Overflow,
+    /// How long its sender waits while nothing is taken from it.
+    pub timeout: Option<Duration>,
     /// Where it was made, as `file:line`, if that was in a script.
     pub place: Option<String>,
+    /// Whether `on_error` made it.
+    pub on_error: bool,
+}
+
+impl Edge {
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            capacity: self.capacity,
+            overflow: self.overflow.clone(),
+            timeout: self.timeout,
+        }
+    }
 }
 
 impl fmt::Display for Edge {
@@ -73,6 +93,8 @@ pub(crate) struct Graph {
     pub edges: Vec<Edge>,
     index: HashMap<Name, usize>,
     balances: usize,
+    /// What `on_error` has said.
+    pub handled: Vec<Handled>,
 }
 
 impl Graph {
@@ -122,8 +144,9 @@ impl Graph {
         Ok(())
     }
 
-    /// Takes back what was added beyond so many nodes and edges.
-    pub fn truncate(&mut self, nodes: usize, edges: usize) {
+    /// Takes back what was added beyond so many nodes and edges, and words about errors.
+    pub fn truncate(&mut self, nodes: usize, edges: usize, handled: usize) {
+        self.handled.truncate(handled);
         self.edges.truncate(edges);
         for node in self.nodes.drain(nodes..) {
             self.index.remove(&node.name);
@@ -135,7 +158,7 @@ impl Graph {
         &mut self,
         from: &str,
         targets: &[&str],
-        capacity: Capacity,
+        terms: &Terms,
         balance: Option<Option<String>>,
         place: Option<&str>,
     ) -> Result<()> {
@@ -143,7 +166,7 @@ impl Graph {
         let group = balance.as_ref().map(|_| self.balances);
         let key = balance.flatten();
         for to in targets {
-            let edge = self.edge(from, to, capacity, place).and_then(|edge| {
+            let edge = self.edge(from, to, terms, place).and_then(|edge| {
                 let edge = Edge {
                     balance: group,
                     key: key.clone(),
@@ -164,7 +187,7 @@ impl Graph {
         Ok(())
     }
 
-    fn edge(&self, from: &str, to: &str, capacity: Capacity, place: Option<&str>) -> Result<Edge> {
+    fn edge(&self, from: &str, to: &str, terms: &Terms, place: Option<&str>) -> Result<Edge> {
         let from = self.output(from)?;
         let to = self.input(to)?;
         Ok(Edge {
@@ -172,8 +195,11 @@ impl Graph {
             to,
             balance: None,
             key: None,
-            capacity,
+            capacity: terms.capacity,
+            overflow: terms.overflow.clone(),
+            timeout: terms.timeout,
             place: place.map(str::to_owned),
+            on_error: false,
         })
     }
 
@@ -293,7 +319,9 @@ impl Graph {
     /// What is not joined up: an input that nothing leads to, an output that leads nowhere.
     pub fn unlinked(&self) -> Vec<Unlinked> {
         let inputs: BTreeSet<&Name> = self.edges.iter().map(|edge| &edge.to).collect();
-        let outputs: BTreeSet<&Name> = self.edges.iter().map(|edge| &edge.from.node).collect();
+        // Where errors go says nothing of where the rest goes.
+        let onward = self.edges.iter().filter(|edge| !edge.on_error);
+        let outputs: BTreeSet<&Name> = onward.map(|edge| &edge.from.node).collect();
         let mut unlinked = Vec::new();
         for node in &self.nodes {
             let no_input = node.kind != Kind::Source && !inputs.contains(&node.name);

@@ -9,11 +9,12 @@ pub(crate) use fragment::{Fragment, NewNode};
 pub(crate) use members::Shared;
 
 use super::graph::Graph;
-use super::stage::panicked;
-use super::stats::{LinkAccount, Stats};
+use super::stage::{PANIC_LIMIT, panicked};
+use super::stats::{LinkAccount, NodeStats, Stats};
 use super::timer::Timer;
 use super::worker::{Attachment, Control, Worker};
 use crate::error::{Error, ErrorKind, Result};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, format_duration, monotonic};
 use members::Member;
 use std::cell::Cell;
@@ -38,11 +39,34 @@ pub(crate) struct Running {
     timer: Option<Timer>,
     timer_thread: Option<JoinHandle<()>>,
     links: Vec<Arc<LinkAccount>>,
+    /// How much of what `on_error` said the nodes know.
+    handled: usize,
+    limits: Limits,
+    /// Whether a node that cannot open yet, but may later, is a failure.
+    pub fail_fast: bool,
+}
+
+/// What holds for every node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// After so many panics in a row a node has failed.
+    pub panics: u32,
+    /// The greatest payload that a source may send.
+    pub event_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            panics: PANIC_LIMIT,
+            event_bytes: MAX_EVENT_BYTES,
+        }
+    }
 }
 
 impl Running {
     /// A network without nodes; `threads` says whether there will be any (or a simulation).
-    pub fn new(clock: Arc<dyn Clock>, threads: bool) -> Result<Self> {
+    pub fn new(clock: Arc<dyn Clock>, threads: bool, limits: Limits) -> Result<Self> {
         let (timer, timer_thread) = match threads {
             false => (None, None),
             true => {
@@ -57,6 +81,9 @@ impl Running {
             timer,
             timer_thread,
             links: Vec::new(),
+            handled: 0,
+            limits,
+            fail_fast: false,
         })
     }
 
@@ -69,16 +96,17 @@ impl Running {
             mut members,
             links,
             sources,
+            handled,
         } = fragment;
         let (tell, opened) = flume::unbounded();
         let mut failure = None;
         let mut running = 0;
         for ((at, worker), member) in workers.into_iter().zip(&mut members) {
             let (shared, tell) = (self.shared.clone(), tell.clone());
-            let place = member.place.clone();
+            let (place, fail_fast) = (member.place.clone(), self.fail_fast);
             let thread = std::thread::Builder::new()
                 .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || live(at, worker, place, &shared, &tell));
+                .spawn(move || live(at, worker, place, fail_fast, &shared, &tell));
             match thread {
                 Ok(thread) => {
                     member.thread = Some(thread);
@@ -108,7 +136,10 @@ impl Running {
             }
         }
         let failure = match failure {
-            None => self.commit(attachments, &mut members, links, sources).err(),
+            None => {
+                let committed = self.commit(attachments, &mut members, links, sources);
+                committed.map(|()| self.handled = handled).err()
+            }
             failure => failure,
         };
         if let Some(error) = failure {
@@ -132,7 +163,7 @@ impl Running {
         &mut self,
         attachments: BTreeMap<usize, Attachment>,
         members: &mut Vec<Member>,
-        links: Vec<Arc<LinkAccount>>,
+        links: Vec<(String, Arc<LinkAccount>)>,
         sources: usize,
     ) -> Result<()> {
         let mut state = self.shared.lock();
@@ -148,19 +179,25 @@ impl Running {
         state.live_sources += sources;
         // Whoever receives is ready before anybody sends.
         let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-        for (at, Attachment { inputs, ways }) in attachments {
+        for (at, attachment) in attachments {
+            let Attachment {
+                inputs,
+                ways,
+                retries,
+            } = attachment;
             receivers.push((
                 at,
                 Attachment {
                     inputs,
-                    ways: Vec::new(),
+                    ..Attachment::default()
                 },
             ));
             senders.push((
                 at,
                 Attachment {
-                    inputs: Vec::new(),
                     ways,
+                    retries,
+                    ..Attachment::default()
                 },
             ));
         }
@@ -171,7 +208,9 @@ impl Running {
             let _ = member.control.send(Control::Go);
         }
         state.members.append(members);
-        self.links.extend(links);
+        let accounts = links.iter().map(|(_, account)| account.clone());
+        self.links.extend(accounts);
+        state.links.extend(links);
         Ok(())
     }
 
@@ -183,8 +222,10 @@ impl Running {
             mut members,
             links,
             sources,
+            handled,
         } = fragment;
         self.commit(attachments, &mut members, links, sources)?;
+        self.handled = handled;
         Ok(workers.into_iter().map(|(_, worker)| worker).collect())
     }
 
@@ -216,7 +257,10 @@ impl Running {
         let nodes = state
             .members
             .iter()
-            .map(|member| member.account.snapshot(&member.name))
+            .map(|member| NodeStats {
+                failed: member.failed,
+                ..member.account.snapshot(&member.name)
+            })
             .collect();
         let links = graph.edges.iter().zip(&self.links);
         let links = links
@@ -241,6 +285,7 @@ fn live(
     at: usize,
     mut worker: Worker,
     place: Option<String>,
+    fail_fast: bool,
     shared: &Arc<Shared>,
     opened: &flume::Sender<Result<()>>,
 ) {
@@ -252,7 +297,11 @@ fn live(
         }
     }
     NODE_OF.set(Arc::as_ptr(shared) as usize);
-    let open = worker.stage.open().map_err(|error| error.at_opt(place));
+    let open = match fail_fast {
+        true => worker.open(),
+        false => worker.open_or_stall(),
+    };
+    let open = open.map_err(|error| error.at_opt(place));
     let is_open = open.is_ok();
     let _ = opened.send(open);
     if is_open && worker.await_go() {

@@ -8,7 +8,7 @@ mod seat;
 
 use super::graph::Graph;
 use super::runner::Kind;
-use super::running::{NewNode, Running};
+use super::running::{Limits, NewNode, Running};
 use super::stats::Stats;
 use super::worker::{Step, Worker};
 use crate::error::{Error, Result, did_you_mean, quote};
@@ -54,13 +54,18 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    pub(crate) fn new(graph: Graph, nodes: Vec<NewNode>, start: Timestamp) -> Result<Self> {
+    pub(crate) fn new(
+        graph: Graph,
+        nodes: Vec<NewNode>,
+        start: Timestamp,
+        limits: Limits,
+    ) -> Result<Self> {
         let clock = Arc::new(ManualClock::new(start));
-        let mut running = Running::new(clock.clone(), false)?;
+        let mut running = Running::new(clock.clone(), false, limits)?;
         let fragment = running.build(&graph, nodes);
         let mut workers = running.adopt(fragment)?;
         for (worker, node) in workers.iter_mut().zip(&graph.nodes) {
-            let opened = worker.stage.open();
+            let opened = worker.open();
             opened.map_err(|error| error.at_opt(node.place.clone()))?;
         }
         let order = graph.order();

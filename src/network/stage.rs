@@ -4,42 +4,57 @@
 //! moves what was noted down into the outbox. It knows no thread and no channel; workers and
 //! simulations drive the same stages.
 
+mod feed;
 mod leave;
 
+pub(crate) use feed::Retry;
+
+use super::on_error::Retries;
 use super::runner::{Kind, Runner};
+use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Group, Home};
+use crate::ack::{Group, Home, Outcome};
 use crate::error::{Error, Result};
-use crate::event::{Batch, Event};
+use crate::event::Batch;
 use crate::name::{Name, Port};
 use crate::node::{Context, Frame, Node, Read, Tracker};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, Timestamp, monotonic};
 use leave::Warned;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// How often a node may panic in a row before it has failed.
+pub(crate) const PANIC_LIMIT: u32 = 10;
 
 /// What leaves a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
-
-/// Why a batch was not taken: the rest of it is to be fed again once the node is open again.
-pub(crate) struct Retry {
-    pub batch: Batch,
-    pub error: Error,
-}
 
 pub(crate) struct Stage {
     pub name: Name,
     pub kind: Kind,
     pub account: Arc<Account>,
     pub outbox: Outbox,
+    /// How many events the node takes in hand at once.
+    pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
     clock: Arc<dyn Clock>,
     /// Which ports lead somewhere.
     linked: Vec<bool>,
     warned: Warned,
+    /// How often an event is tried again, where it is.
+    retries: Option<Retries>,
+    /// How often it has panicked in a row, and how often it may.
+    panics: u32,
+    panic_limit: u32,
+    /// The greatest payload that a source may send.
+    event_bytes: usize,
+    /// It has panicked too often: it is not called any more.
+    dead: bool,
     /// An error after which the node cannot go on.
     failed: Option<Error>,
     /// Its `wake` has panicked: it is not asked again.
@@ -50,14 +65,17 @@ impl Stage {
     pub fn new(
         name: Name,
         ports: Vec<Port>,
-        runner: Box<dyn Runner>,
+        mut runner: Box<dyn Runner>,
         clock: Arc<dyn Clock>,
         home: Arc<dyn Home>,
         account: Arc<Account>,
     ) -> Self {
         let kind = runner.kind();
         let count = ports.len();
+        // One that panics here is as all others are.
+        let batch_size = catch(|| Ok(runner.node().batch_size())).unwrap_or_default();
         Stage {
+            batch_size,
             name,
             kind,
             account,
@@ -67,6 +85,11 @@ impl Stage {
             clock,
             linked: vec![false; count],
             warned: Warned::default(),
+            retries: None,
+            panics: 0,
+            panic_limit: PANIC_LIMIT,
+            event_bytes: MAX_EVENT_BYTES,
+            dead: false,
             failed: None,
             sleeps: false,
         }
@@ -99,13 +122,22 @@ impl Stage {
         self.linked[usize::from(port)] = true;
     }
 
+    pub fn set_retries(&mut self, retries: Option<Retries>) {
+        self.retries = retries;
+    }
+
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.panic_limit = limits.panics;
+        self.event_bytes = limits.event_bytes;
+    }
+
     /// How many tracked events have no outcome yet.
     pub fn outstanding(&self) -> u64 {
         self.frame.tracker.outstanding
     }
 
     pub fn wake(&mut self) -> Option<Timestamp> {
-        if self.sleeps {
+        if self.sleeps || self.dead {
             return None;
         }
         catch(|| Ok(self.runner.node().wake())).unwrap_or_else(|error| {
@@ -121,8 +153,7 @@ impl Stage {
     }
 
     pub fn open(&mut self) -> Result<()> {
-        let name = &self.name;
-        catch(|| self.runner.node().open()).map_err(|error| error.within(format!("node {name}")))
+        catch(|| self.runner.node().open())
     }
 
     /// Asks a source for events.
@@ -140,98 +171,9 @@ impl Stage {
         read
     }
 
-    /// Feeds a batch, which came by the link of this number, and commits it.
-    pub fn feed(&mut self, batch: Batch, input: Option<usize>) -> Result<(), Retry> {
-        let begun = monotonic();
-        self.frame.input = input;
-        let fed = self.feed_all(batch);
-        add_nanos(&self.account.busy, begun.elapsed());
-        fed
-    }
-
-    fn feed_all(&mut self, batch: Batch) -> Result<(), Retry> {
-        let fed = self.attempt(batch.events());
-        let Err(error) = fed else {
-            self.resolve(batch);
-            return Ok(());
-        };
-        self.frame.clear();
-        self.rollback();
-        if error.is_retryable() {
-            return Err(Retry { batch, error });
-        }
-        if error.is_fatal() {
-            for (index, _) in (0u32..).zip(batch.events()) {
-                self.frame.begin(index);
-                self.frame.reject_in_hand(error.clone());
-            }
-            self.resolve(batch);
-            self.failed = Some(error);
-            return Ok(());
-        }
-        self.feed_singly(batch, error)
-    }
-
     /// The error after which the node cannot go on, once.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.failed.take()
-    }
-
-    /// The commit of a whole batch has failed: finds out whose fault it is.
-    fn feed_singly(&mut self, batch: Batch, failed: Error) -> Result<(), Retry> {
-        let lone = batch.len() == 1;
-        let mut events = batch.into_iter();
-        while let Some(event) = events.next() {
-            let one = Batch::from_iter([event]);
-            let fed = match lone {
-                true => Err(failed.clone()),
-                false => self.attempt(one.events()),
-            };
-            match fed {
-                Ok(()) => self.resolve(one),
-                Err(error) if error.is_retryable() => {
-                    self.frame.clear();
-                    self.rollback();
-                    return Err(Retry {
-                        batch: one.into_iter().chain(events).collect(),
-                        error,
-                    });
-                }
-                Err(error) => {
-                    self.frame.clear();
-                    if !lone {
-                        self.rollback();
-                    }
-                    if error.is_fatal() {
-                        self.failed = Some(error.clone());
-                    }
-                    self.frame.begin(0);
-                    self.frame.reject_in_hand(error);
-                    self.resolve(one);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Feeds the events and commits. An error that comes out concerns all of them.
-    fn attempt(&mut self, events: &[Event]) -> Result<()> {
-        let mut at = 0;
-        while at < events.len() {
-            let mut cx = Context::new(&mut self.frame, &*self.clock);
-            let fed = catch(|| self.runner.feed(events, &mut at, &mut cx));
-            if let Err(error) = fed {
-                if error.is_retryable() {
-                    return Err(error);
-                }
-                if error.is_fatal() {
-                    self.failed = Some(error.clone());
-                }
-                self.frame.reject_in_hand(error);
-                at += 1;
-            }
-        }
-        self.commit()
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -257,6 +199,9 @@ impl Stage {
         what: &str,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<()>,
     ) -> Result<()> {
+        if self.dead {
+            return Ok(());
+        }
         let begun = monotonic();
         self.frame.begin_no_event();
         let mut cx = Context::new(&mut self.frame, &*self.clock);
@@ -306,6 +251,15 @@ impl Stage {
         let mut outcomes = Vec::new();
         group.collect(|token, outcome, outer| outcomes.push((token, outcome, outer)));
         self.frame.tracker.outstanding -= outcomes.len() as u64;
+        let delivered = outcomes
+            .iter()
+            .filter(|(_, outcome, _)| *outcome == Outcome::Delivered);
+        let delivered = delivered.count() as u64;
+        add(&self.account.delivered, delivered);
+        add(&self.account.undelivered, outcomes.len() as u64 - delivered);
+        // Those that were taken back are among them.
+        let given = self.frame.tracker.given();
+        self.account.tracked.store(given, Ordering::Relaxed);
         if outcomes.is_empty() {
             return Ok(());
         }
@@ -352,4 +306,5 @@ pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
         Some(text) => Error::new(kind, format!("panicked: {text}")),
         None => Error::new(kind, "panicked"),
     }
+    .of_panic()
 }

@@ -4,8 +4,9 @@
 //!
 //! - of a node, `received = passed + consumed + dropped + rejected + held`, and `held` is zero
 //!   once it has stopped;
-//! - of a link, `sent = received + queued`, where what a link lost with its receiver is counted
-//!   apart.
+//! - of a link, `sent = received + dropped + queued`, where what a link lost with its receiver is
+//!   counted apart;
+//! - of a node that tracks events, each has exactly one outcome: `tracked = delivered + undelivered`.
 //!
 //! Received is counted when a batch is taken from a link, the rest when its batch is committed. Of
 //! a committed batch, consumed is what nothing else was said of; so what the law finds out is a
@@ -29,7 +30,13 @@ pub(crate) struct Account {
     /// Events rejected that the node had not received: made by itself, or unreadable at a source.
     pub refused: AtomicU64,
     pub errors: AtomicU64,
+    /// Events that it waits for or has waited for, and what it heard of them.
+    pub tracked: AtomicU64,
+    pub delivered: AtomicU64,
+    pub undelivered: AtomicU64,
     pub reopened: AtomicU64,
+    /// Events that it is in the midst of sending.
+    pub sending: AtomicU64,
     pub dropped: Mutex<BTreeMap<&'static str, u64>>,
     /// Nanoseconds in the node's own code.
     pub busy: AtomicU64,
@@ -74,9 +81,13 @@ impl Account {
             emitted: get(&self.emitted),
             refused: get(&self.refused),
             errors: get(&self.errors),
+            tracked: get(&self.tracked),
+            delivered: get(&self.delivered),
+            undelivered: get(&self.undelivered),
             reopened: get(&self.reopened),
             busy: Duration::from_nanos(get(&self.busy)),
             blocked: Duration::from_nanos(get(&self.blocked)),
+            failed: false,
         };
         stats.held = stats.received.saturating_sub(stats.settled());
         stats
@@ -88,23 +99,35 @@ impl Account {
 pub(crate) struct LinkAccount {
     pub sent: AtomicU64,
     pub received: AtomicU64,
+    pub dropped: AtomicU64,
+    pub spilled: AtomicU64,
     pub lost: AtomicU64,
     pub blocked: AtomicU64,
 }
 
 impl LinkAccount {
+    /// How many events wait in it.
+    pub(crate) fn queued(&self) -> u64 {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let gone = get(&self.received) + get(&self.lost);
+        get(&self.sent).saturating_sub(gone)
+    }
+
     pub(crate) fn snapshot(&self, from: Endpoint, to: Name) -> LinkStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Received first: it never overtakes sent.
         let received = get(&self.received);
         let lost = get(&self.lost);
+        let dropped = get(&self.dropped);
         let sent = get(&self.sent);
         LinkStats {
             from,
             to,
             sent,
             received,
-            queued: sent.saturating_sub(received).saturating_sub(lost),
+            queued: sent.saturating_sub(received + dropped + lost),
+            dropped,
+            spilled: get(&self.spilled),
             lost,
             blocked: Duration::from_nanos(get(&self.blocked)),
         }
@@ -135,17 +158,29 @@ pub struct NodeStats {
     pub refused: u64,
     /// Errors of the node that were no event's.
     pub errors: u64,
+    /// Events whose outcome it waits for, or has waited for.
+    pub tracked: u64,
+    /// Outcomes of those that were delivered.
+    pub delivered: u64,
+    /// Outcomes of those that failed somewhere.
+    pub undelivered: u64,
     /// How often it was opened again after a retryable error.
     pub reopened: u64,
     /// Time spent in the node's own code.
     pub busy: Duration,
     /// Time spent waiting for room on a link.
     pub blocked: Duration,
+    /// Whether it could not go on.
+    pub failed: bool,
 }
 
 impl NodeStats {
     fn settled(&self) -> u64 {
         self.passed + self.consumed + self.rejected + self.dropped.values().sum::<u64>()
+    }
+
+    fn heard(&self) -> u64 {
+        self.delivered + self.undelivered
     }
 }
 
@@ -163,6 +198,10 @@ pub struct LinkStats {
     pub received: u64,
     /// Events that wait in it.
     pub queued: u64,
+    /// Events that were let go because it was full, on purpose (`overflow`).
+    pub dropped: u64,
+    /// Events that waited on disk, or still do.
+    pub spilled: u64,
     /// Events that were lost with the node that it leads to; whoever tracks them hears of it.
     pub lost: u64,
     /// Time that its sender spent waiting for room.
@@ -199,17 +238,29 @@ impl Stats {
                     n.settled()
                 )
             });
+        let outcomes = self
+            .nodes
+            .iter()
+            .filter(|n| n.tracked != n.heard())
+            .map(|n| {
+                format!(
+                    "node {}: tracked {} events but heard of {}",
+                    n.name,
+                    n.tracked,
+                    n.heard()
+                )
+            });
         let links = self
             .links
             .iter()
-            .filter(|l| l.sent != l.received + l.lost)
+            .filter(|l| l.sent != l.received + l.dropped + l.lost)
             .map(|l| {
                 format!(
                     "link {} -> {}: sent {} but received {}",
                     l.from, l.to, l.sent, l.received
                 )
             });
-        nodes.chain(links).collect()
+        nodes.chain(outcomes).chain(links).collect()
     }
 }
 
@@ -237,7 +288,7 @@ impl fmt::Display for Stats {
         for n in &self.nodes {
             writeln!(
                 f,
-                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>10} {:>9.1?} {:>9.1?}",
+                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>6} {:>10} {:>9.1?} {:>9.1?}{}",
                 n.name.as_str(),
                 n.received,
                 n.passed,
@@ -247,22 +298,25 @@ impl fmt::Display for Stats {
                 n.held,
                 n.emitted,
                 n.busy,
-                n.blocked
+                n.blocked,
+                if n.failed { " failed" } else { "" }
             )?;
         }
         writeln!(
             f,
-            "{:width$} {:>10} {:>10} {:>10} {:>10} {:>9}",
-            "link", "sent", "received", "queued", "lost", "blocked"
+            "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9}",
+            "link", "sent", "received", "queued", "dropped", "spilled", "lost", "blocked"
         )?;
         for l in &self.links {
             writeln!(
                 f,
-                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>9.1?}",
+                "{:width$} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>9.1?}",
                 ends(l),
                 l.sent,
                 l.received,
                 l.queued,
+                l.dropped,
+                l.spilled,
                 l.lost,
                 l.blocked
             )?;

@@ -1,13 +1,25 @@
 //! Building a network step by step, and asking about it. Each step is a change of its own; several
 //! at once are a [`Draft`](super::Draft).
 
-use super::runner::{Processes, Reads, Writes};
+use super::runner::{Kind, Processes, Reads, Writes};
 use super::{
-    Capacity, Edge, Network, NodeInfo, PipelineNode, Receives, Sends, SinkNode, SourceNode,
-    Unlinked,
+    Edge, LinkOptions, Network, NodeInfo, OnError, Phase, PipelineNode, Receives, Sends, SinkNode,
+    SourceNode, Unlinked,
 };
-use crate::error::Result;
-use crate::node::{Pipeline, Sink, Source};
+use crate::error::{Error, Result};
+use crate::node::{Context, Node, Pipeline, Read, Sink, Source};
+use std::time::Duration;
+
+/// A source that has nothing to say.
+struct Silent;
+
+impl Node for Silent {}
+
+impl Source for Silent {
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
+        Ok(Read::End)
+    }
+}
 
 impl Network {
     /// Adds a source.
@@ -37,6 +49,38 @@ impl Network {
         self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
     }
 
+    /// After so many panics in a row, without an event between that was well, a node has failed: it
+    /// is not called any more, what it gets counts as failed, and the network stops and reports it.
+    /// Ten are allowed unless something else is said here, before the network starts.
+    pub fn set_panic_limit(&self, panics: u32) {
+        self.lock().limits.panics = panics.max(1);
+    }
+
+    /// A source's event with a greater payload is refused: its first 4 KiB leave by `errors`, with the
+    /// `size` and the hash `xxh3` of the whole in their meta. It is 1 MiB
+    /// ([`MAX_EVENT_BYTES`](crate::payload::MAX_EVENT_BYTES)) unless something else is said here, before
+    /// the network starts. Sources of lines read no longer ones, whatever is said.
+    pub fn set_max_event_bytes(&self, bytes: usize) {
+        self.lock().limits.event_bytes = bytes;
+    }
+
+    /// Has every source that was added so far end without opening or reading anything: for a run of
+    /// the network on events that a source added later brings, such as
+    /// [`Requeue`](crate::source::Requeue).
+    ///
+    /// # Errors
+    /// A network that was started.
+    pub fn silence_sources(&self) -> Result<()> {
+        let mut state = self.lock();
+        let Phase::Built(nodes) = &mut state.phase else {
+            return Err(Error::data("the network was started"));
+        };
+        for node in nodes.iter_mut().filter(|n| n.runner.kind() == Kind::Source) {
+            node.runner = Box::new(Reads(Silent));
+        }
+        Ok(())
+    }
+
     /// Links two nodes: every event that leaves `from` is copied to `to`.
     ///
     /// # Errors
@@ -46,13 +90,19 @@ impl Network {
         self.change(|draft| draft.link(from, to))
     }
 
-    /// Links two nodes with a link of this capacity.
+    /// Links two nodes with a link of this [capacity](super::Capacity), or with these options.
     ///
     /// # Errors
-    /// See [`Draft::link`](super::Draft::link).
-    pub fn link_with(&self, from: impl Sends, to: impl Receives, capacity: Capacity) -> Result<()> {
+    /// See [`Draft::link_with`](super::Draft::link_with).
+    pub fn link_with(
+        &self,
+        from: impl Sends,
+        to: impl Receives,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
         let (from, to) = (from.output(), to.input());
-        self.change(|draft| draft.link_with(from, to, capacity))
+        let options = options.into();
+        self.change(|draft| draft.link_with(from, to, options))
     }
 
     /// Links one node to several: each gets a copy of every event.
@@ -69,6 +119,21 @@ impl Network {
         self.change(|draft| draft.fanout(from, to))
     }
 
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// See [`Draft::fanout_with`](super::Draft::fanout_with).
+    pub fn fanout_with<R: Receives>(
+        &self,
+        from: impl Sends,
+        to: impl IntoIterator<Item = R>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
+        let (from, options) = (from.output(), options.into());
+        self.change(|draft| draft.fanout_with(from, to, options))
+    }
+
     /// Links several nodes to one, which gets the events of all.
     ///
     /// # Errors
@@ -81,6 +146,21 @@ impl Network {
         let from: Vec<String> = from.into_iter().map(|from| from.output()).collect();
         let to = to.input();
         self.change(|draft| draft.fanin(to, from))
+    }
+
+    /// The same, with links of these options.
+    ///
+    /// # Errors
+    /// See [`Draft::fanin_with`](super::Draft::fanin_with).
+    pub fn fanin_with<S: Sends>(
+        &self,
+        to: impl Receives,
+        from: impl IntoIterator<Item = S>,
+        options: impl Into<LinkOptions>,
+    ) -> Result<()> {
+        let from: Vec<String> = from.into_iter().map(|from| from.output()).collect();
+        let (to, options) = (to.input(), options.into());
+        self.change(|draft| draft.fanin_with(to, from, options))
     }
 
     /// Shares the events of one node among several: see [`Draft::balance`](super::Draft::balance).
@@ -96,6 +176,15 @@ impl Network {
         let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
         let from = from.output();
         self.change(|draft| draft.balance(from, to, key))
+    }
+
+    /// Says what is done about the events that a node rejects; `"*"` is every node that the target
+    /// doesn't lead back to: see [`Draft::on_error`](super::Draft::on_error).
+    ///
+    /// # Errors
+    /// See [`Draft::on_error`](super::Draft::on_error).
+    pub fn on_error(&self, node: &str, on_error: OnError) -> Result<()> {
+        self.change(|draft| draft.on_error(node, on_error))
     }
 
     /// Whether there is a node of this name.
@@ -114,7 +203,7 @@ impl Network {
 
     /// Whether `from` (a node or a port) is linked to `to` directly.
     pub fn is_connected(&self, from: &str, to: &str) -> bool {
-        self.lock().graph.is_connected(from, to)
+        self.graph().is_connected(from, to)
     }
 
     /// All nodes, in the order in which they were added.
@@ -124,11 +213,11 @@ impl Network {
 
     /// All links, in the order in which they were made.
     pub fn edges(&self) -> Vec<Edge> {
-        self.lock().graph.edges.clone()
+        self.graph().edges
     }
 
     /// Everything that is not joined up. That is no error: it may be linked later.
     pub fn check(&self) -> Vec<Unlinked> {
-        self.lock().graph.unlinked()
+        self.graph().unlinked()
     }
 }

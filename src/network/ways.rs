@@ -25,7 +25,7 @@ impl Balance {
         let Some(key) = &self.key else {
             let links: Vec<&LinkSender> = self.members.iter().collect();
             let next = &mut self.next;
-            return cut(batch, links[0].capacity, |part| {
+            return cut(batch, links[0].batch(), |part| {
                 *next = (offer(&links, *next, part, ear)? + 1) % links.len();
                 Ok(())
             });

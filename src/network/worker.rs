@@ -11,10 +11,10 @@ mod input;
 mod retry;
 
 use super::link::{Aborted, Ear, LinkReceiver};
+use super::on_error::Retries;
 use super::runner::Kind;
 use super::running::Shared;
-use super::stage::{Retry, Stage};
-use super::stats::add;
+use super::stage::Stage;
 use super::timer::Timer;
 use super::ways::{Way, Ways};
 use crate::ack::Group;
@@ -25,6 +25,7 @@ pub(crate) use input::Handful;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What a worker is told; none of it is ever waited for.
@@ -56,6 +57,8 @@ impl From<Arc<Group>> for Control {
 pub(crate) struct Attachment {
     pub inputs: Vec<LinkReceiver>,
     pub ways: Vec<(u16, Way)>,
+    /// How often an event is tried again, from here on.
+    pub retries: Option<Retries>,
 }
 
 /// What a step has done.
@@ -249,7 +252,7 @@ impl Worker {
                 self.set_alarm();
                 return if busy { Step::Busy } else { Step::Idle };
             }
-            self.reopen();
+            self.resume();
             return Step::Busy;
         }
         if self.phase == Phase::Drain {
@@ -259,7 +262,10 @@ impl Worker {
         if due || self.relinked {
             let ticked = self.stage.tick();
             self.relinked = ticked.is_err();
-            self.stall_on(ticked);
+            match ticked {
+                Ok(()) if !self.is_source() => self.is_back(),
+                ticked => self.stall_on(ticked),
+            }
             busy = true;
             if self.deliver().is_err() || self.stalled.is_some() {
                 return Step::Busy;
@@ -313,28 +319,6 @@ impl Worker {
         false
     }
 
-    /// Takes a batch in: counts it and feeds it.
-    pub fn receive(&mut self, handful: Handful) {
-        add(&self.stage.account.received, handful.batch.len() as u64);
-        match &mut self.stalled {
-            None => self.feed(handful),
-            // Handed in by a simulation: while the node is not open the batch waits.
-            Some(stalled) => stalled.handfuls.push(handful),
-        }
-    }
-
-    fn feed(&mut self, Handful { batch, input }: Handful) {
-        let fed = self.stage.feed(batch, input);
-        let delivered = self.deliver();
-        match fed {
-            Ok(()) => self.attempts = 0,
-            Err(Retry { batch, error }) if delivered.is_ok() => {
-                self.stall(vec![Handful { batch, input }], &error);
-            }
-            Err(_) => {}
-        }
-    }
-
     /// Sends what left the stage. Links attached up to this moment are part of it.
     pub fn deliver(&mut self) -> Result<(), Aborted> {
         if self.stage.outbox.iter().all(Batch::is_empty) {
@@ -354,15 +338,24 @@ impl Worker {
             self.stage.complain("settle", &Error::data(error));
             return Ok(());
         }
+        let mut wedged = None;
         let mut ear = Ear {
             control: &self.control,
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
+            wedged: &mut wedged,
         };
+        let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
+        let gauge = &self.stage.account.sending;
+        gauge.store(sending as u64, Ordering::Relaxed);
         for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
                 ways.send(std::mem::take(batch), &mut ear)?;
             }
+        }
+        gauge.store(0, Ordering::Relaxed);
+        if let Some(wedge) = wedged {
+            self.shared.wedge(&wedge, &self.stage.name);
         }
         Ok(())
     }

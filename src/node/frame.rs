@@ -29,7 +29,12 @@ pub(crate) enum Output {
         reason: &'static str,
     },
     /// The event of the batch, rejected.
-    Reject { index: u32, error: Error },
+    Reject {
+        index: u32,
+        error: Error,
+        /// How often it was tried.
+        tried: u32,
+    },
     /// An event made here, rejected.
     Refuse {
         index: u32,
@@ -203,16 +208,18 @@ impl Frame {
     }
 
     /// Takes back what the event in hand has emitted, and rejects it.
-    pub fn reject_in_hand(&mut self, error: Error) {
+    pub fn reject_in_hand(&mut self, error: Error, tried: u32) {
         self.take_back();
         self.rejected += 1;
         self.outputs.push(Output::Reject {
             index: self.index,
             error,
+            tried,
         });
     }
 
-    fn take_back(&mut self) {
+    /// Takes back what the event in hand has emitted.
+    pub fn take_back(&mut self) {
         if self.has_simply_passed() {
             self.uniform = self.index;
         }

@@ -62,6 +62,11 @@ impl Tracker {
         group
     }
 
+    /// How many tokens were given.
+    pub fn given(&self) -> u64 {
+        self.next
+    }
+
     /// The batch is over: the next one starts a group of its own.
     pub fn end_batch(&mut self) {
         self.handles.clear();

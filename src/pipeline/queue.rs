@@ -6,16 +6,17 @@
 
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::event::{Event, Meta};
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{QueueFile, Stored};
 use crate::time::Timestamp;
-use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How many events go into one transaction, which is synced.
+const TAKEN: usize = 4_096;
 /// How many events are under way behind the queue at most: fewer than a link holds, so that a slow
 /// sink doesn't keep the queue from taking more in.
 const UNDER_WAY: usize = 1_024;
@@ -160,13 +161,11 @@ impl Queue {
     fn emit_stored(&mut self, stored: Stored, cx: &mut Context<'_>) -> Result<()> {
         let mut event = Event::new(stored.payload, Timestamp::from_micros(stored.time));
         if let Some(meta) = stored.meta {
-            let meta: Map<String, Value> = serde_json::from_str(&meta).map_err(|_| {
+            let meta = Meta::from_json(&meta).ok_or_else(|| {
                 let text = format!("event {} of the queue has a broken meta", stored.id);
                 Error::new(ErrorKind::Io, text).fatal()
             })?;
-            for (key, value) in meta {
-                event = event.with_meta(&key, value);
-            }
+            event = event.with_all_meta(meta);
         }
         self.emitted = stored.id;
         let bytes = event.payload().size();
@@ -198,6 +197,10 @@ impl Node for Queue {
         self.last = file.last()?.max(self.last);
         self.file = Some(file);
         Ok(())
+    }
+
+    fn batch_size(&self) -> usize {
+        TAKEN
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -260,16 +263,11 @@ impl Node for Queue {
 
 impl Pipeline for Queue {
     fn process(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
-        let meta: Map<String, Value> = event
-            .meta()
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.clone()))
-            .collect();
         self.taken.push(Stored {
             id: self.last + 1 + self.taken.len() as u64,
             time: event.time().as_micros(),
             payload: event.payload().clone(),
-            meta: (!meta.is_empty()).then(|| Value::Object(meta).to_string()),
+            meta: event.meta().to_json(),
         });
         Ok(())
     }

@@ -4,9 +4,11 @@
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
 pub(super) mod always;
+mod connect;
 mod durable;
 mod functions;
 mod graph;
+mod letters;
 mod lines;
 mod nodes;
 mod sql;
@@ -141,9 +143,11 @@ struct Export {
 fn natives() -> impl Iterator<Item = &'static Export> {
     let subjects = [
         always::EXPORTS,
+        connect::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
         durable::EXPORTS,
+        letters::EXPORTS,
         lines::EXPORTS,
         nodes::EXPORTS,
         sql::EXPORTS,

@@ -6,9 +6,14 @@
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
-use crate::store::{Database, Row, Session, Store, Table, Use};
+use crate::store::{Database, Dialect, Row, Session, Store, Table, Use};
 use std::str::FromStr;
 use std::sync::Arc;
+
+/// How many events go into one transaction. On MySQL, where a row that is refused has all of them
+/// written one by one, fewer do.
+const BATCH: usize = 1_024;
+const BATCH_MYSQL: usize = 256;
 
 /// What becomes of an event whose key is in the table already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,13 @@ impl Node for SqlSink {
         self.session = None;
         self.session = Some(self.database.session()?);
         Ok(())
+    }
+
+    fn batch_size(&self) -> usize {
+        match self.database.dialect() {
+            Dialect::Sqlite => BATCH,
+            Dialect::Mysql => BATCH_MYSQL,
+        }
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {

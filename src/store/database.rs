@@ -13,6 +13,7 @@ use super::{Limits, Query, Store, Table, fit, statements};
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -60,6 +61,19 @@ impl Database {
     /// A malformed URL.
     pub fn check_url(url: &str) -> Result<String> {
         Ok(Url::parse(url)?.to_string())
+    }
+
+    /// The database in this file, which is made where it is missing.
+    ///
+    /// # Errors
+    /// A file that cannot be opened or is something else.
+    pub(crate) fn file(path: &Path) -> Result<Self> {
+        Ok(Database {
+            url: Arc::new(Url::File(path.to_owned())),
+            backend: Arc::new(Sqlite::file(path)?),
+            catalog: Arc::default(),
+            limits: Limits::default(),
+        })
     }
 
     /// The same database, whose queries have these limits when they are asked through connections

@@ -2,6 +2,7 @@
 
 mod emitted;
 mod later;
+mod letters;
 mod upsert;
 
 use super::catalog::Catalog;

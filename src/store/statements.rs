@@ -9,6 +9,9 @@ pub(crate) const KEYS: &str = "tributary_keys";
 /// The table of rows that were emitted.
 pub(crate) const EMITTED: &str = "tributary_emitted";
 
+/// The table of dead letters.
+pub(crate) const LETTERS: &str = "tributary_letters";
+
 /// The statements of one table.
 pub(crate) struct Statements {
     pub insert: String,
@@ -383,6 +386,57 @@ pub(crate) mod emitted {
         "REPLACE INTO tributary_emitted (scope, hash, identity, `row`) VALUES (?, ?, ?, ?)";
     pub const UNSET: &str = "DELETE FROM tributary_emitted WHERE scope = ? AND hash = ?";
     pub const ALL: &str = "SELECT identity, `row` FROM tributary_emitted WHERE scope = ?";
+}
+
+/// The statements of the dead letters. Payloads travel as hexadecimal digits and are kept as the
+/// bytes that they are, so that any tool reads them.
+pub(crate) mod letters {
+    use super::{Dialect, LETTERS};
+
+    pub fn create(dialect: Dialect, options: &str) -> String {
+        let [id, name, text, long, bytes] = match dialect {
+            Dialect::Sqlite => [
+                "INTEGER PRIMARY KEY AUTOINCREMENT",
+                "TEXT",
+                "TEXT",
+                "TEXT",
+                "BLOB",
+            ],
+            Dialect::Mysql => [
+                "BIGINT AUTO_INCREMENT PRIMARY KEY",
+                "VARCHAR(255)",
+                "TEXT",
+                "MEDIUMTEXT",
+                "LONGBLOB",
+            ],
+        };
+        format!(
+            "CREATE TABLE IF NOT EXISTS {LETTERS} (id {id}, queue {name} NOT NULL, \
+             node {name} NOT NULL, reason {text} NOT NULL, place {text}, at BIGINT NOT NULL, \
+             attempts BIGINT NOT NULL, time BIGINT NOT NULL, meta {long} NOT NULL, \
+             payload {bytes} NOT NULL){options}"
+        )
+    }
+
+    pub const ADD: &str = "INSERT INTO tributary_letters \
+         (queue, node, reason, place, at, attempts, time, meta, payload) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, UNHEX(?))";
+    pub const REMOVE: &str = "DELETE FROM tributary_letters WHERE id = ?";
+    pub const NODES: &str =
+        "SELECT node, COUNT(*) AS number, MAX(id) AS last FROM tributary_letters";
+    const READ: &str = "SELECT id, node, reason, place, at, attempts, time, meta, \
+         LENGTH(payload) AS size";
+
+    /// Letters with their payloads, or with so many bytes of them.
+    pub fn read(head: Option<u32>) -> String {
+        let payload = match head {
+            None => "payload".to_owned(),
+            Some(bytes) => format!("SUBSTR(payload, 1, {bytes})"),
+        };
+        format!("{READ}, HEX({payload}) AS payload FROM tributary_letters")
+    }
+
+    pub const PURGE: &str = "DELETE FROM tributary_letters";
 }
 
 /// The columns of a child that link it to its parent, and the parent's.

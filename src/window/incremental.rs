@@ -195,17 +195,24 @@ impl Incremental {
     /// An event of this time has come. Of a query without keys, each window that it is in has a
     /// row from now on, whatever the query leaves out; not those that have ended by an instant.
     pub fn begin(&mut self, time: Timestamp, ended: Timestamp) {
+        if !self.keys.is_empty() || !matches!(self.span.extent, Extent::Hopping { .. }) {
+            return;
+        }
+        let windows: Vec<(i64, i64)> = self.span.open_windows(time, ended).collect();
+        for window in windows {
+            self.begin_window(window);
+        }
+    }
+
+    /// The same for a window.
+    pub fn begin_window(&mut self, window: (i64, i64)) {
         if !self.keys.is_empty() {
             return;
         }
-        if let Extent::Hopping { .. } = self.span.extent {
-            for window in self.span.open_windows(time, ended) {
-                let name = Digest::of(&[]).in_window(window.0);
-                if self.groups.find(name).is_none() {
-                    let at = self.groups.find_or_make(name, Some(window), Box::default);
-                    self.groups.note_all(&[at]);
-                }
-            }
+        let name = Digest::of(&[]).in_window(window.0);
+        if self.groups.find(name).is_none() {
+            let at = self.groups.find_or_make(name, Some(window), Box::default);
+            self.groups.note_all(&[at]);
         }
     }
 

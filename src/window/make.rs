@@ -103,6 +103,7 @@ impl Window {
             requery: chosen.requery,
             incremental: chosen.incremental,
             watermark: Watermark::new(options.lateness, options.idle),
+            watermark_before: Watermark::new(options.lateness, options.idle),
             emission: Emission::new(emit, scope),
             hold,
             verify: Verify::new(options.verify),

@@ -51,6 +51,8 @@ pub struct Window {
     pub(super) requery: Requery,
     pub(super) incremental: Option<Incremental>,
     pub(super) watermark: Watermark,
+    /// The same before the batch: one that is fed again is no later for that.
+    pub(super) watermark_before: Watermark,
     pub(super) emission: Emission,
     pub(super) hold: Option<Arc<Hold>>,
     pub(super) verify: Verify,
@@ -283,6 +285,9 @@ impl Node for Window {
         self.emission.commit();
         self.moment.changed = false;
         self.before.clone_from(&self.moment);
+        if self.clock == Now::Event {
+            self.watermark_before.clone_from(&self.watermark);
+        }
         Ok(())
     }
 
@@ -291,6 +296,7 @@ impl Node for Window {
             session.rollback();
         }
         self.emission.rollback();
+        self.watermark.clone_from(&self.watermark_before);
         let stale = self.moment.changed && self.stored;
         // What was told since the last commit stays true.
         let told = (self.moment.again, self.moment.attempts);

@@ -32,8 +32,8 @@ pub(crate) struct Groups {
     queue: Queue,
     /// The keys of the rows that are in the window.
     live: HashSet<Digest, AsIs>,
-    /// When the groups of windows that end do so.
-    ends: BTreeSet<(i64, u32)>,
+    /// When the groups of windows that end do so, and when those began.
+    ends: BTreeSet<(i64, i64, u32)>,
     /// Of each key the sessions that are open.
     sessions: HashMap<Digest, Vec<u32>, AsIs>,
     /// Groups that have changed since they were last asked for, where that is wanted.
@@ -129,8 +129,8 @@ impl Groups {
         }
         let at = self.make(name, window, key());
         self.index.insert(name, at);
-        if let Some((_, end)) = window {
-            self.ends.insert((end, at));
+        if let Some((start, end)) = window {
+            self.ends.insert((end, start, at));
         }
         at
     }
@@ -282,8 +282,8 @@ impl Groups {
             return;
         }
         if let Some(group) = self.slab[at as usize].take() {
-            if let Some((_, end)) = group.window {
-                self.ends.remove(&(end, at));
+            if let Some((start, end)) = group.window {
+                self.ends.remove(&(end, start, at));
             }
             self.index.remove(&group.name);
             self.free.push(at);
@@ -304,7 +304,7 @@ impl Groups {
             Some((first, others)) => {
                 for at in std::iter::once(first).chain(others) {
                     if let Some((start, end)) = self.group(*at).window {
-                        self.ends.remove(&(end, *at));
+                        self.ends.remove(&(end, start, *at));
                         window = (window.0.min(start), window.1.max(end));
                     }
                 }
@@ -314,7 +314,7 @@ impl Groups {
                 *first
             }
         };
-        self.ends.insert((window.1, at));
+        self.ends.insert((window.1, window.0, at));
         let group = self.group_mut(at);
         group.window = Some(window);
         group.identity = None;
@@ -353,23 +353,21 @@ impl Groups {
 
     /// The window that ends first.
     pub fn first_end(&self) -> Option<(i64, i64)> {
-        let (_, at) = self.ends.first()?;
-        self.group(*at).window
+        let (end, start, _) = self.ends.first()?;
+        Some((*start, *end))
     }
 
     /// The groups of a window that ends.
     pub fn of_window(&self, window: (i64, i64)) -> Vec<u32> {
-        let ends = self.ends.range((window.1, 0)..=(window.1, u32::MAX));
-        let groups = ends.map(|(_, at)| *at);
-        groups
-            .filter(|at| self.group(*at).window == Some(window))
-            .collect()
+        let (start, end) = window;
+        let groups = self.ends.range((end, start, 0)..=(end, start, u32::MAX));
+        groups.map(|(_, _, at)| *at).collect()
     }
 
     /// Forgets a window that has ended, with its groups.
     pub fn end(&mut self, window: (i64, i64)) {
         for at in self.of_window(window) {
-            self.ends.remove(&(window.1, at));
+            self.ends.remove(&(window.1, window.0, at));
             if let Some(group) = self.slab[at as usize].take() {
                 self.index.remove(&group.name);
                 self.free.push(at);
@@ -391,15 +389,12 @@ impl Groups {
 
     /// When the windows began that have not ended.
     pub fn starts(&self) -> impl Iterator<Item = i64> {
-        let groups = self.ends.iter().map(|(_, at)| self.group(*at));
-        groups
-            .filter_map(|group| group.window)
-            .map(|(start, _)| start)
+        self.ends.iter().map(|(_, start, _)| *start)
     }
 
     /// When the next row leaves, or the next window ends.
     pub fn next(&self) -> Option<i64> {
-        let end = self.ends.first().map(|(end, _)| *end);
+        let end = self.ends.first().map(|(end, _, _)| *end);
         let leaves = self.queue.next();
         end.into_iter().chain(leaves).min()
     }

@@ -1,9 +1,10 @@
 //! The clock of events: how far the stream has come.
 //!
 //! Each link has come as far as the latest row that it brought; the window has come as far as the
-//! link that lags most, less the lateness that is allowed. A link that has been silent for too long
-//! holds nothing back; while all are silent the watermark goes on with the network's clock. It
-//! never goes back.
+//! link that lags most, less the lateness that is allowed. How far a link has come that has brought
+//! nothing yet, nobody knows: until all have spoken nothing is late. A link that has been silent for
+//! too long holds nothing back; while all are silent the watermark goes on with the network's clock.
+//! It never goes back.
 
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -12,22 +13,25 @@ use std::time::Duration;
 const OUTSIDE: usize = usize::MAX;
 
 /// The watermark of a window.
+#[derive(Clone)]
 pub(super) struct Watermark {
     lateness: Duration,
     idle: Option<Duration>,
     links: Vec<Link>,
-    /// When the window was opened, by the network's clock.
-    opened: Timestamp,
+    /// When the window was opened first, by the network's clock.
+    opened: Option<Timestamp>,
     current: Option<Timestamp>,
+    /// The least time of all rows, which stands for the watermark until there is one.
+    least: Option<Timestamp>,
     /// The network's instant when it was computed last, and the links that had brought nothing.
     seen: Timestamp,
     waiting: Vec<usize>,
 }
 
+#[derive(Clone)]
 struct Link {
     number: usize,
-    /// The first and the latest time that it brought.
-    first: Timestamp,
+    /// The latest time that it brought.
     latest: Timestamp,
     /// When it brought something last, by the network's clock.
     heard: Timestamp,
@@ -39,16 +43,18 @@ impl Watermark {
             lateness,
             idle,
             links: Vec::new(),
-            opened: Timestamp::from_secs(0),
+            opened: None,
             current: None,
+            least: None,
             seen: Timestamp::from_secs(0),
             waiting: Vec::new(),
         }
     }
 
-    /// The window is open; `latest` is the latest row that it has already.
+    /// The window is open, or its state is made anew; `latest` is the latest row that it has
+    /// already.
     pub fn open(&mut self, now: Timestamp, latest: Option<Timestamp>) {
-        self.opened = now;
+        self.opened.get_or_insert(now);
         self.raise(latest.map(|latest| latest.before(self.lateness)));
     }
 
@@ -63,7 +69,8 @@ impl Watermark {
 
     /// Where it is, as far as is known.
     pub fn current(&self) -> Option<Timestamp> {
-        self.current
+        let least = self.least.map(|least| least.before(self.lateness));
+        self.current.or(least)
     }
 
     /// A row has come by a link.
@@ -74,6 +81,7 @@ impl Watermark {
         time: Timestamp,
         now: Timestamp,
     ) {
+        self.least = Some(self.least.map_or(time, |least| least.min(time)));
         let number = link.unwrap_or(OUTSIDE);
         match self.links.iter_mut().find(|link| link.number == number) {
             Some(link) => {
@@ -82,7 +90,6 @@ impl Watermark {
             }
             None => self.links.push(Link {
                 number,
-                first: time,
                 latest: time,
                 heard: now,
             }),
@@ -92,9 +99,9 @@ impl Watermark {
 
     /// Computes it anew, for links that are open and the network's instant.
     pub fn refresh(&mut self, open: &[usize], now: Timestamp) {
-        let Some(first) = self.links.iter().map(|link| link.first).min() else {
+        if self.links.is_empty() {
             return;
-        };
+        }
         let mut least: Option<Timestamp> = None;
         let mut hold = |at: Timestamp| least = Some(least.map_or(at, |least| least.min(at)));
         for link in &self.links {
@@ -107,10 +114,10 @@ impl Watermark {
         let waiting = |number: &&usize| !links.iter().any(|link| link.number == **number);
         self.waiting.clear();
         self.waiting.extend(open.iter().filter(waiting));
-        if !self.waiting.is_empty() && !self.is_idle(self.opened, now) {
-            hold(first);
-        }
         self.seen = now;
+        if !self.waiting.is_empty() && !self.is_idle(self.opened.unwrap_or(now), now) {
+            return;
+        }
         let reached = match least {
             Some(least) => least.before(self.lateness),
             None => self.carried_on(now),
@@ -151,7 +158,7 @@ impl Watermark {
             .links
             .iter()
             .map(|link| link.heard)
-            .chain(unheard.then_some(self.opened))
+            .chain(self.opened.filter(|_| unheard))
             .map(|since| since.after(idle))
             .filter(|at| *at > self.seen)
             .min();

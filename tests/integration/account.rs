@@ -1,12 +1,12 @@
 //! The law of the account: nothing is lost without a line that says so, in any network, whenever
 //! it ends.
 
-use crate::probe::{START, Seen, text};
+use crate::probe::{Log, START, Seen, text, tracking};
 use proptest::prelude::*;
 use std::time::Duration;
 use tributary::pipeline::{Filter, FilterKey, Forwarder, RateLimit, injector, interceptor};
 use tributary::sink::handler;
-use tributary::{Capacity, Error, Network, Result, Stats, source};
+use tributary::{Capacity, Error, Network, OnError, Result, Stats, source};
 
 /// What a node in the middle does.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +70,8 @@ fn build(plan: &Plan, endless: bool) -> Result<Network> {
         bytes: 1 << 20,
     };
     let network = Network::with_capacity(capacity)?;
+    // Some nodes get little else than what they panic at.
+    network.set_panic_limit(u32::MAX);
     let mut names = Vec::new();
     for n in 0..plan.sources {
         let events = if endless { usize::MAX } else { plan.events };
@@ -184,6 +186,34 @@ proptest! {
         lawful(&network.stats())?;
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn each_event_of_a_source_has_exactly_one_outcome(plan in plan(), retry in 0..3_u32) {
+        let network = build(&plan, false).map_err(failed)?;
+        let log = Log::default();
+        let payloads: Vec<String> = (0..plan.events).map(|n| format!("{n}")).collect();
+        let payloads: Vec<&str> = payloads.iter().map(String::as_str).collect();
+        network.add_source("tracked", tracking(&payloads, &log)).map_err(failed)?;
+        let first = if plan.middle.is_empty() { "out" } else { "node0" };
+        network.link("tracked", first).map_err(failed)?;
+        network.add_sink("letters", handler(|_| Ok(()))).map_err(failed)?;
+        let quick = OnError::retry(retry).backoff(MS, MS).after("letters");
+        network.on_error("*", quick).map_err(failed)?;
+        network.start().map_err(failed)?;
+        network.stop().map_err(failed)?;
+        let stats = network.stats();
+        lawful(&stats)?;
+        let node = stats.node("tracked").unwrap();
+        prop_assert_eq!(node.tracked, log.lines().len() as u64);
+        // Whatever fails somewhere is among the letters, and so delivered.
+        prop_assert_eq!(node.tracked, node.delivered);
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
 
 #[test]
 fn the_account_is_a_table_with_a_line_for_each_node_and_link() -> Result<()> {

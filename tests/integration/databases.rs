@@ -47,6 +47,15 @@ impl Place {
         }
     }
 
+    /// An empty one of the same kind.
+    pub fn another(&self) -> Self {
+        match self.kind {
+            Kind::Memory => Place::memory(),
+            Kind::File => Place::file(),
+            Kind::Mariadb => Place::mariadb(),
+        }
+    }
+
     pub fn open(&self) -> Database {
         Database::open(&self.url).unwrap()
     }

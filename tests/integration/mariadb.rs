@@ -50,20 +50,38 @@ impl Server {
     }
 }
 
-fn start() -> Server {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let port = listener.local_addr().expect("it has an address").port();
-    drop(listener);
+    listener.local_addr().expect("it has an address").port()
+}
+
+/// What a server does when it starts.
+pub fn grant() -> String {
+    format!(
+        "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON *.* TO '{USER}'@'%';\n"
+    )
+}
+
+pub fn wait_for(server: &Server, path: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while server.connect(None).is_err() {
+        assert!(
+            Instant::now() < deadline,
+            "the server has not started: see {path}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn start() -> Server {
+    let port = free_port();
     let dir = tempfile::tempdir().expect("there is a temporary directory");
     // The shell below removes it.
     let dir = dir.keep();
     let path = dir.display();
     let init = dir.join("init.sql");
-    let grant = format!(
-        "CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL ON *.* TO '{USER}'@'%';\n"
-    );
-    std::fs::write(&init, grant).expect("it can be written to");
+    std::fs::write(&init, grant()).expect("it can be written to");
     // When the thread that has started it ends, the shell is told, ends the server and removes
     // the directory. That thread never ends before the process does.
     let script = format!(
@@ -92,14 +110,7 @@ fn start() -> Server {
         }
     });
     let server = Server { port };
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while server.connect(None).is_err() {
-        assert!(
-            Instant::now() < deadline,
-            "the server has not started: see {path}/server.log"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for(&server, &format!("{path}/server.log"));
     server
 }
 

@@ -234,7 +234,7 @@ fn a_sink_stuck_in_its_own_code_is_named_when_the_limit_is_over() -> Result<()> 
     );
     let text = error.to_string();
     assert!(
-        text.starts_with("not drained within 200ms: node in, "),
+        text.starts_with("not drained within 200ms: node in (2 events without an outcome), "),
         "{text}"
     );
     assert!(text.contains("node stuck (2 events in hand)"), "{text}");
@@ -243,6 +243,64 @@ fn a_sink_stuck_in_its_own_code_is_named_when_the_limit_is_over() -> Result<()> 
         "{text}"
     );
     network.stop()?;
+    drop(free);
+    Ok(())
+}
+
+/// A sink that tells when it was reached and then sticks until what comes back is let go.
+fn sticking(network: &Network) -> Result<(flume::Receiver<()>, flume::Sender<()>)> {
+    let (free, stuck) = flume::bounded::<()>(0);
+    let (reached, reach) = flume::unbounded();
+    let sink = handler(move |_| {
+        let _ = reached.send(());
+        let _ = stuck.recv();
+        Ok(())
+    });
+    network.add_sink("stuck", sink)?;
+    Ok((reach, free))
+}
+
+#[test]
+fn a_stop_that_takes_too_long_says_how_much_waited_in_which_link() -> Result<()> {
+    let network = Network::new();
+    let (sender, input) = source::channel();
+    network.add_source("in", input)?;
+    let (reach, free) = sticking(&network)?;
+    network.link("in", "stuck")?;
+    network.start()?;
+    sender.send("first")?;
+    reach.recv().unwrap();
+    for _ in 0..5 {
+        sender.send("more")?;
+    }
+    assert!(soon(|| network.stats().links[0].queued == 5));
+    let error = network.stop_within(Duration::from_millis(50)).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("node stuck (1 events in hand), link in -> stuck (5 events waiting)"),
+        "{error}"
+    );
+    drop(free);
+    Ok(())
+}
+
+#[test]
+fn a_stop_that_takes_too_long_says_who_was_sending_and_who_waits_for_outcomes() -> Result<()> {
+    let network = Network::new();
+    let log = Log::default();
+    network.add_source("in", tracking(&["a"; 20], &log))?;
+    let (reach, free) = sticking(&network)?;
+    let one = tributary::Capacity {
+        events: 1,
+        ..tributary::Capacity::default()
+    };
+    network.link_with("in", "stuck", one)?;
+    network.start()?;
+    reach.recv().unwrap();
+    let error = network.stop_within(Duration::from_millis(50)).unwrap_err();
+    let wanted = "node in (sending 20 events, 20 events without an outcome), node stuck (";
+    assert!(error.message().contains(wanted), "{error}");
     drop(free);
     Ok(())
 }

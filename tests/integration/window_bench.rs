@@ -6,7 +6,7 @@ use crate::databases::Place;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tributary::pipeline::Forwarder;
+use tributary::source::{self, Sender};
 use tributary::store::Params;
 use tributary::time::Timestamp;
 use tributary::window::{Extent, Plan, Window, WindowOptions};
@@ -80,6 +80,8 @@ struct Seen {
 pub struct Bench {
     pub simulation: Simulation,
     seen: Arc<Mutex<Seen>>,
+    /// They keep the sources open.
+    _senders: [Sender; 2],
 }
 
 impl Bench {
@@ -89,11 +91,22 @@ impl Bench {
 
     /// The same, which begins so many seconds later.
     pub fn at(database: &Database, options: WindowOptions, after: i64) -> Self {
+        Bench::made(database, options, after, true)
+    }
+
+    /// The same, whose port `late` leads nowhere.
+    pub fn without_late(database: &Database, options: WindowOptions) -> Self {
+        Bench::made(database, options, 0, false)
+    }
+
+    fn made(database: &Database, options: WindowOptions, after: i64, late: bool) -> Self {
         let network = Network::new();
         let window = Window::new(database, &options).unwrap();
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        network.add_pipeline("left", Forwarder).unwrap();
-        network.add_pipeline("right", Forwarder).unwrap();
+        let (left, source) = source::channel();
+        network.add_source("left", source).unwrap();
+        let (right, source) = source::channel();
+        network.add_source("right", source).unwrap();
         network.add_pipeline("window", window).unwrap();
         network.fanin("window", ["left", "right"]).unwrap();
         Bench::port(&network, "window", "out", &seen, |seen, event| {
@@ -105,10 +118,12 @@ impl Bench {
             }
             Ok(())
         });
-        Bench::port(&network, "window.late", "late", &seen, |seen, event| {
-            seen.late.push(value(event));
-            Ok(())
-        });
+        if late {
+            Bench::port(&network, "window.late", "late", &seen, |seen, event| {
+                seen.late.push(value(event));
+                Ok(())
+            });
+        }
         Bench::port(&network, "window.errors", "errors", &seen, |seen, event| {
             let why = event.meta().get("error").and_then(Value::as_str);
             seen.errors.push(why.unwrap_or_default().to_owned());
@@ -118,6 +133,7 @@ impl Bench {
         Bench {
             simulation: network.simulate(start).unwrap(),
             seen,
+            _senders: [left, right],
         }
     }
 

@@ -7,7 +7,7 @@ mod answers;
 mod others;
 mod restarts;
 
-use crate::databases::{Kind, Place};
+use crate::databases::Place;
 use crate::window_bench::{PLANS, declared, sliding};
 use tributary::Database;
 use tributary::window::{Emit, Plan, Window, WindowOptions};
@@ -21,17 +21,8 @@ fn options(sql: &str, emit: Emit, plan: Plan) -> WindowOptions {
 /// Runs a test over every plan, each with a database of its own.
 fn each_plan(place: &Place, test: impl Fn(&Database, Plan)) {
     for plan in PLANS {
-        let place = another(place);
+        let place = place.another();
         test(&declared(&place), plan);
-    }
-}
-
-/// An empty database of the same kind.
-fn another(place: &Place) -> Place {
-    match place.kind {
-        Kind::Memory => Place::memory(),
-        Kind::File => Place::file(),
-        Kind::Mariadb => Place::mariadb(),
     }
 }
 

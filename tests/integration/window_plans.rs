@@ -7,17 +7,21 @@
 //! `TRIBUTARY_CASES` says how many cases there are of each family.
 //!
 //! - `query` — the queries; `case` — the streams and the windows; `run` — one case, one plan.
+//! - `sessions` — the same for sessions, against a model of them.
 
 mod case;
 mod query;
 mod run;
+mod sessions;
 
 use crate::databases::Place;
 use case::{Case, Family, case};
+use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use run::{Way, difference, run};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
 use tributary::window::Plan;
 
@@ -81,11 +85,11 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs many cases of a family.
-fn many(
-    family: Family,
+/// Runs many cases; how often which way was taken is what comes out.
+fn many<C: Debug>(
+    strategy: impl Strategy<Value = C>,
     cases: u32,
-    ways: impl Fn(&Case) -> Vec<(&'static str, Way, Place)>,
+    test: impl Fn(&C, &mut Taken) -> Result<(), String>,
 ) -> Taken {
     let seed = number("TRIBUTARY_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let cases = number("TRIBUTARY_CASES").map_or(cases, |cases| cases as u32);
@@ -100,9 +104,8 @@ fn many(
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let taken = RefCell::new(Taken::new());
-    let outcome = runner.run(&case(family), |case| {
-        let ways = ways(&case);
-        compare(&case, &ways, &mut taken.borrow_mut()).map_err(TestCaseError::fail)
+    let outcome = runner.run(&strategy, |case| {
+        test(&case, &mut taken.borrow_mut()).map_err(TestCaseError::fail)
     });
     match outcome {
         Ok(()) => taken.into_inner(),
@@ -141,7 +144,9 @@ fn on_mariadb(_: &Case) -> Vec<(&'static str, Way, Place)> {
 
 /// Holds a family to it, and to the shares that make the comparison worth something.
 fn agrees(family: Family, cases: u32, ways: impl Fn(&Case) -> Vec<(&'static str, Way, Place)>) {
-    let taken = many(family, cases, ways);
+    let taken = many(case(family), cases, |case, taken| {
+        compare(case, &ways(case), taken)
+    });
     eprintln!("{family:?}: {taken:?}");
     let of = |name: &str| taken.get(name).copied().unwrap_or_default();
     if number("TRIBUTARY_CASES").is_none() {
@@ -167,9 +172,23 @@ fn every_plan_answers_as_requery_over_windows_that_end() {
 }
 
 #[test]
+fn sessions_are_as_a_model_of_them_has_it() {
+    many(sessions::case(), CASES.0, |case, _| {
+        let place = match case.salt % 8 {
+            0 => Place::file(),
+            _ => Place::memory(),
+        };
+        sessions::compare(case, &place)
+    });
+}
+
+#[test]
 #[ignore = "needs mariadbd: run tests/run"]
 fn every_plan_answers_as_requery_on_mariadb() {
     for family in [Family::Sliding, Family::Count, Family::Hopping] {
         agrees(family, CASES.1, on_mariadb);
     }
+    many(sessions::case(), CASES.1, |case, _| {
+        sessions::compare(case, &Place::mariadb())
+    });
 }

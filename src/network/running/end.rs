@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::network::worker::Control;
 use crate::time::format_duration;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -45,13 +46,19 @@ impl End {
                 "a node cannot wait for its own network",
             ));
         }
-        self.0.wait_ended(None);
-        self.join()
+        match self.0.wait_ended(None) {
+            true => self.join(),
+            false => self.stop(Duration::ZERO),
+        }
     }
 
     /// Waits at most so long until every node has ended by itself; `None` when some have not.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
-        self.0.wait_ended(Some(limit)).then(|| self.join())
+        match self.0.wait_ended(Some(limit)) {
+            true => Some(self.join()),
+            false if self.0.is_given_up() => Some(self.stop(Duration::ZERO)),
+            false => None,
+        }
     }
 
     /// Stops, and waits at most `limit` until everything is drained; then aborts what is left.
@@ -95,15 +102,30 @@ impl End {
             .collect()
     }
 
-    /// What had not ended, and how many events each still had in hand.
+    /// What had not ended, with what it had in hand, and what waited in links or for an outcome.
     fn undrained(&self) -> Vec<String> {
         let state = self.0.lock();
         let alive = state.members.iter().filter(|member| !member.ended);
         alive
-            .map(|member| match member.account.snapshot(&member.name).held {
-                0 => format!("node {}", member.name),
-                held => format!("node {} ({held} events in hand)", member.name),
+            .map(|member| {
+                let node = member.account.snapshot(&member.name);
+                let held = (node.held > 0).then(|| format!("{} events in hand", node.held));
+                let open = node
+                    .tracked
+                    .saturating_sub(node.delivered + node.undelivered);
+                let open = (open > 0).then(|| format!("{open} events without an outcome"));
+                let sending = member.account.sending.load(Ordering::Relaxed);
+                let sending = (sending > 0).then(|| format!("sending {sending} events"));
+                let what: Vec<String> = held.into_iter().chain(sending).chain(open).collect();
+                match what.is_empty() {
+                    true => format!("node {}", member.name),
+                    false => format!("node {} ({})", member.name, what.join(", ")),
+                }
             })
+            .chain(state.links.iter().filter_map(|(name, account)| {
+                let queued = account.queued();
+                (queued > 0).then(|| format!("link {name} ({queued} events waiting)"))
+            }))
             .collect()
     }
 

@@ -26,8 +26,11 @@ pub(crate) struct Fragment {
     pub workers: Vec<(usize, Worker)>,
     pub(super) attachments: BTreeMap<usize, Attachment>,
     pub(super) members: Vec<Member>,
-    pub(super) links: Vec<Arc<LinkAccount>>,
+    /// Each with a text that names it.
+    pub(super) links: Vec<(String, Arc<LinkAccount>)>,
     pub(super) sources: usize,
+    /// How much of what `on_error` said the nodes know then.
+    pub(super) handled: usize,
 }
 
 impl Fragment {
@@ -45,12 +48,13 @@ impl Running {
             members: Vec::new(),
             links: Vec::new(),
             sources: 0,
+            handled: graph.handled.len(),
         };
         for NewNode { at, runner } in nodes {
             let info = &graph.nodes[at];
             let (tx, rx) = flume::unbounded();
             let account = Arc::<Account>::default();
-            let stage = Stage::new(
+            let mut stage = Stage::new(
                 info.name.clone(),
                 info.ports.clone(),
                 runner,
@@ -58,6 +62,8 @@ impl Running {
                 Arc::new(tx.clone()),
                 account.clone(),
             );
+            stage.set_limits(self.limits);
+            stage.set_retries(graph.retries(&info.name));
             fragment.sources += usize::from(info.kind == Kind::Source);
             let name = info.name.clone();
             fragment.members.push(Member {
@@ -78,8 +84,14 @@ impl Running {
             BTreeMap::new();
         for edge in &graph.edges[self.links.len()..] {
             let account = Arc::<LinkAccount>::default();
-            let (sender, receiver) = link(edge.capacity, self.timer.is_some(), account.clone());
-            fragment.links.push(account);
+            let (sender, receiver) = link(
+                &edge.from,
+                &edge.to,
+                &edge.terms(),
+                self.timer.is_some(),
+                account.clone(),
+            );
+            fragment.links.push((edge.to_string(), account));
             let place = |name: &Name| {
                 graph
                     .find(name.as_str())
@@ -109,6 +121,14 @@ impl Running {
         for (from, port, key, members) in balances.into_values() {
             let way = Way::Balance(Balance::new(members, key));
             fragment.attachment(from).ways.push((port, way));
+        }
+        if graph.handled.len() > self.handled {
+            // Nodes that run already hear of it; the attachments of new ones are taken next.
+            for (at, node) in graph.nodes.iter().enumerate() {
+                if let Some(retries) = graph.retries(&node.name).filter(|_| !self.has_ended(at)) {
+                    fragment.attachment(at).retries = Some(retries);
+                }
+            }
         }
         for (at, worker) in &mut fragment.workers {
             if let Some(attachment) = fragment.attachments.remove(at) {

@@ -2,14 +2,16 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
-use crate::network::stats::Account;
+use crate::network::STOP_LIMIT;
+use crate::network::link::Wedge;
+use crate::network::stats::{Account, LinkAccount};
 use crate::network::worker::Control;
-use crate::time::monotonic;
+use crate::time::{format_duration, monotonic};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the nodes of a network and whoever ends it share.
 #[derive(Default)]
@@ -23,10 +25,13 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub members: Vec<Member>,
+    pub links: Vec<(String, Arc<LinkAccount>)>,
     pub live_sources: usize,
     /// It was told to stop, or to let everything go: nothing new can become part of it.
     pub ending: bool,
     pub aborted: bool,
+    /// When a node was first found to take nothing: it may never end.
+    pub wedged: Option<Instant>,
     pub failures: Vec<Error>,
 }
 
@@ -41,6 +46,14 @@ pub(super) struct Member {
     /// It takes and sends nothing more: no link can be attached to it.
     pub closed: bool,
     pub ended: bool,
+}
+
+impl State {
+    /// When a node that takes nothing is waited for no longer.
+    fn gives_up(&self) -> Option<Instant> {
+        let wedged = self.wedged.filter(|_| !self.aborted)?;
+        wedged.checked_add(STOP_LIMIT)
+    }
 }
 
 impl Shared {
@@ -119,6 +132,22 @@ impl Shared {
         self.tell(|| Control::Stop);
     }
 
+    /// A node that takes nothing from another: the network stops, and whoever waits for it does so
+    /// no longer than [`STOP_LIMIT`].
+    pub fn wedge(&self, wedge: &Wedge, from: &Name) {
+        let timeout = format_duration(wedge.timeout);
+        let node = &wedge.node;
+        let message = format!("node {node}: it has taken nothing from {from} for {timeout}");
+        self.lock().wedged.get_or_insert_with(monotonic);
+        self.fail(node, Error::new(ErrorKind::Failed, message));
+        self.changed.notify_all();
+    }
+
+    /// Whether a node that takes nothing has had its time to end.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.lock().gives_up().is_some_and(|at| monotonic() >= at)
+    }
+
     pub(super) fn ended(&self, at: usize) {
         if let Some(member) = self.lock().members.get_mut(at) {
             member.ended = true;
@@ -126,12 +155,14 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until every node has ended, or the time is over; says whether they have.
+    /// Waits until every node has ended, or the time is over, or a node that takes nothing is given
+    /// up; says whether they have ended.
     pub(super) fn wait_ended(&self, limit: Option<Duration>) -> bool {
         // A limit beyond what the clock can show is none.
         let until = limit.and_then(|limit| monotonic().checked_add(limit));
         let mut state = self.lock();
         while state.members.iter().any(|member| !member.ended) {
+            let until = until.into_iter().chain(state.gives_up()).min();
             state = match until {
                 None => self
                     .changed

@@ -51,7 +51,11 @@ impl Seat {
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
                 let _ = self.worker.deliver();
             }
-            Kind::Pipeline | Kind::Sink => self.worker.receive(Handful { batch, input: None }),
+            Kind::Pipeline | Kind::Sink => self.worker.receive(Handful {
+                batch,
+                input: None,
+                tried: 0,
+            }),
         }
     }
 }

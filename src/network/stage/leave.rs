@@ -4,16 +4,25 @@ use super::Stage;
 use crate::ack::Outcome;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Batch, Event};
+use crate::network::runner::Kind;
 use crate::network::stats::add;
 use crate::node::{Frame, Output};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::Timestamp;
 use serde_json::Value;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How much is kept of a payload that is too large, in bytes.
+const HEAD: usize = 4 << 10;
 
 impl Stage {
     /// The batch is committed: what was noted down leaves, what ended here is settled.
     pub(super) fn resolve(&mut self, mut batch: Batch) {
         self.frame.tracker.end_batch();
+        let given = self.frame.tracker.given();
+        self.account.tracked.store(given, Ordering::Relaxed);
         self.count(batch.len());
         let uniform = self.frame.uniform;
         let fresh = self.frame.take_fresh();
@@ -66,9 +75,9 @@ impl Stage {
                     }
                 }
             }
-            Output::Reject { error, .. } => {
+            Output::Reject { error, tried, .. } => {
                 if let Some(event) = in_hand.take() {
-                    self.reject(event, &error);
+                    self.reject(event, &error, tried);
                 }
             }
             Output::Refuse { event, error, .. } => self.refuse(event, &error),
@@ -78,16 +87,18 @@ impl Stage {
     /// Rejects an event that was not received.
     pub fn refuse(&mut self, event: Event, error: &Error) {
         add(&self.account.refused, 1);
-        self.reject(event, error);
+        self.reject(event, error, 1);
     }
 
-    fn reject(&mut self, event: Event, error: &Error) {
+    fn reject(&mut self, event: Event, error: &Error, tried: u32) {
         if self.linked[usize::from(Frame::ERRORS)] {
             let event = event
                 .with_meta("error", error.to_string())
                 .with_meta("node", self.name.as_str())
                 .with_meta("reason", error.message())
-                .with_meta("place", error.place().map_or(Value::Null, Value::from));
+                .with_meta("place", error.place().map_or(Value::Null, Value::from))
+                .with_meta("time", self.clock.now().to_string())
+                .with_meta("attempts", tried);
             self.leave(Frame::ERRORS, event);
             return;
         }
@@ -110,6 +121,10 @@ impl Stage {
 
     /// An event leaves by a port.
     pub fn leave(&mut self, port: u16, event: Event) {
+        let bad = port == Frame::ERRORS;
+        if self.kind == Kind::Source && !bad && event.payload().size() > self.event_bytes {
+            return self.refuse_size(event);
+        }
         add(&self.account.emitted, 1);
         if self.linked[usize::from(port)] {
             self.outbox[usize::from(port)].push(event);
@@ -119,8 +134,32 @@ impl Stage {
         }
     }
 
+    /// A source has read an event that is too large: its head leaves by `errors`.
+    fn refuse_size(&mut self, event: Event) {
+        let (payload, time, meta, ack) = event.into_parts();
+        let bytes = payload.bytes();
+        let (size, hash) = (bytes.len(), xxh3_128(bytes));
+        let head = &bytes[..size.min(HEAD)];
+        let event = Event::from_parts(head.into(), time, meta, ack)
+            .with_meta("size", size)
+            .with_meta("xxh3", format!("{hash:032x}"));
+        let most = match self.event_bytes {
+            MAX_EVENT_BYTES => "1 MiB".to_owned(),
+            bytes => format!("{bytes} bytes"),
+        };
+        let error = format!("payload of {size} bytes > max_event_bytes ({most})");
+        self.refuse(event, &Error::data(error));
+    }
+
     /// A whole batch leaves by a port.
     pub fn ship(&mut self, port: u16, batch: Batch) {
+        // Most batches are smaller than the greatest event, and then none is looked at.
+        if self.kind == Kind::Source && batch.bytes() > self.event_bytes {
+            let small = |event: &Event| event.payload().size() <= self.event_bytes;
+            if !batch.events().iter().all(small) {
+                return batch.into_iter().for_each(|event| self.leave(port, event));
+            }
+        }
         add(&self.account.emitted, batch.len() as u64);
         let slot = &mut self.outbox[usize::from(port)];
         if !self.linked[usize::from(port)] {

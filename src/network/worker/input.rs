@@ -4,6 +4,8 @@ use super::{Attachment, Control, Phase, Worker};
 use crate::event::Batch;
 use crate::network::link::Parcel;
 use crate::network::runner::Kind;
+use crate::network::stage::Retry;
+use crate::network::stats::add;
 use crate::node::Read;
 use crate::time::monotonic;
 use std::time::Duration;
@@ -13,6 +15,8 @@ pub(crate) struct Handful {
     pub batch: Batch,
     /// The number of that link, if any.
     pub input: Option<usize>,
+    /// How often the first of them was tried and rejected, where it is tried again.
+    pub tried: u32,
 }
 
 impl Worker {
@@ -28,6 +32,9 @@ impl Worker {
             self.stage.set_linked(port);
             self.ways[usize::from(port)].add(way);
         }
+        if attachment.retries.is_some() {
+            self.stage.set_retries(attachment.retries);
+        }
     }
 
     /// The same at a boundary between batches of a node that works.
@@ -42,6 +49,50 @@ impl Worker {
         self.stage.close_input(at);
         // After the last one the node is told by `finish`.
         self.relinked = !self.inputs.is_empty();
+    }
+
+    /// Takes a batch in: counts it and feeds it.
+    pub fn receive(&mut self, handful: Handful) {
+        add(&self.stage.account.received, handful.batch.len() as u64);
+        match &mut self.stalled {
+            None => self.feed(handful),
+            // Handed in by a simulation: while the node is not open the batch waits.
+            Some(stalled) => stalled.handfuls.push(handful),
+        }
+    }
+
+    pub(super) fn feed(&mut self, handful: Handful) {
+        let Handful {
+            batch,
+            input,
+            tried,
+        } = handful;
+        let fed = self.stage.feed(batch, input, tried);
+        let delivered = self.deliver();
+        match fed {
+            Ok(()) => self.is_back(),
+            Err(retry) if delivered.is_ok() => {
+                let Retry {
+                    batch,
+                    error,
+                    tried,
+                    pause,
+                } = retry;
+                let handful = Handful {
+                    batch,
+                    input,
+                    tried,
+                };
+                match pause {
+                    None => self.stall(vec![handful], &error),
+                    Some(pause) => {
+                        self.is_back();
+                        self.pause(handful, pause, &error);
+                    }
+                }
+            }
+            Err(_) => {}
+        }
     }
 
     /// Asks the source for more. Returns whether anything was done.
@@ -60,7 +111,7 @@ impl Worker {
             return true;
         }
         if read.is_ok() {
-            self.attempts = 0;
+            self.is_back();
         }
         match read {
             Ok(Read::More) => true,
@@ -128,11 +179,11 @@ impl Worker {
     }
 
     /// Adds what else waits in the link from which the batch came, up to the size of a batch of
-    /// the link: so what a node has in hand is bounded by its links' capacities too. The next
+    /// the link or what the node asks for: so what a node has in hand is bounded by its links' capacities too. The next
     /// link has its turn after that.
     fn fill(&mut self, at: usize, mut batch: Batch) -> Handful {
         let input = &self.inputs[at];
-        while !input.fills(&batch)
+        while !input.fills(&batch, self.stage.batch_size)
             && let Ok(parcel) = input.rx.try_recv()
         {
             if let Some(more) = input.accept(parcel) {
@@ -141,7 +192,11 @@ impl Worker {
         }
         self.next_input = at + 1;
         let input = Some(self.stage.input(at));
-        Handful { batch, input }
+        Handful {
+            batch,
+            input,
+            tried: 0,
+        }
     }
 
     /// The blocking select: until a batch or a message comes.

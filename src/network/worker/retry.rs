@@ -1,4 +1,5 @@
-//! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more.
+//! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more;
+//! and events that are tried again in their place, since `on_error` says so.
 //!
 //! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
@@ -16,6 +17,8 @@ pub(super) struct Stalled {
     pub handfuls: Vec<Handful>,
     since: Timestamp,
     pub until: Timestamp,
+    /// Whether the node is lost, and is to be opened again.
+    lost: bool,
 }
 
 impl Stalled {
@@ -25,12 +28,36 @@ impl Stalled {
     }
 }
 
+/// The longest pause before a node is opened again: work is to go on soon after the other side does.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// Once the pauses don't grow any more, every so many attempts are worth a line: one a minute.
+const STILL: u32 = 20;
+
 /// The pause before a node is opened again: 100 ms, doubled at each attempt up to 3 s.
 fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(100 << attempt.min(5)).min(Duration::from_secs(3))
+    Duration::from_millis(100 << attempt.min(5)).min(LONGEST)
 }
 
 impl Worker {
+    /// Opens the node for the first time; an error names it.
+    pub fn open(&mut self) -> Result<()> {
+        let opened = self.stage.open();
+        opened.map_err(|error| error.within(format!("node {}", self.stage.name)))
+    }
+
+    /// The same of a node that may be opened later: an error that trying again may mend is none.
+    pub fn open_or_stall(&mut self) -> Result<()> {
+        match self.stage.open() {
+            Err(error) if error.is_retryable() => {
+                self.stall(Vec::new(), &error);
+                Ok(())
+            }
+            Err(error) => Err(error.within(format!("node {}", self.stage.name))),
+            Ok(()) => Ok(()),
+        }
+    }
+
     pub(super) fn stall_on(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.stall(Vec::new(), &error);
@@ -40,12 +67,18 @@ impl Worker {
     pub(super) fn stall(&mut self, mut handfuls: Vec<Handful>, error: &Error) {
         let pause = backoff(self.attempts);
         self.attempts += 1;
-        log::warn!(
-            "node {}: {error}; it is opened again in {} (attempt {})",
-            self.stage.name,
-            format_duration(pause),
-            self.attempts
-        );
+        let (name, again) = (&self.stage.name, format_duration(pause));
+        // An opening names its node itself.
+        let said = error.to_string();
+        let named = format!("node {name}: ");
+        let said = said.strip_prefix(&named).unwrap_or(&said);
+        match self.attempts {
+            1 => log::warn!("node {name}: {said}; it is opened again in {again}"),
+            n if pause < LONGEST || n % STILL == 0 => {
+                log::warn!("node {name}: still lost: {said}; it is opened again in {again}");
+            }
+            _ => log::debug!("node {name}: still lost: {said}; it is opened again in {again}"),
+        }
         // What waits already is never displaced by a second error.
         if let Some(stalled) = self.stalled.take() {
             handfuls.extend(stalled.handfuls);
@@ -55,29 +88,64 @@ impl Worker {
             handfuls,
             since,
             until: since.after(pause),
+            lost: true,
         });
     }
 
-    pub(super) fn reopen(&mut self) {
-        let Some(stalled) = self.stalled.take() else {
-            return;
-        };
+    /// The first event of the handful is tried again when the pause is over.
+    pub(super) fn pause(&mut self, handful: Handful, pause: Duration, error: &Error) {
+        log::debug!(
+            "node {}: attempt {} at an event failed: {error}; the next one is in {}",
+            self.stage.name,
+            handful.tried,
+            format_duration(pause)
+        );
+        let since = self.stage.now();
+        self.stalled = Some(Stalled {
+            handfuls: vec![handful],
+            since,
+            until: since.after(pause),
+            lost: false,
+        });
+    }
+
+    /// Something has succeeded.
+    pub(super) fn is_back(&mut self) {
+        let attempts = std::mem::take(&mut self.attempts);
+        if attempts > 0 {
+            log::warn!("node {}: back after {attempts} attempts", self.stage.name);
+        }
+    }
+
+    /// A pause is over.
+    pub(super) fn resume(&mut self) {
+        match self.stalled.take() {
+            Some(stalled) if stalled.lost => self.reopen(stalled),
+            Some(stalled) => self.feed_again(stalled.handfuls),
+            None => {}
+        }
+    }
+
+    fn feed_again(&mut self, handfuls: Vec<Handful>) {
+        for handful in handfuls {
+            match &mut self.stalled {
+                None => self.feed(handful),
+                Some(again) => again.handfuls.push(handful),
+            }
+        }
+    }
+
+    fn reopen(&mut self, stalled: Stalled) {
         add(&self.stage.account.reopened, 1);
         match self.stage.open() {
             Ok(()) => {
-                log::info!("node {}: open again", self.stage.name);
                 if self.unsettled {
                     match self.stage.commit_again() {
                         Ok(()) => self.unsettled = false,
                         Err(error) => return self.stall(stalled.handfuls, &error),
                     }
                 }
-                for handful in stalled.handfuls {
-                    match &mut self.stalled {
-                        None => self.feed(handful),
-                        Some(again) => again.handfuls.push(handful),
-                    }
-                }
+                self.feed_again(stalled.handfuls);
             }
             Err(error) if error.is_retryable() => self.stall(stalled.handfuls, &error),
             Err(error) => {

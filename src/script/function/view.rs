@@ -8,7 +8,7 @@ use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::script::failure::raise;
 use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_like};
 use crate::time::Timestamp;
-use mlua::{Lua, LuaString, Table, UserData, UserDataRef, Value};
+use mlua::{Lua, Table, UserData, UserDataRef, Value};
 use serde_json::Map;
 
 /// The event itself, without its ack: a script may keep it as long as it likes.
@@ -16,21 +16,21 @@ pub(super) struct Handle(pub Event);
 
 impl UserData for Handle {}
 
-/// Makes a field of an event; `compares` says that the data will be compared with what it was,
-/// unless it stays untouched.
+/// Makes a field of an event, by the number that the Lua half knows it under; `given` is what the
+/// function has put in the place of the payload. `compares` says that the data will be compared with
+/// what it was, unless it stays untouched.
 pub(super) fn fetch(
     lua: &Lua,
-    (view, name): (Table, LuaString),
+    (handle, field, given): (UserDataRef<Handle>, u8, Value),
     compares: bool,
 ) -> mlua::Result<Value> {
-    let handle: UserDataRef<Handle> = view.raw_get(1)?;
     let event = &handle.0;
-    match &*name.as_bytes() {
-        b"payload" => lua
+    match field {
+        1 => lua
             .create_string(event.payload().bytes())
             .map(Value::String),
-        b"data" => {
-            let payload = payload(&view, event).map_err(|error| raise(lua, error))?;
+        2 => {
+            let payload = payload(&given, event).map_err(|error| raise(lua, error))?;
             let limit = match payload.size() <= MAX_EVENT_BYTES {
                 // Without a limit no step can fail, so none needs to be protected, which costs as
                 // much again. What such an event takes is bounded by its size.
@@ -43,7 +43,7 @@ pub(super) fn fetch(
             }
             made
         }
-        b"meta" => {
+        3 => {
             let meta = lua.create_table()?;
             for (key, value) in event.meta().iter() {
                 meta.raw_set(key, to_data(lua, value)?)?;
@@ -95,7 +95,8 @@ fn from_view(view: &Table) -> Result<Event> {
     let wrong = |error: mlua::Error| Error::data(error.to_string());
     let handle: UserDataRef<Handle> = view.raw_get(1).map_err(wrong)?;
     let event = &handle.0;
-    let mut payload = payload(view, event)?;
+    let given: Value = view.raw_get("payload").map_err(wrong)?;
+    let mut payload = payload(&given, event)?;
     let data: Value = view.raw_get("data").map_err(wrong)?;
     if !data.is_nil() {
         match payload.json() {
@@ -117,18 +118,17 @@ fn from_view(view: &Table) -> Result<Event> {
 }
 
 /// The payload: the event's own, or what the function has put in its place.
-fn payload(view: &Table, event: &Event) -> Result<Payload> {
-    match view.raw_get("payload") {
-        Ok(Value::Nil) => Ok(event.payload().clone()),
-        Ok(Value::String(text)) if *text.as_bytes() == *event.payload().bytes() => {
+fn payload(given: &Value, event: &Event) -> Result<Payload> {
+    match given {
+        Value::Nil => Ok(event.payload().clone()),
+        Value::String(text) if *text.as_bytes() == *event.payload().bytes() => {
             Ok(event.payload().clone())
         }
-        Ok(Value::String(text)) => Ok(Payload::from(&*text.as_bytes())),
-        Ok(other) => Err(Error::data(format!(
+        Value::String(text) => Ok(Payload::from(&*text.as_bytes())),
+        other => Err(Error::data(format!(
             "the payload of an event is a string, got {}",
-            describe(&other)
+            describe(other)
         ))),
-        Err(error) => Err(Error::data(error.to_string())),
     }
 }
 

@@ -216,7 +216,7 @@ fn kinds(vm: &Vm, shared: &Rc<Shared>, compares: bool) -> mlua::Result<Table> {
     views.raw_set("__name", "event")?;
     native.raw_set("event", views)?;
     native.raw_set("setmetatable", &vm.setmetatable)?;
-    let fetch = lua.create_function(move |lua, (view, name)| fetch(lua, (view, name), compares))?;
+    let fetch = lua.create_function(move |lua, asked| fetch(lua, asked, compares))?;
     native.raw_set("fetch", fetch)?;
     let refuse = |lua: &Lua, name: Value| -> mlua::Result<()> {
         let name = name.to_string().unwrap_or_default();

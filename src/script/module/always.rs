@@ -73,7 +73,8 @@ pub(in crate::script) fn stats(args: &Args, stats: &Stats) -> Result<Value> {
         let account = json!({
             "received": n.received, "passed": n.passed, "consumed": n.consumed,
             "dropped": n.dropped, "rejected": n.rejected, "held": n.held, "emitted": n.emitted,
-            "refused": n.refused, "errors": n.errors, "reopened": n.reopened,
+            "refused": n.refused, "errors": n.errors, "tracked": n.tracked, "delivered": n.delivered, "undelivered": n.undelivered,
+            "reopened": n.reopened, "failed": n.failed,
             "busy": n.busy.as_secs_f64(), "blocked": n.blocked.as_secs_f64(),
         });
         (n.name.to_string(), account)
@@ -81,7 +82,8 @@ pub(in crate::script) fn stats(args: &Args, stats: &Stats) -> Result<Value> {
     let link = |l: &LinkStats| {
         json!({
             "from": l.from.to_string(), "to": l.to.to_string(), "sent": l.sent,
-            "received": l.received, "queued": l.queued, "lost": l.lost,
+            "received": l.received, "queued": l.queued, "dropped": l.dropped,
+            "spilled": l.spilled, "lost": l.lost,
             "blocked": l.blocked.as_secs_f64(),
         })
     };

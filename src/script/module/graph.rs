@@ -2,26 +2,26 @@
 
 use super::{Export, Session};
 use crate::error::{Error, ErrorKind, Result};
-use crate::network::Capacity;
+use crate::network::{LinkOptions, OnError, Overflow};
 use crate::script::Args;
 use serde_json::Value;
 
 pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "link",
-        arguments: "from, to [, {capacity = 4096}]",
+        arguments: "from, to [, {capacity = 4096, overflow = \"block\", ...}]",
         about: "copies every event that leaves `from` (a node or \"node.port\") to `to`",
         run: link,
     },
     Export {
         name: "fanout",
-        arguments: "from, to, ...",
+        arguments: "from, to, ... [, {capacity = 4096, ...}]",
         about: "links one node to several: each gets a copy of every event",
         run: fanout,
     },
     Export {
         name: "fanin",
-        arguments: "to, from, ...",
+        arguments: "to, from, ... [, {capacity = 4096, ...}]",
         about: "links several nodes to one, which gets the events of all",
         run: fanin,
     },
@@ -32,6 +32,12 @@ pub(super) const EXPORTS: &[Export] = &[
         run: balance,
     },
     Export {
+        name: "on_error",
+        arguments: "node, target or {retry = 5, backoff = \"100ms..10s\", jitter = true, after = target}",
+        about: "tries a rejected event again, then sends it to `target`; node \"*\" is all but what that leads to",
+        run: on_error,
+    },
+    Export {
         name: "node_exists",
         arguments: "name",
         about: "whether there is a node of this name",
@@ -39,35 +45,97 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
+/// The options of a link.
+const OPTIONS: &[&str] = &[
+    "capacity",
+    "bytes",
+    "overflow",
+    "timeout",
+    "spill_dir",
+    "spill_size",
+];
+
 fn link(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (from, to) = (args.string(1)?, args.string(2)?);
-    let mut draft = session.draft()?;
-    match args.options(3, &["capacity"])?.integer("capacity")? {
-        None => draft.link(from, to)?,
-        Some(events) => {
-            let wrong = |_| Error::new(ErrorKind::Data, format!("bad capacity of {events} events"));
-            let events = usize::try_from(events).map_err(wrong)?;
-            let capacity = Capacity {
-                events,
-                ..Capacity::default()
-            };
-            draft
-                .link_with(from, to, capacity)
-                .map_err(|e| e.with_kind(ErrorKind::Data))?;
-        }
-    }
+    let options = options(args, 3)?;
+    let linked = session.draft()?.link_with(from, to, options);
+    linked.map_err(data)?;
     Ok(true.into())
 }
 
 fn fanout(session: &Session, args: &Args) -> Result<Value> {
-    session.draft()?.fanout(args.string(1)?, args.strings(2)?)?;
+    let (to, options) = others(args)?;
+    let linked = session.draft()?.fanout_with(args.string(1)?, to, options);
+    linked.map_err(data)?;
     Ok(true.into())
 }
 
 fn fanin(session: &Session, args: &Args) -> Result<Value> {
-    session.draft()?.fanin(args.string(1)?, args.strings(2)?)?;
+    let (from, options) = others(args)?;
+    let linked = session.draft()?.fanin_with(args.string(1)?, from, options);
+    linked.map_err(data)?;
     Ok(true.into())
+}
+
+/// What is wrong with options of a script is wrong with the script.
+fn data(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Usage => error.with_kind(ErrorKind::Data),
+        _ => error,
+    }
+}
+
+/// The nodes after the first one, and the options that may follow.
+fn others(args: &Args) -> Result<(Vec<String>, LinkOptions)> {
+    let last = args.len();
+    match last > 1 && args.is_table(last) {
+        false => Ok((args.strings(2)?, LinkOptions::new())),
+        true => {
+            let nodes = (2..last).map(|at| args.string(at));
+            Ok((nodes.collect::<Result<_>>()?, options(args, last)?))
+        }
+    }
+}
+
+fn options(args: &Args, at: usize) -> Result<LinkOptions> {
+    let given = args.options(at, OPTIONS)?;
+    let mut options = LinkOptions::new();
+    let number = |name: &str, what: &str| {
+        let wrong = |value| move |_| Error::data(format!("bad capacity of {value} {what}"));
+        let value = given.integer(name)?;
+        let value = value.map(|value| usize::try_from(value).map_err(wrong(value)));
+        value.transpose()
+    };
+    if let Some(events) = number("capacity", "events")? {
+        options = options.events(events);
+    }
+    if let Some(bytes) = number("bytes", "bytes")? {
+        options = options.bytes(bytes);
+    }
+    if let Some(timeout) = given.positive_duration("timeout")? {
+        options = options.timeout(timeout);
+    }
+    let mut overflow = match given.string("overflow")? {
+        Some(overflow) => overflow.parse()?,
+        None => Overflow::Block,
+    };
+    let (dir, size) = (given.string("spill_dir")?, given.integer("spill_size")?);
+    match &mut overflow {
+        Overflow::Spill(spill) => {
+            spill.dir = dir.map(Into::into);
+            if let Some(size) = size {
+                let wrong = |_| Error::data(format!("bad spill_size {size}: at least 1 byte"));
+                spill.size = u64::try_from(size).map_err(wrong)?;
+            }
+        }
+        _ if dir.is_some() || size.is_some() => {
+            let text = "spill_dir and spill_size are for a link with overflow = \"spill\"";
+            return Err(Error::data(text));
+        }
+        _ => {}
+    }
+    Ok(options.overflow(overflow))
 }
 
 fn balance(session: &Session, args: &Args) -> Result<Value> {
@@ -84,6 +152,36 @@ fn balance(session: &Session, args: &Args) -> Result<Value> {
     };
     session.draft()?.balance(from, members, key.as_deref())?;
     Ok(true.into())
+}
+
+fn on_error(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let node = args.string(1)?;
+    let on_error = match args.is_table(2) {
+        false => OnError::to(args.string(2)?),
+        true => retries(args)?,
+    };
+    session.draft()?.on_error(&node, on_error)?;
+    Ok(true.into())
+}
+
+fn retries(args: &Args) -> Result<OnError> {
+    let options = args.options(2, &["retry", "backoff", "jitter", "after"])?;
+    let times = options.integer("retry")?.unwrap_or(5);
+    let wrong = |_| Error::data(format!("bad retry {times}: allowed is 0 to 10000"));
+    let mut on_error = OnError::retry(u32::try_from(times).map_err(wrong)?);
+    if let Some(backoff) = options.string("backoff")? {
+        let (least, most) = OnError::parse_backoff(&backoff)
+            .map_err(|error| error.within("option backoff of on_error"))?;
+        on_error = on_error.backoff(least, most);
+    }
+    if let Some(jitter) = options.boolean("jitter")? {
+        on_error = on_error.jitter(jitter);
+    }
+    if let Some(target) = options.string("after")? {
+        on_error = on_error.after(target);
+    }
+    Ok(on_error)
 }
 
 fn node_exists(session: &Session, args: &Args) -> Result<Value> {

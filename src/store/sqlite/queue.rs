@@ -32,6 +32,8 @@ pub(crate) struct Stored {
 pub(crate) struct QueueFile {
     connection: Connection,
     place: Place,
+    /// Whether what is committed is synced.
+    synced: bool,
 }
 
 impl QueueFile {
@@ -46,7 +48,11 @@ impl QueueFile {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(path, flags).map_err(|error| place.broken(error))?;
-        let queue = QueueFile { connection, place };
+        let queue = QueueFile {
+            connection,
+            place,
+            synced: true,
+        };
         queue.prepare()?;
         Ok(queue)
     }
@@ -105,12 +111,18 @@ impl QueueFile {
         Ok(u64::try_from(last).unwrap_or(0))
     }
 
-    /// Adds events and removes those in these ranges, in one transaction that is durable.
+    /// Adds events and removes those in these ranges, in one transaction. It is synced where events
+    /// are added: what was only removed comes again if power is lost, and not if the process is killed.
     ///
     /// # Errors
     /// Whatever the database says; then nothing of it is done.
     pub fn change(&mut self, add: &[Stored], remove: &[Range<u64>]) -> Result<()> {
+        let synced = !add.is_empty();
         let mut change = || -> rusqlite::Result<()> {
+            if std::mem::replace(&mut self.synced, synced) != synced {
+                let level = if synced { "FULL" } else { "NORMAL" };
+                self.connection.pragma_update(None, "synchronous", level)?;
+            }
             let transaction = self.connection.transaction()?;
             if !add.is_empty() {
                 let sql = "INSERT INTO queue (id, time, payload, meta) VALUES (?, ?, ?, ?)";

@@ -41,7 +41,8 @@ impl Window {
                 incremental.groups.end(window);
             }
         }
-        self.moment.begun.clear();
+        // An event whose row is not taken in begins its windows too, and no table knows of it.
+        self.moment.begun.retain(|(end, _)| *end > closed);
         self.moment.oldest = None;
         self.moment.sweep = None;
         if let Some(column) = column {
@@ -53,6 +54,13 @@ impl Window {
                 })?;
             }
             self.moment.oldest = session.oldest(&self.table, column)?;
+        }
+        if let (Some(incremental), Extent::Hopping { .. }) =
+            (&mut self.incremental, self.span.extent)
+        {
+            for (end, start) in &self.moment.begun {
+                incremental.begin_window((*start, *end));
+            }
         }
         if self.stored && matches!(self.span.extent, Extent::Count(_)) {
             let order = self.time.map(|at| self.table.columns()[at].name.as_str());
@@ -285,6 +293,8 @@ impl Window {
             self.note_time(time, now);
             return Ok((touched, left));
         };
+        // Where rows are stored that are in no window any more, one may be among them.
+        let may_wait = self.moment.sweep.is_none() && self.emission.undelivered().next().is_none();
         let digest = incremental.digest(row);
         let entry = Entry { digest, time: at };
         let is_live = incremental.groups.is_live(digest);
@@ -292,7 +302,7 @@ impl Window {
         if self.stored && !is_live {
             session.begin()?;
             // Who else has inserted it has told of it: what is there is too old for this window.
-            let inserted = match is_new {
+            let inserted = match is_new && may_wait {
                 true => session.insert_event_soon(row, payload)?,
                 false => Some(session.insert_event(row, payload)?),
             };

@@ -1,19 +1,21 @@
 //! Pitfalls 9 to 12: others who write, transactions, windows beside each other, times.
 
-use super::{SUM, another, each_plan, options, why_not};
+use super::{SUM, each_plan, options, why_not};
 use crate::databases::{Kind, Place};
-use crate::window_bench::{Bench, PLANS, START, ask, declared, row, stored};
+use crate::window_bench::{Bench, Fate, PLANS, START, ask, declared, row, stored, tumbling};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::pipeline::Forwarder;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
 use tributary::{Event, Network, sink};
 
 crate::over_all_databases! {
     pitfall_09_what_others_of_this_process_write_is_seen
     pitfall_09_what_strangers_write_is_seen
+    pitfall_09_a_window_that_has_begun_ends_though_the_table_was_read_again
+    pitfall_11_a_key_that_is_stored_still_is_none_of_a_later_window
     pitfall_10_insert_expiry_and_query_are_one
     pitfall_11_windows_on_one_table_share_its_rows
     pitfall_12_times_are_equal_late_or_run_backwards
@@ -48,7 +50,7 @@ fn pitfall_09_what_strangers_write_is_seen(place: &Place) {
         return;
     }
     for plan in PLANS {
-        let place = another(place);
+        let place = place.another();
         let database = declared(&place);
         // A file tells by itself; a server does not, so it must be said.
         let shared = place.kind == Kind::Mariadb;
@@ -73,6 +75,63 @@ fn pitfall_09_what_strangers_write_is_seen(place: &Place) {
         bench.send(row("5", 0, "a", 32.0));
         let sums: Vec<Value> = bench.out().iter().map(|row| row["s"].clone()).collect();
         assert_eq!(sums, [2.0, 9.0, 57.0], "{plan}");
+    }
+}
+
+fn pitfall_09_a_window_that_has_begun_ends_though_the_table_was_read_again(place: &Place) {
+    if !place.stays() {
+        return;
+    }
+    for plan in [Plan::Requery, Plan::Incremental] {
+        let database = declared(&place.another());
+        let count = tumbling("select count(*) as n from things").plan(plan);
+        let mut bench = Bench::new(&database, count);
+        bench.send(row("1", 0, "a", 1.0));
+        // A row stays until what was said of it is delivered: what comes again is none.
+        bench.fate(Fate::Held);
+        bench.advance(10.0);
+        bench.send(row("1", 12, "a", 1.0));
+        let mut store = database.connect().unwrap();
+        let things = database.table("things").unwrap();
+        let by_hand = row("2", 31, "a", 1.0);
+        store.insert(&things, by_hand.as_object().unwrap()).unwrap();
+        drop(store);
+        bench.advance(30.0);
+        let counts: Vec<Value> = bench.out().iter().map(|row| row["n"].clone()).collect();
+        assert_eq!(counts, [1, 0, 1], "{plan}");
+    }
+}
+
+fn pitfall_11_a_key_that_is_stored_still_is_none_of_a_later_window(place: &Place) {
+    if !place.stays() {
+        return;
+    }
+    for plan in [Plan::Requery, Plan::Incremental] {
+        let database = declared(&place.another());
+        let options = tumbling(SUM).plan(plan).clock(Now::Event);
+        let mut bench = Bench::new(&database, options);
+        bench.simulation.end_source("right").unwrap();
+        bench.send(row("1", 0, "a", 1.0));
+        bench.fate(Fate::Held);
+        bench.send(row("2", 10, "a", 2.0));
+        // The first row is kept until what was said of it is delivered.
+        bench.send_all(vec![row("1", 11, "a", 4.0), row("3", 20, "a", 8.0)]);
+        let sums: Vec<Value> = bench.out().iter().map(|row| row["s"].clone()).collect();
+        assert_eq!(sums, [1.0, 2.0], "{plan}");
+    }
+    // Another window needs the rows for longer.
+    for plan in [Plan::Requery, Plan::Keyed, Plan::Incremental] {
+        let database = declared(&place.another());
+        let minute = Extent::Sliding(Duration::from_secs(60));
+        let longer = WindowOptions::new("things", SUM, minute).time("t");
+        let _longer = Window::new(&database, &longer).unwrap();
+        let mut bench = Bench::new(&database, options(SUM, Emit::Touched, plan));
+        bench.send(row("1", 0, "a", 1.0));
+        bench.advance(20.0);
+        bench.out();
+        bench.send_all(vec![row("1", 20, "a", 4.0), row("2", 20, "a", 8.0)]);
+        let sums: Vec<Value> = bench.out().iter().map(|row| row["s"].clone()).collect();
+        assert_eq!(sums, [8.0], "{plan}");
     }
 }
 
@@ -102,7 +161,7 @@ fn pitfall_11_windows_on_one_table_share_its_rows(place: &Place) {
         (Plan::Keyed, Plan::Requery),
         (Plan::Requery, Plan::Incremental),
     ] {
-        let database = declared(&another(place));
+        let database = declared(&place.another());
         let network = Network::new();
         network.add_pipeline("in", Forwarder).unwrap();
         let of = |seconds: u64, plan: Plan| {

@@ -1,6 +1,6 @@
 //! Pitfalls 13 to 15: tables made elsewhere, restarts, what a column cannot carry.
 
-use super::{SUM, another, each_plan, options, why_not};
+use super::{SUM, each_plan, options, why_not};
 use crate::databases::{Kind, Place};
 use crate::window_bench::{Bench, Fate, PLANS, START, declared, row, sliding, stored, tumbling};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ fn pitfall_13_whole_numbers_divide_as_the_database_has_it(place: &Place) {
     each_plan(place, |database, plan| {
         let mut bench = Bench::new(database, options(sql, Emit::Touched, plan));
         bench.send(json!({"k": "1", "t": START, "g": "a", "n": 3}));
-        assert_eq!(bench.out(), [half.clone()], "{plan}");
+        assert_eq!(bench.out(), std::slice::from_ref(&half), "{plan}");
     });
 }
 
@@ -69,7 +69,7 @@ fn pitfall_14_what_expired_during_a_pause_has_left(place: &Place) {
     }
     for emit in [Emit::Changes, Emit::Leave, Emit::Touched] {
         for plan in PLANS {
-            let place = another(place);
+            let place = place.another();
             let options = options(SUM, emit, plan).name("sums");
             let database = declared(&place);
             let mut bench = Bench::new(&database, options.clone());
@@ -141,13 +141,13 @@ fn pitfall_14_what_was_not_delivered_before_a_kill_is_emitted_after_it(place: &P
             (Emit::Leave, 11.0),
         ] {
             let options = options(SUM, emit, plan).name("sums");
-            let said = killed(&another(place), &options, until, 0.5);
+            let said = killed(&place.another(), &options, until, 0.5);
             assert_eq!(said, [[row.clone()], [row.clone()]], "{emit} {plan}");
         }
     }
     for plan in [Plan::Requery, Plan::Incremental] {
         let options = tumbling(SUM).emit(Emit::Close).plan(plan).name("sums");
-        let said = killed(&another(place), &options, 10.0, 0.5);
+        let said = killed(&place.another(), &options, 10.0, 0.5);
         assert_eq!(said, [[row.clone()], [row.clone()]], "close {plan}");
     }
 }
@@ -161,7 +161,7 @@ fn pitfall_14_what_was_delivered_before_a_restart_is_not_emitted_again(place: &P
             if (plan, emit) == (Plan::Keyed, Emit::Close) {
                 continue;
             }
-            let place = another(place);
+            let place = place.another();
             let options = match emit {
                 Emit::Close => tumbling(SUM),
                 _ => sliding(SUM),

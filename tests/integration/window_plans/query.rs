@@ -176,7 +176,7 @@ impl Shape {
         if let Some(having) = self.having {
             sql.push_str(&format!(" having {having}"));
         }
-        let terms: Vec<String> = keys.map(|(_, (key, _))| (*key).to_owned()).collect();
+        let terms: Vec<String> = self.keys.iter().map(|(key, _)| (*key).to_owned()).collect();
         let terms = match self.order {
             Order::None => Vec::new(),
             Order::Keys => terms,

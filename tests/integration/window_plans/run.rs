@@ -299,7 +299,7 @@ fn same_rows(right: &[(Value, bool)], ours: &[(Value, bool)], ordered: bool) -> 
 }
 
 /// Whether two rows are the same: names, places and types too, doubles but for rounding.
-fn same(right: &Value, ours: &Value) -> bool {
+pub fn same(right: &Value, ours: &Value) -> bool {
     match (right, ours) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()

@@ -1,0 +1,181 @@
+//! Connectors: sources and sinks by address, `nats://host/subject`, `file:bets.jsonl`.
+//!
+//! [`source()`] and [`sink()`] find the connector of the address's scheme, fill in every
+//! `${env:NAME}` and `${file:path}` of the address and the options, refuse options that it does
+//! not know, and have it make a node. No secret comes out of here: what was filled in, and every
+//! password, is `***` in whatever a connector says ([`Masked`], [`Secrets`]).
+//!
+//! What connectors promise: an error that trying again may mend is
+//! [retryable](crate::Error::retryable), and the engine opens the node again with growing pauses;
+//! a wrong password or a missing queue is not, and says what to do. A source acknowledges a message
+//! when all that was made of it is settled ([`Inbox`]). A node never waits longer than it was told,
+//! or than its own time limit.
+//!
+//! To add a connector `tin` with scheme `tin`: a feature `tin` in `Cargo.toml`, with its client as an
+//! optional dependency; `src/connect/tin.rs` with a `const TIN: Connector`; here its `mod` line and
+//! its line in `connectors()`, both with `#[cfg(feature = "tin")]`; its line in `FEATURES`; a fence
+//! for its client in `tests/floors.rs`; its part of the conformance suite.
+//!
+//! ```
+//! use tributary::connect::{self, Options};
+//!
+//! let file = std::env::temp_dir().join("bets.jsonl");
+//! let sink = connect::sink(&format!("file:{}", file.display()), &Options::new().with("append", true))?;
+//! let network = tributary::Network::new();
+//! network.add_sink("bets", sink)?;
+//!
+//! let error = connect::source("fil:bets.jsonl", &Options::new()).err().expect("a scheme that is not there");
+//! assert!(error.to_string().ends_with("did you mean \"file\"?"));
+//! # Ok::<(), tributary::Error>(())
+//! ```
+
+mod address;
+mod exec;
+mod guard;
+mod inbox;
+mod lines;
+mod options;
+mod progress;
+mod secret;
+mod socket;
+mod split;
+mod stream;
+mod template;
+
+use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
+use crate::node::{Sink, Source};
+use guard::Guard;
+
+pub use address::{Address, Server};
+pub use inbox::Inbox;
+pub use options::{Options, Settings};
+pub use progress::Progress;
+pub use secret::{MASK, Masked, Secrets};
+pub use template::{JsonTemplate, Template};
+
+/// What makes a node of an address: the options that it knows, and how.
+struct Make<N: ?Sized> {
+    options: &'static [&'static str],
+    make: fn(&Address, &Settings) -> Result<Box<N>>,
+}
+
+/// What can be made for a scheme.
+struct Connector {
+    scheme: &'static str,
+    /// Whether all that follows the scheme is a secret.
+    is_secret: bool,
+    source: Option<Make<dyn Source>>,
+    sink: Option<Make<dyn Sink>>,
+}
+
+impl Connector {
+    const NONE: Connector = Connector {
+        scheme: "",
+        is_secret: false,
+        source: None,
+        sink: None,
+    };
+}
+
+/// The connectors that are built in.
+fn connectors() -> Vec<Connector> {
+    vec![
+        exec::EXEC,
+        lines::FILE,
+        lines::STDIN,
+        lines::STDOUT,
+        stream::TCP,
+        stream::UNIX,
+    ]
+}
+
+/// Which feature brings a scheme.
+const FEATURES: [(&str, &str); 13] = [
+    ("amqp", "amqp"),
+    ("amqps", "amqp"),
+    ("http", "http"),
+    ("https", "http"),
+    ("kafka", "kafka"),
+    ("mqtt", "mqtt"),
+    ("mqtts", "mqtt"),
+    ("nats", "nats"),
+    ("redis", "redis"),
+    ("rediss", "redis"),
+    ("slack", "slack"),
+    ("telegram", "telegram"),
+    ("tls", "nats"),
+];
+
+/// A source for this address.
+///
+/// # Errors
+/// A bad address, a scheme that is not known or has no source or is not built in, an option that is
+/// unknown or wrong, a `${..}` that stands for nothing. Whether the other side answers is found when
+/// the network starts.
+pub fn source(url: &str, options: &Options) -> Result<Box<dyn Source>> {
+    let (address, connector, secrets) = find(url)?;
+    let make = connector.source.ok_or_else(|| only(&address, "sink"))?;
+    let of = format!("{} sources", connector.scheme);
+    let settings = Settings::new(of, options, make.options, secrets)?;
+    let secrets = settings.secrets().clone();
+    let made = (make.make)(&address, &settings).map_err(|error| secrets.scrub_error(error));
+    Ok(Box::new(Guard {
+        inner: made?,
+        secrets,
+    }))
+}
+
+/// A sink for this address.
+///
+/// # Errors
+/// Those of [`source()`].
+pub fn sink(url: &str, options: &Options) -> Result<Box<dyn Sink>> {
+    let (address, connector, secrets) = find(url)?;
+    let make = connector.sink.ok_or_else(|| only(&address, "source"))?;
+    let of = format!("{} sinks", connector.scheme);
+    let settings = Settings::new(of, options, make.options, secrets)?;
+    let secrets = settings.secrets().clone();
+    let made = (make.make)(&address, &settings).map_err(|error| secrets.scrub_error(error));
+    Ok(Box::new(Guard {
+        inner: made?,
+        secrets,
+    }))
+}
+
+fn only(address: &Address, there: &str) -> Error {
+    address.wrong(format!("{} can be a {there} only", address.scheme()))
+}
+
+fn find(url: &str) -> Result<(Address, Connector, Secrets)> {
+    let mut secrets = Secrets::default();
+    let text = secret::fill(url, &mut secrets)?;
+    let mut address = Address::new(text, &mut secrets)?;
+    let scheme = address.scheme();
+    let known = connectors()
+        .into_iter()
+        .find(|known| known.scheme == scheme);
+    let Some(connector) = known else {
+        if let Some((_, feature)) = FEATURES.iter().find(|(known, _)| *known == scheme) {
+            let error = address.wrong(format!("{scheme} is not built in"));
+            let hint = format!("build with the feature {}", quote(feature));
+            return Err(error.with_hint(hint));
+        }
+        let built = connectors();
+        let known: Vec<&str> = built.iter().map(|known| known.scheme).collect();
+        let all = known
+            .iter()
+            .copied()
+            .chain(FEATURES.map(|(scheme, _)| scheme));
+        let hint =
+            did_you_mean(scheme, all).unwrap_or_else(|| format!("there are {}", known.join(", ")));
+        let error = format!(
+            "bad address {}: its scheme is none that is known",
+            quote(address.to_string())
+        );
+        return Err(Error::new(ErrorKind::Config, error).with_hint(hint));
+    };
+    if connector.is_secret {
+        address.hide(&mut secrets);
+    }
+    Ok((address, connector, secrets))
+}

@@ -1,0 +1,223 @@
+//! Where a connector connects to: a scheme, and what follows its colon.
+//!
+//! An address is shown without its password and without what a `${..}` stood for; [`Display`] is
+//! the only way to print one. A connector to a server reads the rest as [`Server`]; one whose
+//! address is a path or a command takes [`Address::rest`].
+//!
+//! [`Display`]: fmt::Display
+
+use super::secret::{MASK, Masked, Secrets};
+use crate::error::{Error, ErrorKind, Result, quote};
+use std::fmt;
+
+/// The longest address.
+const LONGEST: usize = 4096;
+
+/// An address: `scheme:rest`, `scheme://user:password@host:port/path?name=value`.
+#[derive(Clone, Debug)]
+pub struct Address {
+    text: Masked,
+    scheme: String,
+}
+
+/// What stands in an address after `//`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Server {
+    /// Who asks, decoded; empty where nobody is named.
+    pub user: String,
+    /// The password, decoded; empty where there is none.
+    pub password: String,
+    /// A name or an IP address, that of version 6 without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What follows the first `/` behind the host up to a `?`, as it stands.
+    pub path: String,
+    /// What follows the `?`, decoded.
+    pub query: Vec<(String, String)>,
+}
+
+impl Address {
+    pub(super) fn new(text: Masked, secrets: &mut Secrets) -> Result<Self> {
+        let value = text.reveal();
+        let bad = |why: &str| {
+            let error = format!("bad address {}: {why}", quote(masked(&text.to_string())));
+            Error::new(ErrorKind::Config, error)
+        };
+        if value.len() > LONGEST {
+            return Err(bad("it has more than 4096 bytes"));
+        }
+        if value.chars().any(char::is_control) {
+            return Err(bad("it has a control character"));
+        }
+        let (scheme, _) = value.split_once(':').unwrap_or((value, ""));
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '-' || c == '.';
+        if scheme == value || scheme.is_empty() || !scheme.chars().all(is_scheme) {
+            let error = bad("it has no scheme");
+            return Err(error.with_hint("write it as in \"nats://host:4222/subject\""));
+        }
+        if let Some(password) = password(value) {
+            secrets.add(password);
+            if let Ok(password) = decoded(password) {
+                secrets.add(&password);
+            }
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        let shown = masked(&text.to_string());
+        let text = Masked::new(value.to_owned(), shown);
+        Ok(Address { text, scheme })
+    }
+
+    /// What stands before the first colon, in small letters.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// Makes all that follows the scheme a secret.
+    pub(super) fn hide(&mut self, secrets: &mut Secrets) {
+        secrets.add(self.rest());
+        let shown = format!("{}:{MASK}", self.scheme);
+        self.text = Masked::new(self.reveal().to_owned(), shown);
+    }
+
+    /// The whole address with its secrets, which is not to be printed.
+    pub fn reveal(&self) -> &str {
+        self.text.reveal()
+    }
+
+    /// What follows the first colon, with its secrets.
+    pub fn rest(&self) -> &str {
+        &self.reveal()[self.scheme.len() + 1..]
+    }
+
+    /// The address as that of a server; `port` is taken where none is given.
+    ///
+    /// # Errors
+    /// One that does not name a host, a bad port, a `%` that encodes nothing.
+    pub fn server(&self, port: u16) -> Result<Server> {
+        let rest = self.rest().strip_prefix("//");
+        let rest = rest.ok_or_else(|| self.wrong("// is missing after its scheme"))?;
+        server(rest, port).map_err(|why| self.wrong(why))
+    }
+
+    /// An error in the address or in what it leads to, which trying again does not mend.
+    pub fn wrong(&self, why: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Config, format!("{self}: {why}"))
+    }
+
+    /// An error of a server that does not answer as it should: it is tried again.
+    pub fn unavailable(&self, why: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("{self}: {why}")).retryable()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.text, f)
+    }
+}
+
+impl Server {
+    /// The host, in brackets where it is an IP address of version 6, and the port.
+    pub fn place(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// The value of this name in the query.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The path, decoded.
+    ///
+    /// # Errors
+    /// A `%` that encodes nothing.
+    pub fn decoded_path(&self) -> Result<String> {
+        decoded(&self.path).map_err(|why| Error::new(ErrorKind::Config, why))
+    }
+}
+
+fn server(text: &str, port: u16) -> Result<Server, &'static str> {
+    let (text, query) = text.split_once('?').unwrap_or((text, ""));
+    let (authority, path) = text.split_once('/').unwrap_or((text, ""));
+    let (who, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = who.split_once(':').unwrap_or((who, ""));
+    let (host, given) = match place.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or("its port is bad")?)),
+            None => return Err("its host is bad"),
+        },
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("it names no host");
+    }
+    let port = match given {
+        None => port,
+        Some(port) => port
+            .parse()
+            .map_err(|_| "its port is not a number from 0 to 65535")?,
+    };
+    let mut pairs = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        pairs.push((decoded(name)?, decoded(value)?));
+    }
+    Ok(Server {
+        user: decoded(user)?,
+        password: decoded(password)?,
+        host: host.to_owned(),
+        port,
+        path: path.to_owned(),
+        query: pairs,
+    })
+}
+
+/// `%40` and the like, decoded.
+fn decoded(text: &str) -> Result<String, &'static str> {
+    let bad = "a % is not followed by two hexadecimal digits; write it as %25";
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, tail) = rest.split_at_checked(2).ok_or(bad)?;
+        let value = |digit: u8| (digit as char).to_digit(16).ok_or(bad);
+        bytes.push((value(digits[0])? * 16 + value(digits[1])?) as u8);
+        rest = tail;
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 when decoded")
+}
+
+/// Where the password of an address lies. What is in doubt counts as one.
+fn password_range(text: &str) -> Option<std::ops::Range<usize>> {
+    let start = text.find("://")? + 3;
+    let authority = &text[start..];
+    // A password may hold a / that somebody has forgotten to encode.
+    let at = authority.rfind('@')?;
+    let colon = authority[..at].find(':')?;
+    Some(start + colon + 1..start + at)
+}
+
+fn password(text: &str) -> Option<&str> {
+    password_range(text).map(|range| &text[range])
+}
+
+fn masked(text: &str) -> String {
+    let mut shown = text.to_owned();
+    if let Some(range) = password_range(text) {
+        shown.replace_range(range, MASK);
+    }
+    shown
+}

@@ -1,0 +1,90 @@
+//! What a source has received from a broker and not yet acknowledged.
+//!
+//! The invariant: a message is given back once, with the outcome of all that was made of it, or
+//! forgotten when the connection it came by is gone: the broker sends it again then, and an outcome
+//! that comes later concerns nobody.
+
+use crate::ack::{Outcome, Token};
+use crate::error::Error;
+use crate::event::Event;
+use crate::node::Context;
+use crate::payload::{MAX_EVENT_BYTES, check_json};
+use std::collections::HashMap;
+
+/// The messages under way, each with what its broker knows it by.
+///
+/// A source emits through it, asks [`room`](Self::room) before it takes more from its broker, acks
+/// or nacks what [`settle`](Self::settle) gives back, and calls [`clear`](Self::clear) when it has
+/// opened a new connection.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    waiting: HashMap<Token, Held<T>>,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Held<T> {
+    message: T,
+    /// It was refused here: it would be refused again.
+    refused: bool,
+}
+
+impl<T> Inbox<T> {
+    /// At most so many messages are under way.
+    pub fn new(limit: usize) -> Self {
+        Inbox {
+            waiting: HashMap::new(),
+            limit: limit.max(1),
+        }
+    }
+
+    /// How many more may be taken.
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.waiting.len())
+    }
+
+    /// How many are under way.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Emits an event that came as this message. One that is too long or is not JSON leaves by
+    /// `errors` instead, and counts as delivered whatever becomes of it: it would be refused again.
+    pub fn emit(&mut self, mut event: Event, message: T, cx: &mut Context<'_>) {
+        let bytes = event.payload().bytes();
+        let checked = match bytes.len() {
+            len if len > MAX_EVENT_BYTES => {
+                let error = format!("payload of {len} bytes > max_event_bytes (1 MiB)");
+                Err(Error::data(error))
+            }
+            _ => check_json(bytes),
+        };
+        let token = cx.track(&mut event);
+        let refused = checked.is_err();
+        self.waiting.insert(token, Held { message, refused });
+        match checked {
+            Ok(()) => cx.emit(event),
+            Err(error) => cx.reject(event, error),
+        }
+    }
+
+    /// The message of this token and what to answer for it; `None` for one of a connection that is
+    /// gone.
+    pub fn settle(&mut self, token: Token, outcome: Outcome) -> Option<(T, Outcome)> {
+        let held = self.waiting.remove(&token)?;
+        match held.refused {
+            true => Some((held.message, Outcome::Delivered)),
+            false => Some((held.message, outcome)),
+        }
+    }
+
+    /// Forgets all: the connection is gone, and the broker will send them again.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+    }
+}

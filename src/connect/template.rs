@@ -1,0 +1,274 @@
+//! Text with places that each event fills in, the same for every sink.
+//!
+//! | in the text | what it becomes |
+//! |---|---|
+//! | `{data}` | the payload as it is |
+//! | `{data.field}`, `{data.a.b}`, `{data.items.0}` | a value of the JSON payload; lists count from 0 |
+//! | `{meta.x}`, `{meta.x.y}` | a value of the event's meta |
+//! | `{time}` | the event's time in RFC 3339 |
+//! | `{{`, `}}` | a brace |
+//!
+//! A string is put in without quotes, everything else as it is written in JSON. A field that the
+//! event does not have is that event's error; another word than these four is refused when the
+//! template is read. To add a root, add it to `Root`.
+
+use crate::error::{Error, Result, did_you_mean, quote};
+use crate::event::Event;
+use serde_json::{Map, Value};
+
+/// Text with places that each event fills in.
+///
+/// ```
+/// use tributary::{Event, connect::Template, time::Timestamp};
+///
+/// let template = Template::parse("liability {data.liability} on {data.game.name}")?;
+/// let event = Event::new(r#"{"liability": 12.5, "game": {"name": "A-B"}}"#, Timestamp::from_secs(0));
+/// assert_eq!(template.render(&event)?, "liability 12.5 on A-B");
+/// # Ok::<(), tributary::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    Place(Place),
+}
+
+/// Where a value lies: `data.a.b`.
+#[derive(Debug, Clone, PartialEq)]
+struct Place {
+    root: Root,
+    path: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Root {
+    Data,
+    Meta,
+    Time,
+}
+
+const ROOTS: [(&str, Root); 3] = [
+    ("data", Root::Data),
+    ("meta", Root::Meta),
+    ("time", Root::Time),
+];
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// A brace that is not closed, and a place that begins with none of the known words.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let (brace, after) = rest[at..].split_at(1);
+            if let Some(after) = after.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            if brace == "}" {
+                return Err(bad(text, "a } closes nothing").with_hint("write }} for a brace"));
+            }
+            let Some((place, after)) = after.split_once('}') else {
+                return Err(bad(text, "a { is not closed").with_hint("write {{ for a brace"));
+            };
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::Place(Place::parse(place, text)?));
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Template(parts))
+    }
+
+    /// Text that is the same for every event.
+    pub fn constant(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text for this event.
+    ///
+    /// # Errors
+    /// A field that the event does not have, named.
+    pub fn render(&self, event: &Event) -> Result<String> {
+        let mut text = String::new();
+        self.render_to(event, &mut text)?;
+        Ok(text)
+    }
+
+    /// Adds the text for this event.
+    ///
+    /// # Errors
+    /// A field that the event does not have, named.
+    pub fn render_to(&self, event: &Event, text: &mut String) -> Result<()> {
+        for part in &self.0 {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Place(place) => place.write(event, text)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// JSON whose texts are templates. A text that is nothing but one place becomes the value that it
+/// names, as it is: `{"sum": "{data.sum}"}` gives a number where the event has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonTemplate(Node);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    Fixed(Value),
+    Text(Template),
+    List(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+impl JsonTemplate {
+    /// Reads the templates in it.
+    ///
+    /// # Errors
+    /// Those of [`Template::parse`].
+    pub fn parse(value: &Value) -> Result<Self> {
+        Node::parse(value).map(JsonTemplate)
+    }
+
+    /// The value for this event.
+    ///
+    /// # Errors
+    /// A field that the event does not have, named.
+    pub fn render(&self, event: &Event) -> Result<Value> {
+        self.0.render(event)
+    }
+}
+
+impl Node {
+    fn parse(value: &Value) -> Result<Self> {
+        Ok(match value {
+            Value::String(text) => Node::Text(Template::parse(text)?),
+            Value::Array(items) => {
+                Node::List(items.iter().map(Node::parse).collect::<Result<_>>()?)
+            }
+            Value::Object(map) => {
+                let items = map
+                    .iter()
+                    .map(|(name, value)| Ok((name.clone(), Node::parse(value)?)));
+                Node::Object(items.collect::<Result<_>>()?)
+            }
+            other => Node::Fixed(other.clone()),
+        })
+    }
+
+    fn render(&self, event: &Event) -> Result<Value> {
+        Ok(match self {
+            Node::Fixed(value) => value.clone(),
+            Node::Text(Template(parts)) => match parts.as_slice() {
+                [Part::Place(place)] => place.value(event)?,
+                _ => Template(parts.clone()).render(event)?.into(),
+            },
+            Node::List(items) => {
+                let items = items.iter().map(|item| item.render(event));
+                Value::Array(items.collect::<Result<_>>()?)
+            }
+            Node::Object(items) => {
+                let items = items
+                    .iter()
+                    .map(|(name, item)| Ok((name.clone(), item.render(event)?)));
+                Value::Object(items.collect::<Result<Map<_, _>>>()?)
+            }
+        })
+    }
+}
+
+impl Place {
+    fn parse(text: &str, whole: &str) -> Result<Self> {
+        let mut words = text.split('.');
+        let first = words.next().unwrap_or_default();
+        let root = ROOTS.iter().find(|(word, _)| *word == first);
+        let Some((_, root)) = root else {
+            let hint = did_you_mean(first, ROOTS.map(|(word, _)| word)).unwrap_or_else(|| {
+                "write {data.field}, {meta.field} or {time}, and {{ for a brace".to_owned()
+            });
+            let error = bad(whole, &format!("nothing is called {}", quote(first)));
+            return Err(error.with_hint(hint));
+        };
+        let path: Vec<String> = words.map(str::to_owned).collect();
+        match (root, path.is_empty()) {
+            (Root::Time, false) => Err(bad(whole, "time has no fields")),
+            (Root::Meta, true) => Err(bad(whole, "which field of meta is not said")),
+            _ if path.iter().any(String::is_empty) => Err(bad(whole, "a name is empty")),
+            _ => Ok(Place { root: *root, path }),
+        }
+    }
+
+    fn find<'a>(&self, event: &'a Event) -> Result<&'a Value> {
+        let missing = || {
+            let root = match self.root {
+                Root::Meta => "meta",
+                _ => "data",
+            };
+            let path = self.path.join(".");
+            Error::data(format!(
+                "the event has no field {}",
+                quote(format!("{root}.{path}"))
+            ))
+        };
+        let (mut value, rest) = match self.root {
+            Root::Meta => {
+                let value = event.meta().get(&self.path[0]).ok_or_else(missing)?;
+                (value, &self.path[1..])
+            }
+            _ => (event.payload().json()?, &self.path[..]),
+        };
+        for name in rest {
+            let next = match value {
+                Value::Array(items) => name.parse().ok().and_then(|at: usize| items.get(at)),
+                value => value.get(name),
+            };
+            value = next.ok_or_else(missing)?;
+        }
+        Ok(value)
+    }
+
+    fn value(&self, event: &Event) -> Result<Value> {
+        match self.root {
+            Root::Time => Ok(event.time().to_string().into()),
+            _ => self.find(event).cloned(),
+        }
+    }
+
+    fn write(&self, event: &Event, text: &mut String) -> Result<()> {
+        if self.root == Root::Time {
+            text.push_str(&event.time().to_string());
+            return Ok(());
+        }
+        if self.root == Root::Data && self.path.is_empty() {
+            let whole = event.payload().text();
+            text.push_str(whole.ok_or_else(|| Error::data("the payload is not UTF-8"))?);
+            return Ok(());
+        }
+        match self.find(event)? {
+            Value::String(value) => text.push_str(value),
+            value => text.push_str(&value.to_string()),
+        }
+        Ok(())
+    }
+}
+
+fn bad(text: &str, why: &str) -> Error {
+    Error::data(format!("bad template {}: {why}", quote(text)))
+}

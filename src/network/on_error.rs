@@ -1,0 +1,147 @@
+//! What is done about an event that a node rejects: tried again, and where it goes after that.
+//!
+//! An [`OnError`] is what is asked for; [`Retries`] is the part of it that a stage keeps. The
+//! links to the targets are the graph's: see `graph/handled.rs`.
+
+use super::handles::Receives;
+use crate::error::{Error, Result};
+use crate::time::{Timestamp, format_duration, parse_positive_duration};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// What is done about the events that a node rejects.
+///
+/// An event is tried again in its place: what came after it waits, so order is kept. When the last
+/// attempt has failed it leaves by the port `errors`, which then leads to the target, if there is
+/// one. Beside what it was it says in its meta: `node`, `error`, `reason`, `place`, `time`,
+/// `attempts`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tributary::{Network, OnError, pipeline, sink};
+///
+/// let network = Network::new();
+/// network.add_pipeline("node", pipeline::Forwarder)?;
+/// network.add_sink("bad", sink::Discarder)?;
+/// network.on_error("node", OnError::retry(5).jitter(false).after("bad"))?;
+/// network.on_error("*", OnError::to("bad"))?; // every other node
+/// # Ok::<(), tributary::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnError {
+    pub(super) retries: Retries,
+    pub(super) after: Option<String>,
+}
+
+/// How often and after which pauses an event is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retries {
+    pub times: u32,
+    least: Duration,
+    most: Duration,
+    jitter: bool,
+}
+
+/// The most attempts that can be asked for: beyond that nobody means it.
+const MOST_RETRIES: u32 = 10_000;
+
+impl OnError {
+    /// No second attempt: what is rejected goes to this node.
+    pub fn to(target: impl Receives) -> Self {
+        OnError::retry(0).after(target)
+    }
+
+    /// So many attempts after the first, with pauses that double from 100 ms to 10 s, with jitter.
+    pub fn retry(times: u32) -> Self {
+        OnError {
+            retries: Retries {
+                times,
+                least: Duration::from_millis(100),
+                most: Duration::from_secs(10),
+                jitter: true,
+            },
+            after: None,
+        }
+    }
+
+    /// The node that gets what was rejected for good, in place of whatever `errors` leads to.
+    #[must_use]
+    pub fn after(mut self, target: impl Receives) -> Self {
+        self.after = Some(target.input());
+        self
+    }
+
+    /// The first pause and the longest; from one to the next it doubles.
+    #[must_use]
+    pub fn backoff(mut self, least: Duration, most: Duration) -> Self {
+        (self.retries.least, self.retries.most) = (least, most);
+        self
+    }
+
+    /// Whether a pause is cut by a part that differs each time, up to a half of it, so that nodes
+    /// that failed together don't come again together.
+    #[must_use]
+    pub fn jitter(mut self, jitter: bool) -> Self {
+        self.retries.jitter = jitter;
+        self
+    }
+
+    /// Reads the pauses as they are written: `"100ms..10s"`, or `"1s"` for pauses that stay alike.
+    ///
+    /// # Errors
+    /// A text that is neither.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tributary::OnError;
+    ///
+    /// let (least, most) = OnError::parse_backoff("100ms..10s")?;
+    /// assert_eq!((least.as_millis(), most.as_secs()), (100, 10));
+    /// # Ok::<(), tributary::Error>(())
+    /// ```
+    pub fn parse_backoff(text: &str) -> Result<(Duration, Duration)> {
+        let (least, most) = text.split_once("..").unwrap_or((text, text));
+        Ok((
+            parse_positive_duration(least)?,
+            parse_positive_duration(most)?,
+        ))
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let Retries {
+            times, least, most, ..
+        } = self.retries;
+        if times > MOST_RETRIES {
+            let error = format!("bad retry {times}: allowed is 0 to {MOST_RETRIES}");
+            return Err(Error::data(error));
+        }
+        if least.is_zero() || least > most {
+            let (least, most) = (format_duration(least), format_duration(most));
+            let error = format!("bad backoff {least}..{most}");
+            return Err(Error::data(error).with_hint("the first pause, then the longest"));
+        }
+        if times == 0 && self.after.is_none() {
+            let error = Error::data("on_error needs a target, or retries");
+            return Err(error.with_hint("name a node, or write {retry = 5, after = \"node\"}"));
+        }
+        Ok(())
+    }
+}
+
+impl Retries {
+    /// The pause after so many failed attempts. The jitter follows from who waits and from when,
+    /// so that a simulation is the same each time.
+    pub fn pause(&self, tried: u32, who: &str, now: Timestamp) -> Duration {
+        let doubled = self
+            .least
+            .saturating_mul(1 << tried.saturating_sub(1).min(30));
+        let pause = doubled.min(self.most);
+        if !self.jitter {
+            return pause;
+        }
+        let mut hasher = DefaultHasher::new();
+        (who, now.as_micros(), tried).hash(&mut hasher);
+        let share = (hasher.finish() % 1_000) as u32;
+        pause - pause / 2 * share / 1_000
+    }
+}

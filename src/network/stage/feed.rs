@@ -1,0 +1,227 @@
+//! Feeding a batch: who is to blame when it fails, what is tried again, and when a node has failed.
+//!
+//! A batch is attempted whole. An event that is to be tried again ends the attempt before it, so that
+//! what came before it is committed and leaves; a commit that fails for the whole is made for each
+//! event alone. Whatever is not settled here comes back as a [`Retry`].
+
+use super::{Stage, catch};
+use crate::ack::Outcome;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Batch, Event};
+use crate::network::stats::{add, add_nanos};
+use crate::node::Context;
+use crate::time::monotonic;
+use std::time::Duration;
+
+/// Why a batch was not taken: the rest of it is to be fed again.
+pub(crate) struct Retry {
+    pub batch: Batch,
+    pub error: Error,
+    /// How often the first of them was tried and rejected.
+    pub tried: u32,
+    /// When to try that again; `None` where the node is lost, and is to be opened before.
+    pub pause: Option<Duration>,
+}
+
+/// What came of an attempt at a batch.
+enum Fed {
+    All,
+    /// Those before this place; the one there is to be tried again.
+    Before(usize, Error),
+    /// Those before this place; the last of them panicked, once too often.
+    Until(usize, Error),
+}
+
+impl Stage {
+    /// Feeds a batch, which came by the link of this number, and commits it. The first event of it
+    /// was `tried` so often.
+    pub fn feed(&mut self, batch: Batch, input: Option<usize>, tried: u32) -> Result<(), Retry> {
+        let begun = monotonic();
+        if self.dead {
+            self.nack(batch);
+            return Ok(());
+        }
+        self.frame.input = input;
+        let fed = self.feed_all(batch, tried);
+        add_nanos(&self.account.busy, begun.elapsed());
+        fed
+    }
+
+    fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<(), Retry> {
+        let panics = self.panics;
+        let error = match self.attempt(batch.events(), tried) {
+            Ok(Fed::All) => {
+                self.resolve(batch);
+                return Ok(());
+            }
+            Ok(Fed::Before(at, error)) => {
+                let rest = batch.split_off(at);
+                self.resolve(batch);
+                let tried = if at == 0 { tried } else { 0 };
+                return Err(self.try_again(rest, error, tried + 1));
+            }
+            Ok(Fed::Until(at, error)) => {
+                let rest = batch.split_off(at);
+                self.resolve(batch);
+                self.die(&error);
+                self.nack(rest);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        // Whatever came of it is taken back.
+        self.panics = panics;
+        self.frame.clear();
+        self.rollback();
+        if error.is_retryable() {
+            return Err(Retry {
+                batch,
+                error,
+                tried,
+                pause: None,
+            });
+        }
+        if error.is_fatal() {
+            for (index, _) in (0u32..).zip(batch.events()) {
+                self.frame.begin(index);
+                self.frame.reject_in_hand(error.clone(), 1);
+            }
+            self.resolve(batch);
+            self.failed = Some(error);
+            return Ok(());
+        }
+        self.feed_singly(batch, error, tried)
+    }
+
+    /// Whether an event that was tried so often, and rejected, is tried again.
+    fn may_retry(&self, tried: u32) -> bool {
+        self.retries.is_some_and(|retries| tried <= retries.times)
+    }
+
+    fn try_again(&self, batch: Batch, error: Error, tried: u32) -> Retry {
+        let (name, now) = (self.name.as_str(), self.clock.now());
+        let pause = self.retries.map(|retries| retries.pause(tried, name, now));
+        Retry {
+            batch,
+            error,
+            tried,
+            pause: pause.or(Some(Duration::ZERO)),
+        }
+    }
+
+    /// The commit of a whole batch has failed: finds out whose fault it is.
+    fn feed_singly(&mut self, batch: Batch, failed: Error, tried: u32) -> Result<(), Retry> {
+        let lone = batch.len() == 1;
+        let mut tried = tried;
+        let mut events = batch.into_iter();
+        while let Some(event) = events.next() {
+            let one = Batch::from_iter([event]);
+            let fed = match lone {
+                true => Err(failed.clone()),
+                false => self.attempt(one.events(), tried),
+            };
+            match fed {
+                Ok(Fed::All) => self.resolve(one),
+                Ok(Fed::Before(_, error)) => {
+                    self.resolve(Batch::default());
+                    let rest = one.into_iter().chain(events).collect();
+                    return Err(self.try_again(rest, error, tried + 1));
+                }
+                Ok(Fed::Until(_, error)) => {
+                    self.resolve(one);
+                    self.die(&error);
+                    self.nack(events.collect());
+                    return Ok(());
+                }
+                Err(error) if error.is_retryable() => {
+                    self.frame.clear();
+                    self.rollback();
+                    return Err(Retry {
+                        batch: one.into_iter().chain(events).collect(),
+                        error,
+                        tried,
+                        pause: None,
+                    });
+                }
+                Err(error) => {
+                    self.frame.clear();
+                    if !lone {
+                        self.rollback();
+                    }
+                    if error.is_fatal() {
+                        self.failed = Some(error.clone());
+                    } else if self.may_retry(tried + 1) {
+                        let rest = one.into_iter().chain(events).collect();
+                        return Err(self.try_again(rest, error, tried + 1));
+                    }
+                    self.frame.begin(0);
+                    self.frame.reject_in_hand(error.clone(), tried + 1);
+                    self.resolve(one);
+                    if self.is_last_panic(&error) {
+                        self.die(&error);
+                        self.nack(events.collect());
+                        return Ok(());
+                    }
+                }
+            }
+            tried = 0;
+        }
+        Ok(())
+    }
+
+    /// Feeds the events, of which the first was `tried` so often, and commits. An error that comes
+    /// out concerns all of them.
+    fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Fed> {
+        let mut at = 0;
+        while at < events.len() {
+            let from = at;
+            let mut cx = Context::new(&mut self.frame, &*self.clock);
+            let fed = catch(|| self.runner.feed(events, &mut at, &mut cx));
+            if at > from {
+                self.panics = 0;
+            }
+            if let Err(error) = fed {
+                if error.is_retryable() {
+                    return Err(error);
+                }
+                let tried = 1 + if at == 0 { tried } else { 0 };
+                if error.is_fatal() {
+                    self.failed = Some(error.clone());
+                } else if self.may_retry(tried) {
+                    self.frame.take_back();
+                    self.commit()?;
+                    return Ok(Fed::Before(at, error));
+                }
+                self.frame.reject_in_hand(error.clone(), tried);
+                at += 1;
+                if self.is_last_panic(&error) {
+                    self.commit()?;
+                    return Ok(Fed::Until(at, error));
+                }
+            }
+        }
+        self.commit()?;
+        Ok(Fed::All)
+    }
+
+    /// Counts an event that was rejected for good; says whether its node may not be called again.
+    fn is_last_panic(&mut self, error: &Error) -> bool {
+        self.panics = if error.is_panic() { self.panics + 1 } else { 0 };
+        self.panics >= self.panic_limit
+    }
+
+    /// The node is not called any more, and the network is told.
+    fn die(&mut self, error: &Error) {
+        self.dead = true;
+        let (times, last) = (self.panics, error.message());
+        let message =
+            format!("panicked {times} times in a row and has failed; the last time it {last}");
+        self.failed = Some(Error::new(ErrorKind::Failed, message));
+    }
+
+    /// Events of a node that is not called any more: whoever waits for them hears that they failed.
+    fn nack(&mut self, batch: Batch) {
+        add(&self.account.rejected, batch.len() as u64);
+        batch.settle(Outcome::Failed);
+    }
+}

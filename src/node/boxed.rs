@@ -1,0 +1,60 @@
+//! A node in a box is a node: for those whose type is known only when the program runs.
+
+use super::{Context, Node, Pipeline, Read, Sink, Source};
+use crate::ack::{Outcome, Token};
+use crate::error::Result;
+use crate::event::Event;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+impl<N: Node + ?Sized> Node for Box<N> {
+    fn open(&mut self) -> Result<()> {
+        (**self).open()
+    }
+
+    fn ports(&self) -> Vec<String> {
+        (**self).ports()
+    }
+
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        (**self).commit(cx)
+    }
+
+    fn rollback(&mut self) {
+        (**self).rollback();
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        (**self).settle(token, outcome, cx)
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        (**self).wake()
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        (**self).tick(cx)
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        (**self).finish(cx)
+    }
+}
+
+impl<N: Source + ?Sized> Source for Box<N> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        (**self).read(cx, wait)
+    }
+}
+
+impl<N: Pipeline + ?Sized> Pipeline for Box<N> {
+    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        (**self).process(event, cx)
+    }
+}
+
+impl<N: Sink + ?Sized> Sink for Box<N> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        (**self).write(event, cx)
+    }
+}

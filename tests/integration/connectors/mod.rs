@@ -1,0 +1,114 @@
+//! One suite that every connector passes against its real server.
+//!
+//! [`Connector`] is what a connector brings: how its server is started, where a source and a sink
+//! connect to, and what it promises ([`Promises`]). `claims` are what is held against it, generic
+//! functions over a connector; one that tests what is not promised has nothing to do. `server` starts
+//! programs on free ports, with directories of their own, and ends them.
+//!
+//! To add a connector `tin`: a file `tin.rs` here and, below, its `mod` line with
+//! `#[cfg(feature = "tin")]`; in it a type that implements `Connector`, and one line:
+//!
+//! ```ignore
+//! conforms!(Tin, "needs tin-server");
+//! ```
+//!
+//! which makes a test of each claim, all of them ignored unless `--include-ignored` is given. What a
+//! connector promises beyond the suite it tests in the same file. To add a claim: a function in
+//! `claims`, and its name in `conforms!`.
+
+mod claims;
+mod files;
+mod programs;
+mod server;
+mod sockets;
+
+use tributary::Result;
+use tributary::connect::Options;
+
+/// What a connector promises.
+#[derive(Clone, Copy, Default)]
+pub struct Promises {
+    /// One source gets the events in the order in which they were sent.
+    pub order: bool,
+    /// An event that failed comes again while the source runs.
+    pub redelivery: bool,
+    /// What was not delivered when the source went away is given to the next one.
+    pub acks: bool,
+    /// Several sources share the work.
+    pub groups: bool,
+    /// What was taken by the server is there after the server was restarted.
+    pub durable: bool,
+}
+
+/// Where to connect to, and with which options.
+pub type At = (String, Options);
+
+/// What a connector brings to the suite.
+pub trait Connector: Sized {
+    const PROMISES: Promises;
+
+    /// Starts a server of its own, on a free port of the loopback, in a directory of its own; waits
+    /// until it answers. It ends with the value.
+    fn start() -> Result<Self>;
+
+    /// Stops the server at once, as when it crashes.
+    fn stop(&mut self) -> Result<()>;
+
+    /// Starts it again at the same place with what it had kept; waits until it answers.
+    fn resume(&mut self) -> Result<()>;
+
+    /// Makes the stream, queue or topic of this name, where there needs to be one.
+    fn prepare(&mut self, name: &str) -> Result<()>;
+
+    /// Where a source reads what is called `name`. All sources with one name are of one group.
+    fn source(&self, name: &str) -> At;
+
+    /// Where a sink writes it.
+    fn sink(&self, name: &str) -> At;
+
+    /// A source and a sink at another port of the loopback, with short time limits.
+    fn elsewhere(_port: u16) -> Option<(At, At)> {
+        None
+    }
+
+    /// A source with a wrong password, and the password.
+    fn with_wrong_password(&self) -> Option<(At, &'static str)> {
+        None
+    }
+
+    /// A source of something that is not there, and what the error says to do.
+    fn missing(&self) -> Option<(At, &'static str)> {
+        None
+    }
+}
+
+/// Makes a test of each claim for this connector.
+macro_rules! conforms {
+    ($connector:ty, $needs:literal) => {
+        $crate::connectors::conforms!(@ $connector, $needs,
+            it_opens_and_closes_again,
+            what_is_written_is_read,
+            order_is_kept,
+            sources_share_the_work,
+            what_is_refused_comes_again,
+            a_late_outcome_is_not_skipped,
+            what_was_not_delivered_comes_to_the_next_one,
+            a_source_that_is_not_answered_takes_so_much_and_goes_on,
+            a_restart_of_the_server_loses_nothing,
+            a_server_that_is_not_there_is_waited_for,
+            a_server_that_never_answers_does_not_hold_up_the_stop,
+            a_wrong_password_is_said_and_not_shown,
+            what_is_missing_is_said_with_what_to_do
+        );
+    };
+    (@ $connector:ty, $needs:literal, $($claim:ident),*) => {
+        $(
+            #[test]
+            #[ignore = $needs]
+            fn $claim() -> tributary::Result<()> {
+                $crate::connectors::claims::$claim::<$connector>()
+            }
+        )*
+    };
+}
+pub(crate) use conforms;

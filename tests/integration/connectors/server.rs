@@ -1,0 +1,76 @@
+//! Programs that serve: started on free ports with directories of their own, ended with the value.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tributary::{Error, ErrorKind, Result};
+
+/// How long a server may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port of the loopback that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// A server that runs.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts the command, whose output is let go, and waits until this port of the loopback takes
+    /// connections.
+    pub fn start(command: &mut Command, port: u16) -> Result<Self> {
+        let shown = format!("{command:?}");
+        let wrong = |why: String| Error::new(ErrorKind::Unavailable, format!("{shown}: {why}"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn().map_err(|error| Error::io(&shown, &error))?;
+        let mut server = Process(child);
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Ok(Some(status)) = server.0.try_wait() {
+                return Err(wrong(format!("it ended: {status}")));
+            }
+            if Instant::now() > until {
+                return Err(wrong(format!("port {port} is not taken")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that takes connections and never answers, as long as the value lives.
+pub struct Silent(TcpListener);
+
+impl Silent {
+    pub fn start() -> Self {
+        // What connects waits in the queue of the system, which is an answer to connect alone.
+        Silent(TcpListener::bind("127.0.0.1:0").expect("a free port"))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().expect("its address").port()
+    }
+}
+
+#[test]
+fn a_program_that_ends_is_no_server() {
+    let error = Process::start(&mut Command::new("true"), free_port()).err();
+    assert!(
+        error
+            .expect("it has ended")
+            .message()
+            .contains("it ended: exit status: 0")
+    );
+}
