@@ -54,6 +54,15 @@ impl Database {
         })
     }
 
+    /// Checks an address without opening anything, and gives it as messages show it, without its
+    /// password.
+    ///
+    /// # Errors
+    /// A malformed URL.
+    pub fn check_url(url: &str) -> Result<String> {
+        Ok(Url::parse(url)?.to_string())
+    }
+
     /// The database in this file, which is made where it is missing.
     ///
     /// # Errors

@@ -125,22 +125,18 @@ fn alerts(mode: &str, extent: &str, plan: &str, rounds: u64, chance: &mut Chance
         site.write("net.lua", &script("fifo"));
         let mut running = site.start(OPTIONS);
         until(PATIENCE, "the window commits", || {
-            assert!(
-                running.ended().is_none(),
-                "it has ended: {}",
-                running.said()
-            );
-            committed(&site) > 0
+            running.ended().is_some() || committed(&site) > 0
         });
         settled(&site);
-        let waits = running.kill();
-        drop(held);
-        site.write("net.lua", &script("out.jsonl"));
-        if !waits {
-            assert!(round > 0, "{mode}: it waits for its sink");
-            // A machine that is busy may have let the round before deliver everything.
+        // It may have come to the end in the round before; in the first one it waits for its sink.
+        if let Some(status) = running.ended() {
+            let fine = round > 0 && status.success();
+            assert!(fine, "{mode}: round {round}: {status}: {}", running.said());
             break;
         }
+        running.kill();
+        drop(held);
+        site.write("net.lua", &script("out.jsonl"));
         let before = site.len("out.jsonl");
         let mut running = site.start(OPTIONS);
         until(PATIENCE, "some alerts", || {
@@ -149,6 +145,7 @@ fn alerts(mode: &str, extent: &str, plan: &str, rounds: u64, chance: &mut Chance
         std::thread::sleep(Duration::from_micros(chance.below(3_000)));
         running.kill();
     }
+    site.write("net.lua", &script("out.jsonl"));
     site.finish(OPTIONS);
     let counts = count_by("source", &site.read("out.jsonl"));
     let lost: Vec<u64> = (0..groups)

@@ -12,6 +12,7 @@ mod clocks;
 mod corruption;
 mod databases;
 mod disk;
+mod fuzz;
 mod kills;
 mod limit;
 mod networks;

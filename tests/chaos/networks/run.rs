@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// By sink and path, the numbers in the order in which they came.
 pub type Arrivals = BTreeMap<(String, String), Vec<u64>>;
 
+/// By source and number, the outcomes that the source was told.
+pub type Told = BTreeMap<(usize, u64), Vec<Outcome>>;
+
 /// What a run has left.
 pub struct Outcomes {
     pub stats: Stats,
@@ -25,14 +28,14 @@ pub struct Outcomes {
     /// How many events each source has sent.
     pub sent: BTreeMap<usize, u64>,
     /// Of each tracked event all outcomes that its source was told.
-    pub told: BTreeMap<(usize, u64), Vec<Outcome>>,
+    pub told: Told,
 }
 
 #[derive(Clone, Default)]
 struct Seen {
     arrivals: Arc<Mutex<Arrivals>>,
     sent: Arc<Mutex<BTreeMap<usize, u64>>>,
-    told: Arc<Mutex<BTreeMap<(usize, u64), Vec<Outcome>>>>,
+    told: Arc<Mutex<Told>>,
 }
 
 /// Sends numbered events.
