@@ -133,12 +133,14 @@ fn alerts(mode: &str, extent: &str, plan: &str, rounds: u64, chance: &mut Chance
             committed(&site) > 0
         });
         settled(&site);
-        assert!(
-            running.kill(),
-            "{mode}: it waits for its sink in round {round}"
-        );
+        let waits = running.kill();
         drop(held);
         site.write("net.lua", &script("out.jsonl"));
+        if !waits {
+            assert!(round > 0, "{mode}: it waits for its sink");
+            // A machine that is busy may have let the round before deliver everything.
+            break;
+        }
         let before = site.len("out.jsonl");
         let mut running = site.start(OPTIONS);
         until(PATIENCE, "some alerts", || {

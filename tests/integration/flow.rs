@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tributary::pipeline::{Forwarder, injector};
 use tributary::sink::{Discarder, handler};
-use tributary::{Capacity, Event, Network, Read, Result, source};
+use tributary::{Capacity, Context, Event, Network, Node, Read, Result, Sink, source};
 
 /// A gate: a sink behind it takes no event before it is opened.
 fn gate() -> (flume::Sender<()>, flume::Receiver<()>) {
@@ -215,5 +215,63 @@ fn a_thousand_nodes_start_and_leave_nothing_behind() -> Result<()> {
         "{} files, {before} before",
         files()
     );
+    Ok(())
+}
+
+/// A sink whose commit is dear: it asks for many events at once, and knows how many it got at most.
+struct Dear {
+    wait: flume::Receiver<()>,
+    in_hand: usize,
+    most: Arc<AtomicUsize>,
+}
+
+impl Node for Dear {
+    fn batch_size(&self) -> usize {
+        1_000
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        let events = std::mem::take(&mut self.in_hand);
+        self.most.fetch_max(events, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Sink for Dear {
+    fn write(&mut self, _event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        let _ = self.wait.recv();
+        self.in_hand += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_node_takes_as_many_events_in_hand_as_it_asks_for_and_its_link_holds() -> Result<()> {
+    for (events, expected) in [(4_096, 257..=1_000), (300, 1..=300), (10, 1..=10)] {
+        let network = Network::with_capacity(Capacity {
+            events,
+            bytes: 1 << 20,
+        })?;
+        let numbers = (0..10_000).map(|n: u32| n.to_string());
+        network.add_source("in", source::from_iter(numbers))?;
+        let (open, wait) = gate();
+        let most = Arc::new(AtomicUsize::new(0));
+        let sink = Dear {
+            wait,
+            in_hand: 0,
+            most: most.clone(),
+        };
+        network.add_sink("out", sink)?;
+        network.link("in", "out")?;
+        network.start()?;
+        // A batch that waits for room in a link of one slot counts as sent when it is taken.
+        let full = || network.stats().links[0].queued >= 1_024;
+        assert!(events < 4_096 || soon(full));
+        drop(open);
+        network.wait()?;
+        let most = most.load(Ordering::SeqCst);
+        assert!(expected.contains(&most), "{most} of {events}");
+        assert_eq!(network.stats().node("out").unwrap().received, 10_000);
+    }
     Ok(())
 }

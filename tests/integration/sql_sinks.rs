@@ -8,7 +8,7 @@ use std::error::Error;
 use std::process::Stdio;
 use std::time::Duration;
 use tributary::sink::{SqlMode, SqlSink};
-use tributary::{Database, Network, Stats, Table};
+use tributary::{Database, Network, Runtime, Stats, Table};
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -251,6 +251,50 @@ fn upsert_needs_a_key_and_a_table_that_is_declared() -> Tested {
         "replace".parse::<SqlMode>().unwrap_err().to_string(),
         "bad mode \"replace\": \"insert\" or \"upsert\" is needed"
     );
+    Ok(())
+}
+
+#[test]
+fn scripts_make_queues_and_sinks_of_tables() -> Tested {
+    let network = Network::new();
+    let runtime = Runtime::new(&network)?;
+    let run = |script: &str| runtime.run_text("net.lua", script);
+    run("tb = require('tributary')
+tb.create_table('t', {key = 'n', columns = {n = 'integer'}})
+tb.create_table('keyless', {columns = {n = 'integer'}})
+tb.create_queue('q', 'held.queue')
+tb.create_sql_sink('a', {table = 't'})
+tb.create_sql_sink('b', {table = 't', mode = 'upsert'})
+tb.create_sql_sink('c', {table = 'keyless', mode = 'insert'})")?;
+    for (call, expected) in [
+        (
+            "create_sql_sink('d', {})",
+            "create_sql_sink needs the option table",
+        ),
+        ("create_sql_sink('d', {table = 'u'})", "\"u\""),
+        (
+            "create_sql_sink('d', {table = 't', mode = 'merge'})",
+            "bad mode \"merge\"",
+        ),
+        (
+            "create_sql_sink('d', {table = 'keyless', mode = 'upsert'})",
+            "needs a key",
+        ),
+        (
+            "create_sql_sink('d', {table = 't', key = 'n'})",
+            "no option \"key\"",
+        ),
+        ("create_queue('d')", "string expected"),
+        (
+            "create_queue('q', 'other.queue')",
+            "node \"q\" already defined at net.lua:4",
+        ),
+    ] {
+        let error = run(&format!("tb.{call}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{call}: {error}");
+    }
+    // A queue makes its file when it is opened, not before.
+    assert!(!std::path::Path::new("held.queue").exists());
     Ok(())
 }
 
