@@ -22,6 +22,7 @@ crate::over_all_databases! {
     a_row_is_late_only_when_its_last_window_has_ended
     sessions_end_when_the_watermark_has_passed_their_gap
     a_row_joins_two_sessions
+    a_session_that_has_ended_is_not_joined_when_a_row_comes_again
     what_is_open_in_memory_is_said_at_the_end
     a_restart_goes_on_at_the_watermark
 }
@@ -318,6 +319,21 @@ fn a_row_joins_two_sessions(place: &Place) {
         bench.out(),
         [json!({"begins": START, "g": "a", "n": 3, "l": 1.0})]
     );
+}
+
+fn a_session_that_has_ended_is_not_joined_when_a_row_comes_again(place: &Place) {
+    let sql = "select g, sum(v) as s from things where v > 0 group by g";
+    let database = declared(place);
+    let mut bench = Bench::new(&database, session(sql).store(true));
+    bench.simulation.end_source("right").unwrap();
+    bench.send(row("1", 0, "a", 1.0));
+    bench.send(row("2", 5, "b", -1.0));
+    assert_eq!(sums(&bench), [1.0]);
+    bench.send(row("3", 3, "a", 2.0));
+    // It is in no session.
+    bench.send(row("2", 5, "b", -1.0));
+    bench.send(row("4", 20, "b", 4.0));
+    assert_eq!(sums(&bench), [2.0]);
 }
 
 fn what_is_open_in_memory_is_said_at_the_end(place: &Place) {

@@ -293,8 +293,10 @@ impl Window {
             self.note_time(time, now);
             return Ok((touched, left));
         };
-        // Where rows are stored that are in no window any more, one may be among them.
-        let may_wait = self.moment.sweep.is_none() && self.emission.undelivered().next().is_none();
+        // Where rows are stored that are in no window, or not any more, one may be among them.
+        let may_wait = self.moment.sweep.is_none()
+            && self.emission.undelivered().next().is_none()
+            && !matches!(self.span.extent, Extent::Session(_));
         let digest = incremental.digest(row);
         let entry = Entry { digest, time: at };
         let is_live = incremental.groups.is_live(digest);
