@@ -30,16 +30,24 @@
 //! ```
 
 mod address;
+#[cfg(any(feature = "slack", feature = "telegram"))]
+mod chat;
 mod exec;
 mod guard;
+#[cfg(feature = "http")]
+mod http;
 mod inbox;
 mod lines;
 mod options;
 mod progress;
 mod secret;
+#[cfg(feature = "slack")]
+mod slack;
 mod socket;
 mod split;
 mod stream;
+#[cfg(feature = "telegram")]
+mod telegram;
 mod template;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
@@ -81,11 +89,19 @@ impl Connector {
 fn connectors() -> Vec<Connector> {
     vec![
         exec::EXEC,
+        #[cfg(feature = "http")]
+        http::HTTP,
+        #[cfg(feature = "http")]
+        http::HTTPS,
         lines::FILE,
         lines::STDIN,
         lines::STDOUT,
+        #[cfg(feature = "slack")]
+        slack::SLACK,
         stream::TCP,
         stream::UNIX,
+        #[cfg(feature = "telegram")]
+        telegram::TELEGRAM,
     ]
 }
 

@@ -43,7 +43,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 14] = [
+const FENCES: [(&str, &[&str]); 16] = [
     (
         "flume::",
         &[
@@ -67,6 +67,8 @@ const FENCES: [(&str, &[&str]); 14] = [
     ("rustyline::", &["cli/"]),
     ("env_logger::", &["cli/", "cli.rs", "main.rs"]),
     ("indicatif::", &["cli/"]),
+    ("httparse::", &["connect/http/"]),
+    ("ureq::", &["connect/http/"]),
 ];
 
 /// A file's path below `src`, and its code without comments, strings and tests.

@@ -18,9 +18,16 @@
 
 mod claims;
 mod files;
+#[cfg(feature = "http")]
+mod http_sink;
+#[cfg(feature = "http")]
+mod http_source;
 mod programs;
+mod secrets;
 mod server;
 mod sockets;
+#[cfg(feature = "http")]
+mod web;
 
 use tributary::Result;
 use tributary::connect::Options;
