@@ -1,6 +1,7 @@
 //! The server to which events are posted, asked byte by byte.
 
-use super::server::free_port;
+use super::server::{Process, free_port};
+use super::web::Web;
 use crate::probe::{Seen, soon};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -392,4 +393,28 @@ fn many_small_events_come_in_over_few_connections() -> Result<()> {
     println!("{rate:.0} events a second");
     assert_eq!(seen.len(), 400 * REQUESTS);
     network.stop()
+}
+
+#[test]
+fn the_example_takes_events_in_and_posts_them_on() {
+    let (web, port) = (Web::start(), free_port());
+    let script = include_str!("../../../examples/http_ingest/network.lua");
+    let place = tempfile::tempdir().expect("a directory");
+    // The port of the example may be taken.
+    let script = script.replace("8080", &port.to_string());
+    std::fs::write(place.path().join("net.lua"), script).expect("written");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.args(["run", "net.lua"]).current_dir(place.path());
+    command.env("WEBHOOK", web.url("/alerts"));
+    let _server = Process::start(&mut command, port).expect("it serves");
+    let mut client = Client(TcpStream::connect(("127.0.0.1", port)).expect("connected"));
+    for _ in 0..2 {
+        client.post(r#"{"id":1,"text":"hello"}"#);
+        assert_eq!(client.status(), 204);
+    }
+    let asked = web.bodies();
+    assert!(
+        asked.len() == 1 && asked[0].starts_with(r#"{"id":1,"text":"hello at 2"#),
+        "{asked:?}"
+    );
 }
