@@ -23,6 +23,7 @@ mod http_sink;
 #[cfg(feature = "http")]
 mod http_source;
 mod programs;
+mod rotation;
 mod rows;
 mod secrets;
 mod server;
