@@ -13,6 +13,6 @@ pub use channel::{ChannelSink, Receiver, channel};
 pub use closure::{Collect, Handler, collect, handler};
 pub use dead_letters::DeadLetterSink;
 pub use discarder::Discarder;
-pub use lines::LineSink;
+pub use lines::{LineSink, Rotation};
 pub use sql::{SqlMode, SqlSink};
 pub use tester::Tester;

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 pub(super) const EXEC: Connector = Connector {
     scheme: "exec",
+    is_program: true,
     source: Some(Make {
         options: &["args", "restart"],
         make: source,

@@ -19,15 +19,27 @@ impl Progress {
     /// # Errors
     /// Those of `send`, then or now. One that is retryable is not kept.
     pub fn once(&mut self, send: impl FnOnce() -> Result<()>) -> Result<()> {
-        if self.at == self.done.len() {
-            match send() {
-                Err(error) if error.is_retryable() => return Err(error),
-                sent => self.done.push(sent.err()),
-            }
+        if let Some(known) = self.known() {
+            return known;
         }
-        let known = self.done[self.at].clone();
+        let sent = send();
+        if !sent.as_ref().is_err_and(Error::is_retryable) {
+            self.add(sent.clone());
+            self.at += 1;
+        }
+        sent
+    }
+
+    /// What became of the event in hand when the batch was fed before.
+    pub fn known(&mut self) -> Option<Result<()>> {
+        let known = self.done.get(self.at)?.clone();
         self.at += 1;
-        known.map_or(Ok(()), Err)
+        Some(known.map_or(Ok(()), Err))
+    }
+
+    /// What became of the next event of the batch, for a sink that sends several together.
+    pub fn add(&mut self, sent: Result<()>) {
+        self.done.push(sent.err());
     }
 
     /// The batch is done.

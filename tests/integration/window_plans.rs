@@ -26,7 +26,7 @@ use std::hash::{BuildHasher, RandomState};
 use tributary::window::Plan;
 
 /// How many cases there are of each family over SQLite, and over MariaDB.
-const CASES: (u32, u32) = (700, 70);
+const CASES: (u32, u32) = (750, 75);
 
 const REFERENCE: Way = Way {
     plan: Plan::Requery,

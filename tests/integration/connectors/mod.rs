@@ -18,9 +18,18 @@
 
 mod claims;
 mod files;
+#[cfg(feature = "http")]
+mod http_sink;
+#[cfg(feature = "http")]
+mod http_source;
 mod programs;
+mod rotation;
+mod rows;
+mod secrets;
 mod server;
 mod sockets;
+#[cfg(feature = "http")]
+mod web;
 
 use tributary::Result;
 use tributary::connect::Options;

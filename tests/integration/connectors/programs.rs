@@ -115,7 +115,10 @@ fn workflows_run_side_by_side_within_their_number_and_time() -> Result<()> {
 
 #[test]
 fn a_script_starts_programs_only_where_it_may() {
-    for url in ["exec:sh", "EXEC:sh", "${env:HOME}"] {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "xec").expect("written");
+    let filled = format!("e${{file:{}}}:sh", file.path().display());
+    for url in ["exec:sh", "EXEC:sh", &filled] {
         let script = format!("require('tributary').create_sink('x', '{url}')");
         let made = Runtime::new(&Network::new()).and_then(|r| r.run_text("net.lua", &script));
         let error = made.expect_err("it may not").to_string();
