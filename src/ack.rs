@@ -12,17 +12,20 @@
 //! | 2 | delivered | delivered | delivered |
 //! | 2 | delivered | failed, or dropped | failed |
 //!
-//! One allocation (a `Group`) serves many events, so that a tracked event costs two atomic
-//! additions and no allocation of its own. A group goes home at the first outcome decided since it
-//! was last there, so that neither does a slow event hold back its neighbours nor is there a
-//! message for each event.
+//! One allocation (a `Group`) serves many events, so that a tracked event costs no allocation of
+//! its own. A group goes home at the first outcome decided since it was last there, so that
+//! neither does a slow event hold back its neighbours nor is there a message for each event.
+//!
+//! What one thread settles together, and alone holds, costs no locked operation: the outcomes are
+//! written plainly, the message that carries them home makes them known, and the handles of the
+//! group go with it, to be used again where all of them have come.
 
 // Another package takes this file as it is, to try it under all kinds of schedules.
 #[cfg(shuttle)]
-use shuttle::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::fmt;
 #[cfg(not(shuttle))]
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What became of an event.
@@ -40,13 +43,38 @@ pub struct Token(pub u64);
 
 /// Where decided groups go. It must not block: whoever settles last calls it.
 pub(crate) trait Home: Send + Sync {
-    fn settled(&self, group: Arc<Group>);
+    fn settled(&self, settled: Settled);
 }
 
-impl<T: From<Arc<Group>> + Send> Home for flume::Sender<T> {
-    fn settled(&self, group: Arc<Group>) {
+impl<T: From<Settled> + Send> Home for flume::Sender<T> {
+    fn settled(&self, settled: Settled) {
         // The tracking node is gone: nobody wants to know any more.
-        let _ = self.send(group.into());
+        let _ = self.send(settled.into());
+    }
+}
+
+/// A group of which something was decided.
+pub(crate) struct Settled {
+    pub group: Arc<Group>,
+    /// Further handles of the same group.
+    more: Vec<Arc<Group>>,
+}
+
+impl Settled {
+    /// The handles of a group whose events are all settled and told of, where every handle is
+    /// here: nobody else knows the group any more.
+    pub(crate) fn into_handles(self) -> Option<Vec<Arc<Group>>> {
+        let slots = &self.group.slots;
+        let whole = self.more.len() + 1 == slots.len()
+            && Arc::strong_count(&self.group) == slots.len()
+            && slots
+                .iter()
+                .all(|slot| slot.load(Ordering::SeqCst) & REPORTED != 0);
+        whole.then(|| {
+            let mut handles = self.more;
+            handles.push(self.group);
+            handles
+        })
     }
 }
 
@@ -56,7 +84,8 @@ const HOLDERS: u32 = FAILED - 1;
 
 /// The outcomes of a run of tracked events: a count of holders and an outcome for each.
 pub(crate) struct Group {
-    first: u64,
+    /// Only the tracking node's thread asks for it, or changes it.
+    first: AtomicU64,
     slots: Box<[AtomicU32]>,
     /// Acks that an event had before it was tracked here: they are settled alike, once the node
     /// that tracks it here has heard its outcome.
@@ -70,7 +99,7 @@ impl Group {
     pub(crate) fn new(first: u64, size: usize, home: Arc<dyn Home>) -> Arc<Self> {
         let slots = (0..size).map(|_| AtomicU32::new(REPORTED)).collect();
         Arc::new(Group {
-            first,
+            first: AtomicU64::new(first),
             slots,
             outer: OnceLock::new(),
             home,
@@ -78,8 +107,25 @@ impl Group {
         })
     }
 
+    /// Handles of a group for so many events, as many as there are events: of this group where it
+    /// fits, whose handles these are; of a new one otherwise.
+    pub(crate) fn again(
+        handles: Option<Vec<Arc<Self>>>,
+        first: u64,
+        size: usize,
+        home: &Arc<dyn Home>,
+    ) -> Vec<Arc<Self>> {
+        match handles {
+            Some(handles) if handles.len() == size => {
+                handles[0].first.store(first, Ordering::Relaxed);
+                handles
+            }
+            _ => vec![Group::new(first, size, home.clone()); size],
+        }
+    }
+
     /// Makes the event's `ack` the first holder of slot `index`; what it held before is settled
-    /// with it. Each slot is taken once.
+    /// with it. Each slot is taken once in the life of a group.
     pub(crate) fn track(self: Arc<Self>, index: usize, ack: &mut Ack) {
         self.slots[index].store(1, Ordering::Relaxed);
         if ack.is_some() {
@@ -98,6 +144,7 @@ impl Group {
     pub(crate) fn collect(&self, mut each: impl FnMut(Token, Outcome, Ack)) {
         // Before the scan: what is decided during it sends the group home again.
         self.on_its_way.swap(false, Ordering::SeqCst);
+        let first = self.first.load(Ordering::Relaxed);
         for (at, slot) in self.slots.iter().enumerate() {
             let state = slot.load(Ordering::SeqCst);
             if state & (HOLDERS | REPORTED) == 0 {
@@ -105,7 +152,7 @@ impl Group {
                 let outer = self.outer.get().map_or(Ack::none(), |outer| {
                     std::mem::replace(&mut *lock(&outer[at]), Ack::none())
                 });
-                each(Token(self.first + at as u64), outcome(state), outer);
+                each(Token(first + at as u64), outcome(state), outer);
             }
         }
     }
@@ -127,7 +174,37 @@ impl Group {
         // to begin and will see this outcome; all four accesses are in one order for that.
         let on_its_way = &self.on_its_way;
         if !on_its_way.load(Ordering::SeqCst) && !on_its_way.swap(true, Ordering::SeqCst) {
-            self.home.clone().settled(self);
+            self.home.clone().settled(Settled {
+                group: self,
+                more: Vec::new(),
+            });
+        }
+    }
+
+    /// Ends a holder's part without telling; says whether that has decided the outcome.
+    fn let_go(&self, slot: usize, result: Outcome) -> bool {
+        let cell = &self.slots[slot];
+        let failed = match result {
+            Outcome::Delivered => 0,
+            Outcome::Failed => FAILED,
+        };
+        let state = cell.load(Ordering::Acquire);
+        if state & HOLDERS == 1 {
+            // Nobody but the only holder can make another, so nobody else changes it.
+            cell.store(state & FAILED | failed, Ordering::Release);
+            return true;
+        }
+        cell.fetch_or(failed, Ordering::Relaxed);
+        cell.fetch_sub(1, Ordering::SeqCst) & HOLDERS == 1
+    }
+
+    /// Sends handles of one group home. The message is what makes known what was decided.
+    fn go_home(mut handles: Vec<Arc<Group>>) {
+        if let Some(group) = handles.pop() {
+            group.home.clone().settled(Settled {
+                group,
+                more: handles,
+            });
         }
     }
 }
@@ -163,6 +240,27 @@ impl Ack {
 
     pub(crate) fn is_some(&self) -> bool {
         self.group.is_some()
+    }
+
+    /// Ends the parts of many holders at once.
+    pub(crate) fn settle_all<'a>(acks: impl Iterator<Item = &'a mut Ack>, outcome: Outcome) {
+        let (mut run, mut decided) = (Vec::new(), false);
+        for ack in acks {
+            let Some(group) = ack.group.take() else {
+                continue;
+            };
+            if run.first().is_some_and(|first| !Arc::ptr_eq(first, &group)) {
+                let run = std::mem::take(&mut run);
+                if std::mem::take(&mut decided) {
+                    Group::go_home(run);
+                }
+            }
+            decided |= group.let_go(ack.slot, outcome);
+            run.push(group);
+        }
+        if decided {
+            Group::go_home(run);
+        }
     }
 
     /// Ends this holder's part. Dropping an ack is settling it as failed.

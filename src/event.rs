@@ -52,8 +52,7 @@ impl Batch {
     /// Says of every event what became of it, for this holder of it.
     pub(crate) fn settle(mut self, outcome: Outcome) {
         // In place: to move each event out costs more than to settle it.
-        let acks = self.events.iter_mut().map(Event::ack_mut);
-        acks.for_each(|ack| ack.end(outcome));
+        Ack::settle_all(self.events.iter_mut().map(Event::ack_mut), outcome);
     }
 
     /// Whether an event can be added without another allocation.

@@ -13,7 +13,7 @@ use super::on_error::Retries;
 use super::runner::{Kind, Runner};
 use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Group, Home, Outcome};
+use crate::ack::{Home, Outcome, Settled};
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
@@ -247,9 +247,11 @@ impl Stage {
     /// Tells the node what became of tracked events, each of them once, whatever it answers; then
     /// whoever waited for them before it did. So a node hears of a failed event before the event
     /// can come again.
-    pub fn settle(&mut self, group: &Group) -> Result<()> {
+    pub fn settle(&mut self, settled: Settled) -> Result<()> {
         let mut outcomes = Vec::new();
+        let group = &settled.group;
         group.collect(|token, outcome, outer| outcomes.push((token, outcome, outer)));
+        self.frame.tracker.take_back(settled);
         self.frame.tracker.outstanding -= outcomes.len() as u64;
         let delivered = outcomes
             .iter()

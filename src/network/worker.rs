@@ -17,7 +17,7 @@ use super::running::Shared;
 use super::stage::Stage;
 use super::timer::Timer;
 use super::ways::{Way, Ways};
-use crate::ack::Group;
+use crate::ack::Settled;
 use crate::error::Error;
 use crate::event::Batch;
 use crate::time::Timestamp;
@@ -35,7 +35,7 @@ pub(crate) enum Control {
     /// An instant that the node asked for may have come.
     Wake,
     /// Outcomes of tracked events.
-    Settled(Arc<Group>),
+    Settled(Settled),
     /// More links, at the next boundary between batches.
     Attach(Attachment),
     /// No more input: a source stops reading, the others end with their links.
@@ -46,9 +46,9 @@ pub(crate) enum Control {
     Abort,
 }
 
-impl From<Arc<Group>> for Control {
-    fn from(group: Arc<Group>) -> Self {
-        Control::Settled(group)
+impl From<Settled> for Control {
+    fn from(settled: Settled) -> Self {
+        Control::Settled(settled)
     }
 }
 
@@ -296,8 +296,8 @@ impl Worker {
         match message {
             Control::Go => {}
             Control::Wake => self.alarm = None,
-            Control::Settled(group) => {
-                let settled = self.stage.settle(&group);
+            Control::Settled(settled) => {
+                let settled = self.stage.settle(settled);
                 self.unsettled |= settled.is_err();
                 self.stall_on(settled);
                 // An abort that this meets is heard next.

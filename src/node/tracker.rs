@@ -1,6 +1,6 @@
 //! Tracking: tokens for events whose outcome a node wants to hear.
 
-use crate::ack::{Group, Home, Token};
+use crate::ack::{Group, Home, Settled, Token};
 use crate::event::Event;
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ pub(crate) struct Tracker {
     /// together: each is an atomic addition, which in the midst of making events would wait until
     /// their payloads are written (measured: a third of the hop).
     handles: Vec<Arc<Group>>,
+    /// The handles of groups that have come home whole, to be used again.
+    spare: Vec<Vec<Arc<Group>>>,
     used: usize,
     next: u64,
     /// The token with which the batch in hand began.
@@ -24,11 +26,14 @@ pub(crate) struct Tracker {
 impl Tracker {
     const SMALLEST: u64 = 8;
     const LARGEST: u64 = 256;
+    /// How many groups are kept: about as many as are under way in a chain of a few links.
+    const SPARE: usize = 64;
 
     pub fn new(home: Arc<dyn Home>) -> Self {
         Tracker {
             home,
             handles: Vec::new(),
+            spare: Vec::new(),
             used: 0,
             next: 0,
             batch: 0,
@@ -56,10 +61,16 @@ impl Tracker {
         self.used = 0;
         let size = self.expected.max(self.next - self.batch);
         let size = size.clamp(Self::SMALLEST, Self::LARGEST) as usize;
-        let group = Group::new(self.next, size, self.home.clone());
-        self.handles
-            .extend(std::iter::repeat_n(group.clone(), size - 1));
-        group
+        self.handles = Group::again(self.spare.pop(), self.next, size, &self.home);
+        let group = self.handles.pop();
+        group.expect("a group is for one event at least")
+    }
+
+    /// A group was told of; it is used again where nobody else knows it any more.
+    pub fn take_back(&mut self, settled: Settled) {
+        if self.spare.len() < Self::SPARE {
+            self.spare.extend(settled.into_handles());
+        }
     }
 
     /// How many tokens were given.

@@ -3,7 +3,7 @@
 //! A line without a time stands in its place: it is refused as soon as everything before it in its
 //! input was sent.
 
-use crate::ack::{Group, Home};
+use crate::ack::{Home, Settled};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::name::Port;
@@ -43,7 +43,7 @@ impl Ahead {
 struct Nobody;
 
 impl Home for Nobody {
-    fn settled(&self, _: Arc<Group>) {}
+    fn settled(&self, _: Settled) {}
 }
 
 pub(super) struct Input {

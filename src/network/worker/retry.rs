@@ -29,12 +29,12 @@ impl Stalled {
 }
 
 /// The longest pause before a node is opened again: work is to go on soon after the other side does.
-const LONGEST: Duration = Duration::from_secs(3);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Once the pauses don't grow any more, every so many attempts are worth a line: one a minute.
-const STILL: u32 = 20;
+const STILL: u32 = 30;
 
-/// The pause before a node is opened again: 100 ms, doubled at each attempt up to 3 s.
+/// The pause before a node is opened again: 100 ms, doubled at each attempt up to 2 s.
 fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(100 << attempt.min(5)).min(LONGEST)
 }

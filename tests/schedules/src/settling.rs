@@ -1,6 +1,6 @@
 //! Every event has one outcome, and whoever tracks it is told of it, in every schedule.
 
-use crate::ack::{Ack, Group, Home, Outcome};
+use crate::ack::{Ack, Group, Home, Outcome, Settled};
 use crate::schedules;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex};
@@ -11,19 +11,19 @@ use std::sync::Arc;
 /// Where groups come home: a queue that can be waited for.
 #[derive(Default)]
 struct Letterbox {
-    groups: Mutex<VecDeque<Arc<Group>>>,
+    groups: Mutex<VecDeque<Settled>>,
     came: Condvar,
 }
 
 impl Home for Letterbox {
-    fn settled(&self, group: Arc<Group>) {
-        self.groups.lock().unwrap().push_back(group);
+    fn settled(&self, settled: Settled) {
+        self.groups.lock().unwrap().push_back(settled);
         self.came.notify_all();
     }
 }
 
 impl Letterbox {
-    fn wait(&self) -> Arc<Group> {
+    fn wait(&self) -> Settled {
         let mut groups = self.groups.lock().unwrap();
         loop {
             match groups.pop_front() {
@@ -49,7 +49,7 @@ fn track(first: u64, held: Vec<Ack>, home: &Arc<Letterbox>) -> (Arc<Group>, Vec<
 fn collect(home: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
     let mut told = HashMap::new();
     while told.len() < count {
-        home.wait().collect(|token, outcome, outer| {
+        home.wait().group.collect(|token, outcome, outer| {
             let before = told.insert(token.0, outcome);
             assert!(before.is_none(), "{token:?} was settled twice");
             outer.settle(outcome);
@@ -97,8 +97,8 @@ fn settles(events: usize, branches: usize) {
         assert_eq!(told[&(at as u64)], wanted);
     }
     // What is on its way by now has nothing new.
-    while let Some(group) = { home.groups.lock().unwrap().pop_front() } {
-        group.collect(|token, _, _| panic!("{token:?} was settled twice"));
+    while let Some(settled) = { home.groups.lock().unwrap().pop_front() } {
+        settled.group.collect(|token, _, _| panic!("{token:?} was settled twice"));
     }
 }
 
@@ -106,6 +106,66 @@ fn settles(events: usize, branches: usize) {
 fn every_event_of_a_group_has_one_outcome() {
     shuttle::check_random(|| settles(3, 2), schedules());
     shuttle::check_pct(|| settles(2, 3), schedules(), 3);
+}
+
+/// Ends parts together or one by one; says which of them was a good one.
+fn end_all(mut acks: Vec<Ack>) -> Vec<bool> {
+    match thread_rng().gen_range(0..3) {
+        0 => acks.into_iter().map(end).collect(),
+        way => {
+            let outcome = [Outcome::Delivered, Outcome::Failed][way - 1];
+            Ack::settle_all(acks.iter_mut(), outcome);
+            vec![way == 1; acks.len()]
+        }
+    }
+}
+
+/// Groups whose handles have all come home are used again, while messages of their lives before
+/// may still be on their way.
+fn lives(events: usize, branches: usize, lives: u64) {
+    let home = Arc::new(Letterbox::default());
+    let to: Arc<dyn Home> = home.clone();
+    let mut spare = None;
+    for life in 0..lives {
+        let first = life * events as u64;
+        let handles = Group::again(spare.take(), first, events, &to);
+        let track = |(at, group): (usize, Arc<Group>)| {
+            let mut ack = Ack::none();
+            group.track(at, &mut ack);
+            ack
+        };
+        let acks: Vec<Ack> = handles.into_iter().enumerate().map(track).collect();
+        let branch = |_| {
+            let acks = acks.clone();
+            thread::spawn(move || end_all(acks))
+        };
+        let threads: Vec<_> = (0..branches).map(branch).collect();
+        let mut good = vec![end_all(acks)];
+        let mut told = HashMap::new();
+        while told.len() < events {
+            let settled = home.wait();
+            settled.group.collect(|token, outcome, _| {
+                assert!(token.0 >= first, "{token:?} is of a life before");
+                let before = told.insert(token.0, outcome);
+                assert!(before.is_none(), "{token:?} was settled twice");
+            });
+            spare = settled.into_handles().or(spare);
+        }
+        good.extend(threads.into_iter().map(|t| t.join().unwrap()));
+        for at in 0..events {
+            let wanted = match good.iter().all(|branch| branch[at]) {
+                true => Outcome::Delivered,
+                false => Outcome::Failed,
+            };
+            assert_eq!(told[&(first + at as u64)], wanted);
+        }
+    }
+}
+
+#[test]
+fn a_group_that_is_used_again_has_one_outcome_for_each_event() {
+    shuttle::check_random(|| lives(2, 1, 3), schedules());
+    shuttle::check_pct(|| lives(2, 2, 3), schedules(), 3);
 }
 
 /// A node in the middle tracks what a source tracks already: both are told the same.
