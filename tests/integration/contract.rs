@@ -89,7 +89,7 @@ fn a_retryable_error_of_commit_feeds_the_same_batch_again_and_keeps_the_order() 
 }
 
 #[test]
-fn the_pause_before_opening_again_grows_to_three_seconds() -> Result<()> {
+fn the_pause_before_opening_again_grows_to_two_seconds() -> Result<()> {
     let log = Log::default();
     let mut times = 0;
     let node = Scripted::new(&log)
@@ -100,12 +100,12 @@ fn the_pause_before_opening_again_grows_to_three_seconds() -> Result<()> {
         .on_event(|_, _| Err(gone()));
     let (mut simulation, ..) = around(&["a"], node)?;
     simulation.advance(Duration::from_secs(6));
-    // 0.1 0.2 0.4 0.8 1.6 make 3.1, then 3 each.
-    assert_eq!(log.count("open"), 6);
-    simulation.advance(Duration::from_secs(3));
+    // 0.1 0.2 0.4 0.8 1.6 make 3.1, then 2 each.
     assert_eq!(log.count("open"), 7);
-    simulation.advance(Duration::from_secs(3));
+    simulation.advance(Duration::from_secs(2));
     assert_eq!(log.count("open"), 8);
+    simulation.advance(Duration::from_secs(2));
+    assert_eq!(log.count("open"), 9);
     Ok(())
 }
 
