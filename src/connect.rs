@@ -33,6 +33,8 @@ mod address;
 mod guard;
 mod inbox;
 mod lines;
+#[cfg(feature = "nats")]
+mod nats;
 mod options;
 mod secret;
 mod template;
@@ -73,7 +75,15 @@ impl Connector {
 
 /// The connectors that are built in.
 fn connectors() -> Vec<Connector> {
-    vec![lines::FILE, lines::STDIN, lines::STDOUT]
+    vec![
+        lines::FILE,
+        lines::STDIN,
+        lines::STDOUT,
+        #[cfg(feature = "nats")]
+        nats::NATS,
+        #[cfg(feature = "nats")]
+        nats::TLS,
+    ]
 }
 
 /// Which feature brings a scheme.

@@ -43,7 +43,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 14] = [
+const FENCES: [(&str, &[&str]); 16] = [
     (
         "flume::",
         &[
@@ -62,6 +62,8 @@ const FENCES: [(&str, &[&str]); 14] = [
     ("rusqlite::", &["store/sqlite"]),
     ("mysql::", &["store/mysql"]),
     ("sqlparser::", &["store/dialect", "window/plan"]),
+    ("async_nats::", &["connect/nats"]),
+    ("tokio::", &["connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
     ("rustyline::", &["cli/"]),

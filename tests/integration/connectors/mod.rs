@@ -18,6 +18,8 @@
 
 mod claims;
 mod files;
+#[cfg(feature = "nats")]
+mod nats;
 mod server;
 
 use tributary::Result;
