@@ -30,13 +30,27 @@
 //! ```
 
 mod address;
+#[cfg(any(feature = "slack", feature = "telegram"))]
+mod chat;
+mod exec;
 mod guard;
+#[cfg(feature = "http")]
+mod http;
 mod inbox;
 mod lines;
 #[cfg(feature = "nats")]
 mod nats;
 mod options;
+mod progress;
 mod secret;
+#[cfg(feature = "slack")]
+mod slack;
+mod socket;
+mod split;
+mod sql;
+mod stream;
+#[cfg(feature = "telegram")]
+mod telegram;
 mod template;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
@@ -46,6 +60,7 @@ use guard::Guard;
 pub use address::{Address, Server};
 pub use inbox::Inbox;
 pub use options::{Options, Settings};
+pub use progress::Progress;
 pub use secret::{MASK, Masked, Secrets};
 pub use template::{JsonTemplate, Template};
 
@@ -60,6 +75,8 @@ struct Connector {
     scheme: &'static str,
     /// Whether all that follows the scheme is a secret.
     is_secret: bool,
+    /// Whether it starts programs.
+    is_program: bool,
     source: Option<Make<dyn Source>>,
     sink: Option<Make<dyn Sink>>,
 }
@@ -68,6 +85,7 @@ impl Connector {
     const NONE: Connector = Connector {
         scheme: "",
         is_secret: false,
+        is_program: false,
         source: None,
         sink: None,
     };
@@ -76,6 +94,11 @@ impl Connector {
 /// The connectors that are built in.
 fn connectors() -> Vec<Connector> {
     vec![
+        exec::EXEC,
+        #[cfg(feature = "http")]
+        http::HTTP,
+        #[cfg(feature = "http")]
+        http::HTTPS,
         lines::FILE,
         lines::STDIN,
         lines::STDOUT,
@@ -83,6 +106,13 @@ fn connectors() -> Vec<Connector> {
         nats::NATS,
         #[cfg(feature = "nats")]
         nats::TLS,
+        #[cfg(feature = "slack")]
+        slack::SLACK,
+        sql::SQL,
+        stream::TCP,
+        stream::UNIX,
+        #[cfg(feature = "telegram")]
+        telegram::TELEGRAM,
     ]
 }
 
@@ -110,7 +140,7 @@ const FEATURES: [(&str, &str); 13] = [
 /// unknown or wrong, a `${..}` that stands for nothing. Whether the other side answers is found when
 /// the network starts.
 pub fn source(url: &str, options: &Options) -> Result<Box<dyn Source>> {
-    let (address, connector, secrets) = find(url)?;
+    let (address, connector, secrets) = find(url, options)?;
     let make = connector.source.ok_or_else(|| only(&address, "sink"))?;
     let of = format!("{} sources", connector.scheme);
     let settings = Settings::new(of, options, make.options, secrets)?;
@@ -127,7 +157,7 @@ pub fn source(url: &str, options: &Options) -> Result<Box<dyn Source>> {
 /// # Errors
 /// Those of [`source()`].
 pub fn sink(url: &str, options: &Options) -> Result<Box<dyn Sink>> {
-    let (address, connector, secrets) = find(url)?;
+    let (address, connector, secrets) = find(url, options)?;
     let make = connector.sink.ok_or_else(|| only(&address, "source"))?;
     let of = format!("{} sinks", connector.scheme);
     let settings = Settings::new(of, options, make.options, secrets)?;
@@ -143,7 +173,7 @@ fn only(address: &Address, there: &str) -> Error {
     address.wrong(format!("{} can be a {there} only", address.scheme()))
 }
 
-fn find(url: &str) -> Result<(Address, Connector, Secrets)> {
+fn find(url: &str, options: &Options) -> Result<(Address, Connector, Secrets)> {
     let mut secrets = Secrets::default();
     let text = secret::fill(url, &mut secrets)?;
     let mut address = Address::new(text, &mut secrets)?;
@@ -171,6 +201,10 @@ fn find(url: &str) -> Result<(Address, Connector, Secrets)> {
         );
         return Err(Error::new(ErrorKind::Config, error).with_hint(hint));
     };
+    if connector.is_program && options.is_confined {
+        let error = format!("{scheme} is not available to this script");
+        return Err(Error::data(error));
+    }
     if connector.is_secret {
         address.hide(&mut secrets);
     }

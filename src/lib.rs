@@ -34,6 +34,7 @@
 //!   [`Replay`]: the same network on recorded events.
 //! - [`node`]: the contracts, for nodes of one's own; [`source`], [`pipeline`], [`sink`]: those that
 //!   are there, and closures as nodes.
+//! - [`connect`]: sources and sinks by address, with secrets and templates.
 //! - [`store`] and [`window`]: tables, queries and windows in SQL.
 //! - [`script`]: networks in Lua.
 //! - [`doc`]: why it is built as it is, and what has changed.
@@ -52,6 +53,10 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
+//! | `http` | posts events and has them posted to it: ureq, httparse | no |
+//! | `slack`, `telegram` | messages to people, over `http` | no |
+//! | `amqp`, `kafka`, `mqtt`, `nats`, `redis` | connectors to brokers, each with its client | no |
+//! | `full` | all connectors | no |
 //! | `cli` | the `tributary` binary: clap, env_logger, indicatif, signals, mimalloc | yes |
 //!
 //! A host that only wants the library sets `default-features = false`. Memory is freed on another

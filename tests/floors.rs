@@ -69,6 +69,8 @@ const FENCES: [(&str, &[&str]); 16] = [
     ("rustyline::", &["cli/"]),
     ("env_logger::", &["cli/", "cli.rs", "main.rs"]),
     ("indicatif::", &["cli/"]),
+    ("httparse::", &["connect/http/"]),
+    ("ureq::", &["connect/http/"]),
 ];
 
 /// A file's path below `src`, and its code without comments, strings and tests.

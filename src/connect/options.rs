@@ -19,7 +19,10 @@ use std::time::Duration;
 /// let options = Options::new().with("append", true).with("sync", false);
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Options(Map<String, Value>);
+pub struct Options {
+    values: Map<String, Value>,
+    pub(super) is_confined: bool,
+}
 
 impl Options {
     /// No options.
@@ -30,7 +33,15 @@ impl Options {
     /// The same with one more.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
+        self.values.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same for a script that may not start programs: `exec:` is refused, also where the scheme
+    /// is filled in.
+    #[must_use]
+    pub fn confined(mut self) -> Self {
+        self.is_confined = true;
         self
     }
 
@@ -40,7 +51,10 @@ impl Options {
     /// Anything else.
     pub fn from_json(value: Value) -> Result<Self> {
         match value {
-            Value::Object(map) => Ok(Options(map)),
+            Value::Object(values) => Ok(Options {
+                values,
+                is_confined: false,
+            }),
             Value::Null => Ok(Options::default()),
             // What a table of Lua without anything in it is.
             Value::Array(items) if items.is_empty() => Ok(Options::default()),
@@ -68,7 +82,11 @@ impl Settings {
         known: &[&str],
         mut secrets: Secrets,
     ) -> Result<Self> {
-        if let Some(unknown) = options.0.keys().find(|key| !known.contains(&key.as_str())) {
+        if let Some(unknown) = options
+            .values
+            .keys()
+            .find(|key| !known.contains(&key.as_str()))
+        {
             let hint =
                 did_you_mean(unknown, known.iter().copied()).unwrap_or_else(|| match known {
                     [] => "it has none".to_owned(),
@@ -77,7 +95,7 @@ impl Settings {
             let error = format!("{of} has no option {}", quote(unknown));
             return Err(Error::data(error).with_hint(hint));
         }
-        let mut values = options.0.clone();
+        let mut values = options.values.clone();
         for (name, value) in &mut values {
             let within = |error: Error| error.within(format!("option {name} of {of}"));
             fill_all(value, &mut secrets).map_err(within)?;

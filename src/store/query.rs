@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// The names under which a window's query can ask for its extent, in unix seconds.
 const WINDOW_START: &str = "window_start";
 const WINDOW_END: &str = "window_end";
+/// The name under which the query of a source asks for what is behind the last row.
+const CURSOR: &str = "cursor";
 /// What the names of keys begin with; a number follows.
 const KEY: &str = "tributary_key_";
 
@@ -62,6 +64,8 @@ impl<'a> From<&Params<'a>> for Binding<'a> {
 pub(crate) enum Asker {
     /// Anybody: an event may ask it.
     Anybody,
+    /// A source that reads a table on from `:cursor`.
+    Cursor,
     /// A window, which has a start and an end.
     Window,
     /// A plan, which holds the keys of a group against its own and names no columns.
@@ -116,7 +120,7 @@ impl Query {
         }
         let used = match asker {
             Asker::Anybody => Some(catalog.name(catalog.named_in(original))?),
-            Asker::Window | Asker::Plan => None,
+            Asker::Cursor | Asker::Window | Asker::Plan => None,
         };
         Ok(Query(Arc::new(Inner {
             _used: used,
@@ -234,6 +238,10 @@ fn param(catalog: &Catalog, asker: Asker, name: &str) -> Result<Param> {
     match name {
         WINDOW_START if asker != Asker::Anybody => return Ok(Param::WindowStart),
         WINDOW_END if asker != Asker::Anybody => return Ok(Param::WindowEnd),
+        CURSOR if asker == Asker::Cursor => {
+            let kinds = vec![Type::Integer, Type::Real, Type::Text(Type::TEXT_LEN)];
+            return Ok(Param::Field(name.to_owned(), kinds));
+        }
         NOW => return Ok(Param::Now),
         NOW_UNIX => return Ok(Param::NowUnix),
         NOW_DATETIME => return Ok(Param::NowDatetime),

@@ -21,24 +21,29 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
-fn options(args: &Args) -> Result<Options> {
+fn options(session: &Session, args: &Args) -> Result<Options> {
     args.at_most(3)?;
-    match args.len() > 2 {
-        true => Options::from_json(args.json(3)?),
-        false => Ok(Options::new()),
-    }
+    let options = match args.len() > 2 {
+        true => Options::from_json(args.json(3)?)?,
+        false => Options::new(),
+    };
+    // Whoever may start programs may do what the user may.
+    Ok(match session.limits.allow_os {
+        true => options,
+        false => options.confined(),
+    })
 }
 
 fn source(session: &Session, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
-    let source = connect::source(&url, &options(args)?)?;
+    let source = connect::source(&url, &options(session, args)?)?;
     session.draft()?.add_source(&name, source)?;
     Ok(true.into())
 }
 
 fn sink(session: &Session, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
-    let sink = connect::sink(&url, &options(args)?)?;
+    let sink = connect::sink(&url, &options(session, args)?)?;
     session.draft()?.add_sink(&name, sink)?;
     Ok(true.into())
 }

@@ -107,8 +107,9 @@ pub fn it_opens_and_closes_again<C: Connector>() -> Result<()> {
     let mut server = C::start()?;
     server.prepare("quiet")?;
     for _ in 0..3 {
-        Reading::start(server.source("quiet"))?.stop()?;
+        let reading = Reading::start(server.source("quiet"))?;
         write(server.sink("quiet"), 0..0)?;
+        reading.stop()?;
     }
     Ok(())
 }

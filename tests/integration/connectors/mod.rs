@@ -20,7 +20,17 @@ mod claims;
 mod files;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "http")]
+mod http_sink;
+#[cfg(feature = "http")]
+mod http_source;
+mod programs;
+mod rows;
+mod secrets;
 mod server;
+mod sockets;
+#[cfg(feature = "http")]
+mod web;
 
 use tributary::Result;
 use tributary::connect::Options;

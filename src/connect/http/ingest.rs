@@ -1,0 +1,358 @@
+//! The source of `http:`: a server to which events are posted.
+//!
+//! The body of a request is a JSON document, a list of them, or JSON lines; it is taken as a whole or
+//! refused as a whole. It is answered when each of its events is settled: 204 when all were delivered,
+//! 500 when one has failed. Where as many events are under way as may be, it is answered 429.
+
+use super::peer::{Peer, State, Whole};
+use super::request::{Head, Refused, same};
+use crate::ack::{Outcome, Token};
+use crate::connect::socket::{Listener, Place, wait_for};
+use crate::connect::{Address, Settings};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::payload::{MAX_EVENT_BYTES, check_json, parse_json};
+use crate::time::monotonic;
+use rustix::event::{PollFd, PollFlags};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+pub(super) const OPTIONS: &[&str] = &[
+    "token",
+    "insecure",
+    "body_limit",
+    "in_flight",
+    "connections",
+    "timeout",
+    "settle_timeout",
+];
+
+/// How much is read of one connection before the next one has its turn, in bytes.
+const CHUNK: usize = 64 << 10;
+/// How often it is looked at what has taken too long.
+const LOOK: Duration = Duration::from_millis(250);
+
+struct Ingest {
+    address: Address,
+    place: Place,
+    path: String,
+    token: Option<Vec<u8>>,
+    body_limit: usize,
+    in_flight: usize,
+    connections: usize,
+    reading: Duration,
+    settling: Duration,
+    listener: Option<Listener>,
+    peers: HashMap<u64, Peer>,
+    next: u64,
+    /// By which connection an event came.
+    waiting: HashMap<Token, u64>,
+    /// Connections that may have brought the next request before the last one was answered.
+    again: Vec<u64>,
+    looked: Instant,
+    chunk: Vec<u8>,
+    ending: bool,
+}
+
+pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
+    let server = address.server(80)?;
+    if !server.user.is_empty() || !server.query.is_empty() {
+        let error = address.wrong("a source is at http://host:port/path");
+        return Err(error.with_hint("who may post is said by the option token"));
+    }
+    let path = format!("/{}", server.path);
+    let place = Place::Tcp(server);
+    let token = settings
+        .string("token")?
+        .map(|token| token.as_bytes().to_vec());
+    if token.as_ref().is_some_and(Vec::is_empty) {
+        return Err(settings.wrong("token", "a token"));
+    }
+    if token.is_none() && !place.is_local() && !settings.boolean("insecure", false)? {
+        let error = address.wrong("everybody could post to it");
+        return Err(error.with_hint("give it a token, or say insecure = true"));
+    }
+    Ok(Box::new(Ingest {
+        address: address.clone(),
+        place,
+        path,
+        token,
+        body_limit: settings.count("body_limit", 1 << 20)?,
+        in_flight: settings.count("in_flight", 4_000)?,
+        connections: settings.count("connections", 256)?,
+        reading: settings.duration("timeout", Duration::from_secs(10))?,
+        settling: settings.duration("settle_timeout", Duration::from_secs(30))?,
+        listener: None,
+        peers: HashMap::new(),
+        next: 0,
+        waiting: HashMap::new(),
+        again: Vec::new(),
+        looked: monotonic(),
+        chunk: vec![0; CHUNK],
+        ending: false,
+    }))
+}
+
+impl Ingest {
+    fn accept(&mut self) -> Result<()> {
+        while let Some(listener) = &self.listener
+            && self.peers.len() < self.connections
+        {
+            let accepted = listener.accept();
+            let Some(stream) =
+                accepted.map_err(|error| Error::io(&self.address, &error).retryable())?
+            else {
+                break;
+            };
+            self.peers.insert(self.next, Peer::new(stream));
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes every request of this connection that is there.
+    fn take(&mut self, id: u64, cx: &mut Context<'_>) {
+        while let Some(mut peer) = self.peers.remove(&id) {
+            let check = |head: &Head| self.check(head);
+            let goes_on = match peer.next(self.body_limit, check) {
+                Ok(None) => false,
+                Ok(Some(request)) => {
+                    self.handle(id, &mut peer, request, cx);
+                    peer.state == State::Reading && peer.has_input()
+                }
+                Err((status, why)) => {
+                    peer.answer(status, why, true);
+                    false
+                }
+            };
+            self.peers.insert(id, peer);
+            if !goes_on {
+                break;
+            }
+        }
+    }
+
+    fn check(&self, head: &Head) -> Result<(), Refused> {
+        if head.path != self.path {
+            return Err((404, "nothing is here"));
+        }
+        if head.query.split('&').any(|pair| pair.starts_with("token=")) {
+            return Err((401, "a token goes into the header authorization"));
+        }
+        if let Some(token) = &self.token {
+            let given = head.token.as_deref().unwrap_or_default();
+            if !same(given, token) {
+                return Err((401, "it has not the right token"));
+            }
+        }
+        match head.method.as_str() {
+            "POST" => Ok(()),
+            _ => Err((405, "events are posted")),
+        }
+    }
+
+    fn handle(&mut self, id: u64, peer: &mut Peer, request: Whole, cx: &mut Context<'_>) {
+        let closes = request.head.closes || self.ending;
+        if self.waiting.len() >= self.in_flight {
+            return peer.answer(429, "too many events are under way", closes);
+        }
+        let events = match events(&request, cx) {
+            Ok(events) if events.is_empty() => return peer.answer(400, "it has no event", closes),
+            Ok(events) => events,
+            Err(error) => return peer.answer(400, error.message(), closes),
+        };
+        peer.turn(State::Waiting {
+            left: events.len(),
+            failed: false,
+            closes,
+        });
+        for mut event in events {
+            self.waiting.insert(cx.track(&mut event), id);
+            cx.emit(event);
+        }
+    }
+
+    fn expire(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = monotonic();
+        for peer in self.peers.values_mut() {
+            peer.expire(self.reading, self.settling);
+        }
+    }
+}
+
+/// The events of a body.
+fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>> {
+    let body = request.body.trim_ascii();
+    let now = cx.now();
+    let is_lines = ["ndjson", "jsonl", "json-lines", "jsonlines"];
+    let is_lines = is_lines
+        .iter()
+        .any(|word| request.head.content_type.contains(word));
+    if !is_lines {
+        match body.first() {
+            None => return Ok(Vec::new()),
+            Some(b'[') => match parse_json(body) {
+                Ok(Value::Array(items)) => {
+                    return Ok(items
+                        .into_iter()
+                        .map(|item| Event::new(item, now))
+                        .collect());
+                }
+                Err(error) if !body.contains(&b'\n') => return Err(error),
+                _ => {}
+            },
+            Some(_) => match check_json(body) {
+                Ok(()) if body.len() <= MAX_EVENT_BYTES => return Ok(vec![Event::new(body, now)]),
+                Ok(()) => return Err(too_long(body)),
+                Err(error) if !body.contains(&b'\n') => return Err(error),
+                // Lines that nobody has called so.
+                Err(_) => {}
+            },
+        }
+    }
+    let mut events = Vec::new();
+    for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        let checked = match line.len() > MAX_EVENT_BYTES {
+            true => Err(too_long(line)),
+            false => check_json(line),
+        };
+        checked.map_err(|error| error.within(format!("line {}", at + 1)))?;
+        events.push(Event::new(line, now));
+    }
+    Ok(events)
+}
+
+fn too_long(line: &[u8]) -> Error {
+    let len = line.len();
+    Error::data(format!("payload of {len} bytes > max_event_bytes (1 MiB)"))
+}
+
+impl Node for Ingest {
+    fn open(&mut self) -> Result<()> {
+        if self.listener.is_none() {
+            self.listener = Some(Listener::bind(&self.address, &self.place)?);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        let Some(id) = self.waiting.remove(&token) else {
+            return Ok(());
+        };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return Ok(());
+        };
+        let State::Waiting {
+            left,
+            failed,
+            closes,
+        } = peer.state
+        else {
+            return Ok(());
+        };
+        let (left, failed) = (left - 1, failed || outcome == Outcome::Failed);
+        // Not a turn: the time that all of them take counts.
+        peer.state = State::Waiting {
+            left,
+            failed,
+            closes,
+        };
+        if left == 0 {
+            let closes = closes || self.ending;
+            match failed {
+                false => peer.answer(204, "", closes),
+                true => peer.answer(500, "an event was not delivered", closes),
+            }
+            if peer.state == State::Reading {
+                self.again.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.listener = None;
+        self.ending = true;
+        // Those whose events are under way are answered yet.
+        self.peers
+            .retain(|_, peer| matches!(peer.state, State::Waiting { .. }));
+        Ok(())
+    }
+}
+
+impl Source for Ingest {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        self.expire();
+        let again = std::mem::take(&mut self.again);
+        if !again.is_empty() {
+            for id in again {
+                self.take(id, cx);
+            }
+            return Ok(Read::More);
+        }
+        self.peers.retain(|_, peer| peer.state != State::Ended);
+        let mut ids: Vec<u64> = self.peers.keys().copied().collect();
+        ids.sort_unstable();
+        let mut fds = Vec::with_capacity(ids.len() + 1);
+        for id in &ids {
+            let peer = &self.peers[id];
+            let mut flags = match peer.state {
+                State::Waiting { .. } => PollFlags::empty(),
+                _ => PollFlags::IN,
+            };
+            flags.set(PollFlags::OUT, peer.is_writing());
+            fds.push(PollFd::new(peer.stream(), flags));
+        }
+        if let Some(listener) = &self.listener
+            && ids.len() < self.connections
+        {
+            fds.push(PollFd::new(listener, PollFlags::IN));
+        }
+        // While outcomes may come, it is the engine that waits: it hears of them at once.
+        let wait = match self.waiting.is_empty() {
+            true => wait.min(LOOK),
+            false => Duration::ZERO,
+        };
+        let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
+        if !wait_for(&mut fds, wait).map_err(wrong)? {
+            return Ok(Read::Idle);
+        }
+        let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        drop(fds);
+        for (id, ready) in ids.iter().zip(&ready) {
+            let Some(peer) = self.peers.get_mut(id) else {
+                continue;
+            };
+            if ready.contains(PollFlags::OUT) {
+                peer.flush();
+            }
+            match peer.state {
+                State::Waiting { .. } if ready.intersects(PollFlags::HUP | PollFlags::ERR) => {
+                    peer.turn(State::Ended);
+                }
+                State::Waiting { .. } => {}
+                _ if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) => {
+                    peer.read(&mut self.chunk);
+                    if peer.state == State::Reading {
+                        self.take(*id, cx);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if ready.get(ids.len()).is_some_and(|ready| !ready.is_empty()) {
+            self.accept()?;
+        }
+        Ok(Read::More)
+    }
+}

@@ -1,0 +1,221 @@
+//! One connection of the server: what came by it, what leaves by it, and what it waits for.
+
+use super::request::{Head, Length, Refused, chunks, head};
+use crate::connect::socket::Stream;
+use crate::time::monotonic;
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+/// How long what a refused client still sends is read, so that it sees why it was refused.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub(super) struct Peer {
+    stream: Stream,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    head: Option<Head>,
+    body: Vec<u8>,
+    pub state: State,
+    /// Since when it is in this state.
+    pub since: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum State {
+    /// It has nothing to say so far.
+    Quiet,
+    /// A request comes.
+    Reading,
+    /// So many of its events have no outcome yet, and whether one has failed.
+    Waiting {
+        left: usize,
+        failed: bool,
+        closes: bool,
+    },
+    /// It is told why, and then it is over.
+    Lingering,
+    Ended,
+}
+
+/// A request that is there.
+pub(super) struct Whole {
+    pub head: Head,
+    pub body: Vec<u8>,
+}
+
+impl Peer {
+    pub fn new(stream: Stream) -> Self {
+        Peer {
+            stream,
+            input: Vec::new(),
+            output: Vec::new(),
+            head: None,
+            body: Vec::new(),
+            state: State::Quiet,
+            since: monotonic(),
+        }
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub fn is_writing(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    pub fn turn(&mut self, state: State) {
+        self.state = state;
+        self.since = monotonic();
+    }
+
+    /// Reads what there is.
+    pub fn read(&mut self, chunk: &mut [u8]) {
+        match self.stream.read(chunk) {
+            Ok(0) => self.turn(State::Ended),
+            Ok(_) if self.state == State::Lingering => {}
+            Ok(len) => {
+                self.input.extend(&chunk[..len]);
+                if self.state == State::Quiet {
+                    self.turn(State::Reading);
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                _ => self.turn(State::Ended),
+            },
+        }
+    }
+
+    /// The next request, once all of it is there. `check` looks at its head before its body is
+    /// taken.
+    pub fn next(
+        &mut self,
+        limit: usize,
+        check: impl FnOnce(&Head) -> Result<(), Refused>,
+    ) -> Result<Option<Whole>, Refused> {
+        if self.head.is_none() {
+            let Some((head, size)) = head(&self.input)? else {
+                return Ok(None);
+            };
+            check(&head)?;
+            if matches!(head.length, Length::Known(length) if length > limit) {
+                return Err((413, "its body is too long"));
+            }
+            self.input.drain(..size);
+            if head.expects {
+                self.output.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
+                self.flush();
+            }
+            self.head = Some(head);
+        }
+        let whole = match self.head.as_ref().map(|head| head.length) {
+            None => false,
+            Some(Length::Chunked) => chunks(&mut self.input, &mut self.body, limit)?,
+            Some(Length::Known(length)) if self.input.len() >= length => {
+                let rest = self.input.split_off(length);
+                self.body = std::mem::replace(&mut self.input, rest);
+                true
+            }
+            Some(Length::Known(_)) => false,
+        };
+        if !whole {
+            return Ok(None);
+        }
+        let body = std::mem::take(&mut self.body);
+        Ok(self.head.take().map(|head| Whole { head, body }))
+    }
+
+    /// Whether something came that was not looked at yet.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Answers; one that closes lets go of the connection once the answer has left.
+    pub fn answer(&mut self, status: u16, text: &str, closes: bool) {
+        let reason = match status {
+            204 => "No Content",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            408 => "Request Timeout",
+            413 => "Content Too Large",
+            415 => "Unsupported Media Type",
+            429 => "Too Many Requests",
+            431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
+            _ => "Internal Server Error",
+        };
+        let mut head = format!("HTTP/1.1 {status} {reason}\r\n");
+        head.push_str(match status {
+            401 => "www-authenticate: Bearer\r\n",
+            405 => "allow: POST\r\n",
+            429 | 503 => "retry-after: 1\r\n",
+            _ => "",
+        });
+        if closes {
+            head.push_str("connection: close\r\n");
+        }
+        let body = match text {
+            "" => String::new(),
+            text => serde_json::json!({ "error": text }).to_string(),
+        };
+        if status != 204 {
+            let length = body.len();
+            head.push_str(&format!(
+                "content-type: application/json\r\ncontent-length: {length}\r\n"
+            ));
+        }
+        head.push_str("\r\n");
+        self.output.extend(head.as_bytes());
+        self.output.extend(body.as_bytes());
+        self.turn(match closes {
+            true => State::Lingering,
+            false if self.input.is_empty() => State::Quiet,
+            false => State::Reading,
+        });
+        self.flush();
+    }
+
+    /// Writes what is to be written, as much as is taken.
+    pub fn flush(&mut self) {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(len) if len > 0 => drop(self.output.drain(..len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => return self.turn(State::Ended),
+            }
+        }
+        if self.state == State::Lingering {
+            // It reads the end, and closes; if not, its time runs out.
+            let _ = match &self.stream {
+                Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+                Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            };
+        }
+    }
+
+    /// Ends what has taken too long.
+    pub fn expire(&mut self, reading: Duration, settling: Duration) {
+        const QUIET: Duration = Duration::from_secs(60);
+        let past = self.since.elapsed();
+        match self.state {
+            State::Quiet if past >= QUIET => self.turn(State::Ended),
+            State::Reading if past >= reading => {
+                self.answer(408, "the request takes too long", true)
+            }
+            State::Waiting { .. } if past >= settling => {
+                self.answer(
+                    503,
+                    "its events take too long; they may be delivered yet",
+                    true,
+                );
+            }
+            State::Lingering if past >= LINGER => self.turn(State::Ended),
+            _ => {}
+        }
+    }
+}

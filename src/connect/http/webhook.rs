@@ -1,0 +1,262 @@
+//! The sink of `http:` and `https:`: each event is a request, or several are one.
+
+use super::client::Client;
+use crate::ack::Outcome;
+use crate::connect::{Address, JsonTemplate, Progress, Settings, Template};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Sink};
+use serde_json::Value;
+use std::time::Duration;
+use ureq::http::{HeaderName, HeaderValue, Method, Request};
+
+pub(super) const OPTIONS: &[&str] = &[
+    "method",
+    "headers",
+    "token",
+    "body",
+    "content_type",
+    "batch",
+    "format",
+    "timeout",
+];
+
+struct Webhook {
+    client: Client,
+    url: String,
+    method: Method,
+    headers: Vec<(HeaderName, Template)>,
+    content_type: HeaderValue,
+    body: Body,
+    /// How many events go together, and how they are written.
+    batch: Option<(usize, Format)>,
+    progress: Progress,
+    /// What goes together and has not gone yet.
+    waiting: Vec<Event>,
+}
+
+enum Body {
+    Payload,
+    Text(Template),
+    Json(JsonTemplate),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Array,
+    Lines,
+}
+
+pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
+    let server = address.server(match address.scheme() {
+        "https" => 443,
+        _ => 80,
+    })?;
+    let method = settings.choice("method", &["POST", "PUT", "PATCH"])?;
+    let body = match settings.json("body") {
+        None => Body::Payload,
+        Some(Value::Object(_) | Value::Array(_)) => {
+            let json = settings.json("body").unwrap_or(&Value::Null);
+            Body::Json(JsonTemplate::parse(json).map_err(|error| error.within("option body"))?)
+        }
+        Some(_) => match settings.template("body")? {
+            Some(template) => Body::Text(template),
+            None => Body::Payload,
+        },
+    };
+    let format = match settings.choice("format", &["array", "lines"])? {
+        Some("lines") => Format::Lines,
+        _ => Format::Array,
+    };
+    let batch = match settings.has("batch") {
+        true => Some((settings.count("batch", 1)?, format)),
+        false if settings.has("format") => {
+            return Err(settings.refuse("format is for one with a batch"));
+        }
+        false => None,
+    };
+    let content_type = match (settings.string("content_type")?, &body, batch) {
+        (Some(given), _, _) => given,
+        (None, Body::Text(_), None) => "text/plain; charset=utf-8",
+        (None, _, Some((_, Format::Lines))) => "application/x-ndjson",
+        _ => "application/json",
+    };
+    let bad = |name: &str| settings.refuse(format!("{name} cannot stand in a request"));
+    let mut headers = Vec::new();
+    for (name, value) in settings.pairs("headers")? {
+        let template = Template::parse(&value).map_err(|error| error.within("option headers"))?;
+        if value.chars().any(char::is_control) {
+            return Err(bad(&format!("header {name}")));
+        }
+        let name = HeaderName::try_from(&name).map_err(|_| bad(&format!("header {name}")))?;
+        headers.push((name, template));
+    }
+    let mut add = |value: String| {
+        // It is no template: a token may well have braces.
+        let value = value.replace('{', "{{").replace('}', "}}");
+        Template::parse(&value)
+            .map(|value| headers.push((ureq::http::header::AUTHORIZATION, value)))
+    };
+    if let Some(token) = settings.string("token")? {
+        if token.chars().any(char::is_control) {
+            return Err(bad("token"));
+        }
+        add(format!("Bearer {token}"))?;
+    } else if !server.user.is_empty() {
+        let both = format!("{}:{}", server.user, server.password);
+        add(format!("Basic {}", base64(both.as_bytes())))?;
+    }
+    // Who asks is said by the header.
+    let mut url = format!("{}://{}/{}", address.scheme(), server.place(), server.path);
+    if let Some((_, query)) = address.rest().split_once('?') {
+        url.push('?');
+        url.push_str(query);
+    }
+    if ureq::http::Uri::try_from(&url).is_err() {
+        return Err(address.wrong("it is no address of the web"));
+    }
+    Ok(Box::new(Webhook {
+        client: Client::new(
+            address,
+            settings.duration("timeout", Duration::from_secs(10))?,
+        ),
+        url,
+        method: Method::try_from(method.unwrap_or("POST")).map_err(|_| bad("method"))?,
+        headers,
+        content_type: HeaderValue::try_from(content_type).map_err(|_| bad("content_type"))?,
+        body,
+        batch,
+        progress: Progress::default(),
+        waiting: Vec::new(),
+    }))
+}
+
+impl Webhook {
+    /// The body of this event.
+    fn write_body(&self, event: &Event, body: &mut Vec<u8>) -> Result<()> {
+        match &self.body {
+            Body::Payload => body.extend(event.payload().bytes()),
+            Body::Text(template) => body.extend(template.render(event)?.as_bytes()),
+            Body::Json(template) => body.extend(template.render(event)?.to_string().as_bytes()),
+        }
+        Ok(())
+    }
+
+    /// Sends these events as one request; its headers are those of the first.
+    fn send(&mut self, events: &[Event]) -> Result<()> {
+        let mut body = Vec::new();
+        for (at, event) in events.iter().enumerate() {
+            match self.batch {
+                Some((_, Format::Array)) => body.push(if at == 0 { b'[' } else { b',' }),
+                Some((_, Format::Lines)) if at > 0 => body.push(b'\n'),
+                _ => {}
+            }
+            self.write_body(event, &mut body)?;
+        }
+        if self
+            .batch
+            .is_some_and(|(_, format)| format == Format::Array)
+        {
+            body.push(b']');
+        }
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(&self.url);
+        request = request.header("content-type", self.content_type.clone());
+        for (name, template) in &self.headers {
+            let value = template.render(&events[0])?;
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| Error::data(format!("its value cannot stand in the header {name}")))?;
+            request = request.header(name.clone(), value);
+        }
+        let request = request
+            .body(body)
+            .map_err(|error| Error::data(error.to_string()))?;
+        self.client.send(request)
+    }
+
+    /// Sends what waits, together; where that is refused, one by one.
+    fn send_waiting(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let most = self.batch.map_or(1, |(most, _)| most);
+        while !self.waiting.is_empty() {
+            let mut events = std::mem::take(&mut self.waiting);
+            let mut together = most.min(events.len());
+            while !events.is_empty() {
+                let sent = self.send(&events[..together]);
+                match sent {
+                    Err(error) if error.is_retryable() => {
+                        self.waiting = events;
+                        return Err(error);
+                    }
+                    Err(_) if together > 1 => {
+                        together = 1;
+                        continue;
+                    }
+                    sent => {
+                        for event in events.drain(..together) {
+                            self.progress.add(sent.clone());
+                            match &sent {
+                                Ok(()) => event.settle(Outcome::Delivered),
+                                Err(error) => cx.reject(event, error.clone()),
+                            }
+                        }
+                    }
+                }
+                together = together.min(events.len()).max(1);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Node for Webhook {
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.send_waiting(cx)?;
+        self.progress.commit();
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        self.progress.rollback();
+        // Whoever has the batch in hand says what becomes of them.
+        for event in self.waiting.drain(..) {
+            event.settle(Outcome::Delivered);
+        }
+    }
+}
+
+impl Sink for Webhook {
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        if let Some(known) = self.progress.known() {
+            return known;
+        }
+        if self.batch.is_some() {
+            self.waiting.push(event.clone());
+            return Ok(());
+        }
+        let mut progress = std::mem::take(&mut self.progress);
+        let sent = progress.once(|| self.send(std::slice::from_ref(event)));
+        self.progress = progress;
+        sent
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let value = three
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+        let value = value << (8 * (3 - three.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(value >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= three.len() {
+                digit as char
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}

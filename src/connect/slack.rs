@@ -1,0 +1,35 @@
+//! `slack:https://hooks.slack.com/services/..`: messages to a channel, by an incoming webhook.
+//!
+//! Slack takes a message a second by a webhook; `pace` says otherwise.
+
+use super::chat::Chat;
+use super::{Address, Connector, Make, Settings};
+use crate::error::Result;
+use crate::node::Sink;
+use serde_json::json;
+
+pub(super) const SLACK: Connector = Connector {
+    scheme: "slack",
+    is_secret: true,
+    sink: Some(Make {
+        options: &["text", "body", "pace", "timeout"],
+        make: sink,
+    }),
+    ..Connector::NONE
+};
+
+fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
+    let body = match settings.json("body") {
+        Some(_) if settings.has("text") => {
+            return Err(settings.refuse("it has a text or a body, not both"));
+        }
+        Some(body) if body.is_object() => body.clone(),
+        Some(_) => return Err(settings.wrong("body", "an object")),
+        None => {
+            settings.required("text")?;
+            json!({})
+        }
+    };
+    let url = address.rest().to_owned();
+    Ok(Box::new(Chat::new(address, url, &body, settings)?))
+}

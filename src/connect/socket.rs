@@ -1,0 +1,264 @@
+//! Sockets of TCP and of the machine, listened at and connected to; none of them ever blocks.
+//!
+//! What listens is read in one thread, its node's: `poll` says which of the streams have something.
+
+use super::{Address, Server};
+use crate::error::{Error, ErrorKind, Result};
+use crate::time::monotonic;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a socket is.
+#[derive(Clone)]
+pub(super) enum Place {
+    Tcp(Server),
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// `tcp://host:port` or `unix:path`.
+    pub fn of(address: &Address) -> Result<Self> {
+        if address.scheme() == "unix" {
+            let rest = address.rest();
+            return match rest.strip_prefix("//").unwrap_or(rest) {
+                "" => Err(address.wrong("it names no path")),
+                path => Ok(Place::Unix(path.into())),
+            };
+        }
+        let server = address.server(0)?;
+        match server.path.as_str() {
+            "" => Ok(Place::Tcp(server)),
+            _ => Err(address.wrong("nothing can follow the port")),
+        }
+    }
+
+    /// Whether only this machine can get there.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Place::Unix(_) => true,
+            Place::Tcp(server) => match server.host.parse::<std::net::IpAddr>() {
+                Ok(address) => address.is_loopback(),
+                Err(_) => server.host == "localhost",
+            },
+        }
+    }
+}
+
+/// A socket that takes connections; that of the machine goes with it.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// A port that is taken, one that needs other rights, a host that is not here.
+    pub fn bind(address: &Address, place: &Place) -> Result<Self> {
+        let wrong = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::PermissionDenied => ErrorKind::NoPermission,
+                _ => ErrorKind::Unavailable,
+            };
+            Error::io(address, &error).with_kind(kind)
+        };
+        let listener = match place {
+            Place::Unix(path) => {
+                let left = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+                if left && UnixStream::connect(path).is_err() {
+                    // Of a process that was killed.
+                    fs::remove_file(path).map_err(wrong)?;
+                }
+                let listener = UnixListener::bind(path).map_err(wrong)?;
+                listener.set_nonblocking(true).map_err(wrong)?;
+                Listener::Unix(listener, path.clone())
+            }
+            Place::Tcp(server) => {
+                let at = (server.host.as_str(), server.port);
+                let listener = TcpListener::bind(at).map_err(wrong)?;
+                listener.set_nonblocking(true).map_err(wrong)?;
+                let port = listener.local_addr().map_err(wrong)?.port();
+                if server.port == 0 {
+                    // Whoever asked for any port needs to know which.
+                    log::warn!("{address}: listens at port {port}");
+                } else {
+                    log::info!("{address}: listens");
+                }
+                Listener::Tcp(listener)
+            }
+        };
+        Ok(listener)
+    }
+
+    /// The next connection, where there is one.
+    pub fn accept(&self) -> io::Result<Option<Stream>> {
+        let accepted = match self {
+            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(true)?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }),
+            Listener::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
+                stream.set_nonblocking(true)?;
+                Ok(Stream::Unix(stream))
+            }),
+        };
+        match accepted {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionAborted => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, path) = self {
+            // It may be gone already.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener, _) => listener.as_fd(),
+        }
+    }
+}
+
+/// A connection.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Connects, and waits for that at most so long.
+    ///
+    /// # Errors
+    /// Nobody who answers: to be tried again.
+    pub fn connect(address: &Address, place: &Place, limit: Duration) -> Result<Self> {
+        let wrong = |error: io::Error| Error::io(address, &error).with_kind(ErrorKind::Unavailable);
+        let stream = match place {
+            Place::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+            Place::Tcp(server) => {
+                let at = (server.host.as_str(), server.port);
+                let found = at.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+                found
+                    .and_then(|found| connect_to(&found, limit))
+                    .map(Stream::Tcp)
+            }
+        };
+        let stream = stream.map_err(|error| wrong(error).retryable())?;
+        let set = match &stream {
+            Stream::Tcp(stream) => stream.set_nonblocking(true),
+            Stream::Unix(stream) => stream.set_nonblocking(true),
+        };
+        set.map_err(wrong)?;
+        Ok(stream)
+    }
+
+    /// Writes all of it within this time.
+    pub fn write_within(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
+        let until = monotonic() + limit;
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => bytes = &bytes[len..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let left = until.saturating_duration_since(monotonic());
+                    if left.is_zero() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    wait_for(&mut [PollFd::new(self, PollFlags::OUT)], left)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the other side has gone. What it says is let go.
+    pub fn has_ended(&mut self) -> bool {
+        let mut scrap = [0; 1024];
+        loop {
+            match self.read(&mut scrap) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+}
+
+fn connect_to(found: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "its host has no address");
+    for address in found {
+        match TcpStream::connect_timeout(address, limit) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// Waits at most so long until one of them is ready; says whether one is.
+pub(super) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
+    let wait = Timespec::try_from(wait).ok();
+    match poll(fds, wait.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,208 @@
+//! `tcp://host:port` and `unix:path`: lines over a socket. A source listens, a sink connects.
+//!
+//! Nothing is acknowledged: what the system has taken counts as delivered, and is lost where the
+//! other side dies. A source that does not get on stops reading, which holds back who writes.
+
+use super::socket::{Listener, Place, Stream, wait_for};
+use super::split::{Lines, write_line};
+use super::{Address, Connector, Make, Settings};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Sink, Source};
+use rustix::event::{PollFd, PollFlags};
+use std::io::{self, Read as _};
+use std::time::Duration;
+
+const SOURCE: Make<dyn Source> = Make {
+    options: &["connections", "insecure"],
+    make: source,
+};
+
+const SINK: Make<dyn Sink> = Make {
+    options: &["timeout"],
+    make: sink,
+};
+
+pub(super) const TCP: Connector = Connector {
+    scheme: "tcp",
+    source: Some(SOURCE),
+    sink: Some(SINK),
+    ..Connector::NONE
+};
+
+pub(super) const UNIX: Connector = Connector {
+    scheme: "unix",
+    source: Some(SOURCE),
+    sink: Some(SINK),
+    ..Connector::NONE
+};
+
+/// How much is read of one connection before the next one has its turn, in bytes.
+const CHUNK: usize = 64 << 10;
+
+struct Listening {
+    address: Address,
+    place: Place,
+    most: usize,
+    listener: Option<Listener>,
+    peers: Vec<Peer>,
+    chunk: Vec<u8>,
+}
+
+struct Peer {
+    stream: Stream,
+    lines: Lines,
+}
+
+fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
+    let place = Place::of(address)?;
+    if !place.is_local() && !settings.boolean("insecure", false)? {
+        let error = address.wrong("everybody could write to it");
+        return Err(error.with_hint("listen at 127.0.0.1 or [::1], or say insecure = true"));
+    }
+    Ok(Box::new(Listening {
+        address: address.clone(),
+        place,
+        most: settings.count("connections", 256)?,
+        listener: None,
+        peers: Vec::new(),
+        chunk: vec![0; CHUNK],
+    }))
+}
+
+impl Node for Listening {
+    fn open(&mut self) -> Result<()> {
+        if self.listener.is_none() {
+            self.listener = Some(Listener::bind(&self.address, &self.place)?);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.listener = None;
+        for mut peer in self.peers.drain(..) {
+            peer.lines.end(&self.address.to_string(), cx);
+        }
+        Ok(())
+    }
+}
+
+impl Source for Listening {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
+        let Some(listener) = &self.listener else {
+            return Ok(Read::Idle);
+        };
+        let streams = self
+            .peers
+            .iter()
+            .map(|peer| PollFd::new(&peer.stream, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = streams.collect();
+        if self.peers.len() < self.most {
+            fds.push(PollFd::new(listener, PollFlags::IN));
+        }
+        if !wait_for(&mut fds, wait).map_err(wrong)? {
+            return Ok(Read::Idle);
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let name = self.address.to_string();
+        let mut ready_peers = ready.iter();
+        self.peers.retain_mut(|peer| {
+            let is_ready = ready_peers.next().is_some_and(|ready| *ready);
+            !is_ready || peer.read(&mut self.chunk, &name, cx)
+        });
+        // The listener comes last, where it was asked at all.
+        if ready_peers.next() == Some(&true) {
+            while let Some(stream) = listener.accept().map_err(wrong)? {
+                let lines = Lines::default();
+                self.peers.push(Peer { stream, lines });
+                if self.peers.len() == self.most {
+                    break;
+                }
+            }
+        }
+        Ok(Read::More)
+    }
+}
+
+impl Peer {
+    /// Emits what there is; false when it has ended.
+    fn read(&mut self, chunk: &mut [u8], name: &str, cx: &mut Context<'_>) -> bool {
+        match self.stream.read(chunk) {
+            Ok(0) => {}
+            Ok(len) => {
+                self.lines.add(&chunk[..len], name, cx);
+                return true;
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return true,
+                _ => log::info!("{name}: a connection is gone: {error}"),
+            },
+        }
+        self.lines.end(name, cx);
+        false
+    }
+}
+
+struct Connecting {
+    address: Address,
+    place: Place,
+    limit: Duration,
+    stream: Option<Stream>,
+    buffer: Vec<u8>,
+}
+
+fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
+    let place = Place::of(address)?;
+    if let Place::Tcp(server) = &place
+        && server.port == 0
+    {
+        return Err(address.wrong("it names no port"));
+    }
+    Ok(Box::new(Connecting {
+        address: address.clone(),
+        place,
+        limit: settings.duration("timeout", Duration::from_secs(5))?,
+        stream: None,
+        buffer: Vec::new(),
+    }))
+}
+
+impl Node for Connecting {
+    fn open(&mut self) -> Result<()> {
+        self.stream = None;
+        self.stream = Some(Stream::connect(&self.address, &self.place, self.limit)?);
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let gone = || self.address.unavailable("the other side has gone");
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        if stream.has_ended() {
+            return Err(gone());
+        }
+        let written = stream.write_within(&self.buffer, self.limit);
+        written.map_err(|error| {
+            Error::io(&self.address, &error)
+                .with_kind(ErrorKind::Unavailable)
+                .retryable()
+        })?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        self.buffer.clear();
+        // Half a line may have left by it.
+        self.stream = None;
+    }
+}
+
+impl Sink for Connecting {
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        write_line(event, &mut self.buffer)
+    }
+}

@@ -1,0 +1,130 @@
+//! `exec:`: programs that write lines, and programs that are started for events.
+
+use crate::probe::{Seen, soon, text};
+use std::time::{Duration, Instant};
+use tributary::connect::{self, Options};
+use tributary::{Network, Result, Runtime, source};
+
+fn shell(script: &str) -> Options {
+    Options::new().with("args", vec!["-c", script])
+}
+
+fn reading(options: &Options) -> Result<(Network, Seen)> {
+    let network = Network::new();
+    network.add_source("in", connect::source("exec:sh", options)?)?;
+    let seen = Seen::at(&network, "out")?;
+    network.link("in", "out")?;
+    Ok((network, seen))
+}
+
+#[test]
+fn the_lines_of_a_program_are_events_and_its_end_is_the_end() -> Result<()> {
+    let (network, seen) = reading(&shell("echo 1; echo '{\"a\": 2}'; printf 3"))?;
+    network.start()?;
+    network.wait()?;
+    assert_eq!(seen.texts(), ["1", "{\"a\": 2}", "3"]);
+    Ok(())
+}
+
+#[test]
+fn a_program_that_fails_ends_the_network_and_one_that_is_missing_does_not_start_it() -> Result<()> {
+    let (network, _) = reading(&shell("echo 1; exit 3"))?;
+    network.start()?;
+    let error = network.wait().expect_err("it fails");
+    assert_eq!(
+        error.to_string(),
+        "node in: exec:sh: it ended: exit status: 3"
+    );
+    let network = Network::new();
+    let source = connect::source("exec:./no-such-program", &Options::new())?;
+    network.add_source("in", source)?;
+    let error = network.start().expect_err("it is missing").to_string();
+    assert!(
+        error.contains("exec:./no-such-program: no such file"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_program_is_started_again_where_that_is_asked_for_and_told_to_end() -> Result<()> {
+    let (network, seen) = reading(&shell("echo 1").with("restart", true))?;
+    network.start()?;
+    assert!(soon(|| seen.len() >= 2));
+    network.stop()?;
+    let (network, seen) = reading(&shell("echo 1; sleep 100"))?;
+    network.start()?;
+    assert!(soon(|| seen.len() == 1));
+    let begun = Instant::now();
+    network.stop()?;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    Ok(())
+}
+
+fn workflow(script: &str, more: Options, events: Vec<String>) -> Result<(Network, Seen)> {
+    let network = Network::new();
+    network.add_source("in", source::from_iter(events))?;
+    network.add_sink(
+        "out",
+        connect::sink(
+            "exec:sh",
+            &more.with("args", vec!["-c", script, "sh", "{data.n}"]),
+        )?,
+    )?;
+    let errors = Seen::at(&network, "errors")?;
+    network.link("in", "out")?;
+    network.link("out.errors", "errors")?;
+    Ok((network, errors))
+}
+
+#[test]
+fn a_workflow_gets_the_payload_and_its_exit_code_is_the_outcome() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let out = place.path().display();
+    let script = format!("cat > {out}/$1; test $1 != 3");
+    let events = (0..20).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let (network, errors) = workflow(&script, Options::new(), events)?;
+    network.start()?;
+    network.wait()?;
+    for n in 0..20 {
+        let got = std::fs::read_to_string(place.path().join(n.to_string())).expect("written");
+        assert_eq!(got, format!("{{\"n\":{n}}}"));
+    }
+    let failed = errors.events();
+    assert_eq!(failed.iter().map(text).collect::<Vec<_>>(), ["{\"n\":3}"]);
+    let error = failed[0].meta().get("error").map(ToString::to_string);
+    assert!(error.is_some_and(|e| e.contains("it ended: exit status: 1")));
+    Ok(())
+}
+
+#[test]
+fn workflows_run_side_by_side_within_their_number_and_time() -> Result<()> {
+    let events = |many: usize| (0..many).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let begun = Instant::now();
+    let (network, errors) = workflow("sleep 0.3", Options::new().with("parallel", 8), events(8))?;
+    network.start()?;
+    network.wait()?;
+    assert!(begun.elapsed() < Duration::from_millis(2_000) && errors.len() == 0);
+    let limits = Options::new().with("timeout", "200ms");
+    let (network, errors) = workflow("exec sleep 100", limits, events(2))?;
+    network.start()?;
+    network.wait()?;
+    assert_eq!(errors.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_script_starts_programs_only_where_it_may() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "xec").expect("written");
+    let filled = format!("e${{file:{}}}:sh", file.path().display());
+    for url in ["exec:sh", "EXEC:sh", &filled] {
+        let script = format!("require('tributary').create_sink('x', '{url}')");
+        let made = Runtime::new(&Network::new()).and_then(|r| r.run_text("net.lua", &script));
+        let error = made.expect_err("it may not").to_string();
+        assert!(
+            error.contains("exec is not available to this script"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! `tcp:` and `unix:`, whose server is the source.
+
+use super::server::{Process, free_port};
+use super::{At, Connector, Promises, conforms};
+use crate::probe::{Seen, soon};
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::sync::Mutex;
+use tempfile::TempDir;
+use tributary::connect::{self, Options};
+use tributary::{Error, ErrorKind, Network, Result, source};
+
+const PROMISES: Promises = Promises {
+    order: true,
+    redelivery: false,
+    acks: false,
+    groups: false,
+    durable: false,
+};
+
+#[derive(Default)]
+struct Tcp(Mutex<HashMap<String, u16>>);
+
+impl Tcp {
+    fn at(&self, name: &str) -> At {
+        let mut ports = self.0.lock().unwrap();
+        let port = ports.entry(name.to_owned()).or_insert_with(free_port);
+        (format!("tcp://127.0.0.1:{port}"), Options::new())
+    }
+}
+
+struct Unix(TempDir);
+
+impl Unix {
+    fn at(&self, name: &str) -> At {
+        let path = self.0.path().join(name);
+        (format!("unix:{}", path.display()), Options::new())
+    }
+}
+
+impl Connector for Tcp {
+    const PROMISES: Promises = PROMISES;
+
+    fn start() -> Result<Self> {
+        Ok(Self::default())
+    }
+    fn stop(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn resume(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn prepare(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn source(&self, name: &str) -> At {
+        self.at(name)
+    }
+    fn sink(&self, name: &str) -> At {
+        self.at(name)
+    }
+}
+
+impl Connector for Unix {
+    const PROMISES: Promises = PROMISES;
+
+    fn start() -> Result<Self> {
+        let place = tempfile::tempdir();
+        place
+            .map(Unix)
+            .map_err(|error| Error::io("a directory", &error))
+    }
+    fn stop(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn resume(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn prepare(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn source(&self, name: &str) -> At {
+        self.at(name)
+    }
+    fn sink(&self, name: &str) -> At {
+        self.at(name)
+    }
+}
+
+mod tcp {
+    super::conforms!(super::Tcp, "takes seconds");
+}
+
+mod unix {
+    super::conforms!(super::Unix, "takes seconds");
+}
+
+fn refused(url: &str) -> Error {
+    let made = connect::source(url, &Options::new());
+    made.err().expect("it is refused")
+}
+
+#[test]
+fn an_address_at_which_nobody_can_listen_is_refused() -> Result<()> {
+    for (url, expected) in [
+        (
+            "tcp://127.0.0.1:99999",
+            "its port is not a number from 0 to 65535",
+        ),
+        ("tcp://[::1:80", "its host is bad"),
+        ("tcp:127.0.0.1:80", "// is missing"),
+        ("tcp://127.0.0.1:80/x", "nothing can follow the port"),
+        (
+            "tcp://0.0.0.0:0",
+            "everybody could write to it; listen at 127.0.0.1",
+        ),
+        ("unix:", "it names no path"),
+    ] {
+        let error = refused(url);
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("tcp://{}", taken.local_addr().expect("an address"));
+    let network = Network::new();
+    network.add_source("in", connect::source(&url, &Options::new())?)?;
+    let error = network.start().expect_err("it is taken");
+    assert_eq!(
+        error.to_string(),
+        format!("node in: {url}: address already in use")
+    );
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let network = Network::new();
+    network.add_source("in", connect::source("tcp://[::1]:0", &Options::new())?)?;
+    network.start()?;
+    network.stop()
+}
+
+#[test]
+fn lines_that_are_none_are_rejected_and_the_last_one_needs_no_end() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("in");
+    let network = Network::new();
+    let url = format!("unix:{}", path.display());
+    network.add_source("in", connect::source(&url, &Options::new())?)?;
+    let (seen, errors) = (Seen::at(&network, "out")?, Seen::at(&network, "bad")?);
+    network.link("in", "out")?;
+    network.link("in.errors", "bad")?;
+    network.start()?;
+    let mut stream = UnixStream::connect(&path).expect("connected");
+    let long = "x".repeat((1 << 20) + 1);
+    write!(stream, "1\r\n\n{{\n{long}\n2").expect("written");
+    drop(stream);
+    assert!(
+        soon(|| seen.len() == 2 && errors.len() == 2),
+        "{:?}",
+        errors.len()
+    );
+    assert_eq!(seen.texts(), ["1", "2"]);
+    let error = errors.events()[1].meta().get("error").cloned();
+    assert!(error.is_some_and(|e| e.to_string().contains("1048577 bytes > max_event_bytes")));
+    network.stop()?;
+    assert!(!path.exists());
+    Ok(())
+}
+
+#[test]
+fn a_sink_waits_for_who_listens_and_connects_again() -> Result<()> {
+    let port = free_port();
+    let url = format!("tcp://127.0.0.1:{port}");
+    let reader = || -> Result<(Network, Seen)> {
+        let network = Network::new();
+        network.add_source("in", connect::source(&url, &Options::new())?)?;
+        let seen = Seen::at(&network, "out")?;
+        network.link("in", "out")?;
+        Ok((network, seen))
+    };
+    let (numbers, sender) = source::channel();
+    let writer = Network::new();
+    writer.add_source("numbers", sender)?;
+    writer.add_sink("out", connect::sink(&url, &Options::new())?)?;
+    writer.link("numbers", "out")?;
+    writer.start()?;
+    numbers.send("1")?;
+    for number in ["1", "2"] {
+        let (network, seen) = reader()?;
+        network.start()?;
+        if number != "1" {
+            numbers.send(number)?;
+        }
+        assert!(soon(|| seen.len() == 1), "{number}");
+        assert_eq!(seen.texts(), [number]);
+        network.stop()?;
+    }
+    drop(numbers);
+    writer.wait()
+}
+
+#[test]
+fn the_binary_serves_a_socket() {
+    let place = tempfile::tempdir().expect("a directory");
+    let port = free_port();
+    let script = format!(
+        "tb = require('tributary')
+         tb.create_source('in', 'tcp://127.0.0.1:{port}')
+         tb.create_sink('out', 'file:out.jsonl')
+         tb.link('in', 'out')"
+    );
+    std::fs::write(place.path().join("net.lua"), script).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.args(["run", "net.lua"]).current_dir(place.path());
+    let server = Process::start(&mut command, port).expect("it serves");
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    stream.write_all(b"{\"a\":1}\n").expect("written");
+    let out = place.path().join("out.jsonl");
+    assert!(soon(
+        || std::fs::read(&out).is_ok_and(|text| text == b"{\"a\":1}\n")
+    ));
+    drop(server);
+}
