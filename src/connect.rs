@@ -42,6 +42,8 @@ mod lines;
 mod nats;
 mod options;
 mod progress;
+#[cfg(feature = "redis")]
+mod redis;
 mod secret;
 #[cfg(feature = "slack")]
 mod slack;
@@ -106,6 +108,8 @@ fn connectors() -> Vec<Connector> {
         nats::NATS,
         #[cfg(feature = "nats")]
         nats::TLS,
+        #[cfg(feature = "redis")]
+        redis::REDIS,
         #[cfg(feature = "slack")]
         slack::SLACK,
         sql::SQL,
@@ -117,7 +121,7 @@ fn connectors() -> Vec<Connector> {
 }
 
 /// Which feature brings a scheme.
-const FEATURES: [(&str, &str); 13] = [
+const FEATURES: [(&str, &str); 12] = [
     ("amqp", "amqp"),
     ("amqps", "amqp"),
     ("http", "http"),
@@ -127,7 +131,6 @@ const FEATURES: [(&str, &str); 13] = [
     ("mqtts", "mqtt"),
     ("nats", "nats"),
     ("redis", "redis"),
-    ("rediss", "redis"),
     ("slack", "slack"),
     ("telegram", "telegram"),
     ("tls", "nats"),

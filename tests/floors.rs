@@ -43,7 +43,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 16] = [
+const FENCES: [(&str, &[&str]); 19] = [
     (
         "flume::",
         &[
@@ -63,6 +63,7 @@ const FENCES: [(&str, &[&str]); 16] = [
     ("mysql::", &["store/mysql"]),
     ("sqlparser::", &["store/dialect", "window/plan"]),
     ("async_nats::", &["connect/nats"]),
+    ("redis::", &["connect/redis"]),
     ("tokio::", &["connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),

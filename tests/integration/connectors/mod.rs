@@ -18,13 +18,15 @@
 
 mod claims;
 mod files;
-#[cfg(feature = "nats")]
-mod nats;
 #[cfg(feature = "http")]
 mod http_sink;
 #[cfg(feature = "http")]
 mod http_source;
+#[cfg(feature = "nats")]
+mod nats;
 mod programs;
+#[cfg(feature = "redis")]
+mod redis;
 mod rows;
 mod secrets;
 mod server;
