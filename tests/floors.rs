@@ -63,7 +63,7 @@ const FENCES: [(&str, &[&str]); 19] = [
     ("mysql::", &["store/mysql"]),
     ("sqlparser::", &["store/dialect", "window/plan"]),
     ("async_nats::", &["connect/nats"]),
-    ("redis::", &["connect/redis"]),
+    ("redis::", &["connect/redis", "connect.rs"]),
     ("tokio::", &["connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
