@@ -38,8 +38,12 @@ mod guard;
 mod http;
 mod inbox;
 mod lines;
+#[cfg(feature = "nats")]
+mod nats;
 mod options;
 mod progress;
+#[cfg(feature = "redis")]
+mod redis;
 mod secret;
 #[cfg(feature = "slack")]
 mod slack;
@@ -100,6 +104,12 @@ fn connectors() -> Vec<Connector> {
         lines::FILE,
         lines::STDIN,
         lines::STDOUT,
+        #[cfg(feature = "nats")]
+        nats::NATS,
+        #[cfg(feature = "nats")]
+        nats::TLS,
+        #[cfg(feature = "redis")]
+        redis::REDIS,
         #[cfg(feature = "slack")]
         slack::SLACK,
         sql::SQL,
@@ -111,7 +121,7 @@ fn connectors() -> Vec<Connector> {
 }
 
 /// Which feature brings a scheme.
-const FEATURES: [(&str, &str); 13] = [
+const FEATURES: [(&str, &str); 12] = [
     ("amqp", "amqp"),
     ("amqps", "amqp"),
     ("http", "http"),
@@ -121,7 +131,6 @@ const FEATURES: [(&str, &str); 13] = [
     ("mqtts", "mqtt"),
     ("nats", "nats"),
     ("redis", "redis"),
-    ("rediss", "redis"),
     ("slack", "slack"),
     ("telegram", "telegram"),
     ("tls", "nats"),

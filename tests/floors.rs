@@ -44,7 +44,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 17] = [
+const FENCES: [(&str, &[&str]); 20] = [
     (
         "flume::",
         &[
@@ -63,6 +63,9 @@ const FENCES: [(&str, &[&str]); 17] = [
     ("rusqlite::", &["store/sqlite"]),
     ("mysql::", &["store/mysql"]),
     ("sqlparser::", &["store/dialect", "window/plan"]),
+    ("async_nats::", &["connect/nats"]),
+    ("redis::", &["connect/redis", "connect.rs"]),
+    ("tokio::", &["connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
     ("rustyline::", &["cli/"]),

@@ -7,6 +7,8 @@
 //! groups of their own kind: see [`window`].
 
 mod bare;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod connect;
 mod durable;
 pub mod filter;
 mod latency;
@@ -169,5 +171,7 @@ pub fn groups(start: &str) -> Vec<Group> {
     ];
     groups.extend(window::groups());
     groups.retain(|group| group.name.starts_with(start));
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    groups.extend(connect::groups(start));
     groups
 }

@@ -53,6 +53,11 @@ impl<T> Inbox<T> {
         self.waiting.is_empty()
     }
 
+    /// What is under way, in no particular order.
+    pub fn messages(&self) -> impl Iterator<Item = &T> {
+        self.waiting.values().map(|held| &held.message)
+    }
+
     /// Emits an event that came as this message. One that is too long or is not JSON leaves by
     /// `errors` instead, and counts as delivered whatever becomes of it: it would be refused again.
     pub fn emit(&mut self, mut event: Event, message: T, cx: &mut Context<'_>) {

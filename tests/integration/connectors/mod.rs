@@ -22,7 +22,11 @@ mod files;
 mod http_sink;
 #[cfg(feature = "http")]
 mod http_source;
+#[cfg(feature = "nats")]
+mod nats;
 mod programs;
+#[cfg(feature = "redis")]
+mod redis;
 mod rotation;
 mod rows;
 mod secrets;

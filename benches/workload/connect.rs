@@ -1,0 +1,127 @@
+//! Brokers: what a network writes and reads, beside a bare client doing the same.
+//!
+//! Each group has a server of its own, started when the group is asked for and ended with it. What is
+//! timed goes from the start of the network, or of the client, to the last answer of the server. To
+//! add a broker: a file here that gives its groups, and its line in [`groups`].
+
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "redis")]
+mod redis;
+
+use super::{Function, Group, Run};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tributary::connect::{self, Options};
+use tributary::{Network, Result, source};
+
+const ROUNDS: usize = 7;
+/// The events of a round.
+const EVENTS: u64 = 100_000;
+
+/// Makes ours, and what it is compared with.
+type Make = fn() -> (Run, Run);
+
+/// The groups whose names start so.
+pub fn groups(start: &str) -> Vec<Group> {
+    let all: Vec<(&'static str, Make)> = vec![
+        #[cfg(feature = "nats")]
+        ("connect-nats-write", nats::write),
+        #[cfg(feature = "nats")]
+        ("connect-nats-read", nats::read),
+        #[cfg(feature = "redis")]
+        ("connect-redis-write", redis::write),
+        #[cfg(feature = "redis")]
+        ("connect-redis-read", redis::read),
+    ];
+    let wanted = all.into_iter().filter(|(name, _)| name.starts_with(start));
+    let groups = wanted.map(|(name, make)| {
+        let (ours, bare) = make();
+        Group {
+            name,
+            latency: false,
+            rounds: ROUNDS,
+            functions: vec![
+                Function::new("tributary", EVENTS, ours).against(&["bare"]),
+                Function::new("bare", EVENTS, bare),
+            ],
+        }
+    });
+    groups.collect()
+}
+
+/// A server of its own, on a free port of the loopback, in a directory of its own.
+struct Server {
+    child: Child,
+    port: u16,
+    _place: TempDir,
+}
+
+impl Server {
+    fn start(program: &str, arguments: impl Fn(u16, &str) -> Vec<String>) -> Self {
+        let place = tempfile::tempdir().expect("a directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        drop(listener);
+        let child = Command::new(program)
+            .args(arguments(port, &place.path().display().to_string()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = child.unwrap_or_else(|error| panic!("{program}: {error}"));
+        let server = Server {
+            child,
+            port,
+            _place: place,
+        };
+        let until = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "{program} does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// 250 bytes of JSON.
+fn payload(number: u64) -> String {
+    let head = format!(r#"{{"n":{number},"text":""#);
+    let rest = 250 - head.len() - 2;
+    format!("{head}{}\"}}", "x".repeat(rest))
+}
+
+/// A network that writes so many events.
+fn written(url: &str, options: &Options, events: u64) -> Result<Duration> {
+    let network = Network::new();
+    network.add_source("in", source::from_iter((0..events).map(payload)))?;
+    network.add_sink("out", connect::sink(url, options)?)?;
+    network.link("in", "out")?;
+    let begun = Instant::now();
+    network.start()?;
+    network.wait()?;
+    Ok(begun.elapsed())
+}
+
+/// A network that reads so many events.
+fn read(url: &str, options: &Options, events: u64) -> Result<Duration> {
+    let watch = super::watch::Watch::new(1);
+    let network = Network::new();
+    network.add_source("in", connect::source(url, options)?)?;
+    network.add_sink("out", super::network::Drain::new(&watch, events))?;
+    network.link("in", "out")?;
+    let begun = Instant::now();
+    watch.begin();
+    network.start()?;
+    watch.wait();
+    network.stop()?;
+    Ok(begun.elapsed())
+}

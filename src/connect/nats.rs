@@ -1,0 +1,222 @@
+//! `nats://host:4222/subject` and `tls://host:4222/subject`: subjects and JetStream streams of NATS.
+//!
+//! | address | |
+//! |---|---|
+//! | `nats://user:password@host:port/subject` | port 4222 where none is given; a user without a password is a token |
+//! | `tls://..` | the same over TLS; the certificate must be one that the system trusts, or of `ca` |
+//!
+//! | options of both | |
+//! |---|---|
+//! | `stream` | the JetStream stream; without it a plain subject, which keeps nothing for who is not there |
+//! | `servers` | further servers of the cluster, `"host:port"` |
+//! | `credentials` | path of a `.creds` file |
+//! | `ca` | path of certificates (PEM) that are trusted too |
+//! | `timeout` | how long the server may take to answer, "5s" |
+//!
+//! | options of a source | |
+//! |---|---|
+//! | `durable` | the durable pull consumer, made where it is missing; all sources that name it share the work. With `stream` |
+//! | `group` | the queue group that shares a plain subject |
+//! | `ack_wait` | after how long a message that nobody has answered for comes again, "30s". Messages under way are said to be in progress meanwhile |
+//! | `max_deliver` | how often a message is given out at most; without it, without bound |
+//! | `redeliver_after` | the pause before a message that failed comes again, "1s" |
+//! | `deliver` | where a new durable begins: "all" (what the stream has) or "new" |
+//! | `in_flight` | how many messages are under way at most, 2048 |
+//!
+//! | options of a sink | |
+//! |---|---|
+//! | `id` | template of the message id, by which the stream drops what it has already; `false` for none. Without it each event has an id of its own, the same whenever it is sent again |
+//! | `headers` | an object of templates |
+//!
+//! The subject of a sink is a [template](super::Template). What a source emits has the meta `subject`
+//! and, where there are any, `headers`; of a stream also `sequence`, `deliveries` and the `id`.
+//!
+//! The invariants: a message of a stream is acked when all that was made of it was delivered, and
+//! nacked when that failed; an answer that a lost connection has kept from the server is sent by the
+//! next one. A batch to a stream is committed when the stream has acked each of its messages, one to a
+//! plain subject when the server has read all of them. Never are more messages asked for than may be
+//! under way, so that none lies here unseen while its `ack_wait` runs.
+//!
+//! The client is asynchronous. It lives on a runtime of the node's own thread that runs only while
+//! the node waits ([`link`]); [`api`] speaks to JetStream. An option more is a line in the tables, in
+//! the list of its [`Make`] and where its node is made.
+
+mod api;
+mod link;
+mod plain;
+mod sink;
+mod stream;
+
+use super::{Address, Connector, Make, Server, Settings};
+use crate::error::{Result, quote};
+use crate::node::{Sink, Source};
+use link::Place;
+use std::time::Duration;
+
+const SOURCE_OPTIONS: &[&str] = &[
+    "ack_wait",
+    "ca",
+    "credentials",
+    "deliver",
+    "durable",
+    "group",
+    "in_flight",
+    "max_deliver",
+    "redeliver_after",
+    "servers",
+    "stream",
+    "timeout",
+];
+const SINK_OPTIONS: &[&str] = &[
+    "ca",
+    "credentials",
+    "headers",
+    "id",
+    "servers",
+    "stream",
+    "timeout",
+];
+
+pub(super) const NATS: Connector = Connector {
+    scheme: "nats",
+    source: Some(Make {
+        options: SOURCE_OPTIONS,
+        make: source,
+    }),
+    sink: Some(Make {
+        options: SINK_OPTIONS,
+        make: sink,
+    }),
+    ..Connector::NONE
+};
+
+pub(super) const TLS: Connector = Connector {
+    scheme: "tls",
+    ..NATS
+};
+
+/// How many events a read emits at most.
+const BATCH: usize = 512;
+
+fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
+    let (place, server) = place(address, settings)?;
+    let subject = server.decoded_path()?;
+    if !(subject.is_empty() || is_subject(&subject, true)) {
+        return Err(bad_subject(address, &subject));
+    }
+    let in_flight = settings.count("in_flight", 2048)?;
+    let group = settings.string("group")?;
+    if let Some(stream) = settings.string("stream")? {
+        if group.is_some() {
+            let error = settings.refuse("group is for a plain subject");
+            return Err(error.with_hint("sources of one durable share the work"));
+        }
+        let durable = settings.required("durable")?;
+        let consumer = api::Consumer {
+            stream: named(settings, "stream", stream)?,
+            durable: named(settings, "durable", durable)?,
+            filter: subject,
+            ack_wait: match settings.has("ack_wait") {
+                true => Some(settings.duration("ack_wait", Duration::ZERO)?),
+                false => None,
+            },
+            max_deliver: settings.integer("max_deliver", 1..=i64::from(u32::MAX))?,
+            only_new: settings.choice("deliver", &["all", "new"])? == Some("new"),
+        };
+        let pause = match settings.duration_or_none("redeliver_after")? {
+            None => Duration::from_secs(1),
+            Some(pause) => pause,
+        };
+        let source = stream::StreamSource::new(place, consumer, pause, in_flight);
+        return Ok(Box::new(source));
+    }
+    let of_streams = [
+        "ack_wait",
+        "deliver",
+        "durable",
+        "max_deliver",
+        "redeliver_after",
+    ];
+    if let Some(name) = of_streams.into_iter().find(|name| settings.has(name)) {
+        return Err(settings.refuse(format!("{name} is for a source with the option stream")));
+    }
+    if subject.is_empty() {
+        return Err(address.wrong("it names no subject"));
+    }
+    let group = group.map(|group| named(settings, "group", group));
+    let source = plain::SubjectSource::new(place, subject, group.transpose()?, in_flight);
+    Ok(Box::new(source))
+}
+
+fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
+    let (place, server) = place(address, settings)?;
+    let subject = super::Template::parse(&server.decoded_path()?)?;
+    if let Some(subject) = subject.constant()
+        && !is_subject(subject, false)
+    {
+        return Err(bad_subject(address, subject));
+    }
+    let stream = settings.string("stream")?;
+    let stream = stream.map(|stream| named(settings, "stream", stream));
+    Ok(Box::new(sink::NatsSink::new(
+        place,
+        subject,
+        stream.transpose()?,
+        settings,
+    )?))
+}
+
+fn place(address: &Address, settings: &Settings) -> Result<(Place, Server)> {
+    let server = address.server(4222)?;
+    if let Some((name, _)) = server.query.first() {
+        let error = address.wrong(format!("{} after the ? is not known", quote(name)));
+        return Err(error.with_hint("options are given beside the address"));
+    }
+    let place = Place {
+        address: address.clone(),
+        user: server.user.clone(),
+        password: server.password.clone(),
+        servers: std::iter::once(server.place())
+            .chain(settings.list("servers")?)
+            .collect(),
+        credentials: settings.string("credentials")?.map(str::to_owned),
+        ca: settings.string("ca")?.map(str::to_owned),
+        secrets: settings.secrets().clone(),
+        timeout: settings.duration("timeout", Duration::from_secs(5))?,
+    };
+    Ok((place, server))
+}
+
+/// A name of a stream, a consumer or a group: part of a subject.
+fn named(settings: &Settings, option: &str, name: &str) -> Result<String> {
+    let bad = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
+    match name.is_empty() || name.contains(bad) {
+        true => Err(settings.wrong(option, "a name without spaces, dots, *, > and slashes")),
+        false => Ok(name.to_owned()),
+    }
+}
+
+/// Whether this is a subject; with wildcards where one may listen to many.
+fn is_subject(subject: &str, wild: bool) -> bool {
+    let mut words = subject.split('.').peekable();
+    while let Some(word) = words.next() {
+        let is_last = words.peek().is_none();
+        let good = match word {
+            "" => false,
+            "*" => wild,
+            ">" => wild && is_last,
+            word => !word.contains(|c: char| c.is_whitespace() || c.is_control()),
+        };
+        if !good {
+            return false;
+        }
+    }
+    true
+}
+
+fn bad_subject(address: &Address, subject: &str) -> crate::error::Error {
+    match subject {
+        "" => address.wrong("it names no subject"),
+        subject => address.wrong(format!("{} is no subject", quote(subject))),
+    }
+}

@@ -1,0 +1,238 @@
+//! A connection to a server, and the runtime on which its client lives.
+//!
+//! The invariant: the runtime runs only in [`Link::wait`] and [`Link::done`], which end at their time
+//! limit, or when the connection is lost. A link that was lost is never used again: the client would
+//! connect anew by itself, but what was under way then is known only to whoever opens a new one.
+
+use crate::connect::{Address, Secrets};
+use crate::error::{Error, ErrorKind, Result, quote};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use futures_util::StreamExt as _;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+/// Where to connect to, and as whom.
+pub(super) struct Place {
+    pub address: Address,
+    pub user: String,
+    pub password: String,
+    pub servers: Vec<String>,
+    pub credentials: Option<String>,
+    pub ca: Option<String>,
+    pub secrets: Secrets,
+    pub timeout: Duration,
+}
+
+/// What the client says beside its answers.
+#[derive(Default)]
+struct Trouble {
+    lost: AtomicBool,
+    changed: Notify,
+    said: Mutex<Option<String>>,
+}
+
+/// A connection.
+pub(super) struct Link {
+    pub client: Client,
+    address: Address,
+    timeout: Duration,
+    trouble: Arc<Trouble>,
+    runtime: Option<Runtime>,
+}
+
+impl Place {
+    pub fn connect(&self) -> Result<Link> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io("the runtime of a NATS client", &error))?;
+        let trouble = Arc::new(Trouble::default());
+        let servers = self.servers.iter().map(|server| self.parsed(server));
+        let servers: Vec<ServerAddr> = servers.collect::<Result<_>>()?;
+        let options = self.options(trouble.clone())?;
+        let connected = runtime.block_on(async {
+            let connect = async {
+                let options = match &self.credentials {
+                    None => options,
+                    Some(path) => options.credentials_file(path).await.map_err(|error| {
+                        Error::io(quote(path), &error).with_kind(ErrorKind::Config)
+                    })?,
+                };
+                let connected = options.connect(servers).await;
+                connected.map_err(|error| match error.kind() {
+                    ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                        let error = self.address.wrong("the server refuses user and password");
+                        error.with_hint("check them, the token or the option credentials")
+                    }
+                    ConnectErrorKind::Tls => self.address.wrong(error),
+                    _ => self.address.unavailable(error),
+                })
+            };
+            tokio::time::timeout(self.timeout, connect).await
+        });
+        let late = |_| self.address.unavailable("no answer within the time limit");
+        let client = connected.map_err(late)??;
+        Ok(Link {
+            client,
+            address: self.address.clone(),
+            timeout: self.timeout,
+            trouble,
+            runtime: Some(runtime),
+        })
+    }
+
+    fn parsed(&self, server: &str) -> Result<ServerAddr> {
+        let bad = |error| {
+            self.address
+                .wrong(format!("bad server {}: {error}", quote(server)))
+        };
+        format!("nats://{server}").parse().map_err(bad)
+    }
+
+    fn options(&self, trouble: Arc<Trouble>) -> Result<ConnectOptions> {
+        let secrets = self.secrets.clone();
+        let mut options = ConnectOptions::new()
+            .name("tributary")
+            .connection_timeout(self.timeout)
+            .request_timeout(Some(self.timeout))
+            .ping_interval(Duration::from_secs(10))
+            .require_tls(self.address.scheme() == "tls")
+            .ignore_discovered_servers()
+            .skip_subject_validation(true)
+            .subscription_capacity(1 << 20)
+            .event_callback(move |event| {
+                trouble.hear(&event, &secrets);
+                std::future::ready(())
+            });
+        if let Some(ca) = &self.ca {
+            options = options.add_root_certificates(ca.into());
+        }
+        options = match (self.user.as_str(), self.password.as_str()) {
+            ("", _) => options,
+            (token, "") => options.token(token.to_owned()),
+            (user, password) => options.user_and_password(user.to_owned(), password.to_owned()),
+        };
+        Ok(options)
+    }
+}
+
+impl Trouble {
+    fn hear(&self, event: &Event, secrets: &Secrets) {
+        match event {
+            Event::Disconnected | Event::Closed => {
+                self.lost.store(true, Ordering::Relaxed);
+                self.changed.notify_waiters();
+            }
+            Event::ServerError(ServerError::Other(text)) => {
+                let text = secrets.scrub(text).to_lowercase();
+                log::warn!("the NATS server says: {text}");
+                *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+                self.changed.notify_waiters();
+            }
+            Event::SlowConsumer(_) => {
+                log::warn!("a NATS subject brings more than is taken: messages are lost");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Link {
+    /// Whether the connection is there, and the server has nothing against what was done by it.
+    pub fn check(&self) -> Result<()> {
+        let mut said = self.trouble.said.lock();
+        let said = said.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
+        match said.take() {
+            Some(text) if text.contains("permissions violation") => {
+                return Err(self.address.wrong(text).with_kind(ErrorKind::NoPermission));
+            }
+            Some(text) if self.is_lost() => return Err(self.address.unavailable(text)),
+            _ => {}
+        }
+        match self.is_lost() {
+            true => Err(self.address.unavailable("the connection is lost")),
+            false => Ok(()),
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.trouble.lost.load(Ordering::Relaxed)
+    }
+
+    /// What comes of this, or `None` where that takes longer than `limit`.
+    pub fn wait<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<Option<T>> {
+        self.check()?;
+        let runtime = self.runtime.as_ref().expect("it is there until the drop");
+        let done = runtime.block_on(async {
+            let trouble = pin!(self.trouble.changed.notified());
+            let work = pin!(tokio::time::timeout(limit, work));
+            match futures_util::future::select(work, trouble).await {
+                futures_util::future::Either::Left((done, _)) => done.ok(),
+                futures_util::future::Either::Right(_) => None,
+            }
+        });
+        // What is there is given out, though the connection be lost: the next call says so.
+        if done.is_none() {
+            self.check()?;
+        }
+        Ok(done)
+    }
+
+    /// The same, where it is an error that it takes longer than the server may take to answer.
+    pub fn done<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let done = self.wait(self.timeout, work)?;
+        done.unwrap_or_else(|| {
+            let error = "no answer within the time limit";
+            Err(self.address.unavailable(error))
+        })
+    }
+
+    /// Lets the client answer to pings.
+    pub fn pump(&self) -> Result<()> {
+        let pause = tokio::time::sleep;
+        self.wait(Duration::from_secs(1), async {
+            pause(Duration::from_millis(1)).await;
+        })?;
+        self.check()
+    }
+
+    /// Everything that was sent is on its way.
+    pub async fn flushed(&self) -> Result<()> {
+        let flushed = self.client.flush().await;
+        flushed.map_err(|error| self.address.unavailable(error))
+    }
+
+    /// The server has read everything that was sent: it has sent back what was sent last.
+    pub async fn heard(&self) -> Result<()> {
+        let lost = |error: &dyn std::fmt::Display| self.address.unavailable(error);
+        let inbox = self.client.new_inbox();
+        let echo = self.client.subscribe(inbox.clone()).await;
+        let mut echo = echo.map_err(|error| lost(&error))?;
+        let sent = self.client.publish(inbox, "".into()).await;
+        sent.map_err(|error| lost(&error))?;
+        if echo.next().await.is_none() {
+            return Err(lost(&"the connection is lost"));
+        }
+        // What the server has against it was said before, and is heard by another task.
+        tokio::task::yield_now().await;
+        self.check()
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // A look-up of a name may hang on; nobody waits for it.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

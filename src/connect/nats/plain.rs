@@ -1,0 +1,129 @@
+//! A source that listens to a subject: what comes while it does not is lost.
+
+use super::BATCH;
+use super::link::{Link, Place};
+use crate::ack::{Outcome, Token};
+use crate::connect::Inbox;
+use crate::error::Result;
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use async_nats::header::HeaderMap;
+use async_nats::{Message, Subscriber};
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+pub(super) struct SubjectSource {
+    place: Place,
+    subject: String,
+    group: Option<String>,
+    open: Option<(Subscriber, Link)>,
+    inbox: Inbox<()>,
+}
+
+impl SubjectSource {
+    pub fn new(place: Place, subject: String, group: Option<String>, in_flight: usize) -> Self {
+        SubjectSource {
+            place,
+            subject,
+            group,
+            open: None,
+            inbox: Inbox::new(in_flight),
+        }
+    }
+}
+
+/// The event with the headers that came with it.
+pub(super) fn with_headers(event: Event, headers: &HeaderMap) -> Event {
+    let (mut id, mut others) = (None, Map::new());
+    for (name, values) in headers.iter() {
+        let name: &str = name.as_ref();
+        let Some(value) = values.last() else { continue };
+        match name {
+            "Nats-Msg-Id" => id = Some(value.as_str()),
+            name if name.starts_with("Nats-") => {}
+            name => {
+                others.insert(name.to_owned(), value.as_str().into());
+            }
+        }
+    }
+    let event = match id {
+        Some(id) => event.with_meta("id", id),
+        None => event,
+    };
+    match others.is_empty() {
+        true => event,
+        false => event.with_meta("headers", Value::Object(others)),
+    }
+}
+
+impl Node for SubjectSource {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        let link = self.place.connect()?;
+        let messages = link.done(async {
+            let client = &link.client;
+            let unavailable = |error| link.address().unavailable(error);
+            let messages = match &self.group {
+                Some(group) => {
+                    let group = group.clone();
+                    client.queue_subscribe(self.subject.clone(), group).await
+                }
+                None => client.subscribe(self.subject.clone()).await,
+            };
+            let messages = messages.map_err(unavailable)?;
+            // What is sent from now on is heard.
+            link.heard().await?;
+            Ok(messages)
+        })?;
+        link.pump()?;
+        self.open = Some((messages, link));
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        self.inbox.settle(token, outcome);
+        Ok(())
+    }
+}
+
+impl Source for SubjectSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        let Some((messages, link)) = &mut self.open else {
+            return Err(self.place.address.unavailable("the source is not open"));
+        };
+        let room = self.inbox.room().min(BATCH);
+        if room == 0 {
+            link.pump()?;
+            return Ok(Read::Idle);
+        }
+        let mut next = link.wait(wait, messages.next())?;
+        let mut taken = 0;
+        while let Some(message) = next {
+            let Some(message) = message else {
+                return Err(link.address().unavailable("the subscription has ended"));
+            };
+            let Message {
+                subject,
+                payload,
+                headers,
+                ..
+            } = message;
+            let mut event =
+                Event::new(&payload[..], cx.now()).with_meta("subject", subject.as_str());
+            if let Some(headers) = &headers {
+                event = with_headers(event, headers);
+            }
+            self.inbox.emit(event, (), cx);
+            taken += 1;
+            next = match taken < room {
+                true => messages.next().now_or_never(),
+                false => None,
+            };
+        }
+        Ok(match taken {
+            0 => Read::Idle,
+            _ => Read::More,
+        })
+    }
+}

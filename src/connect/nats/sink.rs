@@ -1,0 +1,346 @@
+//! A sink: to a stream, which acks each message, or to a plain subject.
+//!
+//! The invariant: an event that is sent again has the id that it had, and no other event ever has
+//! it, so that the stream keeps it once. A batch that is fed again after the connection was lost is
+//! numbered as before; after any other failure nothing that was numbered is numbered so again.
+
+use super::link::{Link, Place};
+use super::{api, bad_subject, is_subject};
+use crate::connect::{Settings, Template};
+use crate::error::{Error, Result, quote};
+use crate::event::Event;
+use crate::node::{Context, Node, Sink};
+use crate::time::Timestamp;
+use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How often pings are answered where there is nothing to do.
+const PUMP: Duration = Duration::from_secs(5);
+/// After so many messages sent it is seen what the server has answered.
+const LISTEN: usize = 256;
+
+pub(super) struct NatsSink {
+    place: Place,
+    subject: Template,
+    /// The subject, where it is the same for every event.
+    fixed: Option<Subject>,
+    stream: Option<String>,
+    headers: Vec<(HeaderName, Template)>,
+    id: Id,
+    open: Option<Open>,
+    batch: Vec<Out>,
+    pump_at: Timestamp,
+}
+
+/// The message ids.
+enum Id {
+    None,
+    Template(Template),
+    /// A name of this sink's own, and the numbers of the next event and of the batch's first.
+    Numbers {
+        name: String,
+        next: u64,
+        first: u64,
+    },
+}
+
+struct Open {
+    answers: Subscriber,
+    reply: Subject,
+    /// The subjects of the stream.
+    subjects: Vec<String>,
+    most: usize,
+    link: Link,
+}
+
+/// A message to send.
+struct Out {
+    subject: Subject,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+}
+
+impl NatsSink {
+    pub fn new(
+        place: Place,
+        subject: Template,
+        stream: Option<String>,
+        settings: &Settings,
+    ) -> Result<Self> {
+        let id = match settings.json("id") {
+            None if stream.is_none() => Id::None,
+            None => Id::Numbers {
+                name: String::new(),
+                next: 0,
+                first: 0,
+            },
+            Some(Value::Bool(false)) => Id::None,
+            Some(_) => match settings.template("id")? {
+                Some(id) if id.constant().is_none() => Id::Template(id),
+                _ => return Err(settings.wrong("id", "a template that tells events apart")),
+            },
+        };
+        let mut headers = Vec::new();
+        for (name, value) in settings.pairs("headers")? {
+            let parsed: Result<HeaderName, _> = name.parse();
+            let parsed = parsed
+                .map_err(|_| settings.refuse(format!("{} is no header's name", quote(&name))))?;
+            headers.push((parsed, Template::parse(&value)?));
+        }
+        Ok(NatsSink {
+            place,
+            fixed: subject.constant().map(Subject::from),
+            subject,
+            stream,
+            headers,
+            id,
+            open: None,
+            batch: Vec::new(),
+            pump_at: Timestamp::from_secs(0),
+        })
+    }
+
+    fn subject(&self, event: &Event) -> Result<Subject> {
+        if let Some(fixed) = &self.fixed {
+            return Ok(fixed.clone());
+        }
+        let subject = self.subject.render(event)?;
+        match is_subject(&subject, false) {
+            true => Ok(subject.into()),
+            false => Err(bad_subject(&self.place.address, &subject)),
+        }
+    }
+
+    fn headers(&mut self, event: &Event) -> Result<Option<HeaderMap>> {
+        let id = self.id.next(event)?;
+        if id.is_none() && self.headers.is_empty() {
+            return Ok(None);
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(id) = id {
+            headers.insert("Nats-Msg-Id", header(&id)?);
+        }
+        for (name, template) in &self.headers {
+            headers.insert(name.clone(), header(&template.render(event)?)?);
+        }
+        Ok(Some(headers))
+    }
+}
+
+fn header(value: &str) -> Result<HeaderValue> {
+    let parsed = value.parse();
+    parsed.map_err(|_| Error::data(format!("{} cannot be a header", quote(value))))
+}
+
+impl Id {
+    fn next(&mut self, event: &Event) -> Result<Option<String>> {
+        match self {
+            Id::None => Ok(None),
+            Id::Template(id) => id.render(event).map(Some),
+            Id::Numbers { name, next, .. } => {
+                let number = *next;
+                *next += 1;
+                Ok(Some(format!("{name}.{number}")))
+            }
+        }
+    }
+
+    /// The batch is over, or what it was numbered is not to be used again.
+    fn go_on(&mut self) {
+        if let Id::Numbers { next, first, .. } = self {
+            *first = *next;
+        }
+    }
+
+    /// The batch comes again.
+    fn go_back(&mut self) {
+        if let Id::Numbers { next, first, .. } = self {
+            *next = *first;
+        }
+    }
+}
+
+/// A batch on its way.
+struct Sending<'a> {
+    link: &'a Link,
+    reply: &'a Subject,
+    subjects: &'a [String],
+    batch: &'a [Out],
+    answered: usize,
+    refused: Result<()>,
+}
+
+impl Sending<'_> {
+    async fn run(mut self, answers: &mut Subscriber, to_stream: bool) -> Result<()> {
+        for (at, out) in self.batch.iter().enumerate() {
+            self.send(out, to_stream).await?;
+            if at % LISTEN == LISTEN - 1 {
+                while let Some(Some(answer)) = answers.next().now_or_never() {
+                    self.hear(&answer);
+                }
+            }
+        }
+        if !to_stream {
+            return self.link.heard().await;
+        }
+        while self.answered < self.batch.len() {
+            let answer = answers.next().await;
+            let lost = || self.link.address().unavailable("the connection is lost");
+            self.hear(&answer.ok_or_else(lost)?);
+        }
+        self.refused
+    }
+
+    async fn send(&self, out: &Out, to_stream: bool) -> Result<()> {
+        let client = &self.link.client;
+        let (subject, payload) = (out.subject.clone(), out.payload.clone());
+        let reply = self.reply.clone();
+        let sent = match (to_stream, out.headers.clone()) {
+            (true, Some(headers)) => {
+                let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
+                sent.await
+            }
+            (true, None) => client.publish_with_reply(subject, reply, payload).await,
+            (false, Some(headers)) => client.publish_with_headers(subject, headers, payload).await,
+            (false, None) => client.publish(subject, payload).await,
+        };
+        sent.map_err(|error| self.link.address().unavailable(error))
+    }
+
+    /// Keeps the worst that the stream has answered: what can be tried again comes first, since then
+    /// the whole batch is.
+    fn hear(&mut self, answer: &Message) {
+        self.answered += 1;
+        let heard = match answer.status {
+            Some(StatusCode::NO_RESPONDERS) => Err(self.nobody()),
+            _ => api::stored(self.link, &answer.payload),
+        };
+        if let Err(error) = heard {
+            let is_worse = match &self.refused {
+                Ok(()) => true,
+                Err(known) => error.is_retryable() && !known.is_retryable(),
+            };
+            if is_worse {
+                self.refused = Err(error);
+            }
+        }
+    }
+
+    /// No stream takes a message: because of its subject, or for now.
+    fn nobody(&self) -> Error {
+        let is_taken = |out: &Out| {
+            let mut patterns = self.subjects.iter();
+            patterns.any(|pattern| api::takes(pattern, &out.subject))
+        };
+        match self.batch.iter().find(|out| !is_taken(out)) {
+            Some(out) => {
+                let subject = quote(&*out.subject);
+                Error::data(format!("the stream does not take the subject {subject}"))
+            }
+            None => self
+                .link
+                .address()
+                .unavailable("the stream does not answer"),
+        }
+    }
+}
+
+impl Node for NatsSink {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        let link = self.place.connect()?;
+        let subjects = match &self.stream {
+            None => Vec::new(),
+            Some(stream) => {
+                let subject = self.subject.constant().unwrap_or_default();
+                api::stream(&link, stream, subject)?
+            }
+        };
+        let inbox = link.client.new_inbox();
+        if let Id::Numbers { name, .. } = &mut self.id
+            && name.is_empty()
+        {
+            let unique = link.client.new_inbox();
+            *name = unique.rsplit('.').next().unwrap_or_default().to_owned();
+        }
+        let answers = link.done(async {
+            let answers = link.client.subscribe(inbox.clone()).await;
+            answers.map_err(|error| link.address().unavailable(error))
+        })?;
+        self.open = Some(Open {
+            answers,
+            reply: inbox.into(),
+            subjects,
+            most: link.client.max_payload(),
+            link,
+        });
+        Ok(())
+    }
+
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.pump_at = cx.now().after(PUMP);
+        let Some(open) = &mut self.open else {
+            return match self.batch.is_empty() {
+                true => Ok(()),
+                false => Err(self.place.address.unavailable("the sink is not open")),
+            };
+        };
+        if self.batch.is_empty() {
+            return open.link.pump();
+        }
+        let sending = Sending {
+            link: &open.link,
+            reply: &open.reply,
+            subjects: &open.subjects,
+            batch: &self.batch,
+            answered: 0,
+            refused: Ok(()),
+        };
+        let work = sending.run(&mut open.answers, self.stream.is_some());
+        let sent = open.link.done(work);
+        match &sent {
+            Err(error) if error.is_retryable() => {}
+            _ => self.id.go_on(),
+        }
+        if sent.is_ok() {
+            self.batch.clear();
+        }
+        sent
+    }
+
+    fn rollback(&mut self) {
+        self.batch.clear();
+        self.id.go_back();
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.open.is_some().then_some(self.pump_at)
+    }
+}
+
+impl Sink for NatsSink {
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        // First of all: every event takes a number, also one that is refused.
+        let headers = self.headers(event)?;
+        let subject = self.subject(event)?;
+        let payload = event.payload().bytes();
+        let most = self.open.as_ref().map_or(usize::MAX, |open| open.most);
+        if payload.len() > most {
+            let error = format!(
+                "payload of {} bytes > {most} bytes, the server's limit",
+                payload.len()
+            );
+            return Err(Error::data(error));
+        }
+        self.batch.push(Out {
+            subject,
+            headers,
+            payload: Bytes::copy_from_slice(payload),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,280 @@
+//! A source that takes messages of a stream from a durable pull consumer.
+//!
+//! The invariant: `asked` is how many messages the server may still send, and with those under way it
+//! is never more than `in_flight`. A request that the server ends early says how many it leaves out.
+
+use super::link::{Link, Place};
+use super::{BATCH, api, plain};
+use crate::ack::{Outcome, Token};
+use crate::connect::Inbox;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::time::{Timestamp, monotonic};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long a request for messages stands.
+const STANDING: Duration = Duration::from_secs(30);
+/// By so much later than that the server has said that it has ended.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) struct StreamSource {
+    place: Place,
+    consumer: api::Consumer,
+    in_flight: usize,
+    /// What is said of a message that failed.
+    nak: Bytes,
+    open: Option<Open>,
+    /// Each message is known by the subject to which it is answered for.
+    inbox: Inbox<Subject>,
+    answers: Vec<(Subject, Bytes)>,
+    /// When those under way are said to be in progress next.
+    touch_at: Timestamp,
+}
+
+struct Open {
+    messages: Subscriber,
+    reply: Subject,
+    asked: usize,
+    asked_until: Instant,
+    touch_every: Duration,
+    link: Link,
+}
+
+impl StreamSource {
+    pub fn new(
+        place: Place,
+        consumer: api::Consumer,
+        redeliver_after: Duration,
+        in_flight: usize,
+    ) -> Self {
+        let nak = match redeliver_after.is_zero() {
+            true => "-NAK".to_owned(),
+            false => format!("-NAK {}", json!({"delay": api::nanos(redeliver_after)})),
+        };
+        StreamSource {
+            place,
+            consumer,
+            in_flight,
+            nak: nak.into(),
+            open: None,
+            inbox: Inbox::new(in_flight),
+            answers: Vec::new(),
+            touch_at: Timestamp::from_secs(0),
+        }
+    }
+
+    fn take(&mut self, message: Message, cx: &mut Context<'_>) {
+        let Some(reply) = message.reply else { return };
+        if self.inbox.is_empty()
+            && let Some(open) = &self.open
+        {
+            self.touch_at = cx.now().after(open.touch_every);
+        }
+        let mut event = Event::new(&message.payload[..], cx.now())
+            .with_meta("subject", message.subject.as_str());
+        if let Some((deliveries, sequence)) = place_in_stream(&reply) {
+            event = event
+                .with_meta("sequence", sequence)
+                .with_meta("deliveries", deliveries);
+        }
+        if let Some(headers) = &message.headers {
+            event = plain::with_headers(event, headers);
+        }
+        self.inbox.emit(event, reply, cx);
+    }
+}
+
+impl Open {
+    /// Asks for as many more messages as there is room for, where that is worth it.
+    fn ask(&mut self, consumer: &api::Consumer, room: usize, in_flight: usize) -> Result<()> {
+        if self.asked > 0 && monotonic() > self.asked_until {
+            self.asked = 0;
+        }
+        let more = room.saturating_sub(self.asked);
+        if more == 0 || self.asked > 0 && more < in_flight.div_ceil(4) {
+            return Ok(());
+        }
+        let subject = format!(
+            "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+            consumer.stream, consumer.durable
+        );
+        let request = json!({"batch": more, "expires": api::nanos(STANDING)}).to_string();
+        let client = &self.link.client;
+        let reply = self.reply.clone();
+        self.link.done(async {
+            let sent = client.publish_with_reply(subject, reply, request.into());
+            sent.await
+                .map_err(|error| self.link.address().unavailable(error))
+        })?;
+        self.asked += more;
+        self.asked_until = monotonic() + STANDING + GRACE;
+        Ok(())
+    }
+
+    /// What the server says in place of a message.
+    fn hear(&mut self, status: StatusCode, message: &Message) -> Result<()> {
+        let why = message.description.as_deref().unwrap_or("it is refused");
+        match status {
+            StatusCode::IDLE_HEARTBEAT => Ok(()),
+            StatusCode::TIMEOUT | StatusCode::NOT_FOUND => {
+                let headers = message.headers.as_ref();
+                let left = headers.and_then(|headers| headers.get("Nats-Pending-Messages"));
+                let left = left.and_then(|left| left.as_str().parse().ok());
+                self.asked = self.asked.saturating_sub(left.unwrap_or(self.asked));
+                Ok(())
+            }
+            status => {
+                let error = format!("the consumer gives no messages: {status} {why}");
+                Err(self.link.address().unavailable(error))
+            }
+        }
+    }
+}
+
+/// How often a message was given out, and its number in the stream.
+fn place_in_stream(reply: &str) -> Option<(u64, u64)> {
+    // Servers write a domain and an account before the stream's name, or nothing.
+    let words: Vec<&str> = reply.split('.').collect();
+    let at = match words.len() {
+        9 => 4,
+        11.. => 6,
+        _ => return None,
+    };
+    Some((words[at].parse().ok()?, words[at + 1].parse().ok()?))
+}
+
+impl Node for StreamSource {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        let link = self.place.connect()?;
+        let ack_wait = self.consumer.open(&link)?;
+        let inbox = link.client.new_inbox();
+        let messages = link.done(async {
+            let messages = link.client.subscribe(inbox.clone()).await;
+            messages.map_err(|error| link.address().unavailable(error))
+        })?;
+        self.open = Some(Open {
+            messages,
+            reply: inbox.into(),
+            asked: 0,
+            asked_until: monotonic(),
+            touch_every: (ack_wait / 3).max(Duration::from_millis(50)),
+            link,
+        });
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        if let Some((reply, outcome)) = self.inbox.settle(token, outcome) {
+            let answer = match outcome {
+                Outcome::Delivered => Bytes::from_static(b"+ACK"),
+                Outcome::Failed => self.nak.clone(),
+            };
+            self.answers.push((reply, answer));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        let link = &open.link;
+        let answers = &self.answers;
+        link.done(async {
+            for (reply, answer) in answers {
+                let sent = link.client.publish(reply.clone(), answer.clone());
+                sent.await
+                    .map_err(|error| link.address().unavailable(error))?;
+            }
+            link.flushed().await
+        })?;
+        self.answers.clear();
+        Ok(())
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        let busy = self.open.is_some() && !self.inbox.is_empty();
+        busy.then_some(self.touch_at)
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        if cx.now() >= self.touch_at {
+            self.touch_at = cx.now().after(open.touch_every);
+            let progress = Bytes::from_static(b"+WPI");
+            let under_way = self.inbox.messages();
+            self.answers
+                .extend(under_way.map(|reply| (reply.clone(), progress.clone())));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        // What has come and nobody will read is given back, so that another one gets it at once.
+        if let Some(open) = &mut self.open {
+            while let Some(Some(message)) = open.messages.next().now_or_never() {
+                if let (None, Some(reply)) = (message.status, message.reply) {
+                    self.answers.push((reply, Bytes::from_static(b"-NAK")));
+                }
+            }
+            let Open { link, messages, .. } = open;
+            link.done(async {
+                let ended = messages.unsubscribe().await;
+                ended.map_err(|error| link.address().unavailable(error))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Source for StreamSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        let room = self.inbox.room();
+        let Some(open) = &mut self.open else {
+            let error = Error::new(ErrorKind::Unavailable, "the source is not open");
+            return Err(error.retryable());
+        };
+        open.ask(&self.consumer, room, self.in_flight)?;
+        if open.asked == 0 {
+            // Only an outcome makes room.
+            return Ok(Read::Idle);
+        }
+        let mut next = open.link.wait(wait, open.messages.next())?;
+        let mut taken = 0;
+        while let Some(message) = next {
+            let Some(message) = message else {
+                let error = self.place.address.unavailable("the subscription has ended");
+                return Err(error);
+            };
+            let Some(open) = &mut self.open else { break };
+            match message.status {
+                None | Some(StatusCode::OK) => {
+                    open.asked = open.asked.saturating_sub(1);
+                    taken += 1;
+                    self.take(message, cx);
+                }
+                Some(status) => open.hear(status, &message)?,
+            }
+            let Some(open) = &mut self.open else { break };
+            next = match taken < BATCH {
+                true => open.messages.next().now_or_never(),
+                false => None,
+            };
+        }
+        Ok(match taken {
+            0 => Read::Idle,
+            _ => Read::More,
+        })
+    }
+}

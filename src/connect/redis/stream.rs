@@ -1,0 +1,239 @@
+//! A source that takes the entries of a stream as one of a consumer group.
+//!
+//! The invariant: an entry that is under way, or waits to be tried again, is this source's in the
+//! group's list: it is claimed anew, which lets its idle time begin again, well before another one
+//! may claim it. It is emitted once at a time, though it be claimed by ourselves.
+
+use super::BATCH;
+use super::entry::{self, Entry};
+use super::link::Place;
+use crate::ack::{Outcome, Token};
+use crate::connect::Inbox;
+use crate::error::Result;
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::time::Timestamp;
+use redis::{Cmd, Connection, Value, cmd};
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+/// How many entries one command names at most.
+const NAMED: usize = 1000;
+
+pub(super) struct Options {
+    pub stream: String,
+    pub group: String,
+    pub consumer: String,
+    pub only_new: bool,
+    pub field: String,
+    pub claim_after: Duration,
+    pub redeliver_after: Duration,
+    pub in_flight: usize,
+}
+
+pub(super) struct StreamSource {
+    place: Place,
+    options: Options,
+    open: Option<Connection>,
+    /// Each entry by its id.
+    inbox: Inbox<String>,
+    /// Those that failed, and when they come again.
+    failed: VecDeque<(Timestamp, String)>,
+    acks: Vec<String>,
+    touch_at: Timestamp,
+    claim_at: Timestamp,
+    /// Up to where the group's list was gone through.
+    claimed: String,
+}
+
+impl StreamSource {
+    pub fn new(place: Place, options: Options) -> Self {
+        StreamSource {
+            place,
+            open: None,
+            inbox: Inbox::new(options.in_flight),
+            failed: VecDeque::new(),
+            acks: Vec::new(),
+            touch_at: Timestamp::from_secs(0),
+            claim_at: Timestamp::from_secs(0),
+            claimed: "0-0".to_owned(),
+            options,
+        }
+    }
+
+    fn ask(&mut self, command: &Cmd) -> Result<Value> {
+        let open = self.open.as_mut().ok_or_else(|| self.place.closed())?;
+        self.place.ask(open, command)
+    }
+
+    /// A command on the stream and its group.
+    fn of_group(&self, name: &str) -> Cmd {
+        let mut command = cmd(name);
+        command.arg(&self.options.stream).arg(&self.options.group);
+        command
+    }
+
+    fn emit(&mut self, entry: Entry, cx: &mut Context<'_>) {
+        if self.inbox.is_empty() && self.failed.is_empty() {
+            self.touch_at = cx.now().after(self.options.claim_after / 3);
+        }
+        let id = entry.id.clone();
+        let event = Event::new(entry.payload(&self.options.field), cx.now())
+            .with_meta("stream", self.options.stream.as_str())
+            .with_meta("id", id.as_str());
+        self.inbox.emit(event, id, cx);
+    }
+
+    /// Takes up those that failed and whose pause is over; says how many there were.
+    fn again(&mut self, cx: &mut Context<'_>) -> Result<usize> {
+        let now = cx.now();
+        let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
+        if due == 0 {
+            return Ok(0);
+        }
+        let due = due.min(BATCH);
+        let mut command = self.of_group("XCLAIM");
+        command.arg(&self.options.consumer).arg(0);
+        for (_, id) in self.failed.iter().take(due) {
+            command.arg(id);
+        }
+        let answer = self.ask(&command)?;
+        // One that does not come was deleted, or somebody else has delivered it.
+        self.failed.drain(..due);
+        entry::entries(answer).for_each(|entry| self.emit(entry, cx));
+        Ok(due)
+    }
+
+    /// Takes over what others have left; says how many entries there were.
+    fn claim(&mut self, room: usize, cx: &mut Context<'_>) -> Result<usize> {
+        let idle = millis(self.options.claim_after);
+        let mut command = self.of_group("XAUTOCLAIM");
+        command.arg(&self.options.consumer).arg(idle);
+        command.arg(&self.claimed).arg("COUNT").arg(room);
+        let (next, entries) = entry::claimed(self.ask(&command)?);
+        if next == "0-0" || next.is_empty() {
+            self.claim_at = cx.now().after(self.options.claim_after / 2);
+        }
+        self.claimed = next;
+        let entries: Vec<Entry> = entries.collect();
+        let ours: HashSet<String> = match entries.is_empty() {
+            true => HashSet::new(),
+            false => self.held().cloned().collect(),
+        };
+        let others = entries
+            .into_iter()
+            .filter(|entry| !ours.contains(&entry.id));
+        let mut taken = 0;
+        for entry in others {
+            self.emit(entry, cx);
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    fn held(&self) -> impl Iterator<Item = &String> {
+        let failed = self.failed.iter().map(|(_, id)| id);
+        self.inbox.messages().chain(failed)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+impl Node for StreamSource {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        self.open = Some(self.place.connect()?);
+        let mut command = cmd("XGROUP");
+        command.arg("CREATE").arg(&self.options.stream);
+        command.arg(&self.options.group);
+        command.arg(if self.options.only_new { "$" } else { "0" });
+        let Err(error) = self.ask(&command) else {
+            return Ok(());
+        };
+        let text = error.message();
+        if text.contains("BUSYGROUP") {
+            return Ok(());
+        }
+        if text.contains("requires the key to exist") {
+            let Options { stream, group, .. } = &self.options;
+            let why = format!("no stream {}", crate::error::quote(stream));
+            let hint = format!("create it: redis-cli XGROUP CREATE {stream} {group} 0 MKSTREAM");
+            return Err(self.place.address.wrong(why).with_hint(hint));
+        }
+        Err(error)
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        match self.inbox.settle(token, outcome) {
+            Some((id, Outcome::Delivered)) => self.acks.push(id),
+            Some((id, Outcome::Failed)) => {
+                let at = cx.now().after(self.options.redeliver_after);
+                self.failed.push_back((at, id));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        while !self.acks.is_empty() && self.open.is_some() {
+            let some = self.acks.len().min(NAMED);
+            let mut command = self.of_group("XACK");
+            command.arg(&self.acks[..some]);
+            self.ask(&command)?;
+            self.acks.drain(..some);
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        let idle = self.inbox.is_empty() && self.failed.is_empty();
+        (self.open.is_some() && !idle).then_some(self.touch_at)
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if self.open.is_none() || cx.now() < self.touch_at {
+            return Ok(());
+        }
+        self.touch_at = cx.now().after(self.options.claim_after / 3);
+        let held: Vec<String> = self.held().cloned().collect();
+        for some in held.chunks(NAMED) {
+            let mut command = self.of_group("XCLAIM");
+            command.arg(&self.options.consumer).arg(0);
+            command.arg(some).arg("JUSTID");
+            self.ask(&command)?;
+        }
+        Ok(())
+    }
+}
+
+impl Source for StreamSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        if self.again(cx)? > 0 {
+            return Ok(Read::More);
+        }
+        let room = self.inbox.room().saturating_sub(self.failed.len());
+        let room = room.min(BATCH);
+        if room == 0 {
+            return Ok(Read::Idle);
+        }
+        if cx.now() >= self.claim_at && self.claim(room, cx)? > 0 {
+            return Ok(Read::More);
+        }
+        let wait = millis(wait.min(self.place.timeout / 2));
+        let mut command = cmd("XREADGROUP");
+        command.arg("GROUP").arg(&self.options.group);
+        command.arg(&self.options.consumer);
+        command.arg("COUNT").arg(room).arg("BLOCK").arg(wait);
+        command.arg("STREAMS").arg(&self.options.stream).arg(">");
+        let entries: Vec<Entry> = entry::read(self.ask(&command)?).collect();
+        let taken = entries.len();
+        entries.into_iter().for_each(|entry| self.emit(entry, cx));
+        Ok(match taken {
+            0 => Read::Idle,
+            _ => Read::More,
+        })
+    }
+}
