@@ -46,12 +46,6 @@ pub(crate) enum Control {
     Abort,
 }
 
-impl From<Settled> for Control {
-    fn from(settled: Settled) -> Self {
-        Control::Settled(settled)
-    }
-}
-
 /// Links to add to a worker.
 #[derive(Default)]
 pub(crate) struct Attachment {
@@ -88,6 +82,9 @@ pub(crate) struct Worker {
     at: usize,
     pub stage: Stage,
     control: flume::Receiver<Control>,
+    /// Outcomes have a channel of their own: a node that waits for room on a link could do nothing
+    /// with them, and would be woken by each.
+    outcomes: flume::Receiver<Settled>,
     /// The sender of that channel, for alarms.
     own: flume::Sender<Control>,
     heard: VecDeque<Control>,
@@ -126,6 +123,9 @@ impl Drop for Worker {
         while let Ok(message) = self.control.try_recv() {
             drop(message);
         }
+        while let Ok(settled) = self.outcomes.try_recv() {
+            drop(settled);
+        }
     }
 }
 
@@ -134,6 +134,7 @@ impl Worker {
         at: usize,
         stage: Stage,
         control: (flume::Sender<Control>, flume::Receiver<Control>),
+        outcomes: flume::Receiver<Settled>,
         timer: Option<Timer>,
         shared: Arc<Shared>,
     ) -> Self {
@@ -143,6 +144,7 @@ impl Worker {
             stage,
             own: control.0,
             control: control.1,
+            outcomes,
             heard: VecDeque::new(),
             inputs: Vec::new(),
             next_input: 0,
@@ -190,7 +192,8 @@ impl Worker {
     /// What a step may find that the one before did not, beside what came by a link and what all
     /// nodes were told: outcomes, or, at a source, whatever it reads from.
     pub fn has_news(&self) -> bool {
-        let hears = || self.stage.outstanding() > 0 && !self.control.is_empty();
+        let waits = || !(self.control.is_empty() && self.outcomes.is_empty());
+        let hears = || self.stage.outstanding() > 0 && waits();
         self.is_source() || !self.heard.is_empty() || hears()
     }
 
@@ -234,6 +237,7 @@ impl Worker {
             .heard
             .pop_front()
             .or_else(|| self.control.try_recv().ok())
+            .or_else(|| self.outcomes.try_recv().ok().map(Control::Settled))
         {
             busy |= self.hear(message);
             if self.phase == Phase::Done {

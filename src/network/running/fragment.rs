@@ -1,6 +1,7 @@
 //! A fragment: workers and links for what a graph has beyond what runs.
 
 use super::{Member, Running};
+use crate::ack::Settled;
 use crate::name::Name;
 use crate::network::graph::Graph;
 use crate::network::link::{LinkSender, link};
@@ -53,13 +54,14 @@ impl Running {
         for NewNode { at, runner } in nodes {
             let info = &graph.nodes[at];
             let (tx, rx) = flume::unbounded();
+            let (home, outcomes) = flume::unbounded::<Settled>();
             let account = Arc::<Account>::default();
             let mut stage = Stage::new(
                 info.name.clone(),
                 info.ports.clone(),
                 runner,
                 self.clock.clone(),
-                Arc::new(tx.clone()),
+                Arc::new(home),
                 account.clone(),
             );
             stage.set_limits(self.limits);
@@ -77,7 +79,8 @@ impl Running {
                 ended: false,
             });
             let timer = self.timer.clone();
-            let worker = Worker::new(at, stage, (tx, rx), timer, self.shared.clone());
+            let shared = self.shared.clone();
+            let worker = Worker::new(at, stage, (tx, rx), outcomes, timer, shared);
             fragment.workers.push((at, worker));
         }
         let mut balances: BTreeMap<usize, (usize, u16, Option<String>, Vec<LinkSender>)> =

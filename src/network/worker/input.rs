@@ -1,6 +1,7 @@
 //! What comes in: what a source reads, batches from the links, and the blocking select.
 
 use super::{Attachment, Control, Phase, Worker};
+use crate::ack::Settled;
 use crate::event::Batch;
 use crate::network::link::Parcel;
 use crate::network::runner::Kind;
@@ -207,15 +208,24 @@ impl Worker {
             Ended(usize),
         }
         let heard = |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
+        // Its other end is the node's own: it does not end before the node.
+        let told = |settled: Result<Settled, _>| {
+            Woken::Control(settled.map_or(Control::Abort, Control::Settled))
+        };
         let working = self.phase == Phase::Work && self.stalled.is_none();
         if let (true, Some(again)) = (working && self.stage.kind == Kind::Source, self.read_again) {
             let wait = again.saturating_duration_since(monotonic());
-            if let Ok(message) = self.control.recv_timeout(wait) {
+            let select = flume::Selector::new()
+                .recv(&self.control, heard)
+                .recv(&self.outcomes, told);
+            if let Ok(Woken::Control(message)) = select.wait_timeout(wait) {
                 self.heard.push_back(message);
             }
             return;
         }
-        let mut select = flume::Selector::new().recv(&self.control, heard);
+        let mut select = flume::Selector::new()
+            .recv(&self.control, heard)
+            .recv(&self.outcomes, told);
         if working {
             for (at, input) in self.inputs.iter().enumerate() {
                 select = select.recv(&input.rx, move |parcel| match parcel {
