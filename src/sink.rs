@@ -10,5 +10,5 @@ mod tester;
 pub use channel::{ChannelSink, Receiver, channel};
 pub use closure::{Collect, Handler, collect, handler};
 pub use discarder::Discarder;
-pub use lines::LineSink;
+pub use lines::{LineSink, Rotation};
 pub use tester::Tester;

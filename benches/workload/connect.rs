@@ -21,9 +21,12 @@ const ROUNDS: usize = 7;
 /// The events of a round.
 const EVENTS: u64 = 100_000;
 
+/// Starts a server; gives what is ours and the bare client.
+type Make = fn() -> (Run, Run);
+
 /// The groups whose names start so.
 pub fn groups(start: &str) -> Vec<Group> {
-    let all: Vec<(&'static str, fn() -> (Run, Run))> = vec![
+    let all: Vec<(&'static str, Make)> = vec![
         #[cfg(feature = "nats")]
         ("connect-nats-write", nats::write),
         #[cfg(feature = "nats")]

@@ -3,8 +3,9 @@
 use super::{Address, Connector, Make, Settings};
 use crate::error::Result;
 use crate::node::{Sink, Source};
-use crate::sink::LineSink;
+use crate::sink::{LineSink, Rotation};
 use crate::source::{Follow, LineSource};
+use std::time::Duration;
 
 pub(super) const FILE: Connector = Connector {
     scheme: "file",
@@ -13,7 +14,14 @@ pub(super) const FILE: Connector = Connector {
         make: file_source,
     }),
     sink: Some(Make {
-        options: &["append", "sync"],
+        options: &[
+            "append",
+            "sync",
+            "rotate_bytes",
+            "rotate_time",
+            "keep",
+            "gzip",
+        ],
         make: file_sink,
     }),
     ..Connector::NONE
@@ -74,10 +82,37 @@ fn file_source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>
 
 fn file_sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let sink = LineSink::file(path(address)?, settings.boolean("append", true)?);
+    let sink = match rotation(settings)? {
+        Some(rotation) => sink.rotated(rotation),
+        None => sink,
+    };
     Ok(match settings.boolean("sync", false)? {
         true => Box::new(sink.synced()),
         false => Box::new(sink),
     })
+}
+
+fn rotation(settings: &Settings) -> Result<Option<Rotation>> {
+    if !(settings.has("rotate_bytes") || settings.has("rotate_time")) {
+        let alone = ["keep", "gzip"].into_iter().find(|name| settings.has(name));
+        return match alone {
+            Some(name) => Err(settings.refuse(format!(
+                "{name} is for one with rotate_bytes or rotate_time"
+            ))),
+            None => Ok(None),
+        };
+    }
+    let mut rotation = Rotation::new().gzip(settings.boolean("gzip", false)?);
+    if settings.has("rotate_bytes") {
+        rotation = rotation.bytes(settings.count("rotate_bytes", 1)? as u64);
+    }
+    if settings.has("rotate_time") {
+        rotation = rotation.time(settings.duration("rotate_time", Duration::from_secs(1))?);
+    }
+    if settings.has("keep") {
+        rotation = rotation.keep(settings.count("keep", 1)?);
+    }
+    Ok(Some(rotation))
 }
 
 fn stdin(address: &Address, _: &Settings) -> Result<Box<dyn Source>> {

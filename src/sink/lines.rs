@@ -1,12 +1,18 @@
 //! A sink that writes lines: to standard output, or to a file.
 
+mod rotation;
+
 use crate::error::{Error, ErrorKind, Result, quote, quote_bytes};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
 use crate::payload::{MAX_EVENT_BYTES, check_json};
+use crate::time::Timestamp;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+pub use rotation::Rotation;
 
 /// Writes the payload of each event as a line (JSON lines). When it cannot write, because a disk is
 /// full, say, the network stops: what came would be lost, one event like the other.
@@ -28,6 +34,10 @@ enum Target {
         path: PathBuf,
         append: bool,
         synced: bool,
+        rotation: Option<Rotation>,
+        /// How many bytes it has, and when it was written last: asked where it is rotated.
+        len: u64,
+        last: Timestamp,
         file: Option<File>,
     },
 }
@@ -48,6 +58,9 @@ impl LineSink {
             path: path.into(),
             append,
             synced: false,
+            rotation: None,
+            len: 0,
+            last: Timestamp::from_secs(0),
             file: None,
         };
         LineSink {
@@ -70,10 +83,58 @@ impl LineSink {
     }
 }
 
+impl LineSink {
+    /// The same sink, which sets the file aside when it has had enough. No other sink may write the
+    /// same file. Where that fails, a line in the log says so and the file is written on.
+    #[must_use]
+    pub fn rotated(mut self, how: Rotation) -> Self {
+        if let Target::File { rotation, .. } = &mut self.target {
+            *rotation = Some(how);
+        }
+        self
+    }
+
+    /// Sets the file aside, where that is due.
+    fn rotate(&mut self, now: Timestamp) -> Result<()> {
+        let Target::File {
+            path,
+            rotation: Some(rotation),
+            len,
+            last,
+            file,
+            ..
+        } = &mut self.target
+        else {
+            return Ok(());
+        };
+        if rotation.is_due(*len, self.buffer.len(), *last, now) {
+            if let Err(error) = rotation.set_aside(path, now) {
+                log::warn!(
+                    "{}: it cannot be set aside: {error}",
+                    quote(path.to_string_lossy())
+                );
+            }
+            let opened = OpenOptions::new().create(true).append(true).open(&*path);
+            let opened = opened.map_err(|error| cannot_create(path, &error).fatal())?;
+            *len = opened.metadata().map_or(0, |meta| meta.len());
+            *file = Some(opened);
+        }
+        *len += self.buffer.len() as u64;
+        *last = now;
+        Ok(())
+    }
+}
+
 impl Node for LineSink {
     fn open(&mut self) -> Result<()> {
         if let Target::File {
-            path, append, file, ..
+            path,
+            append,
+            rotation,
+            len,
+            last,
+            file,
+            ..
         } = &mut self.target
         {
             // Appending also where it overwrites: another sink may write the same file.
@@ -87,15 +148,26 @@ impl Node for LineSink {
                 };
                 begun.map_err(|error| cannot_create(path, &error))?;
             }
+            if rotation.is_some()
+                && let Ok(meta) = opened.metadata()
+            {
+                *len = meta.len();
+                let written = meta
+                    .modified()
+                    .ok()
+                    .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                *last = Timestamp::from_secs(0).after(written.unwrap_or_default());
+            }
             *file = Some(opened);
         }
         Ok(())
     }
 
-    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        self.rotate(cx.now())?;
         match &mut self.target {
             Target::Stdout => write_out(&mut self.buffer),
             Target::File {

@@ -58,7 +58,7 @@ fn an_option_that_is_unknown_or_wrong_is_refused() {
         ),
         (
             Options::new().with("colour", "red"),
-            "file sinks has no option \"colour\"; its options are append, sync",
+            "file sinks has no option \"colour\"; its options are append, sync, rotate_bytes, ",
         ),
         (
             Options::new().with("append", 1),

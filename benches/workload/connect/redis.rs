@@ -10,6 +10,9 @@ use tributary::connect::Options;
 /// How many entries are read at once, here as in the network.
 const READ: usize = 512;
 
+/// An entry's id and fields.
+type Entry = (String, Vec<Value>);
+
 fn start() -> Rc<Server> {
     Rc::new(Server::start("redis-server", |port, place| {
         let port = port.to_string();
@@ -108,8 +111,7 @@ fn take(connection: &mut Connection, events: u64) {
         let mut command = cmd("XREADGROUP");
         command.arg(&["GROUP", "g", "bare", "COUNT"]).arg(READ);
         command.arg(&["BLOCK", "1000", "STREAMS", "bench", ">"]);
-        let mut answer: Vec<(String, Vec<(String, Vec<Value>)>)> =
-            command.query(connection).expect("entries");
+        let mut answer: Vec<(String, Vec<Entry>)> = command.query(connection).expect("entries");
         let Some((_, entries)) = answer.pop() else {
             continue;
         };

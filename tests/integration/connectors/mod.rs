@@ -27,6 +27,7 @@ mod nats;
 mod programs;
 #[cfg(feature = "redis")]
 mod redis;
+mod rotation;
 mod rows;
 mod secrets;
 mod server;
