@@ -21,7 +21,7 @@ const ROUNDS: usize = 7;
 /// The events of a round.
 const EVENTS: u64 = 100_000;
 
-/// Makes ours, and what it is compared with.
+/// Starts a server; gives what is ours and the bare client.
 type Make = fn() -> (Run, Run);
 
 /// The groups whose names start so.

@@ -10,6 +10,9 @@ use tributary::connect::Options;
 /// How many entries are read at once, here as in the network.
 const READ: usize = 512;
 
+/// An entry's id and fields.
+type Entry = (String, Vec<Value>);
+
 fn start() -> Rc<Server> {
     Rc::new(Server::start("redis-server", |port, place| {
         let port = port.to_string();

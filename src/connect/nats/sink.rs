@@ -1,7 +1,9 @@
 //! A sink: to a stream, which acks each message, or to a plain subject.
 //!
-//! The invariant: an event that is sent again has the id that it had, and no other event ever has
-//! it, so that the stream keeps it once. A batch that is fed again after the connection was lost is
+//! The invariants: what the stream has answered to is not sent again, whatever became of the rest of
+//! its batch: a batch that is fed again, whole or event by event, meets what is known of it. And an
+//! event that is sent again has the id that it had, and no other event ever has it, so that the stream
+//! keeps it once. A batch that is fed again after the connection was lost is
 //! numbered as before; after any other failure nothing that was numbered is numbered so again.
 
 use super::link::{Link, Place};
@@ -16,6 +18,7 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often pings are answered where there is nothing to do.
@@ -33,6 +36,11 @@ pub(super) struct NatsSink {
     id: Id,
     open: Option<Open>,
     batch: Vec<Out>,
+    /// What the stream has answered to each event that is fed now or will be again.
+    known: VecDeque<Option<Result<()>>>,
+    /// How many of these have been fed now, and how many events in all.
+    told: usize,
+    events: usize,
     pump_at: Timestamp,
 }
 
@@ -59,6 +67,8 @@ struct Open {
 
 /// A message to send.
 struct Out {
+    /// Its place among what is known.
+    at: usize,
     subject: Subject,
     headers: Option<HeaderMap>,
     payload: Bytes,
@@ -100,6 +110,9 @@ impl NatsSink {
             id,
             open: None,
             batch: Vec::new(),
+            known: VecDeque::new(),
+            told: 0,
+            events: 0,
             pump_at: Timestamp::from_secs(0),
         })
     }
@@ -113,6 +126,15 @@ impl NatsSink {
             true => Ok(subject.into()),
             false => Err(bad_subject(&self.place.address, &subject)),
         }
+    }
+
+    /// What was fed does not come again.
+    fn done(&mut self) {
+        self.known.drain(..self.told);
+        self.told = 0;
+        self.events = 0;
+        self.batch.clear();
+        self.id.go_on();
     }
 
     fn headers(&mut self, event: &Event) -> Result<Option<HeaderMap>> {
@@ -170,6 +192,7 @@ struct Sending<'a> {
     reply: &'a Subject,
     subjects: &'a [String],
     batch: &'a [Out],
+    known: &'a mut VecDeque<Option<Result<()>>>,
     answered: usize,
     refused: Result<()>,
 }
@@ -198,13 +221,14 @@ impl Sending<'_> {
     async fn send(&self, out: &Out, to_stream: bool) -> Result<()> {
         let client = &self.link.client;
         let (subject, payload) = (out.subject.clone(), out.payload.clone());
-        let reply = self.reply.clone();
+        let reply = || format!("{}.{}", self.reply, out.at);
         let sent = match (to_stream, out.headers.clone()) {
             (true, Some(headers)) => {
-                let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
+                let sent =
+                    client.publish_with_reply_and_headers(subject, reply(), headers, payload);
                 sent.await
             }
-            (true, None) => client.publish_with_reply(subject, reply, payload).await,
+            (true, None) => client.publish_with_reply(subject, reply(), payload).await,
             (false, Some(headers)) => client.publish_with_headers(subject, headers, payload).await,
             (false, None) => client.publish(subject, payload).await,
         };
@@ -214,11 +238,25 @@ impl Sending<'_> {
     /// Keeps the worst that the stream has answered: what can be tried again comes first, since then
     /// the whole batch is.
     fn hear(&mut self, answer: &Message) {
+        let at = answer.subject.rsplit('.').next();
+        let at = at.and_then(|at| at.parse::<usize>().ok());
+        // An answer that belongs to nothing here is let be.
+        let Some(slot @ None) = at.and_then(|at| self.known.get_mut(at)) else {
+            return;
+        };
         self.answered += 1;
         let heard = match answer.status {
-            Some(StatusCode::NO_RESPONDERS) => Err(self.nobody()),
+            Some(StatusCode::NO_RESPONDERS) => {
+                let mut batch = self.batch.iter();
+                let out = batch.find(|out| Some(out.at) == at);
+                let subject = out.map_or("", |out| out.subject.as_str());
+                Err(nobody(self.link, self.subjects, subject))
+            }
             _ => api::stored(self.link, &answer.payload),
         };
+        if !heard.as_ref().is_err_and(Error::is_retryable) {
+            *slot = Some(heard.clone());
+        }
         if let Err(error) = heard {
             let is_worse = match &self.refused {
                 Ok(()) => true,
@@ -229,23 +267,16 @@ impl Sending<'_> {
             }
         }
     }
+}
 
-    /// No stream takes a message: because of its subject, or for now.
-    fn nobody(&self) -> Error {
-        let is_taken = |out: &Out| {
-            let mut patterns = self.subjects.iter();
-            patterns.any(|pattern| api::takes(pattern, &out.subject))
-        };
-        match self.batch.iter().find(|out| !is_taken(out)) {
-            Some(out) => {
-                let subject = quote(&*out.subject);
-                Error::data(format!("the stream does not take the subject {subject}"))
-            }
-            None => self
-                .link
-                .address()
-                .unavailable("the stream does not answer"),
+/// No stream takes a message: because of its subject, or for now.
+fn nobody(link: &Link, subjects: &[String], subject: &str) -> Error {
+    match subjects.iter().any(|pattern| api::takes(pattern, subject)) {
+        false => {
+            let subject = quote(subject);
+            Error::data(format!("the stream does not take the subject {subject}"))
         }
+        true => link.address().unavailable("the stream does not answer"),
     }
 }
 
@@ -268,7 +299,7 @@ impl Node for NatsSink {
             *name = unique.rsplit('.').next().unwrap_or_default().to_owned();
         }
         let answers = link.done(async {
-            let answers = link.client.subscribe(inbox.clone()).await;
+            let answers = link.client.subscribe(format!("{inbox}.*")).await;
             answers.map_err(|error| link.address().unavailable(error))
         })?;
         self.open = Some(Open {
@@ -290,13 +321,18 @@ impl Node for NatsSink {
             };
         };
         if self.batch.is_empty() {
-            return open.link.pump();
+            let pumped = open.link.pump();
+            if pumped.is_ok() {
+                self.done();
+            }
+            return pumped;
         }
         let sending = Sending {
             link: &open.link,
             reply: &open.reply,
             subjects: &open.subjects,
             batch: &self.batch,
+            known: &mut self.known,
             answered: 0,
             refused: Ok(()),
         };
@@ -304,16 +340,18 @@ impl Node for NatsSink {
         let sent = open.link.done(work);
         match &sent {
             Err(error) if error.is_retryable() => {}
-            _ => self.id.go_on(),
-        }
-        if sent.is_ok() {
-            self.batch.clear();
+            Ok(()) => self.done(),
+            // A batch of one event that was refused does not come again.
+            Err(_) if self.events == 1 => self.done(),
+            Err(_) => self.id.go_on(),
         }
         sent
     }
 
     fn rollback(&mut self) {
         self.batch.clear();
+        self.told = 0;
+        self.events = 0;
         self.id.go_back();
     }
 
@@ -324,9 +362,17 @@ impl Node for NatsSink {
 
 impl Sink for NatsSink {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        self.events += 1;
         // First of all: every event takes a number, also one that is refused.
         let headers = self.headers(event)?;
         let subject = self.subject(event)?;
+        let at = self.told;
+        self.told += 1;
+        match self.known.get(at) {
+            Some(Some(known)) => return known.clone(),
+            Some(None) => {}
+            None => self.known.push_back(None),
+        }
         let payload = event.payload().bytes();
         let most = self.open.as_ref().map_or(usize::MAX, |open| open.most);
         if payload.len() > most {
@@ -337,6 +383,7 @@ impl Sink for NatsSink {
             return Err(Error::data(error));
         }
         self.batch.push(Out {
+            at,
             subject,
             headers,
             payload: Bytes::copy_from_slice(payload),

@@ -237,6 +237,8 @@ fn what_the_server_refuses_rejects_its_event_only() -> Result<()> {
         r#"{"to":"here.b"}"#,
     ];
     assert_eq!(write((url, options), &events)?, (2, 3));
+    let info = server.ask("STREAM.INFO.here", "{}".to_owned());
+    assert!(info.contains("\"messages\":2,"), "one came twice: {info}");
     Ok(())
 }
 
