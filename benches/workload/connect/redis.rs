@@ -105,9 +105,6 @@ fn add(connection: &mut Connection, events: u64) {
     }
 }
 
-/// The id of an entry of a stream, and its fields.
-type Entry = (String, Vec<Value>);
-
 fn take(connection: &mut Connection, events: u64) {
     let mut taken = 0;
     while taken < events {
