@@ -73,7 +73,8 @@ impl Watermark {
         self.current.or(least)
     }
 
-    /// A row has come by a link.
+    /// A row has come by a link. How far the silence before it went counts first, so that no row
+    /// depends on whether anything was to be done during that silence.
     pub fn observe(
         &mut self,
         link: Option<usize>,
@@ -81,6 +82,9 @@ impl Watermark {
         time: Timestamp,
         now: Timestamp,
     ) {
+        if self.goes_by_clock() && now > self.seen {
+            self.refresh(open, now);
+        }
         self.least = Some(self.least.map_or(time, |least| least.min(time)));
         let number = link.unwrap_or(OUTSIDE);
         match self.links.iter_mut().find(|link| link.number == number) {

@@ -17,6 +17,7 @@ crate::over_all_databases! {
     a_link_that_has_ended_holds_nothing_back
     a_link_that_is_silent_for_too_long_holds_nothing_back
     while_every_link_is_silent_windows_end_by_the_networks_clock
+    a_row_after_a_silence_is_late_whatever_was_to_be_done_meanwhile
     a_link_stays_silent_when_the_table_is_read_again
     tumbling_windows_say_their_answers_in_order_as_they_end
     a_row_is_late_only_when_its_last_window_has_ended
@@ -203,6 +204,23 @@ fn while_every_link_is_silent_windows_end_by_the_networks_clock(place: &Place) {
         assert_eq!(sums(&bench), [3.0], "{plan}");
         assert_eq!(bench.simulation.now().as_secs(), START + 7, "{plan}");
     });
+}
+
+fn a_row_after_a_silence_is_late_whatever_was_to_be_done_meanwhile(place: &Place) {
+    // Windows of 10 s: in the first stream nothing leaves during the silence, in the second a row does.
+    for first in [-4, -9] {
+        over_plans(place, |database, plan| {
+            let options = by_events(sliding("select sum(v) as s from things")).plan(plan);
+            let mut bench = Bench::new(database, options.idle(seconds(2)));
+            bench.send(row("1", first, "a", 1.0));
+            bench.by("right", row("2", 0, "a", 2.0));
+            bench.advance(4.0);
+            bench.out();
+            let late = row("3", 3, "a", 4.0);
+            bench.send(late.clone());
+            assert_eq!(bench.late(), [late], "{plan}, after {first}");
+        });
+    }
 }
 
 fn a_link_stays_silent_when_the_table_is_read_again(place: &Place) {
