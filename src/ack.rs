@@ -126,16 +126,23 @@ impl Group {
 
     /// Makes the event's `ack` the first holder of slot `index`; what it held before is settled
     /// with it. Each slot is taken once in the life of a group.
+    // Inline: an event that stays in registers need not be written and read again.
+    #[inline]
     pub(crate) fn track(self: Arc<Self>, index: usize, ack: &mut Ack) {
         self.slots[index].store(1, Ordering::Relaxed);
         if ack.is_some() {
-            let empty = || self.slots.iter().map(|_| Mutex::new(Ack::none())).collect();
-            *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
+            self.keep_outer(index, ack);
         }
         *ack = Ack {
             group: Some(self),
             slot: index,
         };
+    }
+
+    #[cold]
+    fn keep_outer(&self, index: usize, ack: &mut Ack) {
+        let empty = || self.slots.iter().map(|_| Mutex::new(Ack::none())).collect();
+        *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
     }
 
     /// Hands over every outcome that was decided since the last call, with the ack that the event

@@ -13,7 +13,7 @@ use super::on_error::Retries;
 use super::runner::{Kind, Runner};
 use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Home, Outcome, Settled};
+use crate::ack::{Home, Outcome, Settled, Token};
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
@@ -42,6 +42,8 @@ pub(crate) struct Stage {
     pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
+    /// What was decided of tracked events, while the node is told; the allocation serves them all.
+    outcomes: Vec<(Token, Outcome)>,
     clock: Arc<dyn Clock>,
     /// Which ports lead somewhere.
     linked: Vec<bool>,
@@ -82,6 +84,7 @@ impl Stage {
             outbox: (0..count).map(|_| Batch::default()).collect(),
             runner,
             frame: Frame::new(ports, kind != Kind::Sink, Tracker::new(home)),
+            outcomes: Vec::new(),
             clock,
             linked: vec![false; count],
             warned: Warned::default(),
@@ -133,7 +136,7 @@ impl Stage {
 
     /// How many tracked events have no outcome yet.
     pub fn outstanding(&self) -> u64 {
-        self.frame.tracker.outstanding
+        self.frame.tracker.outstanding()
     }
 
     pub fn wake(&mut self) -> Option<Timestamp> {
@@ -248,14 +251,21 @@ impl Stage {
     /// whoever waited for them before it did. So a node hears of a failed event before the event
     /// can come again.
     pub fn settle(&mut self, settled: Settled) -> Result<()> {
-        let mut outcomes = Vec::new();
-        let group = &settled.group;
-        group.collect(|token, outcome, outer| outcomes.push((token, outcome, outer)));
-        self.frame.tracker.take_back(settled);
-        self.frame.tracker.outstanding -= outcomes.len() as u64;
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        outcomes.clear();
+        let mut waiting = Vec::new();
+        settled.group.collect(|token, outcome, outer| {
+            outcomes.push((token, outcome));
+            if outer.is_some() {
+                waiting.push((outer, outcome));
+            }
+        });
+        let tracker = &mut self.frame.tracker;
+        tracker.take_back(settled);
+        tracker.settle(outcomes.len());
         let delivered = outcomes
             .iter()
-            .filter(|(_, outcome, _)| *outcome == Outcome::Delivered);
+            .filter(|(_, outcome)| *outcome == Outcome::Delivered);
         let delivered = delivered.count() as u64;
         add(&self.account.delivered, delivered);
         add(&self.account.undelivered, outcomes.len() as u64 - delivered);
@@ -263,11 +273,12 @@ impl Stage {
         let given = self.frame.tracker.given();
         self.account.tracked.store(given, Ordering::Relaxed);
         if outcomes.is_empty() {
+            self.outcomes = outcomes;
             return Ok(());
         }
         let mut errors = Vec::new();
         let told = self.call("settle", |node, cx| {
-            for (token, outcome, _) in &outcomes {
+            for (token, outcome) in &outcomes {
                 errors.extend(catch(|| node.settle(*token, *outcome, cx)).err());
             }
             let worst = errors.iter().position(Error::is_retryable).unwrap_or(0);
@@ -279,9 +290,10 @@ impl Stage {
         for error in errors {
             self.complain("settle", &error);
         }
-        for (_, outcome, outer) in outcomes {
+        for (outer, outcome) in waiting {
             outer.settle(outcome);
         }
+        self.outcomes = outcomes;
         told
     }
 

@@ -13,32 +13,33 @@ pub(crate) struct Tracker {
     handles: Vec<Arc<Group>>,
     /// The handles of groups that have come home whole, to be used again.
     spare: Vec<Vec<Arc<Group>>>,
-    used: usize,
+    /// The token with which the group in use began.
+    first: u64,
     next: u64,
     /// The token with which the batch in hand began.
     batch: u64,
-    /// How many the batch before tracked: the next group is made to hold as many.
+    /// How many the last batch tracked that tracked any: the next group is made to hold as many.
     expected: u64,
-    /// Tokens given and not yet settled.
-    pub outstanding: u64,
+    /// How many tokens were settled.
+    settled: u64,
 }
 
 impl Tracker {
     const SMALLEST: u64 = 8;
     const LARGEST: u64 = 256;
     /// How many groups are kept: about as many as are under way in a chain of a few links.
-    const SPARE: usize = 64;
+    const SPARE: usize = 128;
 
     pub fn new(home: Arc<dyn Home>) -> Self {
         Tracker {
             home,
             handles: Vec::new(),
             spare: Vec::new(),
-            used: 0,
+            first: 0,
             next: 0,
             batch: 0,
             expected: 0,
-            outstanding: 0,
+            settled: 0,
         }
     }
 
@@ -48,17 +49,15 @@ impl Tracker {
             Some(group) => group,
             None => self.begin_group(),
         };
-        group.track(self.used, event.ack_mut());
-        self.used += 1;
-        self.outstanding += 1;
-        let token = Token(self.next);
+        let token = self.next;
         self.next += 1;
-        token
+        group.track((token - self.first) as usize, event.ack_mut());
+        Token(token)
     }
 
     #[cold]
     fn begin_group(&mut self) -> Arc<Group> {
-        self.used = 0;
+        self.first = self.next;
         let size = self.expected.max(self.next - self.batch);
         let size = size.clamp(Self::SMALLEST, Self::LARGEST) as usize;
         self.handles = Group::again(self.spare.pop(), self.next, size, &self.home);
@@ -73,6 +72,16 @@ impl Tracker {
         }
     }
 
+    /// So many more tokens were settled.
+    pub fn settle(&mut self, tokens: usize) {
+        self.settled += tokens as u64;
+    }
+
+    /// How many tokens were given and not yet settled.
+    pub fn outstanding(&self) -> u64 {
+        self.next - self.settled
+    }
+
     /// How many tokens were given.
     pub fn given(&self) -> u64 {
         self.next
@@ -81,7 +90,10 @@ impl Tracker {
     /// The batch is over: the next one starts a group of its own.
     pub fn end_batch(&mut self) {
         self.handles.clear();
-        self.expected = self.next - self.batch;
-        self.batch = self.next;
+        // One that tracks nothing, as when an outcome is heard, says nothing of the next.
+        if self.next > self.batch {
+            self.expected = self.next - self.batch;
+            self.batch = self.next;
+        }
     }
 }
