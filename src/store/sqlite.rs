@@ -8,6 +8,7 @@ mod driver;
 mod fault;
 mod functions;
 mod queue;
+mod round;
 mod schema;
 mod scratch;
 

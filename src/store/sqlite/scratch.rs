@@ -6,6 +6,7 @@
 
 use super::configure;
 use super::fault::Place;
+use super::round;
 use crate::error::Result;
 use crate::store::datum::Datum;
 use crate::store::driver::Evaluation;
@@ -41,7 +42,8 @@ pub(super) fn evaluate(
             Some(scratch) => scratch,
             None => {
                 let connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
-                configure(&connection).map_err(|error| place.error(error))?;
+                let ready = configure(&connection).and_then(|()| round::install(&connection));
+                ready.map_err(|error| place.error(error))?;
                 scratch.insert(Scratch::new(connection, |_| Held::default()))
             }
         };
