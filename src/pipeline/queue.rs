@@ -35,7 +35,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// batch. The queue emits what the file holds, in order, and removes what was delivered; what failed
 /// is emitted again after 100 ms and then pauses that grow to 10 s, while events behind it go on.
 /// What is left is there after a restart; what was delivered shortly before a kill may come again,
-/// at most 1,024 events. Payloads and meta are kept byte for byte.
+/// at most 1,024 events. Payloads and meta are kept byte for byte. The whole file is looked through
+/// when it is opened (about a second for a million events), and refused where it is damaged.
 ///
 /// When all that leads to it has ended, the queue ends once it is empty; a stop leaves in the file
 /// what is not under way.

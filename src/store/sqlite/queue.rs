@@ -69,7 +69,7 @@ impl QueueFile {
             ))
         };
         match set_up().map_err(|error| self.place.broken(error))? {
-            (APPLICATION, VERSION, _) => {}
+            (APPLICATION, VERSION, _) => self.check()?,
             (APPLICATION, version, _) => {
                 let text =
                     format!("the queue is of version {version}, this program knows {VERSION}");
@@ -95,6 +95,33 @@ impl QueueFile {
         self.connection
             .execute_batch(&make)
             .map_err(|error| self.place.broken(error))
+    }
+
+    /// Looks through the whole file, once: a flipped bit in a number, or in the name of a column,
+    /// would have events passed over without a word.
+    fn check(&self) -> Result<()> {
+        let text = |sql| {
+            let found = self
+                .connection
+                .query_row(sql, [], |row| row.get::<_, String>(0));
+            found.map_err(|error| self.place.broken(error))
+        };
+        let found = text("PRAGMA quick_check(1)")?;
+        // What is wrong stands behind a heading, where there is one.
+        let mut damage = found.lines().last().unwrap_or_default().to_owned();
+        let columns = text(
+            "SELECT coalesce(group_concat(name || ' ' || type || ' ' || pk), '')
+             FROM pragma_table_info('queue')",
+        )?;
+        if columns != "id INTEGER 1,time INTEGER 0,payload BLOB 0,meta TEXT 0" {
+            damage = format!("its columns are {columns}");
+        }
+        if damage == "ok" {
+            return Ok(());
+        }
+        let text = format!("{}: the queue is damaged: {damage}", self.place);
+        Err(Error::new(ErrorKind::Data, text)
+            .with_hint("the command .recover of sqlite3 saves what can be read"))
     }
 
     /// The number of the last event, 0 where there is none.
