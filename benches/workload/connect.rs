@@ -4,9 +4,8 @@
 //! timed goes from the start of the network, or of the client, to the last answer of the server. To
 //! add a broker: a file here that gives its groups, and its line in [`groups`].
 
-#[cfg(feature = "nats")]
+mod http;
 mod nats;
-#[cfg(feature = "redis")]
 mod redis;
 
 use super::{Function, Group, Run};
@@ -27,13 +26,10 @@ type Make = fn() -> (Run, Run);
 /// The groups whose names start so.
 pub fn groups(start: &str) -> Vec<Group> {
     let all: Vec<(&'static str, Make)> = vec![
-        #[cfg(feature = "nats")]
+        ("connect-http-ingest", http::ingest),
         ("connect-nats-write", nats::write),
-        #[cfg(feature = "nats")]
         ("connect-nats-read", nats::read),
-        #[cfg(feature = "redis")]
         ("connect-redis-write", redis::write),
-        #[cfg(feature = "redis")]
         ("connect-redis-read", redis::read),
     ];
     let wanted = all.into_iter().filter(|(name, _)| name.starts_with(start));

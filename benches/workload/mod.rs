@@ -7,7 +7,7 @@
 //! groups of their own kind: see [`window`].
 
 mod bare;
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(feature = "full")]
 mod connect;
 mod durable;
 pub mod filter;
@@ -171,7 +171,7 @@ pub fn groups(start: &str) -> Vec<Group> {
     ];
     groups.extend(window::groups());
     groups.retain(|group| group.name.starts_with(start));
-    #[cfg(any(feature = "nats", feature = "redis"))]
+    #[cfg(feature = "full")]
     groups.extend(connect::groups(start));
     groups
 }
