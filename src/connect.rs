@@ -37,6 +37,8 @@ mod guard;
 #[cfg(feature = "http")]
 mod http;
 mod inbox;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lines;
 #[cfg(feature = "nats")]
 mod nats;
@@ -101,6 +103,8 @@ fn connectors() -> Vec<Connector> {
         http::HTTP,
         #[cfg(feature = "http")]
         http::HTTPS,
+        #[cfg(feature = "kafka")]
+        kafka::KAFKA,
         lines::FILE,
         lines::STDIN,
         lines::STDOUT,

@@ -44,7 +44,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 20] = [
+const FENCES: [(&str, &[&str]); 21] = [
     (
         "flume::",
         &[
@@ -64,6 +64,7 @@ const FENCES: [(&str, &[&str]); 20] = [
     ("mysql::", &["store/mysql"]),
     ("sqlparser::", &["store/dialect", "window/plan"]),
     ("async_nats::", &["connect/nats"]),
+    ("rdkafka::", &["connect/kafka"]),
     ("redis::", &["connect/redis", "connect.rs"]),
     ("tokio::", &["connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),

@@ -29,6 +29,10 @@ impl<N: Node + ?Sized> Node for Guard<N> {
         self.inner.ports()
     }
 
+    fn batch_size(&self) -> usize {
+        self.inner.batch_size()
+    }
+
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.run(|node| node.commit(cx))
     }

@@ -22,6 +22,8 @@ mod files;
 mod http_sink;
 #[cfg(feature = "http")]
 mod http_source;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
 mod programs;

@@ -1,0 +1,430 @@
+//! A source: one of a consumer group.
+//!
+//! The invariants: the position that the cluster is told of a partition is the one that
+//! [`Positions`] gives; messages that failed are kept here and sent again as long as their partition
+//! is ours, and hold its position meanwhile. The client is asked often enough to stay in the group,
+//! also when there is no room: the partitions are paused then.
+
+use super::link::{self, Place, Said};
+use super::positions::{Positions, Spot};
+use crate::ack::{Outcome, Token};
+use crate::connect::Inbox;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::time::Timestamp;
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::{Map, Value};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// How many events a read emits at most.
+const BATCH: usize = 512;
+/// How many messages are taken ahead of one that is not delivered, for each that may be under way.
+const AHEAD: usize = 8;
+/// After how long without room the partitions are paused.
+const FULL: Duration = Duration::from_secs(5);
+/// How long the group is given to see that a source leaves.
+const LEAVE: Duration = Duration::from_secs(2);
+
+pub(super) struct Options {
+    pub topic: String,
+    pub group: String,
+    pub only_new: bool,
+    pub redeliver_after: Duration,
+    pub in_flight: usize,
+    pub commit_every: Duration,
+    pub session: Duration,
+}
+
+pub(super) struct KafkaSource {
+    place: Place,
+    options: Options,
+    member: Option<Member>,
+    inbox: Inbox<Held>,
+    /// Those that failed, and when they come again.
+    failed: VecDeque<(Timestamp, Held)>,
+    /// The positions that have moved since the client was told.
+    moved: HashMap<i32, i64>,
+    /// An error that came when something had been emitted already.
+    error: Option<Error>,
+    /// Since when there is no room.
+    full_since: Option<Timestamp>,
+}
+
+/// A message under way, to be sent again if need be.
+struct Held {
+    spot: Spot,
+    event: Event,
+}
+
+/// What the client calls back.
+#[derive(Default)]
+struct Callbacks {
+    positions: Mutex<Positions>,
+    said: Said,
+}
+
+impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, what: &str, message: &str) {
+        link::log(level, what, message);
+    }
+
+    fn error(&self, error: KafkaError, _why: &str) {
+        self.said.note(&error);
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, change: &Rebalance<'_>) {
+        let mut positions = self.positions.lock();
+        match change {
+            Rebalance::Assign(list) => {
+                let given = list.elements();
+                given.iter().for_each(|one| positions.give(one.partition()));
+            }
+            Rebalance::Revoke(list) => {
+                let gone = list.elements();
+                gone.iter()
+                    .for_each(|one| positions.take_away(one.partition()));
+            }
+            Rebalance::Error(_) => positions.take_all(),
+        }
+    }
+}
+
+/// A client, and what it has been told to do.
+struct Member {
+    consumer: Option<BaseConsumer<Callbacks>>,
+    is_subscribed: bool,
+    is_paused: bool,
+    timeout: Duration,
+}
+
+impl Member {
+    fn consumer(&self) -> &BaseConsumer<Callbacks> {
+        self.consumer.as_ref().expect("it is there until the end")
+    }
+
+    fn positions(&self) -> &Mutex<Positions> {
+        &self.consumer().context().positions
+    }
+
+    /// Holds all partitions, or lets them go on.
+    fn pause(&mut self, pause: bool) -> Result<(), KafkaError> {
+        let all = self.consumer().assignment()?;
+        match pause {
+            true => self.consumer().pause(&all)?,
+            false => self.consumer().resume(&all)?,
+        }
+        self.is_paused = pause;
+        Ok(())
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let Some(consumer) = self.consumer.take() else {
+            return;
+        };
+        let limit = self.timeout.min(LEAVE);
+        if !self.is_subscribed || consumer.client().fetch_metadata(None, limit).is_ok() {
+            return;
+        }
+        // The end of a client waits for its group, for as long as a session lasts. Where nobody
+        // answers that is let be: what is left ends with the process.
+        std::mem::forget(consumer);
+    }
+}
+
+impl KafkaSource {
+    pub fn new(place: Place, options: Options) -> Self {
+        KafkaSource {
+            place,
+            member: None,
+            inbox: Inbox::new(options.in_flight),
+            failed: VecDeque::new(),
+            moved: HashMap::new(),
+            error: None,
+            full_since: None,
+            options,
+        }
+    }
+
+    fn closed(&self) -> Error {
+        self.place.address.unavailable("the client is not open")
+    }
+
+    fn wrong(&self, error: &KafkaError) -> Error {
+        self.place.error(error, Some(&self.options.topic))
+    }
+
+    fn create(&self) -> Result<Member> {
+        let millis = |time: Duration| time.as_millis().max(1).to_string();
+        let mut config = self.place.config();
+        config
+            .set("group.id", &self.options.group)
+            .set("session.timeout.ms", millis(self.options.session))
+            .set("heartbeat.interval.ms", millis(self.heartbeat()))
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.commit.interval.ms", millis(self.options.commit_every))
+            .set(
+                "auto.offset.reset",
+                match self.options.only_new {
+                    true => "latest",
+                    false => "earliest",
+                },
+            );
+        let consumer = config.create_with_context(Callbacks::default());
+        Ok(Member {
+            consumer: Some(consumer.map_err(|error| self.wrong(&error))?),
+            is_subscribed: false,
+            is_paused: false,
+            timeout: self.place.timeout,
+        })
+    }
+
+    fn heartbeat(&self) -> Duration {
+        (self.options.session / 4).min(Duration::from_secs(3))
+    }
+
+    /// Sends again what failed and whose pause is over; says how many there were.
+    fn again(&mut self, cx: &mut Context<'_>) -> usize {
+        let now = cx.now();
+        let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
+        for (_, held) in self.failed.drain(..due.min(BATCH)) {
+            let member = self.member.as_ref();
+            if member.is_some_and(|member| member.positions().lock().is_ours(held.spot)) {
+                self.inbox.emit(held.event.clone(), held, cx);
+            }
+        }
+        due
+    }
+
+    fn room(&self, member: &Member) -> usize {
+        let under_way = self.inbox.room().saturating_sub(self.failed.len());
+        let ahead = self.options.in_flight.saturating_mul(AHEAD);
+        under_way.min(ahead.saturating_sub(member.positions().lock().ahead()))
+    }
+
+    /// Whether there is room; where there is none for long, the partitions are paused, and the
+    /// client is asked all the same.
+    fn ready(&mut self, room: usize, now: Timestamp) -> Result<bool, KafkaError> {
+        let Some(member) = &mut self.member else {
+            return Ok(false);
+        };
+        if room > 0 {
+            self.full_since = None;
+            if member.is_paused {
+                member.pause(false)?;
+            }
+            return Ok(true);
+        }
+        let since = *self.full_since.get_or_insert(now);
+        if now.since(since) < FULL {
+            return Ok(false);
+        }
+        self.full_since = Some(now);
+        member.pause(true)?;
+        Ok(true)
+    }
+
+    /// An event of the message, unless it is of a partition that is not ours.
+    fn emit(&self, member: &Member, message: &BorrowedMessage<'_>, now: Timestamp) -> Option<Held> {
+        let (partition, offset) = (message.partition(), message.offset());
+        let spot = member.positions().lock().came(partition, offset)?;
+        let payload = message.payload().unwrap_or(b"null");
+        let mut event = Event::new(payload, now)
+            .with_meta("topic", self.options.topic.as_str())
+            .with_meta("partition", partition)
+            .with_meta("offset", offset);
+        if let Some(key) = message.key() {
+            event = event.with_meta("key", String::from_utf8_lossy(key));
+        }
+        if let Some(headers) = message.headers() {
+            let headers: Map<String, Value> = headers
+                .iter()
+                .map(|header| {
+                    let value = header.value.map(String::from_utf8_lossy);
+                    (header.key.to_owned(), value.into())
+                })
+                .collect();
+            event = event.with_meta("headers", headers);
+        }
+        Some(Held { spot, event })
+    }
+
+    /// What an error of the client means; `None` where it is about to mend it.
+    fn heard(&mut self, error: &KafkaError) -> Option<Error> {
+        match error.rdkafka_error_code() {
+            Some(
+                Code::BrokerTransportFailure
+                | Code::Resolve
+                | Code::OperationTimedOut
+                | Code::PollExceeded
+                | Code::AutoOffsetReset
+                | Code::AssignmentLost,
+            ) => {
+                log::debug!("{}: {error}", self.place.address);
+                None
+            }
+            _ => Some(self.wrong(error)),
+        }
+    }
+}
+
+impl Node for KafkaSource {
+    fn open(&mut self) -> Result<()> {
+        let said = |member: &Member| {
+            // What the client has met comes with its messages; there are none before it subscribes.
+            if !member.is_subscribed {
+                for _ in 0..100 {
+                    let Some(heard) = member.consumer().poll(Duration::ZERO) else {
+                        break;
+                    };
+                    if let Err(error) = heard {
+                        member.consumer().context().said.note(&error);
+                    }
+                }
+            }
+            member.consumer().context().said.take()
+        };
+        let member = match self.member.take() {
+            Some(member) => member,
+            None => {
+                self.inbox.clear();
+                self.failed.clear();
+                self.moved.clear();
+                self.create()?
+            }
+        };
+        let member = self.member.insert(member);
+        let topic = Some(self.options.topic.as_str());
+        if let Err(error) = self.place.check(member.consumer().client(), topic) {
+            let error = match said(member) {
+                Some(code) => self.place.coded(code, topic),
+                None => self.place.error(&error, topic),
+            };
+            return Err(error);
+        }
+        if !member.is_subscribed {
+            let subscribed = member.consumer().subscribe(&[&self.options.topic]);
+            subscribed.map_err(|error| self.place.error(&error, topic))?;
+            member.is_subscribed = true;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        let Some((held, outcome)) = self.inbox.settle(token, outcome) else {
+            return Ok(());
+        };
+        let Some(member) = &self.member else {
+            return Ok(());
+        };
+        let mut positions = member.positions().lock();
+        match outcome {
+            Outcome::Delivered => {
+                if let Some(position) = positions.delivered(held.spot) {
+                    self.moved.insert(held.spot.partition, position);
+                }
+            }
+            Outcome::Failed if positions.is_ours(held.spot) => {
+                let at = cx.now().after(self.options.redeliver_after);
+                self.failed.push_back((at, held));
+            }
+            Outcome::Failed => {}
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        if self.moved.is_empty() {
+            return Ok(());
+        }
+        let Some(member) = &self.member else {
+            return Ok(());
+        };
+        let topic = self.options.topic.as_str();
+        for (partition, position) in self.moved.drain() {
+            let mut list = TopicPartitionList::new();
+            let added = list.add_partition_offset(topic, partition, Offset::Offset(position));
+            let stored = added.and_then(|()| member.consumer().store_offsets(&list));
+            // The partition is being taken from us: whoever gets it begins where it was.
+            if let Err(error) = stored {
+                log::debug!("{}: partition {partition}: {error}", self.place.address);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for KafkaSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        if self.again(cx) > 0 {
+            return Ok(Read::More);
+        }
+        let now = cx.now();
+        let room = match &self.member {
+            Some(member) => self.room(member).min(BATCH),
+            None => return Err(self.closed()),
+        };
+        let ready = self.ready(room, now);
+        if !ready.map_err(|error| self.wrong(&error))? {
+            return Ok(Read::Idle);
+        }
+        let mut limit = match (room, self.failed.front()) {
+            (0, _) => Duration::ZERO,
+            (_, Some((at, _))) => wait.min(at.since(now)),
+            (_, None) => wait,
+        };
+        let Some(member) = self.member.take() else {
+            return Err(self.closed());
+        };
+        let (mut taken, mut error) = (0, None);
+        while taken < room.max(1) {
+            match member.consumer().poll(limit) {
+                None => break,
+                Some(Ok(message)) => {
+                    if let Some(held) = self.emit(&member, &message, now) {
+                        self.inbox.emit(held.event.clone(), held, cx);
+                    }
+                    taken += 1;
+                    limit = Duration::ZERO;
+                }
+                Some(Err(heard)) => {
+                    error = self.heard(&heard);
+                    let is_over = matches!(heard, KafkaError::MessageConsumptionFatal(_));
+                    if is_over || error.is_some() {
+                        // A client that has failed for good is made anew.
+                        self.member = (!is_over).then_some(member);
+                        return match (taken, error) {
+                            (0, Some(error)) => Err(error),
+                            (0, None) => Err(self.closed()),
+                            (_, error) => {
+                                self.error = error;
+                                Ok(Read::More)
+                            }
+                        };
+                    }
+                }
+            }
+        }
+        self.member = Some(member);
+        self.error = error;
+        Ok(match taken {
+            0 => Read::Idle,
+            _ => Read::More,
+        })
+    }
+}
