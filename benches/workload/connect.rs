@@ -5,6 +5,7 @@
 //! add a broker: a file here that gives its groups, and its line in [`groups`].
 
 mod http;
+mod kafka;
 mod nats;
 mod redis;
 
@@ -27,6 +28,8 @@ type Make = fn() -> (Run, Run);
 pub fn groups(start: &str) -> Vec<Group> {
     let all: Vec<(&'static str, Make)> = vec![
         ("connect-http-ingest", http::ingest),
+        ("connect-kafka-write", kafka::write),
+        ("connect-kafka-read", kafka::read),
         ("connect-nats-write", nats::write),
         ("connect-nats-read", nats::read),
         ("connect-redis-write", redis::write),

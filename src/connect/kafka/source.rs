@@ -30,6 +30,8 @@ const BATCH: usize = 512;
 const AHEAD: usize = 8;
 /// After how long without room the partitions are paused.
 const FULL: Duration = Duration::from_secs(5);
+/// How long the client is asked at once for what it has met.
+const TURN: Duration = Duration::from_millis(5);
 /// How long the group is given to see that a source leaves.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -114,6 +116,20 @@ impl Member {
 
     fn positions(&self) -> &Mutex<Positions> {
         &self.consumer().context().positions
+    }
+
+    /// What the client has met beside what it was asked. That comes with its messages; there are
+    /// none before it subscribes.
+    fn said(&self) -> Option<Code> {
+        let said = &self.consumer().context().said;
+        for _ in 0..20 {
+            let known = said.take();
+            if known.is_some() || self.is_subscribed {
+                return known;
+            }
+            let _ = self.consumer().poll(TURN);
+        }
+        said.take()
     }
 
     /// Holds all partitions, or lets them go on.
@@ -282,20 +298,6 @@ impl KafkaSource {
 
 impl Node for KafkaSource {
     fn open(&mut self) -> Result<()> {
-        let said = |member: &Member| {
-            // What the client has met comes with its messages; there are none before it subscribes.
-            if !member.is_subscribed {
-                for _ in 0..100 {
-                    let Some(heard) = member.consumer().poll(Duration::ZERO) else {
-                        break;
-                    };
-                    if let Err(error) = heard {
-                        member.consumer().context().said.note(&error);
-                    }
-                }
-            }
-            member.consumer().context().said.take()
-        };
         let member = match self.member.take() {
             Some(member) => member,
             None => {
@@ -308,7 +310,7 @@ impl Node for KafkaSource {
         let member = self.member.insert(member);
         let topic = Some(self.options.topic.as_str());
         if let Err(error) = self.place.check(member.consumer().client(), topic) {
-            let error = match said(member) {
+            let error = match member.said() {
                 Some(code) => self.place.coded(code, topic),
                 None => self.place.error(&error, topic),
             };
