@@ -1,9 +1,28 @@
-//! `sql:` before the address of a database: the rows that a query finds, as events.
+//! `sql:` before the address of a database: the rows that a query finds, as events; and events as rows.
+//!
+//! | options of a source | |
+//! |---|---|
+//! | `query` | one SELECT, which asks for what is behind `:cursor` |
+//! | `cursor` | the column by which rows are in order |
+//! | `start` | where the cursor begins, 0 |
+//! | `every` | the pause before the query is asked again where it has found nothing, "1s" |
+//! | `checkpoint` | path of a file that keeps the cursor |
+//!
+//! | options of a sink | |
+//! |---|---|
+//! | `table` | the table, made where it is missing |
+//! | `columns`, `key`, `children` | its declaration, as that of `create_table` |
+//! | `mode` | "insert": the row that is there stays; "upsert": the last of a key wins |
 //!
 //! The query is asked again and again with `:cursor`, the greatest value of the cursor column so far,
 //! and gives the rows behind it in its order. The cursor moves over rows that are delivered, in their
 //! order; a row that failed is read again, with those behind it. With `checkpoint` the cursor is kept
 //! in a file, which is written before more is read: at least once also after a kill.
+//!
+//! A sink is a [`SqlSink`](crate::sink::SqlSink) with a database of its own ([`sink`]), as
+//! `create_sql_sink` makes one into the database of the network.
+
+mod sink;
 
 use super::{Address, Connector, Make, Settings};
 use crate::ack::{Outcome, Token};
@@ -24,6 +43,10 @@ pub(super) const SQL: Connector = Connector {
     source: Some(Make {
         options: &["query", "cursor", "start", "every", "checkpoint"],
         make: source,
+    }),
+    sink: Some(Make {
+        options: &["children", "columns", "key", "mode", "table"],
+        make: sink::sink,
     }),
     ..Connector::NONE
 };

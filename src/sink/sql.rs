@@ -41,6 +41,21 @@ impl FromStr for SqlMode {
     }
 }
 
+impl SqlMode {
+    /// Checks that rows can be written so.
+    ///
+    /// # Errors
+    /// [`Upsert`](SqlMode::Upsert) into a table that has no key.
+    pub(crate) fn check(self, table: &Table) -> Result<()> {
+        if self == SqlMode::Upsert && table.key_columns().is_empty() {
+            let name = quote(table.name());
+            let error = format!("mode \"upsert\" needs a key, and table {name} has none");
+            return Err(Error::data(error).with_hint("declare one, as in key = \"id\""));
+        }
+        Ok(())
+    }
+}
+
 /// Writes each event as a row, with its child rows, into a declared table.
 ///
 /// An event that is sent again changes nothing that was not changed by the first: with a key in the
@@ -61,11 +76,7 @@ impl SqlSink {
     /// A table that is not declared; [`Upsert`](SqlMode::Upsert) into one that has no key.
     pub fn new(database: &Database, table: &str, mode: SqlMode) -> Result<Self> {
         let table = database.table(table)?;
-        if mode == SqlMode::Upsert && table.key_columns().is_empty() {
-            let name = quote(table.name());
-            let error = format!("mode \"upsert\" needs a key, and table {name} has none");
-            return Err(Error::data(error).with_hint("declare one, as in key = \"id\""));
-        }
+        mode.check(&table)?;
         Ok(SqlSink {
             database: database.clone(),
             session: None,
@@ -73,6 +84,14 @@ impl SqlSink {
             table,
             mode,
         })
+    }
+
+    /// How many events go into one transaction there.
+    pub(crate) fn batch_of(dialect: Dialect) -> usize {
+        match dialect {
+            Dialect::Sqlite => BATCH,
+            Dialect::Mysql => BATCH_MYSQL,
+        }
     }
 }
 
@@ -85,10 +104,7 @@ impl Node for SqlSink {
     }
 
     fn batch_size(&self) -> usize {
-        match self.database.dialect() {
-            Dialect::Sqlite => BATCH,
-            Dialect::Mysql => BATCH_MYSQL,
-        }
+        SqlSink::batch_of(self.database.dialect())
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {

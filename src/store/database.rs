@@ -76,6 +76,17 @@ impl Database {
         })
     }
 
+    /// Which dialect the database at this address speaks; opens nothing.
+    ///
+    /// # Errors
+    /// A malformed URL.
+    pub(crate) fn dialect_of(url: &str) -> Result<Dialect> {
+        Url::parse(url).map(|url| match url {
+            Url::Memory | Url::File(_) => Dialect::Sqlite,
+            Url::Mysql(_) => Dialect::Mysql,
+        })
+    }
+
     /// The same database, whose queries have these limits when they are asked through connections
     /// of this handle.
     #[must_use]

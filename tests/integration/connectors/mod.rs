@@ -30,6 +30,7 @@ mod programs;
 #[cfg(feature = "redis")]
 mod redis;
 mod rotation;
+mod row_sinks;
 mod rows;
 mod secrets;
 mod server;
