@@ -11,6 +11,7 @@ use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
 use crate::time::Timestamp;
+use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Confirmation};
@@ -48,6 +49,29 @@ struct Out {
     key: ShortString,
     properties: BasicProperties,
     payload: Vec<u8>,
+}
+
+impl Out {
+    /// Whether it was returned; of two that are the same each is returned by itself.
+    fn take_from(&self, returned: &mut Vec<BasicReturnMessage>) -> bool {
+        let is_this = |message: &BasicReturnMessage| {
+            message.routing_key == self.key
+                && message.data == self.payload
+                && message.properties == self.properties
+        };
+        let at = returned.iter().position(is_this);
+        at.map(|at| returned.swap_remove(at)).is_some()
+    }
+}
+
+/// The messages that no queue takes. The client hands each to the first answer that comes after it,
+/// which need not be its own.
+fn returned(answers: &mut [lapin::Result<Confirmation>]) -> Vec<BasicReturnMessage> {
+    let returned = answers.iter_mut().filter_map(|answer| match answer {
+        Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) => message.take(),
+        _ => None,
+    });
+    returned.collect()
 }
 
 impl ExchangeSink {
@@ -126,26 +150,29 @@ impl ExchangeSink {
             ..BasicPublishOptions::default()
         };
         let (channel, exchange) = (&link.channel, &self.exchange.name);
-        let publish = |out: &mut Out| {
-            let (key, properties) = (out.key.clone(), out.properties.clone());
-            let payload = std::mem::take(&mut out.payload);
-            async move {
-                let sent =
-                    channel.basic_publish(exchange.clone(), key, options, &payload, properties);
-                sent.await?.await
-            }
+        let publish = |out| async move {
+            let Out {
+                key,
+                properties,
+                payload,
+                ..
+            }: &Out = out;
+            let (key, properties) = (key.clone(), properties.clone());
+            let sent = channel.basic_publish(exchange.clone(), key, options, payload, properties);
+            sent.await?.await
         };
-        let sent = pipelined(self.batch.iter_mut().map(publish));
-        let answers = link.done(async { Ok(sent.await) })?;
+        let sent = pipelined(self.batch.iter().map(publish));
+        let mut answers = link.done(async { Ok(sent.await) })?;
+        let mut returned = returned(&mut answers);
         let mut worst = Ok(());
         for (out, answer) in self.batch.iter().zip(answers) {
             let heard = match answer {
-                Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(()),
-                Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
+                _ if out.take_from(&mut returned) => {
                     let key = quote(out.key.as_str());
                     Err(Error::data(format!("no queue takes the key {key}")))
                 }
-                Ok(Confirmation::Nack(None)) => {
+                Ok(Confirmation::Ack(_) | Confirmation::NotRequested) => Ok(()),
+                Ok(Confirmation::Nack(_)) => {
                     let error = "the server does not take a message: a queue is full or away";
                     Err(self.place.address.unavailable(error))
                 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
-use tributary::{Error, ErrorKind, Network, Outcome, Result, sink, source};
+use tributary::{Error, ErrorKind, Network, OnError, Outcome, Result, sink, source};
 
 const PASSWORD: &str = "canary-of-amqp";
 
@@ -262,6 +262,37 @@ fn what_no_queue_takes_rejects_its_event_only_and_nothing_comes_twice() -> Resul
     assert_eq!(server.purge("a"), 2);
     let options = options.with("mandatory", false);
     assert_eq!(write(&server.url(), &options, &events)?, (3, 1));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server"]
+fn of_many_messages_under_way_those_are_refused_that_no_queue_takes() -> Result<()> {
+    let server = shared()?;
+    server.make("many");
+    let events: Vec<String> = (0..3_000)
+        .map(|n| {
+            let to = if n % 3 == 0 { "nowhere" } else { "many" };
+            format!(r#"{{"to":"{to}","n":{n}}}"#)
+        })
+        .collect();
+    let network = Network::new();
+    let (letters, refused) = sink::channel();
+    network.add_source("in", source::from_iter(events.clone()))?;
+    let options = Options::new().with("key", "{data.to}");
+    network.add_sink("out", connect::sink(&server.url(), &options)?)?;
+    network.add_sink("letters", refused)?;
+    network.link("in", "out")?;
+    network.on_error("out", OnError::to("letters"))?;
+    network.start()?;
+    network.wait()?;
+    let told: Vec<String> = letters
+        .iter()
+        .map(|letter| letter.payload().text().unwrap_or_default().to_owned())
+        .collect();
+    let expected = events.iter().filter(|event| event.contains("nowhere"));
+    assert!(told.iter().eq(expected), "{} were refused", told.len());
+    assert_eq!(server.purge("many"), 2_000);
     Ok(())
 }
 
