@@ -30,6 +30,8 @@
 //! ```
 
 mod address;
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(any(feature = "slack", feature = "telegram"))]
 mod chat;
 mod exec;
@@ -98,6 +100,8 @@ impl Connector {
 /// The connectors that are built in.
 fn connectors() -> Vec<Connector> {
     vec![
+        #[cfg(feature = "amqp")]
+        amqp::AMQP,
         exec::EXEC,
         #[cfg(feature = "http")]
         http::HTTP,
@@ -125,9 +129,8 @@ fn connectors() -> Vec<Connector> {
 }
 
 /// Which feature brings a scheme.
-const FEATURES: [(&str, &str); 12] = [
+const FEATURES: [(&str, &str); 11] = [
     ("amqp", "amqp"),
-    ("amqps", "amqp"),
     ("http", "http"),
     ("https", "http"),
     ("kafka", "kafka"),

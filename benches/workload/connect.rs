@@ -4,6 +4,7 @@
 //! timed goes from the start of the network, or of the client, to the last answer of the server. To
 //! add a broker: a file here that gives its groups, and its line in [`groups`].
 
+mod amqp;
 mod http;
 mod kafka;
 mod nats;
@@ -27,6 +28,8 @@ type Make = fn() -> (Run, Run);
 /// The groups whose names start so.
 pub fn groups(start: &str) -> Vec<Group> {
     let all: Vec<(&'static str, Make)> = vec![
+        ("connect-amqp-write", amqp::write),
+        ("connect-amqp-read", amqp::read),
         ("connect-http-ingest", http::ingest),
         ("connect-kafka-write", kafka::write),
         ("connect-kafka-read", kafka::read),
@@ -60,22 +63,25 @@ struct Server {
 
 impl Server {
     fn start(program: &str, arguments: impl Fn(u16, &str) -> Vec<String>) -> Self {
+        Server::started(program, |port, place, command| {
+            command.args(arguments(port, place));
+        })
+    }
+
+    /// The same, with all that can be set of a command.
+    fn started(program: &str, set: impl Fn(u16, &str, &mut Command)) -> Self {
         let place = tempfile::tempdir().expect("a directory");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
-        let child = Command::new(program)
-            .args(arguments(port, &place.path().display().to_string()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+        let port = free_port();
+        let mut command = Command::new(program);
+        set(port, &place.path().display().to_string(), &mut command);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.unwrap_or_else(|error| panic!("{program}: {error}"));
         let server = Server {
             child,
             port,
             _place: place,
         };
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "{program} does not answer");
             std::thread::sleep(Duration::from_millis(20));
@@ -89,6 +95,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
 }
 
 /// 250 bytes of JSON.

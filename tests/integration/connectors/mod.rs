@@ -16,6 +16,8 @@
 //! connector promises beyond the suite it tests in the same file. To add a claim: a function in
 //! `claims`, and its name in `conforms!`.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod claims;
 mod files;
 #[cfg(feature = "http")]

@@ -1,6 +1,8 @@
 //! Programs that serve: started on free ports with directories of their own, ended with the value.
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tributary::{Error, ErrorKind, Result};
@@ -26,7 +28,9 @@ impl Process {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(Stdio::null())
+            // A script may have started the server, and would be ended without it.
+            .process_group(0);
         let child = command.spawn().map_err(|error| Error::io(&shown, &error))?;
         let mut server = Process(child);
         let until = Instant::now() + PATIENCE;
@@ -45,6 +49,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,0 +1,212 @@
+//! A connection to RabbitMQ, and the runtime on which its client lives.
+//!
+//! The invariant: the runtime runs only in [`Link::wait`] and what is made of it, which end at their time
+//! limit. A link that was lost is never used again: the engine opens another one.
+
+use crate::connect::Address;
+use crate::error::{Error, ErrorKind, Result, quote};
+use futures_util::future::maybe_done;
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{Channel, Connection, ConnectionProperties};
+use std::future::Future;
+use std::task::{Context, Waker};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// How often both sides say that they are there, in seconds.
+const HEARTBEAT: u16 = 60;
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Where to connect to, and as whom.
+pub(super) struct Place {
+    pub address: Address,
+    pub user: String,
+    pub password: String,
+    pub host: String,
+    pub port: u16,
+    pub vhost: String,
+    pub timeout: Duration,
+}
+
+/// A connection with one channel.
+pub(super) struct Link {
+    pub channel: Channel,
+    connection: Connection,
+    address: Address,
+    timeout: Duration,
+    runtime: Option<Runtime>,
+}
+
+impl Place {
+    pub fn connect(&self) -> Result<Link> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io("the runtime of an AMQP client", &error))?;
+        let connected = runtime.block_on(async {
+            let connect = async {
+                let name = ConnectionProperties::default();
+                let name = name.with_connection_name("tributary".into());
+                let connection = Connection::connect_uri(self.uri(), name).await?;
+                let channel = connection.create_channel().await?;
+                Ok((connection, channel))
+            };
+            tokio::time::timeout(self.timeout, connect).await
+        });
+        match connected.unwrap_or_else(|_| Err(late())) {
+            Ok((connection, channel)) => Ok(Link {
+                channel,
+                connection,
+                address: self.address.clone(),
+                timeout: self.timeout,
+                runtime: Some(runtime),
+            }),
+            Err(error) => {
+                // A look-up of a name may hang on; nobody waits for it.
+                runtime.shutdown_background();
+                Err(self.refused(&error))
+            }
+        }
+    }
+
+    fn uri(&self) -> AMQPUri {
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        AMQPUri {
+            scheme: AMQPScheme::AMQP,
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo {
+                    username: self.user.clone(),
+                    password: self.password.clone(),
+                },
+                host: self.host.clone(),
+                port: self.port,
+            },
+            vhost: self.vhost.clone(),
+            query: AMQPQueryString {
+                heartbeat: Some(HEARTBEAT),
+                connection_timeout: Some(millis),
+                ..AMQPQueryString::default()
+            },
+        }
+    }
+
+    /// Why there is no connection.
+    fn refused(&self, error: &lapin::Error) -> Error {
+        let (vhost, user) = (quote(&self.vhost), quote(&self.user));
+        match said(error) {
+            Some((403, _)) => {
+                let error = self.address.wrong("the server refuses user and password");
+                error.with_hint("check them; guest may connect from the same machine only")
+            }
+            Some((530, text)) if text.contains("not found") => {
+                let error = self.address.wrong(format!("there is no vhost {vhost}"));
+                error.with_hint(format!("create it: rabbitmqctl add_vhost {vhost}"))
+            }
+            Some((530, text)) if text.contains("refused for user") => {
+                let error = format!("user {user} may not use the vhost {vhost}");
+                let error = self.address.wrong(error);
+                error.with_kind(ErrorKind::NoPermission).with_hint(format!(
+                    "allow it: rabbitmqctl set_permissions -p {vhost} {user} \".*\" \".*\" \".*\""
+                ))
+            }
+            _ => explained(&self.address, error),
+        }
+    }
+}
+
+fn late() -> lapin::Error {
+    let error = "no answer within the time limit";
+    std::io::Error::new(std::io::ErrorKind::TimedOut, error).into()
+}
+
+/// The number and the words of what the server has said.
+pub(super) fn said(error: &lapin::Error) -> Option<(u16, &str)> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(said) => Some((said.get_id(), said.get_message().as_str())),
+        _ => None,
+    }
+}
+
+/// What an error is for the engine: only what was not allowed is for good.
+fn explained(address: &Address, error: &lapin::Error) -> Error {
+    match (said(error), error.kind()) {
+        (Some((403, text)), _) => address.wrong(text).with_kind(ErrorKind::NoPermission),
+        (Some((_, text)), _) => address.unavailable(text),
+        (None, lapin::ErrorKind::IOError(error)) => address.unavailable(error),
+        (None, _) => address.unavailable(error),
+    }
+}
+
+impl Link {
+    /// What comes of this, or `None` where that takes longer than `limit`.
+    pub fn wait<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let runtime = self.runtime.as_ref().expect("it is there until the drop");
+        runtime.block_on(async { tokio::time::timeout(limit, work).await.ok() })
+    }
+
+    /// The same, where it is an error that it takes longer than the server may take to answer.
+    pub fn answer<T>(&self, work: impl Future<Output = lapin::Result<T>>) -> lapin::Result<T> {
+        let answer = self.wait(self.timeout, work);
+        answer.unwrap_or_else(|| Err(late()))
+    }
+
+    /// The same, with the error as the engine takes it.
+    pub fn done<T>(&self, work: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        self.answer(work).map_err(|error| self.error(&error))
+    }
+
+    /// Lets the client hear and say that it is there.
+    pub fn pump(&self) -> Result<()> {
+        let pause = tokio::time::sleep;
+        self.wait(Duration::from_secs(1), async {
+            pause(Duration::from_millis(1)).await;
+        });
+        match self.connection.status().connected() && self.channel.status().connected() {
+            true => Ok(()),
+            false => Err(self.address.unavailable("the connection is lost")),
+        }
+    }
+
+    pub fn error(&self, error: &lapin::Error) -> Error {
+        explained(&self.address, error)
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+/// What comes of all of them: each is begun in its turn before any is waited for.
+pub(super) async fn pipelined<F: Future>(works: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut nobody = Context::from_waker(Waker::noop());
+    let begun = works.map(|work| {
+        let mut work = Box::pin(maybe_done(work));
+        // Whoever waits for it below polls it again.
+        let _ = work.as_mut().poll(&mut nobody);
+        work
+    });
+    let begun: Vec<_> = begun.collect();
+    let mut all = Vec::with_capacity(begun.len());
+    for mut work in begun {
+        work.as_mut().await;
+        all.extend(work.as_mut().take_output());
+    }
+    all
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        if self.connection.status().connected() {
+            runtime.block_on(async {
+                // Without it the server gives back what was under way a little later.
+                let farewell = self.connection.close(200, "the end".into());
+                let _ = tokio::time::timeout(FAREWELL, farewell).await;
+            });
+        }
+        runtime.shutdown_background();
+    }
+}

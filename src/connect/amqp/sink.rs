@@ -1,0 +1,266 @@
+//! A sink: to an exchange, which confirms each message.
+//!
+//! The invariant: what the server was heard to answer to is not sent again, whatever became of the rest
+//! of its batch: a batch that is fed again, whole or event by event, meets what is known of it.
+
+use super::declare::Exchange;
+use super::link::{Link, Place, pipelined};
+use super::short;
+use crate::connect::{Settings, Template};
+use crate::error::{Error, Result, quote};
+use crate::event::Event;
+use crate::node::{Context, Node, Sink};
+use crate::time::Timestamp;
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{BasicProperties, Confirmation};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How often the server hears of a sink that has nothing to do.
+const PUMP: Duration = Duration::from_secs(5);
+
+pub(super) struct ExchangeSink {
+    place: Place,
+    exchange: Exchange,
+    key: Template,
+    /// The routing key, where it is the same for every event.
+    fixed: Option<ShortString>,
+    id: Option<Template>,
+    headers: Vec<(ShortString, Template)>,
+    /// What all messages have.
+    properties: BasicProperties,
+    mandatory: bool,
+    open: Option<Link>,
+    batch: Vec<Out>,
+    /// What the server has answered to each event that is fed now or will be again.
+    known: VecDeque<Option<Result<()>>>,
+    /// How many of these have been fed now, and how many events in all.
+    told: usize,
+    events: usize,
+    pump_at: Timestamp,
+}
+
+/// A message to send.
+struct Out {
+    /// Its place among what is known.
+    at: usize,
+    key: ShortString,
+    properties: BasicProperties,
+    payload: Vec<u8>,
+}
+
+impl Out {
+    /// Whether it was returned; of two that are the same each is returned by itself.
+    fn take_from(&self, returned: &mut Vec<BasicReturnMessage>) -> bool {
+        let is_this = |message: &BasicReturnMessage| {
+            message.routing_key == self.key
+                && message.data == self.payload
+                && message.properties == self.properties
+        };
+        let at = returned.iter().position(is_this);
+        at.map(|at| returned.swap_remove(at)).is_some()
+    }
+}
+
+/// The messages that no queue takes. The client hands each to the first answer that comes after it,
+/// which need not be its own.
+fn returned(answers: &mut [lapin::Result<Confirmation>]) -> Vec<BasicReturnMessage> {
+    let returned = answers.iter_mut().filter_map(|answer| match answer {
+        Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) => message.take(),
+        _ => None,
+    });
+    returned.collect()
+}
+
+impl ExchangeSink {
+    pub fn new(place: Place, exchange: Exchange, settings: &Settings) -> Result<Self> {
+        let key = settings.template("key")?;
+        let key = key.ok_or_else(|| settings.wrong("key", "a template"))?;
+        let content_type = settings.string("content_type")?;
+        let content_type = short(content_type.unwrap_or("application/json"))?;
+        let mode = match settings.boolean("persistent", true)? {
+            true => 2,
+            false => 1,
+        };
+        let mut headers = Vec::new();
+        for (name, value) in settings.pairs("headers")? {
+            headers.push((short(&name)?, Template::parse(&value)?));
+        }
+        Ok(ExchangeSink {
+            place,
+            exchange,
+            fixed: key.constant().map(short).transpose()?,
+            key,
+            id: settings.template("id")?,
+            headers,
+            properties: BasicProperties::default()
+                .with_content_type(content_type)
+                .with_delivery_mode(mode),
+            mandatory: settings.boolean("mandatory", true)?,
+            open: None,
+            batch: Vec::new(),
+            known: VecDeque::new(),
+            told: 0,
+            events: 0,
+            pump_at: Timestamp::from_secs(0),
+        })
+    }
+
+    fn key(&self, event: &Event) -> Result<ShortString> {
+        match &self.fixed {
+            Some(fixed) => Ok(fixed.clone()),
+            None => short(&self.key.render(event)?),
+        }
+    }
+
+    fn properties(&self, event: &Event) -> Result<BasicProperties> {
+        let mut properties = self.properties.clone();
+        if let Some(id) = &self.id {
+            properties = properties.with_message_id(short(&id.render(event)?)?);
+        }
+        if !self.headers.is_empty() {
+            let mut headers = FieldTable::default();
+            for (name, template) in &self.headers {
+                let value = LongString::from(template.render(event)?);
+                headers.insert(name.clone(), AMQPValue::LongString(value));
+            }
+            properties = properties.with_headers(headers);
+        }
+        Ok(properties)
+    }
+
+    /// What was fed does not come again.
+    fn done(&mut self) {
+        self.known.drain(..self.told);
+        self.told = 0;
+        self.events = 0;
+        self.batch.clear();
+    }
+
+    /// Sends the batch and hears the answers; what is worst comes out.
+    fn send(&mut self) -> Result<()> {
+        let link = self
+            .open
+            .as_ref()
+            .ok_or_else(|| self.place.address.unavailable("the sink is not open"))?;
+        let options = BasicPublishOptions {
+            mandatory: self.mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let (channel, exchange) = (&link.channel, &self.exchange.name);
+        let publish = |out| async move {
+            let Out {
+                key,
+                properties,
+                payload,
+                ..
+            }: &Out = out;
+            let (key, properties) = (key.clone(), properties.clone());
+            let sent = channel.basic_publish(exchange.clone(), key, options, payload, properties);
+            sent.await?.await
+        };
+        let sent = pipelined(self.batch.iter().map(publish));
+        let mut answers = link.done(async { Ok(sent.await) })?;
+        let mut returned = returned(&mut answers);
+        let mut worst = Ok(());
+        for (out, answer) in self.batch.iter().zip(answers) {
+            let heard = match answer {
+                _ if out.take_from(&mut returned) => {
+                    let key = quote(out.key.as_str());
+                    Err(Error::data(format!("no queue takes the key {key}")))
+                }
+                Ok(Confirmation::Ack(_) | Confirmation::NotRequested) => Ok(()),
+                Ok(Confirmation::Nack(_)) => {
+                    let error = "the server does not take a message: a queue is full or away";
+                    Err(self.place.address.unavailable(error))
+                }
+                Err(error) => Err(link.error(&error)),
+            };
+            let is_final = !heard.as_ref().is_err_and(Error::is_retryable);
+            if is_final && let Some(slot) = self.known.get_mut(out.at) {
+                *slot = Some(heard.clone());
+            }
+            if let Err(error) = heard {
+                let is_worse = match &worst {
+                    Ok(()) => true,
+                    Err(known) => error.is_retryable() && !Error::is_retryable(known),
+                };
+                if is_worse {
+                    worst = Err(error);
+                }
+            }
+        }
+        worst
+    }
+}
+
+impl Node for ExchangeSink {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        let link = self.place.connect()?;
+        self.exchange.open(&link)?;
+        let confirms = ConfirmSelectOptions::default();
+        link.done(link.channel.confirm_select(confirms))?;
+        self.open = Some(link);
+        Ok(())
+    }
+
+    /// A confirm comes when the server has written to its disk.
+    fn batch_size(&self) -> usize {
+        1024
+    }
+
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.pump_at = cx.now().after(PUMP);
+        if self.batch.is_empty() {
+            let pumped = self.open.as_ref().map_or(Ok(()), Link::pump);
+            if pumped.is_ok() {
+                self.done();
+            }
+            return pumped;
+        }
+        let sent = self.send();
+        match &sent {
+            Err(error) if error.is_retryable() => {}
+            Ok(()) => self.done(),
+            // A batch of one event that was refused does not come again.
+            Err(_) if self.events == 1 => self.done(),
+            Err(_) => {}
+        }
+        sent
+    }
+
+    fn rollback(&mut self) {
+        self.batch.clear();
+        self.told = 0;
+        self.events = 0;
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.open.is_some().then_some(self.pump_at)
+    }
+}
+
+impl Sink for ExchangeSink {
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        self.events += 1;
+        // First of all: what is known is known of events that a message was made of.
+        let (key, properties) = (self.key(event)?, self.properties(event)?);
+        let at = self.told;
+        self.told += 1;
+        match self.known.get(at) {
+            Some(Some(known)) => return known.clone(),
+            Some(None) => {}
+            None => self.known.push_back(None),
+        }
+        self.batch.push(Out {
+            at,
+            key,
+            properties,
+            payload: event.payload().bytes().to_vec(),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! A source that reads a queue.
+//!
+//! The invariant: the server gives out as many messages as may be under way, so none lies here unseen
+//! while there is no room for it. Tags are those of one channel; with a new one all begins anew.
+
+use super::declare::Queue;
+use super::ledger::Ledger;
+use super::link::{Link, Place, pipelined};
+use super::value::object;
+use crate::ack::{Outcome, Token};
+use crate::connect::Inbox;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::time::Timestamp;
+use futures_util::{FutureExt as _, StreamExt as _};
+use lapin::Consumer;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::FieldTable;
+use std::time::Duration;
+
+/// How many events a read emits at most.
+const BATCH: usize = 512;
+
+pub(super) struct QueueSource {
+    place: Place,
+    queue: Queue,
+    prefetch: u16,
+    pause: Duration,
+    requeue: bool,
+    open: Option<Open>,
+    /// Each message is known by its tag.
+    inbox: Inbox<u64>,
+    ledger: Ledger,
+    /// What failed and is given back at this instant.
+    failed: Vec<(Timestamp, u64)>,
+}
+
+struct Open {
+    // Before the link: it says farewell to its queue by it.
+    consumer: Consumer,
+    link: Link,
+}
+
+impl QueueSource {
+    pub fn new(
+        place: Place,
+        queue: Queue,
+        prefetch: u16,
+        redeliver_after: Duration,
+        requeue: bool,
+    ) -> Self {
+        QueueSource {
+            place,
+            queue,
+            prefetch,
+            // What does not come again need not wait.
+            pause: match requeue {
+                true => redeliver_after,
+                false => Duration::ZERO,
+            },
+            requeue,
+            open: None,
+            inbox: Inbox::new(prefetch.into()),
+            ledger: Ledger::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, delivery: Delivery, cx: &mut Context<'_>) {
+        let tag = delivery.delivery_tag;
+        let mut event = Event::new(&delivery.data[..], cx.now())
+            .with_meta("exchange", delivery.exchange.as_str())
+            .with_meta("key", delivery.routing_key.as_str())
+            .with_meta("redelivered", delivery.redelivered);
+        if let Some(headers) = delivery.properties.headers() {
+            event = event.with_meta("headers", object(headers));
+        }
+        if let Some(id) = delivery.properties.message_id() {
+            event = event.with_meta("id", id.as_str());
+        }
+        self.ledger.add(tag);
+        self.inbox.emit(event, tag, cx);
+    }
+}
+
+impl Node for QueueSource {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        self.inbox.clear();
+        self.ledger = Ledger::new();
+        self.failed.clear();
+        let link = self.place.connect()?;
+        self.queue.open(&link)?;
+        let consumer = link.answer(async {
+            let channel = &link.channel;
+            let qos = BasicQosOptions::default();
+            channel.basic_qos(self.prefetch, qos).await?;
+            let options = BasicConsumeOptions::default();
+            let queue = self.queue.name.clone();
+            channel
+                .basic_consume(queue, "".into(), options, FieldTable::default())
+                .await
+        });
+        let consumer = consumer.map_err(|error| self.queue.refused(&link, &error))?;
+        self.open = Some(Open { consumer, link });
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        match self.inbox.settle(token, outcome) {
+            Some((tag, Outcome::Delivered)) => self.ledger.delivered(tag),
+            Some((tag, Outcome::Failed)) => {
+                self.failed.push((cx.now().after(self.pause), tag));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let Some(Open { link, .. }) = &self.open else {
+            return Ok(());
+        };
+        let now = cx.now();
+        let due: Vec<(Timestamp, u64)> = self.failed.extract_if(.., |(at, _)| *at <= now).collect();
+        due.iter().for_each(|(_, tag)| self.ledger.answered(*tag));
+        let acks = self.ledger.acks();
+        if due.is_empty() && acks.is_empty() {
+            return Ok(());
+        }
+        let channel = &link.channel;
+        let nack = BasicNackOptions {
+            multiple: false,
+            requeue: self.requeue,
+        };
+        link.done(async {
+            let nacks = due.iter().map(|(_, tag)| channel.basic_nack(*tag, nack));
+            let nacked = pipelined(nacks).await;
+            let acks = acks.iter().map(|ack| {
+                let multiple = ack.multiple;
+                channel.basic_ack(ack.tag, BasicAckOptions { multiple })
+            });
+            let acked = pipelined(acks).await;
+            nacked.into_iter().chain(acked).collect()
+        })
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.open.as_ref()?;
+        self.failed.iter().map(|(at, _)| *at).min()
+    }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        // What has come and nobody will read is given back, so that another one gets it at once.
+        if let Some(Open { consumer, link }) = &mut self.open {
+            let options = BasicCancelOptions::default();
+            link.done(link.channel.basic_cancel(consumer.tag(), options))?;
+            let mut unread = Vec::new();
+            while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
+                unread.push(delivery.delivery_tag);
+            }
+            let nack = BasicNackOptions {
+                multiple: false,
+                requeue: true,
+            };
+            link.done(async {
+                let nacks = unread.iter();
+                let nacks = nacks.map(|tag| link.channel.basic_nack(*tag, nack));
+                let nacked = pipelined(nacks).await;
+                nacked.into_iter().collect::<lapin::Result<()>>()
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Source for QueueSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        let room = self.inbox.room();
+        let Some(open) = &mut self.open else {
+            let error = Error::new(ErrorKind::Unavailable, "the source is not open");
+            return Err(error.retryable());
+        };
+        if room == 0 {
+            // Only an outcome makes room.
+            open.link.pump()?;
+            return Ok(Read::Idle);
+        }
+        let mut next = open.link.wait(wait, open.consumer.next());
+        let mut taken = 0;
+        while let Some(delivery) = next {
+            let Some(delivery) = delivery else {
+                let error = "the queue gives no more messages";
+                return Err(self.place.address.unavailable(error));
+            };
+            let Some(open) = &self.open else { break };
+            let delivery = delivery.map_err(|error| open.link.error(&error))?;
+            self.take(delivery, cx);
+            taken += 1;
+            let Some(open) = &mut self.open else { break };
+            next = match taken < BATCH {
+                true => open.consumer.next().now_or_never(),
+                false => None,
+            };
+        }
+        Ok(match taken {
+            0 => Read::Idle,
+            _ => Read::More,
+        })
+    }
+}
