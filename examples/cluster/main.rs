@@ -1,35 +1,35 @@
 //! Three processes share a stream of bets; one of them is killed, and no bet and no alert is lost.
 //!
 //! ```sh
-//! PATH=$PATH:/usr/sbin cargo run --release --features nats --example cluster
+//! cargo run --release --features nats --example cluster
 //! ```
 //!
-//! It needs `nats-server`, `mariadbd`, `mariadb-install-db` and `setpriv`, starts private servers on
-//! free ports of the loopback in a temporary directory, and ends them. It takes some ten seconds,
-//! two minutes at most, and exits with 1 when a claim does not hold. Each process runs the script
-//! beside this file. When half of the bets are stored, one is killed as `kill -9` does.
+//! It needs `nats-server` and MariaDB installed, starts servers of its own on free ports of the loopback
+//! (`servers.sh`), and ends them however it ends itself. It takes some seconds, and exits with 1 when a
+//! claim does not hold. The processes run the script beside this file: they share the work through a
+//! durable consumer of JetStream, and the window through the database. When half of the bets are stored,
+//! one of them is killed as `kill -9` does.
 //!
 //! ```text
-//! 3000 bets of 60 customers are in the stream; half of the customers go beyond the limit
-//! three processes share them
-//! killed one by SIGKILL: … bets were stored, … were in hand or waiting
-//! of the … that are left, both end by themselves when they are told to
-//! … deliveries for 3000 bets: … came more than once
-//! held: every bet is stored (3000 of 3000)
-//! held: the consumer has nothing left (0 waiting, 0 not acked)
-//! held: each customer beyond the limit has one alert (30 of 30), and nobody else has one
+//! starting a NATS server and a MariaDB server of its own
+//! three processes run network.lua: …, …, …
+//! 3000 bets of 60 customers were published; 30 of the customers go beyond the limit
+//! killed … by SIGKILL: … bets were stored, … were not yet acked
+//! process … took … bets and raised … alerts
+//! held: every bet is stored: 3000 of 3000
+//! held: what the killed one had in hand came to another one: … bets were delivered again
+//! held: the consumer has nothing left: 0 waiting, 0 not acked
+//! held: 30 customers beyond the limit have one alert each, nobody else has any: 30 alerts
 //! ```
 
 mod servers;
 
 use mysql::prelude::Queryable;
 use serde_json::{Value, json};
-use servers::{Bus, Guarded, Store};
-use std::collections::BTreeSet;
+use servers::Servers;
 use std::error::Error;
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tributary::connect::{self, Options};
 use tributary::time::{Clock, SystemClock};
@@ -61,111 +61,110 @@ fn main() -> ExitCode {
     }
 }
 
-/// One of the processes: it runs until its standard input ends, so also when its parent is gone.
+/// What one of the processes does, until its standard input ends: so also when its parent is gone.
 fn member() -> Done<()> {
-    let database = Database::open(&std::env::var("STORE")?)?;
     let network = Network::new();
+    let database = Database::open(&std::env::var("STORE")?)?;
     Runtime::with_database(&network, &database)?.run(SCRIPT)?;
     network.start()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     network.stop()?;
+    let stats = network.stats();
+    let made = |node| stats.node(node).map_or(0, |node| node.emitted);
+    println!(
+        "process {} took {} bets and raised {} alerts",
+        std::process::id(),
+        made("bets"),
+        made("liability")
+    );
     Ok(())
 }
 
 fn cluster() -> Done<bool> {
-    let directory = tempfile::tempdir()?;
-    let bus = Bus::start(directory.path())?;
-    let store = Store::start(directory.path())?;
-    bus.ask(
+    println!("starting a NATS server and a MariaDB server of its own");
+    let servers = Servers::start()?;
+    servers.ask(
         "STREAM.CREATE.BETS",
         r#"{"name":"BETS","subjects":["bets.>"]}"#,
     )?;
-    publish(&bus)?;
-    println!(
-        "{BETS} bets of {CUSTOMERS} customers are in the stream; half of the customers go beyond the limit"
-    );
 
     let mut members = Vec::new();
     for _ in 0..3 {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--member").stdin(Stdio::piped());
-        command.env("BUS", bus.url()).env("STORE", store.url());
-        members.push(Guarded(command.spawn()?));
+        members.push(Member::start(&servers)?);
     }
-    println!("three processes share them");
+    until("three processes wait for bets", || {
+        for member in &mut members {
+            if let Some(status) = member.0.try_wait()? {
+                return Err(format!("a process has ended: {status}").into());
+            }
+        }
+        Ok(consumer(&servers).is_ok_and(|now| now["num_waiting"] == 3))
+    })?;
+    let names: Vec<String> = members.iter().map(|m| m.0.id().to_string()).collect();
+    println!("three processes run network.lua: {}", names.join(", "));
+
+    publish(&servers)?;
+    let high = (0..CUSTOMERS).filter(|number| is_high(*number)).count();
+    println!(
+        "{BETS} bets of {CUSTOMERS} customers were published; {high} of the customers go beyond the limit"
+    );
 
     until("half of the bets are stored", || {
-        Ok(store.count("cluster_bets") >= BETS / 2)
+        Ok(servers.stored()? >= BETS / 2)
     })?;
-    let mut killed = members.remove(0);
-    killed.0.kill()?;
-    let by_signal = killed.0.wait()?.signal();
-    let stored = store.count("cluster_bets");
-    let at_kill = consumer(&bus)?;
-    let open = number(&at_kill, "num_pending") + number(&at_kill, "num_ack_pending");
-    println!("killed one by SIGKILL: {stored} bets were stored, {open} were in hand or waiting");
-    if by_signal != Some(9) || open == 0 {
-        return Err("it was too late to kill one: nothing was left to do".into());
-    }
+    // Its end is its kill.
+    drop(members.remove(0));
+    let stored = servers.stored()?;
+    let left = left(&consumer(&servers)?);
+    println!(
+        "killed {} by SIGKILL: {stored} bets were stored, {} were not yet acked",
+        names[0],
+        left.0 + left.1
+    );
 
     until("the consumer has nothing left", || {
-        let now = consumer(&bus)?;
-        Ok(number(&now, "num_pending") + number(&now, "num_ack_pending") == 0)
+        Ok(self::left(&consumer(&servers)?) == (0, 0))
     })?;
-    println!(
-        "of the {} that are left, both end by themselves when they are told to",
-        members.len()
-    );
-    for member in &mut members {
-        drop(member.0.stdin.take());
+    for member in members {
+        member.stop()?;
     }
-    for member in &mut members {
-        let mut ended = None;
-        until("a process ends", || {
-            ended = member.0.try_wait()?;
-            Ok(ended.is_some())
-        })?;
-        if !ended.is_some_and(|status| status.success()) {
-            return Err(format!("a process failed: {ended:?}").into());
-        }
-    }
-    account(&consumer(&bus)?, &store)
+    account(&servers)
 }
 
 /// Compares what is there with what should be.
-fn account(consumer: &Value, store: &Store) -> Done<bool> {
-    let deliveries = consumer["delivered"]["consumer_seq"].as_u64().unwrap_or(0);
-    let again = deliveries.saturating_sub(BETS);
-    println!("{deliveries} deliveries for {BETS} bets: {again} came more than once");
+fn account(servers: &Servers) -> Done<bool> {
+    let consumer = consumer(servers)?;
+    let (waiting, unacked) = left(&consumer);
+    let deliveries = consumer["delivered"]["consumer_seq"].as_u64();
+    let again = deliveries.unwrap_or(0).saturating_sub(BETS);
+    let stored = servers.stored()?;
+    let alerts: Vec<String> = servers
+        .database()?
+        .query("SELECT customer_uuid FROM cluster_alerts ORDER BY customer_uuid")?;
+    let high = (0..CUSTOMERS).filter(|number| is_high(*number));
+    let high: Vec<String> = high.map(customer).collect();
 
-    let stored = store.count("cluster_bets");
-    let (waiting, unacked) = (
-        number(consumer, "num_pending"),
-        number(consumer, "num_ack_pending"),
-    );
-    let rows: Vec<String> = store
-        .connect()?
-        .query("SELECT customer_uuid FROM cluster_alerts")?;
-    let alerted: BTreeSet<String> = rows.iter().cloned().collect();
-    let due: BTreeSet<String> = (0..CUSTOMERS)
-        .filter(|number| is_high(*number))
-        .map(customer)
-        .collect();
     let claims = [
         (
             stored == BETS,
-            format!("every bet is stored ({stored} of {BETS})"),
+            format!("every bet is stored: {stored} of {BETS}"),
+        ),
+        (
+            again > 0,
+            format!(
+                "what the killed one had in hand came to another one: {again} bets were delivered again"
+            ),
         ),
         (
             waiting + unacked == 0,
-            format!("the consumer has nothing left ({waiting} waiting, {unacked} not acked)"),
+            format!("the consumer has nothing left: {waiting} waiting, {unacked} not acked"),
         ),
         (
-            alerted == due && rows.len() == due.len(),
+            alerts == high,
             format!(
-                "each customer beyond the limit has one alert ({} of {}), and nobody else has one",
-                rows.len(),
-                due.len()
+                "{} customers beyond the limit have one alert each, nobody else has any: {} alerts",
+                high.len(),
+                alerts.len()
             ),
         ),
     ];
@@ -173,6 +172,41 @@ fn account(consumer: &Value, store: &Store) -> Done<bool> {
         println!("{}: {claim}", if *held { "held" } else { "FAILED" });
     }
     Ok(claims.iter().all(|(held, _)| *held))
+}
+
+/// One of the processes, killed when it is dropped.
+struct Member(Child);
+
+impl Member {
+    fn start(servers: &Servers) -> Done<Member> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--member").stdin(Stdio::piped());
+        command
+            .env("NATS", servers.bus())
+            .env("STORE", servers.store());
+        Ok(Member(command.spawn()?))
+    }
+
+    /// Tells it to stop, and waits until it has.
+    fn stop(mut self) -> Done<()> {
+        drop(self.0.stdin.take());
+        let mut ended = None;
+        until("a process ends", || {
+            ended = self.0.try_wait()?;
+            Ok(ended.is_some())
+        })?;
+        match ended {
+            Some(status) if !status.success() => Err(format!("a process failed: {status}").into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn customer(number: u64) -> String {
@@ -185,7 +219,7 @@ fn is_high(customer: u64) -> bool {
 
 /// Each customer bets 50 times. With a stake of 10 at odds of 1.5 the limit of 130 is passed by the
 /// 27th bet; with a stake of 1 it never is.
-fn publish(bus: &Bus) -> Done<()> {
+fn publish(servers: &Servers) -> Done<()> {
     let now = SystemClock.now().as_secs();
     let bets = (0..BETS).map(move |number| {
         let by = number % CUSTOMERS;
@@ -195,30 +229,27 @@ fn publish(bus: &Bus) -> Done<()> {
             "stake": stake, "odds": 1.5,
         })
     });
-    let options = Options::new().with("stream", "BETS");
+    let url = format!("nats://{}/bets.new", servers.bus());
+    let bus = connect::sink(&url, &Options::new().with("stream", "BETS"))?;
     let network = Network::new();
     network.add_source("made", source::from_iter(bets))?;
-    network.add_sink(
-        "bus",
-        connect::sink(&format!("{}/bets.new", bus.url()), &options)?,
-    )?;
+    network.add_sink("bus", bus)?;
     network.link("made", "bus")?;
     network.start()?;
-    network
-        .wait_timeout(PATIENCE)
-        .ok_or("the bets could not be published")??;
-    Ok(())
+    let done = network.wait_timeout(PATIENCE);
+    Ok(done.ok_or("the bets could not be published")??)
 }
 
-fn consumer(bus: &Bus) -> Done<Value> {
-    Ok(serde_json::from_str(
-        &bus.ask("CONSUMER.INFO.BETS.liability", "")?,
-    )?)
+/// What JetStream says of the consumer.
+fn consumer(servers: &Servers) -> Done<Value> {
+    servers.ask("CONSUMER.INFO.BETS.liability", "")
 }
 
-/// A number that the server always gives; one that is missing is an answer that holds no claim.
-fn number(answer: &Value, name: &str) -> u64 {
-    answer[name].as_u64().unwrap_or(BETS)
+/// How many bets wait to be delivered, and how many to be acked.
+fn left(consumer: &Value) -> (u64, u64) {
+    // An answer that lacks a number holds no claim.
+    let number = |name: &str| consumer[name].as_u64().unwrap_or(BETS);
+    (number("num_pending"), number("num_ack_pending"))
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> Done<bool>) -> Done<()> {
