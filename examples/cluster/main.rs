@@ -28,7 +28,7 @@ use mysql::prelude::Queryable;
 use serde_json::{Value, json};
 use servers::Servers;
 use std::error::Error;
-use std::io::Read;
+use std::io::Write;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tributary::connect::{self, Options};
@@ -61,13 +61,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// What one of the processes does, until its standard input ends: so also when its parent is gone.
+/// What one of the processes does, until it is told to stop.
 fn member() -> Done<()> {
     let network = Network::new();
     let database = Database::open(&std::env::var("STORE")?)?;
     Runtime::with_database(&network, &database)?.run(SCRIPT)?;
     network.start()?;
-    std::io::stdin().read_to_end(&mut Vec::new())?;
+    if std::io::stdin().read_line(&mut String::new())? == 0 {
+        // Nobody is there to tell it, nor are the servers.
+        std::process::exit(1);
+    }
     network.stop()?;
     let stats = network.stats();
     let made = |node| stats.node(node).map_or(0, |node| node.emitted);
@@ -189,7 +192,9 @@ impl Member {
 
     /// Tells it to stop, and waits until it has.
     fn stop(mut self) -> Done<()> {
-        drop(self.0.stdin.take());
+        if let Some(mut stdin) = self.0.stdin.take() {
+            writeln!(stdin, "stop")?;
+        }
         let mut ended = None;
         until("a process ends", || {
             ended = self.0.try_wait()?;
