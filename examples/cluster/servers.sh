@@ -48,8 +48,11 @@ mariadb=$!
 
 {
     cat >/dev/null
-    : >"$place/over"
-    kill -9 "$mariadb"
+    # Where it has ended by itself, the directory is gone.
+    if [ -d "$place" ]; then
+        : >"$place/over"
+        kill -9 "$mariadb"
+    fi
 } <&3 &
 wait "$mariadb" 2>/dev/null
 [ -e "$place/over" ] || failed mariadbd
