@@ -18,7 +18,8 @@
 //!
 //! What one thread settles together, and alone holds, costs no locked operation: the outcomes are
 //! written plainly, the message that carries them home makes them known, and the handles of the
-//! group go with it, to be used again where all of them have come.
+//! group go with it, to be used again where all of them have come. Of a whole group not even the
+//! slots are written: the message says what became of all, and no line of memory goes to and fro.
 
 // Another package takes this file as it is, to try it under all kinds of schedules.
 #[cfg(shuttle)]
@@ -55,21 +56,33 @@ impl<T: From<Settled> + Send> Home for flume::Sender<T> {
 
 /// A group of which something was decided.
 pub(crate) struct Settled {
-    pub group: Arc<Group>,
+    group: Arc<Group>,
     /// Further handles of the same group.
     more: Vec<Arc<Group>>,
+    /// What became of all events of the group, where these are all handles that it had; its slots
+    /// say nothing then.
+    all: Option<Outcome>,
 }
 
 impl Settled {
+    /// Hands over every outcome that was decided since the last call, with the ack that the event
+    /// had before it was tracked here, which is to be settled alike. Only the tracking node's
+    /// thread calls this.
+    pub(crate) fn collect(&self, each: impl FnMut(Token, Outcome, Ack)) {
+        match self.all {
+            Some(outcome) => self.group.collect_all(outcome, each),
+            None => self.group.collect(each),
+        }
+    }
+
     /// The handles of a group whose events are all settled and told of, where every handle is
     /// here: nobody else knows the group any more.
     pub(crate) fn into_handles(self) -> Option<Vec<Arc<Group>>> {
         let slots = &self.group.slots;
+        let told = |slot: &AtomicU32| slot.load(Ordering::SeqCst) & REPORTED != 0;
         let whole = self.more.len() + 1 == slots.len()
             && Arc::strong_count(&self.group) == slots.len()
-            && slots
-                .iter()
-                .all(|slot| slot.load(Ordering::SeqCst) & REPORTED != 0);
+            && (self.all.is_some() || slots.iter().all(told));
         whole.then(|| {
             let mut handles = self.more;
             handles.push(self.group);
@@ -81,6 +94,8 @@ impl Settled {
 const FAILED: u32 = 1 << 30;
 const REPORTED: u32 = 1 << 31;
 const HOLDERS: u32 = FAILED - 1;
+/// One holder, and none that failed.
+const ALONE: u32 = 1;
 
 /// The outcomes of a run of tracked events: a count of holders and an outcome for each.
 pub(crate) struct Group {
@@ -129,7 +144,11 @@ impl Group {
     // Inline: an event that stays in registers need not be written and read again.
     #[inline]
     pub(crate) fn track(self: Arc<Self>, index: usize, ack: &mut Ack) {
-        self.slots[index].store(1, Ordering::Relaxed);
+        let slot = &self.slots[index];
+        // It has stayed as it was where the whole group was settled together in its last life.
+        if slot.load(Ordering::Relaxed) != ALONE {
+            slot.store(ALONE, Ordering::Relaxed);
+        }
         if ack.is_some() {
             self.keep_outer(index, ack);
         }
@@ -145,10 +164,7 @@ impl Group {
         *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
     }
 
-    /// Hands over every outcome that was decided since the last call, with the ack that the event
-    /// had before it was tracked here, which is to be settled alike. Only the tracking node's
-    /// thread calls this.
-    pub(crate) fn collect(&self, mut each: impl FnMut(Token, Outcome, Ack)) {
+    fn collect(&self, mut each: impl FnMut(Token, Outcome, Ack)) {
         // Before the scan: what is decided during it sends the group home again.
         self.on_its_way.swap(false, Ordering::SeqCst);
         let first = self.first.load(Ordering::Relaxed);
@@ -156,12 +172,27 @@ impl Group {
             let state = slot.load(Ordering::SeqCst);
             if state & (HOLDERS | REPORTED) == 0 {
                 slot.store(state | REPORTED, Ordering::Relaxed);
-                let outer = self.outer.get().map_or(Ack::none(), |outer| {
-                    std::mem::replace(&mut *lock(&outer[at]), Ack::none())
-                });
-                each(Token(first + at as u64), outcome(state), outer);
+                each(
+                    Token(first + at as u64),
+                    outcome(state),
+                    self.take_outer(at),
+                );
             }
         }
+    }
+
+    fn collect_all(&self, outcome: Outcome, mut each: impl FnMut(Token, Outcome, Ack)) {
+        let first = self.first.load(Ordering::Relaxed);
+        for at in 0..self.slots.len() {
+            each(Token(first + at as u64), outcome, self.take_outer(at));
+        }
+    }
+
+    #[inline]
+    fn take_outer(&self, at: usize) -> Ack {
+        self.outer.get().map_or(Ack::none(), |outer| {
+            std::mem::replace(&mut *lock(&outer[at]), Ack::none())
+        })
     }
 
     fn hold(&self, slot: usize) {
@@ -184,6 +215,7 @@ impl Group {
             self.home.clone().settled(Settled {
                 group: self,
                 more: Vec::new(),
+                all: None,
             });
         }
     }
@@ -204,13 +236,51 @@ impl Group {
         cell.fetch_or(failed, Ordering::Relaxed);
         cell.fetch_sub(1, Ordering::SeqCst) & HOLDERS == 1
     }
+}
 
-    /// Sends handles of one group home. The message is what makes known what was decided.
-    fn go_home(mut handles: Vec<Arc<Group>>) {
-        if let Some(group) = handles.pop() {
+/// Holders of one group that end together, on one thread.
+#[derive(Default)]
+struct Run {
+    handles: Vec<Arc<Group>>,
+    slots: Vec<usize>,
+}
+
+impl Run {
+    fn is_of(&self, group: &Arc<Group>) -> bool {
+        let first = self.handles.first();
+        first.is_none_or(|first| Arc::ptr_eq(first, group))
+    }
+
+    fn add(&mut self, group: Arc<Group>, slot: usize) {
+        if self.handles.is_empty() {
+            self.handles.reserve(group.slots.len());
+            self.slots.reserve(group.slots.len());
+        }
+        self.handles.push(group);
+        self.slots.push(slot);
+    }
+
+    /// Ends them. The message is what makes known what was decided.
+    fn end(&mut self, outcome: Outcome) {
+        let Some(group) = self.handles.first() else {
+            return;
+        };
+        // As many holders as there are slots, each of which has one: these are all that there are.
+        let is_alone = |slot: &AtomicU32| slot.load(Ordering::Acquire) == ALONE;
+        let is_whole = self.slots.len() == group.slots.len() && group.slots.iter().all(is_alone);
+        let mut decided = is_whole;
+        if !is_whole {
+            for slot in &self.slots {
+                decided |= group.let_go(*slot, outcome);
+            }
+        }
+        let mut handles = std::mem::take(&mut self.handles);
+        self.slots.clear();
+        if decided && let Some(group) = handles.pop() {
             group.home.clone().settled(Settled {
                 group,
                 more: handles,
+                all: is_whole.then_some(outcome),
             });
         }
     }
@@ -251,23 +321,16 @@ impl Ack {
 
     /// Ends the parts of many holders at once.
     pub(crate) fn settle_all<'a>(acks: impl Iterator<Item = &'a mut Ack>, outcome: Outcome) {
-        let (mut run, mut decided) = (Vec::new(), false);
+        let mut run = Run::default();
         for ack in acks {
-            let Some(group) = ack.group.take() else {
-                continue;
-            };
-            if run.first().is_some_and(|first| !Arc::ptr_eq(first, &group)) {
-                let run = std::mem::take(&mut run);
-                if std::mem::take(&mut decided) {
-                    Group::go_home(run);
+            if let Some(group) = ack.group.take() {
+                if !run.is_of(&group) {
+                    run.end(outcome);
                 }
+                run.add(group, ack.slot);
             }
-            decided |= group.let_go(ack.slot, outcome);
-            run.push(group);
         }
-        if decided {
-            Group::go_home(run);
-        }
+        run.end(outcome);
     }
 
     /// Ends this holder's part. Dropping an ack is settling it as failed.

@@ -254,7 +254,7 @@ impl Stage {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         let mut waiting = Vec::new();
-        settled.group.collect(|token, outcome, outer| {
+        settled.collect(|token, outcome, outer| {
             outcomes.push((token, outcome));
             if outer.is_some() {
                 waiting.push((outer, outcome));
@@ -278,8 +278,16 @@ impl Stage {
         }
         let mut errors = Vec::new();
         let told = self.call("settle", |node, cx| {
-            for (token, outcome) in &outcomes {
-                errors.extend(catch(|| node.settle(*token, *outcome, cx)).err());
+            let mut untold = outcomes.iter();
+            // One that panics is told of the next ones all the same.
+            while untold.len() > 0 {
+                let told = catch(|| {
+                    for (token, outcome) in untold.by_ref() {
+                        errors.extend(node.settle(*token, *outcome, cx).err());
+                    }
+                    Ok(())
+                });
+                errors.extend(told.err());
             }
             let worst = errors.iter().position(Error::is_retryable).unwrap_or(0);
             match errors.is_empty() {

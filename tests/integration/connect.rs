@@ -27,7 +27,7 @@ fn an_address_that_cannot_be_is_refused_with_what_may_be_meant() {
         (":x", "it has no scheme"),
         ("natz://h/x", "did you mean \"nats\"?"),
         ("fil:x", "did you mean \"file\"?"),
-        ("gopher://h", "there are exec, "),
+        ("gopher://h", "exec, "),
         ("file:a\r\nb", "it has a control character"),
         ("file:", "file:: it names no file"),
         ("stdin:x", "nothing can follow the colon"),

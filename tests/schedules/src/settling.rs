@@ -49,7 +49,7 @@ fn track(first: u64, held: Vec<Ack>, home: &Arc<Letterbox>) -> (Arc<Group>, Vec<
 fn collect(home: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
     let mut told = HashMap::new();
     while told.len() < count {
-        home.wait().group.collect(|token, outcome, outer| {
+        home.wait().collect(|token, outcome, outer| {
             let before = told.insert(token.0, outcome);
             assert!(before.is_none(), "{token:?} was settled twice");
             outer.settle(outcome);
@@ -98,7 +98,7 @@ fn settles(events: usize, branches: usize) {
     }
     // What is on its way by now has nothing new.
     while let Some(settled) = { home.groups.lock().unwrap().pop_front() } {
-        settled.group.collect(|token, _, _| panic!("{token:?} was settled twice"));
+        settled.collect(|token, _, _| panic!("{token:?} was settled twice"));
     }
 }
 
@@ -144,7 +144,7 @@ fn lives(events: usize, branches: usize, lives: u64) {
         let mut told = HashMap::new();
         while told.len() < events {
             let settled = home.wait();
-            settled.group.collect(|token, outcome, _| {
+            settled.collect(|token, outcome, _| {
                 assert!(token.0 >= first, "{token:?} is of a life before");
                 let before = told.insert(token.0, outcome);
                 assert!(before.is_none(), "{token:?} was settled twice");
