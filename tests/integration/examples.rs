@@ -101,6 +101,13 @@ fn custom_export_prints_what_it_declares() -> Tested {
     hold("custom_export", &[])
 }
 
+#[cfg(feature = "nats")]
+#[test]
+#[ignore = "needs nats-server and mariadbd: run tests/run"]
+fn cluster_loses_nothing_and_prints_what_it_declares() -> Tested {
+    hold("cluster", &[])
+}
+
 #[test]
 fn every_example_is_held_to_something() -> Tested {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -122,6 +129,7 @@ fn every_example_is_held_to_something() -> Tested {
     names.sort();
     let held = [
         "advanced",
+        "cluster",
         "custom_export",
         "custom_node",
         "embedded",

@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use tributary::connect::{self, Options};
 use tributary::{Error, ErrorKind, Network, OnError, Outcome, Result, sink, source};
 
-const PASSWORD: &str = "canary-of-amqp";
+pub const PASSWORD: &str = "canary-of-amqp";
 
 /// A server with a port mapper of its own.
-struct Server {
+pub struct Server {
     place: TempDir,
-    port: u16,
+    pub port: u16,
     between: u16,
     mapper_port: u16,
     // Before the mapper: it is ended first.
@@ -34,7 +34,7 @@ impl Server {
         let place = tempfile::tempdir().map_err(|error| Error::io("a directory", &error))?;
         let (port, between, mapper_port) = (free_port(), free_port(), free_port());
         let config = format!(
-            "listeners.tcp.1 = 127.0.0.1:{port}\ndefault_user = me\ndefault_pass = {PASSWORD}\n"
+            "listeners.tcp.1 = 127.0.0.1:{port}\ndefault_user = guest\ndefault_pass = {PASSWORD}\n"
         );
         for (name, text) in [("rabbitmq.conf", config.as_str()), ("plugins", "[].")] {
             std::fs::write(place.path().join(name), text)
@@ -84,11 +84,14 @@ impl Server {
     }
 
     fn url(&self) -> String {
-        format!("amqp://me:{PASSWORD}@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://guest:{PASSWORD}@127.0.0.1:{}/%2f", self.port)
     }
 
     /// Asks the server over a connection of its own.
-    fn ask<T, W: Future<Output = lapin::Result<T>>>(&self, work: impl FnOnce(Channel) -> W) -> T {
+    pub fn ask<T, W: Future<Output = lapin::Result<T>>>(
+        &self,
+        work: impl FnOnce(Channel) -> W,
+    ) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -144,7 +147,7 @@ static SHARED: Mutex<Weak<parking_lot::Mutex<Server>>> = Mutex::new(Weak::new())
 /// The shared server, for one at a time; it ends with the last one who waits for it.
 struct Queues(ArcMutexGuard<RawMutex, Server>);
 
-fn shared() -> Result<ArcMutexGuard<RawMutex, Server>> {
+pub fn shared() -> Result<ArcMutexGuard<RawMutex, Server>> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     let server = match shared.upgrade() {
         Some(server) => server,

@@ -18,6 +18,8 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(all(feature = "amqp", feature = "nats", feature = "slack"))]
+mod bus_to_alerts;
 mod claims;
 mod files;
 #[cfg(feature = "http")]

@@ -7,17 +7,17 @@ use tempfile::TempDir;
 use tributary::connect::{self, Options};
 use tributary::{Error, Network, Result, sink, source};
 
-const PASSWORD: &str = "canary-of-nats";
+pub const PASSWORD: &str = "canary-of-nats";
 
 /// A server with JetStream.
-struct Server {
+pub struct Server {
     place: TempDir,
-    port: u16,
+    pub port: u16,
     process: Option<Process>,
 }
 
 impl Server {
-    fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         let place = tempfile::tempdir().map_err(|error| Error::io("a directory", &error))?;
         let mut server = Server {
             place,
@@ -37,12 +37,12 @@ impl Server {
         Ok(())
     }
 
-    fn url(&self, subject: &str) -> String {
+    pub fn url(&self, subject: &str) -> String {
         format!("nats://me:{PASSWORD}@127.0.0.1:{}/{subject}", self.port)
     }
 
     /// Asks JetStream.
-    fn ask(&self, subject: &str, request: String) -> String {
+    pub fn ask(&self, subject: &str, request: String) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -194,7 +194,7 @@ mod subjects {
 }
 
 /// Writes the payloads; how many were consumed and rejected comes out.
-fn write(at: At, payloads: &[&str]) -> Result<(u64, u64)> {
+pub fn write(at: At, payloads: &[&str]) -> Result<(u64, u64)> {
     let network = Network::new();
     let payloads: Vec<String> = payloads.iter().map(|text| (*text).to_owned()).collect();
     network.add_source("in", source::from_iter(payloads))?;
