@@ -45,6 +45,11 @@ impl Options {
         self
     }
 
+    /// The options as a JSON object.
+    pub fn to_json(&self) -> Value {
+        Value::Object(self.values.clone())
+    }
+
     /// The options that a JSON object names; null names none.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! What every connector is held to.
 
+mod killed;
+
+pub use killed::a_process_that_is_killed_loses_nothing;
+
 use super::server::{Silent, free_port};
 use super::{At, Connector};
 use std::collections::{BTreeSet, HashSet};
