@@ -40,6 +40,8 @@ mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lines;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;
 mod options;
@@ -108,6 +110,8 @@ fn connectors() -> Vec<Connector> {
         lines::FILE,
         lines::STDIN,
         lines::STDOUT,
+        #[cfg(feature = "mqtt")]
+        mqtt::MQTT,
         #[cfg(feature = "nats")]
         nats::NATS,
         #[cfg(feature = "nats")]

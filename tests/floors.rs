@@ -44,7 +44,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 21] = [
+const FENCES: [(&str, &[&str]); 22] = [
     (
         "flume::",
         &[
@@ -66,7 +66,8 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("async_nats::", &["connect/nats"]),
     ("rdkafka::", &["connect/kafka"]),
     ("redis::", &["connect/redis", "connect.rs"]),
-    ("tokio::", &["connect/nats"]),
+    ("rumqttc::", &["connect/mqtt"]),
+    ("tokio::", &["connect/mqtt", "connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
     ("rustyline::", &["cli/"]),
