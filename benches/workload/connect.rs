@@ -6,6 +6,7 @@
 
 mod http;
 mod kafka;
+mod mqtt;
 mod nats;
 mod redis;
 
@@ -30,6 +31,8 @@ pub fn groups(start: &str) -> Vec<Group> {
         ("connect-http-ingest", http::ingest),
         ("connect-kafka-write", kafka::write),
         ("connect-kafka-read", kafka::read),
+        ("connect-mqtt-write", mqtt::write),
+        ("connect-mqtt-read", mqtt::read),
         ("connect-nats-write", nats::write),
         ("connect-nats-read", nats::read),
         ("connect-redis-write", redis::write),

@@ -262,6 +262,9 @@ impl Link {
             ConnectionError::MqttState(StateError::ConnectionAborted) => {
                 self.address.unavailable("the connection is lost")
             }
+            ConnectionError::MqttState(StateError::Deserialization(error)) => {
+                self.address.unavailable(error)
+            }
             error => self.address.unavailable(error),
         }
     }

@@ -36,8 +36,9 @@ pub(super) struct MqttSink {
     qos: QoS,
     retain: bool,
     open: Option<Link>,
-    /// How many refused messages count against the window for as long as the connection lasts.
-    lost_room: u16,
+    /// How many messages the client counts as under way for as long as the connection lasts: with
+    /// QoS 2 those that were refused.
+    lost_room: usize,
     batch: Vec<Out>,
     /// What the broker has answered to each event that is fed now or will be again.
     known: VecDeque<Option<Result<()>>>,
@@ -100,29 +101,38 @@ impl MqttSink {
 
     /// Sends the batch; what comes out is the worst that the broker has answered.
     fn send(&mut self) -> Result<Result<()>> {
-        let window = self
-            .open
-            .as_ref()
-            .map_or(WINDOW, |link| link.granted.receives);
-        if self.lost_room >= window.min(WINDOW).div_ceil(2) {
-            self.connect()?;
-        }
-        let Some(link) = &mut self.open else {
-            return Err(self.place.address.unavailable("the sink is not open"));
-        };
-        let mut batch = std::mem::take(&mut self.batch).into_iter();
         let mut sending = Sending {
-            known: &mut self.known,
-            lost_room: &mut self.lost_room,
-            left: batch.len(),
+            known: std::mem::take(&mut self.known),
+            left: self.batch.len(),
             waiting: VecDeque::new(),
             held_up: None,
-            under_way: HashMap::new(),
+            sent: HashMap::new(),
             refused: Ok(()),
         };
+        let sent = self.send_all(&mut sending);
+        self.known = sending.known;
+        sent.map(|()| sending.refused)
+    }
+
+    fn send_all(&mut self, sending: &mut Sending) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch).into_iter();
         let since = monotonic();
         while sending.left > 0 {
-            while sending.waiting.len() < REQUESTS
+            let Some(link) = &mut self.open else {
+                return Err(self.place.address.unavailable("the sink is not open"));
+            };
+            let window = usize::from(link.granted.receives.min(WINDOW));
+            let is_worn = self.lost_room >= window.div_ceil(2);
+            if is_worn && sending.under_way() == 0 {
+                self.connect()?;
+                continue;
+            }
+            let most = match self.qos {
+                QoS::AtMostOnce => REQUESTS,
+                _ => window.min(REQUESTS),
+            };
+            while !is_worn
+                && sending.under_way() < most
                 && let Some(out) = batch.next()
             {
                 let (qos, retain) = (self.qos, self.retain);
@@ -131,9 +141,9 @@ impl MqttSink {
                 sending.waiting.push_back(out.at);
             }
             let happened = link.awaited(since)?;
-            sending.hear(happened);
+            self.lost_room += usize::from(sending.hear(happened));
         }
-        Ok(sending.refused)
+        Ok(())
     }
 
     /// Lets the client ask whether the broker is there.
@@ -152,21 +162,25 @@ impl MqttSink {
 }
 
 /// A batch on its way.
-struct Sending<'a> {
-    known: &'a mut VecDeque<Option<Result<()>>>,
-    lost_room: &'a mut u16,
+struct Sending {
+    known: VecDeque<Option<Result<()>>>,
     /// How many are not answered yet.
     left: usize,
     /// What the client has not sent yet, in order.
     waiting: VecDeque<usize>,
     /// A packet id, and the message that waits until another one with that id is answered.
     held_up: Option<(u16, usize)>,
-    under_way: HashMap<u16, usize>,
+    sent: HashMap<u16, usize>,
     refused: Result<()>,
 }
 
-impl Sending<'_> {
-    fn hear(&mut self, happened: Happened) {
+impl Sending {
+    fn under_way(&self) -> usize {
+        self.waiting.len() + usize::from(self.held_up.is_some()) + self.sent.len()
+    }
+
+    /// Says whether the client counts a message as under way from now on that is not.
+    fn hear(&mut self, happened: Happened) -> bool {
         match happened {
             // QoS 0: it is written to the connection, and that is all that anybody knows.
             Happened::Outgoing(Outgoing::Publish(0)) => {
@@ -177,30 +191,31 @@ impl Sending<'_> {
                 let held_up = self.held_up.take_if(|(known, _)| *known == packet);
                 let at = held_up.map(|(_, at)| at);
                 if let Some(at) = at.or_else(|| self.waiting.pop_front()) {
-                    self.under_way.insert(packet, at);
+                    self.sent.insert(packet, at);
                 }
             }
             Happened::Outgoing(Outgoing::AwaitAck(packet)) => {
                 self.held_up = self.waiting.pop_front().map(|at| (packet, at));
             }
             Happened::Incoming(Incoming::PubAck(ack)) => {
-                let at = self.under_way.remove(&ack.pkid);
+                let at = self.sent.remove(&ack.pkid);
                 self.answered(at, of_ack(ack.reason));
             }
             Happened::Incoming(Incoming::PubRec(ack)) => {
                 let taken = of_receipt(ack.reason);
                 if taken.is_err() {
-                    *self.lost_room = self.lost_room.saturating_add(1);
-                    let at = self.under_way.remove(&ack.pkid);
+                    let at = self.sent.remove(&ack.pkid);
                     self.answered(at, taken);
+                    return true;
                 }
             }
             Happened::Incoming(Incoming::PubComp(end)) => {
-                let at = self.under_way.remove(&end.pkid);
+                let at = self.sent.remove(&end.pkid);
                 self.answered(at, Ok(()));
             }
             _ => {}
         }
+        false
     }
 
     /// Keeps the worst that the broker has answered: what can be tried again comes first, since then
