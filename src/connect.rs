@@ -129,14 +129,13 @@ fn connectors() -> Vec<Connector> {
 }
 
 /// Which feature brings a scheme.
-const FEATURES: [(&str, &str); 12] = [
+const FEATURES: [(&str, &str); 11] = [
     ("amqp", "amqp"),
     ("amqps", "amqp"),
     ("http", "http"),
     ("https", "http"),
     ("kafka", "kafka"),
     ("mqtt", "mqtt"),
-    ("mqtts", "mqtt"),
     ("nats", "nats"),
     ("redis", "redis"),
     ("slack", "slack"),

@@ -37,8 +37,11 @@
 //! A message that the broker refuses rejects its event only.
 //!
 //! Brokers keep less than one may think: mosquitto drops what exceeds 1000 messages of a session
-//! (`max_queued_messages`), and lets a sink have 20 messages under way (`max_inflight_messages`).
-//! Messages beyond 16 MiB are not sent here, and of QoS 0 none while there is no room.
+//! (`max_queued_messages`), lets a sink have 20 messages under way (`max_inflight_messages`), and
+//! version 2.0.11 keeps nothing for a group from its restart until the sources are back. Of two clients
+//! with one `client_id` the second takes the first one's place: that one ends with an error where
+//! the broker says why, and takes it back otherwise. Messages beyond 16 MiB are not sent here; of
+//! QoS 0, what comes while there is no room may be lost.
 //!
 //! The client lives on a private current-thread runtime that the node's own thread runs ([`link`]):
 //! its blocking face is the same, but makes a timer for each message, and its end may wait for the

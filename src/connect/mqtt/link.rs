@@ -117,7 +117,12 @@ impl Place {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         network.set_connection_timeout(seconds);
-        let session = u32::try_from(self.session.as_secs()).unwrap_or(u32::MAX);
+        let session = self.session.as_secs_f64().ceil();
+        let session = if session < f64::from(u32::MAX) {
+            session as u32
+        } else {
+            u32::MAX
+        };
         options
             .set_network_options(network)
             .set_connection_timeout(seconds)

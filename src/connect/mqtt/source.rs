@@ -155,11 +155,13 @@ impl MqttSource {
     fn ack_by(&mut self, link: &mut Link) -> Result<()> {
         let due: Vec<Answer> = self.order.due().collect();
         for answer in &due {
-            let mut message = Publish::default();
-            message.pkid = answer.packet;
-            message.qos = match answer.exactly_once {
-                true => QoS::ExactlyOnce,
-                false => QoS::AtLeastOnce,
+            let message = Publish {
+                pkid: answer.packet,
+                qos: match answer.exactly_once {
+                    true => QoS::ExactlyOnce,
+                    false => QoS::AtLeastOnce,
+                },
+                ..Publish::default()
             };
             // There is room for as many requests as messages may be under way.
             let asked = link.client.try_ack(&message);
