@@ -7,14 +7,14 @@
 use crate::connect::{Address, Server};
 use crate::error::{Error, Result};
 use crate::time::monotonic;
-use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectReturnCode as Code, DisconnectReasonCode as Reason, Publish,
 };
 use rumqttc::v5::{
-    AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, StateError,
+    AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, Request, StateError,
 };
+use rumqttc::{NetworkOptions, Outgoing};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub(super) const PUMP: Duration = Duration::from_secs(10);
 /// The largest message that the broker is to send.
 const LARGEST: u32 = 16 << 20;
+/// A ping that the client sends by itself is that far away when another one is sent.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How long the broker is given to see that the client leaves.
 const LEAVE: Duration = Duration::from_millis(500);
 
@@ -58,6 +60,10 @@ pub(super) struct Link {
     timeout: Duration,
     trouble: Option<Error>,
     pub granted: Granted,
+    /// When the client asks by itself whether the broker is there.
+    ping_at: Instant,
+    /// Whether it is to ask without that.
+    is_nudging: bool,
 }
 
 /// What the broker grants.
@@ -88,10 +94,13 @@ impl Place {
             timeout: self.timeout,
             trouble: None,
             granted: Granted::of(None),
+            ping_at: monotonic(),
+            is_nudging: false,
         };
         match link.next(self.timeout)? {
             Some(Event::Incoming(Incoming::ConnAck(ack))) => {
                 link.granted = Granted::of(Some(&ack));
+                link.ping_at = monotonic() + link.events.options.keep_alive();
                 Ok(link)
             }
             _ => {
@@ -157,6 +166,17 @@ impl Link {
     /// What happens next, or `None` where nothing does within `limit`; without a limit only what is
     /// there already.
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>> {
+        let next = self.polled(limit);
+        if let Ok(Some(Event::Outgoing(Outgoing::PingReq))) = next {
+            match std::mem::take(&mut self.is_nudging) {
+                true => self.events.state.await_pingresp = false,
+                false => self.ping_at = monotonic() + self.events.options.keep_alive(),
+            }
+        }
+        next
+    }
+
+    fn polled(&mut self, limit: Duration) -> Result<Option<Event>> {
         if let Some(event) = self.events.state.events.pop_front() {
             return Ok(Some(event));
         }
@@ -185,6 +205,24 @@ impl Link {
                     None => Err(error),
                 }
             }
+        }
+    }
+
+    /// Has the last words of the broker acknowledged at once, by a ping. Until then it may hold back
+    /// further ones (Nagle's algorithm), and the system acknowledges late where nothing is sent.
+    pub fn nudge(&mut self) {
+        // Two pings at once are an error of the client's.
+        if !self.is_nudging && monotonic() + MARGIN < self.ping_at {
+            self.events.state.await_pingresp = false;
+            self.events.pending.push_back(Request::PingReq);
+            self.is_nudging = true;
+        }
+    }
+
+    /// It need not be any more.
+    pub fn do_not_nudge(&mut self) {
+        if std::mem::take(&mut self.is_nudging) {
+            self.events.pending.clear();
         }
     }
 

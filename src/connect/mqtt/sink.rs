@@ -117,6 +117,8 @@ impl MqttSink {
     fn send_all(&mut self, sending: &mut Sending) -> Result<()> {
         let mut batch = std::mem::take(&mut self.batch).into_iter();
         let since = monotonic();
+        // Whether something has come that may not be acknowledged yet.
+        let mut is_heard = true;
         while sending.left > 0 {
             let Some(link) = &mut self.open else {
                 return Err(self.place.address.unavailable("the sink is not open"));
@@ -140,8 +142,27 @@ impl MqttSink {
                 asked.map_err(|error| link.address().unavailable(error))?;
                 sending.waiting.push_back(out.at);
             }
-            let happened = link.awaited(since)?;
+            let happened = match link.next(Duration::ZERO)? {
+                Some(happened) => happened,
+                None => {
+                    // Nothing else is sent now.
+                    if is_heard && sending.waiting.is_empty() {
+                        link.nudge();
+                        is_heard = false;
+                    }
+                    link.awaited(since)?
+                }
+            };
+            is_heard |= matches!(
+                happened,
+                Happened::Incoming(
+                    Incoming::PubAck(_) | Incoming::PubRec(_) | Incoming::PubComp(_)
+                )
+            );
             self.lost_room += usize::from(sending.hear(happened));
+        }
+        if let Some(link) = &mut self.open {
+            link.do_not_nudge();
         }
         Ok(())
     }
@@ -273,6 +294,10 @@ fn refused(why: &str) -> Error {
 }
 
 impl Node for MqttSink {
+    fn batch_size(&self) -> usize {
+        WINDOW.into()
+    }
+
     fn open(&mut self) -> Result<()> {
         self.connect()
     }
