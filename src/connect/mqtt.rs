@@ -36,6 +36,10 @@
 //! not confirmed when the connection was lost is sent again as a new message, also with QoS 2.
 //! A message that the broker refuses rejects its event only.
 //!
+//! A sink that waits for the last answers to a batch pings the broker meanwhile: mosquitto holds them
+//! back until the system has acknowledged the first ones, which it does late where nothing is sent
+//! (40 ms; `set_tcp_nodelay true` ends that at its root).
+//!
 //! Brokers keep less than one may think: mosquitto drops what exceeds 1000 messages of a session
 //! (`max_queued_messages`), lets a sink have 20 messages under way (`max_inflight_messages`), and
 //! version 2.0.11 keeps nothing for a group from its restart until the sources are back. Of two clients

@@ -36,25 +36,26 @@ impl Mqtt {
         format!("mqtt://127.0.0.1:{}", self.0.port)
     }
 
-    fn connect(&self, id: &str) -> (AsyncClient, EventLoop) {
+    fn connect(&self, id: &str, is_new: bool) -> (AsyncClient, EventLoop) {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         let mut options = MqttOptions::new(id, "127.0.0.1", self.0.port);
         options
             .set_network_options(network)
-            .set_clean_start(id.is_empty())
+            .set_clean_start(is_new)
             .set_session_expiry_interval((!id.is_empty()).then_some(3600))
             .set_max_packet_size(Some(1 << 20))
             .set_receive_maximum(Some(TAKEN))
             .set_outgoing_inflight_upper_limit(SENT)
             .set_manual_acks(true);
-        AsyncClient::new(options, usize::from(TAKEN))
+        // The broker may have more under way than it was told.
+        AsyncClient::new(options, 1 << 20)
     }
 
-    /// Has a session with so many messages.
+    /// Makes a session anew, with so many messages.
     fn fill(&self, events: u64) {
         self.1.block_on(async {
-            let (client, mut happens) = self.connect("bench");
+            let (client, mut happens) = self.connect("bench", true);
             client
                 .try_subscribe("bench/x", QoS::AtLeastOnce)
                 .expect("it is asked");
@@ -66,7 +67,7 @@ impl Mqtt {
             }
             client.try_disconnect().expect("it is asked");
             while happens.poll().await.is_ok() {}
-            publish(self.connect(""), events).await;
+            publish(self.connect("", true), events).await;
         });
     }
 
@@ -84,7 +85,7 @@ pub fn write() -> (Run, Run) {
     let options = Options::new().with("topic", "bench/x");
     (
         Box::new(move |events| super::written(&ours.url(), &options, events).expect("it writes")),
-        Box::new(move |events| mqtt.timed(publish(mqtt.connect(""), events))),
+        Box::new(move |events| mqtt.timed(publish(mqtt.connect("", true), events))),
     )
 }
 
@@ -101,7 +102,7 @@ pub fn read() -> (Run, Run) {
         }),
         Box::new(move |events| {
             mqtt.fill(events);
-            mqtt.timed(take(mqtt.connect("bench"), events))
+            mqtt.timed(take(mqtt.connect("bench", false), events))
         }),
     )
 }

@@ -26,6 +26,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 const BATCH: usize = 512;
 /// The shortest wait in which the client sees what has come.
 const GLANCE: Duration = Duration::from_millis(1);
+/// How many acks the client takes before it is polled.
+const REQUESTS: usize = 256;
 /// How many events of the client are heard at most where there is no room for messages.
 const HEAR: usize = 64;
 
@@ -154,28 +156,29 @@ impl MqttSource {
 
     fn ack_by(&mut self, link: &mut Link) -> Result<()> {
         let due: Vec<Answer> = self.order.due().collect();
-        for answer in &due {
-            let message = Publish {
-                pkid: answer.packet,
-                qos: match answer.exactly_once {
-                    true => QoS::ExactlyOnce,
-                    false => QoS::AtLeastOnce,
-                },
-                ..Publish::default()
-            };
-            // There is room for as many requests as messages may be under way.
-            let asked = link.client.try_ack(&message);
-            asked.map_err(|error| link.address().unavailable(error))?;
-        }
         let since = monotonic();
-        for _ in 0..due.len() {
-            loop {
-                match link.awaited(since)? {
-                    Happened::Outgoing(Outgoing::PubAck(_) | Outgoing::PubRec(_)) => break,
-                    other => self.hear(other),
-                }
+        for part in due.chunks(REQUESTS) {
+            for answer in part {
+                let message = Publish {
+                    pkid: answer.packet,
+                    qos: match answer.exactly_once {
+                        true => QoS::ExactlyOnce,
+                        false => QoS::AtLeastOnce,
+                    },
+                    ..Publish::default()
+                };
+                let asked = link.client.try_ack(&message);
+                asked.map_err(|error| link.address().unavailable(error))?;
             }
-            self.order.acked(1);
+            for _ in part {
+                loop {
+                    match link.awaited(since)? {
+                        Happened::Outgoing(Outgoing::PubAck(_) | Outgoing::PubRec(_)) => break,
+                        other => self.hear(other),
+                    }
+                }
+                self.order.acked(1);
+            }
         }
         Ok(())
     }
@@ -232,7 +235,7 @@ impl Node for MqttSource {
         let mut link = self.place.connect(&Role {
             sends: 1,
             receives: self.options.in_flight,
-            requests: usize::from(self.options.in_flight) + 8,
+            requests: REQUESTS + 8,
         })?;
         if !link.granted.shared && self.options.topics.iter().any(|t| t.starts_with("$share/")) {
             let error = self.place.address.wrong("the broker has no groups");
