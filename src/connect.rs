@@ -42,6 +42,8 @@ mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lines;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;
 mod options;
@@ -112,6 +114,8 @@ fn connectors() -> Vec<Connector> {
         lines::FILE,
         lines::STDIN,
         lines::STDOUT,
+        #[cfg(feature = "mqtt")]
+        mqtt::MQTT,
         #[cfg(feature = "nats")]
         nats::NATS,
         #[cfg(feature = "nats")]
@@ -129,13 +133,12 @@ fn connectors() -> Vec<Connector> {
 }
 
 /// Which feature brings a scheme.
-const FEATURES: [(&str, &str); 11] = [
+const FEATURES: [(&str, &str); 10] = [
     ("amqp", "amqp"),
     ("http", "http"),
     ("https", "http"),
     ("kafka", "kafka"),
     ("mqtt", "mqtt"),
-    ("mqtts", "mqtt"),
     ("nats", "nats"),
     ("redis", "redis"),
     ("slack", "slack"),

@@ -44,7 +44,7 @@ const REEXPORTS: [(&str, &[&str]); 7] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 22] = [
+const FENCES: [(&str, &[&str]); 23] = [
     (
         "flume::",
         &[
@@ -67,7 +67,8 @@ const FENCES: [(&str, &[&str]); 22] = [
     ("rdkafka::", &["connect/kafka"]),
     ("redis::", &["connect/redis", "connect.rs"]),
     ("lapin::", &["connect/amqp"]),
-    ("tokio::", &["connect/amqp", "connect/nats"]),
+    ("rumqttc::", &["connect/mqtt"]),
+    ("tokio::", &["connect/amqp", "connect/mqtt", "connect/nats"]),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
     ("rustyline::", &["cli/"]),

@@ -7,6 +7,7 @@
 mod amqp;
 mod http;
 mod kafka;
+mod mqtt;
 mod nats;
 mod redis;
 
@@ -33,6 +34,8 @@ pub fn groups(start: &str) -> Vec<Group> {
         ("connect-http-ingest", http::ingest),
         ("connect-kafka-write", kafka::write),
         ("connect-kafka-read", kafka::read),
+        ("connect-mqtt-write", mqtt::write),
+        ("connect-mqtt-read", mqtt::read),
         ("connect-nats-write", nats::write),
         ("connect-nats-read", nats::read),
         ("connect-redis-write", redis::write),

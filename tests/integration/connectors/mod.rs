@@ -28,6 +28,8 @@ mod http_sink;
 mod http_source;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;
 mod programs;

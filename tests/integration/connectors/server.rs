@@ -47,6 +47,20 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Asks it to end, so that it may write what it has in memory, and waits until it has.
+    #[cfg(feature = "mqtt")]
+    pub fn end(mut self) -> Result<()> {
+        let id = rustix::process::Pid::from_child(&self.0);
+        let asked = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        asked.map_err(|error| Error::io("a signal", &error.into()))?;
+        let ended = self.0.wait();
+        ended
+            .map(drop)
+            .map_err(|error| Error::io("a server that ends", &error))
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);

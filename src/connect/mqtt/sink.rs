@@ -1,0 +1,371 @@
+//! A sink: publishes.
+//!
+//! The invariants: a batch is committed when the broker has answered to each of its messages; what it
+//! has answered to is not sent again, whatever became of the rest: a batch that is fed again, whole or
+//! event by event, meets what is known of it.
+
+use super::link::{Link, PUMP, Place, Role};
+use super::topic;
+use crate::connect::Template;
+use crate::error::{Error, ErrorKind, Result, quote};
+use crate::event::Event;
+use crate::node::{Context, Node, Sink};
+use crate::time::{Timestamp, monotonic};
+use rumqttc::Outgoing;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{PubAckReason, PubRecReason};
+use rumqttc::v5::{Event as Happened, Incoming};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// How many messages are under way at most; the broker may want fewer.
+const WINDOW: u16 = 1024;
+/// How many the client takes before it is polled.
+const REQUESTS: usize = 256;
+
+const ROLE: Role = Role {
+    sends: WINDOW,
+    // Nothing is listened to.
+    receives: 1,
+    requests: REQUESTS + 8,
+};
+
+pub(super) struct MqttSink {
+    place: Place,
+    topic: Template,
+    qos: QoS,
+    retain: bool,
+    open: Option<Link>,
+    /// How many messages the client counts as under way for as long as the connection lasts: with
+    /// QoS 2 those that were refused.
+    lost_room: usize,
+    batch: Vec<Out>,
+    /// What the broker has answered to each event that is fed now or will be again.
+    known: VecDeque<Option<Result<()>>>,
+    /// How many of these have been fed now, and how many events in all.
+    told: usize,
+    events: usize,
+    pump_at: Timestamp,
+}
+
+/// A message to be sent.
+struct Out {
+    /// Its place in `known`.
+    at: usize,
+    topic: String,
+    payload: Vec<u8>,
+}
+
+impl MqttSink {
+    pub fn new(place: Place, topic: Template, qos: QoS, retain: bool) -> Self {
+        MqttSink {
+            place,
+            topic,
+            qos,
+            retain,
+            open: None,
+            lost_room: 0,
+            batch: Vec::new(),
+            known: VecDeque::new(),
+            told: 0,
+            events: 0,
+            pump_at: Timestamp::from_secs(0),
+        }
+    }
+
+    /// What was fed does not come again.
+    fn done(&mut self) {
+        self.known.drain(..self.told);
+        self.told = 0;
+        self.events = 0;
+        self.batch.clear();
+    }
+
+    fn connect(&mut self) -> Result<()> {
+        self.open = None;
+        self.lost_room = 0;
+        let link = self.place.connect(&ROLE)?;
+        let most = link.granted.max_qos;
+        if (self.qos as u8) > most {
+            let error = format!("the broker takes no QoS above {most}");
+            let error = self.place.address.wrong(error);
+            return Err(error.with_hint(format!("set the option qos to {most}")));
+        }
+        if self.retain && !link.granted.retain {
+            let error = self.place.address.wrong("the broker keeps no messages");
+            return Err(error.with_hint("leave out the option retain"));
+        }
+        self.open = Some(link);
+        Ok(())
+    }
+
+    /// Sends the batch; what comes out is the worst that the broker has answered.
+    fn send(&mut self) -> Result<Result<()>> {
+        let mut sending = Sending {
+            known: std::mem::take(&mut self.known),
+            left: self.batch.len(),
+            waiting: VecDeque::new(),
+            held_up: None,
+            sent: HashMap::new(),
+            refused: Ok(()),
+        };
+        let sent = self.send_all(&mut sending);
+        self.known = sending.known;
+        sent.map(|()| sending.refused)
+    }
+
+    fn send_all(&mut self, sending: &mut Sending) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch).into_iter();
+        let since = monotonic();
+        // Whether something has come that may not be acknowledged yet.
+        let mut is_heard = true;
+        while sending.left > 0 {
+            let Some(link) = &mut self.open else {
+                return Err(self.place.address.unavailable("the sink is not open"));
+            };
+            let window = usize::from(link.granted.receives.min(WINDOW));
+            let is_worn = self.lost_room >= window.div_ceil(2);
+            if is_worn && sending.under_way() == 0 {
+                self.connect()?;
+                continue;
+            }
+            let most = match self.qos {
+                QoS::AtMostOnce => REQUESTS,
+                _ => window.min(REQUESTS),
+            };
+            while !is_worn
+                && sending.under_way() < most
+                && let Some(out) = batch.next()
+            {
+                let (qos, retain) = (self.qos, self.retain);
+                let asked = link.client.try_publish(out.topic, qos, retain, out.payload);
+                asked.map_err(|error| link.address().unavailable(error))?;
+                sending.waiting.push_back(out.at);
+            }
+            let happened = match link.next(Duration::ZERO)? {
+                Some(happened) => happened,
+                None => {
+                    // Nothing else is sent now.
+                    if is_heard && sending.waiting.is_empty() {
+                        link.nudge();
+                        is_heard = false;
+                    }
+                    link.awaited(since)?
+                }
+            };
+            is_heard |= matches!(
+                happened,
+                Happened::Incoming(
+                    Incoming::PubAck(_) | Incoming::PubRec(_) | Incoming::PubComp(_)
+                )
+            );
+            self.lost_room += usize::from(sending.hear(happened));
+        }
+        if let Some(link) = &mut self.open {
+            link.do_not_nudge();
+        }
+        Ok(())
+    }
+
+    /// Lets the client ask whether the broker is there.
+    fn pump(&mut self, now: Timestamp) -> Result<()> {
+        if now < self.pump_at {
+            return Ok(());
+        }
+        self.pump_at = now.after(PUMP);
+        while let Some(link) = &mut self.open {
+            if link.next(Duration::from_millis(1))?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A batch on its way.
+struct Sending {
+    known: VecDeque<Option<Result<()>>>,
+    /// How many are not answered yet.
+    left: usize,
+    /// What the client has not sent yet, in order.
+    waiting: VecDeque<usize>,
+    /// A packet id, and the message that waits until another one with that id is answered.
+    held_up: Option<(u16, usize)>,
+    sent: HashMap<u16, usize>,
+    refused: Result<()>,
+}
+
+impl Sending {
+    fn under_way(&self) -> usize {
+        self.waiting.len() + usize::from(self.held_up.is_some()) + self.sent.len()
+    }
+
+    /// Says whether the client counts a message as under way from now on that is not.
+    fn hear(&mut self, happened: Happened) -> bool {
+        match happened {
+            // QoS 0: it is written to the connection, and that is all that anybody knows.
+            Happened::Outgoing(Outgoing::Publish(0)) => {
+                let at = self.waiting.pop_front();
+                self.answered(at, Ok(()));
+            }
+            Happened::Outgoing(Outgoing::Publish(packet)) => {
+                let held_up = self.held_up.take_if(|(known, _)| *known == packet);
+                let at = held_up.map(|(_, at)| at);
+                if let Some(at) = at.or_else(|| self.waiting.pop_front()) {
+                    self.sent.insert(packet, at);
+                }
+            }
+            Happened::Outgoing(Outgoing::AwaitAck(packet)) => {
+                self.held_up = self.waiting.pop_front().map(|at| (packet, at));
+            }
+            Happened::Incoming(Incoming::PubAck(ack)) => {
+                let at = self.sent.remove(&ack.pkid);
+                self.answered(at, of_ack(ack.reason));
+            }
+            Happened::Incoming(Incoming::PubRec(ack)) => {
+                let taken = of_receipt(ack.reason);
+                if taken.is_err() {
+                    let at = self.sent.remove(&ack.pkid);
+                    self.answered(at, taken);
+                    return true;
+                }
+            }
+            Happened::Incoming(Incoming::PubComp(end)) => {
+                let at = self.sent.remove(&end.pkid);
+                self.answered(at, Ok(()));
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Keeps the worst that the broker has answered: what can be tried again comes first, since then
+    /// the whole batch is.
+    fn answered(&mut self, at: Option<usize>, answer: Result<()>) {
+        // An answer that belongs to nothing here is let be.
+        let Some(slot @ None) = at.and_then(|at| self.known.get_mut(at)) else {
+            return;
+        };
+        self.left -= 1;
+        if !answer.as_ref().is_err_and(Error::is_retryable) {
+            *slot = Some(answer.clone());
+        }
+        if let Err(error) = answer {
+            let is_worse = match &self.refused {
+                Ok(()) => true,
+                Err(known) => error.is_retryable() && !known.is_retryable(),
+            };
+            if is_worse {
+                self.refused = Err(error);
+            }
+        }
+    }
+}
+
+fn of_ack(reason: PubAckReason) -> Result<()> {
+    match reason {
+        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
+        PubAckReason::NotAuthorized => Err(forbidden()),
+        PubAckReason::QuotaExceeded => Err(full()),
+        reason => Err(refused(&format!("{reason:?}"))),
+    }
+}
+
+fn of_receipt(reason: PubRecReason) -> Result<()> {
+    match reason {
+        PubRecReason::Success | PubRecReason::NoMatchingSubscribers => Ok(()),
+        PubRecReason::NotAuthorized => Err(forbidden()),
+        PubRecReason::QuotaExceeded => Err(full()),
+        reason => Err(refused(&format!("{reason:?}"))),
+    }
+}
+
+fn forbidden() -> Error {
+    refused("not authorized").with_kind(ErrorKind::NoPermission)
+}
+
+fn full() -> Error {
+    let error = "the broker has no room for the message";
+    Error::new(ErrorKind::Unavailable, error).retryable()
+}
+
+fn refused(why: &str) -> Error {
+    Error::data(format!("the broker refuses the message: {why}"))
+}
+
+impl Node for MqttSink {
+    fn batch_size(&self) -> usize {
+        WINDOW.into()
+    }
+
+    fn open(&mut self) -> Result<()> {
+        self.connect()
+    }
+
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if self.batch.is_empty() {
+            let pumped = self.pump(cx.now());
+            if pumped.is_ok() {
+                self.done();
+            }
+            return pumped.map_err(Error::retryable);
+        }
+        self.pump_at = cx.now().after(PUMP);
+        // Whatever has become of the connection, a new one may mend it.
+        let sent = self.send().map_err(Error::retryable).flatten();
+        match &sent {
+            Ok(()) => self.done(),
+            // A batch of one event that was refused does not come again.
+            Err(error) if !error.is_retryable() && self.events == 1 => self.done(),
+            Err(_) => {}
+        }
+        sent
+    }
+
+    fn rollback(&mut self) {
+        self.batch.clear();
+        self.told = 0;
+        self.events = 0;
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.open.is_some().then_some(self.pump_at)
+    }
+}
+
+impl Sink for MqttSink {
+    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+        self.events += 1;
+        let topic = match self.topic.constant() {
+            Some(fixed) => fixed.to_owned(),
+            None => self.topic.render(event)?,
+        };
+        if !topic::is_name(&topic) {
+            return Err(topic::bad_name(&topic));
+        }
+        let at = self.told;
+        self.told += 1;
+        match self.known.get(at) {
+            Some(Some(known)) => return known.clone(),
+            Some(None) => {}
+            None => self.known.push_back(None),
+        }
+        let payload = event.payload().bytes();
+        // What surrounds the two: header, lengths, packet id, no properties.
+        let size = payload.len() + topic.len() + 10;
+        let most = self
+            .open
+            .as_ref()
+            .map_or(usize::MAX, |link| link.granted.largest);
+        if size > most {
+            let error = format!("message of {size} bytes > {most} bytes, the broker's limit");
+            return Err(Error::data(error).with_hint(format!("its topic is {}", quote(&topic))));
+        }
+        self.batch.push(Out {
+            at,
+            topic,
+            payload: payload.to_vec(),
+        });
+        Ok(())
+    }
+}

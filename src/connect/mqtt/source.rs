@@ -1,0 +1,334 @@
+//! A source: subscribes to topics.
+//!
+//! The invariants: acks are sent as [`Order`] gives them; messages that failed are kept here and
+//! emitted again, and hold the acks of those behind them meanwhile. What comes while there is no room
+//! waits in `arrived`: of QoS 1 and 2 no more than the broker was told, of QoS 0 so much and no more.
+
+use super::link::{Link, PUMP, Place, Role};
+use super::order::{Answer, Order};
+use crate::ack::{Outcome, Token};
+use crate::connect::Inbox;
+use crate::error::{Error, ErrorKind, Result, quote};
+use crate::event::Event;
+use crate::node::{Context, Node, Read, Source};
+use crate::time::{Timestamp, monotonic};
+use rumqttc::Outgoing;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    Filter, Publish, RetainForwardRule, SubAck, SubscribeReasonCode as Code,
+};
+use rumqttc::v5::{Event as Happened, Incoming};
+use std::collections::VecDeque;
+use std::time::Duration;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// How many events a read emits at most.
+const BATCH: usize = 512;
+/// The shortest wait in which the client sees what has come.
+const GLANCE: Duration = Duration::from_millis(1);
+/// How many acks the client takes before it is polled.
+const REQUESTS: usize = 256;
+/// How many events of the client are heard at most where there is no room for messages.
+const HEAR: usize = 64;
+
+pub(super) struct Options {
+    pub topics: Vec<String>,
+    pub qos: QoS,
+    pub redeliver_after: Duration,
+    pub in_flight: u16,
+}
+
+pub(super) struct MqttSource {
+    place: Place,
+    options: Options,
+    open: Option<Link>,
+    /// Messages that came and are not emitted yet.
+    arrived: VecDeque<Publish>,
+    /// Whether it was said that messages are let go.
+    is_warned: bool,
+    inbox: Inbox<Held>,
+    order: Order,
+    /// Those that failed, and when they come again.
+    failed: VecDeque<(Timestamp, Held)>,
+    /// When the client asks next whether the broker is there.
+    pump_at: Timestamp,
+}
+
+/// A message under way, to be emitted again if need be.
+struct Held {
+    /// What it is called in the order; with QoS 0 it has no place there.
+    number: Option<u64>,
+    event: Event,
+}
+
+impl MqttSource {
+    pub fn new(place: Place, options: Options) -> Self {
+        MqttSource {
+            place,
+            open: None,
+            arrived: VecDeque::new(),
+            is_warned: false,
+            inbox: Inbox::new(options.in_flight.into()),
+            order: Order::default(),
+            failed: VecDeque::new(),
+            pump_at: Timestamp::from_secs(0),
+            options,
+        }
+    }
+
+    fn closed(&self) -> Error {
+        self.place.address.unavailable("the source is not open")
+    }
+
+    fn room(&self) -> usize {
+        self.inbox.room().saturating_sub(self.failed.len())
+    }
+
+    /// Emits again what failed and whose pause is over; says how many there were.
+    fn again(&mut self, cx: &mut Context<'_>) -> usize {
+        let now = cx.now();
+        let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
+        for (_, held) in self.failed.drain(..due.min(BATCH)) {
+            self.inbox.emit(held.event.clone(), held, cx);
+        }
+        due
+    }
+
+    fn take(&mut self, publish: &Publish, cx: &mut Context<'_>) {
+        let number = match publish.qos {
+            QoS::AtMostOnce => None,
+            qos => {
+                let answer = Answer {
+                    packet: publish.pkid,
+                    exactly_once: qos == QoS::ExactlyOnce,
+                };
+                let mark = xxh3_64_with_seed(&publish.payload, xxh3_64(&publish.topic));
+                let Some(number) = self.order.came(answer, mark) else {
+                    // It may be delivered already, and is acked soon then.
+                    self.pump_at = cx.now();
+                    return;
+                };
+                Some(number)
+            }
+        };
+        let event = Event::new(&publish.payload[..], cx.now())
+            .with_meta("topic", String::from_utf8_lossy(&publish.topic))
+            .with_meta("retain", publish.retain)
+            .with_meta("qos", publish.qos as u8)
+            .with_meta("duplicate", publish.dup);
+        let held = Held {
+            number,
+            event: event.clone(),
+        };
+        self.inbox.emit(event, held, cx);
+    }
+
+    /// Keeps a message until there is room for it.
+    fn keep(&mut self, publish: Publish) {
+        let most = 2 * usize::from(self.options.in_flight);
+        if publish.qos == QoS::AtMostOnce && self.arrived.len() >= most {
+            if !std::mem::replace(&mut self.is_warned, true) {
+                let place = &self.place.address;
+                log::warn!("{place}: more comes with QoS 0 than is taken: messages are lost");
+            }
+            return;
+        }
+        self.arrived.push_back(publish);
+    }
+
+    fn hear(&mut self, happened: Happened) {
+        match happened {
+            Happened::Incoming(Incoming::Publish(publish)) => self.keep(publish),
+            Happened::Incoming(Incoming::PubRel(release)) => self.order.released(release.pkid),
+            _ => {}
+        }
+    }
+
+    /// Acks what may be acked. A message counts as acked when that is written to the connection.
+    fn ack(&mut self) -> Result<()> {
+        let Some(mut link) = self.open.take() else {
+            return Ok(());
+        };
+        let acked = self.ack_by(&mut link);
+        self.open = Some(link);
+        acked
+    }
+
+    fn ack_by(&mut self, link: &mut Link) -> Result<()> {
+        let due: Vec<Answer> = self.order.due().collect();
+        let since = monotonic();
+        for part in due.chunks(REQUESTS) {
+            for answer in part {
+                let message = Publish {
+                    pkid: answer.packet,
+                    qos: match answer.exactly_once {
+                        true => QoS::ExactlyOnce,
+                        false => QoS::AtLeastOnce,
+                    },
+                    ..Publish::default()
+                };
+                let asked = link.client.try_ack(&message);
+                asked.map_err(|error| link.address().unavailable(error))?;
+            }
+            for _ in part {
+                loop {
+                    match link.awaited(since)? {
+                        Happened::Outgoing(Outgoing::PubAck(_) | Outgoing::PubRec(_)) => break,
+                        other => self.hear(other),
+                    }
+                }
+                self.order.acked(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, link: &mut Link) -> Result<()> {
+        let filters = self.options.topics.iter().map(|topic| {
+            let mut filter = Filter::new(topic, self.options.qos);
+            // Whoever comes back has had what was kept.
+            filter.retain_forward_rule = RetainForwardRule::OnNewSubscribe;
+            filter
+        });
+        let asked = link.client.try_subscribe_many(filters);
+        asked.map_err(|error| self.place.address.unavailable(error))?;
+        let since = monotonic();
+        loop {
+            match link.awaited(since)? {
+                Happened::Incoming(Incoming::SubAck(ack)) => return self.subscribed(&ack),
+                other => self.hear(other),
+            }
+        }
+    }
+
+    fn subscribed(&self, ack: &SubAck) -> Result<()> {
+        let address = &self.place.address;
+        for (topic, code) in self.options.topics.iter().zip(&ack.return_codes) {
+            let topic = quote(topic);
+            match code {
+                Code::Success(qos) if *qos as u8 >= self.options.qos as u8 => {}
+                Code::Success(qos) => {
+                    let qos = *qos as u8;
+                    log::warn!("{address}: the broker grants QoS {qos} only for {topic}");
+                }
+                Code::NotAuthorized => {
+                    let error = address.wrong(format!("{topic} may not be listened to"));
+                    return Err(error.with_kind(ErrorKind::NoPermission));
+                }
+                Code::QuotaExceeded | Code::PkidInUse => {
+                    let error = format!("the broker refuses to listen to {topic}: {code:?}");
+                    return Err(address.unavailable(error));
+                }
+                code => {
+                    let error = format!("the broker refuses to listen to {topic}: {code:?}");
+                    return Err(address.wrong(error));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Node for MqttSource {
+    fn open(&mut self) -> Result<()> {
+        self.open = None;
+        let mut link = self.place.connect(&Role {
+            sends: 1,
+            receives: self.options.in_flight,
+            requests: REQUESTS + 8,
+        })?;
+        if !link.granted.shared && self.options.topics.iter().any(|t| t.starts_with("$share/")) {
+            let error = self.place.address.wrong("the broker has no groups");
+            return Err(error.with_hint("leave out the option group"));
+        }
+        // What is here unseen comes again, except for QoS 0.
+        self.arrived
+            .retain(|publish| publish.qos == QoS::AtMostOnce);
+        self.is_warned = false;
+        self.order.connected(link.granted.is_resumed);
+        if link.granted.is_resumed {
+            link.expect_releases()?;
+        }
+        self.subscribe(&mut link)?;
+        self.open = Some(link);
+        Ok(())
+    }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
+        match self.inbox.settle(token, outcome) {
+            None => {}
+            Some((held, Outcome::Delivered)) => {
+                if let Some(number) = held.number {
+                    self.order.delivered(number);
+                }
+            }
+            Some((held, Outcome::Failed)) => {
+                let at = cx.now().after(self.options.redeliver_after);
+                self.failed.push_back((at, held));
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.ack()
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.open.is_some().then_some(self.pump_at)
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if cx.now() < self.pump_at {
+            return Ok(());
+        }
+        self.pump_at = cx.now().after(PUMP);
+        for _ in 0..HEAR {
+            let Some(link) = &mut self.open else { break };
+            match link.next(GLANCE)? {
+                Some(happened) => self.hear(happened),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for MqttSource {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        if self.again(cx) > 0 {
+            return Ok(Read::More);
+        }
+        let room = self.room().min(BATCH);
+        if room == 0 {
+            return Ok(Read::Idle);
+        }
+        let mut limit = match self.failed.front() {
+            Some((at, _)) => wait.min(at.since(cx.now())),
+            None => wait,
+        };
+        limit = limit.max(GLANCE);
+        let mut taken = 0;
+        while taken < room {
+            if let Some(publish) = self.arrived.pop_front() {
+                self.take(&publish, cx);
+                taken += 1;
+                limit = Duration::ZERO;
+                continue;
+            }
+            let link = match &mut self.open {
+                Some(link) => link,
+                None => return Err(self.closed()),
+            };
+            match link.next(limit)? {
+                Some(happened) => self.hear(happened),
+                None => break,
+            }
+            limit = Duration::ZERO;
+        }
+        Ok(match taken {
+            0 => Read::Idle,
+            _ => Read::More,
+        })
+    }
+}
