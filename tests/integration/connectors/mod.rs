@@ -30,6 +30,8 @@ mod http_source;
 mod kafka;
 #[cfg(feature = "mqtt")]
 mod mqtt;
+#[cfg(feature = "mqtt")]
+mod mqtt_words;
 #[cfg(feature = "nats")]
 mod nats;
 mod programs;

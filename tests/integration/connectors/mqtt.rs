@@ -3,14 +3,12 @@
 use super::server::{Process, free_port};
 use super::{At, Connector, Promises, conforms};
 use std::cell::Cell;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
 use tributary::sink::{self, Receiver};
-use tributary::{Error, ErrorKind, Event, Network, Outcome, Result, source};
+use tributary::{Error, Event, Network, Outcome, Result, source};
 
 const PASSWORD: &str = "canary-of-mqtt";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -160,7 +158,7 @@ mod exactly_once {
 }
 
 /// A source whose events whoever takes them settles.
-fn reading(at: &At) -> Result<(Network, Receiver)> {
+pub fn reading(at: &At) -> Result<(Network, Receiver)> {
     let network = Network::new();
     let (events, out) = sink::channel();
     network.add_source("in", connect::source(&at.0, &at.1)?)?;
@@ -352,70 +350,6 @@ fn what_is_forbidden_rejects_its_event_only_and_nothing_comes_twice() -> Result<
         }
     }
     network.stop()
-}
-
-/// A broker that takes whoever comes, answers so to what is subscribed, and says these bytes.
-fn saying(subscribed: u8, last: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("its address").port();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 1024];
-        while let Ok((mut stream, _)) = listener.accept() {
-            for answer in [
-                &[0x20, 3, 0, 0, 0],
-                &[0x90, 4, 0, 1, 0, subscribed][..],
-                last,
-            ] {
-                if last != answer && !stream.read(&mut bytes).is_ok_and(|many| many > 0) {
-                    break;
-                }
-                let _ = stream.write_all(answer);
-            }
-            // The other side ends it.
-            let _ = stream.read(&mut bytes);
-        }
-    });
-    format!("mqtt://127.0.0.1:{port}")
-}
-
-#[test]
-fn who_is_replaced_by_a_client_of_the_same_name_says_so_and_ends() -> Result<()> {
-    let options = Options::new().with("topic", "t").with("client_id", "me");
-    let (network, _events) = reading(&(saying(1, &[0xe0, 2, 0x8e, 0]), options))?;
-    let ended = network.wait_timeout(PATIENCE).expect("it ends");
-    let error = ended.expect_err("it was replaced").to_string();
-    assert!(error.contains("the same client_id"), "{error}");
-    Ok(())
-}
-
-#[test]
-fn what_may_not_be_listened_to_is_named() {
-    let options = Options::new().with("topic", "bets/#");
-    let denied = reading(&(saying(0x87, &[]), options));
-    let error = denied.err().expect("it is refused");
-    assert_eq!(error.kind(), ErrorKind::NoPermission, "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("\"bets/#\" may not be listened to"),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_broker_that_breaks_the_protocol_is_tried_again() -> Result<()> {
-    // A message whose topic is longer than it is itself, and a packet of no known kind.
-    for nonsense in [
-        &[0x32, 4, 0xff, 0xff, 0, 0][..],
-        &[0xff, 0xff, 0xff, 0xff, 0xff],
-    ] {
-        let options = Options::new().with("topic", "t");
-        let (network, _events) = reading(&(saying(1, nonsense), options))?;
-        let ended = network.wait_timeout(Duration::from_millis(500));
-        assert!(ended.is_none(), "{ended:?}");
-        network.stop()?;
-    }
-    Ok(())
 }
 
 #[test]
