@@ -1,7 +1,7 @@
 //! What is read by a process that is killed.
 
 use super::super::{At, Connector};
-use super::{PATIENCE, payload, texts, writing};
+use super::{PATIENCE, Reading, payload, texts, writing};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io;
@@ -90,6 +90,8 @@ pub fn a_process_that_is_killed_loses_nothing<C: Connector>() -> Result<()> {
     std::fs::write(&path, script(server.source("slain"), &out))
         .map_err(|error| Error::io("a script", &error))?;
 
+    // The server knows from here on who reads.
+    Reading::start(server.source("slain"))?.stop()?;
     let reader = start()?;
     let writer = writing(server.sink("slain"), 0..EVENTS)?;
     writer.start()?;
