@@ -46,6 +46,19 @@ impl Place {
             .map_err(|error| self.error(&error))
     }
 
+    /// Asks without waiting for the answer, which is to be [heard](Self::hear) before another question.
+    pub fn ask_ahead(&self, connection: &mut Connection, command: &redis::Cmd) -> Result<()> {
+        let sent = connection.send_packed_command(&command.get_packed_command());
+        sent.map_err(|error| self.error(&error))
+    }
+
+    pub fn hear(&self, connection: &mut Connection) -> Result<Value> {
+        let answer = connection.recv_response();
+        answer
+            .and_then(Value::extract_error)
+            .map_err(|error| self.error(&error))
+    }
+
     /// What the client says, as an error of ours.
     pub fn error(&self, error: &RedisError) -> Error {
         let text = error.to_string();

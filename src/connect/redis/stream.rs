@@ -3,6 +3,10 @@
 //! The invariant: an entry that is under way, or waits to be tried again, is this source's in the
 //! group's list: it is claimed anew, which lets its idle time begin again, well before another one
 //! may claim it. It is emitted once at a time, though it be claimed by ourselves.
+//!
+//! While entries come as fast as they are taken, the next ones are asked for before these are emitted,
+//! so that the server has work meanwhile. What has come so and is not emitted before the end is made
+//! to look as if it had been idle for long: the next one to look takes it over.
 
 use super::BATCH;
 use super::entry::{self, Entry};
@@ -35,6 +39,10 @@ pub(super) struct StreamSource {
     place: Place,
     options: Options,
     open: Option<Connection>,
+    /// Whether entries were asked for, and the answer not heard yet.
+    ahead: bool,
+    /// Entries that came and are not emitted yet.
+    arrived: VecDeque<Entry>,
     /// Each entry by its id.
     inbox: Inbox<String>,
     /// Those that failed, and when they come again.
@@ -51,6 +59,8 @@ impl StreamSource {
         StreamSource {
             place,
             open: None,
+            ahead: false,
+            arrived: VecDeque::new(),
             inbox: Inbox::new(options.in_flight),
             failed: VecDeque::new(),
             acks: Vec::new(),
@@ -62,8 +72,33 @@ impl StreamSource {
     }
 
     fn ask(&mut self, command: &Cmd) -> Result<Value> {
+        self.hear_ahead()?;
         let open = self.open.as_mut().ok_or_else(|| self.place.closed())?;
         self.place.ask(open, command)
+    }
+
+    /// Hears what was asked for ahead.
+    fn hear_ahead(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.ahead)
+            && let Some(open) = &mut self.open
+        {
+            let entries = entry::read(self.place.hear(open)?);
+            self.arrived.extend(entries);
+        }
+        Ok(())
+    }
+
+    /// The command for so many entries that nobody has yet.
+    fn next(&self, count: usize, wait: Option<Duration>) -> Cmd {
+        let mut command = cmd("XREADGROUP");
+        command.arg("GROUP").arg(&self.options.group);
+        command.arg(&self.options.consumer);
+        command.arg("COUNT").arg(count);
+        if let Some(wait) = wait {
+            command.arg("BLOCK").arg(millis(wait));
+        }
+        command.arg("STREAMS").arg(&self.options.stream).arg(">");
+        command
     }
 
     /// A command on the stream and its group.
@@ -133,7 +168,8 @@ impl StreamSource {
 
     fn held(&self) -> impl Iterator<Item = &String> {
         let failed = self.failed.iter().map(|(_, id)| id);
-        self.inbox.messages().chain(failed)
+        let arrived = self.arrived.iter().map(|entry| &entry.id);
+        self.inbox.messages().chain(failed).chain(arrived)
     }
 }
 
@@ -144,6 +180,7 @@ fn millis(time: Duration) -> u64 {
 impl Node for StreamSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
+        self.ahead = false;
         self.open = Some(self.place.connect()?);
         let mut command = cmd("XGROUP");
         command.arg("CREATE").arg(&self.options.stream);
@@ -189,7 +226,7 @@ impl Node for StreamSource {
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        let idle = self.inbox.is_empty() && self.failed.is_empty();
+        let idle = self.held().next().is_none();
         (self.open.is_some() && !idle).then_some(self.touch_at)
     }
 
@@ -207,6 +244,19 @@ impl Node for StreamSource {
         }
         Ok(())
     }
+
+    fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.hear_ahead()?;
+        let ids: Vec<String> = self.arrived.drain(..).map(|entry| entry.id).collect();
+        for some in ids.chunks(NAMED) {
+            let mut command = self.of_group("XCLAIM");
+            command.arg(&self.options.consumer).arg(0).arg(some);
+            command.arg("IDLE").arg(millis(self.options.claim_after));
+            command.arg("JUSTID");
+            self.ask(&command)?;
+        }
+        Ok(())
+    }
 }
 
 impl Source for StreamSource {
@@ -215,22 +265,32 @@ impl Source for StreamSource {
             return Ok(Read::More);
         }
         let room = self.inbox.room().saturating_sub(self.failed.len());
-        let room = room.min(BATCH);
-        if room == 0 {
+        let count = room.min(BATCH);
+        if count == 0 {
             return Ok(Read::Idle);
         }
-        if cx.now() >= self.claim_at && self.claim(room, cx)? > 0 {
-            return Ok(Read::More);
+        self.hear_ahead()?;
+        if self.arrived.is_empty() {
+            if cx.now() >= self.claim_at && self.claim(count, cx)? > 0 {
+                return Ok(Read::More);
+            }
+            let wait = wait.min(self.place.timeout / 2);
+            let answer = self.ask(&self.next(count, Some(wait)))?;
+            self.arrived.extend(entry::read(answer));
         }
-        let wait = millis(wait.min(self.place.timeout / 2));
-        let mut command = cmd("XREADGROUP");
-        command.arg("GROUP").arg(&self.options.group);
-        command.arg(&self.options.consumer);
-        command.arg("COUNT").arg(room).arg("BLOCK").arg(wait);
-        command.arg("STREAMS").arg(&self.options.stream).arg(">");
-        let entries: Vec<Entry> = entry::read(self.ask(&command)?).collect();
-        let taken = entries.len();
-        entries.into_iter().for_each(|entry| self.emit(entry, cx));
+        let taken = self.arrived.len().min(count);
+        let is_all = taken == self.arrived.len();
+        if taken == BATCH && is_all && room >= 2 * BATCH {
+            let next = self.next(BATCH, None);
+            // Where it cannot be sent, whatever is asked next says so.
+            let open = self.open.as_mut();
+            self.ahead = open.is_some_and(|open| self.place.ask_ahead(open, &next).is_ok());
+        }
+        for _ in 0..taken {
+            if let Some(entry) = self.arrived.pop_front() {
+                self.emit(entry, cx);
+            }
+        }
         Ok(match taken {
             0 => Read::Idle,
             _ => Read::More,
