@@ -42,6 +42,7 @@
 //! the list of its [`Make`] and where its node is made.
 
 mod api;
+mod id;
 mod link;
 mod plain;
 mod sink;

@@ -6,18 +6,19 @@
 //! keeps it once. A batch that is fed again after the connection was lost is
 //! numbered as before; after any other failure nothing that was numbered is numbered so again.
 
+use super::id::{ID, Id, Mark, header};
 use super::link::{Link, Place};
 use super::{api, bad_subject, is_subject};
 use crate::connect::{Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
+use crate::payload::Payload;
 use crate::time::Timestamp;
-use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
+use async_nats::header::{HeaderMap, HeaderName};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -44,18 +45,6 @@ pub(super) struct NatsSink {
     pump_at: Timestamp,
 }
 
-/// The message ids.
-enum Id {
-    None,
-    Template(Template),
-    /// A name of this sink's own, and the numbers of the next event and of the batch's first.
-    Numbers {
-        name: String,
-        next: u64,
-        first: u64,
-    },
-}
-
 struct Open {
     answers: Subscriber,
     reply: Subject,
@@ -70,8 +59,9 @@ struct Out {
     /// Its place among what is known.
     at: usize,
     subject: Subject,
+    id: Option<Mark>,
     headers: Option<HeaderMap>,
-    payload: Bytes,
+    payload: Payload,
 }
 
 impl NatsSink {
@@ -81,19 +71,6 @@ impl NatsSink {
         stream: Option<String>,
         settings: &Settings,
     ) -> Result<Self> {
-        let id = match settings.json("id") {
-            None if stream.is_none() => Id::None,
-            None => Id::Numbers {
-                name: String::new(),
-                next: 0,
-                first: 0,
-            },
-            Some(Value::Bool(false)) => Id::None,
-            Some(_) => match settings.template("id")? {
-                Some(id) if id.constant().is_none() => Id::Template(id),
-                _ => return Err(settings.wrong("id", "a template that tells events apart")),
-            },
-        };
         let mut headers = Vec::new();
         for (name, value) in settings.pairs("headers")? {
             let parsed: Result<HeaderName, _> = name.parse();
@@ -105,9 +82,9 @@ impl NatsSink {
             place,
             fixed: subject.constant().map(Subject::from),
             subject,
+            id: Id::parse(stream.is_some(), settings)?,
             stream,
             headers,
-            id,
             open: None,
             batch: Vec::new(),
             known: VecDeque::new(),
@@ -137,52 +114,15 @@ impl NatsSink {
         self.id.go_on();
     }
 
-    fn headers(&mut self, event: &Event) -> Result<Option<HeaderMap>> {
-        let id = self.id.next(event)?;
-        if id.is_none() && self.headers.is_empty() {
+    fn headers(&self, event: &Event) -> Result<Option<HeaderMap>> {
+        if self.headers.is_empty() {
             return Ok(None);
         }
         let mut headers = HeaderMap::new();
-        if let Some(id) = id {
-            headers.insert("Nats-Msg-Id", header(&id)?);
-        }
         for (name, template) in &self.headers {
             headers.insert(name.clone(), header(&template.render(event)?)?);
         }
         Ok(Some(headers))
-    }
-}
-
-fn header(value: &str) -> Result<HeaderValue> {
-    let parsed = value.parse();
-    parsed.map_err(|_| Error::data(format!("{} cannot be a header", quote(value))))
-}
-
-impl Id {
-    fn next(&mut self, event: &Event) -> Result<Option<String>> {
-        match self {
-            Id::None => Ok(None),
-            Id::Template(id) => id.render(event).map(Some),
-            Id::Numbers { name, next, .. } => {
-                let number = *next;
-                *next += 1;
-                Ok(Some(format!("{name}.{number}")))
-            }
-        }
-    }
-
-    /// The batch is over, or what it was numbered is not to be used again.
-    fn go_on(&mut self) {
-        if let Id::Numbers { next, first, .. } = self {
-            *first = *next;
-        }
-    }
-
-    /// The batch comes again.
-    fn go_back(&mut self) {
-        if let Id::Numbers { next, first, .. } = self {
-            *next = *first;
-        }
     }
 }
 
@@ -191,6 +131,8 @@ struct Sending<'a> {
     link: &'a Link,
     reply: &'a Subject,
     subjects: &'a [String],
+    /// What stands before the numbers in message ids.
+    name: &'a str,
     batch: &'a [Out],
     known: &'a mut VecDeque<Option<Result<()>>>,
     answered: usize,
@@ -218,11 +160,13 @@ impl Sending<'_> {
         self.refused
     }
 
+    /// The message is made here and not before: the server has work meanwhile.
     async fn send(&self, out: &Out, to_stream: bool) -> Result<()> {
         let client = &self.link.client;
-        let (subject, payload) = (out.subject.clone(), out.payload.clone());
+        let payload = Bytes::copy_from_slice(out.payload.bytes());
+        let subject = out.subject.clone();
         let reply = || format!("{}.{}", self.reply, out.at);
-        let sent = match (to_stream, out.headers.clone()) {
+        let sent = match (to_stream, self.headers(out)?) {
             (true, Some(headers)) => {
                 let sent =
                     client.publish_with_reply_and_headers(subject, reply(), headers, payload);
@@ -233,6 +177,20 @@ impl Sending<'_> {
             (false, None) => client.publish(subject, payload).await,
         };
         sent.map_err(|error| self.link.address().unavailable(error))
+    }
+
+    fn headers(&self, out: &Out) -> Result<Option<HeaderMap>> {
+        let id = match &out.id {
+            None => return Ok(out.headers.clone()),
+            Some(Mark::Number(number)) => header(&format!("{}.{number}", self.name))?,
+            Some(Mark::Text(text)) => text.clone(),
+        };
+        let mut headers = out.headers.clone().unwrap_or_default();
+        // One that was asked for by name stays.
+        if headers.get(ID).is_none() {
+            headers.insert(ID, id);
+        }
+        Ok(Some(headers))
     }
 
     /// Keeps the worst that the stream has answered: what can be tried again comes first, since then
@@ -292,12 +250,7 @@ impl Node for NatsSink {
             }
         };
         let inbox = link.client.new_inbox();
-        if let Id::Numbers { name, .. } = &mut self.id
-            && name.is_empty()
-        {
-            let unique = link.client.new_inbox();
-            *name = unique.rsplit('.').next().unwrap_or_default().to_owned();
-        }
+        self.id.begin(|| link.client.new_inbox());
         let answers = link.done(async {
             let answers = link.client.subscribe(format!("{inbox}.*")).await;
             answers.map_err(|error| link.address().unavailable(error))
@@ -310,6 +263,11 @@ impl Node for NatsSink {
             link,
         });
         Ok(())
+    }
+
+    /// An ack comes when the stream has stored the message.
+    fn batch_size(&self) -> usize {
+        2048
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -331,6 +289,7 @@ impl Node for NatsSink {
             link: &open.link,
             reply: &open.reply,
             subjects: &open.subjects,
+            name: self.id.name(),
             batch: &self.batch,
             known: &mut self.known,
             answered: 0,
@@ -364,6 +323,7 @@ impl Sink for NatsSink {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
         self.events += 1;
         // First of all: every event takes a number, also one that is refused.
+        let id = self.id.next(event)?;
         let headers = self.headers(event)?;
         let subject = self.subject(event)?;
         let at = self.told;
@@ -385,8 +345,9 @@ impl Sink for NatsSink {
         self.batch.push(Out {
             at,
             subject,
+            id,
             headers,
-            payload: Bytes::copy_from_slice(payload),
+            payload: event.payload().clone(),
         });
         Ok(())
     }
