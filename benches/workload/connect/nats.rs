@@ -44,7 +44,7 @@ impl Nats {
             let config = json!({"name": "BENCH", "subjects": ["bench.>"]});
             ask(&client, "STREAM.CREATE.BENCH", config).await;
             let config = json!({"durable_name": "d", "ack_policy": "explicit",
-                "deliver_policy": "all", "max_ack_pending": -1});
+                "filter_subject": "bench.x", "deliver_policy": "all", "max_ack_pending": -1});
             let request = json!({"stream_name": "BENCH", "config": config});
             ask(&client, "CONSUMER.DURABLE.CREATE.BENCH.d", request).await;
             publish(&client, events).await;
