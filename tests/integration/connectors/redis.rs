@@ -257,6 +257,48 @@ fn an_entry_without_the_field_is_an_object_and_is_acked_once() -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs redis-server"]
+fn what_was_asked_for_ahead_is_there_for_the_next_one_after_a_stop() -> Result<()> {
+    let server = Server::start()?;
+    server.ask::<String>(&["XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"]);
+    let payloads = (0..10_000).map(|number| number.to_string()).collect();
+    write(&server, &Options::new().with("stream", "s"), payloads)?;
+    let mut seen = std::collections::HashSet::new();
+    for consumer in ["first", "second"] {
+        // Nobody takes over what another one has as long as the test runs.
+        let options = Options::new()
+            .with("stream", "s")
+            .with("group", "g")
+            .with("consumer", consumer)
+            .with("claim_after", "10m");
+        let network = Network::new();
+        let (events, out) = sink::channel();
+        network.add_source("in", connect::source(&server.url(), &options)?)?;
+        network.add_sink("out", out.settled_by_host())?;
+        network.link("in", "out")?;
+        network.start()?;
+        let enough = if consumer == "first" { 600 } else { 10_000 };
+        while seen.len() < enough {
+            let event = events.recv_timeout(Duration::from_secs(10));
+            let event = event.unwrap_or_else(|| panic!("{} came", seen.len()));
+            seen.insert(event.payload().text().unwrap_or("?").to_owned());
+            event.settle(Outcome::Delivered);
+        }
+        let rest = std::thread::spawn(move || {
+            let rest = events.iter().map(|event| {
+                let text = event.payload().text().unwrap_or("?").to_owned();
+                event.settle(Outcome::Delivered);
+                text
+            });
+            rest.collect::<Vec<String>>()
+        });
+        network.stop()?;
+        seen.extend(rest.join().expect("a thread that ends"));
+    }
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     let told = |made: Result<()>| made.expect_err("it is refused").to_string();
     let source = |url: &str, options: Options| told(connect::source(url, &options).map(drop));
