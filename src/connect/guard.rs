@@ -53,6 +53,10 @@ impl<N: Node + ?Sized> Node for Guard<N> {
         self.run(|node| node.tick(cx))
     }
 
+    fn holds(&self) -> bool {
+        self.inner.holds()
+    }
+
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.run(|node| node.finish(cx))
     }

@@ -16,6 +16,10 @@ impl<N: Node + ?Sized> Node for Box<N> {
         (**self).ports()
     }
 
+    fn batch_size(&self) -> usize {
+        (**self).batch_size()
+    }
+
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
         (**self).commit(cx)
     }
@@ -34,6 +38,10 @@ impl<N: Node + ?Sized> Node for Box<N> {
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         (**self).tick(cx)
+    }
+
+    fn holds(&self) -> bool {
+        (**self).holds()
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {

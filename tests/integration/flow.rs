@@ -247,7 +247,13 @@ impl Sink for Dear {
 
 #[test]
 fn a_node_takes_as_many_events_in_hand_as_it_asks_for_and_its_link_holds() -> Result<()> {
-    for (events, expected) in [(4_096, 257..=1_000), (300, 1..=300), (10, 1..=10)] {
+    // In a box as by itself.
+    for (events, expected, boxed) in [
+        (4_096, 257..=1_000, false),
+        (4_096, 257..=1_000, true),
+        (300, 1..=300, false),
+        (10, 1..=10, false),
+    ] {
         let network = Network::with_capacity(Capacity {
             events,
             bytes: 1 << 20,
@@ -261,7 +267,11 @@ fn a_node_takes_as_many_events_in_hand_as_it_asks_for_and_its_link_holds() -> Re
             in_hand: 0,
             most: most.clone(),
         };
-        network.add_sink("out", sink)?;
+        if boxed {
+            network.add_sink("out", Box::new(sink) as Box<dyn Sink>)?;
+        } else {
+            network.add_sink("out", sink)?;
+        }
         network.link("in", "out")?;
         network.start()?;
         // A batch that waits for room in a link of one slot counts as sent when it is taken.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tributary::pipeline::Queue;
 use tributary::sink::handler;
-use tributary::{Event, Network, Outcome, Read, Simulation, source};
+use tributary::{Event, Network, Outcome, Pipeline, Read, Simulation, source};
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -180,19 +180,26 @@ fn payload_and_meta_are_kept_byte_for_byte() -> Tested {
 
 #[test]
 fn a_network_whose_sources_have_ended_ends_when_its_queues_are_empty() -> Tested {
-    let folder = TempDir::new()?;
-    let path = folder.path().join("q");
-    let network = Network::new();
-    let texts = (0..3_000).map(|n: u32| n.to_string());
-    network.add_source("in", source::from_iter(texts))?;
-    network.add_pipeline("queue", Queue::new(&path))?;
-    let seen = Seen::at(&network, "out")?;
-    chain(&network)?;
-    network.start()?;
-    network.wait()?;
-    let expected: Vec<String> = (0..3_000).map(|n| n.to_string()).collect();
-    assert_eq!(seen.texts(), expected);
-    assert_eq!(left(&path)?, [""; 0]);
+    for boxed in [false, true] {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("q");
+        let network = Network::new();
+        let texts = (0..20_000).map(|n: u32| n.to_string());
+        network.add_source("in", source::from_iter(texts))?;
+        if boxed {
+            let queue: Box<dyn Pipeline> = Box::new(Queue::new(&path));
+            network.add_pipeline("queue", queue)?;
+        } else {
+            network.add_pipeline("queue", Queue::new(&path))?;
+        }
+        let seen = Seen::at(&network, "out")?;
+        chain(&network)?;
+        network.start()?;
+        network.wait()?;
+        let expected: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+        assert_eq!(seen.texts(), expected);
+        assert_eq!(left(&path)?, [""; 0]);
+    }
     Ok(())
 }
 
