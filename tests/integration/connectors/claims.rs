@@ -1,8 +1,11 @@
 //! What every connector is held to.
 
 mod killed;
+mod process;
+mod threads;
 
 pub use killed::a_process_that_is_killed_loses_nothing;
+pub use threads::it_starts_no_thread_beside_those_of_its_client;
 
 use super::server::{Silent, free_port};
 use super::{At, Connector};
