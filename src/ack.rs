@@ -16,17 +16,21 @@
 //! its own. A group goes home at the first outcome decided since it was last there, so that
 //! neither does a slow event hold back its neighbours nor is there a message for each event.
 //!
+//! What counts references to a group is what counts the holders of its events: an ack is two plain
+//! words. So a group is never freed. It is used again, by whoever needs one, once its tracker has
+//! been told of all its events and nobody is left who could look at it: each thread that decides
+//! an outcome looks at the group for the last time when it adds to its `news`.
+//!
 //! What one thread settles together, and alone holds, costs no locked operation: the outcomes are
-//! written plainly, the message that carries them home makes them known, and the handles of the
-//! group go with it, to be used again where all of them have come. Of a whole group not even the
-//! slots are written: the message says what became of all, and no line of memory goes to and fro.
+//! written plainly, and then made known together. Of a whole group not even the slots are written:
+//! the message says what became of all, and no line of memory goes to and fro.
 
 // Another package takes this file as it is, to try it under all kinds of schedules.
 #[cfg(shuttle)]
-use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::fmt;
 #[cfg(not(shuttle))]
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What became of an event.
@@ -54,40 +58,62 @@ impl<T: From<Settled> + Send> Home for flume::Sender<T> {
     }
 }
 
-/// A group of which something was decided.
+/// A group of which something was decided. Where nobody hears of it, what its events held before
+/// they were tracked fails.
 pub(crate) struct Settled {
-    group: Arc<Group>,
-    /// Further handles of the same group.
-    more: Vec<Arc<Group>>,
-    /// What became of all events of the group, where these are all handles that it had; its slots
-    /// say nothing then.
+    group: &'static Group,
+    /// What became of all events of the group, where one thread has settled all of them together;
+    /// its slots say nothing then.
     all: Option<Outcome>,
 }
 
 impl Settled {
     /// Hands over every outcome that was decided since the last call, with the ack that the event
     /// had before it was tracked here, which is to be settled alike. Only the tracking node's
-    /// thread calls this.
-    pub(crate) fn collect(&self, each: impl FnMut(Token, Outcome, Ack)) {
-        match self.all {
-            Some(outcome) => self.group.collect_all(outcome, each),
-            None => self.group.collect(each),
-        }
+    /// thread calls this. The group comes back where all its events have been told of: it is free.
+    pub(crate) fn collect(self, each: impl FnMut(Token, Outcome, Ack)) -> Option<&'static Group> {
+        let (group, all) = (self.group, self.all);
+        std::mem::forget(self);
+        group.collect(all, each).then_some(group)
     }
 
-    /// The handles of a group whose events are all settled and told of, where every handle is
-    /// here: nobody else knows the group any more.
-    pub(crate) fn into_handles(self) -> Option<Vec<Arc<Group>>> {
-        let slots = &self.group.slots;
-        let told = |slot: &AtomicU32| slot.load(Ordering::SeqCst) & REPORTED != 0;
-        let whole = self.more.len() + 1 == slots.len()
-            && Arc::strong_count(&self.group) == slots.len()
-            && (self.all.is_some() || slots.iter().all(told));
-        whole.then(|| {
-            let mut handles = self.more;
-            handles.push(self.group);
-            handles
-        })
+    /// What became of all events of the group alike, for none of which anybody else waits: their
+    /// tokens, and the group, which is free. Where it is not so simple, it is to be collected.
+    pub(crate) fn collect_whole(self) -> Result<Whole, Self> {
+        let group = self.group;
+        match self.all {
+            Some(outcome) if group.outer.get().is_none() => {
+                std::mem::forget(self);
+                let given = group.given.load(Ordering::Acquire);
+                let first = group.first.load(Ordering::Relaxed);
+                let is_free = group.has_told(given);
+                debug_assert!(is_free, "all its events were settled together");
+                Ok(Whole {
+                    first,
+                    events: given as usize,
+                    outcome,
+                    group,
+                })
+            }
+            _ => Err(self),
+        }
+    }
+}
+
+/// A group of which everything was decided alike.
+pub(crate) struct Whole {
+    pub first: u64,
+    pub events: usize,
+    pub outcome: Outcome,
+    pub group: &'static Group,
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        // The acks that come out are dropped.
+        if self.group.collect(self.all, |_, _, _| {}) {
+            self.group.give_back();
+        }
     }
 }
 
@@ -96,56 +122,101 @@ const REPORTED: u32 = 1 << 31;
 const HOLDERS: u32 = FAILED - 1;
 /// One holder, and none that failed.
 const ALONE: u32 = 1;
+/// Added to what is left to be told of, while events can be added.
+const OPEN: u32 = 1 << 31;
 
 /// The outcomes of a run of tracked events: a count of holders and an outcome for each.
 pub(crate) struct Group {
+    /// Changed by the tracking node's thread, before it tracks the first event.
+    home: Mutex<Option<Arc<dyn Home>>>,
     /// Only the tracking node's thread asks for it, or changes it.
     first: AtomicU64,
     slots: Box<[AtomicU32]>,
     /// Acks that an event had before it was tracked here: they are settled alike, once the node
     /// that tracks it here has heard its outcome.
     outer: OnceLock<Box<[Mutex<Ack>]>>,
-    home: Arc<dyn Home>,
-    on_its_way: AtomicBool,
+    /// How many events it has; 0 while some can be added.
+    given: AtomicU32,
+    /// How many outcomes were decided since it was last at home. Whoever finds none sends it there.
+    news: AtomicU32,
+    /// How many events have not been told of.
+    left: AtomicU32,
 }
 
+/// Groups that nobody uses, by their sizes.
+pub(crate) static UNUSED: [Mutex<Vec<&'static Group>>; Group::SIZES] =
+    [const { Mutex::new(Vec::new()) }; Group::SIZES];
+
 impl Group {
-    /// A group for events with the tokens from `first` on, at most `size` of them.
-    pub(crate) fn new(first: u64, size: usize, home: Arc<dyn Home>) -> Arc<Self> {
-        let slots = (0..size).map(|_| AtomicU32::new(REPORTED)).collect();
-        Arc::new(Group {
-            first: AtomicU64::new(first),
-            slots,
-            outer: OnceLock::new(),
-            home,
-            on_its_way: AtomicBool::new(false),
-        })
+    const SMALLEST: usize = 8;
+    /// Each is twice as large as the one before.
+    pub(crate) const SIZES: usize = 6;
+
+    /// Which size holds so many events, or as many of them as fit into one group.
+    pub(crate) fn size_for(events: usize) -> usize {
+        let size = events.div_ceil(Self::SMALLEST).next_power_of_two();
+        (size.trailing_zeros() as usize).min(Self::SIZES - 1)
     }
 
-    /// Handles of a group for so many events, as many as there are events: of this group where it
-    /// fits, whose handles these are; of a new one otherwise.
-    pub(crate) fn again(
-        handles: Option<Vec<Arc<Self>>>,
-        first: u64,
-        size: usize,
-        home: &Arc<dyn Home>,
-    ) -> Vec<Arc<Self>> {
-        match handles {
-            Some(handles) if handles.len() == size => {
-                handles[0].first.store(first, Ordering::Relaxed);
-                handles
-            }
-            _ => vec![Group::new(first, size, home.clone()); size],
-        }
+    /// A group of this size that nobody uses.
+    pub(crate) fn unused(size: usize, home: &Arc<dyn Home>) -> &'static Self {
+        let unused = lock(&UNUSED[size]).pop();
+        // What shuttle has made does not outlive a schedule.
+        let unused = unused.filter(|_| cfg!(not(shuttle)));
+        let group = unused.unwrap_or_else(|| Group::new(Self::SMALLEST << size));
+        *lock(&group.home) = Some(home.clone());
+        group
+    }
+
+    fn new(events: usize) -> &'static Self {
+        let slots = (0..events).map(|_| AtomicU32::new(ALONE)).collect();
+        Box::leak(Box::new(Group {
+            home: Mutex::new(None),
+            first: AtomicU64::new(0),
+            slots,
+            outer: OnceLock::new(),
+            given: AtomicU32::new(0),
+            news: AtomicU32::new(0),
+            left: AtomicU32::new(0),
+        }))
+    }
+
+    /// Nobody uses it any more.
+    pub(crate) fn give_back(&'static self) {
+        let home = lock(&self.home).take();
+        lock(&UNUSED[Self::size_for(self.slots.len())]).push(self);
+        drop(home);
+    }
+
+    /// How many events it has room for.
+    pub(crate) fn room(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// From here on it takes events, with the tokens from `first` on. It is free.
+    pub(crate) fn open(&self, first: u64) {
+        self.first.store(first, Ordering::Relaxed);
+        self.given.store(0, Ordering::Relaxed);
+        self.left.store(OPEN, Ordering::Relaxed);
+    }
+
+    /// So many events were tracked, and no more will be. Says whether it is free again already.
+    pub(crate) fn close(&self, given: usize) -> bool {
+        let given = u32::try_from(given).expect("a group is for a few hundred events");
+        self.given.store(given, Ordering::Release);
+        let before = self
+            .left
+            .fetch_add(given.wrapping_sub(OPEN), Ordering::AcqRel);
+        before.wrapping_add(given) == OPEN
     }
 
     /// Makes the event's `ack` the first holder of slot `index`; what it held before is settled
-    /// with it. Each slot is taken once in the life of a group.
+    /// with it. Each slot is taken once between `open` and `close`, the lowest first.
     // Inline: an event that stays in registers need not be written and read again.
     #[inline]
-    pub(crate) fn track(self: Arc<Self>, index: usize, ack: &mut Ack) {
+    pub(crate) fn track(&'static self, index: usize, ack: &mut Ack) {
         let slot = &self.slots[index];
-        // It has stayed as it was where the whole group was settled together in its last life.
+        // It has stayed as it was where the whole group was settled together before.
         if slot.load(Ordering::Relaxed) != ALONE {
             slot.store(ALONE, Ordering::Relaxed);
         }
@@ -164,28 +235,35 @@ impl Group {
         *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
     }
 
-    fn collect(&self, mut each: impl FnMut(Token, Outcome, Ack)) {
-        // Before the scan: what is decided during it sends the group home again.
-        self.on_its_way.swap(false, Ordering::SeqCst);
+    /// Says whether it is free now.
+    fn collect(&self, all: Option<Outcome>, mut each: impl FnMut(Token, Outcome, Ack)) -> bool {
         let first = self.first.load(Ordering::Relaxed);
-        for (at, slot) in self.slots.iter().enumerate() {
-            let state = slot.load(Ordering::SeqCst);
-            if state & (HOLDERS | REPORTED) == 0 {
-                slot.store(state | REPORTED, Ordering::Relaxed);
-                each(
-                    Token(first + at as u64),
-                    outcome(state),
-                    self.take_outer(at),
-                );
+        let mut told = |at: usize, outcome| {
+            each(Token(first + at as u64), outcome, self.take_outer(at));
+        };
+        let news = if let Some(outcome) = all {
+            let given = self.given.load(Ordering::Acquire);
+            (0..given as usize).for_each(|at| told(at, outcome));
+            given
+        } else {
+            // Before the scan: what is decided during it sends the group home again.
+            let news = self.news.swap(0, Ordering::SeqCst);
+            for (at, slot) in self.slots.iter().enumerate() {
+                let state = slot.load(Ordering::SeqCst);
+                if state & (HOLDERS | REPORTED) == 0 {
+                    slot.store(state | REPORTED, Ordering::Relaxed);
+                    told(at, outcome(state));
+                }
             }
-        }
+            news
+        };
+        self.has_told(news)
     }
 
-    fn collect_all(&self, outcome: Outcome, mut each: impl FnMut(Token, Outcome, Ack)) {
-        let first = self.first.load(Ordering::Relaxed);
-        for at in 0..self.slots.len() {
-            each(Token(first + at as u64), outcome, self.take_outer(at));
-        }
+    /// So many more were told of, by somebody who does not look at it any more. Says whether it is
+    /// free now: whoever tells of the last one is the last to look.
+    fn has_told(&self, events: u32) -> bool {
+        self.left.fetch_sub(events, Ordering::AcqRel) == events
     }
 
     #[inline]
@@ -199,24 +277,30 @@ impl Group {
         self.slots[slot].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn settle(self: Arc<Self>, slot: usize, result: Outcome) {
+    fn settle(&'static self, slot: usize, result: Outcome) {
         let cell = &self.slots[slot];
         if result == Outcome::Failed {
             cell.fetch_or(FAILED, Ordering::Relaxed);
         }
         let before = cell.fetch_sub(1, Ordering::SeqCst);
-        if before & HOLDERS != 1 {
-            return;
+        if before & HOLDERS == 1 {
+            self.decided(1);
         }
-        // Read first: most events find their group on its way already. If it is, `collect` has yet
-        // to begin and will see this outcome; all four accesses are in one order for that.
-        let on_its_way = &self.on_its_way;
-        if !on_its_way.load(Ordering::SeqCst) && !on_its_way.swap(true, Ordering::SeqCst) {
-            self.home.clone().settled(Settled {
-                group: self,
-                more: Vec::new(),
-                all: None,
-            });
+    }
+
+    /// So many more outcomes were decided; until this says so their group stays in use.
+    fn decided(&'static self, events: u32) {
+        if self.news.fetch_add(events, Ordering::SeqCst) == 0 {
+            self.send_home(None);
+        }
+    }
+
+    fn send_home(&'static self, all: Option<Outcome>) {
+        let home = lock(&self.home).clone();
+        let settled = Settled { group: self, all };
+        // Where it has no home, nobody tracks any of its events.
+        if let Some(home) = home {
+            home.settled(settled);
         }
     }
 
@@ -241,54 +325,48 @@ impl Group {
 /// Holders of one group that end together, on one thread.
 #[derive(Default)]
 struct Run {
-    handles: Vec<Arc<Group>>,
+    group: Option<&'static Group>,
     slots: Vec<usize>,
 }
 
 impl Run {
-    fn is_of(&self, group: &Arc<Group>) -> bool {
-        let first = self.handles.first();
-        first.is_none_or(|first| Arc::ptr_eq(first, group))
+    #[inline]
+    fn is_of(&self, group: &'static Group) -> bool {
+        self.group.is_some_and(|known| std::ptr::eq(known, group))
     }
 
-    fn add(&mut self, group: Arc<Group>, slot: usize) {
-        if self.handles.is_empty() {
-            self.handles.reserve(group.slots.len());
-            self.slots.reserve(group.slots.len());
-        }
-        self.handles.push(group);
-        self.slots.push(slot);
+    fn begin(&mut self, group: &'static Group) {
+        self.slots.reserve(group.slots.len());
+        self.group = Some(group);
     }
 
     /// Ends them. The message is what makes known what was decided.
     fn end(&mut self, outcome: Outcome) {
-        let Some(group) = self.handles.first() else {
+        let Some(group) = self.group.take() else {
             return;
         };
-        // As many holders as there are slots, each of which has one: these are all that there are.
+        // As many holders as there are events, each of which has one: these are all that there are.
+        let given = group.given.load(Ordering::Acquire) as usize;
         let is_alone = |slot: &AtomicU32| slot.load(Ordering::Acquire) == ALONE;
-        let is_whole = self.slots.len() == group.slots.len() && group.slots.iter().all(is_alone);
-        let mut decided = is_whole;
-        if !is_whole {
-            for slot in &self.slots {
-                decided |= group.let_go(*slot, outcome);
+        if self.slots.len() == given && group.slots[..given].iter().all(is_alone) {
+            group.send_home(Some(outcome));
+        } else {
+            let decided = self
+                .slots
+                .iter()
+                .filter(|slot| group.let_go(**slot, outcome));
+            let decided = decided.count() as u32;
+            if decided > 0 {
+                group.decided(decided);
             }
         }
-        let mut handles = std::mem::take(&mut self.handles);
         self.slots.clear();
-        if decided && let Some(group) = handles.pop() {
-            group.home.clone().settled(Settled {
-                group,
-                more: handles,
-                all: is_whole.then_some(outcome),
-            });
-        }
     }
 }
 
-fn lock(outer: &Mutex<Ack>) -> std::sync::MutexGuard<'_, Ack> {
-    // An ack is replaced whole, so a panic elsewhere cannot have left it half changed.
-    outer.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is in it is replaced whole, so a panic elsewhere cannot have left it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn outcome(state: u32) -> Outcome {
@@ -301,7 +379,7 @@ fn outcome(state: u32) -> Outcome {
 
 /// One holder's part in the outcome of an event; most events have none, and nobody waits for them.
 pub struct Ack {
-    group: Option<Arc<Group>>,
+    group: Option<&'static Group>,
     /// As wide as a word: a narrower one leaves padding in every event, and to copy an event just
     /// made the processor waits until all earlier writes are done (measured: half the hop).
     slot: usize,
@@ -324,10 +402,11 @@ impl Ack {
         let mut run = Run::default();
         for ack in acks {
             if let Some(group) = ack.group.take() {
-                if !run.is_of(&group) {
+                if !run.is_of(group) {
                     run.end(outcome);
+                    run.begin(group);
                 }
-                run.add(group, ack.slot);
+                run.slots.push(ack.slot);
             }
         }
         run.end(outcome);
@@ -348,11 +427,11 @@ impl Ack {
 
 impl Clone for Ack {
     fn clone(&self) -> Self {
-        if let Some(group) = &self.group {
+        if let Some(group) = self.group {
             group.hold(self.slot);
         }
         Ack {
-            group: self.group.clone(),
+            group: self.group,
             slot: self.slot,
         }
     }

@@ -32,6 +32,13 @@ impl Batch {
         self.events.push(event);
     }
 
+    /// Adds an event at the end, to be changed there.
+    #[inline]
+    pub(crate) fn push_in_place(&mut self, event: Event) -> &mut Event {
+        self.push(event);
+        self.events.last_mut().expect("an event was added")
+    }
+
     /// Adds the events of another batch at the end.
     pub fn append(&mut self, mut other: Batch) {
         self.bytes += other.bytes;

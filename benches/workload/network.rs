@@ -49,9 +49,8 @@ impl Source for Spring {
         let events = (0..events).map(|_| Event::new(&PAYLOAD[..], now));
         match self.tracked {
             None => events.for_each(|event| cx.emit(event)),
-            Some(_) => events.for_each(|mut event| {
-                cx.track(&mut event);
-                cx.emit(event);
+            Some(_) => events.for_each(|event| {
+                cx.emit_tracked(event);
             }),
         }
         Ok(if self.left == 0 {

@@ -60,7 +60,7 @@ impl<T> Inbox<T> {
 
     /// Emits an event that came as this message. One that is too long or is not JSON leaves by
     /// `errors` instead, and counts as delivered whatever becomes of it: it would be refused again.
-    pub fn emit(&mut self, mut event: Event, message: T, cx: &mut Context<'_>) {
+    pub fn emit(&mut self, event: Event, message: T, cx: &mut Context<'_>) {
         let bytes = event.payload().bytes();
         let checked = match bytes.len() {
             len if len > MAX_EVENT_BYTES => {
@@ -69,13 +69,17 @@ impl<T> Inbox<T> {
             }
             _ => check_json(bytes),
         };
-        let token = cx.track(&mut event);
         let refused = checked.is_err();
+        let token = match checked {
+            Ok(()) => cx.emit_tracked(event),
+            Err(error) => {
+                let mut event = event;
+                let token = cx.track(&mut event);
+                cx.reject(event, error);
+                token
+            }
+        };
         self.waiting.insert(token, Held { message, refused });
-        match checked {
-            Ok(()) => cx.emit(event),
-            Err(error) => cx.reject(event, error),
-        }
     }
 
     /// The message of this token and what to answer for it; `None` for one of a connection that is

@@ -208,9 +208,9 @@ impl Source for Rows {
                 );
                 return Err(Error::new(ErrorKind::Data, error));
             }
-            let mut event = Event::new(Value::Object(row), now);
-            self.under_way.push_back((cx.track(&mut event), at, false));
-            cx.emit(event);
+            let event = Event::new(Value::Object(row), now);
+            let token = cx.emit_tracked(event);
+            self.under_way.push_back((token, at, false));
         }
         Ok(Read::More)
     }

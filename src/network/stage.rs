@@ -251,39 +251,66 @@ impl Stage {
     /// whoever waited for them before it did. So a node hears of a failed event before the event
     /// can come again.
     pub fn settle(&mut self, settled: Settled) -> Result<()> {
+        let settled = match settled.collect_whole() {
+            Ok(whole) => {
+                self.frame.tracker.take_back(whole.group);
+                let outcome = whole.outcome;
+                self.note(whole.events, outcome);
+                let tokens = (0..whole.events).map(|at| Token(whole.first + at as u64));
+                return self.tell(tokens.map(|token| (token, outcome)));
+            }
+            Err(settled) => settled,
+        };
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         let mut waiting = Vec::new();
-        settled.collect(|token, outcome, outer| {
+        let free = settled.collect(|token, outcome, outer| {
             outcomes.push((token, outcome));
             if outer.is_some() {
                 waiting.push((outer, outcome));
             }
         });
-        let tracker = &mut self.frame.tracker;
-        tracker.take_back(settled);
-        tracker.settle(outcomes.len());
-        let delivered = outcomes
-            .iter()
-            .filter(|(_, outcome)| *outcome == Outcome::Delivered);
-        let delivered = delivered.count() as u64;
-        add(&self.account.delivered, delivered);
-        add(&self.account.undelivered, outcomes.len() as u64 - delivered);
+        if let Some(group) = free {
+            self.frame.tracker.take_back(group);
+        }
+        for outcome in [Outcome::Delivered, Outcome::Failed] {
+            let alike = outcomes.iter().filter(|(_, known)| *known == outcome);
+            self.note(alike.count(), outcome);
+        }
+        let told = self.tell(outcomes.iter().copied());
+        for (outer, outcome) in waiting {
+            outer.settle(outcome);
+        }
+        self.outcomes = outcomes;
+        told
+    }
+
+    /// Counts what became of so many tracked events.
+    fn note(&mut self, events: usize, outcome: Outcome) {
+        let account = &self.account;
+        let count = match outcome {
+            Outcome::Delivered => &account.delivered,
+            Outcome::Failed => &account.undelivered,
+        };
+        add(count, events as u64);
+        self.frame.tracker.settle(events);
         // Those that were taken back are among them.
         let given = self.frame.tracker.given();
-        self.account.tracked.store(given, Ordering::Relaxed);
-        if outcomes.is_empty() {
-            self.outcomes = outcomes;
+        account.tracked.store(given, Ordering::Relaxed);
+    }
+
+    fn tell(&mut self, outcomes: impl ExactSizeIterator<Item = (Token, Outcome)>) -> Result<()> {
+        if outcomes.len() == 0 {
             return Ok(());
         }
         let mut errors = Vec::new();
         let told = self.call("settle", |node, cx| {
-            let mut untold = outcomes.iter();
+            let mut untold = outcomes;
             // One that panics is told of the next ones all the same.
             while untold.len() > 0 {
                 let told = catch(|| {
                     for (token, outcome) in untold.by_ref() {
-                        errors.extend(node.settle(*token, *outcome, cx).err());
+                        errors.extend(node.settle(token, outcome, cx).err());
                     }
                     Ok(())
                 });
@@ -298,10 +325,6 @@ impl Stage {
         for error in errors {
             self.complain("settle", &error);
         }
-        for (outer, outcome) in waiting {
-            outer.settle(outcome);
-        }
-        self.outcomes = outcomes;
         told
     }
 

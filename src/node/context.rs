@@ -81,6 +81,14 @@ impl<'a> Context<'a> {
         self.frame.emit(Frame::OUT, event);
     }
 
+    /// Sends an event on the port `out`, and wants to hear what becomes of it: see
+    /// [`track`](Context::track), of which this is the faster way. What has no output gets a token
+    /// too: its outcome is a failure.
+    #[inline]
+    pub fn emit_tracked(&mut self, event: Event) -> Token {
+        self.frame.emit_tracked(event)
+    }
+
     /// Sends an event on a named port.
     ///
     /// # Errors

@@ -1,53 +1,51 @@
 //! Tracking: tokens for events whose outcome a node wants to hear.
 
-use crate::ack::{Group, Home, Settled, Token};
+use crate::ack::{Group, Home, Token};
 use crate::event::Event;
 use std::sync::Arc;
 
 /// Gives tracked events their tokens and their place in a [`Group`].
 pub(crate) struct Tracker {
     home: Arc<dyn Home>,
-    /// The group in use, once for each event that it still has room for. The handles are made
-    /// together: each is an atomic addition, which in the midst of making events would wait until
-    /// their payloads are written (measured: a third of the hop).
-    handles: Vec<Arc<Group>>,
-    /// The handles of groups that have come home whole, to be used again.
-    spare: Vec<Vec<Arc<Group>>>,
-    /// The token with which the group in use began.
+    /// The group in use.
+    group: Option<&'static Group>,
+    /// The token with which it began, and the one after the last for which it has room.
     first: u64,
+    full: u64,
     next: u64,
     /// The token with which the batch in hand began.
     batch: u64,
-    /// How many the last batch tracked that tracked any: the next group is made to hold as many.
+    /// How many the last batch tracked that tracked any: the next group has room for as many.
     expected: u64,
     /// How many tokens were settled.
     settled: u64,
+    /// Groups that are free, by their sizes: to be used again here before others may.
+    free: [Vec<&'static Group>; Group::SIZES],
 }
 
 impl Tracker {
-    const SMALLEST: u64 = 8;
-    const LARGEST: u64 = 256;
-    /// How many groups are kept: about as many as are under way in a chain of a few links.
-    const SPARE: usize = 128;
+    /// How many groups of a size are kept: about as many as are under way in a chain of a few links.
+    const FREE: usize = 128;
 
     pub fn new(home: Arc<dyn Home>) -> Self {
         Tracker {
             home,
-            handles: Vec::new(),
-            spare: Vec::new(),
+            group: None,
             first: 0,
+            full: 0,
             next: 0,
             batch: 0,
             expected: 0,
             settled: 0,
+            free: [const { Vec::new() }; Group::SIZES],
         }
     }
 
     #[inline]
     pub(super) fn track(&mut self, event: &mut Event) -> Token {
-        let group = match self.handles.pop() {
-            Some(group) => group,
-            None => self.begin_group(),
+        let group = match self.group {
+            Some(group) if self.next < self.full => group,
+            _ => self.begin_group(),
         };
         let token = self.next;
         self.next += 1;
@@ -56,19 +54,34 @@ impl Tracker {
     }
 
     #[cold]
-    fn begin_group(&mut self) -> Arc<Group> {
+    fn begin_group(&mut self) -> &'static Group {
+        self.end_group();
+        let events = self.expected.max(self.next - self.batch);
+        let size = Group::size_for(events as usize);
+        let free = self.free[size].pop();
+        let group = free.unwrap_or_else(|| Group::unused(size, &self.home));
+        group.open(self.next);
         self.first = self.next;
-        let size = self.expected.max(self.next - self.batch);
-        let size = size.clamp(Self::SMALLEST, Self::LARGEST) as usize;
-        self.handles = Group::again(self.spare.pop(), self.next, size, &self.home);
-        let group = self.handles.pop();
-        group.expect("a group is for one event at least")
+        self.full = self.next + group.room() as u64;
+        self.group = Some(group);
+        group
     }
 
-    /// A group was told of; it is used again where nobody else knows it any more.
-    pub fn take_back(&mut self, settled: Settled) {
-        if self.spare.len() < Self::SPARE {
-            self.spare.extend(settled.into_handles());
+    fn end_group(&mut self) {
+        if let Some(group) = self.group.take()
+            && group.close((self.next - self.first) as usize)
+        {
+            self.take_back(group);
+        }
+    }
+
+    /// A group is free.
+    pub fn take_back(&mut self, group: &'static Group) {
+        let free = &mut self.free[Group::size_for(group.room())];
+        if free.len() < Self::FREE {
+            free.push(group);
+        } else {
+            group.give_back();
         }
     }
 
@@ -89,11 +102,19 @@ impl Tracker {
 
     /// The batch is over: the next one starts a group of its own.
     pub fn end_batch(&mut self) {
-        self.handles.clear();
+        self.end_group();
         // One that tracks nothing, as when an outcome is heard, says nothing of the next.
         if self.next > self.batch {
             self.expected = self.next - self.batch;
             self.batch = self.next;
         }
+    }
+}
+
+impl Drop for Tracker {
+    fn drop(&mut self) {
+        self.end_group();
+        let free = self.free.iter_mut().flat_map(|free| free.drain(..));
+        free.for_each(Group::give_back);
     }
 }

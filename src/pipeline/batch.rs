@@ -74,12 +74,12 @@ impl Collect {
             .map(|event| event.payload().json().cloned());
         let list = Value::Array(values.collect::<Result<_>>()?);
         let time = open.events.last().map_or(cx.now(), Event::time);
-        let mut whole = Event::new(list, time);
+        let whole = Event::new(list, time);
         if open.events.iter().any(Event::is_tracked) {
-            let token = cx.track(&mut whole);
-            self.under_way.insert(token, open.events);
+            self.under_way.insert(cx.emit_tracked(whole), open.events);
+        } else {
+            cx.emit(whole);
         }
-        cx.emit(whole);
         Ok(())
     }
 }

@@ -243,10 +243,8 @@ impl Pipeline for Filter {
         }
         self.passed.insert(key, now);
         if event.is_tracked() || self.memory.is_some() {
-            let mut event = event.clone();
-            let token = cx.track(&mut event);
+            let token = cx.emit_tracked(event.clone());
             self.under_way.insert(token, (key, now));
-            cx.emit(event);
         } else {
             cx.pass();
         }

@@ -182,10 +182,8 @@ impl Queue {
     }
 
     fn emit(&mut self, held: Held, cx: &mut Context<'_>) {
-        let mut event = held.event.clone();
-        let token = cx.track(&mut event);
+        let token = cx.emit_tracked(held.event.clone());
         self.under_way.insert(token, held);
-        cx.emit(event);
     }
 }
 

@@ -114,12 +114,13 @@ pub fn channel() -> (Sender, ChannelSource) {
 
 impl ChannelSource {
     fn emit(&mut self, sent: Sent, cx: &mut Context<'_>) {
-        let mut event = Event::new(sent.payload, cx.now());
-        if let Some(outcome) = sent.outcome {
-            let token = cx.track(&mut event);
-            self.waiting.insert(token, outcome);
+        let event = Event::new(sent.payload, cx.now());
+        match sent.outcome {
+            Some(outcome) => {
+                self.waiting.insert(cx.emit_tracked(event), outcome);
+            }
+            None => cx.emit(event),
         }
-        cx.emit(event);
     }
 }
 

@@ -195,9 +195,7 @@ fn each_event_of_a_batch_has_its_own_outcome() -> Result<()> {
 /// A pipeline that tracks what passes it.
 fn tracker(log: &Log) -> Scripted {
     Scripted::new(log).label("mid").on_event(|event, cx| {
-        let mut event = event.clone();
-        cx.track(&mut event);
-        cx.emit(event);
+        cx.emit_tracked(event.clone());
         Ok(())
     })
 }
@@ -281,14 +279,51 @@ fn a_source_that_sends_a_failed_event_again_at_once_gets_it_past_a_filter() -> R
 }
 
 #[test]
+fn an_event_is_tracked_alike_whatever_left_the_node_before_it() -> Result<()> {
+    let log = Log::default();
+    let network = Network::new();
+    let mut due = true;
+    let source = Scripted::new(&log).on_read(move |cx| {
+        let event = |text: &str, cx: &tributary::Context<'_>| Event::new(text, cx.now());
+        if std::mem::take(&mut due) {
+            cx.emit_tracked(event("a", cx));
+            cx.emit_tracked(event("b", cx));
+            cx.reject(event("bad", cx), Error::data("on purpose"));
+            cx.emit_tracked(event("c", cx));
+            let mut last = event("d", cx);
+            cx.track(&mut last);
+            cx.emit(last);
+        }
+        Ok(Read::Idle)
+    });
+    network.add_source("in", source)?;
+    let seen = Log::default();
+    let saw = seen.clone();
+    let out = handler(move |event| {
+        saw.note(text(event));
+        match text(event).as_ref() {
+            "c" => Err(Error::data("on purpose")),
+            _ => Ok(()),
+        }
+    });
+    network.add_sink("out", out)?;
+    network.link("in", "out")?;
+    network.simulate(START)?;
+    assert_eq!(seen.lines(), ["a", "b", "c", "d"]);
+    let outcomes = ["Delivered", "Delivered", "Failed", "Delivered"];
+    for (token, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(log.count(&format!("settle {token} {outcome}")), 1);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_was_taken_back_counts_as_failed_to_the_node_that_tracked_it() -> Result<()> {
     let log = Log::default();
     let network = Network::new();
     network.add_source("in", burst(&["a"]))?;
     let mid = Scripted::new(&log).on_event(|event, cx| {
-        let mut event = event.clone();
-        cx.track(&mut event);
-        cx.emit(event);
+        cx.emit_tracked(event.clone());
         Err(Error::data("after the emission"))
     });
     network.add_pipeline("mid", mid)?;

@@ -241,9 +241,8 @@ impl Node for Tracking {
 impl Source for Tracking {
     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
         for payload in std::mem::take(&mut self.payloads) {
-            let mut event = Event::new(payload.as_str(), cx.now());
-            self.sent.push((cx.track(&mut event), payload));
-            cx.emit(event);
+            let event = Event::new(payload.as_str(), cx.now());
+            self.sent.push((cx.emit_tracked(event), payload));
         }
         Ok(Read::Idle)
     }

@@ -169,9 +169,8 @@ impl Ingest {
             failed: false,
             closes,
         });
-        for mut event in events {
-            self.waiting.insert(cx.track(&mut event), id);
-            cx.emit(event);
+        for event in events {
+            self.waiting.insert(cx.emit_tracked(event), id);
         }
     }
 

@@ -242,10 +242,9 @@ impl Memory {
     /// Emits again what has failed, where its pause is over.
     pub fn emit_again(&mut self, cx: &mut Context<'_>) {
         for number in self.ledger.due(cx.now()) {
-            if let Some(mut event) = self.ledger.event(number) {
-                let token = cx.track(&mut event);
+            if let Some(event) = self.ledger.event(number) {
+                let token = cx.emit_tracked(event);
                 self.ledger.again(token, number);
-                cx.emit(event);
             }
         }
     }

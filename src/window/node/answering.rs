@@ -305,13 +305,11 @@ impl Window {
         now: Timestamp,
         cx: &mut Context<'_>,
     ) {
-        let mut event = match origin {
+        let event = match origin {
             Some(origin) => origin.derive(due.row.clone()),
             None => Event::new(due.row.clone(), now),
         };
-        let token = cx.track(&mut event);
-        self.emission.emitted(token, due);
-        cx.emit(event);
+        self.emission.emitted(cx.emit_tracked(event), due);
     }
 
     /// Ends the windows that end by now: says what is asked for of them, and forgets them.

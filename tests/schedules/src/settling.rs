@@ -1,6 +1,6 @@
 //! Every event has one outcome, and whoever tracks it is told of it, in every schedule.
 
-use crate::ack::{Ack, Group, Home, Outcome, Settled};
+use crate::ack::{Ack, Group, Home, Outcome, Settled, UNUSED};
 use crate::schedules;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex};
@@ -13,6 +13,15 @@ use std::sync::Arc;
 struct Letterbox {
     groups: Mutex<VecDeque<Settled>>,
     came: Condvar,
+}
+
+/// Where nobody hears of anything.
+struct Gone;
+
+impl Home for Gone {
+    fn settled(&self, settled: Settled) {
+        drop(settled);
+    }
 }
 
 impl Home for Letterbox {
@@ -34,15 +43,27 @@ impl Letterbox {
     }
 }
 
-/// Tracks so many events as one group; what they held before is settled with them.
-fn track(first: u64, held: Vec<Ack>, home: &Arc<Letterbox>) -> (Arc<Group>, Vec<Ack>) {
-    let group = Group::new(first, held.len(), home.clone());
+/// A group that nobody uses, for so many events.
+fn unused(events: usize, home: &Arc<dyn Home>) -> &'static Group {
+    Group::unused(Group::size_for(events), home)
+}
+
+/// Tracks these events as one group; what they held before is settled with them.
+fn track(group: &'static Group, first: u64, held: Vec<Ack>) -> Vec<Ack> {
+    group.open(first);
     let track = |(at, mut ack)| {
-        group.clone().track(at, &mut ack);
+        group.track(at, &mut ack);
         ack
     };
-    let acks = held.into_iter().enumerate().map(track).collect();
-    (group, acks)
+    assert!(held.len() <= group.room());
+    let acks: Vec<Ack> = held.into_iter().enumerate().map(track).collect();
+    assert!(!group.close(acks.len()), "nothing was told of");
+    acks
+}
+
+/// Acks of so many events that nobody waits for.
+fn none(events: usize) -> Vec<Ack> {
+    (0..events).map(|_| Ack::none()).collect()
 }
 
 /// Takes groups in until so many outcomes are known.
@@ -56,6 +77,18 @@ fn collect(home: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
         });
     }
     told
+}
+
+/// Takes what a message says, without what waits for it; gives the group where it is free.
+fn take(settled: Settled, mut each: impl FnMut(u64, Outcome)) -> Option<&'static Group> {
+    match settled.collect_whole() {
+        Ok(whole) => {
+            let tokens = whole.first..whole.first + whole.events as u64;
+            tokens.for_each(|token| each(token, whole.outcome));
+            Some(whole.group)
+        }
+        Err(settled) => settled.collect(|token, outcome, _| each(token.0, outcome)),
+    }
 }
 
 /// Ends a part in one of the ways there are; says whether it was a good one.
@@ -77,8 +110,8 @@ fn end(ack: Ack) -> bool {
 
 fn settles(events: usize, branches: usize) {
     let home = Arc::new(Letterbox::default());
-    let (group, acks) = track(0, (0..events).map(|_| Ack::none()).collect(), &home);
-    drop(group);
+    let to: Arc<dyn Home> = home.clone();
+    let acks = track(unused(events, &to), 0, none(events));
     let branch = |_| {
         let acks = acks.clone();
         thread::spawn(move || acks.into_iter().map(end).collect::<Vec<bool>>())
@@ -120,21 +153,16 @@ fn end_all(mut acks: Vec<Ack>) -> Vec<bool> {
     }
 }
 
-/// Groups whose handles have all come home are used again, while messages of their lives before
-/// may still be on their way.
+/// Groups that are free are used again, while messages of other lives may be on their way.
 fn lives(events: usize, branches: usize, lives: u64) {
     let home = Arc::new(Letterbox::default());
     let to: Arc<dyn Home> = home.clone();
-    let mut spare = None;
+    let mut free: Vec<&'static Group> = Vec::new();
+    let mut freed = 0;
     for life in 0..lives {
         let first = life * events as u64;
-        let handles = Group::again(spare.take(), first, events, &to);
-        let track = |(at, group): (usize, Arc<Group>)| {
-            let mut ack = Ack::none();
-            group.track(at, &mut ack);
-            ack
-        };
-        let acks: Vec<Ack> = handles.into_iter().enumerate().map(track).collect();
+        let group = free.pop().unwrap_or_else(|| unused(events, &to));
+        let acks = track(group, first, none(events));
         let branch = |_| {
             let acks = acks.clone();
             thread::spawn(move || end_all(acks))
@@ -143,13 +171,13 @@ fn lives(events: usize, branches: usize, lives: u64) {
         let mut good = vec![end_all(acks)];
         let mut told = HashMap::new();
         while told.len() < events {
-            let settled = home.wait();
-            settled.collect(|token, outcome, _| {
-                assert!(token.0 >= first, "{token:?} is of a life before");
-                let before = told.insert(token.0, outcome);
-                assert!(before.is_none(), "{token:?} was settled twice");
+            let is_free = take(home.wait(), |token, outcome| {
+                assert!(token >= first, "{token} is of a life before");
+                let before = told.insert(token, outcome);
+                assert!(before.is_none(), "{token} was settled twice");
             });
-            spare = settled.into_handles().or(spare);
+            freed += is_free.iter().count();
+            free.extend(is_free);
         }
         good.extend(threads.into_iter().map(|t| t.join().unwrap()));
         for at in 0..events {
@@ -160,6 +188,12 @@ fn lives(events: usize, branches: usize, lives: u64) {
             assert_eq!(told[&(first + at as u64)], wanted);
         }
     }
+    // What is on its way by now has nothing new, but that a group is free.
+    while let Some(settled) = { home.groups.lock().unwrap().pop_front() } {
+        let is_free = settled.collect(|token, _, _| panic!("{token:?} was settled twice"));
+        freed += is_free.iter().count();
+    }
+    assert_eq!(freed, lives as usize, "groups that were free");
 }
 
 #[test]
@@ -168,16 +202,51 @@ fn a_group_that_is_used_again_has_one_outcome_for_each_event() {
     shuttle::check_pct(|| lives(2, 2, 3), schedules(), 3);
 }
 
+/// Whoever tracks them is gone: what their events held before fails, whatever became of them, and
+/// each group can be used again, once.
+fn gone(events: usize) {
+    // No other test has groups of this size.
+    const SIZE: usize = 3;
+    let outer = Arc::new(Letterbox::default());
+    let to: Arc<dyn Home> = outer.clone();
+    let held = track(unused(events, &to), 0, none(events));
+    let nowhere: Arc<dyn Home> = Arc::new(Gone);
+    let group = Group::unused(SIZE, &nowhere);
+    group.open(100);
+    let track = |(at, mut ack)| {
+        group.track(at, &mut ack);
+        let more = ack.clone();
+        (ack, more)
+    };
+    let (acks, more): (Vec<Ack>, Vec<Ack>) = held.into_iter().enumerate().map(track).unzip();
+    let threads = [acks, more].map(|acks| thread::spawn(move || end_all(acks)));
+    if group.close(events) {
+        group.give_back();
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let told = collect(&outer, events);
+    assert!(told.values().all(|outcome| *outcome == Outcome::Failed));
+    let unused = std::mem::take(&mut *UNUSED[SIZE].lock().unwrap());
+    assert_eq!(unused.len(), 1, "times that the group was given back");
+}
+
+#[test]
+fn a_group_of_which_nobody_hears_is_given_back_once_and_fails_what_waits_for_it() {
+    shuttle::check_random(|| gone(2), schedules());
+    shuttle::check_pct(|| gone(3), schedules(), 3);
+}
+
 /// A node in the middle tracks what a source tracks already: both are told the same.
 fn passes_outwards() {
     let (outer, inner) = (
         Arc::new(Letterbox::default()),
         Arc::new(Letterbox::default()),
     );
-    let (group, acks) = track(0, vec![Ack::none(), Ack::none()], &outer);
-    drop(group);
-    let (group, acks) = track(10, acks, &inner);
-    drop(group);
+    let homes: [Arc<dyn Home>; 2] = [outer.clone(), inner.clone()];
+    let acks = track(unused(2, &homes[0]), 0, none(2));
+    let acks = track(unused(2, &homes[1]), 10, acks);
     let settling = {
         let acks = acks.clone();
         thread::spawn(move || acks.into_iter().map(end).collect::<Vec<bool>>())
@@ -207,15 +276,26 @@ fn an_event_that_is_tracked_twice_has_one_outcome_for_both() {
 /// Slots are taken one by one while earlier events are settled already.
 fn grows() {
     let home = Arc::new(Letterbox::default());
-    let group = Group::new(0, 3, home.clone());
+    let to: Arc<dyn Home> = home.clone();
+    let group = unused(3, &to);
+    group.open(0);
     let threads: Vec<_> = (0..3)
         .map(|at| {
             let mut ack = Ack::none();
-            group.clone().track(at, &mut ack);
+            group.track(at, &mut ack);
             thread::spawn(move || end(ack))
         })
         .collect();
-    let told = collect(&home, 3);
+    let mut freed = usize::from(group.close(3));
+    let mut told = HashMap::new();
+    while told.len() < 3 || freed == 0 {
+        let is_free = take(home.wait(), |token, outcome| {
+            let before = told.insert(token, outcome);
+            assert!(before.is_none(), "{token} was settled twice");
+        });
+        freed += is_free.iter().count();
+    }
+    assert_eq!(freed, 1, "times that the group was free");
     for (at, thread) in threads.into_iter().enumerate() {
         let delivered = told[&(at as u64)] == Outcome::Delivered;
         assert_eq!(thread.join().unwrap(), delivered);
