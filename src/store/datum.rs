@@ -27,6 +27,19 @@ impl Datum {
         }
     }
 
+    /// Becomes another value; a text takes the place of one that is as long.
+    pub fn set(&mut self, cell: &Cell<'_>) {
+        match (self, cell) {
+            (Datum::Text(text), Cell::Text(new)) => {
+                let mut place = String::from(std::mem::take(text));
+                place.clear();
+                place.push_str(new);
+                *text = place.into_boxed_str();
+            }
+            (place, cell) => *place = Datum::from(cell),
+        }
+    }
+
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
     }

@@ -58,7 +58,7 @@ struct Listed {
 }
 
 /// A member as it was read from the table: its key, and its arguments.
-type Loaded = (Box<[Datum]>, Vec<Datum>);
+type Loaded = (Vec<Datum>, Vec<Datum>);
 
 /// A row of the window's table, as the state knows it.
 #[derive(Clone, Copy)]
@@ -166,13 +166,13 @@ impl Incremental {
         let (arguments, span) = (&mut self.arguments, &self.span);
         let read = self.reader.each(row, session, &mut |member| {
             if !bounded {
-                members.push(groups.find_or_make(member.name, None, || member.key()));
+                members.push(groups.find_or_make(member.name, None, |key| member.write_key(key)));
                 arguments.extend_from_slice(member.arguments);
                 return;
             }
             for window in span.open_windows(entry.time, ended) {
                 let name = member.name.in_window(window.0);
-                members.push(groups.find_or_make(name, Some(window), || member.key()));
+                members.push(groups.find_or_make(name, Some(window), |key| member.write_key(key)));
                 arguments.extend_from_slice(member.arguments);
             }
         });
@@ -211,7 +211,7 @@ impl Incremental {
         }
         let name = Digest::of(&[]).in_window(window.0);
         if self.groups.find(name).is_none() {
-            let at = self.groups.find_or_make(name, Some(window), Box::default);
+            let at = self.groups.find_or_make(name, Some(window), Vec::clear);
             self.groups.note_all(&[at]);
         }
     }
@@ -240,7 +240,7 @@ impl Incremental {
         Ok(())
     }
 
-    fn join_one(&mut self, key: Box<[Datum]>, given: &[Datum], entry: Entry, gap: i64) -> u32 {
+    fn join_one(&mut self, key: Vec<Datum>, given: &[Datum], entry: Entry, gap: i64) -> u32 {
         self.bytes.clear();
         for datum in &key {
             Datum::encode(&datum.cell(), &mut self.bytes);
@@ -252,7 +252,7 @@ impl Incremental {
             digest: entry.digest,
             arguments: given,
         };
-        self.groups.join(&joining, || key)
+        self.groups.join(&joining, |place| *place = key)
     }
 
     /// The groups of a row that is not taken in.
@@ -515,9 +515,7 @@ impl Incremental {
         }
         if self.keys.is_empty() && !self.span.extent.is_bounded() {
             // The one group of a query without keys has a row even if there is none in the window.
-            let at = self
-                .groups
-                .find_or_make(Digest::of(&[]), None, Box::default);
+            let at = self.groups.find_or_make(Digest::of(&[]), None, Vec::clear);
             self.groups.note_all(&[at]);
         }
         self.expire(now);
@@ -613,14 +611,16 @@ impl Incremental {
             let name = digest_of(&key);
             match self.span.extent.is_bounded() {
                 false => {
-                    let at = self.groups.find_or_make(name, None, || key);
+                    let at = self.groups.find_or_make(name, None, |place| *place = key);
                     self.members.push(at);
                     self.arguments.extend(given);
                 }
                 true => {
                     for window in self.span.windows(entry.time) {
                         let name = name.in_window(window.0);
-                        let at = self.groups.find_or_make(name, Some(window), || key.clone());
+                        let at = self
+                            .groups
+                            .find_or_make(name, Some(window), |place| place.clone_from(&key));
                         self.members.push(at);
                         self.arguments.extend_from_slice(&given);
                     }

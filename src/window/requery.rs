@@ -143,8 +143,8 @@ impl Requery {
     ///
     /// # Errors
     /// What the database cannot compute of it.
-    pub fn touched(&mut self, row: &Row<'_>, session: &mut Session) -> Result<Vec<Box<[Datum]>>> {
-        let mut touched: Vec<Box<[Datum]>> = Vec::new();
+    pub fn touched(&mut self, row: &Row<'_>, session: &mut Session) -> Result<Vec<Vec<Datum>>> {
+        let mut touched: Vec<Vec<Datum>> = Vec::new();
         if let Some(grouped) = &mut self.grouped {
             grouped.reader.each(row, session, &mut |member| {
                 let key = member.key();

@@ -58,9 +58,18 @@ pub(super) struct Member<'a> {
 
 impl Member<'_> {
     /// Its key.
-    pub fn key(&self) -> Box<[Datum]> {
-        let datum = |item: &Item| Datum::from(&cell(item, self.path, self.values));
-        self.keys.iter().map(datum).collect()
+    pub fn key(&self) -> Vec<Datum> {
+        let mut key = Vec::new();
+        self.write_key(&mut key);
+        key
+    }
+
+    /// Writes its key in the place of another one.
+    pub fn write_key(&self, key: &mut Vec<Datum>) {
+        key.resize(self.keys.len(), Datum::Null);
+        for (item, datum) in self.keys.iter().zip(key) {
+            datum.set(&cell(item, self.path, self.values));
+        }
     }
 }
 

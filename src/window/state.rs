@@ -5,7 +5,8 @@
 //! - `queue` — which rows leave next, and what leaves with them.
 //!
 //! Invariant: a group's accumulators hold exactly the rows that were added to it and have not left
-//! it; a group of no row is forgotten, and its residue with it.
+//! it; a group of no row is forgotten, and its residue with it. Its place is another group's then,
+//! memory and all.
 //!
 //! A new aggregate: a kind of accumulator in `acc`, a function in the planner.
 
@@ -27,7 +28,8 @@ pub(crate) use digest::Digest;
 pub(crate) struct Groups {
     functions: Vec<Function>,
     index: HashMap<Digest, u32, AsIs>,
-    slab: Vec<Option<Group>>,
+    slab: Vec<Group>,
+    /// Places of groups that were forgotten.
     free: Vec<u32>,
     queue: Queue,
     /// The keys of the rows that are in the window.
@@ -42,11 +44,13 @@ pub(crate) struct Groups {
 
 /// One group: its key, its window where windows end, and the running aggregates.
 pub(crate) struct Group {
-    pub key: Box<[Datum]>,
+    pub key: Vec<Datum>,
     /// From when to when its window lasts, in microseconds, where windows end.
     pub window: Option<(i64, i64)>,
     pub rows: u64,
     accs: Box<[Acc]>,
+    /// Whether it is one, and not the place for one.
+    there: bool,
     changed: bool,
     /// What it is called towards others, once somebody has asked.
     pub identity: Option<Arc<str>>,
@@ -73,6 +77,24 @@ impl Group {
     pub fn aggregate(&self, at: usize, function: Function) -> crate::Result<Datum> {
         self.accs[at].value(function)
     }
+
+    /// Leaves its place to another one.
+    fn clear(&mut self, functions: &[Function]) {
+        self.there = false;
+        self.changed = false;
+        self.rows = 0;
+        self.window = None;
+        self.identity = None;
+        self.digests.clear();
+        empty(&mut self.accs, functions);
+    }
+}
+
+/// Accumulators of no row.
+fn empty(accs: &mut [Acc], functions: &[Function]) {
+    for (acc, function) in accs.iter_mut().zip(functions) {
+        *acc = Acc::new(*function);
+    }
 }
 
 impl Groups {
@@ -92,19 +114,21 @@ impl Groups {
 
     /// The group at this place.
     pub fn group(&self, at: u32) -> &Group {
-        let group = self.slab[at as usize].as_ref();
-        group.expect("a place stays a group's until the group is forgotten")
+        let group = &self.slab[at as usize];
+        debug_assert!(group.there, "a place stays a group's until it is forgotten");
+        group
     }
 
     pub fn group_mut(&mut self, at: u32) -> &mut Group {
-        let group = self.slab[at as usize].as_mut();
-        group.expect("a place stays a group's until the group is forgotten")
+        let group = &mut self.slab[at as usize];
+        debug_assert!(group.there, "a place stays a group's until it is forgotten");
+        group
     }
 
     /// All groups.
     pub fn all(&self) -> impl Iterator<Item = u32> {
-        let there = self.slab.iter().enumerate();
-        there.filter_map(|(at, group)| group.as_ref().map(|_| at as u32))
+        let places = self.slab.iter().enumerate();
+        places.filter_map(|(at, group)| group.there.then_some(at as u32))
     }
 
     /// Whether a row with this key is in the window.
@@ -117,17 +141,18 @@ impl Groups {
         self.index.get(&name).copied()
     }
 
-    /// The group of this name, made where it is missing.
+    /// The group of this name, made where it is missing; then its key is written where another
+    /// one may be.
     pub fn find_or_make(
         &mut self,
         name: Digest,
         window: Option<(i64, i64)>,
-        key: impl FnOnce() -> Box<[Datum]>,
+        key: impl FnOnce(&mut Vec<Datum>),
     ) -> u32 {
         if let Some(at) = self.find(name) {
             return at;
         }
-        let at = self.make(name, window, key());
+        let at = self.make(name, window, key);
         self.index.insert(name, at);
         if let Some((start, end)) = window {
             self.ends.insert((end, start, at));
@@ -135,27 +160,32 @@ impl Groups {
         at
     }
 
-    fn make(&mut self, name: Digest, window: Option<(i64, i64)>, key: Box<[Datum]>) -> u32 {
-        let group = Group {
-            key,
-            window,
-            rows: 0,
-            accs: self.functions.iter().map(|f| Acc::new(*f)).collect(),
-            changed: false,
-            identity: None,
-            digests: Vec::new(),
-            name,
-        };
-        match self.free.pop() {
-            Some(at) => {
-                self.slab[at as usize] = Some(group);
-                at
-            }
-            None => {
-                self.slab.push(Some(group));
-                (self.slab.len() - 1) as u32
-            }
-        }
+    fn make(
+        &mut self,
+        name: Digest,
+        window: Option<(i64, i64)>,
+        key: impl FnOnce(&mut Vec<Datum>),
+    ) -> u32 {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slab.push(Group {
+                key: Vec::new(),
+                window: None,
+                rows: 0,
+                accs: self.functions.iter().map(|f| Acc::new(*f)).collect(),
+                there: false,
+                changed: false,
+                identity: None,
+                digests: Vec::new(),
+                name,
+            });
+            (self.slab.len() - 1) as u32
+        });
+        let group = &mut self.slab[at as usize];
+        group.there = true;
+        group.name = name;
+        group.window = window;
+        key(&mut group.key);
+        at
     }
 
     /// Adds a row that leaves at an instant, to the groups of its members; `arguments` are those
@@ -223,17 +253,15 @@ impl Groups {
     fn recount(&mut self) {
         let width = self.functions.len();
         let functions = &self.functions;
-        for group in self.slab.iter_mut().flatten() {
-            group.accs = functions.iter().map(|f| Acc::new(*f)).collect();
+        for group in &mut self.slab {
+            empty(&mut group.accs, functions);
         }
         let slab = &mut self.slab;
         self.queue.each(width, |groups, arguments| {
             for (number, at) in groups.iter().enumerate() {
                 let arguments = &arguments[number * width..(number + 1) * width];
-                if let Some(group) = &mut slab[*at as usize] {
-                    for (acc, value) in group.accs.iter_mut().zip(arguments) {
-                        acc.add(value);
-                    }
+                for (acc, value) in slab[*at as usize].accs.iter_mut().zip(arguments) {
+                    acc.add(value);
                 }
             }
         });
@@ -241,9 +269,7 @@ impl Groups {
 
     fn note(&mut self, at: u32) {
         if let Some(changed) = &mut self.changed {
-            let group = self.slab[at as usize]
-                .as_mut()
-                .expect("it is being changed");
+            let group = &mut self.slab[at as usize];
             if !std::mem::replace(&mut group.changed, true) {
                 changed.push(at);
             }
@@ -281,23 +307,23 @@ impl Groups {
         if self.group(at).key.is_empty() {
             return;
         }
-        if let Some(group) = self.slab[at as usize].take() {
-            if let Some((start, end)) = group.window {
-                self.ends.remove(&(end, start, at));
-            }
-            self.index.remove(&group.name);
-            self.free.push(at);
+        let group = &mut self.slab[at as usize];
+        if let Some((start, end)) = group.window {
+            self.ends.remove(&(end, start, at));
         }
+        self.index.remove(&group.name);
+        group.clear(&self.functions);
+        self.free.push(at);
     }
 
     /// Adds a row to the session of its key that is open at its time, made where there is none;
     /// joins sessions that it brings together. Nothing leaves a session before it ends.
-    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce() -> Box<[Datum]>) -> u32 {
+    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce(&mut Vec<Datum>)) -> u32 {
         let mut window = (row.time, row.time.saturating_add(row.gap));
         let touching = self.sessions_at(row.key, row.time, row.gap);
         let at = match touching.split_first() {
             None => {
-                let at = self.make(row.key, Some(window), key());
+                let at = self.make(row.key, Some(window), key);
                 self.sessions.entry(row.key).or_default().push(at);
                 at
             }
@@ -336,17 +362,22 @@ impl Groups {
 
     /// Lets one session take in another.
     fn absorb(&mut self, one: u32, other: u32) {
-        let Some(gone) = self.slab[other as usize].take() else {
-            return;
-        };
+        let gone = &mut self.slab[other as usize];
+        let (rows, name) = (gone.rows, gone.name);
+        let digests = std::mem::take(&mut gone.digests);
+        let kept = gone.accs.iter_mut().zip(&self.functions);
+        let accs: Vec<Acc> = kept
+            .map(|(acc, function)| std::mem::replace(acc, Acc::new(*function)))
+            .collect();
+        gone.clear(&self.functions);
         self.free.push(other);
-        if let Some(sessions) = self.sessions.get_mut(&gone.name) {
+        if let Some(sessions) = self.sessions.get_mut(&name) {
             sessions.retain(|at| *at != other);
         }
         let group = self.group_mut(one);
-        group.rows += gone.rows;
-        group.digests.extend(gone.digests);
-        for (acc, more) in group.accs.iter_mut().zip(gone.accs) {
+        group.rows += rows;
+        group.digests.extend(digests);
+        for (acc, more) in group.accs.iter_mut().zip(accs) {
             acc.merge(more);
         }
     }
@@ -368,21 +399,22 @@ impl Groups {
     pub fn end(&mut self, window: (i64, i64)) {
         for at in self.of_window(window) {
             self.ends.remove(&(window.1, window.0, at));
-            if let Some(group) = self.slab[at as usize].take() {
-                self.index.remove(&group.name);
-                self.free.push(at);
-                for digest in &group.digests {
-                    self.live.remove(digest);
+            let group = &mut self.slab[at as usize];
+            let (name, changed) = (group.name, group.changed);
+            for digest in &group.digests {
+                self.live.remove(digest);
+            }
+            group.clear(&self.functions);
+            self.index.remove(&name);
+            self.free.push(at);
+            if let Some(sessions) = self.sessions.get_mut(&name) {
+                sessions.retain(|known| *known != at);
+                if sessions.is_empty() {
+                    self.sessions.remove(&name);
                 }
-                if let Some(sessions) = self.sessions.get_mut(&group.name) {
-                    sessions.retain(|known| *known != at);
-                    if sessions.is_empty() {
-                        self.sessions.remove(&group.name);
-                    }
-                }
-                if let Some(changed) = self.changed.as_mut().filter(|_| group.changed) {
-                    changed.retain(|noted| *noted != at);
-                }
+            }
+            if let Some(all) = self.changed.as_mut().filter(|_| changed) {
+                all.retain(|noted| *noted != at);
             }
         }
     }
