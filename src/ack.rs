@@ -27,11 +27,11 @@
 
 // Another package takes this file as it is, to try it under all kinds of schedules.
 #[cfg(shuttle)]
-use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::fmt;
 #[cfg(not(shuttle))]
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,7 +82,7 @@ impl Settled {
     pub(crate) fn collect_whole(self) -> Result<Whole, Self> {
         let group = self.group;
         match self.all {
-            Some(outcome) if group.outer.get().is_none() => {
+            Some(outcome) if !group.has_outer.load(Ordering::Relaxed) => {
                 std::mem::forget(self);
                 let given = group.given.load(Ordering::Acquire);
                 let first = group.first.load(Ordering::Relaxed);
@@ -127,14 +127,17 @@ const OPEN: u32 = 1 << 31;
 
 /// The outcomes of a run of tracked events: a count of holders and an outcome for each.
 pub(crate) struct Group {
-    /// Changed by the tracking node's thread, before it tracks the first event.
-    home: Mutex<Option<Arc<dyn Home>>>,
+    /// Changed by the tracking node's thread, before it tracks the first event. It goes with that
+    /// node, and with it whatever was sent there and never heard.
+    home: Mutex<Option<Weak<dyn Home>>>,
     /// Only the tracking node's thread asks for it, or changes it.
     first: AtomicU64,
     slots: Box<[AtomicU32]>,
     /// Acks that an event had before it was tracked here: they are settled alike, once the node
     /// that tracks it here has heard its outcome.
     outer: OnceLock<Box<[Mutex<Ack>]>>,
+    /// Whether there are any; only whoever has the acks, or a message of them, asks.
+    has_outer: AtomicBool,
     /// How many events it has; 0 while some can be added.
     given: AtomicU32,
     /// How many outcomes were decided since it was last at home. Whoever finds none sends it there.
@@ -164,7 +167,7 @@ impl Group {
         // What shuttle has made does not outlive a schedule.
         let unused = unused.filter(|_| cfg!(not(shuttle)));
         let group = unused.unwrap_or_else(|| Group::new(Self::SMALLEST << size));
-        *lock(&group.home) = Some(home.clone());
+        *lock(&group.home) = Some(Arc::downgrade(home));
         group
     }
 
@@ -175,6 +178,7 @@ impl Group {
             first: AtomicU64::new(0),
             slots,
             outer: OnceLock::new(),
+            has_outer: AtomicBool::new(false),
             given: AtomicU32::new(0),
             news: AtomicU32::new(0),
             left: AtomicU32::new(0),
@@ -196,6 +200,7 @@ impl Group {
     /// From here on it takes events, with the tokens from `first` on. It is free.
     pub(crate) fn open(&self, first: u64) {
         self.first.store(first, Ordering::Relaxed);
+        self.has_outer.store(false, Ordering::Relaxed);
         self.given.store(0, Ordering::Relaxed);
         self.left.store(OPEN, Ordering::Relaxed);
     }
@@ -232,6 +237,7 @@ impl Group {
     #[cold]
     fn keep_outer(&self, index: usize, ack: &mut Ack) {
         let empty = || self.slots.iter().map(|_| Mutex::new(Ack::none())).collect();
+        self.has_outer.store(true, Ordering::Relaxed);
         *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
     }
 
@@ -268,9 +274,12 @@ impl Group {
 
     #[inline]
     fn take_outer(&self, at: usize) -> Ack {
-        self.outer.get().map_or(Ack::none(), |outer| {
-            std::mem::replace(&mut *lock(&outer[at]), Ack::none())
-        })
+        match self.outer.get() {
+            Some(outer) if self.has_outer.load(Ordering::Relaxed) => {
+                std::mem::replace(&mut *lock(&outer[at]), Ack::none())
+            }
+            _ => Ack::none(),
+        }
     }
 
     fn hold(&self, slot: usize) {
@@ -296,9 +305,9 @@ impl Group {
     }
 
     fn send_home(&'static self, all: Option<Outcome>) {
-        let home = lock(&self.home).clone();
+        let home = lock(&self.home).as_ref().and_then(Weak::upgrade);
         let settled = Settled { group: self, all };
-        // Where it has no home, nobody tracks any of its events.
+        // Where nobody is at home, nobody hears of it.
         if let Some(home) = home {
             home.settled(settled);
         }

@@ -13,7 +13,7 @@ use super::on_error::Retries;
 use super::runner::{Kind, Runner};
 use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Home, Outcome, Settled, Token};
+use crate::ack::{Ack, Home, Outcome, Settled, Token};
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
@@ -278,8 +278,9 @@ impl Stage {
             self.note(alike.count(), outcome);
         }
         let told = self.tell(outcomes.iter().copied());
-        for (outer, outcome) in waiting {
-            outer.settle(outcome);
+        for outcome in [Outcome::Delivered, Outcome::Failed] {
+            let alike = waiting.iter_mut().filter(|(_, known)| *known == outcome);
+            Ack::settle_all(alike.map(|(outer, _)| outer), outcome);
         }
         self.outcomes = outcomes;
         told
