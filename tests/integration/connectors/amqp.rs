@@ -73,6 +73,7 @@ impl Server {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", place.join("plugins"))
             .env("RABBITMQ_CONF_ENV_FILE", place.join("none"))
             .env("RABBITMQ_PID_FILE", place.join("pid"))
+            .env("ERL_CRASH_DUMP", place.join("crash"))
             .env("RABBITMQ_DIST_PORT", self.between.to_string())
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
             // So that the script becomes the server.
