@@ -95,6 +95,16 @@ pub fn groups(start: &str) -> Vec<Group> {
             .push(Function::new("single", 2 << 20, single));
         group
     };
+    // The same without acks is its second limit.
+    let acked = |name, tributary: Flow, bare: Flow, without: Flow| {
+        let mut group = flow(name, tributary, bare);
+        group.functions[0].against = &["without", "bare"];
+        group.rounds = 41;
+        group
+            .functions
+            .push(Function::new("without", 2 << 20, without));
+        group
+    };
     let map = |name, ours: (&'static str, Flow), other: (&'static str, Flow), against| Group {
         name,
         latency: false,
@@ -144,7 +154,7 @@ pub fn groups(start: &str) -> Vec<Group> {
             bare::hop::<8>,
             bare::single::<8>,
         ),
-        flow("hop-3-ack", network::ack, bare::hop::<3>),
+        acked("hop-3-ack", network::ack, bare::hop::<3>, network::hop::<3>),
         flow("hop-3-closure", network::closure, bare::closure),
         flow("fanout-4", network::fanout, bare::fanout),
         flow("fanin-4", network::fanin, bare::fanin),
