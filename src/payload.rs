@@ -4,6 +4,7 @@
 //! A payload made of bytes is one allocation.
 
 mod json;
+mod walk;
 
 use crate::error::{Error, Result};
 use serde_json::Value;
@@ -12,7 +13,8 @@ use std::sync::OnceLock;
 use triomphe::ThinArc;
 
 pub use json::{MAX_DEPTH, check_json, parse_json};
-pub(crate) use json::{Skip, note, read};
+pub(crate) use json::{note, read};
+pub(crate) use walk::{Number, Walk};
 
 /// The greatest payload that sources send unless the network says otherwise, and that sources of lines
 /// accept at all, in bytes (1 MiB).

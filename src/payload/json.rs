@@ -33,7 +33,7 @@ pub fn check_json(bytes: &[u8]) -> Result<()> {
 
 thread_local! {
     /// Whether a whole number beyond 64 bits may have been read as a double.
-    static ROUNDED: Cell<bool> = const { Cell::new(false) };
+    pub(super) static ROUNDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Reads one JSON document in a way of its own: [`Skip`] what is not needed, and [`note`] every
@@ -106,7 +106,7 @@ fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
 }
 
 /// The first integer literal that fits neither `i64` nor `u64`, and where it stands.
-fn long_integer(bytes: &[u8]) -> Option<(usize, &[u8])> {
+pub(super) fn long_integer(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
@@ -146,7 +146,7 @@ pub(crate) fn note(number: f64) {
 /// A value that is kept.
 struct Keep(Value);
 /// A value that is only looked at.
-pub(crate) struct Skip;
+pub(super) struct Skip;
 
 impl<'de> Deserialize<'de> for Keep {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

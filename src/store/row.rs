@@ -4,12 +4,15 @@
 //! is out of the ordinary is left to the way over the tree, so that one place says what is wrong.
 
 mod bytes;
+mod spare;
 
 use super::table::{Child, Column, Table, Type};
 use crate::error::{Error, Result, quote, quote_json};
 use crate::payload::Payload;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+
+pub(crate) use spare::Spare;
 
 /// One value, as it is bound to a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,14 +72,7 @@ impl<'a> Row<'a> {
     ///
     /// Fields that are no column are ignored, missing ones are NULL.
     pub fn of(table: &'a Table, payload: &'a Payload, sized: bool) -> Result<Self> {
-        let read = match payload.tree() {
-            None => bytes::read(table, payload.bytes(), sized),
-            Some(_) => None,
-        };
-        match read {
-            Some(row) => Ok(row),
-            None => Row::read(table, payload.object()?, sized),
-        }
+        Spare::default().row(table, payload, sized)
     }
 
     /// Reads an object as a row of `table`. Where `sized`, the lengths of texts are checked.

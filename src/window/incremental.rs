@@ -105,7 +105,7 @@ impl Incremental {
             ),
             load: database.prepare_for(Asker::Plan, &plan.load.sql)?,
             live: database.prepare_for(Asker::Plan, &plan.live)?,
-            groups: groups(&plan, notes),
+            groups: groups(&plan, grouped.keys.len(), notes),
             plan,
             key: {
                 let places = table.key_columns().iter();
@@ -211,7 +211,7 @@ impl Incremental {
         }
         let name = Digest::of(&[]).in_window(window.0);
         if self.groups.find(name).is_none() {
-            let at = self.groups.find_or_make(name, Some(window), Vec::clear);
+            let at = self.groups.find_or_make(name, Some(window), |_| {});
             self.groups.note_all(&[at]);
         }
     }
@@ -252,7 +252,8 @@ impl Incremental {
             digest: entry.digest,
             arguments: given,
         };
-        self.groups.join(&joining, |place| *place = key)
+        self.groups
+            .join(&joining, |place| place.clone_from_slice(&key))
     }
 
     /// The groups of a row that is not taken in.
@@ -325,23 +326,21 @@ impl Incremental {
     /// # Errors
     /// What the database cannot compute; a double that JSON cannot hold.
     pub fn evaluate(&mut self, at: u32, session: &mut Session) -> Result<Option<Payload>> {
-        let group = self.groups.group(at);
-        if group.rows == 0 && !self.keys.is_empty() {
+        if self.groups.rows(at) == 0 && !self.keys.is_empty() {
             return Ok(None);
         }
         if let (Some(sql), Some(evaluation)) = (&self.plan.group, &self.evaluation) {
             self.totals.clear();
-            for (number, aggregate) in self.plan.aggregates.iter().enumerate() {
-                self.totals
-                    .push(group.aggregate(number, aggregate.function)?);
+            for number in 0..self.plan.aggregates.len() {
+                self.totals.push(self.groups.aggregate(at, number)?);
             }
-            let (start, end) = group.window.unwrap_or_default();
-            let totals = &self.totals;
+            let window = self.groups.window(at).unwrap_or_default();
+            let (key, totals) = (self.groups.key(at), &self.totals);
             let mut cells = sql.params.iter().map(|param| match param {
-                Param::Key(key) => group.key[*key].cell(),
+                Param::Key(number) => key[*number].cell(),
                 Param::Aggregate(number) => totals[*number].cell(),
-                Param::WindowStart => seconds(start),
-                Param::WindowEnd => seconds(end),
+                Param::WindowStart => seconds(window.0),
+                Param::WindowEnd => seconds(window.1),
             });
             if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
                 return Ok(None);
@@ -356,15 +355,15 @@ impl Incremental {
             self.bytes.extend_from_slice(&self.names[number]);
             let column = &self.columns[number];
             match output {
-                Output::Key(key) => group.key[*key].write_json(column, &mut self.bytes)?,
+                Output::Key(number) => {
+                    self.groups.key(at)[*number].write_json(column, &mut self.bytes)?;
+                }
                 Output::Computed(place) => {
                     self.values[*place].write_json(column, &mut self.bytes)?;
                 }
-                Output::Count(at) => {
-                    let function = self.plan.aggregates[*at].function;
-                    group
-                        .aggregate(*at, function)?
-                        .write_json(column, &mut self.bytes)?;
+                Output::Count(number) => {
+                    let count = self.groups.aggregate(at, *number)?;
+                    count.write_json(column, &mut self.bytes)?;
                 }
             }
         }
@@ -374,18 +373,21 @@ impl Incremental {
 
     /// What the rows of an answer are sorted by, of a group that was just evaluated.
     pub fn rank(&self, at: u32) -> Result<Rank> {
-        let group = self.groups.group(at);
-        let mut terms = Vec::with_capacity(self.plan.order.len() + group.key.len());
+        let key = self.groups.key(at);
+        let mut terms = Vec::with_capacity(self.plan.order.len() + key.len());
         for order in &self.plan.order {
             let datum = match order.by {
-                Output::Key(key) => group.key[key].clone(),
+                Output::Key(number) => key[number].clone(),
                 Output::Computed(place) => self.values[place].clone(),
-                Output::Count(at) => group.aggregate(at, self.plan.aggregates[at].function)?,
+                Output::Count(number) => self.groups.aggregate(at, number)?,
             };
             terms.push((datum, order.descending));
         }
-        let keys = group.key.iter().map(|key| (key.clone(), false));
-        Ok(Rank(group.window, terms.into_iter().chain(keys).collect()))
+        let keys = key.iter().map(|key| (key.clone(), false));
+        Ok(Rank(
+            self.groups.window(at),
+            terms.into_iter().chain(keys).collect(),
+        ))
     }
 
     /// Every row of the answer, in its order: of a window that slides, or of these.
@@ -432,8 +434,8 @@ impl Incremental {
             // By their keys alone, which need not be copied for that.
             let mut groups = groups.to_vec();
             groups.sort_by(|a, b| {
-                let (a, b) = (self.groups.group(*a), self.groups.group(*b));
-                a.window.cmp(&b.window).then_with(|| a.key.cmp(&b.key))
+                let windows = self.groups.window(*a).cmp(&self.groups.window(*b));
+                windows.then_with(|| self.groups.key(*a).cmp(self.groups.key(*b)))
             });
             let rows = groups.into_iter().map(|at| self.evaluate(at, session));
             return rows.filter_map(Result::transpose).collect();
@@ -497,9 +499,13 @@ impl Incremental {
 
     /// What a group is called.
     pub fn identity(&mut self, at: u32) -> Identity {
-        let group = self.groups.group_mut(at);
-        let made = || identity(group.window, &group.key);
-        group.identity.get_or_insert_with(made).clone()
+        let group = self.groups.group(at);
+        if let Some(identity) = &group.identity {
+            return identity.clone();
+        }
+        let made = identity(group.window, self.groups.key(at));
+        self.groups.group_mut(at).identity = Some(made.clone());
+        made
     }
 
     /// Makes the state anew from the table; what has left meanwhile stays out.
@@ -507,7 +513,7 @@ impl Incremental {
     /// # Errors
     /// A database that is gone.
     pub fn rebuild(&mut self, session: Option<&mut Session>, now: Timestamp) -> Result<()> {
-        self.groups = groups(&self.plan, self.notes);
+        self.groups = groups(&self.plan, self.keys.len(), self.notes);
         self.listed.clear();
         self.arrived = 0;
         if let Some(session) = session {
@@ -515,7 +521,7 @@ impl Incremental {
         }
         if self.keys.is_empty() && !self.span.extent.is_bounded() {
             // The one group of a query without keys has a row even if there is none in the window.
-            let at = self.groups.find_or_make(Digest::of(&[]), None, Vec::clear);
+            let at = self.groups.find_or_make(Digest::of(&[]), None, |_| {});
             self.groups.note_all(&[at]);
         }
         self.expire(now);
@@ -611,7 +617,9 @@ impl Incremental {
             let name = digest_of(&key);
             match self.span.extent.is_bounded() {
                 false => {
-                    let at = self.groups.find_or_make(name, None, |place| *place = key);
+                    let at = self
+                        .groups
+                        .find_or_make(name, None, |place| place.clone_from_slice(&key));
                     self.members.push(at);
                     self.arguments.extend(given);
                 }
@@ -620,7 +628,7 @@ impl Incremental {
                         let name = name.in_window(window.0);
                         let at = self
                             .groups
-                            .find_or_make(name, Some(window), |place| place.clone_from(&key));
+                            .find_or_make(name, Some(window), |place| place.clone_from_slice(&key));
                         self.members.push(at);
                         self.arguments.extend_from_slice(&given);
                     }
@@ -658,9 +666,9 @@ impl PartialOrd for Rank {
     }
 }
 
-fn groups(plan: &plan::Incremental, notes: bool) -> Groups {
+fn groups(plan: &plan::Incremental, keys: usize, notes: bool) -> Groups {
     let functions = plan.aggregates.iter().map(|aggregate| aggregate.function);
-    Groups::new(functions.collect(), notes)
+    Groups::new(functions.collect(), keys, notes)
 }
 
 fn place(items: &[Item], item: &Item) -> usize {

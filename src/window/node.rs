@@ -21,7 +21,7 @@ use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Binding, Database, Datum, Hold, Row, Session, Store, Table, Use};
+use crate::store::{Binding, Database, Datum, Hold, Row, Session, Spare, Store, Table, Use};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, VecDeque};
@@ -75,6 +75,8 @@ pub struct Window {
     pub(super) session: Option<Session>,
     /// The groups that the event in hand touches.
     pub(super) touched: Vec<u32>,
+    /// The memory of the rows of events before it.
+    pub(super) spare: Spare,
     pub(super) moment: Moment,
     /// The same before the batch.
     pub(super) before: Moment,
@@ -372,7 +374,7 @@ impl Pipeline for Window {
         let more = self.catch_up(cx)?;
         let sized = Self::session(&mut self.session)?.sized();
         let table = self.table.clone();
-        let row = Row::of(&table, event.payload(), sized)?;
+        let row = self.spare.row(&table, event.payload(), sized)?;
         let time = self.time_of(&row)?;
         let now = self.now_for(time, cx);
         let left = self.move_to(now, cx)?;
@@ -396,6 +398,7 @@ impl Pipeline for Window {
         if self.verify.is_due() {
             self.verify(&step, cx)?;
         }
+        self.spare.take_back(row);
         Ok(())
     }
 }

@@ -59,14 +59,13 @@ pub(super) struct Member<'a> {
 impl Member<'_> {
     /// Its key.
     pub fn key(&self) -> Vec<Datum> {
-        let mut key = Vec::new();
+        let mut key = vec![Datum::Null; self.keys.len()];
         self.write_key(&mut key);
         key
     }
 
     /// Writes its key in the place of another one.
-    pub fn write_key(&self, key: &mut Vec<Datum>) {
-        key.resize(self.keys.len(), Datum::Null);
+    pub fn write_key(&self, key: &mut [Datum]) {
         for (item, datum) in self.keys.iter().zip(key) {
             datum.set(&cell(item, self.path, self.values));
         }

@@ -27,7 +27,15 @@ pub(crate) use digest::Digest;
 /// The groups of a window.
 pub(crate) struct Groups {
     functions: Vec<Function>,
+    /// How many values a key has.
+    width: usize,
     index: HashMap<Digest, u32, AsIs>,
+    // What is looked at for every row lies apart from the rest, so that more of it is at hand.
+    tallies: Vec<Tally>,
+    /// The running aggregates of each place, one after the other.
+    accs: Vec<Acc>,
+    /// The keys likewise.
+    keys: Vec<Datum>,
     slab: Vec<Group>,
     /// Places of groups that were forgotten.
     free: Vec<u32>,
@@ -42,20 +50,23 @@ pub(crate) struct Groups {
     changed: Option<Vec<u32>>,
 }
 
-/// One group: its key, its window where windows end, and the running aggregates.
+/// What else is known of a group.
+#[derive(Default)]
 pub(crate) struct Group {
-    pub key: Vec<Datum>,
     /// From when to when its window lasts, in microseconds, where windows end.
     pub window: Option<(i64, i64)>,
-    pub rows: u64,
-    accs: Box<[Acc]>,
-    /// Whether it is one, and not the place for one.
-    there: bool,
-    changed: bool,
     /// What it is called towards others, once somebody has asked.
     pub identity: Option<Arc<str>>,
     /// The keys of its rows, where they leave with it and not at a time of their own.
     digests: Vec<Digest>,
+}
+
+/// How many rows a group has.
+struct Tally {
+    rows: u64,
+    /// Whether it is one, and not the place for one.
+    there: bool,
+    changed: bool,
     /// Of its key, and of its window where windows end.
     name: Digest,
 }
@@ -69,26 +80,7 @@ pub(crate) struct Joining<'a> {
     pub arguments: &'a [Datum],
 }
 
-impl Group {
-    /// The value of the aggregate at this place.
-    ///
-    /// # Errors
-    /// A sum of integers beyond 64 bits.
-    pub fn aggregate(&self, at: usize, function: Function) -> crate::Result<Datum> {
-        self.accs[at].value(function)
-    }
-
-    /// Leaves its place to another one.
-    fn clear(&mut self, functions: &[Function]) {
-        self.there = false;
-        self.changed = false;
-        self.rows = 0;
-        self.window = None;
-        self.identity = None;
-        self.digests.clear();
-        empty(&mut self.accs, functions);
-    }
-}
+const STAYS: &str = "a place stays a group's until it is forgotten";
 
 /// Accumulators of no row.
 fn empty(accs: &mut [Acc], functions: &[Function]) {
@@ -98,10 +90,15 @@ fn empty(accs: &mut [Acc], functions: &[Function]) {
 }
 
 impl Groups {
-    pub fn new(functions: Vec<Function>, note_changes: bool) -> Self {
+    /// No groups, of keys of so many values.
+    pub fn new(functions: Vec<Function>, width: usize, note_changes: bool) -> Self {
         Groups {
             functions,
+            width,
             index: HashMap::default(),
+            tallies: Vec::new(),
+            accs: Vec::new(),
+            keys: Vec::new(),
             slab: Vec::new(),
             free: Vec::new(),
             queue: Queue::default(),
@@ -114,21 +111,58 @@ impl Groups {
 
     /// The group at this place.
     pub fn group(&self, at: u32) -> &Group {
-        let group = &self.slab[at as usize];
-        debug_assert!(group.there, "a place stays a group's until it is forgotten");
-        group
+        debug_assert!(self.tallies[at as usize].there, "{STAYS}");
+        &self.slab[at as usize]
     }
 
     pub fn group_mut(&mut self, at: u32) -> &mut Group {
-        let group = &mut self.slab[at as usize];
-        debug_assert!(group.there, "a place stays a group's until it is forgotten");
-        group
+        debug_assert!(self.tallies[at as usize].there, "{STAYS}");
+        &mut self.slab[at as usize]
+    }
+
+    /// The key of a group.
+    pub fn key(&self, at: u32) -> &[Datum] {
+        &self.keys[at as usize * self.width..][..self.width]
+    }
+
+    /// The window of a group, which is not looked at where none ends.
+    pub fn window(&self, at: u32) -> Option<(i64, i64)> {
+        match self.ends.is_empty() {
+            true => None,
+            false => self.group(at).window,
+        }
+    }
+
+    /// How many rows a group has.
+    pub fn rows(&self, at: u32) -> u64 {
+        self.tallies[at as usize].rows
+    }
+
+    /// The value of one of a group's aggregates.
+    ///
+    /// # Errors
+    /// A sum of integers beyond 64 bits.
+    pub fn aggregate(&self, at: u32, number: usize) -> crate::Result<Datum> {
+        let acc = &self.accs[at as usize * self.functions.len() + number];
+        acc.value(self.functions[number])
+    }
+
+    fn tally(&mut self, at: u32) -> &mut Tally {
+        let tally = &mut self.tallies[at as usize];
+        debug_assert!(tally.there, "{STAYS}");
+        tally
+    }
+
+    /// The running aggregates of a group.
+    fn accs(&mut self, at: u32) -> &mut [Acc] {
+        let width = self.functions.len();
+        &mut self.accs[at as usize * width..][..width]
     }
 
     /// All groups.
     pub fn all(&self) -> impl Iterator<Item = u32> {
-        let places = self.slab.iter().enumerate();
-        places.filter_map(|(at, group)| group.there.then_some(at as u32))
+        let places = self.tallies.iter().enumerate();
+        places.filter_map(|(at, tally)| tally.there.then_some(at as u32))
     }
 
     /// Whether a row with this key is in the window.
@@ -147,7 +181,7 @@ impl Groups {
         &mut self,
         name: Digest,
         window: Option<(i64, i64)>,
-        key: impl FnOnce(&mut Vec<Datum>),
+        key: impl FnOnce(&mut [Datum]),
     ) -> u32 {
         if let Some(at) = self.find(name) {
             return at;
@@ -164,27 +198,32 @@ impl Groups {
         &mut self,
         name: Digest,
         window: Option<(i64, i64)>,
-        key: impl FnOnce(&mut Vec<Datum>),
+        key: impl FnOnce(&mut [Datum]),
     ) -> u32 {
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.slab.push(Group {
-                key: Vec::new(),
-                window: None,
-                rows: 0,
-                accs: self.functions.iter().map(|f| Acc::new(*f)).collect(),
-                there: false,
-                changed: false,
-                identity: None,
-                digests: Vec::new(),
-                name,
-            });
-            (self.slab.len() - 1) as u32
-        });
-        let group = &mut self.slab[at as usize];
-        group.there = true;
-        group.name = name;
+        let tally = Tally {
+            rows: 0,
+            there: true,
+            changed: false,
+            name,
+        };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.tallies[at as usize] = tally;
+                at
+            }
+            None => {
+                self.tallies.push(tally);
+                self.accs
+                    .extend(self.functions.iter().map(|f| Acc::new(*f)));
+                self.keys.extend((0..self.width).map(|_| Datum::Null));
+                self.slab.push(Group::default());
+                (self.slab.len() - 1) as u32
+            }
+        };
+        let group = self.group_mut(at);
         group.window = window;
-        key(&mut group.key);
+        group.identity = None;
+        key(&mut self.keys[at as usize * self.width..][..self.width]);
         at
     }
 
@@ -196,16 +235,15 @@ impl Groups {
             self.add_member(*at, &arguments[number * width..(number + 1) * width]);
         }
         self.live.insert(digest);
-        match members.first().and_then(|at| self.group(*at).window) {
+        match members.first().and_then(|at| self.window(*at)) {
             Some(_) => self.queue.push(leaves, digest, &[], &[]),
             None => self.queue.push(leaves, digest, members, arguments),
         }
     }
 
     fn add_member(&mut self, at: u32, arguments: &[Datum]) {
-        let group = self.group_mut(at);
-        group.rows += 1;
-        for (acc, value) in group.accs.iter_mut().zip(arguments) {
+        self.tally(at).rows += 1;
+        for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
             acc.add(value);
         }
         self.note(at);
@@ -234,14 +272,14 @@ impl Groups {
     }
 
     fn subtract_member(&mut self, at: u32, arguments: &[Datum]) -> bool {
-        let group = self.group_mut(at);
-        group.rows -= 1;
+        let tally = self.tally(at);
+        tally.rows -= 1;
+        let over = tally.rows == 0;
         let mut broken = false;
-        for (acc, value) in group.accs.iter_mut().zip(arguments) {
+        for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
             broken |= acc.is_broken();
             acc.subtract(value);
         }
-        let over = group.rows == 0;
         self.note(at);
         if over && self.changed.is_none() {
             self.forget(at);
@@ -252,15 +290,15 @@ impl Groups {
     /// Makes all accumulators anew from the rows that are there.
     fn recount(&mut self) {
         let width = self.functions.len();
-        let functions = &self.functions;
-        for group in &mut self.slab {
-            empty(&mut group.accs, functions);
+        for accs in self.accs.chunks_mut(width.max(1)) {
+            empty(accs, &self.functions);
         }
-        let slab = &mut self.slab;
+        let kept = &mut self.accs;
         self.queue.each(width, |groups, arguments| {
             for (number, at) in groups.iter().enumerate() {
                 let arguments = &arguments[number * width..(number + 1) * width];
-                for (acc, value) in slab[*at as usize].accs.iter_mut().zip(arguments) {
+                let accs = &mut kept[*at as usize * width..][..width];
+                for (acc, value) in accs.iter_mut().zip(arguments) {
                     acc.add(value);
                 }
             }
@@ -269,8 +307,8 @@ impl Groups {
 
     fn note(&mut self, at: u32) {
         if let Some(changed) = &mut self.changed {
-            let group = &mut self.slab[at as usize];
-            if !std::mem::replace(&mut group.changed, true) {
+            let tally = &mut self.tallies[at as usize];
+            if !std::mem::replace(&mut tally.changed, true) {
                 changed.push(at);
             }
         }
@@ -290,35 +328,43 @@ impl Groups {
             .map(std::mem::take)
             .unwrap_or_default();
         for at in &changed {
-            self.group_mut(*at).changed = false;
+            self.tally(*at).changed = false;
         }
         changed
     }
 
     /// Forgets a group if nothing is left of it; the one group of a query without keys stays.
     pub fn let_go(&mut self, at: u32) {
-        let group = self.group(at);
-        if group.rows == 0 && !group.changed {
+        let tally = self.tally(at);
+        if tally.rows == 0 && !tally.changed {
             self.forget(at);
         }
     }
 
     fn forget(&mut self, at: u32) {
-        if self.group(at).key.is_empty() {
+        if self.width == 0 {
             return;
         }
-        let group = &mut self.slab[at as usize];
-        if let Some((start, end)) = group.window {
+        let name = self.tally(at).name;
+        if let Some((start, end)) = self.window(at) {
             self.ends.remove(&(end, start, at));
         }
-        self.index.remove(&group.name);
-        group.clear(&self.functions);
+        self.index.remove(&name);
+        self.clear(at);
+    }
+
+    /// Leaves the place of a group to another one.
+    fn clear(&mut self, at: u32) {
+        self.tally(at).there = false;
+        let width = self.functions.len();
+        let accs = &mut self.accs[at as usize * width..][..width];
+        empty(accs, &self.functions);
         self.free.push(at);
     }
 
     /// Adds a row to the session of its key that is open at its time, made where there is none;
     /// joins sessions that it brings together. Nothing leaves a session before it ends.
-    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce(&mut Vec<Datum>)) -> u32 {
+    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce(&mut [Datum])) -> u32 {
         let mut window = (row.time, row.time.saturating_add(row.gap));
         let touching = self.sessions_at(row.key, row.time, row.gap);
         let at = match touching.split_first() {
@@ -362,22 +408,20 @@ impl Groups {
 
     /// Lets one session take in another.
     fn absorb(&mut self, one: u32, other: u32) {
-        let gone = &mut self.slab[other as usize];
-        let (rows, name) = (gone.rows, gone.name);
-        let digests = std::mem::take(&mut gone.digests);
-        let kept = gone.accs.iter_mut().zip(&self.functions);
-        let accs: Vec<Acc> = kept
-            .map(|(acc, function)| std::mem::replace(acc, Acc::new(*function)))
+        let Tally { rows, name, .. } = *self.tally(other);
+        let digests = std::mem::take(&mut self.group_mut(other).digests);
+        let fresh: Vec<Acc> = self.functions.iter().map(|f| Acc::new(*f)).collect();
+        let gone = self.accs(other).iter_mut().zip(fresh);
+        let accs: Vec<Acc> = gone
+            .map(|(acc, fresh)| std::mem::replace(acc, fresh))
             .collect();
-        gone.clear(&self.functions);
-        self.free.push(other);
+        self.clear(other);
         if let Some(sessions) = self.sessions.get_mut(&name) {
             sessions.retain(|at| *at != other);
         }
-        let group = self.group_mut(one);
-        group.rows += rows;
-        group.digests.extend(digests);
-        for (acc, more) in group.accs.iter_mut().zip(accs) {
+        self.tally(one).rows += rows;
+        self.group_mut(one).digests.extend(digests);
+        for (acc, more) in self.accs(one).iter_mut().zip(accs) {
             acc.merge(more);
         }
     }
@@ -399,14 +443,12 @@ impl Groups {
     pub fn end(&mut self, window: (i64, i64)) {
         for at in self.of_window(window) {
             self.ends.remove(&(window.1, window.0, at));
-            let group = &mut self.slab[at as usize];
-            let (name, changed) = (group.name, group.changed);
-            for digest in &group.digests {
-                self.live.remove(digest);
+            let Tally { name, changed, .. } = *self.tally(at);
+            for digest in std::mem::take(&mut self.group_mut(at).digests) {
+                self.live.remove(&digest);
             }
-            group.clear(&self.functions);
+            self.clear(at);
             self.index.remove(&name);
-            self.free.push(at);
             if let Some(sessions) = self.sessions.get_mut(&name) {
                 sessions.retain(|known| *known != at);
                 if sessions.is_empty() {

@@ -5,26 +5,27 @@
 //! is missing, an array that stands twice, a document that is malformed. What does come out is the
 //! row that the tree gives.
 
-use super::{Cell, Row, fits, whole};
-use crate::payload::{self, Skip, note};
+use super::{Cell, Row, Spare, fits, whole};
+use crate::payload::{Number, Walk};
 use crate::store::table::{Child, Table, Type};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use std::borrow::Cow;
-use std::fmt;
 
 /// The columns of a child that its parent gives: child's, parent's.
 type Links<'a> = &'a [(String, String)];
 
 /// Reads the bytes as a row; `None` where the tree is to say what they are.
-pub(super) fn read<'a>(table: &'a Table, bytes: &'a [u8], sized: bool) -> Option<Row<'a>> {
-    let links: Links<'a> = &[];
-    let seed = RowSeed {
-        table,
-        links,
+pub(super) fn read<'a>(
+    table: &'a Table,
+    bytes: &'a [u8],
+    sized: bool,
+    spare: &mut Spare,
+) -> Option<Row<'a>> {
+    let mut reader = Reader {
+        walk: Walk::over(bytes)?,
         sized,
+        spare,
     };
-    let mut row = payload::read(bytes, seed).ok()?;
-    row.complete().then_some(row)
+    let mut row = reader.row(table, &[])?;
+    (reader.walk.is_over() && row.complete()).then_some(row)
 }
 
 impl Row<'_> {
@@ -60,120 +61,54 @@ enum Field<'a> {
     Other,
 }
 
-/// Finds the field of a name. Fields mostly come in the order of the columns, so the search begins
-/// with the one that is expected.
-struct FieldSeed<'a> {
-    table: &'a Table,
-    links: Links<'a>,
-    expected: usize,
-}
-
-impl<'a> FieldSeed<'a> {
-    fn find(&self, name: &str) -> Field<'a> {
-        let columns = self.table.columns();
-        let (before, after) = columns.split_at(self.expected);
-        let later = after.iter().position(|column| column.name == name);
-        let place = match later {
-            Some(at) => Some(before.len() + at),
-            None => before.iter().position(|column| column.name == name),
-        };
-        if let Some(at) = place {
-            return match self.links.iter().any(|(theirs, _)| theirs == name) {
-                true => Field::Other,
-                false => Field::Column(at, columns[at].kind),
-            };
-        }
-        let mut children = self.table.children().iter().enumerate();
-        match children.find(|(_, child)| child.field == name) {
-            Some((at, child)) => Field::Child(at, child),
-            None => Field::Other,
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for FieldSeed<'de> {
-    type Value = Field<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Field<'de>, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldSeed<'de> {
-    type Value = Field<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field")
-    }
-    fn visit_str<E>(self, name: &str) -> Result<Field<'de>, E> {
-        Ok(self.find(name))
-    }
-}
-
-/// Reads an object as a row.
-#[derive(Clone, Copy)]
-struct RowSeed<'a> {
-    table: &'a Table,
-    links: Links<'a>,
+/// Reads rows where a walk is.
+struct Reader<'a, 's> {
+    walk: Walk<'a>,
     sized: bool,
+    spare: &'s mut Spare,
 }
 
-impl<'de> DeserializeSeed<'de> for RowSeed<'de> {
-    type Value = Row<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Row<'de>, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowSeed<'de> {
-    type Value = Row<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
-        let (table, links, sized) = (self.table, self.links, self.sized);
+impl<'a> Reader<'a, '_> {
+    /// Reads an object as a row.
+    fn row(&mut self, table: &'a Table, links: Links<'a>) -> Option<Row<'a>> {
+        let columns = table.columns().len();
         let mut row = Row {
             table,
-            cells: vec![Cell::Null; table.columns().len()],
+            cells: self.spare.cells(columns),
             children: Vec::new(),
         };
-        let mut expected = 0;
         // A bit for each child whose array was there, and whether they came in order.
         let (mut seen, mut ordered) = (0u64, true);
-        loop {
-            let names = FieldSeed {
-                table,
-                links,
-                expected,
-            };
-            match map.next_key_seed(names)? {
-                None => break,
-                Some(Field::Other) => {
-                    map.next_value::<Skip>()?;
-                }
-                Some(Field::Column(at, kind)) => {
-                    row.cells[at] = map.next_value_seed(CellSeed { kind, sized })?;
+        let mut expected = 0;
+        let mut more = self.walk.enter(b'{', b'}')?;
+        while more {
+            match self.field(table, links, expected)? {
+                Field::Other => self.walk.skip()?,
+                Field::Column(at, kind) => {
+                    let cell = self.cell(kind)?;
+                    match row.cells.get_mut(at) {
+                        Some(place) => *place = cell,
+                        None => {
+                            while row.cells.len() < at {
+                                row.cells.push(Cell::Null);
+                            }
+                            row.cells.push(cell);
+                        }
+                    }
                     expected = at + 1;
                 }
-                Some(Field::Child(at, child)) => {
+                Field::Child(at, child) => {
                     let bit = u32::try_from(at).ok().and_then(|at| 1u64.checked_shl(at));
-                    let Some(bit) = bit.filter(|bit| seen & bit == 0) else {
-                        return Err(A::Error::custom("an array that stands twice"));
-                    };
+                    let bit = bit.filter(|bit| seen & bit == 0)?;
                     ordered &= seen < bit;
                     seen |= bit;
-                    map.next_value_seed(RowsSeed {
-                        rows: &mut row.children,
-                        seed: RowSeed {
-                            table: &child.table,
-                            links: &child.parent,
-                            sized,
-                        },
-                    })?;
+                    self.rows(child, &mut row.children)?;
                 }
             }
+            more = self.walk.go_on(b'}')?;
+        }
+        while row.cells.len() < columns {
+            row.cells.push(Cell::Null);
         }
         if !ordered {
             row.children.sort_by_key(|row| {
@@ -181,100 +116,67 @@ impl<'de> Visitor<'de> for RowSeed<'de> {
                 children.position(|child| std::ptr::eq(row.table, &child.table))
             });
         }
-        Ok(row)
+        Some(row)
     }
-}
 
-/// Reads an array of objects as rows, behind those that are there.
-struct RowsSeed<'r, 'a> {
-    rows: &'r mut Vec<Row<'a>>,
-    seed: RowSeed<'a>,
-}
-
-impl<'de> DeserializeSeed<'de> for RowsSeed<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowsSeed<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of objects")
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(row) = seq.next_element_seed(self.seed)? {
-            self.rows.push(row);
+    /// Reads an array of objects as rows, behind those that are there.
+    fn rows(&mut self, child: &'a Child, rows: &mut Vec<Row<'a>>) -> Option<()> {
+        if self.walk.pass_null() {
+            return Some(());
         }
-        Ok(())
-    }
-}
-
-/// Reads the value of a column.
-struct CellSeed {
-    kind: Type,
-    sized: bool,
-}
-
-impl CellSeed {
-    fn text<E: Error>(self, text: Cow<'_, str>) -> Result<Cell<'_>, E> {
-        match self.kind {
-            Type::Text(len) if !self.sized || fits(&text, len) => Ok(Cell::Text(text)),
-            _ => Err(E::custom("a text")),
+        if rows.capacity() == 0 {
+            *rows = self.spare.rows();
         }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for CellSeed {
-    type Value = Cell<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Cell<'de>, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for CellSeed {
-    type Value = Cell<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of the column's type")
-    }
-    fn visit_unit<E>(self) -> Result<Cell<'de>, E> {
-        Ok(Cell::Null)
-    }
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Cell<'de>, E> {
-        match self.kind {
-            Type::Integer => Ok(Cell::Integer(value)),
-            Type::Real => Ok(Cell::Real(value as f64)),
-            Type::Text(_) => Err(E::custom("a number")),
+        let mut more = self.walk.enter(b'[', b']')?;
+        while more {
+            rows.push(self.row(&child.table, &child.parent)?);
+            more = self.walk.go_on(b']')?;
         }
+        Some(())
     }
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Cell<'de>, E> {
-        match (i64::try_from(value), self.kind) {
-            (Ok(value), _) => self.visit_i64(value),
-            (Err(_), Type::Real) => Ok(Cell::Real(value as f64)),
-            (Err(_), _) => Err(E::custom("a number")),
-        }
-    }
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Cell<'de>, E> {
-        note(value);
-        let cell = match self.kind {
-            Type::Integer => whole(value).map(Cell::Integer),
-            Type::Real => Some(Cell::Real(value)),
-            Type::Text(_) => None,
+
+    /// Finds the field that comes. Fields mostly come in the order of the columns, so the search
+    /// begins with the one that is expected: the first from here on that no parent gives.
+    fn field(&mut self, table: &'a Table, links: Links<'a>, expected: usize) -> Option<Field<'a>> {
+        let columns = table.columns();
+        let is_given = |name: &str| links.iter().any(|(theirs, _)| theirs == name);
+        let column = |at: usize| match is_given(&columns[at].name) {
+            true => Field::Other,
+            false => Field::Column(at, columns[at].kind),
         };
-        cell.ok_or_else(|| E::custom("a double"))
+        let mut next = columns.iter().enumerate().skip(expected);
+        if let Some((at, next)) = next.find(|(_, column)| !is_given(&column.name))
+            && self.walk.pass_name(&next.name)
+        {
+            return Some(Field::Column(at, next.kind));
+        }
+        let name = self.walk.name()?;
+        if let Some(at) = columns.iter().position(|column| column.name == name) {
+            return Some(column(at));
+        }
+        let mut children = table.children().iter().enumerate();
+        Some(match children.find(|(_, child)| child.field == name) {
+            Some((at, child)) => Field::Child(at, child),
+            None => Field::Other,
+        })
     }
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Cell<'de>, E> {
-        self.text(Cow::Borrowed(text))
-    }
-    fn visit_str<E: Error>(self, text: &str) -> Result<Cell<'de>, E> {
-        self.text(Cow::Owned(text.to_owned()))
+
+    /// Reads the value of a column.
+    fn cell(&mut self, kind: Type) -> Option<Cell<'a>> {
+        match (self.walk.peek()?, kind) {
+            (b'"', Type::Text(len)) => {
+                let text = self.walk.text()?;
+                (!self.sized || fits(&text, len)).then_some(Cell::Text(text))
+            }
+            (b'-' | b'0'..=b'9', Type::Integer) => match self.walk.number()? {
+                Number::Integer(number) => Some(Cell::Integer(number)),
+                Number::Real(number) => whole(number).map(Cell::Integer),
+            },
+            (b'-' | b'0'..=b'9', Type::Real) => match self.walk.number()? {
+                Number::Integer(number) => Some(Cell::Real(number as f64)),
+                Number::Real(number) => Some(Cell::Real(number)),
+            },
+            _ => self.walk.pass_null().then_some(Cell::Null),
+        }
     }
 }

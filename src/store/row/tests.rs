@@ -1,12 +1,12 @@
 //! The bytes and the tree give the same rows and the same errors.
 
-use super::{Cell, Row, bytes};
+use super::{Cell, Row, Spare, bytes};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::table::{Table, Type};
 use proptest::prelude::*;
 use std::borrow::Cow;
-use std::cell::Cell as Counter;
+use std::cell::{Cell as Counter, RefCell};
 
 /// The names that columns, children and fields have; few, so that they meet.
 const NAMES: [&str; 6] = ["a", "b", "c", "id", "A", "ä\\u00e4"];
@@ -72,11 +72,37 @@ fn scalar() -> impl Strategy<Value = String> {
         "\"12345678901234567890123\"",
         "01",
         "nul",
+        "nulll",
+        "-",
+        "--1",
+        "+1",
+        ".5",
+        "1.",
+        "1.e3",
+        "1e",
+        "1e+",
+        "1.5e-",
+        "1.5E+2",
+        "0e0",
+        "0e999",
+        "-0e1",
+        "00.5",
+        "0.1000000000000000055511151231257827",
+        "123456789012345.6",
+        "0.000000000000001",
+        "2.2250738585072011e-308",
+        "9007199254740993.0",
+        "\"\\\"\"",
+        "\"\\\\\"",
+        "\"\\u00e4\\",
+        "\"a\tb\"",
+        "\"1234567\\\"8\"",
     ];
     prop_oneof![
         4 => any::<i64>().prop_map(|n| n.to_string()),
         2 => (-9i64..9).prop_map(|n| n.to_string()),
         2 => any::<f32>().prop_map(|x| format!("{x:?}")),
+        2 => any::<f64>().prop_map(|x| format!("{x:?}")),
         2 => "[a-z]{0,5}".prop_map(|text| format!("\"{text}\"")),
         4 => proptest::sample::select(odd.to_vec()).prop_map(str::to_owned),
     ]
@@ -96,7 +122,7 @@ fn document() -> impl Strategy<Value = String> {
             1 => rows.prop_map(|items| format!("[{}]", items.join(","))),
             2 => fields.prop_map(|fields| {
                 let fields = fields.iter().map(|(name, value)| format!(" \"{name}\":{value}"));
-                format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+                format!("{{{}\r\n}}\t", fields.collect::<Vec<_>>().join(" ,"))
             }),
         ]
     });
@@ -176,6 +202,7 @@ fn bytes_and_tree_give_the_same_row_or_the_same_error() {
         ..ProptestConfig::default()
     };
     let (good, fast) = (Counter::new(0), Counter::new(0));
+    let spare = RefCell::new(Spare::default());
     let mut runner = proptest::test_runner::TestRunner::new(config);
     runner
         .run(&case, |(table, text, sized)| {
@@ -183,11 +210,14 @@ fn bytes_and_tree_give_the_same_row_or_the_same_error() {
             let tree = Payload::from(text.as_str());
             let expected = from_tree(&table, &tree, sized);
             good.set(good.get() + usize::from(expected.is_ok()));
-            let walked = bytes::read(&table, text.as_bytes(), sized);
+            // Of the memory of those before it.
+            let spare = &mut *spare.borrow_mut();
+            let walked = bytes::read(&table, text.as_bytes(), sized, spare);
             fast.set(fast.get() + usize::from(walked.is_some()));
             let expected = shown(expected);
             if let Some(row) = walked {
-                prop_assert_eq!(shown(Ok(row)), expected.as_str());
+                prop_assert_eq!(shown(Ok(row.clone())), expected.as_str());
+                spare.take_back(row);
             }
             prop_assert_eq!(shown(Row::of(&table, &payload, sized)), expected);
             Ok(())
@@ -208,6 +238,18 @@ fn texts_without_escapes_stay_in_the_payload() {
     assert_eq!(row.cells, ["as it is".into(), Cell::from("\t")]);
     assert!(matches!(row.cells[0], Cell::Text(Cow::Borrowed(_))));
     assert!(payload.tree().is_none());
+}
+
+#[test]
+fn a_text_that_is_too_long_is_refused_where_lengths_count() {
+    let table = Table::new("t").column("short", Type::Text(3));
+    for (text, fits) in [("äöü", true), ("äöüß", false), (r"\u00e4bc", true)] {
+        let text = format!(r#"{{"short": "{text}"}}"#);
+        for (sized, is_good) in [(true, fits), (false, true)] {
+            let walked = bytes::read(&table, text.as_bytes(), sized, &mut Spare::default());
+            assert_eq!(walked.is_some(), is_good, "{text}");
+        }
+    }
 }
 
 #[test]
