@@ -2,7 +2,8 @@
 //!
 //! On a machine that others use too, noise is larger than the differences that matter: what is
 //! compared runs in turn, each round gives a ratio, and the median of those is printed with its
-//! quartiles. `cargo bench --bench ratios -- hop` runs the groups whose names start so.
+//! quartiles. `cargo bench --bench ratios -- hop` runs the groups whose names start so, and
+//! `-- window-1k unstored` of those the functions whose names start so, with what they are compared.
 
 mod keys;
 mod nodes;
@@ -12,13 +13,15 @@ mod workload;
 use workload::{Group, groups};
 
 fn main() {
-    let start = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let start = start.unwrap_or_default();
+    let mut names = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    let start = names.next().unwrap_or_default();
+    let only = names.next().unwrap_or_default();
     nodes::measure(&start);
     keys::measure(&start);
     pauses::measure(&start);
     let mut lines = Vec::new();
-    for group in groups(&start) {
+    for mut group in groups(&start) {
+        group.keep(&only);
         lines.extend(compare(group));
     }
     growth(&lines);
