@@ -48,7 +48,7 @@ pub use database::Database;
 pub use letters::{DeadLetters, Letter, LetterFilter};
 pub use limits::Limits;
 pub use query::Query;
-pub(crate) use row::{Cell, Row, Spare};
+pub(crate) use row::{Cell, Row, RowReader};
 pub(crate) use session::Session;
 pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};

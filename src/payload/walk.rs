@@ -107,18 +107,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Passes the name of a field where it is this one, with the colon.
+    /// Passes the name of a field where it is this one: as it is written, with the colon.
     #[inline]
-    pub fn pass_name(&mut self, name: &str) -> bool {
-        let begun = self.peek() == Some(b'"');
-        let rest = &self.text.as_bytes()[self.at..];
-        let (text, colon) = (name.len() + 1, name.len() + 2);
-        let is_it = begun
-            && rest.len() > colon
-            && &rest[1..text] == name.as_bytes()
-            && rest[text..=colon] == *b"\":";
+    pub fn pass_token(&mut self, token: &[u8]) -> bool {
+        let begun = self.peek().is_some();
+        let is_it = begun && self.text.as_bytes()[self.at..].starts_with(token);
         if is_it {
-            self.at += colon + 1;
+            self.at += token.len();
         }
         is_it
     }

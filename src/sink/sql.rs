@@ -6,7 +6,7 @@
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
-use crate::store::{Database, Dialect, Row, Session, Store, Table, Use};
+use crate::store::{Database, Dialect, RowReader, Session, Store, Table, Use};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl SqlMode {
 pub struct SqlSink {
     database: Database,
     session: Option<Session>,
-    table: Arc<Table>,
+    reader: RowReader,
     mode: SqlMode,
     _used: Arc<Use>,
 }
@@ -81,7 +81,7 @@ impl SqlSink {
             database: database.clone(),
             session: None,
             _used: database.name_table(table.name())?,
-            table,
+            reader: RowReader::new(table),
             mode,
         })
     }
@@ -122,7 +122,7 @@ impl Sink for SqlSink {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
         let closed = || Error::new(ErrorKind::Failed, "the sink is not open");
         let session = self.session.as_mut().ok_or_else(closed)?;
-        let row = Row::of(&self.table, event.payload(), session.sized())?;
+        let row = self.reader.read(event.payload(), session.sized())?;
         session.begin()?;
         match self.mode {
             SqlMode::Insert => session.insert_later(row, Some(event.payload())),

@@ -4,15 +4,14 @@
 //! is out of the ordinary is left to the way over the tree, so that one place says what is wrong.
 
 mod bytes;
-mod spare;
+mod reader;
 
 use super::table::{Child, Column, Table, Type};
 use crate::error::{Error, Result, quote, quote_json};
-use crate::payload::Payload;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-pub(crate) use spare::Spare;
+pub(crate) use reader::RowReader;
 
 /// One value, as it is bound to a statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,13 +67,6 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads a payload as a row of `table`. Where `sized`, the lengths of texts are checked.
-    ///
-    /// Fields that are no column are ignored, missing ones are NULL.
-    pub fn of(table: &'a Table, payload: &'a Payload, sized: bool) -> Result<Self> {
-        Spare::default().row(table, payload, sized)
-    }
-
     /// Reads an object as a row of `table`. Where `sized`, the lengths of texts are checked.
     ///
     /// Fields that are no column are ignored, missing ones are NULL.

@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Database, Row, Store, Table, Use};
+use crate::store::{Database, RowReader, Store, Table, Use};
 use std::sync::Arc;
 
 /// Inserts each event into a table, and passes it on once its row is committed.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A second event with the same key is not inserted again, and passed on all the same.
 pub struct CreateWindow {
     session: Session,
-    table: Arc<Table>,
+    reader: RowReader,
     _used: Arc<Use>,
 }
 
@@ -29,7 +29,7 @@ impl CreateWindow {
         Ok(CreateWindow {
             session: Session::new(database),
             _used: database.name_table(table.name())?,
-            table,
+            reader: RowReader::new(table),
         })
     }
 }
@@ -64,7 +64,7 @@ impl Node for CreateWindow {
 impl Pipeline for CreateWindow {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let store = self.session.store()?;
-        let row = Row::of(&self.table, event.payload(), store.sized())?;
+        let row = self.reader.read(event.payload(), store.sized())?;
         store.begin()?;
         store.insert_later(row, Some(event.payload()))?;
         cx.pass();

@@ -10,7 +10,7 @@ use super::requery::{Form, Requery};
 use super::span::Span;
 use super::watermark::Watermark;
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::store::{Asker, Database, Query, Spare, Table, Type};
+use crate::store::{Asker, Database, Query, RowReader, Table, Type};
 use crate::time::format_duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -116,10 +116,10 @@ impl Window {
             latest: None,
             arrivals: VecDeque::new(),
             version: None,
+            reader: Arc::new(RowReader::new(Arc::clone(&table))),
             table,
             session: None,
             touched: Vec::new(),
-            spare: Spare::default(),
             moment: Moment::default(),
             before: Moment::default(),
         })

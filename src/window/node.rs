@@ -21,7 +21,7 @@ use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Binding, Database, Datum, Hold, Row, Session, Spare, Store, Table, Use};
+use crate::store::{Binding, Database, Datum, Hold, Row, RowReader, Session, Store, Table, Use};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, VecDeque};
@@ -42,6 +42,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub struct Window {
     pub(super) database: Database,
     pub(super) table: Arc<Table>,
+    pub(super) reader: Arc<RowReader>,
     /// The place of the time column.
     pub(super) time: Option<usize>,
     pub(super) span: Span,
@@ -75,8 +76,6 @@ pub struct Window {
     pub(super) session: Option<Session>,
     /// The groups that the event in hand touches.
     pub(super) touched: Vec<u32>,
-    /// The memory of the rows of events before it.
-    pub(super) spare: Spare,
     pub(super) moment: Moment,
     /// The same before the batch.
     pub(super) before: Moment,
@@ -373,8 +372,8 @@ impl Pipeline for Window {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let more = self.catch_up(cx)?;
         let sized = Self::session(&mut self.session)?.sized();
-        let table = self.table.clone();
-        let row = self.spare.row(&table, event.payload(), sized)?;
+        let reader = Arc::clone(&self.reader);
+        let row = reader.read(event.payload(), sized)?;
         let time = self.time_of(&row)?;
         let now = self.now_for(time, cx);
         let left = self.move_to(now, cx)?;
@@ -398,7 +397,6 @@ impl Pipeline for Window {
         if self.verify.is_due() {
             self.verify(&step, cx)?;
         }
-        self.spare.take_back(row);
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ pub(super) const ROW: i64 = 1_000;
 pub(super) struct Span {
     pub extent: Extent,
     bounds: Vec<Bound>,
+    /// How long each bound is, in microseconds.
+    lengths: Vec<i64>,
 }
 
 impl Span {
@@ -30,13 +32,19 @@ impl Span {
             });
             bounds.extend(query);
         }
-        Span { extent, bounds }
+        let lengths = bounds.iter().map(|bound| micros(bound.length));
+        Span {
+            extent,
+            lengths: lengths.collect(),
+            bounds,
+        }
     }
 
     /// The instant, in microseconds, at which a row of this time has left a window that slides.
     pub fn leaves(&self, time: Timestamp) -> i64 {
-        let leaves = self.bounds.iter().map(|bound| {
-            let edge = time.as_micros().saturating_add(micros(bound.length));
+        let bounds = self.bounds.iter().zip(&self.lengths);
+        let leaves = bounds.map(|(bound, length)| {
+            let edge = time.as_micros().saturating_add(*length);
             match (bound.whole_seconds, bound.inclusive) {
                 // Until the second is over, a query in whole seconds finds it.
                 (true, true) => (edge.div_euclid(SECOND) + 1).saturating_mul(SECOND),

@@ -5,47 +5,37 @@
 //! is missing, an array that stands twice, a document that is malformed. What does come out is the
 //! row that the tree gives.
 
-use super::{Cell, Row, Spare, fits, whole};
+use super::reader::{Holds, Layout};
+use super::{Cell, Row, fits, whole};
 use crate::payload::{Number, Walk};
-use crate::store::table::{Child, Table, Type};
-
-/// The columns of a child that its parent gives: child's, parent's.
-type Links<'a> = &'a [(String, String)];
+use crate::store::table::{Table, Type};
 
 /// Reads the bytes as a row; `None` where the tree is to say what they are.
 pub(super) fn read<'a>(
     table: &'a Table,
+    layout: &Layout,
     bytes: &'a [u8],
     sized: bool,
-    spare: &mut Spare,
 ) -> Option<Row<'a>> {
-    let mut reader = Reader {
-        walk: Walk::over(bytes)?,
-        sized,
-        spare,
-    };
-    let mut row = reader.row(table, &[])?;
-    (reader.walk.is_over() && row.complete()).then_some(row)
+    let walk = Walk::over(bytes)?;
+    let mut reader = Reader { walk, sized };
+    let mut row = reader.row(table, layout)?;
+    (reader.walk.is_over() && row.complete(layout)).then_some(row)
 }
 
 impl Row<'_> {
     /// Gives the child rows what their parents give them; whether no key is missing.
-    fn complete(&mut self) -> bool {
-        let found = |name: &String| self.table.find(name).map(|(at, _)| at);
-        let mut keys = self.table.key_columns().iter().filter_map(found);
-        if keys.any(|at| self.cells[at] == Cell::Null) {
+    fn complete(&mut self, layout: &Layout) -> bool {
+        if layout.key.iter().any(|at| self.cells[*at] == Cell::Null) {
             return false;
         }
         let mut rows = self.children.iter_mut().peekable();
-        for child in self.table.children() {
+        for (child, layout) in self.table.children().iter().zip(&layout.children) {
             while let Some(row) = rows.next_if(|row| std::ptr::eq(row.table, &child.table)) {
-                // Of two that name the same column the first one counts.
-                for (theirs, ours) in child.parent.iter().rev() {
-                    if let (Some((to, _)), Some(from)) = (child.table.find(theirs), found(ours)) {
-                        row.cells[to] = self.cells[from].clone();
-                    }
+                for (to, from) in &layout.given {
+                    row.cells[*to] = self.cells[*from].clone();
                 }
-                if !row.complete() {
+                if !row.complete(layout) {
                     return false;
                 }
             }
@@ -54,114 +44,92 @@ impl Row<'_> {
     }
 }
 
-/// What a field is.
-enum Field<'a> {
-    Column(usize, Type),
-    Child(usize, &'a Child),
-    Other,
-}
-
 /// Reads rows where a walk is.
-struct Reader<'a, 's> {
+struct Reader<'a> {
     walk: Walk<'a>,
     sized: bool,
-    spare: &'s mut Spare,
 }
 
-impl<'a> Reader<'a, '_> {
+impl<'a> Reader<'a> {
     /// Reads an object as a row.
-    fn row(&mut self, table: &'a Table, links: Links<'a>) -> Option<Row<'a>> {
-        let columns = table.columns().len();
-        let mut row = Row {
-            table,
-            cells: self.spare.cells(columns),
-            children: Vec::new(),
-        };
+    fn row(&mut self, table: &'a Table, layout: &Layout) -> Option<Row<'a>> {
+        let mut cells: Vec<Cell<'a>> = Vec::with_capacity(layout.columns);
+        let mut children = Vec::new();
         // A bit for each child whose array was there, and whether they came in order.
         let (mut seen, mut ordered) = (0u64, true);
         let mut expected = 0;
         let mut more = self.walk.enter(b'{', b'}')?;
         while more {
-            match self.field(table, links, expected)? {
-                Field::Other => self.walk.skip()?,
-                Field::Column(at, kind) => {
+            match self.field(layout, &mut expected)? {
+                None => self.walk.skip()?,
+                Some(Holds::Column(at, kind)) => {
                     let cell = self.cell(kind)?;
-                    match row.cells.get_mut(at) {
+                    match cells.get_mut(at) {
                         Some(place) => *place = cell,
                         None => {
-                            while row.cells.len() < at {
-                                row.cells.push(Cell::Null);
-                            }
-                            row.cells.push(cell);
+                            fill(&mut cells, at);
+                            cells.push(cell);
                         }
                     }
-                    expected = at + 1;
                 }
-                Field::Child(at, child) => {
+                Some(Holds::Child(at)) => {
                     let bit = u32::try_from(at).ok().and_then(|at| 1u64.checked_shl(at));
                     let bit = bit.filter(|bit| seen & bit == 0)?;
                     ordered &= seen < bit;
                     seen |= bit;
-                    self.rows(child, &mut row.children)?;
+                    let child = &table.children()[at].table;
+                    self.rows(child, &layout.children[at], &mut children)?;
                 }
             }
             more = self.walk.go_on(b'}')?;
         }
-        while row.cells.len() < columns {
-            row.cells.push(Cell::Null);
-        }
+        fill(&mut cells, layout.columns);
         if !ordered {
-            row.children.sort_by_key(|row| {
+            children.sort_by_key(|row: &Row<'_>| {
                 let mut children = table.children().iter();
                 children.position(|child| std::ptr::eq(row.table, &child.table))
             });
         }
-        Some(row)
+        Some(Row {
+            table,
+            cells,
+            children,
+        })
     }
 
     /// Reads an array of objects as rows, behind those that are there.
-    fn rows(&mut self, child: &'a Child, rows: &mut Vec<Row<'a>>) -> Option<()> {
+    fn rows(&mut self, table: &'a Table, layout: &Layout, rows: &mut Vec<Row<'a>>) -> Option<()> {
         if self.walk.pass_null() {
             return Some(());
         }
-        if rows.capacity() == 0 {
-            *rows = self.spare.rows();
-        }
         let mut more = self.walk.enter(b'[', b']')?;
         while more {
-            rows.push(self.row(&child.table, &child.parent)?);
+            rows.push(self.row(table, layout)?);
             more = self.walk.go_on(b']')?;
         }
         Some(())
     }
 
-    /// Finds the field that comes. Fields mostly come in the order of the columns, so the search
-    /// begins with the one that is expected: the first from here on that no parent gives.
-    fn field(&mut self, table: &'a Table, links: Links<'a>, expected: usize) -> Option<Field<'a>> {
-        let columns = table.columns();
-        let is_given = |name: &str| links.iter().any(|(theirs, _)| theirs == name);
-        let column = |at: usize| match is_given(&columns[at].name) {
-            true => Field::Other,
-            false => Field::Column(at, columns[at].kind),
-        };
-        let mut next = columns.iter().enumerate().skip(expected);
-        if let Some((at, next)) = next.find(|(_, column)| !is_given(&column.name))
-            && self.walk.pass_name(&next.name)
+    /// Finds what the field holds that comes; nothing that is wanted, perhaps. Fields mostly come in
+    /// the order of the table, so the one that is expected is tried first.
+    #[inline]
+    fn field(&mut self, layout: &Layout, expected: &mut usize) -> Option<Option<Holds>> {
+        if let Some(next) = layout.fields.get(*expected)
+            && self.walk.pass_token(&next.token)
         {
-            return Some(Field::Column(at, next.kind));
+            *expected += 1;
+            return Some(Some(next.holds));
         }
         let name = self.walk.name()?;
-        if let Some(at) = columns.iter().position(|column| column.name == name) {
-            return Some(column(at));
-        }
-        let mut children = table.children().iter().enumerate();
-        Some(match children.find(|(_, child)| child.field == name) {
-            Some((at, child)) => Field::Child(at, child),
-            None => Field::Other,
-        })
+        let at = layout.fields.iter().position(|field| field.name == name);
+        Some(at.map(|at| {
+            *expected = at + 1;
+            layout.fields[at].holds
+        }))
     }
 
     /// Reads the value of a column.
+    #[inline]
     fn cell(&mut self, kind: Type) -> Option<Cell<'a>> {
         match (self.walk.peek()?, kind) {
             (b'"', Type::Text(len)) => {
@@ -178,5 +146,12 @@ impl<'a> Reader<'a, '_> {
             },
             _ => self.walk.pass_null().then_some(Cell::Null),
         }
+    }
+}
+
+/// Adds NULLs until there are so many.
+fn fill(cells: &mut Vec<Cell<'_>>, count: usize) {
+    while cells.len() < count {
+        cells.push(Cell::Null);
     }
 }

@@ -1,12 +1,12 @@
 //! The bytes and the tree give the same rows and the same errors.
 
-use super::{Cell, Row, Spare, bytes};
+use super::{Cell, Row, RowReader};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::table::{Table, Type};
 use proptest::prelude::*;
 use std::borrow::Cow;
-use std::cell::{Cell as Counter, RefCell};
+use std::cell::Cell as Counter;
 
 /// The names that columns, children and fields have; few, so that they meet.
 const NAMES: [&str; 6] = ["a", "b", "c", "id", "A", "ä\\u00e4"];
@@ -202,7 +202,6 @@ fn bytes_and_tree_give_the_same_row_or_the_same_error() {
         ..ProptestConfig::default()
     };
     let (good, fast) = (Counter::new(0), Counter::new(0));
-    let spare = RefCell::new(Spare::default());
     let mut runner = proptest::test_runner::TestRunner::new(config);
     runner
         .run(&case, |(table, text, sized)| {
@@ -210,16 +209,14 @@ fn bytes_and_tree_give_the_same_row_or_the_same_error() {
             let tree = Payload::from(text.as_str());
             let expected = from_tree(&table, &tree, sized);
             good.set(good.get() + usize::from(expected.is_ok()));
-            // Of the memory of those before it.
-            let spare = &mut *spare.borrow_mut();
-            let walked = bytes::read(&table, text.as_bytes(), sized, spare);
+            let reader = RowReader::new(table.clone().into());
+            let walked = reader.walk(text.as_bytes(), sized);
             fast.set(fast.get() + usize::from(walked.is_some()));
             let expected = shown(expected);
             if let Some(row) = walked {
-                prop_assert_eq!(shown(Ok(row.clone())), expected.as_str());
-                spare.take_back(row);
+                prop_assert_eq!(shown(Ok(row)), expected.as_str());
             }
-            prop_assert_eq!(shown(Row::of(&table, &payload, sized)), expected);
+            prop_assert_eq!(shown(reader.read(&payload, sized)), expected);
             Ok(())
         })
         .unwrap();
@@ -234,7 +231,8 @@ fn bytes_and_tree_give_the_same_row_or_the_same_error() {
 fn texts_without_escapes_stay_in_the_payload() {
     let table = Table::new("t").text("plain").text("escaped");
     let payload = Payload::from(r#"{"skipped": "x", "escaped": "\t", "plain": "as it is"}"#);
-    let row = Row::of(&table, &payload, false).unwrap();
+    let reader = RowReader::new(table.into());
+    let row = reader.read(&payload, false).unwrap();
     assert_eq!(row.cells, ["as it is".into(), Cell::from("\t")]);
     assert!(matches!(row.cells[0], Cell::Text(Cow::Borrowed(_))));
     assert!(payload.tree().is_none());
@@ -243,10 +241,11 @@ fn texts_without_escapes_stay_in_the_payload() {
 #[test]
 fn a_text_that_is_too_long_is_refused_where_lengths_count() {
     let table = Table::new("t").column("short", Type::Text(3));
+    let reader = RowReader::new(table.into());
     for (text, fits) in [("äöü", true), ("äöüß", false), (r"\u00e4bc", true)] {
         let text = format!(r#"{{"short": "{text}"}}"#);
         for (sized, is_good) in [(true, fits), (false, true)] {
-            let walked = bytes::read(&table, text.as_bytes(), sized, &mut Spare::default());
+            let walked = reader.walk(text.as_bytes(), sized);
             assert_eq!(walked.is_some(), is_good, "{text}");
         }
     }
@@ -261,7 +260,8 @@ fn the_last_of_two_arrays_counts_and_children_come_in_the_order_of_the_table() {
         .key("id")
         .child("legs", leg, &[("up", "id")])
         .child("notes", note, &[("up", "id")]);
-    let read = |text: &str| shown(Row::of(&table, &Payload::from(text), false));
+    let reader = RowReader::new(table.into());
+    let read = |text: &str| shown(reader.read(&Payload::from(text), false));
     let plain = read(r#"{"id": "x", "legs": [{"n": 1}, {"n": 2}], "notes": [{"n": 3}]}"#);
     assert!(plain.contains("Integer(3)"), "{plain}");
     for text in [

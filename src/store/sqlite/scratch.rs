@@ -14,9 +14,9 @@ use crate::store::row::Cell;
 use rusqlite::{Connection, Statement};
 use self_cell::self_cell;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
-type Held<'a> = RefCell<BTreeMap<u64, Statement<'a>>>;
+/// By the numbers of their evaluations, in order: a thread has few.
+type Held<'a> = RefCell<Vec<(u64, Statement<'a>)>>;
 
 self_cell!(
     struct Scratch {
@@ -49,14 +49,16 @@ pub(super) fn evaluate(
         };
         scratch.with_dependent(|connection, held| {
             let mut held = held.borrow_mut();
-            let statement = match held.entry(evaluation.number) {
-                std::collections::btree_map::Entry::Occupied(held) => held.into_mut(),
-                std::collections::btree_map::Entry::Vacant(free) => {
+            let at = match held.binary_search_by_key(&evaluation.number, |held| held.0) {
+                Ok(at) => at,
+                Err(at) => {
                     let prepared = connection.prepare(&evaluation.sql);
-                    free.insert(prepared.map_err(|error| place.error(error))?)
+                    let statement = prepared.map_err(|error| place.error(error))?;
+                    held.insert(at, (evaluation.number, statement));
+                    at
                 }
             };
-            run(statement, cells, row).map_err(|error| place.error(error))
+            run(&mut held[at].1, cells, row).map_err(|error| place.error(error))
         })
     })
 }
@@ -90,7 +92,7 @@ pub(in crate::store) fn forget(number: u64) {
         if let Ok(scratch) = scratch.try_borrow()
             && let Some(scratch) = &*scratch
         {
-            scratch.with_dependent(|_, held| held.borrow_mut().remove(&number));
+            scratch.with_dependent(|_, held| held.borrow_mut().retain(|held| held.0 != number));
         }
     });
 }

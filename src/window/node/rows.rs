@@ -8,6 +8,7 @@ use crate::store::{Datum, Inserted, Row, Store};
 use crate::time::Timestamp;
 use crate::window::incremental::Entry;
 use crate::window::options::{Extent, Now};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How soon rows that others needed are looked for again.
@@ -104,8 +105,8 @@ impl Window {
     /// Takes in a row that somebody else has inserted.
     fn take_in(&mut self, payload: &Payload, cx: &Context<'_>) -> Result<()> {
         let sized = Self::session(&mut self.session)?.sized();
-        let table = self.table.clone();
-        let row = Row::of(&table, payload, sized)?;
+        let reader = Arc::clone(&self.reader);
+        let row = reader.read(payload, sized)?;
         let time = self.time_of(&row)?;
         let now = match self.clock {
             Now::System => cx.now(),
