@@ -91,7 +91,7 @@ pub trait Node: Send {
     /// so that it may name an earlier one. So a node that does something at an instant asks whether
     /// it has come.
     /// `commit` follows. If `wake` goes on naming an instant in the past, `tick` is called again at
-    /// once.
+    /// once; after an error that trying again cannot mend, in a second.
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let _ = cx;
         Ok(())

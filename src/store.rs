@@ -36,7 +36,7 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
-pub(crate) use catalog::Hold;
+pub(crate) use catalog::{Hold, Last};
 pub(crate) use datum::Datum;
 pub(crate) use dialect::Dialect;
 pub(crate) use driver::Evaluation;

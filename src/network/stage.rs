@@ -30,6 +30,9 @@ use std::time::Duration;
 /// How often a node may panic in a row before it has failed.
 pub(crate) const PANIC_LIMIT: u32 = 10;
 
+/// How long a node is not ticked again of which a tick has failed for good.
+const REST: Duration = Duration::from_secs(1);
+
 /// What leaves a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
 
@@ -61,6 +64,8 @@ pub(crate) struct Stage {
     failed: Option<Error>,
     /// Its `wake` has panicked: it is not asked again.
     sleeps: bool,
+    /// Until when it is not ticked again: its last tick has failed.
+    rests: Option<Timestamp>,
 }
 
 impl Stage {
@@ -95,6 +100,7 @@ impl Stage {
             dead: false,
             failed: None,
             sleeps: false,
+            rests: None,
         }
     }
 
@@ -143,11 +149,12 @@ impl Stage {
         if self.sleeps || self.dead {
             return None;
         }
-        catch(|| Ok(self.runner.node().wake())).unwrap_or_else(|error| {
+        let wake = catch(|| Ok(self.runner.node().wake())).unwrap_or_else(|error| {
             self.sleeps = true;
             self.failed = Some(error);
             None
-        })
+        });
+        wake.map(|at| self.rests.map_or(at, |rests| at.max(rests)))
     }
 
     pub fn holds(&mut self) -> bool {
@@ -195,15 +202,15 @@ impl Stage {
         }
     }
 
-    /// A call that belongs to no event, and its commit. Its error comes back where trying again
-    /// can help, and is logged and counted otherwise.
+    /// A call that belongs to no event, and its commit; says whether both were done. Its error
+    /// comes back where trying again can help, and is logged and counted otherwise.
     fn call(
         &mut self,
         what: &str,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.dead {
-            return Ok(());
+            return Ok(false);
         }
         let begun = monotonic();
         self.frame.begin_no_event();
@@ -214,7 +221,7 @@ impl Stage {
         let result = match called {
             Ok(()) => {
                 self.resolve(Batch::default());
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 self.frame.clear();
@@ -226,7 +233,7 @@ impl Stage {
                     if error.is_fatal() {
                         self.failed = Some(error);
                     }
-                    Ok(())
+                    Ok(false)
                 }
             }
         };
@@ -234,17 +241,20 @@ impl Stage {
         result
     }
 
+    /// One that fails for good is made again after a rest: what it was due for may still be.
     pub fn tick(&mut self) -> Result<()> {
-        self.call("tick", |node, cx| node.tick(cx))
+        let done = self.call("tick", |node, cx| node.tick(cx))?;
+        self.rests = (!done).then(|| self.now().after(REST));
+        Ok(())
     }
 
     pub fn finish(&mut self) -> Result<()> {
-        self.call("finish", |node, cx| node.finish(cx))
+        self.call("finish", |node, cx| node.finish(cx)).map(drop)
     }
 
     /// Commits what an earlier call has left uncommitted.
     pub fn commit_again(&mut self) -> Result<()> {
-        self.call("commit", |_, _| Ok(()))
+        self.call("commit", |_, _| Ok(())).map(drop)
     }
 
     /// Tells the node what became of tracked events, each of them once, whatever it answers; then
@@ -326,7 +336,7 @@ impl Stage {
         for error in errors {
             self.complain("settle", &error);
         }
-        told
+        told.map(drop)
     }
 
     /// Logs an error that is no event's and counts it.

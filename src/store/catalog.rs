@@ -1,5 +1,7 @@
 //! What is declared of a database: tables, and how long windows need their rows.
 
+mod last;
+
 use super::feed::{Listeners, Use};
 use super::table::Table;
 use crate::error::{Error, Result, did_you_mean, quote};
@@ -8,6 +10,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+
+pub(crate) use last::Last;
 
 /// The declarations, and the generation of each table.
 #[derive(Default)]
@@ -24,6 +28,7 @@ pub(crate) struct Catalog {
 struct Declared {
     tables: Vec<Arc<Table>>,
     windows: Vec<Window>,
+    lasts: Vec<Weak<Last>>,
     indexes: Vec<(String, Vec<String>)>,
 }
 
@@ -39,7 +44,8 @@ pub(crate) struct Window {
 /// Which rows of a table a window needs: nobody evicts those.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    /// Before the window is open: those that are at most so old; all, where none is given.
+    /// Before the window has an instant of its own: those that are at most so old by the network's
+    /// clock; all, where none is given.
     size: Option<Duration>,
     /// The least time of the rows that it needs, in microseconds.
     floor: AtomicI64,
@@ -55,11 +61,25 @@ impl Hold {
         self.floor.store(floor, Ordering::SeqCst);
     }
 
+    /// Whether it was never said which rows are needed.
+    pub fn is_new(&self) -> bool {
+        self.floor.load(Ordering::SeqCst) == UNKNOWN
+    }
+
     fn floor(&self, now: Timestamp) -> Timestamp {
         match (self.floor.load(Ordering::SeqCst), self.size) {
             (UNKNOWN, Some(size)) => Timestamp::from_secs(now.as_secs()).before(size),
             (floor, _) => Timestamp::from_micros(floor),
         }
+    }
+}
+
+impl Declared {
+    /// What windows need of a table whose rows go by time.
+    fn holds(&self, table: &str) -> impl Iterator<Item = Arc<Hold>> {
+        let window = self.windows.iter().find(|window| window.table == table);
+        let holds = window.into_iter().flat_map(|window| &window.holds);
+        holds.filter_map(Weak::upgrade)
     }
 }
 
@@ -145,13 +165,14 @@ impl Catalog {
     /// Lets a window on `table` hold its rows, which go by `column`.
     ///
     /// # Errors
-    /// Rows that go by another column already.
+    /// Rows that go by another column already; a table of which a window asks the last rows.
     pub fn hold(&self, table: &str, column: &str, size: Option<Duration>) -> Result<Arc<Hold>> {
         let hold = Arc::new(Hold {
             size,
             floor: AtomicI64::new(UNKNOWN),
         });
         let mut declared = self.declared();
+        last::check(&declared.lasts, table)?;
         let known = declared.windows.iter_mut().find(|w| w.table == table);
         match known {
             Some(window) if window.column == column => {
@@ -179,12 +200,10 @@ impl Catalog {
         Ok(hold)
     }
 
-    /// Before which time no window needs rows of this table any more.
+    /// Before which time no window needs rows of this table any more; `now` is the network's instant.
     pub fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
         let declared = self.declared();
-        let window = declared.windows.iter().find(|w| w.table == table)?;
-        let holds = window.holds.iter().filter_map(Weak::upgrade);
-        holds.map(|hold| hold.floor(now)).min()
+        declared.holds(table).map(|hold| hold.floor(now)).min()
     }
 
     pub fn want_index(&self, table: &str, columns: &[String]) {

@@ -1,6 +1,6 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
-use super::catalog::{Catalog, Hold, Mark};
+use super::catalog::{Catalog, Hold, Last, Mark};
 use super::dialect::Dialect;
 use super::driver::{Backend, Driver};
 use super::feed::Use;
@@ -93,6 +93,11 @@ impl Database {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits.checked();
         self
+    }
+
+    /// How much a query may ask for.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Declares a table, with its child tables. Changes nothing in the database: the tables are
@@ -299,7 +304,17 @@ impl Database {
         self.catalog.hold(table, column, size)
     }
 
-    /// Before which time no window needs rows of this table any more.
+    /// Lets a window have the last so many rows of a table; says whether it `asks` the table.
+    pub(crate) fn last(&self, table: &str, rows: usize, asks: bool) -> Result<Arc<Last>> {
+        self.catalog.last(table, rows, asks)
+    }
+
+    /// Whether what leaves this window is to be deleted by it.
+    pub(crate) fn deletes(&self, last: &Last) -> bool {
+        self.catalog.deletes(last)
+    }
+
+    /// Before which time no window needs rows of this table any more; `now` is the network's instant.
     pub(crate) fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
         self.catalog.floor(table, now)
     }

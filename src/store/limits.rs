@@ -6,7 +6,7 @@
 //!
 //! A new limit: a field here, its check in each driver, its option on the command line.
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::time::format_duration;
 use std::time::Duration;
 
@@ -43,6 +43,14 @@ impl Limits {
         Limits {
             rows: self.rows.max(1),
             time: self.time.max(Duration::from_millis(1)),
+        }
+    }
+
+    /// Checks how many rows an answer has.
+    pub(crate) fn check_rows(&self, rows: usize) -> Result<()> {
+        match rows <= self.rows {
+            true => Ok(()),
+            false => Err(self.too_many_rows()),
         }
     }
 

@@ -113,6 +113,11 @@ impl Emission {
         std::mem::take(&mut self.again)
     }
 
+    /// Puts them back.
+    pub fn put_again(&mut self, again: BTreeSet<Identity>) {
+        self.again.extend(again);
+    }
+
     /// Whether an emission of a group has failed and is still to be made again.
     pub fn is_owed(&self, identity: &Identity) -> bool {
         self.again.contains(identity)

@@ -13,7 +13,9 @@ use super::span::{ROW, Span, micros};
 use super::state::{Digest, Groups, Joining};
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Asker, Binding, Cell, Database, Datum, Evaluation, Query, Row, Session, Table};
+use crate::store::{
+    Asker, Binding, Cell, Database, Datum, Evaluation, Limits, Query, Row, Session, Table,
+};
 use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(super) struct Incremental {
     key: Vec<usize>,
     keys: Vec<Item>,
     span: Span,
+    /// How long the whole answer may be.
+    limits: Limits,
     pub groups: Groups,
     reader: Reader,
     /// The names of the answer's columns, as JSON writes them before a value.
@@ -116,6 +120,7 @@ impl Incremental {
             table,
             keys: grouped.keys,
             span,
+            limits: database.limits(),
             names: columns.iter().map(name).collect(),
             columns: columns.to_vec(),
             order,
@@ -393,7 +398,7 @@ impl Incremental {
     /// Every row of the answer, in its order: of a window that slides, or of these.
     ///
     /// # Errors
-    /// Those of [`evaluate`](Self::evaluate).
+    /// Those of [`evaluate`](Self::evaluate); more rows than an answer may have.
     pub fn listing(
         &mut self,
         session: &mut Session,
@@ -417,12 +422,10 @@ impl Incremental {
             self.groups.let_go(at);
         }
         let wanted = |listed: &&Listed| windows.contains(&listed.rank.0);
-        Ok(self
-            .listed
-            .iter()
-            .filter(wanted)
-            .map(|listed| listed.row.clone())
-            .collect())
+        let rows = self.listed.iter().filter(wanted);
+        let rows: Vec<Payload> = rows.map(|listed| listed.row.clone()).collect();
+        self.limits.check_rows(rows.len())?;
+        Ok(rows)
     }
 
     /// The rows of these groups, in the order of the answer.
@@ -454,7 +457,7 @@ impl Incremental {
     /// the order of the answer.
     ///
     /// # Errors
-    /// Those of [`evaluate`](Self::evaluate).
+    /// Those of [`evaluate`](Self::evaluate); more rows than an answer may have.
     pub fn rows_in(
         &mut self,
         window: Option<(i64, i64)>,
@@ -470,6 +473,7 @@ impl Incremental {
                 rows.push((self.rank(at)?, self.identity(at), row));
             }
         }
+        self.limits.check_rows(rows.len())?;
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(rows
             .into_iter()

@@ -72,14 +72,20 @@ impl Window {
         let exact = choice.exact;
         let chosen = choice.choose()?;
         let hold = match (&options.time, options.extent) {
-            (Some(column), Extent::Sliding(size)) => {
-                Some(database.hold(table.name(), column, Some(size))?)
-            }
-            (Some(column), Extent::Hopping { size, .. }) => {
-                Some(database.hold(table.name(), column, Some(size))?)
+            (Some(column), Extent::Sliding(size) | Extent::Hopping { size, .. }) => {
+                // How far the clock of the events has come, nobody knows before the window does.
+                let size = Some(size).filter(|_| options.clock == Now::System);
+                Some(database.hold(table.name(), column, size)?)
             }
             (Some(column), Extent::Session(_)) => {
                 Some(database.hold(table.name(), column, None)?)
+            }
+            _ => None,
+        };
+        let last = match options.extent {
+            Extent::Count(rows) => {
+                let asks = chosen.explanation.plan != Plan::Incremental;
+                Some(database.last(table.name(), rows, asks)?)
             }
             _ => None,
         };
@@ -106,6 +112,7 @@ impl Window {
             watermark_before: Watermark::new(options.lateness, options.idle),
             emission: Emission::new(emit, scope),
             hold,
+            last,
             verify: Verify::new(options.verify),
             explanation: chosen.explanation,
             asks: !query.fields().is_empty(),

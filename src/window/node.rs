@@ -21,7 +21,9 @@ use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Binding, Database, Datum, Hold, Row, RowReader, Session, Store, Table, Use};
+use crate::store::{
+    Binding, Database, Datum, Hold, Last, Row, RowReader, Session, Store, Table, Use,
+};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, VecDeque};
@@ -56,6 +58,8 @@ pub struct Window {
     pub(super) watermark_before: Watermark,
     pub(super) emission: Emission,
     pub(super) hold: Option<Arc<Hold>>,
+    /// Of a window of the last so many rows.
+    pub(super) last: Option<Arc<Last>>,
     pub(super) verify: Verify,
     pub(super) explanation: Explanation,
     /// Whether the query asks for fields of the event.
@@ -338,7 +342,13 @@ impl Node for Window {
             whole: more || left,
             repeats,
         };
-        self.answer(&step, &[], cx)
+        match self.answer(&step, &[], cx) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let start = self.span.start(now).as_micros();
+                self.refuse((start, now.as_micros()), now, error, cx)
+            }
+        }
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {

@@ -297,6 +297,21 @@ fn another_error_of_tick_is_counted_and_the_node_goes_on() -> Result<()> {
 }
 
 #[test]
+fn a_node_whose_tick_fails_for_good_rests_for_a_second_though_it_stays_due() -> Result<()> {
+    let log = Log::default();
+    let node = Scripted::new(&log)
+        .on_wake(|| Some(START))
+        .on_tick(|_| Err(Error::data("it is no use")));
+    let (mut simulation, out, _) = around(&[], node)?;
+    log.take();
+    simulation.advance(Duration::from_secs(5));
+    assert_eq!(log.count("tick"), 5);
+    simulation.inject("node", "served meanwhile")?;
+    assert_eq!(out.texts(), ["served meanwhile"]);
+    Ok(())
+}
+
+#[test]
 fn a_sink_that_emits_rejects_its_event() -> Result<()> {
     let network = Network::new();
     network.add_source("burst", burst(&["a", "b", "c"]))?;

@@ -68,4 +68,5 @@ mod window_errors;
 mod window_event_time;
 mod window_pitfalls;
 mod window_plans;
+mod window_unanswered;
 mod windows;

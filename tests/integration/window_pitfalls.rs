@@ -6,6 +6,7 @@
 mod answers;
 mod others;
 mod restarts;
+mod sharing;
 
 use crate::databases::Place;
 use crate::window_bench::{PLANS, declared, sliding};

@@ -116,7 +116,13 @@ impl Window {
         let whole = step.whole || !again.is_empty() || self.plan == Plan::Requery;
         let mut answers = match whole {
             false => return self.asked(step),
-            true => self.asked_whole(step)?,
+            true => match self.asked_whole(step) {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.emission.put_again(again);
+                    return Err(error);
+                }
+            },
         };
         // What is not in the answer any more.
         let there: HashSet<&Identity> = answers.iter().map(|answer| &answer.identity).collect();
@@ -315,7 +321,14 @@ impl Window {
     /// Ends the windows that end by now: says what is asked for of them, and forgets them.
     pub(super) fn close(&mut self, now: Timestamp, cx: &mut Context<'_>) -> Result<()> {
         while let Some(window) = self.ended(now) {
-            let rows = self.rows_of(window)?;
+            let rows = match self.rows_of(window) {
+                Ok(rows) => rows,
+                // It would fail again, and those after it would never end.
+                Err(error) => {
+                    self.refuse(window, now, error, cx)?;
+                    Vec::new()
+                }
+            };
             match self.emit {
                 Emit::Close => {
                     for (identity, row) in rows {
@@ -329,6 +342,30 @@ impl Window {
             }
             self.forget(window);
         }
+        Ok(())
+    }
+
+    /// Rejects what belongs to no event: the answer over a window that the query cannot give.
+    ///
+    /// # Errors
+    /// The same error where trying again can help.
+    pub(super) fn refuse(
+        &self,
+        window: (i64, i64),
+        now: Timestamp,
+        error: Error,
+        cx: &mut Context<'_>,
+    ) -> Result<()> {
+        if error.is_retryable() || error.is_fatal() {
+            return Err(error);
+        }
+        let seconds = |micros: i64| match micros % 1_000_000 {
+            0 => Value::from(micros / 1_000_000),
+            _ => Value::from(micros as f64 / 1e6),
+        };
+        let [start, end] = [window.0, window.1].map(seconds);
+        let window = serde_json::json!({ "window_start": start, "window_end": end });
+        cx.reject(Event::new(window, now), error);
         Ok(())
     }
 

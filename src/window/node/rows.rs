@@ -69,6 +69,8 @@ impl Window {
             session.keys(&self.table, order, &mut |key| {
                 self.arrivals.push_back(key.into())
             })?;
+            // Others may have added rows since this window was here.
+            self.evict_first()?;
         }
         self.moment.fresh = false;
         Ok(true)
@@ -130,6 +132,7 @@ impl Window {
                 self.moment.changed = true;
             }
         }
+        self.drive_out(now)?;
         Ok(())
     }
 
@@ -145,17 +148,32 @@ impl Window {
         }
     }
 
-    /// Deletes the rows that are not among the last so many any more.
+    /// Takes out the rows that a row has driven out which has come.
+    fn drive_out(&mut self, now: Timestamp) -> Result<bool> {
+        if let (Extent::Count(_), Some(incremental)) = (self.span.extent, &mut self.incremental) {
+            incremental.expire(now);
+        }
+        self.evict_first()
+    }
+
+    /// Deletes the rows that are not among the last so many any more, where no other window needs
+    /// them.
     fn evict_first(&mut self) -> Result<bool> {
-        let Extent::Count(rows) = self.span.extent else {
+        let (Extent::Count(rows), Some(last)) = (self.span.extent, &self.last) else {
             return Ok(false);
         };
+        if self.arrivals.len() <= rows {
+            return Ok(false);
+        }
+        let deletes = self.database.deletes(last);
         let mut left = false;
         while self.arrivals.len() > rows {
             let Some(key) = self.arrivals.pop_front() else {
                 break;
             };
-            Self::session(&mut self.session)?.delete(&self.table, &key)?;
+            if deletes {
+                Self::session(&mut self.session)?.delete(&self.table, &key)?;
+            }
             self.moment.changed = true;
             left = true;
         }
@@ -193,14 +211,17 @@ impl Window {
             left = incremental.expire(now);
             self.moment.changed |= left;
         }
-        Ok(self.evict(now)? || left)
+        Ok(self.evict(now, cx.now())? || left)
     }
 
-    /// Deletes the rows that no window needs any more.
-    fn evict(&mut self, now: Timestamp) -> Result<bool> {
+    /// Deletes the rows that no window needs any more; `clock` is the network's instant.
+    fn evict(&mut self, now: Timestamp, clock: Timestamp) -> Result<bool> {
         let (Some(hold), Some(at)) = (&self.hold, self.time) else {
             return Ok(false);
         };
+        if hold.is_new() {
+            hold.set(self.needed(now));
+        }
         let oldest = self.moment.oldest.map(|oldest| self.leaves(oldest));
         let gone = oldest.is_some_and(|leaves| leaves <= now.as_micros());
         if !gone
@@ -216,7 +237,7 @@ impl Window {
         hold.set(needed);
         let floor = self
             .database
-            .floor(self.table.name(), now)
+            .floor(self.table.name(), clock)
             .unwrap_or(needed);
         let session = Self::session(&mut self.session)?;
         session.begin()?;
@@ -317,9 +338,8 @@ impl Window {
             false => incremental.find(row, at, session, &mut touched)?,
         }
         if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
-            incremental.expire(now);
             self.note_arrival(row);
-            self.evict_first()?;
+            self.drive_out(now)?;
         }
         self.moment.changed = true;
         self.note_time(time, now);
