@@ -10,6 +10,8 @@
 //! | enter | emits | | |
 //! | leave | | | emits the row that was |
 
+mod cuts;
+
 use super::options::Emit;
 use crate::ack::{Outcome, Token};
 use crate::error::Result;
@@ -17,6 +19,8 @@ use crate::payload::Payload;
 use crate::store::Session;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+pub(super) use cuts::Cuts;
 
 /// What is not a group's: up to when windows have ended. The names of groups begin with a bracket.
 const CLOSED: &str = "closed";
@@ -41,6 +45,7 @@ pub(super) struct Emission {
     /// Up to when they have ended, and had before the batch.
     closing: i64,
     closing_before: i64,
+    cuts: Cuts,
     /// What `last` was before the batch.
     before: Vec<(Identity, Option<Last>)>,
 }
@@ -65,10 +70,12 @@ pub(super) struct Due {
 }
 
 impl Emission {
-    pub fn new(mode: Emit, scope: Option<String>) -> Self {
+    /// The memory of a window of this mode, under the name by which a database on disk would
+    /// remember it; `cuts` says whether its groups are cut into sessions.
+    pub fn new(mode: Emit, scope: Option<String>, cuts: bool) -> Self {
         Emission {
             mode,
-            scope: scope.filter(|_| mode.remembers() || mode == Emit::Close),
+            scope: scope.filter(|_| mode.remembers() || mode == Emit::Close || cuts),
             last: HashMap::new(),
             in_flight: HashMap::new(),
             number: 0,
@@ -77,6 +84,7 @@ impl Emission {
             closed: i64::MIN,
             closing: i64::MIN,
             closing_before: i64::MIN,
+            cuts: Cuts::default(),
             before: Vec::new(),
         }
     }
@@ -89,9 +97,13 @@ impl Emission {
         let Some(scope) = &self.scope else {
             return Ok(());
         };
+        self.cuts.open();
         for (identity, row) in session.emitted(scope)? {
             if identity == CLOSED {
                 self.closed = self.closed.max(row.parse().unwrap_or(i64::MIN));
+                continue;
+            }
+            if self.cuts.read(&identity, &row) {
                 continue;
             }
             let last = Last {
@@ -155,6 +167,39 @@ impl Emission {
     /// delivered, it is known here.
     pub fn closed(&self) -> i64 {
         self.closed.max(self.closing)
+    }
+
+    /// Where groups are cut into sessions that the table does not tell apart.
+    pub fn cuts(&self) -> &Cuts {
+        &self.cuts
+    }
+
+    /// A session of a group has ended, and another one has begun that overlaps with it.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn cut(&mut self, group: &Identity, end: i64, session: &mut Session) -> Result<()> {
+        let kept = self.cuts.add(group, end);
+        self.keep(vec![kept], session)
+    }
+
+    /// The rows of sessions that ended before an instant are not stored any more.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn forget_cuts(&mut self, before: i64, session: &mut Session) -> Result<()> {
+        let kept = self.cuts.forget(before);
+        self.keep(kept, session)
+    }
+
+    fn keep(&self, kept: Vec<cuts::Kept>, session: &mut Session) -> Result<()> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        kept.iter().try_for_each(|(name, ends)| match ends {
+            Some(ends) => session.set_emitted(scope, name, ends),
+            None => session.unset_emitted(scope, name),
+        })
     }
 
     /// Whether a database on disk remembers what was emitted.
@@ -301,12 +346,14 @@ impl Emission {
     /// The batch is committed.
     pub fn commit(&mut self) {
         self.closing_before = self.closing;
+        self.cuts.commit();
         self.before.clear();
     }
 
     /// The batch never was: what was to be emitted is not.
     pub fn rollback(&mut self) {
         self.closing = self.closing_before;
+        self.cuts.rollback();
         for (identity, last) in std::mem::take(&mut self.before).into_iter().rev() {
             match last {
                 Some(last) => self.last.insert(identity, last),

@@ -5,7 +5,7 @@
 //! is made anew from the table when the node opens, and after an error.
 
 use super::answer::identity;
-use super::emission::Identity;
+use super::emission::{Cuts, Identity};
 use super::options::Extent;
 use super::plan::{self, Grouped, Item, Output, Param};
 use super::rows::Reader;
@@ -237,7 +237,7 @@ impl Incremental {
         })?;
         self.arrived += 1;
         for (key, arguments) in members {
-            let at = self.join_one(key, &arguments, entry, gap);
+            let at = self.join_one(key, &arguments, entry, gap, None);
             if !touched.contains(&at) {
                 touched.push(at);
             }
@@ -245,13 +245,22 @@ impl Incremental {
         Ok(())
     }
 
-    fn join_one(&mut self, key: Vec<Datum>, given: &[Datum], entry: Entry, gap: i64) -> u32 {
+    /// Takes a member into a session; into none but those before a cut, where there is one.
+    fn join_one(
+        &mut self,
+        key: Vec<Datum>,
+        given: &[Datum],
+        entry: Entry,
+        gap: i64,
+        cut: Option<i64>,
+    ) -> u32 {
         self.bytes.clear();
         for datum in &key {
             Datum::encode(&datum.cell(), &mut self.bytes);
         }
+        let name = Digest::of(&self.bytes);
         let joining = Joining {
-            key: Digest::of(&self.bytes),
+            key: cut.map_or(name, |cut| name.in_window(cut)),
             time: entry.time.as_micros(),
             gap,
             digest: entry.digest,
@@ -485,6 +494,19 @@ impl Incremental {
     pub fn end(&mut self, window: (i64, i64)) {
         self.listed.retain(|listed| listed.rank.0 != Some(window));
         self.groups.end(window);
+        if let Extent::Session(gap) = self.span.extent {
+            // What comes from now on would end later.
+            self.groups
+                .forget_ended(window.1.saturating_sub(micros(gap)));
+        }
+    }
+
+    /// The groups of which a session has begun that overlaps with the one before, and when that one
+    /// ended; each once.
+    pub fn take_cuts(&mut self) -> Vec<(Identity, i64)> {
+        let overlapping = self.groups.take_overlapping().into_iter();
+        let cut = |(at, end)| (identity(None, self.groups.key(at)), end);
+        overlapping.map(cut).collect()
     }
 
     /// What all groups are called.
@@ -512,16 +534,22 @@ impl Incremental {
         made
     }
 
-    /// Makes the state anew from the table; what has left meanwhile stays out.
+    /// Makes the state anew from the table; what has left meanwhile stays out, and sessions that
+    /// were cut stay so.
     ///
     /// # Errors
     /// A database that is gone.
-    pub fn rebuild(&mut self, session: Option<&mut Session>, now: Timestamp) -> Result<()> {
+    pub fn rebuild(
+        &mut self,
+        session: Option<&mut Session>,
+        now: Timestamp,
+        cuts: &Cuts,
+    ) -> Result<()> {
         self.groups = groups(&self.plan, self.keys.len(), self.notes);
         self.listed.clear();
         self.arrived = 0;
         if let Some(session) = session {
-            self.load(session, now)?;
+            self.load(session, now, cuts)?;
         }
         if self.keys.is_empty() && !self.span.extent.is_bounded() {
             // The one group of a query without keys has a row even if there is none in the window.
@@ -532,7 +560,7 @@ impl Incremental {
         Ok(())
     }
 
-    fn load(&mut self, session: &mut Session, now: Timestamp) -> Result<()> {
+    fn load(&mut self, session: &mut Session, now: Timestamp, cuts: &Cuts) -> Result<()> {
         let binding = Binding {
             now,
             event: None,
@@ -596,19 +624,23 @@ impl Incremental {
         }
         for entry in rows {
             let found = members.remove(&entry.digest).unwrap_or_default();
-            self.restore(entry, found, now);
+            self.restore(entry, found, now, cuts);
         }
         Ok(())
     }
 
-    fn restore(&mut self, entry: Entry, found: Vec<Loaded>, now: Timestamp) {
+    fn restore(&mut self, entry: Entry, found: Vec<Loaded>, now: Timestamp, cuts: &Cuts) {
         if !self.takes(entry.time, now) && !self.span.extent.is_bounded() {
             return;
         }
         if let Extent::Session(gap) = self.span.extent {
             self.arrived += 1;
             for (key, given) in found {
-                self.join_one(key, &given, entry, micros(gap));
+                let cut = match cuts.is_empty() {
+                    true => None,
+                    false => cuts.of(&identity(None, &key), entry.time.after(gap).as_micros()),
+                };
+                self.join_one(key, &given, entry, micros(gap), cut);
             }
             return;
         }

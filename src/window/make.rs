@@ -110,7 +110,7 @@ impl Window {
             incremental: chosen.incremental,
             watermark: Watermark::new(options.lateness, options.idle),
             watermark_before: Watermark::new(options.lateness, options.idle),
-            emission: Emission::new(emit, scope),
+            emission: Emission::new(emit, scope, matches!(options.extent, Extent::Session(_))),
             hold,
             last,
             verify: Verify::new(options.verify),

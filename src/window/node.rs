@@ -210,7 +210,7 @@ impl Window {
                 open.next().is_none()
             }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
-            Extent::Session(gap) => time.after(gap) <= now,
+            Extent::Session(gap) => time.after(gap) <= self.ended_by(now),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - `acc` — what an aggregate needs of the rows of a group.
 //! - `digest` — what stands for a key.
+//! - `ended` — which sessions a row may overlap with that have ended.
 //! - `queue` — which rows leave next, and what leaves with them.
 //!
 //! Invariant: a group's accumulators hold exactly the rows that were added to it and have not left
@@ -12,12 +13,14 @@
 
 mod acc;
 mod digest;
+mod ended;
 mod queue;
 
 use crate::store::Datum;
 use crate::window::plan::Function;
 use acc::Acc;
 use digest::AsIs;
+use ended::Ended;
 use queue::Queue;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -46,6 +49,9 @@ pub(crate) struct Groups {
     ends: BTreeSet<(i64, i64, u32)>,
     /// Of each key the sessions that are open.
     sessions: HashMap<Digest, Vec<u32>, AsIs>,
+    ended: Ended,
+    /// Sessions that overlap with the one before, which has ended, and when it has.
+    overlapping: Vec<(u32, i64)>,
     /// Groups that have changed since they were last asked for, where that is wanted.
     changed: Option<Vec<u32>>,
 }
@@ -105,6 +111,8 @@ impl Groups {
             live: HashSet::default(),
             ends: BTreeSet::new(),
             sessions: HashMap::default(),
+            ended: Ended::default(),
+            overlapping: Vec::new(),
             changed: note_changes.then(Vec::new),
         }
     }
@@ -387,6 +395,9 @@ impl Groups {
             }
         };
         self.ends.insert((window.1, window.0, at));
+        if let Some(end) = self.ended.take_after(row.key, window.0) {
+            self.overlapping.push((at, end));
+        }
         let group = self.group_mut(at);
         group.window = Some(window);
         group.identity = None;
@@ -450,6 +461,7 @@ impl Groups {
             self.clear(at);
             self.index.remove(&name);
             if let Some(sessions) = self.sessions.get_mut(&name) {
+                self.ended.note(name, window.1);
                 sessions.retain(|known| *known != at);
                 if sessions.is_empty() {
                     self.sessions.remove(&name);
@@ -459,6 +471,17 @@ impl Groups {
                 all.retain(|noted| *noted != at);
             }
         }
+    }
+
+    /// Sessions that overlap with one of the same key that had ended when they began, and when it
+    /// had; each once.
+    pub fn take_overlapping(&mut self) -> Vec<(u32, i64)> {
+        std::mem::take(&mut self.overlapping)
+    }
+
+    /// No session begins any more that overlaps with one that ended by this instant.
+    pub fn forget_ended(&mut self, by: i64) {
+        self.ended.forget(by);
     }
 
     /// When the windows began that have not ended.

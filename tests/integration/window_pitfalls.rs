@@ -6,6 +6,7 @@
 mod answers;
 mod others;
 mod restarts;
+mod sessions;
 mod sharing;
 
 use crate::databases::Place;

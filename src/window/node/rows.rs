@@ -6,7 +6,7 @@ use crate::node::Context;
 use crate::payload::Payload;
 use crate::store::{Datum, Inserted, Row, Store};
 use crate::time::Timestamp;
-use crate::window::incremental::Entry;
+use crate::window::incremental::{Entry, Incremental};
 use crate::window::options::{Extent, Now};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,13 +33,14 @@ impl Window {
                 .unwrap_or(Timestamp::from_micros(i64::MIN)),
         };
         if let Some(incremental) = &mut self.incremental {
-            incremental.rebuild(self.stored.then_some(&mut *session), now)?;
+            let cuts = self.emission.cuts();
+            incremental.rebuild(self.stored.then_some(&mut *session), now, cuts)?;
         }
         let closed = self.emission.closed();
         if let Some(incremental) = &mut self.incremental {
             // What was said to have ended before a restart is not said again.
             while let Some(window) = incremental.groups.first_end().filter(|w| w.1 <= closed) {
-                incremental.groups.end(window);
+                incremental.end(window);
             }
         }
         // An event whose row is not taken in begins its windows too, and no table knows of it.
@@ -130,6 +131,19 @@ impl Window {
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
                 incremental.add(&row, (entry, ended), session, &mut Vec::new())?;
                 self.moment.changed = true;
+                self.keep_apart()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which sessions the table does not tell apart, where it may have to.
+    fn keep_apart(&mut self) -> Result<()> {
+        let cuts = self.incremental.as_mut().map(Incremental::take_cuts);
+        for (group, end) in cuts.unwrap_or_default() {
+            if self.stored {
+                let session = Self::session(&mut self.session)?;
+                self.emission.cut(&group, end, session)?;
             }
         }
         self.drive_out(now)?;
@@ -242,6 +256,10 @@ impl Window {
         let session = Self::session(&mut self.session)?;
         session.begin()?;
         session.expire(&self.table, column, floor)?;
+        if let Extent::Session(gap) = self.span.extent {
+            let ended = floor.after(gap).as_micros();
+            self.emission.forget_cuts(ended, session)?;
+        }
         let oldest = session.oldest_from(&self.table, column, needed)?;
         self.moment.changed = true;
         // What others need still is looked after later: they may have gone by then.
@@ -342,6 +360,7 @@ impl Window {
             self.drive_out(now)?;
         }
         self.moment.changed = true;
+        self.keep_apart()?;
         self.note_time(time, now);
         Ok((touched, false))
     }

@@ -1,0 +1,97 @@
+//! Where the rows of a group are cut into sessions that the table does not tell apart.
+//!
+//! A session has ended, and a row comes whose time is within the gap of its last one, but in time
+//! for a session of its own: read from the table, both would be one. So the end of the first is
+//! kept for as long as its rows may be stored. A row belongs before a cut if a session that begins
+//! with it would have ended by then: what came later was later than that, or was too late.
+
+use super::Identity;
+use std::collections::{BTreeSet, HashMap};
+
+/// What a cut is called on disk: this, and the group.
+const CUT: &str = "cut";
+
+/// The cuts of all groups, in microseconds.
+#[derive(Default)]
+pub(in crate::window) struct Cuts {
+    of: Ends,
+    /// The same before the batch, where it has changed them.
+    before: Option<Ends>,
+}
+
+type Ends = HashMap<Identity, BTreeSet<i64>>;
+
+/// What is kept on disk: under which name, and what; nothing any more where nothing is left.
+pub(super) type Kept = (String, Option<String>);
+
+impl Cuts {
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// The cut before which a row of a group belongs; `ends` is when a session of it alone would.
+    pub fn of(&self, group: &str, ends: i64) -> Option<i64> {
+        self.of.get(group)?.range(ends..).next().copied()
+    }
+
+    fn change(&mut self) -> &mut Ends {
+        let of = &self.of;
+        self.before.get_or_insert_with(|| of.clone());
+        &mut self.of
+    }
+
+    /// Cuts a group where a session of it has ended.
+    pub(super) fn add(&mut self, group: &Identity, end: i64) -> Kept {
+        let ends = self.change().entry(group.clone()).or_default();
+        ends.insert(end);
+        kept(group, ends)
+    }
+
+    /// Forgets the cuts before an instant.
+    pub(super) fn forget(&mut self, before: i64) -> Vec<Kept> {
+        let is_old = |ends: &BTreeSet<i64>| ends.first().is_some_and(|end| *end < before);
+        if !self.of.values().any(is_old) {
+            return Vec::new();
+        }
+        let mut changed = Vec::new();
+        self.change().retain(|group, ends| {
+            if is_old(ends) {
+                *ends = ends.split_off(&before);
+                changed.push(kept(group, ends));
+            }
+            !ends.is_empty()
+        });
+        changed
+    }
+
+    /// What is on disk is to be read: it is all that there is.
+    pub(super) fn open(&mut self) {
+        *self = Cuts::default();
+    }
+
+    /// Takes in what was kept on disk; says whether that is what it was.
+    pub(super) fn read(&mut self, name: &str, ends: &str) -> bool {
+        let Some(group) = name.strip_prefix(CUT) else {
+            return false;
+        };
+        let ends = ends.split(' ').filter_map(|end| end.parse().ok());
+        self.of.insert(group.into(), ends.collect());
+        true
+    }
+
+    pub(super) fn commit(&mut self) {
+        self.before = None;
+    }
+
+    pub(super) fn rollback(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.of = before;
+        }
+    }
+}
+
+fn kept(group: &str, ends: &BTreeSet<i64>) -> Kept {
+    let written: Vec<String> = ends.iter().map(i64::to_string).collect();
+    let written = Some(written.join(" ")).filter(|_| !ends.is_empty());
+    (format!("{CUT}{group}"), written)
+}
