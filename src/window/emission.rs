@@ -48,6 +48,9 @@ pub(super) struct Emission {
     cuts: Cuts,
     /// What `last` was before the batch.
     before: Vec<(Identity, Option<Last>)>,
+    /// What the batch has emitted, and what it has taken to emit it again.
+    fresh: Vec<Token>,
+    taken: (BTreeSet<Identity>, Vec<(Identity, Payload)>),
 }
 
 #[derive(Clone)]
@@ -86,6 +89,8 @@ impl Emission {
             closing_before: i64::MIN,
             cuts: Cuts::default(),
             before: Vec::new(),
+            fresh: Vec::new(),
+            taken: Default::default(),
         }
     }
 
@@ -122,6 +127,7 @@ impl Emission {
 
     /// Takes the groups that are to be looked at again.
     pub fn take_again(&mut self) -> BTreeSet<Identity> {
+        self.taken.0.extend(self.again.iter().cloned());
         std::mem::take(&mut self.again)
     }
 
@@ -142,6 +148,7 @@ impl Emission {
 
     /// Takes what left and was not delivered.
     pub fn take_owed(&mut self) -> Vec<Due> {
+        self.taken.1.extend(self.owed.iter().cloned());
         let owed = std::mem::take(&mut self.owed);
         owed.into_iter()
             .map(|(identity, row)| self.due(identity, row))
@@ -283,6 +290,7 @@ impl Emission {
             row,
             number,
         } = due;
+        self.fresh.push(token);
         self.in_flight.insert(
             token,
             Flight {
@@ -348,12 +356,21 @@ impl Emission {
         self.closing_before = self.closing;
         self.cuts.commit();
         self.before.clear();
+        self.fresh.clear();
+        self.taken.0.clear();
+        self.taken.1.clear();
     }
 
-    /// The batch never was: what was to be emitted is not.
+    /// The batch never was: what was to be emitted is not. Nobody got it, so that it has failed,
+    /// which is told later, says nothing: what comes again says it.
     pub fn rollback(&mut self) {
         self.closing = self.closing_before;
         self.cuts.rollback();
+        for token in self.fresh.drain(..) {
+            self.in_flight.remove(&token);
+        }
+        self.again.append(&mut self.taken.0);
+        self.owed.append(&mut self.taken.1);
         for (identity, last) in std::mem::take(&mut self.before).into_iter().rev() {
             match last {
                 Some(last) => self.last.insert(identity, last),

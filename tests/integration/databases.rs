@@ -175,8 +175,13 @@ pub fn one(store: &mut dyn Store, database: &Database, sql: &str) -> Value {
 
 /// Ends all connections to a MariaDB database.
 pub fn kill_connections(place: &Place) {
+    kill_connections_to(&place.url);
+}
+
+/// The same of the database at this address.
+pub fn kill_connections_to(url: &str) {
     use mysql::prelude::Queryable;
-    let name = place.url.rsplit('/').next();
+    let name = url.rsplit('/').next();
     let mut connection = mariadb::server().connect(None).unwrap();
     let ids: Vec<u64> = connection
         .exec(

@@ -10,7 +10,7 @@ use tributary::source::{self, Sender};
 use tributary::store::Params;
 use tributary::time::Timestamp;
 use tributary::window::{Extent, Plan, Window, WindowOptions};
-use tributary::{Batch, Database, Error, Event, Network, Simulation, Stats, Table, sink};
+use tributary::{Batch, Database, Error, Event, Network, Pipeline, Simulation, Stats, Table, sink};
 
 /// Where virtual time begins: a multiple of 100 seconds.
 pub const START: i64 = 1_700_000_000;
@@ -100,8 +100,16 @@ impl Bench {
     }
 
     fn made(database: &Database, options: WindowOptions, after: i64, late: bool) -> Self {
+        Bench::through(Window::new(database, &options).unwrap(), after, late)
+    }
+
+    /// The same of what has a window in it.
+    pub fn of(window: impl Pipeline + 'static) -> Self {
+        Bench::through(window, 0, true)
+    }
+
+    fn through(window: impl Pipeline + 'static, after: i64, late: bool) -> Self {
         let network = Network::new();
-        let window = Window::new(database, &options).unwrap();
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let (left, source) = source::channel();
         network.add_source("left", source).unwrap();

@@ -4,6 +4,7 @@
 //! purpose, over every plan and database that it is there for.
 
 mod answers;
+mod commits;
 mod others;
 mod restarts;
 mod sessions;
