@@ -16,6 +16,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// In so many windows a row may be at once: it is in each of them by itself.
+const MOST_WINDOWS: u128 = 10_000;
+
 impl Window {
     /// A window as these options have it.
     ///
@@ -198,6 +201,15 @@ fn check_extent(options: &WindowOptions, table: &Table, time: Option<usize>) -> 
                     quote(format_duration(size))
                 ))
                 .with_hint("rows between two windows would be in none"));
+            }
+            let windows = size.as_micros() / slide.as_micros().max(1);
+            if windows > MOST_WINDOWS {
+                return Err(Error::data(format!(
+                    "bad window slide {}: a row would be in {windows} windows of {} at once, the most is {MOST_WINDOWS}",
+                    quote(format_duration(slide)),
+                    quote(format_duration(size))
+                ))
+                .with_hint("let windows begin less often, or have one that slides: size without slide"));
             }
             Ok(())
         }

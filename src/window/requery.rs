@@ -8,10 +8,11 @@ use super::answer::identity;
 use super::emission::Identity;
 use super::plan::{self, Grouped, KEY};
 use super::rows::Reader;
-use crate::error::Result;
+use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
 use crate::store::{Asker, Binding, Database, Datum, Query, Row, Session};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 /// The queries of a window.
 pub(super) struct Requery {
@@ -98,7 +99,7 @@ impl Requery {
     /// The rows of the answer, with what their groups are called.
     ///
     /// # Errors
-    /// The same.
+    /// The same; rows that the named columns do not tell apart.
     pub fn answer(
         &mut self,
         session: &mut Session,
@@ -116,8 +117,27 @@ impl Requery {
             }
             None => {
                 let rows = session.ask(&self.whole, binding)?;
-                Ok(rows.into_iter().map(|row| self.call(row, window)).collect())
+                let rows: Vec<Found> = rows.into_iter().map(|row| self.call(row, window)).collect();
+                self.check_keys(&rows)?;
+                Ok(rows)
             }
+        }
+    }
+
+    /// Checks that the columns that were named tell the rows apart.
+    fn check_keys(&self, rows: &[Found]) -> Result<()> {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let mut seen = HashSet::with_capacity(rows.len());
+        match rows.iter().find(|found| !seen.insert(&found.identity)) {
+            None => Ok(()),
+            Some(twice) => Err(Error::data(format!(
+                "two rows of the answer have the same {}: {}",
+                self.columns.join(", "),
+                quote(&twice.identity)
+            ))
+            .with_hint("keys names columns that tell all rows apart")),
         }
     }
 

@@ -15,6 +15,7 @@ crate::over_all_databases! {
     a_plan_that_cannot_serve_is_refused_with_the_reason
     a_bad_query_is_refused_when_the_window_is_made
     an_event_that_cannot_be_answered_is_rejected_alone
+    an_event_whose_answer_the_keys_do_not_tell_apart_is_rejected
 }
 
 const SUM: &str = "select g, sum(v) as s from things group by g";
@@ -91,6 +92,12 @@ fn an_extent_that_cannot_be_is_refused(place: &Place) {
             hopping(seconds(5), seconds(6)),
             "bad window slide \"6s\": it is longer than the size \"5s\"; \
              rows between two windows would be in none",
+        ),
+        (
+            hopping(seconds(100_000), seconds(1)),
+            "bad window slide \"1s\": a row would be in 100000 windows of \"1d3h46m40s\" at once, \
+             the most is 10000; \
+             let windows begin less often, or have one that slides: size without slide",
         ),
         (
             Extent::Sliding(Duration::from_millis(1_500)),
@@ -429,4 +436,28 @@ fn a_script_is_told_the_line_and_the_option() {
             "of {options}"
         );
     }
+}
+
+fn an_event_whose_answer_the_keys_do_not_tell_apart_is_rejected(place: &Place) {
+    let database = declared(place);
+    let options = sliding("select g, n from things order by k").keys(["g"]);
+    let mut bench = Bench::new(&database, options.emit(Emit::Changes));
+    let row = |k: &str, g: &str, n: i64| json!({"k": k, "t": START, "g": g, "n": n});
+    bench.send(row("1", "a", 1));
+    bench.send(row("2", "b", 2));
+    assert_eq!(
+        bench.out(),
+        [json!({"g": "a", "n": 1}), json!({"g": "b", "n": 2})]
+    );
+    bench.send(row("3", "a", 3));
+    assert_eq!(bench.out(), Vec::<serde_json::Value>::new());
+    let errors = bench.errors();
+    assert!(
+        errors[0].starts_with("two rows of the answer have the same g: "),
+        "{errors:?}"
+    );
+    // Once one of them has left, the keys tell rows apart again.
+    bench.advance(20.0);
+    bench.send(json!({"k": "4", "t": START + 20, "g": "a", "n": 4}));
+    assert_eq!(bench.out(), [json!({"g": "a", "n": 4})]);
 }

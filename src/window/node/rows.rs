@@ -134,6 +134,7 @@ impl Window {
                 self.keep_apart()?;
             }
         }
+        self.drive_out(now)?;
         Ok(())
     }
 
@@ -146,7 +147,6 @@ impl Window {
                 self.emission.cut(&group, end, session)?;
             }
         }
-        self.drive_out(now)?;
         Ok(())
     }
 
