@@ -20,3 +20,26 @@ end
 function tb.session_window(name, out, query, table, gap, time_column)
     return tb.window(name, out, { query = query, table = table, gap = gap, time = time_column })
 end
+
+-- What is missing or too much is refused as the native functions do, not passed on as it is.
+for called, count in pairs({
+    sliding_window_count = 5,
+    tumbling_window = 6,
+    hopping_window = 7,
+    session_window = 6,
+}) do
+    local make = tb[called]
+    tb[called] = function(...)
+        local given = select("#", ...)
+        if given > count then
+            error(("too many arguments to %s: %d at most, got %d"):format(called, count, given))
+        end
+        for at = 1, count do
+            if (select(at, ...)) == nil then
+                local got = at > given and "nothing" or "nil"
+                error(("bad argument #%d to %s: a value expected, got %s"):format(at, called, got))
+            end
+        end
+        return make(...)
+    end
+end

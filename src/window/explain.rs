@@ -15,6 +15,8 @@ pub struct Explanation {
     pub refused: Vec<(Plan, String)>,
     /// Which rows are in the window.
     pub extent: Extent,
+    /// What `now()` is, and what is late.
+    pub clock: String,
     /// What is emitted.
     pub emit: Emit,
     /// Whether rows are stored, and why not, or why.
@@ -32,6 +34,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "not {plan}: {why}")?;
         }
         writeln!(f, "window: {}", self.extent)?;
+        writeln!(f, "clock: {}", self.clock)?;
         writeln!(f, "emits: {}", self.emit)?;
         writeln!(f, "rows: {}", self.stored)?;
         for (table, columns) in &self.indexes {

@@ -145,6 +145,24 @@ impl WindowOptions {
         }
     }
 
+    /// The clock, told to a person.
+    fn told_clock(&self) -> String {
+        if self.clock == Now::System {
+            return "the network's".to_owned();
+        }
+        let mut told = "the events'".to_owned();
+        if !self.lateness.is_zero() {
+            told += &format!(", {} late", format_duration(self.lateness));
+        }
+        if let Some(idle) = self.idle {
+            told += &format!(
+                "; a link that is silent for {} holds nothing back",
+                format_duration(idle)
+            );
+        }
+        told
+    }
+
     fn extent_in_seconds(&self) -> bool {
         match self.extent {
             Extent::Sliding(size) => size.subsec_nanos() == 0,
@@ -388,6 +406,7 @@ impl Choice<'_> {
                 why: why.to_owned(),
                 refused,
                 extent: self.options.extent,
+                clock: self.options.told_clock(),
                 emit: self.emit,
                 stored: self.stored(plan).to_owned(),
                 sql,

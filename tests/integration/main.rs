@@ -54,6 +54,7 @@ mod script_errors;
 mod script_queries;
 mod script_source;
 mod script_values;
+mod script_windows;
 mod simulation;
 mod sql_sinks;
 mod stop;

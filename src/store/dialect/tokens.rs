@@ -3,7 +3,7 @@
 
 use super::lex::{Kind, Token, lex, lex_into, position};
 use super::{Dialect, LOCKS, clock, not_one_select};
-use crate::error::{Error, Result, quote};
+use crate::error::{Error, Result, did_you_mean, quote};
 
 /// Words that cannot stand in a query that only reads.
 const WRITING: [&str; 10] = [
@@ -48,6 +48,9 @@ const OPERATORS: [&str; 20] = [
     "notnull",
 ];
 
+/// How a query begins.
+const BEGINNINGS: [&str; 3] = ["select", "with", "values"];
+
 /// A query in pieces, without blanks and comments.
 pub(super) struct Tokens<'a> {
     sql: &'a str,
@@ -62,8 +65,13 @@ pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
     let tokens = Tokens { sql, dialect, list };
     let first = tokens.find(|kind| kind != Kind::Symbol(b'('));
     let first = first.map(|at| tokens.word(at)).unwrap_or_default();
-    if !["select", "with", "values"].contains(&first.as_str()) {
-        return Err(not_one_select());
+    if !BEGINNINGS.contains(&first.as_str()) {
+        let hint = match (first.as_str(), did_you_mean(&first, BEGINNINGS)) {
+            ("", _) => "it begins with no word".to_owned(),
+            (_, Some(hint)) => hint,
+            (_, None) => format!("it begins with {}", quote(&first)),
+        };
+        return Err(not_one_select().with_hint(hint));
     }
     cut?;
     let end = tokens.find(|kind| kind == Kind::Symbol(b';'));
