@@ -3,8 +3,9 @@
 use crate::databases::{Kind, Place, insert, one};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use tributary::window::CreateWindow;
-use tributary::{Database, Event, Network, Table, sink, source};
+use tributary::time::Timestamp;
+use tributary::window::{CreateWindow, Emit, Extent, Plan, Window, WindowOptions};
+use tributary::{Batch, Database, Event, Network, Table, sink, source};
 
 crate::over_all_databases! {
     a_batch_with_duplicates_inside_and_stored_is_inserted_once
@@ -193,4 +194,72 @@ fn rows_too_large_to_go_together_go_all_the_same(place: &Place) {
     assert_eq!((passed, rejected.len()), (61, 0));
     assert_eq!(count(&db, "select count(*) from t"), 61);
     assert_eq!(count(&db, "select count(*) from notes"), 50_000);
+}
+
+/// Feeds 200 events as one batch to a window that stores rows, and asks `count` before and after:
+/// by `create_window`, and by a window that keeps running state.
+fn one_batch(place: &Place, mut counted: impl FnMut(&Database, &Place, bool)) {
+    let sum = "select n % 2 as odd, count(*) as c from slips group by n % 2";
+    let hour = Extent::Sliding(std::time::Duration::from_secs(3_600));
+    let options = WindowOptions::new("slips", sum, hour).time("n").store(true);
+    let options = options.emit(Emit::Touched).plan(Plan::Incremental);
+    for creates in [true, false] {
+        let place = place.another();
+        let db = place.open();
+        db.declare(slips()).unwrap();
+        let network = Network::new();
+        match creates {
+            true => network.add_pipeline("w", CreateWindow::new(&db, Some("slips")).unwrap()),
+            false => network.add_pipeline("w", Window::new(&db, &options).unwrap()),
+        }
+        .unwrap();
+        let mut simulation = network.simulate(Timestamp::from_secs(1_000)).unwrap();
+        simulation.inject("w", slip("first", 1_000)).unwrap();
+        counted(&db, &place, false);
+        let events = (0..200).map(|n| Event::new(slip(n, 1_000 + n % 7), simulation.now()));
+        let batch = Batch::from_iter(events);
+        simulation.inject_batch("w", batch).unwrap();
+        counted(&db, &place, true);
+    }
+}
+
+#[test]
+fn a_batch_on_sqlite_is_one_transaction() {
+    // A frame of the log that ends a transaction says how long the database is then.
+    let commits = |place: &Place| {
+        let path = place.url.strip_prefix("sqlite:").unwrap();
+        let log = std::fs::read(format!("{path}-wal")).unwrap();
+        let word = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+        let frame = 24 + word(8) as usize;
+        let frames = (32..log.len()).step_by(frame);
+        frames.filter(|at| word(at + 4) > 0).count()
+    };
+    let mut before = 0;
+    one_batch(&Place::file(), |_, place, fed| match fed {
+        false => before = commits(place),
+        true => assert_eq!(commits(place), before + 1),
+    });
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn a_batch_on_mysql_is_one_transaction_and_few_statements() {
+    one_batch(&Place::mariadb(), |db, place, fed| {
+        if !fed {
+            // Within a trigger now() is when the statement began that has set it off.
+            let log = "insert into log select now(6), trx_id from information_schema.innodb_trx
+                       where trx_mysql_thread_id = connection_id()";
+            place.execute("create table log (began datetime(6), trx varchar(20))");
+            for table in ["slips", "legs"] {
+                place.execute(&format!(
+                    "create trigger {table}_log after insert on {table} for each row {log}"
+                ));
+            }
+            return;
+        }
+        assert_eq!(count(db, "select count(*) from log"), 600);
+        assert_eq!(count(db, "select count(distinct trx) from log"), 1);
+        let statements = count(db, "select count(distinct began) from log");
+        assert!(statements <= 10, "{statements}");
+    });
 }

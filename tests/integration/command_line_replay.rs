@@ -1,6 +1,6 @@
 //! `tributary replay`: recorded events under virtual time, through the binary.
 
-use super::binary::Site;
+use super::binary::{Done, Site};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -229,6 +229,32 @@ fn no_bar_is_drawn_in_a_pipe_and_the_end_is_told_to_whoever_asks() -> Tested {
     let end = "INFO ] ended: 8640 events, at 2025-11-25T15:59:49Z\n";
     assert!(done.stderr.ends_with(end), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_bar_is_drawn_on_a_terminal_and_gone_at_the_end() -> Tested {
+    let (all, _) = day();
+    let site = Site::with(&[("net.lua", COPY), ("in.jsonl", &all)])?;
+    // util-linux's script gives what it runs a terminal.
+    let run = format!(
+        "{} replay net.lua --time t --input in=in.jsonl --output out=out.jsonl",
+        env!("CARGO_BIN_EXE_tributary")
+    );
+    let mut command = std::process::Command::new("script");
+    command
+        .args(["--quiet", "--return", "--command", &run, "/dev/null"])
+        .current_dir(site.path(""))
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let done = Done::fed(command, "")?;
+    assert_eq!(done.code, Some(0), "{}", done.stdout);
+    assert_eq!(site.read("out.jsonl")?, all);
+    let bar = done.stdout.rfind("events/s, 2025-11-2");
+    let cleared = done.stdout.rfind("\u{1b}[2K");
+    assert!(bar.is_some() && cleared > bar, "{:?}", done.stdout);
     Ok(())
 }
 
