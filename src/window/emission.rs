@@ -40,8 +40,10 @@ pub(super) struct Emission {
     again: BTreeSet<Identity>,
     /// Rows that have left, and of which that is still to be said.
     owed: Vec<(Identity, Payload)>,
-    /// Up to when windows that ended were said to have, and delivered; in microseconds.
+    /// Up to when windows that ended were said to have, and delivered; in microseconds. The same
+    /// before the batch.
     closed: i64,
+    closed_before: i64,
     /// Up to when they have ended, and had before the batch.
     closing: i64,
     closing_before: i64,
@@ -85,6 +87,7 @@ impl Emission {
             again: BTreeSet::new(),
             owed: Vec::new(),
             closed: i64::MIN,
+            closed_before: i64::MIN,
             closing: i64::MIN,
             closing_before: i64::MIN,
             cuts: Cuts::default(),
@@ -103,9 +106,10 @@ impl Emission {
             return Ok(());
         };
         self.cuts.open();
+        let mut closed = self.closed;
         for (identity, row) in session.emitted(scope)? {
             if identity == CLOSED {
-                self.closed = self.closed.max(row.parse().unwrap_or(i64::MIN));
+                closed = closed.max(row.parse().unwrap_or(i64::MIN));
                 continue;
             }
             if self.cuts.read(&identity, &row) {
@@ -117,6 +121,8 @@ impl Emission {
             };
             self.last.entry(identity.into()).or_insert(last);
         }
+        self.closed = closed;
+        self.closed_before = closed;
         Ok(())
     }
 
@@ -168,6 +174,24 @@ impl Emission {
     /// Windows have ended up to an instant.
     pub fn close(&mut self, end: i64) {
         self.closing = self.closing.max(end);
+    }
+
+    /// A row has come that was too late for windows that ended by an instant, and is stored all
+    /// the same: they have ended for good. A database on disk remembers it at once where nothing
+    /// is to be said any more of those that have.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub fn close_for_good(&mut self, end: i64, session: &mut Session) -> Result<()> {
+        self.close(end);
+        let is_news = self.closing > self.closed && self.mode == Emit::Close;
+        match &self.scope {
+            Some(scope) if is_news && self.is_settled() => {
+                self.closed = self.closing;
+                session.set_emitted(scope, CLOSED, &self.closed.to_string())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Up to when windows have ended for good, also before a restart: where that was not said and
@@ -354,6 +378,7 @@ impl Emission {
     /// The batch is committed.
     pub fn commit(&mut self) {
         self.closing_before = self.closing;
+        self.closed_before = self.closed;
         self.cuts.commit();
         self.before.clear();
         self.fresh.clear();
@@ -365,6 +390,7 @@ impl Emission {
     /// which is told later, says nothing: what comes again says it.
     pub fn rollback(&mut self) {
         self.closing = self.closing_before;
+        self.closed = self.closed_before;
         self.cuts.rollback();
         for token in self.fresh.drain(..) {
             self.in_flight.remove(&token);

@@ -119,7 +119,7 @@ impl Window {
             },
         };
         let ended = self.ended_by(now);
-        self.note_time(time, now);
+        self.note_time(time, now)?;
         self.note_arrival(&row);
         if let Some(incremental) = &mut self.incremental {
             let session = Self::session(&mut self.session)?;
@@ -330,7 +330,7 @@ impl Window {
                 self.note_arrival(row);
                 left = self.evict_first()?;
             }
-            self.note_time(time, now);
+            self.note_time(time, now)?;
             return Ok((touched, left));
         };
         // Where rows are stored that are in no window, or not any more, one may be among them.
@@ -361,13 +361,13 @@ impl Window {
         }
         self.moment.changed = true;
         self.keep_apart()?;
-        self.note_time(time, now);
+        self.note_time(time, now)?;
         Ok((touched, false))
     }
 
-    fn note_time(&mut self, time: Option<Timestamp>, now: Timestamp) {
+    fn note_time(&mut self, time: Option<Timestamp>, now: Timestamp) -> Result<()> {
         let Some(time) = time else {
-            return;
+            return Ok(());
         };
         if let Extent::Hopping { .. } = self.span.extent {
             let open = self.span.open_windows(time, self.ended_by(now));
@@ -376,12 +376,14 @@ impl Window {
             // A window that a row came too late for has ended for good.
             let ended = self.span.windows(time).map(|(_, end)| end);
             if let Some(end) = ended.filter(|end| *end <= now.as_micros()).last() {
-                self.emission.close(end);
+                let session = Self::session(&mut self.session)?;
+                self.emission.close_for_good(end, session)?;
             }
         }
         if self.stored {
             let oldest = self.moment.oldest;
             self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         }
+        Ok(())
     }
 }

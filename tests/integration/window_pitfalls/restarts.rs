@@ -14,6 +14,7 @@ crate::over_all_databases! {
     pitfall_14_what_expired_during_a_pause_has_left
     pitfall_14_what_was_not_delivered_before_a_kill_is_emitted_after_it
     pitfall_14_what_was_delivered_before_a_restart_is_not_emitted_again
+    pitfall_14_a_row_is_in_no_window_after_a_restart_for_which_it_was_too_late
     pitfall_15_a_column_of_seconds_carries_no_half_second
 }
 
@@ -181,6 +182,39 @@ fn pitfall_14_what_was_delivered_before_a_restart_is_not_emitted_again(place: &P
             bench.send(row("1", 0, "a", 2.0));
             bench.advance(30.0);
             assert_eq!(bench.out(), [] as [Value; 0], "{emit} {plan}");
+        }
+    }
+}
+
+fn pitfall_14_a_row_is_in_no_window_after_a_restart_for_which_it_was_too_late(place: &Place) {
+    let hops = Extent::Hopping {
+        size: Duration::from_secs(10),
+        slide: Duration::from_secs(5),
+    };
+    for plan in [Plan::Requery, Plan::Incremental] {
+        for restarts in [false, true] {
+            if restarts && !place.stays() {
+                continue;
+            }
+            let place = place.another();
+            let sql = "select :window_end % 100 as ends, sum(v) as s from things having s > 1";
+            let options = WindowOptions::new("things", sql, hops).time("t");
+            let options = options.emit(Emit::Close).plan(plan).name("sums");
+            let mut bench = Bench::new(&declared(&place), options.clone());
+            // Too little is in the window that ends at 5, then too late; nothing in that before.
+            bench.send(row("1", 4, "a", 1.0));
+            bench.advance(6.0);
+            bench.send(row("2", 2, "a", 2.0));
+            bench.send(row("3", 6, "a", 4.0));
+            assert_eq!(bench.out(), [] as [Value; 0], "{plan}");
+            if restarts {
+                let (said, _) = bench.finish();
+                assert_eq!(said, [] as [Value; 0], "{plan}");
+                bench = Bench::at(&declared(&place), options, 6);
+            }
+            bench.advance(10.0);
+            let right = [(10, 7.0), (15, 4.0)].map(|(ends, s)| json!({"ends": ends, "s": s}));
+            assert_eq!(bench.out(), right, "{plan} {restarts}");
         }
     }
 }
