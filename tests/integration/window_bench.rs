@@ -91,6 +91,11 @@ impl Bench {
 
     /// The same, which begins so many seconds later.
     pub fn at(database: &Database, options: WindowOptions, after: i64) -> Self {
+        Bench::at_micros(database, options, after * 1_000_000)
+    }
+
+    /// The same, so many microseconds later.
+    pub fn at_micros(database: &Database, options: WindowOptions, after: i64) -> Self {
         Bench::made(database, options, after, true)
     }
 
@@ -137,7 +142,7 @@ impl Bench {
             seen.errors.push(why.unwrap_or_default().to_owned());
             Ok(())
         });
-        let start = Timestamp::from_secs(START + after);
+        let start = Timestamp::from_micros(START * 1_000_000 + after);
         Bench {
             simulation: network.simulate(start).unwrap(),
             seen,

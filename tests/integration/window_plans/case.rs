@@ -51,10 +51,48 @@ pub struct Case {
     /// Which emissions fail: about so many of 10, by this seed.
     pub failing: u64,
     pub salt: u64,
+    /// Whether each event has a key of its own.
+    pub fresh: bool,
+    /// Before which step a database that stays is closed and opened again.
+    pub restart: Option<usize>,
     pub ops: Vec<Op>,
 }
 
 impl Case {
+    /// Whether it goes through a file too, which is held against memory.
+    pub fn is_filed(&self) -> bool {
+        self.salt.is_multiple_of(8)
+    }
+
+    /// Leaves to a case that goes through a file what is the same there, and again after a restart
+    /// (which is for every other one of them).
+    ///
+    /// - A file keeps the rows of a window that has ended until what was said of it is delivered,
+    ///   so it knows their keys for longer.
+    /// - What was not delivered is emitted at once after a restart, not after a pause.
+    /// - How far each link has come is not kept, so only the network's clock is the same. What has
+    ///   ended or left has, but nothing keeps that where the clock is set back afterwards.
+    /// - Of the last so many rows a table knows their times, not in which order they have come.
+    /// - An event whose key is there already begins its windows, and no row tells of it.
+    fn for_a_file(mut self, family: Family) -> Self {
+        if !self.is_filed() {
+            return self;
+        }
+        self.fresh = self.emit == Emit::Close;
+        if (self.salt / 8).is_multiple_of(2) && !matches!(family, Family::Count) {
+            self.fresh |= matches!(family, Family::Hopping);
+            self.failing = 0;
+            self.clock = Now::System;
+            self.restart = Some(self.ops.len() / 2);
+            for op in &mut self.ops {
+                if let Op::Clock(by) = op {
+                    *by = by.abs();
+                }
+            }
+        }
+        self
+    }
+
     pub fn options(&self) -> WindowOptions {
         let mut options = WindowOptions::new("events", self.shape.sql(), self.extent)
             .time("t")
@@ -162,7 +200,7 @@ pub fn case(family: Family) -> impl Strategy<Value = Case> {
     )
         .prop_map(
             move |(shape, extent, emit, (clock, lateness, idle), real, (failing, salt), ops)| {
-                Case {
+                let case = Case {
                     // The last rows are those at any time: a bound leaves little to compare.
                     shape: match (family, salt % 8) {
                         (Family::Count, 1..) => shape.unbounded(),
@@ -176,8 +214,11 @@ pub fn case(family: Family) -> impl Strategy<Value = Case> {
                     real,
                     failing,
                     salt,
+                    fresh: false,
+                    restart: None,
                     ops,
-                }
+                };
+                case.for_a_file(family)
             },
         )
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tributary::pipeline::Forwarder;
 use tributary::time::Timestamp;
 use tributary::window::{Emit, Plan, Window};
-use tributary::{Batch, Database, Error, Event, Network, Simulation, Table, sink};
+use tributary::{Batch, Error, Event, Network, Simulation, Table, sink};
 
 pub const START: i64 = 1_700_000_000;
 
@@ -21,6 +21,8 @@ pub struct Way {
     pub store: bool,
     /// On which share of the events the answer is compared with that of the query.
     pub verify: f64,
+    /// Whether the database is closed and opened again where the case says so.
+    pub restarts: bool,
 }
 
 /// What a step has made leave the window, port by port.
@@ -82,10 +84,41 @@ struct Bench<'a> {
     simulation: Simulation,
     sunk: Arc<Mutex<Sunk>>,
     sent: Vec<(Value, bool)>,
+    /// How many events were made.
+    made: usize,
 }
 
 /// Runs a case: what has left after each step. `None` where the plan is refused, with the reason.
 pub fn run(case: &Case, way: Way, place: &Place) -> Result<Vec<Left>, String> {
+    let mut bench = Bench::new(case, way, place)?;
+    let mut steps = vec![bench.taken()];
+    for (step, op) in case.ops.iter().enumerate() {
+        if way.restarts && case.restart == Some(step) {
+            bench = bench.restarted(way, place)?;
+        }
+        bench.sunk.lock().unwrap().step += 1;
+        bench.does(op);
+        steps.push(bench.taken());
+    }
+    let Bench {
+        simulation, sunk, ..
+    } = bench;
+    finish(simulation);
+    // What is on disk goes on after a restart, so it isn't closed.
+    if !place.stays() {
+        steps.push(std::mem::take(&mut sunk.lock().unwrap().left));
+    }
+    Ok(steps)
+}
+
+/// The network of a case over a place, from an instant on. An error where the plan is refused.
+fn simulate(
+    case: &Case,
+    way: Way,
+    place: &Place,
+    sunk: &Arc<Mutex<Sunk>>,
+    start: Timestamp,
+) -> Result<Simulation, String> {
     let database = place.open();
     database.declare(table(case.real)).unwrap();
     let options = case
@@ -94,78 +127,73 @@ pub fn run(case: &Case, way: Way, place: &Place) -> Result<Vec<Left>, String> {
         .store(way.store)
         .verify(way.verify);
     let window = Window::new(&database, &options).map_err(|error| error.to_string())?;
-    Ok(through(case, window, &database))
+    let network = Network::new();
+    network.add_pipeline("left", Forwarder).unwrap();
+    network.add_pipeline("right", Forwarder).unwrap();
+    network.add_pipeline("window", window).unwrap();
+    let (to, of) = (sunk.clone(), case.clone());
+    let out = sink::handler(move |event| {
+        let mut sunk = to.lock().unwrap();
+        let row = event.payload().json()?.clone();
+        let fails = fails(&of, &row, sunk.step);
+        sunk.left.out.push((row, fails));
+        match fails {
+            true => Err(Error::data("this one fails")),
+            false => Ok(()),
+        }
+    });
+    network.add_sink("out", out).unwrap();
+    let to = sunk.clone();
+    let late = sink::handler(move |event| {
+        to.lock()
+            .unwrap()
+            .left
+            .late
+            .push(event.payload().json()?.clone());
+        Ok(())
+    });
+    network.add_sink("late", late).unwrap();
+    let to = sunk.clone();
+    let errors = sink::handler(move |event| {
+        to.lock()
+            .unwrap()
+            .left
+            .errors
+            .push(event.payload().json()?.clone());
+        Ok(())
+    });
+    network.add_sink("errors", errors).unwrap();
+    network.fanin("window", ["left", "right"]).unwrap();
+    network.link("window", "out").unwrap();
+    network.link("window.late", "late").unwrap();
+    network.link("window.errors", "errors").unwrap();
+    Ok(network.simulate(start).unwrap())
 }
 
-fn through(case: &Case, window: Window, database: &Database) -> Vec<Left> {
-    let mut bench = Bench::new(case, window);
-    let mut steps = vec![bench.taken()];
-    for op in &case.ops {
-        bench.sunk.lock().unwrap().step += 1;
-        bench.does(op);
-        steps.push(bench.taken());
-    }
-    let Bench {
-        simulation, sunk, ..
-    } = bench;
+fn finish(simulation: Simulation) {
     let end = simulation.finish();
     assert!(end.is_ok(), "{:?}", end.err());
-    // What is on disk goes on after a restart, so it isn't closed.
-    if database.to_string() == "sqlite::memory:" {
-        steps.push(std::mem::take(&mut sunk.lock().unwrap().left));
-    }
-    steps
 }
 
 impl<'a> Bench<'a> {
-    fn new(case: &'a Case, window: Window) -> Self {
-        let network = Network::new();
-        let sunk = Arc::new(Mutex::new(Sunk::default()));
-        network.add_pipeline("left", Forwarder).unwrap();
-        network.add_pipeline("right", Forwarder).unwrap();
-        network.add_pipeline("window", window).unwrap();
-        let (to, of) = (sunk.clone(), case.clone());
-        let out = sink::handler(move |event| {
-            let mut sunk = to.lock().unwrap();
-            let row = event.payload().json()?.clone();
-            let fails = fails(&of, &row, sunk.step);
-            sunk.left.out.push((row, fails));
-            match fails {
-                true => Err(Error::data("this one fails")),
-                false => Ok(()),
-            }
-        });
-        network.add_sink("out", out).unwrap();
-        let to = sunk.clone();
-        let late = sink::handler(move |event| {
-            to.lock()
-                .unwrap()
-                .left
-                .late
-                .push(event.payload().json()?.clone());
-            Ok(())
-        });
-        network.add_sink("late", late).unwrap();
-        let to = sunk.clone();
-        let errors = sink::handler(move |event| {
-            to.lock()
-                .unwrap()
-                .left
-                .errors
-                .push(event.payload().json()?.clone());
-            Ok(())
-        });
-        network.add_sink("errors", errors).unwrap();
-        network.fanin("window", ["left", "right"]).unwrap();
-        network.link("window", "out").unwrap();
-        network.link("window.late", "late").unwrap();
-        network.link("window.errors", "errors").unwrap();
-        Bench {
+    fn new(case: &'a Case, way: Way, place: &Place) -> Result<Self, String> {
+        let sunk = Arc::default();
+        let start = Timestamp::from_secs(START);
+        Ok(Bench {
             case,
-            simulation: network.simulate(Timestamp::from_secs(START)).unwrap(),
+            simulation: simulate(case, way, place, &sunk, start)?,
             sunk,
             sent: Vec::new(),
-        }
+            made: 0,
+        })
+    }
+
+    /// The same after a stop and a start on the same place.
+    fn restarted(self, way: Way, place: &Place) -> Result<Self, String> {
+        let now = self.simulation.now();
+        finish(self.simulation);
+        let simulation = simulate(self.case, way, place, &self.sunk, now)?;
+        Ok(Bench { simulation, ..self })
     }
 
     fn taken(&self) -> Left {
@@ -212,10 +240,15 @@ impl<'a> Bench<'a> {
         self.simulation.inject(side(left), event).unwrap();
     }
 
-    fn event(&self, record: &Record) -> Value {
+    fn event(&mut self, record: &Record) -> Value {
         let now = self.simulation.now();
         let mut event = Map::new();
-        event.insert("k".to_owned(), format!("k{}", record.key).into());
+        self.made += 1;
+        let key = match self.case.fresh {
+            true => format!("k{}.{}", record.key, self.made),
+            false => format!("k{}", record.key),
+        };
+        event.insert("k".to_owned(), key.into());
         let time = match self.case.real {
             true => json!(now.as_micros() as f64 / 1e6 + record.lag as f64 / 4.0),
             false => json!(now.as_secs() + record.lag),
