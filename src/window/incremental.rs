@@ -7,8 +7,8 @@
 use super::answer::identity;
 use super::emission::{Cuts, Identity};
 use super::options::Extent;
-use super::plan::{self, Grouped, Item, Output, Param};
-use super::rows::Reader;
+use super::plan::{self, Grouped, Item, Numeric, Output, Param};
+use super::rows::{Reader, argument};
 use super::span::{ROW, Span, micros};
 use super::state::{Digest, Groups, Joining};
 use crate::error::Result;
@@ -88,7 +88,7 @@ impl Incremental {
         let arguments = plan
             .aggregates
             .iter()
-            .map(|aggregate| aggregate.arg)
+            .map(|aggregate| Some((aggregate.arg?, aggregate.kind)))
             .collect();
         let name = |name: &String| {
             let mut written = serde_json::Value::from(name.as_str()).to_string();
@@ -572,11 +572,11 @@ impl Incremental {
         let from = usize::from(self.plan.load.time);
         let place = |item: &Item| from + ids + place(&items, item);
         let keys: Vec<usize> = self.keys.iter().map(place).collect();
-        let arguments: Vec<Option<usize>> = self
+        let arguments: Vec<Option<(usize, Numeric)>> = self
             .plan
             .aggregates
             .iter()
-            .map(|aggregate| aggregate.arg.as_ref().map(place))
+            .map(|aggregate| Some((place(aggregate.arg.as_ref()?), aggregate.kind)))
             .collect();
         // Of each row of the table its members, in the order in which they are read.
         let mut members: HashMap<Digest, Vec<Loaded>> = HashMap::new();
@@ -589,14 +589,12 @@ impl Incremental {
             };
             number += 1;
             let key = keys.iter().map(|at| row[*at].clone()).collect();
-            let given = arguments.iter().map(|at| match at {
-                Some(at) => row[*at].clone(),
-                None => Datum::Integer(1),
+            let given = arguments.iter().map(|given| match given {
+                Some((at, kind)) => argument(*kind, &row[*at].cell()),
+                None => Ok(Datum::Integer(1)),
             });
-            members
-                .entry(digest)
-                .or_default()
-                .push((key, given.collect()));
+            let given = given.collect::<Result<_>>()?;
+            members.entry(digest).or_default().push((key, given));
             if ids == 0 {
                 rows.push(Entry {
                     digest,

@@ -5,9 +5,9 @@
 //! What is a plain column is taken as it is; everything else the database computes, once for each
 //! row of the depth at which it can be computed.
 
-use super::plan::{Computed, Item};
+use super::plan::{Computed, Item, Numeric};
 use super::state::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result, quote};
 use crate::store::{Cell, Datum, Evaluation, Row, Session};
 
 /// Reads members out of rows.
@@ -25,7 +25,7 @@ struct Members {
     chain: Vec<String>,
     keys: Vec<Item>,
     filter: Vec<Item>,
-    arguments: Vec<Option<Item>>,
+    arguments: Vec<Option<(Item, Numeric)>>,
     computed: Vec<(Computed, Evaluation)>,
 }
 
@@ -80,7 +80,7 @@ impl Reader {
         chain: Vec<String>,
         keys: Vec<Item>,
         filter: Vec<Item>,
-        arguments: Vec<Option<Item>>,
+        arguments: Vec<Option<(Item, Numeric)>>,
         computed: Vec<Computed>,
     ) -> Self {
         let with_evaluation = |computed: Computed| {
@@ -157,8 +157,7 @@ impl Members {
             }
         }
         let Some(below) = self.chain.get(path.depth) else {
-            self.take(path, hand);
-            return Ok(());
+            return self.take(path, hand);
         };
         for child in &path.row.children {
             if child.table.name() == below {
@@ -173,7 +172,7 @@ impl Members {
         Ok(())
     }
 
-    fn take(&self, path: &Path<'_>, hand: &mut Hand<'_, '_>) {
+    fn take(&self, path: &Path<'_>, hand: &mut Hand<'_, '_>) -> Result<()> {
         hand.encoded.clear();
         for item in &self.keys {
             Datum::encode(&cell(item, path, hand.values), hand.encoded);
@@ -182,7 +181,7 @@ impl Members {
         for item in &self.arguments {
             // A row as such counts like any value that is there.
             hand.given.push(match item {
-                Some(item) => Datum::from(&cell(item, path, hand.values)),
+                Some((item, kind)) => argument(*kind, &cell(item, path, hand.values))?,
                 None => Datum::Integer(1),
             });
         }
@@ -193,6 +192,7 @@ impl Members {
             path,
             values: hand.values,
         });
+        Ok(())
     }
 
     fn depth(&self, item: &Item) -> usize {
@@ -207,5 +207,24 @@ fn cell<'a>(item: &Item, path: &Path<'a>, values: &'a [Vec<Datum>]) -> Cell<'a> 
     match item {
         Item::Column(column) => path.row(column.depth).cells[column.at].borrowed(),
         Item::Computed { computed, output } => values[*computed][*output].cell(),
+    }
+}
+
+/// A value as an aggregate takes it. A database may give a whole number as text; it counts as the
+/// number that it is.
+///
+/// # Errors
+/// Another text where a number is wanted: the plan has the type wrong, and must not go on.
+pub(super) fn argument(kind: Numeric, cell: &Cell<'_>) -> Result<Datum> {
+    match (kind, cell) {
+        (Numeric::Integer | Numeric::Real, Cell::Text(text)) => match text.parse() {
+            Ok(whole) => Ok(Datum::Integer(whole)),
+            Err(_) => Err(Error::data(format!(
+                "the database computes {} where a number is kept",
+                quote(text)
+            ))
+            .with_hint("force plan = \"requery\"")),
+        },
+        (_, cell) => Ok(Datum::from(cell)),
     }
 }

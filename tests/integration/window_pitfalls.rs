@@ -5,6 +5,7 @@
 
 mod answers;
 mod commits;
+mod numbers;
 mod others;
 mod restarts;
 mod sessions;

@@ -68,11 +68,20 @@ impl<'a, 'b> Marked<'a, 'b> {
 
     /// The type of an expression of a group.
     pub fn kind(&self, expr: &Expr) -> Kind {
-        kind::kind(self.dialect, expr, &|mark| match mark {
+        kind::kind(self.dialect, expr, &|mark| self.mark_kind(mark))
+    }
+
+    /// The same expression for bound values: see [`kind::bindable`].
+    pub fn bindable(&self, expr: &Expr) -> (Expr, bool) {
+        kind::bindable(self.dialect, expr, &|mark| self.mark_kind(mark))
+    }
+
+    fn mark_kind(&self, mark: Mark) -> Kind {
+        match mark {
             Mark::Column(..) => Kind::Unknown,
             Mark::Key(at) => self.key_kinds[at],
             Mark::Aggregate(at) => self.aggregate_kind(&self.aggregates[at]),
-        })
+        }
     }
 
     fn aggregate_kind(&self, aggregate: &Aggregate) -> Kind {

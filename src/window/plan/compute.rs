@@ -5,6 +5,7 @@
 //! column has, so an expression means the same over bound values as over columns. What was added
 //! keeps its place, so an [`Item`] holds in every later state of the list.
 
+use super::kind::{self, Kind};
 use super::mark::Mark;
 use super::parts::{nested, rendered, unwrapped};
 use super::scope::Scope;
@@ -69,10 +70,17 @@ impl Computing {
                 Mark::Column(depth, at) => cast(dialect, mark.expr(), scope.column(depth, at).kind),
                 mark => mark.expr(),
             };
+            let kinds = |mark: Mark| match mark {
+                Mark::Column(depth, at) => Kind::of_column(scope.column(depth, at).kind),
+                _ => Kind::Unknown,
+            };
             let outputs: Vec<String> = exprs
                 .iter()
                 .enumerate()
-                .map(|(at, expr)| format!("{} AS tributary_{at}", rendered(expr, &bound)))
+                .map(|(at, expr)| {
+                    let (expr, _) = kind::bindable(dialect, expr, &kinds);
+                    format!("{} AS tributary_{at}", rendered(&expr, &bound))
+                })
                 .collect();
             let sql = format!("SELECT {}", outputs.join(", "));
             let (sql, names) = positional(dialect, &sql).map_err(|error| error.to_string())?;

@@ -232,11 +232,16 @@ impl Reader<'_, '_> {
             return Ok(None);
         }
         let put = |mark: Mark| self.value(mark);
-        let mut columns: Vec<String> = exprs
-            .iter()
-            .enumerate()
-            .map(|(at, expr)| format!("{} AS tributary_{at}", rendered(expr, &put)))
-            .collect();
+        let mut columns = Vec::with_capacity(exprs.len());
+        for (at, expr) in exprs.iter().enumerate() {
+            let (bindable, untold) = self.marked.bindable(expr);
+            if untold {
+                return Err(
+                    "a minus stands before what has no type that the query tells".to_owned(),
+                );
+            }
+            columns.push(format!("{} AS tributary_{at}", rendered(&bindable, &put)));
+        }
         if columns.is_empty() {
             columns.push("1 AS tributary_0".to_owned());
         }
@@ -246,6 +251,7 @@ impl Reader<'_, '_> {
                 Dialect::Sqlite => "",
                 Dialect::Mysql => " FROM DUAL",
             };
+            let (having, _) = self.marked.bindable(&having);
             sql.push_str(&format!("{from} WHERE {}", rendered(&having, &put)));
         }
         let (sql, names) =

@@ -3,15 +3,20 @@
 //! The invariant: a type is named only where every value that the database can give has it (NULL
 //! aside). The two exceptions are said where they matter: SQLite makes a real of a whole number
 //! that it computes beyond 64 bits, and MySQL refuses it.
+//!
+//! What the database computes from values that are bound must be of the type that it has computed
+//! from columns. On MariaDB that is not so of a minus before a whole number ([`bindable`]).
 
 use super::functions::{self, Gives};
-use super::mark::Mark;
+use super::mark::{Mark, has_mark};
+use super::parts::{binary, nested, ordinal, unwrapped};
 use super::survey::name_of;
 use crate::store::{Dialect, Type};
 use sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    UnaryOperator, Value,
+    UnaryOperator, Value, VisitMut, VisitorMut,
 };
+use std::ops::ControlFlow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -75,6 +80,56 @@ pub(super) fn kind(dialect: Dialect, expr: &Expr, marks: &dyn Fn(Mark) -> Kind) 
     Kinds { dialect, marks }.of(expr)
 }
 
+/// An expression that means over bound values what it means over columns, for both of which marks
+/// stand; and whether a minus stands in it of which the type is not told.
+///
+/// MariaDB makes a decimal, and so a text, of `-x` where `x` is a constant below zero, which every
+/// bound value is to it; of a column it makes a whole number. `0 - x` is one in either case.
+pub(super) fn bindable(
+    dialect: Dialect,
+    expr: &Expr,
+    marks: &dyn Fn(Mark) -> Kind,
+) -> (Expr, bool) {
+    let mut expr = expr.clone();
+    let mut minuses = Minuses {
+        kinds: Kinds { dialect, marks },
+        untold: false,
+    };
+    if dialect == Dialect::Mysql {
+        let _ = expr.visit(&mut minuses);
+    }
+    (expr, minuses.untold)
+}
+
+struct Minuses<'a> {
+    kinds: Kinds<'a>,
+    untold: bool,
+}
+
+impl VisitorMut for Minuses<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr: of,
+        } = &*expr
+            && has_mark(of)
+        {
+            match self.kinds.of(of) {
+                Kind::Integer => {
+                    let zero = Value::Number("0".to_owned(), false).with_empty_span();
+                    let of = nested(unwrapped(of).clone());
+                    *expr = nested(binary(Expr::Value(zero), BinaryOperator::Minus, of));
+                }
+                Kind::Unknown => self.untold = true,
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 struct Kinds<'a> {
     dialect: Dialect,
     marks: &'a dyn Fn(Mark) -> Kind,
@@ -90,7 +145,7 @@ impl Kinds<'_> {
             Expr::Value(value) => self.value(&value.value),
             Expr::UnaryOp { op, expr } => match op {
                 UnaryOperator::Plus => self.of(expr),
-                UnaryOperator::Minus => self.of(expr).computed(Kind::Integer),
+                UnaryOperator::Minus => self.negated(expr),
                 UnaryOperator::Not | UnaryOperator::BangNot => Kind::Integer,
                 _ => Kind::Unknown,
             },
@@ -123,6 +178,20 @@ impl Kinds<'_> {
                 _ => Kind::Unknown,
             },
             _ => Kind::Unknown,
+        }
+    }
+
+    fn negated(&self, of: &Expr) -> Kind {
+        match self.of(of).computed(Kind::Integer) {
+            // MySQL makes a decimal of some constants, by what they are.
+            Kind::Integer
+                if self.dialect == Dialect::Mysql
+                    && ordinal(unwrapped(of)).is_none()
+                    && !has_mark(of) =>
+            {
+                Kind::Unknown
+            }
+            kind => kind,
         }
     }
 
@@ -222,6 +291,12 @@ impl Kinds<'_> {
             Some(Gives::Branches) => self.unified(args.into_iter().skip(1)),
             Some(Gives::Rounded) => match (self.dialect, first()) {
                 (Dialect::Sqlite, kind) if kind.is_number() => Kind::Real,
+                // MariaDB makes decimals of whole numbers that it rounds before the point.
+                (Dialect::Mysql, Kind::Integer)
+                    if args.get(1).is_some_and(|digits| ordinal(digits).is_none()) =>
+                {
+                    Kind::Decimal
+                }
                 (Dialect::Mysql, kind @ (Kind::Integer | Kind::Real | Kind::Decimal)) => kind,
                 _ => Kind::Unknown,
             },

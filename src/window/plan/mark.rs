@@ -63,6 +63,15 @@ pub(super) fn taken(query: &Query) -> Option<String> {
     found.break_value()
 }
 
+/// Whether a mark stands in an expression.
+pub(super) fn has_mark(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |expr| match Mark::of(expr) {
+        Some(_) => ControlFlow::Break(()),
+        None => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 /// A parameter.
 pub(super) fn param(name: &str) -> Expr {
     Expr::Value(Value::Placeholder(format!(":{name}")).with_empty_span())

@@ -143,6 +143,34 @@ fn the_texts_of_the_liability_query() {
 }
 
 #[test]
+fn a_minus_before_a_bound_value_is_a_difference_on_mysql() {
+    let sql = "select -create_time * 2 as k, sum(-(-create_time)) as s, max(-stake) as m, \
+               -count(*) as n from example_bets group by -create_time * 2";
+    let texts = |dialect| {
+        let kept = reading(dialect, sql).incremental.unwrap();
+        (kept.computed[0].sql.clone(), kept.group.unwrap().sql)
+    };
+    let (row, group) = texts(Dialect::Mysql);
+    let time = "CAST(? AS SIGNED)";
+    assert_eq!(
+        row,
+        format!(
+            "SELECT (0 - {time}) * 2 AS tributary_0, (0 - (0 - {time})) AS tributary_1, \
+             -CAST(? AS DOUBLE) AS tributary_2"
+        )
+    );
+    assert!(
+        group.contains(&format!("(0 - {time}) AS tributary_2")),
+        "{group}"
+    );
+    let (row, group) = texts(Dialect::Sqlite);
+    assert!(
+        !row.contains("0 -") && !group.contains("0 -"),
+        "{row} {group}"
+    );
+}
+
+#[test]
 fn the_extent_is_a_condition_where_the_table_stands_in_from() {
     let texts = |sql: &str| {
         let whole = reading(Dialect::Sqlite, sql).whole;

@@ -32,7 +32,7 @@ pub enum Order {
     Aggregate,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 10] = [
     "r.a",
     "r.b",
     "upper(r.a)",
@@ -41,10 +41,12 @@ const KEYS: [&str; 8] = [
     "case when r.v > 0 then 'more' else 'less' end",
     "r.v",
     "r.n % 3",
+    "-r.n",
+    "abs(-r.b) + -(-r.n)",
 ];
 const KEYS_OF_PARTS: [&str; 3] = ["p.g", "p.g + coalesce(r.b, 0)", "p.w"];
 
-const FILTERS: [&str; 8] = [
+const FILTERS: [&str; 9] = [
     "r.v > 0.5",
     "r.a <> 'x'",
     "r.n is not null",
@@ -53,10 +55,11 @@ const FILTERS: [&str; 8] = [
     "r.b in (0, 1)",
     "r.v between -1 and 2",
     "not (r.n = 2)",
+    "-r.n < 1",
 ];
 const FILTERS_OF_PARTS: [&str; 3] = ["p.w >= 0.25", "p.g <> r.n", "(p.g = 1 or r.v > 0)"];
 
-const AGGREGATES: [&str; 26] = [
+const AGGREGATES: [&str; 35] = [
     "count(*)",
     "count(r.v)",
     "count(r.a)",
@@ -83,6 +86,15 @@ const AGGREGATES: [&str; 26] = [
     "max(r.t) - min(r.t)",
     "sum(r.n) > 3",
     "sum(r.b is null)",
+    "sum(-r.n)",
+    "min(-r.n)",
+    "max(-(-r.n))",
+    "sum(abs(-r.n))",
+    "avg(ifnull(-r.n, 0))",
+    "max(case when r.n > 0 then r.n else -r.n end)",
+    "count(distinct -r.n % 2)",
+    "-min(r.n)",
+    "-count(*)",
 ];
 const AGGREGATES_OF_PARTS: [&str; 6] = [
     "sum(p.w)",

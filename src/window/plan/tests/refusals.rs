@@ -126,6 +126,18 @@ fn a_group_that_cannot_be_kept_is_told_why() {
             format!("select count(*) as n {from} group by date(from_unixtime(create_time))"),
             "its type is not told",
         ),
+        (
+            format!("select max(round(create_time, -1)) as n {from}"),
+            "exact number with a fraction",
+        ),
+        (
+            format!("select max(-(1 - 5)) as n {from}"),
+            "its type is not told",
+        ),
+        (
+            format!("select -mod(create_time, 2) as n {from} group by create_time"),
+            "a minus stands before what has no type",
+        ),
     ] {
         let said = unkept(Dialect::Mysql, &sql);
         assert!(said.contains(why), "{sql}: {said}");

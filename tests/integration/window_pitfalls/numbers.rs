@@ -1,0 +1,100 @@
+//! Numbers that are of another kind, or another sign, by the way on which they are computed: the
+//! plans must not tell it.
+
+use super::options;
+use crate::databases::{Kind, Place};
+use crate::window_bench::{Bench, START, declared, sliding};
+use serde_json::{Value, json};
+use tributary::window::{Emit, Plan, Window};
+
+crate::over_all_databases! {
+    pitfall_13_a_minus_before_a_whole_number_leaves_one
+    pitfall_13_a_whole_number_that_is_rounded_before_the_point_is_of_one_type
+}
+
+fn event(k: usize, n: i64, v: f64) -> Value {
+    json!({"k": k.to_string(), "t": START, "g": "a", "n": n, "v": v})
+}
+
+/// What every plan that serves says of these events, held against what `requery` says: rows, their
+/// types, and why events were rejected. Says which plans were taken.
+fn agreed(place: &Place, sql: &str, emit: Emit, events: &[Value]) -> (Vec<Value>, Vec<Plan>) {
+    let said = |plan: Plan| {
+        let database = declared(&place.another());
+        let options = options(sql, emit, plan);
+        Window::new(&database, &options).ok()?;
+        let mut bench = Bench::new(&database, options);
+        let mut said = Vec::new();
+        for event in events {
+            bench.send(event.clone());
+            said.push(json!({"out": bench.out(), "errors": bench.errors()}));
+        }
+        Some(said)
+    };
+    let right = said(Plan::Requery).unwrap();
+    let mut taken = Vec::new();
+    for plan in [Plan::Keyed, Plan::Incremental] {
+        if let Some(ours) = said(plan) {
+            assert_eq!(ours, right, "{plan}, {emit}: {sql}");
+            taken.push(plan);
+        }
+    }
+    (right, taken)
+}
+
+fn pitfall_13_a_minus_before_a_whole_number_leaves_one(place: &Place) {
+    let events: Vec<Value> = [-3, 4, 1, 0]
+        .iter()
+        .enumerate()
+        .map(|(k, n)| event(k, *n, 0.5))
+        .collect();
+    for what in [
+        "sum(-n)",
+        "min(-n)",
+        "max(-n)",
+        "sum(case when n > 0 then n else -n end)",
+        "max(case when n > 0 then n else -n end)",
+        "sum(abs(-n))",
+        "avg(ifnull(-n, 0))",
+        "max(-(-n))",
+        "count(distinct -n % 2)",
+        "-min(n)",
+        "-count(*)",
+        "-sum(n)",
+        "-max(v)",
+        "sum(-n * v)",
+        "max(length(-n))",
+    ] {
+        let sql = format!("select g, {what} as x from things group by g");
+        let (_, taken) = agreed(place, &sql, Emit::Touched, &events);
+        assert_eq!(taken, [Plan::Keyed, Plan::Incremental], "{what}");
+    }
+    for key in ["-n", "abs(-n)", "-(-n)", "-n * 2", "coalesce(-n, 1)"] {
+        let sql =
+            format!("select {key} as x, -({key}) as y, count(*) as c from things group by {key}");
+        for emit in [Emit::Touched, Emit::Changes] {
+            let (_, taken) = agreed(place, &sql, emit, &events);
+            assert_eq!(taken, [Plan::Keyed, Plan::Incremental], "{key}");
+        }
+    }
+    let sql = "select g, count(*) as c from things where -n < 2 group by g having -max(n) < -3";
+    agreed(place, sql, Emit::Touched, &events);
+}
+
+fn pitfall_13_a_whole_number_that_is_rounded_before_the_point_is_of_one_type(place: &Place) {
+    let events = [event(1, 3, 0.0), event(2, 17, 0.0)];
+    for what in [
+        "min(round(n, -1))",
+        "max(round(n, -1))",
+        "max(round(n, 1))",
+        "max(round(n))",
+    ] {
+        let sql = format!("select g, {what} as x from things group by g");
+        agreed(place, &sql, Emit::Touched, &events);
+        let window = Window::new(&declared(&place.another()), &sliding(&sql)).unwrap();
+        // MariaDB makes decimals of them.
+        let kept = place.kind != Kind::Mariadb || !what.contains("-1");
+        let plan = window.explain().plan;
+        assert_eq!(plan == Plan::Incremental, kept, "{what}: {plan}");
+    }
+}
