@@ -19,6 +19,9 @@ pub struct Explanation {
     pub clock: String,
     /// What is emitted.
     pub emit: Emit,
+    /// What is compared with the answer of the whole query, and on how many events, where that is
+    /// asked for.
+    pub verify: Option<String>,
     /// Whether rows are stored, and why not, or why.
     pub stored: String,
     /// The SQL that is run: what for, and the text.
@@ -36,6 +39,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "window: {}", self.extent)?;
         writeln!(f, "clock: {}", self.clock)?;
         writeln!(f, "emits: {}", self.emit)?;
+        if let Some(verify) = &self.verify {
+            writeln!(f, "verify: {verify}")?;
+        }
         writeln!(f, "rows: {}", self.stored)?;
         for (table, columns) in &self.indexes {
             writeln!(f, "index: {table} ({})", columns.join(", "))?;

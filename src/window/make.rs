@@ -366,6 +366,13 @@ impl Choice<'_> {
                     ))
                     .with_hint("plan = \"auto\" takes the best that can"));
                 }
+                if forced == Plan::Requery && self.options.verify > 0.0 {
+                    return Err(Error::data(
+                        "verify has nothing to compare under plan requery, whose answers are those \
+                         of the whole query",
+                    )
+                    .with_hint("leave one of the two away"));
+                }
                 forced
             }
             None if incremental.is_ok() => Plan::Incremental,
@@ -408,10 +415,25 @@ impl Choice<'_> {
                 extent: self.options.extent,
                 clock: self.options.told_clock(),
                 emit: self.emit,
+                verify: self.verify(plan),
                 stored: self.stored(plan).to_owned(),
                 sql,
                 indexes,
             },
+        })
+    }
+
+    /// What is compared with the answer of the whole query.
+    fn verify(&self, plan: Plan) -> Option<String> {
+        let events = match self.options.verify {
+            0.0 => return None,
+            1.0 => "at every event".to_owned(),
+            share => format!("on a share of {share} of the events"),
+        };
+        Some(match plan {
+            Plan::Incremental => format!("the whole answer, {events}"),
+            Plan::Keyed => format!("the groups that an event touches, {events}"),
+            Plan::Requery => "nothing: every answer is that of the whole query".to_owned(),
         })
     }
 

@@ -6,9 +6,11 @@
 //!
 //! - `rows` — rows come in, leave, and are deleted; windows end.
 //! - `answering` — what is emitted of the answer.
+//! - `verifying` — on a share of the events, the answer is held against that of the whole query.
 
 mod answering;
 mod rows;
+mod verifying;
 
 use super::emission::Emission;
 use super::explain::Explanation;

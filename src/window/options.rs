@@ -246,7 +246,9 @@ impl WindowOptions {
         self
     }
 
-    /// On which share of the events (0 to 1) the answer is compared with that of the whole query.
+    /// On which share of the events (0 to 1) the answer is compared with that of the whole query:
+    /// under `incremental` all of it, under `keyed` the groups that the event touches. Where the
+    /// whole query is what is asked anyway there is nothing to compare.
     #[must_use]
     pub fn verify(mut self, share: f64) -> Self {
         self.verify = share;

@@ -70,4 +70,5 @@ mod window_event_time;
 mod window_pitfalls;
 mod window_plans;
 mod window_unanswered;
+mod window_verify;
 mod windows;

@@ -37,6 +37,7 @@ const REFERENCE: Way = Way {
 };
 const KEYED: Way = Way {
     plan: Plan::Keyed,
+    verify: 1.0,
     ..REFERENCE
 };
 const INCREMENTAL: Way = Way {

@@ -1,7 +1,7 @@
 //! What is emitted of the answer, by the mode and the plan.
 
 use super::{Step, Window};
-use crate::error::{Error, Result, quote};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::Context;
 use crate::payload::Payload;
@@ -52,7 +52,7 @@ impl Window {
     }
 
     /// The windows to which an event belongs: one that slides, or those that have not ended.
-    fn windows_of(&self, step: &Step<'_>) -> Vec<Option<(i64, i64)>> {
+    pub(super) fn windows_of(&self, step: &Step<'_>) -> Vec<Option<(i64, i64)>> {
         match (self.span.extent, step.time) {
             (Extent::Hopping { .. }, Some(time)) => {
                 let open = self.span.open_windows(time, self.ended_by(step.now));
@@ -431,71 +431,12 @@ impl Window {
             incremental.end(window);
         }
     }
-
-    /// Compares the answer with that of the whole query.
-    pub(super) fn verify(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
-        let windows = self.windows_of(step);
-        let Some(incremental) = &mut self.incremental else {
-            return Ok(());
-        };
-        let session = Self::session(&mut self.session)?;
-        let mut ours = Vec::new();
-        for window in &windows {
-            ours.extend(incremental.rows_in(*window, session)?);
-        }
-        let mut theirs = Vec::new();
-        for window in windows {
-            let binding = self.binding(step.now, window, None);
-            let session = Self::session(&mut self.session)?;
-            let found = self.requery.answer(session, &binding, window)?;
-            theirs.extend(found.into_iter().map(|found| (found.identity, found.row)));
-        }
-        ours.sort_by(|a, b| a.0.cmp(&b.0));
-        theirs.sort_by(|a, b| a.0.cmp(&b.0));
-        if same(&ours, &theirs) {
-            return Ok(());
-        }
-        let shown = |rows: &[(Identity, Payload)]| {
-            let rows: Vec<&str> = rows.iter().filter_map(|(_, row)| row.text()).collect();
-            format!("[{}]", rows.join(", "))
-        };
-        let error = Error::data(format!(
-            "the running answer differs from that of the query: {} is kept, {} is right",
-            shown(&ours),
-            shown(&theirs)
-        ))
-        .with_hint(format!(
-            "the state is made anew; force plan = {} where that is not enough",
-            quote("requery")
-        ));
-        self.moment.fresh = true;
-        if let Some(event) = step.event {
-            cx.reject(event.detached(), error);
-        }
-        Ok(())
-    }
 }
 
 /// The fields of the event, where the query asks for them.
-fn fields<'a>(asks: bool, step: &Step<'a>) -> Result<Option<&'a Map<String, Value>>> {
+pub(super) fn fields<'a>(asks: bool, step: &Step<'a>) -> Result<Option<&'a Map<String, Value>>> {
     match step.event {
         Some(event) if asks => event.payload().object().map(Some),
         _ => Ok(None),
     }
-}
-
-/// Whether two answers are the same but for what doubles round off.
-fn same(ours: &[(Identity, Payload)], theirs: &[(Identity, Payload)]) -> bool {
-    let equal = |ours: &Value, theirs: &Value| match (ours.as_f64(), theirs.as_f64()) {
-        (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()),
-        _ => ours == theirs,
-    };
-    ours.len() == theirs.len()
-        && ours.iter().zip(theirs).all(|(ours, theirs)| {
-            let rows = (ours.1.object(), theirs.1.object());
-            let (Ok(a), Ok(b)) = rows else { return false };
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
-        })
 }

@@ -1,0 +1,152 @@
+//! On a share of the events, the answer is held against that of the whole query.
+//!
+//! What is compared is what the plan would say: of `incremental` the whole answer, of `keyed` the
+//! groups that the event touches. `requery` has nothing to compare.
+
+use super::answering::fields;
+use super::{Step, Window};
+use crate::error::{Error, Result, quote};
+use crate::node::Context;
+use crate::payload::Payload;
+use crate::window::answer::identity;
+use crate::window::emission::Identity;
+use crate::window::options::Plan;
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Rows of an answer, with what their groups are called.
+type Rows = Vec<(Identity, Payload)>;
+
+impl Window {
+    /// Compares the answer with that of the whole query. A difference is told with both, and the
+    /// state made anew.
+    pub(super) fn verify(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
+        let difference = match self.plan {
+            Plan::Incremental => self.verify_state(step)?,
+            Plan::Keyed => self.verify_groups(step)?,
+            Plan::Requery => None,
+        };
+        let Some(error) = difference else {
+            return Ok(());
+        };
+        self.moment.fresh = true;
+        if let Some(event) = step.event {
+            cx.reject(event.detached(), error);
+        }
+        Ok(())
+    }
+
+    /// Compares all of the running answer.
+    fn verify_state(&mut self, step: &Step<'_>) -> Result<Option<Error>> {
+        let mut theirs = self.right(step)?;
+        let windows = self.windows_of(step);
+        let Some(incremental) = &mut self.incremental else {
+            return Ok(None);
+        };
+        let session = Self::session(&mut self.session)?;
+        let mut ours = Rows::new();
+        for window in windows {
+            ours.extend(incremental.rows_in(window, session)?);
+        }
+        ours.sort_by(|a, b| a.0.cmp(&b.0));
+        theirs.sort_by(|a, b| a.0.cmp(&b.0));
+        if same(&ours, &theirs) {
+            return Ok(None);
+        }
+        let error = Error::data(format!(
+            "the running answer differs from that of the query: {} is kept, {} is right",
+            shown(&ours),
+            shown(&theirs)
+        ));
+        Ok(Some(error.with_hint(format!(
+            "the state is made anew; force plan = {} where that is not enough",
+            quote("requery")
+        ))))
+    }
+
+    /// Compares what the query says when it is asked for the groups that the event touches with
+    /// what it says of them when it is asked for all.
+    fn verify_groups(&mut self, step: &Step<'_>) -> Result<Option<Error>> {
+        let Some(row) = step.row else {
+            return Ok(None);
+        };
+        let mut theirs = self.right(step)?;
+        let session = Self::session(&mut self.session)?;
+        let keys = self.requery.touched(row, session)?;
+        let event = fields(self.asks, step)?;
+        let mut ours = Rows::new();
+        let mut touched: HashSet<Identity> = HashSet::new();
+        for window in self.windows_of(step) {
+            let binding = self.binding(step.now, window, event);
+            for key in &keys {
+                let session = Self::session(&mut self.session)?;
+                let row = self.requery.of_group(key, session, &binding)?;
+                let identity = identity(window, key);
+                ours.extend(row.map(|row| (identity.clone(), row)));
+                touched.insert(identity);
+            }
+        }
+        // Tables that were made elsewhere may call a group otherwise than the event does.
+        match self.exact {
+            true => theirs.retain(|(identity, _)| touched.contains(identity)),
+            false => theirs.retain(|(_, row)| ours.iter().any(|(_, ours)| same_row(ours, row))),
+        }
+        ours.sort_by(|a, b| a.0.cmp(&b.0));
+        theirs.sort_by(|a, b| a.0.cmp(&b.0));
+        let agrees = match self.exact {
+            true => same(&ours, &theirs),
+            false => ours
+                .iter()
+                .all(|(_, row)| theirs.iter().any(|(_, theirs)| same_row(row, theirs))),
+        };
+        Ok((!agrees).then(|| {
+            Error::data(format!(
+                "the answer by group differs from that of the whole query: {} by group, {} of the \
+                 whole",
+                shown(&ours),
+                shown(&theirs)
+            ))
+            .with_hint(format!("force plan = {}", quote("requery")))
+        }))
+    }
+
+    /// The answer of the whole query, for the windows of an event.
+    fn right(&mut self, step: &Step<'_>) -> Result<Rows> {
+        let event = fields(self.asks, step)?;
+        let mut rows = Rows::new();
+        for window in self.windows_of(step) {
+            let binding = self.binding(step.now, window, event);
+            let session = Self::session(&mut self.session)?;
+            let found = self.requery.answer(session, &binding, window)?;
+            rows.extend(found.into_iter().map(|found| (found.identity, found.row)));
+        }
+        Ok(rows)
+    }
+}
+
+fn shown(rows: &[(Identity, Payload)]) -> String {
+    let rows: Vec<&str> = rows.iter().filter_map(|(_, row)| row.text()).collect();
+    format!("[{}]", rows.join(", "))
+}
+
+/// Whether two answers are the same but for what doubles round off.
+fn same(ours: &[(Identity, Payload)], theirs: &[(Identity, Payload)]) -> bool {
+    let rows = ours.iter().zip(theirs);
+    ours.len() == theirs.len()
+        && rows
+            .into_iter()
+            .all(|(ours, theirs)| same_row(&ours.1, &theirs.1))
+}
+
+fn same_row(ours: &Payload, theirs: &Payload) -> bool {
+    let equal = |ours: &Value, theirs: &Value| match (ours.as_f64(), theirs.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()),
+        _ => ours == theirs,
+    };
+    let (Ok(a), Ok(b)) = (ours.object(), theirs.object()) else {
+        return false;
+    };
+    a.len() == b.len()
+        && a.iter()
+            .all(|(name, a)| b.get(name).is_some_and(|b| equal(a, b)))
+}
