@@ -17,6 +17,7 @@ mod lex;
 mod tokens;
 
 use crate::error::{Error, Result};
+pub(crate) use build::call;
 use sqlparser::ast::{Query, Select, SetExpr, Statement, Visit, VisitMut, Visitor};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};

@@ -89,7 +89,11 @@ impl Mysql {
             data.clear();
             for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
                 let raw = row.take(at).unwrap_or(Raw::NULL);
-                data.push(Datum::from_json(json(name, column, raw)?));
+                data.push(match raw {
+                    // An infinite one too: whether it is shown is not known here.
+                    Raw::Double(real) => Datum::Real(real),
+                    raw => Datum::from_json(json(name, column, raw)?),
+                });
             }
             each(&mut data)?;
         }

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::error::quote;
 use crate::store::Dialect;
-use crate::store::dialect::positional;
+use crate::store::dialect::{self, positional};
 use sqlparser::ast::{
-    DataType, ExactNumberInfo, Expr, OrderByExpr, OrderByKind, OrderBySort, UnaryOperator,
+    DataType, ExactNumberInfo, Expr, OrderByExpr, OrderByKind, OrderBySort, UnaryOperator, Value,
     VisitMut, VisitorMut,
 };
 use std::ops::ControlFlow;
@@ -295,7 +295,14 @@ impl Reader<'_, '_> {
             (Dialect::Mysql, Kind::Text) => DataType::Char(None),
             (Dialect::Mysql, _) => DataType::Double(ExactNumberInfo::None),
         };
-        let expr = cast_to(expr, to);
+        let expr = match (dialect, kind) {
+            // MySQL casts what is infinite to the greatest double.
+            (Dialect::Mysql, Kind::Real) if matches!(mark, Mark::Aggregate(_)) => {
+                let none = Expr::Value(Value::Null.with_empty_span());
+                dialect::call("COALESCE", vec![expr, cast_to(none, to)])
+            }
+            _ => cast_to(expr, to),
+        };
         match dialect {
             // SQLite's aggregates have no affinity, and what a plus stands before has none.
             Dialect::Sqlite => nested(Expr::UnaryOp {

@@ -197,6 +197,14 @@ pub(crate) struct Compensated {
 impl Compensated {
     fn add(&mut self, value: f64) {
         let sum = self.high + value;
+        if !sum.is_finite() {
+            // Beyond doubles there is no rest to carry.
+            *self = Compensated {
+                high: sum,
+                low: 0.0,
+            };
+            return;
+        }
         let lost = match self.high.abs() >= value.abs() {
             true => (self.high - sum) + value,
             false => (value - sum) + self.high,
@@ -207,10 +215,6 @@ impl Compensated {
     }
 
     fn total(self) -> f64 {
-        // An overflow has no rest.
-        match self.low.is_nan() {
-            true => self.high,
-            false => self.high + self.low,
-        }
+        self.high + self.low
     }
 }
