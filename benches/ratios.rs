@@ -21,10 +21,18 @@ fn main() {
     pauses::measure(&start);
     let mut lines = Vec::new();
     for mut group in groups(&start) {
-        group.keep(&only);
+        keep(&mut group, &only);
         lines.extend(compare(group));
     }
     growth(&lines);
+}
+
+/// Keeps the functions whose names start so, and those with which they are compared.
+fn keep(group: &mut Group, start: &str) {
+    let kept = group.functions.iter().filter(|f| f.name.starts_with(start));
+    let names = kept.flat_map(|f| f.against.iter().chain([&f.name]));
+    let names: Vec<&str> = names.copied().collect();
+    group.functions.retain(|f| names.contains(&f.name));
 }
 
 /// A ratio: of which group and functions.

@@ -46,18 +46,6 @@ pub struct Group {
     pub functions: Vec<Function>,
 }
 
-impl Group {
-    /// Keeps the functions whose names start so, and those with which they are compared.
-    pub fn keep(&mut self, start: &str) {
-        let kept = self.functions.iter().filter(|f| f.name.starts_with(start));
-        let names: Vec<&str> = kept
-            .flat_map(|f| f.against.iter().chain([&f.name]))
-            .copied()
-            .collect();
-        self.functions.retain(|f| names.contains(&f.name));
-    }
-}
-
 /// One way to do the work of a group.
 pub struct Function {
     pub name: &'static str,
