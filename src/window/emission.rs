@@ -200,39 +200,6 @@ impl Emission {
         self.closed.max(self.closing)
     }
 
-    /// Where groups are cut into sessions that the table does not tell apart.
-    pub fn cuts(&self) -> &Cuts {
-        &self.cuts
-    }
-
-    /// A session of a group has ended, and another one has begun that overlaps with it.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    pub fn cut(&mut self, group: &Identity, end: i64, session: &mut Session) -> Result<()> {
-        let kept = self.cuts.add(group, end);
-        self.keep(vec![kept], session)
-    }
-
-    /// The rows of sessions that ended before an instant are not stored any more.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    pub fn forget_cuts(&mut self, before: i64, session: &mut Session) -> Result<()> {
-        let kept = self.cuts.forget(before);
-        self.keep(kept, session)
-    }
-
-    fn keep(&self, kept: Vec<cuts::Kept>, session: &mut Session) -> Result<()> {
-        let Some(scope) = &self.scope else {
-            return Ok(());
-        };
-        kept.iter().try_for_each(|(name, ends)| match ends {
-            Some(ends) => session.set_emitted(scope, name, ends),
-            None => session.unset_emitted(scope, name),
-        })
-    }
-
     /// Whether a database on disk remembers what was emitted.
     pub fn is_kept(&self) -> bool {
         self.scope.is_some()

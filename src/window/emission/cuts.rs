@@ -5,7 +5,9 @@
 //! kept for as long as its rows may be stored. A row belongs before a cut if a session that begins
 //! with it would have ended by then: what came later was later than that, or was too late.
 
-use super::Identity;
+use super::{Emission, Identity};
+use crate::error::Result;
+use crate::store::Session;
 use std::collections::{BTreeSet, HashMap};
 
 /// What a cut is called on disk: this, and the group.
@@ -22,7 +24,51 @@ pub(in crate::window) struct Cuts {
 type Ends = HashMap<Identity, BTreeSet<i64>>;
 
 /// What is kept on disk: under which name, and what; nothing any more where nothing is left.
-pub(super) type Kept = (String, Option<String>);
+type Kept = (String, Option<String>);
+
+impl Emission {
+    /// Where groups are cut into sessions that the table does not tell apart.
+    pub(in crate::window) fn cuts(&self) -> &Cuts {
+        &self.cuts
+    }
+
+    /// A session of a group has ended, and another one has begun that overlaps with it.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(in crate::window) fn cut(
+        &mut self,
+        group: &Identity,
+        end: i64,
+        session: &mut Session,
+    ) -> Result<()> {
+        let kept = self.cuts.add(group, end);
+        self.keep(vec![kept], session)
+    }
+
+    /// The rows of sessions that ended before an instant are not stored any more.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(in crate::window) fn forget_cuts(
+        &mut self,
+        before: i64,
+        session: &mut Session,
+    ) -> Result<()> {
+        let kept = self.cuts.forget(before);
+        self.keep(kept, session)
+    }
+
+    fn keep(&self, kept: Vec<Kept>, session: &mut Session) -> Result<()> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        kept.iter().try_for_each(|(name, ends)| match ends {
+            Some(ends) => session.set_emitted(scope, name, ends),
+            None => session.unset_emitted(scope, name),
+        })
+    }
+}
 
 impl Cuts {
     pub fn is_empty(&self) -> bool {
@@ -41,14 +87,14 @@ impl Cuts {
     }
 
     /// Cuts a group where a session of it has ended.
-    pub(super) fn add(&mut self, group: &Identity, end: i64) -> Kept {
+    fn add(&mut self, group: &Identity, end: i64) -> Kept {
         let ends = self.change().entry(group.clone()).or_default();
         ends.insert(end);
         kept(group, ends)
     }
 
     /// Forgets the cuts before an instant.
-    pub(super) fn forget(&mut self, before: i64) -> Vec<Kept> {
+    fn forget(&mut self, before: i64) -> Vec<Kept> {
         let is_old = |ends: &BTreeSet<i64>| ends.first().is_some_and(|end| *end < before);
         if !self.of.values().any(is_old) {
             return Vec::new();
