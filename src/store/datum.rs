@@ -79,7 +79,7 @@ impl Datum {
             Datum::Null => to.extend_from_slice(b"null"),
             Datum::Integer(whole) => serde_json::to_writer(to, whole).expect(FITS),
             Datum::Real(number) if number.is_finite() => {
-                serde_json::to_writer(to, number).expect(FITS);
+                serde_json::to_writer(to, &row::unsigned(*number)).expect(FITS);
             }
             Datum::Real(number) => drop(real(column, *number)?),
             Datum::Text(text) => serde_json::to_writer(to, &**text).expect(FITS),

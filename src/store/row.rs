@@ -192,10 +192,17 @@ pub(crate) fn convert(kind: Type, value: &Value) -> Option<Cell<'_>> {
             Some(whole) => Some(Cell::Integer(whole)),
             None => number.as_f64().and_then(whole).map(Cell::Integer),
         },
-        (Type::Real, Value::Number(number)) => number.as_f64().map(Cell::Real),
+        (Type::Real, Value::Number(number)) => number.as_f64().map(unsigned).map(Cell::Real),
         (Type::Text(_), Value::String(text)) => Some(text.as_str().into()),
         _ => None,
     }
+}
+
+/// The double, of which a zero has no sign: the databases take 0.0 and -0.0 for one value, and
+/// keep the sign or not. So rows, answers and all that is between know one zero.
+pub(in crate::store) fn unsigned(number: f64) -> f64 {
+    // Of two zeros the sum is the positive one, and every other number stays.
+    number + 0.0
 }
 
 /// The integer that this double is, where it is exactly one.

@@ -1,11 +1,12 @@
 //! Values of answers as JSON: what neither database may do otherwise than the other.
 
+use super::row::unsigned;
 use crate::error::{Error, Result, quote};
 use serde_json::{Number, Value};
 
-/// A double; JSON has none that are infinite.
+/// A double, of which a zero has no sign; JSON has none that are infinite.
 pub(crate) fn real(column: &str, value: f64) -> Result<Value> {
-    match Number::from_f64(value) {
+    match Number::from_f64(unsigned(value)) {
         Some(number) => Ok(Value::Number(number)),
         None => Err(Error::data(format!(
             "column {} of the answer is {value}, which JSON cannot hold",

@@ -6,7 +6,7 @@ use super::schema;
 use crate::error::Result;
 use crate::store::datum::Datum;
 use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
-use crate::store::row::Cell;
+use crate::store::row::{Cell, unsigned};
 use crate::store::value;
 use mysql::consts::{ColumnFlags, ColumnType};
 use mysql::prelude::Queryable;
@@ -91,7 +91,7 @@ impl Mysql {
                 let raw = row.take(at).unwrap_or(Raw::NULL);
                 data.push(match raw {
                     // An infinite one too: whether it is shown is not known here.
-                    Raw::Double(real) => Datum::Real(real),
+                    Raw::Double(real) => Datum::Real(unsigned(real)),
                     raw => Datum::from_json(json(name, column, raw)?),
                 });
             }

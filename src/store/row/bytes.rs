@@ -6,7 +6,7 @@
 //! row that the tree gives.
 
 use super::reader::{Holds, Layout};
-use super::{Cell, Row, fits, whole};
+use super::{Cell, Row, fits, unsigned, whole};
 use crate::payload::{Number, Walk};
 use crate::store::table::{Table, Type};
 
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
             },
             (b'-' | b'0'..=b'9', Type::Real) => match self.walk.number()? {
                 Number::Integer(number) => Some(Cell::Real(number as f64)),
-                Number::Real(number) => Some(Cell::Real(number)),
+                Number::Real(number) => Some(Cell::Real(unsigned(number))),
             },
             _ => self.walk.pass_null().then_some(Cell::Null),
         }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::store::datum::Datum;
 use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
 use crate::store::limits::Limits;
-use crate::store::row::Cell;
+use crate::store::row::{Cell, unsigned};
 use crate::store::value;
 use parking_lot::{ArcMutexGuard, RawMutex};
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
@@ -216,7 +216,7 @@ pub(super) fn datum(value: ValueRef<'_>) -> Datum {
     match value {
         ValueRef::Null => Datum::Null,
         ValueRef::Integer(whole) => Datum::Integer(whole),
-        ValueRef::Real(real) => Datum::Real(real),
+        ValueRef::Real(real) => Datum::Real(unsigned(real)),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Datum::Text(text.into()),
             Err(_) => Datum::Text(value::base64(text).into()),

@@ -12,6 +12,7 @@ crate::over_all_databases! {
     pitfall_13_a_whole_number_that_is_rounded_before_the_point_is_of_one_type
     pitfall_04_a_sum_beyond_doubles_is_refused_as_the_query_refuses_it
     pitfall_04_what_is_beyond_doubles_leaves_no_trace
+    pitfall_13_zero_is_one_key_whatever_its_sign
 }
 
 fn event(k: usize, n: i64, v: f64) -> Value {
@@ -145,5 +146,44 @@ fn pitfall_04_what_is_beyond_doubles_leaves_no_trace(place: &Place) {
         let x = if what == "avg(v)" { 3.0 } else { 6.0 };
         assert_eq!(bench.out(), [json!({"g": "a", "x": x, "c": 2})], "{what}");
         assert_eq!(bench.errors().len(), 0, "{what}");
+    }
+}
+
+fn pitfall_13_zero_is_one_key_whatever_its_sign(place: &Place) {
+    let events: Vec<Value> = [0.0, -0.0, 1.0, -0.0, -1.0]
+        .iter()
+        .enumerate()
+        .map(|(k, v)| event(k, 2 - k as i64, *v))
+        .collect();
+    for key in [
+        "v",
+        "v * 2",
+        "v * -1",
+        "-v",
+        "abs(v)",
+        "round(v * 0.1)",
+        "v + 0",
+        "n * 0e0",
+        "max(v, n * 0e0)",
+    ] {
+        let key = match place.kind {
+            Kind::Mariadb => key.replace("max(", "greatest("),
+            _ => key.to_owned(),
+        };
+        let sql = format!(
+            "select {key} as x, count(*) as c, max(n) as m, min(v) as l, sum(v * -1) as s \
+             from things group by {key}"
+        );
+        for emit in [
+            Emit::All,
+            Emit::Touched,
+            Emit::Changes,
+            Emit::Enter,
+            Emit::Leave,
+        ] {
+            let (said, _) = agreed(place, &sql, emit, &events);
+            let shown = Value::from(said).to_string();
+            assert!(!shown.contains("-0.0"), "{sql}, {emit}: {shown}");
+        }
     }
 }

@@ -12,7 +12,7 @@ pub struct Record {
     pub a: Option<&'static str>,
     pub b: Option<i64>,
     pub n: Option<i64>,
-    /// Quarters, so that sums of them are exact.
+    /// Quarters, so that sums of them are exact; zeros have both signs.
     pub v: Option<i64>,
     /// How far its time is from the network's, in seconds or quarters of them.
     pub lag: i64,

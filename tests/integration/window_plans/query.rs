@@ -32,7 +32,7 @@ pub enum Order {
     Aggregate,
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "r.a",
     "r.b",
     "upper(r.a)",
@@ -41,6 +41,7 @@ const KEYS: [&str; 10] = [
     "case when r.v > 0 then 'more' else 'less' end",
     "r.v",
     "r.n % 3",
+    "r.v * -1",
     "-r.n",
     "abs(-r.b) + -(-r.n)",
 ];

@@ -261,8 +261,13 @@ impl<'a> Bench<'a> {
                 event.insert(name.to_owned(), value.into());
             }
         }
-        event.insert("v".to_owned(), json!(record.v.map(|v| v as f64 / 4.0)));
-        let part = |(g, w): &(Option<i64>, i64)| json!({"g": g, "w": *w as f64 / 4.0});
+        // Zeros of both signs.
+        let quarters = |count: i64| match (count, record.key % 2) {
+            (0, 1) => -0.0,
+            _ => count as f64 / 4.0,
+        };
+        event.insert("v".to_owned(), json!(record.v.map(quarters)));
+        let part = |(g, w): &(Option<i64>, i64)| json!({"g": g, "w": quarters(*w)});
         let parts: Vec<Value> = record.parts.iter().map(part).collect();
         event.insert("parts".to_owned(), parts.into());
         event.into()
@@ -342,6 +347,9 @@ pub fn same(right: &Value, ours: &Value) -> bool {
         }
         (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            if a == 0.0 && b == 0.0 {
+                return a.is_sign_negative() == b.is_sign_negative();
+            }
             (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0)
         }
         (a, b) => a == b,
