@@ -10,7 +10,7 @@ use super::options::Extent;
 use super::plan::{self, Grouped, Item, Numeric, Output, Param};
 use super::rows::{Reader, argument};
 use super::span::{ROW, Span, micros};
-use super::state::{Digest, Groups, Joining};
+use super::state::{Digest, Groups, Joining, Keeping};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::{
@@ -39,8 +39,7 @@ pub(super) struct Incremental {
     order: Option<String>,
     load: Query,
     live: Query,
-    /// Whether changes are noted: where more is looked at than what an event touches.
-    notes: bool,
+    keeping: Keeping,
     /// How many rows have come, of a window of the last so many.
     arrived: i64,
     /// The answer in its order, where all of it is wanted at every event.
@@ -83,7 +82,7 @@ impl Incremental {
         columns: &[String],
         order: Option<String>,
         span: Span,
-        notes: bool,
+        keeping: Keeping,
     ) -> Result<Self> {
         let arguments = plan
             .aggregates
@@ -109,7 +108,7 @@ impl Incremental {
             ),
             load: database.prepare_for(Asker::Plan, &plan.load.sql)?,
             live: database.prepare_for(Asker::Plan, &plan.live)?,
-            groups: groups(&plan, grouped.keys.len(), notes),
+            groups: groups(&plan, grouped.keys.len(), keeping),
             plan,
             key: {
                 let places = table.key_columns().iter();
@@ -124,7 +123,7 @@ impl Incremental {
             names: columns.iter().map(name).collect(),
             columns: columns.to_vec(),
             order,
-            notes,
+            keeping,
             arrived: 0,
             listed: Vec::new(),
             evaluation,
@@ -340,6 +339,16 @@ impl Incremental {
     /// # Errors
     /// What the database cannot compute; a double that JSON cannot hold.
     pub fn evaluate(&mut self, at: u32, session: &mut Session) -> Result<Option<Payload>> {
+        self.evaluate_off(at, session, None)
+    }
+
+    /// The same, as if one of its aggregates were off by so much.
+    fn evaluate_off(
+        &mut self,
+        at: u32,
+        session: &mut Session,
+        off: Option<(usize, f64)>,
+    ) -> Result<Option<Payload>> {
         if self.groups.rows(at) == 0 && !self.keys.is_empty() {
             return Ok(None);
         }
@@ -347,6 +356,11 @@ impl Incremental {
             self.totals.clear();
             for number in 0..self.plan.aggregates.len() {
                 self.totals.push(self.groups.aggregate(at, number)?);
+            }
+            if let Some((number, by)) = off
+                && let Datum::Real(total) = &mut self.totals[number]
+            {
+                *total += by;
             }
             let window = self.groups.window(at).unwrap_or_default();
             let (key, totals) = (self.groups.key(at), &self.totals);
@@ -383,6 +397,32 @@ impl Incremental {
         }
         self.bytes.push(b'}');
         Ok(Some(self.bytes.as_slice().into()))
+    }
+
+    /// The rows that a group has where sums of doubles are rounded otherwise: first the one that it
+    /// has, then those with each of its sums as little and as great as others may have it.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn variants(&mut self, at: u32, session: &mut Session) -> Result<Vec<Option<Payload>>> {
+        let mut variants = vec![self.evaluate(at, session)?];
+        for number in 0..self.plan.aggregates.len() {
+            let slack = self.groups.slack(at, number);
+            if slack > 0.0 {
+                for by in [-slack, slack] {
+                    variants.push(self.evaluate_off(at, session, Some((number, by)))?);
+                }
+            }
+        }
+        Ok(variants)
+    }
+
+    /// The groups of a window that slides (`None`) or ends.
+    pub fn groups_in(&self, window: Option<(i64, i64)>) -> Vec<u32> {
+        match window {
+            Some(window) => self.groups.of_window(window),
+            None => self.groups.all().collect(),
+        }
     }
 
     /// What the rows of an answer are sorted by, of a group that was just evaluated.
@@ -472,12 +512,8 @@ impl Incremental {
         window: Option<(i64, i64)>,
         session: &mut Session,
     ) -> Result<Vec<(Identity, Payload)>> {
-        let groups = match window {
-            Some(window) => self.groups.of_window(window),
-            None => self.groups.all().collect(),
-        };
         let mut rows = Vec::new();
-        for at in groups {
+        for at in self.groups_in(window) {
             if let Some(row) = self.evaluate(at, session)? {
                 rows.push((self.rank(at)?, self.identity(at), row));
             }
@@ -545,7 +581,7 @@ impl Incremental {
         now: Timestamp,
         cuts: &Cuts,
     ) -> Result<()> {
-        self.groups = groups(&self.plan, self.keys.len(), self.notes);
+        self.groups = groups(&self.plan, self.keys.len(), self.keeping);
         self.listed.clear();
         self.arrived = 0;
         if let Some(session) = session {
@@ -700,9 +736,9 @@ impl PartialOrd for Rank {
     }
 }
 
-fn groups(plan: &plan::Incremental, keys: usize, notes: bool) -> Groups {
+fn groups(plan: &plan::Incremental, keys: usize, keeping: Keeping) -> Groups {
     let functions = plan.aggregates.iter().map(|aggregate| aggregate.function);
-    Groups::new(functions.collect(), keys, notes)
+    Groups::new(functions.collect(), keys, keeping)
 }
 
 fn place(items: &[Item], item: &Item) -> usize {

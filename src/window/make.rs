@@ -8,6 +8,7 @@ use super::options::{Emit, Extent, Now, Plan, WindowOptions};
 use super::plan::{self, Grouped, Reading, Reason};
 use super::requery::{Form, Requery};
 use super::span::Span;
+use super::state::Keeping;
 use super::watermark::Watermark;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::store::{Asker, Database, Query, RowReader, Table, Type};
@@ -513,7 +514,10 @@ impl Choice<'_> {
         if !self.query.fields().is_empty() {
             return Err("the query asks for fields of the event".to_owned());
         }
-        let notes = self.emit.remembers() || self.emit == Emit::All;
+        let keeping = Keeping {
+            notes: self.emit.remembers() || self.emit == Emit::All,
+            weighs: self.options.verify > 0.0,
+        };
         Incremental::new(
             self.database,
             self.table.clone(),
@@ -521,7 +525,7 @@ impl Choice<'_> {
             self.query.columns(),
             self.options.time.clone(),
             self.span.clone(),
-            notes,
+            keeping,
         )
         .map_err(|error| error.to_string())
     }

@@ -30,6 +30,8 @@ pub(crate) use digest::Digest;
 /// The groups of a window.
 pub(crate) struct Groups {
     functions: Vec<Function>,
+    /// Whether sums know by how much others may have them otherwise.
+    weighs: bool,
     /// How many values a key has.
     width: usize,
     index: HashMap<Digest, u32, AsIs>,
@@ -54,6 +56,15 @@ pub(crate) struct Groups {
     overlapping: Vec<(u32, i64)>,
     /// Groups that have changed since they were last asked for, where that is wanted.
     changed: Option<Vec<u32>>,
+}
+
+/// What is kept beside what answers need.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Keeping {
+    /// Which groups have changed: where more is looked at than what an event touches.
+    pub notes: bool,
+    /// By how much others may have a sum otherwise: where answers are compared.
+    pub weighs: bool,
 }
 
 /// What else is known of a group.
@@ -89,17 +100,18 @@ pub(crate) struct Joining<'a> {
 const STAYS: &str = "a place stays a group's until it is forgotten";
 
 /// Accumulators of no row.
-fn empty(accs: &mut [Acc], functions: &[Function]) {
+fn empty(accs: &mut [Acc], functions: &[Function], weighs: bool) {
     for (acc, function) in accs.iter_mut().zip(functions) {
-        *acc = Acc::new(*function);
+        *acc = Acc::new(*function, weighs);
     }
 }
 
 impl Groups {
     /// No groups, of keys of so many values.
-    pub fn new(functions: Vec<Function>, width: usize, note_changes: bool) -> Self {
+    pub fn new(functions: Vec<Function>, width: usize, keeping: Keeping) -> Self {
         Groups {
             functions,
+            weighs: keeping.weighs,
             width,
             index: HashMap::default(),
             tallies: Vec::new(),
@@ -113,7 +125,7 @@ impl Groups {
             sessions: HashMap::default(),
             ended: Ended::default(),
             overlapping: Vec::new(),
-            changed: note_changes.then(Vec::new),
+            changed: keeping.notes.then(Vec::new),
         }
     }
 
@@ -153,6 +165,12 @@ impl Groups {
     pub fn aggregate(&self, at: u32, number: usize) -> crate::Result<Datum> {
         let acc = &self.accs[at as usize * self.functions.len() + number];
         acc.value(self.functions[number])
+    }
+
+    /// By how much the value may be off, as others add it up.
+    pub fn slack(&self, at: u32, number: usize) -> f64 {
+        let acc = &self.accs[at as usize * self.functions.len() + number];
+        acc.slack(self.functions[number])
     }
 
     fn tally(&mut self, at: u32) -> &mut Tally {
@@ -222,7 +240,7 @@ impl Groups {
             None => {
                 self.tallies.push(tally);
                 self.accs
-                    .extend(self.functions.iter().map(|f| Acc::new(*f)));
+                    .extend(self.functions.iter().map(|f| Acc::new(*f, self.weighs)));
                 self.keys.extend((0..self.width).map(|_| Datum::Null));
                 self.slab.push(Group::default());
                 (self.slab.len() - 1) as u32
@@ -299,7 +317,7 @@ impl Groups {
     fn recount(&mut self) {
         let width = self.functions.len();
         for accs in self.accs.chunks_mut(width.max(1)) {
-            empty(accs, &self.functions);
+            empty(accs, &self.functions, self.weighs);
         }
         let kept = &mut self.accs;
         self.queue.each(width, |groups, arguments| {
@@ -366,7 +384,7 @@ impl Groups {
         self.tally(at).there = false;
         let width = self.functions.len();
         let accs = &mut self.accs[at as usize * width..][..width];
-        empty(accs, &self.functions);
+        empty(accs, &self.functions, self.weighs);
         self.free.push(at);
     }
 
@@ -421,7 +439,11 @@ impl Groups {
     fn absorb(&mut self, one: u32, other: u32) {
         let Tally { rows, name, .. } = *self.tally(other);
         let digests = std::mem::take(&mut self.group_mut(other).digests);
-        let fresh: Vec<Acc> = self.functions.iter().map(|f| Acc::new(*f)).collect();
+        let fresh: Vec<Acc> = self
+            .functions
+            .iter()
+            .map(|f| Acc::new(*f, self.weighs))
+            .collect();
         let gone = self.accs(other).iter_mut().zip(fresh);
         let accs: Vec<Acc> = gone
             .map(|(acc, fresh)| std::mem::replace(acc, fresh))

@@ -11,6 +11,8 @@ crate::over_all_databases! {
     only_the_share_that_was_asked_for_is_compared
     a_window_that_ends_is_compared_while_it_lasts
     what_is_asked_of_the_database_by_group_is_compared_too
+    what_doubles_round_off_is_no_difference
+    a_difference_beside_great_numbers_is_one
     under_keyed_the_whole_query_is_asked_on_that_share
     the_explanation_says_what_is_compared
 }
@@ -70,6 +72,57 @@ fn an_answer_that_differs_is_told_with_both_and_kept_no_longer(place: &Place) {
     bench.send(row("6", 11, "a", 1.0));
     assert_eq!(bench.out(), [json!({"g": "a", "s": 1.0})]);
     assert_eq!(bench.errors(), [] as [&str; 0]);
+}
+
+/// What rounds off, in a sum that was not carried, by more than what is left of it.
+const CANCELLING: [f64; 9] = [0.1, 0.2, -0.3, 1e16, 1.0, -1e16, 0.7, 3.3, -1.0];
+
+fn what_doubles_round_off_is_no_difference(place: &Place) {
+    for sql in [
+        "select g, sum(v) as s, avg(v) as a from things group by g",
+        "select g, sum(v) * 1000 as s, sum(v) / count(*) as m from things group by g",
+        "select g, sum(v) - avg(v) * count(*) as zero from things group by g",
+        "select g, round(sum(v), 1) as s from things group by g having sum(v) > 0",
+        "select sum(v * 3) as s, case when sum(v) > 0 then 'more' else 'less' end as what from things",
+    ] {
+        for options in [sliding(sql), tumbling(sql).emit(Emit::All)] {
+            let database = declared(&place.another());
+            let options = options.plan(Plan::Incremental).verify(1.0);
+            let mut bench = Bench::new(&database, options);
+            for (k, v) in CANCELLING.iter().enumerate() {
+                bench.send(row(&k.to_string(), 0, "a", *v));
+            }
+            // They leave one after the other.
+            for (k, v) in CANCELLING.iter().enumerate() {
+                bench.advance(1.0);
+                bench.send(row(&format!("later {k}"), k as i64 + 1, "a", *v));
+            }
+            assert_eq!(bench.errors(), [] as [&str; 0], "{sql}");
+        }
+    }
+}
+
+fn a_difference_beside_great_numbers_is_one(place: &Place) {
+    if place.kind != Kind::Mariadb {
+        return;
+    }
+    let database = declared(place);
+    let options = sliding(SUM).emit(Emit::Touched).plan(Plan::Incremental);
+    let mut bench = Bench::new(&database, options.verify(1.0));
+    bench.send(row("1", 5, "a", 1.0));
+    for (k, v) in CANCELLING.iter().enumerate() {
+        bench.send(row(&format!("great {k}"), 0, "a", *v));
+    }
+    assert_eq!(bench.errors(), [] as [&str; 0]);
+    meddles(place, "");
+    bench.send(row("2", 5, "a", 1.0));
+    assert_eq!(bench.errors().len(), 1);
+    // Once they have left, what is small is told again.
+    bench.set_clock(11);
+    bench.send(row("3", 11, "a", 1.0));
+    place.execute("update things set v = v + 0.000001 where k = '1'");
+    bench.send(row("4", 11, "a", 1.0));
+    assert_eq!(bench.errors().len(), 1);
 }
 
 fn only_the_share_that_was_asked_for_is_compared(place: &Place) {

@@ -22,14 +22,20 @@ pub(crate) struct Sum {
     real: Compensated,
     reals: u64,
     count: u64,
+    /// The sum of how great its reals are, where that is wanted.
+    weight: Option<Box<Compensated>>,
 }
 
 impl Acc {
-    pub fn new(function: Function) -> Self {
+    /// That of no row; where it `weighs`, a sum knows by how much others may have it otherwise.
+    pub fn new(function: Function, weighs: bool) -> Self {
         match function {
             Function::Count => Acc::Count(0),
             Function::CountDistinct => Acc::Distinct(HashMap::new()),
-            Function::Sum | Function::Avg => Acc::Sum(Sum::default()),
+            Function::Sum | Function::Avg => Acc::Sum(Sum {
+                weight: weighs.then(Box::default),
+                ..Sum::default()
+            }),
             Function::Min | Function::Max => Acc::Extreme(BTreeMap::new()),
         }
     }
@@ -99,6 +105,20 @@ impl Acc {
         matches!(self, Acc::Sum(sum) if !sum.real.total().is_finite())
     }
 
+    /// By how much the value may be off where doubles are added up one after the other and nobody
+    /// carries what that rounds off; in whatever order.
+    pub fn slack(&self, function: Function) -> f64 {
+        let Acc::Sum(sum) = self else {
+            return 0.0;
+        };
+        let weight = sum.weight.as_ref().map_or(0.0, |weight| weight.total());
+        let slack = weight * f64::EPSILON * sum.reals as f64;
+        match function {
+            Function::Avg if sum.count > 0 => slack / sum.count as f64,
+            _ => slack,
+        }
+    }
+
     /// The value of the aggregate.
     ///
     /// # Errors
@@ -131,6 +151,9 @@ impl Sum {
             Datum::Integer(whole) => self.whole += i128::from(*whole) * sign as i128,
             Datum::Real(real) => {
                 self.real.add(real * sign);
+                if let Some(weight) = &mut self.weight {
+                    weight.add(real.abs() * sign);
+                }
                 match sign > 0.0 {
                     true => self.reals += 1,
                     false => self.reals -= 1,
@@ -138,6 +161,9 @@ impl Sum {
                 if self.reals == 0 {
                     // Nothing is left of it, so neither is a residue.
                     self.real = Compensated::default();
+                    self.weight
+                        .iter_mut()
+                        .for_each(|w| **w = Compensated::default());
                 }
             }
             Datum::Null | Datum::Text(_) => {}
@@ -152,6 +178,9 @@ impl Sum {
         self.whole += more.whole;
         self.real.add(more.real.high);
         self.real.add(more.real.low);
+        if let (Some(weight), Some(more)) = (&mut self.weight, &more.weight) {
+            weight.add(more.total());
+        }
         self.reals += more.reals;
         self.count += more.count;
     }
