@@ -15,14 +15,20 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let mut scripts = options.load.scripts.clone();
-    // What comes last and is no file is the node that is asked for.
-    let node = match scripts.as_slice() {
-        [_, .., last] if !last.exists() => scripts.pop(),
-        _ => None,
+    let (scripts, last) = match options.load.scripts.as_slice() {
+        [scripts @ .., last] if !scripts.is_empty() => (scripts, Some(last)),
+        scripts => (scripts, None),
     };
-    let node = node.map(|node| node.to_string_lossy().into_owned());
-    let (_, runtime) = load::open(&scripts, &options.load.setup)?;
+    let (network, runtime) = load::open(scripts, &options.load.setup)?;
+    // What comes last is the node that is asked for, if the scripts before it make one that is
+    // called so, whatever lies in the directory; or if it is no file.
+    let node = match last.map(|last| (last, last.to_string_lossy())) {
+        Some((last, name)) if !network.node_exists(&name) && last.exists() => {
+            runtime.run(last).map_err(load::with_way_to_add)?;
+            None
+        }
+        last => last.map(|(_, name)| name.into_owned()),
+    };
     let mut explanations = match &node {
         Some(node) => vec![(node.clone(), runtime.explain(node)?)],
         None => runtime.explanations(),

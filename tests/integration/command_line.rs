@@ -74,6 +74,54 @@ fn several_scripts_build_one_network_in_their_order() -> Tested {
 }
 
 #[test]
+fn a_word_that_is_a_node_is_explained_whatever_lies_in_the_directory() -> Tested {
+    let net = "\
+local tb = require('tributary')
+tb.create_table('things', { key = 'k', columns = { k = 'text', t = 'integer' } })
+for _, name in ipairs { 'one', 'two', 'three' } do
+    tb.window(name, name .. '_out', {
+        table = 'things', time = 't', size = '10s', query = 'select count(*) as n from things',
+    })
+end
+";
+    let more = "require('tributary').create_forwarder('four')\n";
+    let site = Site::with(&[("net.lua", net), ("two", more), ("more.lua", more)])?;
+    std::fs::create_dir(site.path("one"))?;
+    let explained = |args: &[&str]| -> Result<Vec<String>, Box<dyn Error>> {
+        let done = site.call(&[&["explain"], args].concat())?;
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{args:?}");
+        let names = done.stdout.lines().filter(|line| !line.starts_with(' '));
+        Ok(names
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect())
+    };
+    assert_eq!(explained(&["net.lua"])?, ["one", "three", "two"]);
+    for node in ["one", "two", "three"] {
+        assert_eq!(explained(&["net.lua", node])?, [node]);
+        assert_eq!(explained(&["net.lua", "more.lua", node])?, [node]);
+    }
+    // Scripts are scripts, if no node is called so.
+    assert_eq!(
+        explained(&["net.lua", "more.lua"])?,
+        ["one", "three", "two"]
+    );
+    assert_eq!(explained(&["net.lua", "./two"])?, ["one", "three", "two"]);
+    site.call(&["explain", "net.lua", "more.lua", "four"])?
+        .expect(
+            65,
+            "",
+            "tributary: no window \"four\"\n  hint: the windows are one, two, three",
+        );
+    site.call(&["explain", "net.lua", "tow"])?.expect(
+        65,
+        "",
+        "tributary: no window \"tow\"\n  hint: did you mean \"two\"?",
+    );
+    Ok(())
+}
+
+#[test]
 fn a_network_without_an_end_runs_for_the_time_it_is_given() -> Tested {
     let site = Site::with(&[("network.lua", SCRIPTED)])?;
     let done = site.call(&["run", "network.lua", "--for", "1200ms"])?;
