@@ -17,7 +17,7 @@ pub(crate) enum Acc {
 
 /// 128 bits at any multiple of eight bytes: a multiple of sixteen would leave room that nobody uses.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 struct Wide(i128);
 
 /// The sum of the values that are not NULL, and how many those are.
