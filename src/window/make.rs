@@ -117,7 +117,7 @@ impl Window {
             emission: Emission::new(emit, scope, matches!(options.extent, Extent::Session(_))),
             hold,
             last,
-            verify: Verify::new(options.verify),
+            verify: Verify::new(options.verify, chosen.beside),
             explanation: chosen.explanation,
             asks: !query.fields().is_empty(),
             stored: true,
@@ -322,6 +322,8 @@ struct Choice<'a> {
 struct Chosen {
     requery: Requery,
     incremental: Option<Incremental>,
+    /// What only judges differences.
+    beside: Option<Incremental>,
     explanation: Explanation,
 }
 
@@ -381,6 +383,10 @@ impl Choice<'_> {
             None => Plan::Requery,
         };
         let incremental = incremental.ok().filter(|_| plan == Plan::Incremental);
+        let beside = match plan {
+            Plan::Keyed if self.options.verify > 0.0 => self.state(&grouped, false).ok(),
+            _ => None,
+        };
         let why = match (self.options.plan, plan) {
             (Some(_), _) => "it was asked for",
             (None, Plan::Incremental) => "nothing is read again",
@@ -409,6 +415,7 @@ impl Choice<'_> {
         Ok(Chosen {
             requery,
             incremental,
+            beside,
             explanation: Explanation {
                 plan,
                 why: why.to_owned(),
@@ -500,6 +507,15 @@ impl Choice<'_> {
     }
 
     fn incremental(&self, grouped: &Result<&Grouped, Reason>) -> Result<Incremental, Reason> {
+        self.state(grouped, self.options.shared)
+    }
+
+    /// The state of the groups, where nobody writes to the table unseen.
+    fn state(
+        &self,
+        grouped: &Result<&Grouped, Reason>,
+        shared: bool,
+    ) -> Result<Incremental, Reason> {
         let grouped = (*grouped.clone()?).clone();
         if !self.options.extent.is_bounded() {
             self.reading.bound.clone()?;
@@ -508,7 +524,7 @@ impl Choice<'_> {
         if !self.exact {
             return Err(ELSEWHERE.to_owned());
         }
-        if self.options.shared {
+        if shared {
             return Err("others write to the table (shared = true)".to_owned());
         }
         if !self.query.fields().is_empty() {

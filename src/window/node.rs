@@ -109,6 +109,8 @@ pub(super) struct Moment {
 pub(super) struct Verify {
     share: f64,
     owed: f64,
+    /// What could keep the answer though another plan does: it knows how far sums may be apart.
+    beside: Option<Box<Incremental>>,
 }
 
 impl Verify {
@@ -123,8 +125,12 @@ impl Verify {
 }
 
 impl Verify {
-    pub fn new(share: f64) -> Self {
-        Verify { share, owed: 0.0 }
+    pub fn new(share: f64, beside: Option<Incremental>) -> Self {
+        Verify {
+            share,
+            owed: 0.0,
+            beside: beside.map(Box::new),
+        }
     }
 }
 

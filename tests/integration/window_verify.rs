@@ -12,6 +12,8 @@ crate::over_all_databases! {
     a_window_that_ends_is_compared_while_it_lasts
     what_is_asked_of_the_database_by_group_is_compared_too
     what_doubles_round_off_is_no_difference
+    what_doubles_round_off_is_none_between_groups_and_the_whole
+    a_group_that_differs_from_the_whole_is_told_with_both
     a_difference_beside_great_numbers_is_one
     under_keyed_the_whole_query_is_asked_on_that_share
     the_explanation_says_what_is_compared
@@ -100,6 +102,53 @@ fn what_doubles_round_off_is_no_difference(place: &Place) {
             assert_eq!(bench.errors(), [] as [&str; 0], "{sql}");
         }
     }
+}
+
+fn what_doubles_round_off_is_none_between_groups_and_the_whole(place: &Place) {
+    let (sum, mean) = (
+        SUM,
+        "select g, avg(v) as a, sum(v) * 3 as s from things group by g",
+    );
+    for sql in [
+        sum,
+        mean,
+        "select g, sum(v) as s from things group by g having sum(v) > 0.5",
+    ] {
+        for shared in [false, true] {
+            let database = declared(&place.another());
+            let options = sliding(sql).emit(Emit::Touched).plan(Plan::Keyed);
+            let mut bench = Bench::new(&database, options.shared(shared).verify(1.0));
+            // A group is found in the order of its times, and a table read in that of its keys.
+            for (k, v) in CANCELLING.iter().enumerate() {
+                bench.send(row(&format!("{k} b"), 9 - k as i64, "b", *v));
+                bench.send(row(&format!("{k} a"), 9 - k as i64, "a", *v));
+            }
+            assert_eq!(bench.errors(), [] as [&str; 0], "{sql}");
+        }
+    }
+}
+
+fn a_group_that_differs_from_the_whole_is_told_with_both(place: &Place) {
+    if place.kind != Kind::Mariadb {
+        return;
+    }
+    // What fields of the event stand in cannot be judged by what was summed.
+    let sql = "select g, sum(v) as s, :k as k from things group by g";
+    let options = sliding(sql).emit(Emit::Touched).verify(1.0);
+    let mut bench = Bench::new(&declared(place), options);
+    bench.send(row("3", 0, "a", 0.1));
+    bench.send(row("2", 1, "a", 0.2));
+    assert_eq!(bench.errors(), [] as [&str; 0]);
+    bench.send(row("1", 2, "a", -0.3));
+    assert_eq!(bench.out().len(), 3);
+    let errors = bench.errors();
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0].starts_with(
+            "the answer by group differs from that of the whole query: [{\"g\":\"a\",\"s\":"
+        ),
+        "{errors:?}"
+    );
 }
 
 fn a_difference_beside_great_numbers_is_one(place: &Place) {
