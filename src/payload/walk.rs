@@ -56,11 +56,14 @@ impl<'a> Walk<'a> {
         let byte = self.text.as_bytes().get(self.at).copied()?;
         match byte > b' ' {
             true => Some(byte),
-            false => {
-                self.pass_blanks();
-                self.text.as_bytes().get(self.at).copied()
-            }
+            false => self.peek_behind_blanks(),
         }
+    }
+
+    #[inline(never)]
+    fn peek_behind_blanks(&mut self) -> Option<u8> {
+        self.pass_blanks();
+        self.text.as_bytes().get(self.at).copied()
     }
 
     fn pass_blanks(&mut self) {
@@ -111,9 +114,10 @@ impl<'a> Walk<'a> {
     #[inline]
     pub fn pass_token(&mut self, token: &[u8]) -> bool {
         let begun = self.peek().is_some();
-        let is_it = begun && self.text.as_bytes()[self.at..].starts_with(token);
+        let end = self.at + token.len();
+        let is_it = begun && self.text.as_bytes().get(self.at..end) == Some(token);
         if is_it {
-            self.at += token.len();
+            self.at = end;
         }
         is_it
     }
@@ -185,8 +189,15 @@ impl<'a> Walk<'a> {
     /// A number. One that no 64-bit integer or double holds ends the walk.
     #[inline]
     pub fn number(&mut self) -> Option<Number> {
-        let is_negative = self.peek()? == b'-';
+        self.peek()?;
+        self.number_here()
+    }
+
+    /// The same, where it is known to begin here if there is one.
+    #[inline]
+    pub fn number_here(&mut self) -> Option<Number> {
         let from = self.at;
+        let is_negative = self.text.as_bytes().get(from) == Some(&b'-');
         let first = from + usize::from(is_negative);
         let (whole, end) = self.digits(first, 0);
         let count = end - first;
@@ -202,7 +213,7 @@ impl<'a> Walk<'a> {
                     return self.double(from, behind, decimals > 0);
                 }
                 // Both are exact, so the quotient is the nearest double (Clinger, 1990).
-                let real = all as f64 / POWERS[decimals];
+                let real = all as i64 as f64 / POWERS[decimals];
                 self.at = behind;
                 Some(Number::Real(if is_negative { -real } else { real }))
             }

@@ -322,7 +322,9 @@ impl Incremental {
     pub fn takes(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.span.extent {
             Extent::Count(_) | Extent::Session(_) => true,
-            Extent::Sliding(_) | Extent::Hopping { .. } => self.leaves(time) > now.as_micros(),
+            Extent::Sliding(_) | Extent::Hopping { .. } => {
+                time >= now || self.leaves(time) > now.as_micros()
+            }
         }
     }
 

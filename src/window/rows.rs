@@ -67,7 +67,7 @@ impl Member<'_> {
     /// Writes its key in the place of another one.
     pub fn write_key(&self, key: &mut [Datum]) {
         for (item, datum) in self.keys.iter().zip(key) {
-            datum.set(&cell(item, self.path, self.values));
+            given(item, self.path, self.values, |cell| datum.set(cell));
         }
     }
 }
@@ -152,7 +152,8 @@ impl Members {
             .iter()
             .filter(|item| self.depth(item) == path.depth)
         {
-            if !matches!(cell(item, path, hand.values), Cell::Integer(1)) {
+            let is_true = |cell: &Cell<'_>| matches!(cell, Cell::Integer(1));
+            if !given(item, path, hand.values, is_true) {
                 return Ok(());
             }
         }
@@ -175,13 +176,14 @@ impl Members {
     fn take(&self, path: &Path<'_>, hand: &mut Hand<'_, '_>) -> Result<()> {
         hand.encoded.clear();
         for item in &self.keys {
-            Datum::encode(&cell(item, path, hand.values), hand.encoded);
+            let encode = |cell: &Cell<'_>| Datum::encode(cell, hand.encoded);
+            given(item, path, hand.values, encode);
         }
         hand.given.clear();
         for item in &self.arguments {
             // A row as such counts like any value that is there.
             hand.given.push(match item {
-                Some((item, kind)) => argument(*kind, &cell(item, path, hand.values))?,
+                Some((item, kind)) => given(item, path, hand.values, |cell| argument(*kind, cell))?,
                 None => Datum::Integer(1),
             });
         }
@@ -203,10 +205,17 @@ impl Members {
     }
 }
 
-fn cell<'a>(item: &Item, path: &Path<'a>, values: &'a [Vec<Datum>]) -> Cell<'a> {
+/// Looks at the value of an item: where it lies, if it is a column.
+#[inline]
+fn given<T>(
+    item: &Item,
+    path: &Path<'_>,
+    values: &[Vec<Datum>],
+    look: impl FnOnce(&Cell<'_>) -> T,
+) -> T {
     match item {
-        Item::Column(column) => path.row(column.depth).cells[column.at].borrowed(),
-        Item::Computed { computed, output } => values[*computed][*output].cell(),
+        Item::Column(column) => look(&path.row(column.depth).cells[column.at]),
+        Item::Computed { computed, output } => look(&values[*computed][*output].cell()),
     }
 }
 

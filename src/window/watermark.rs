@@ -88,6 +88,8 @@ impl Watermark {
         self.least = Some(self.least.map_or(time, |least| least.min(time)));
         let number = link.unwrap_or(OUTSIDE);
         match self.links.iter_mut().find(|link| link.number == number) {
+            // Nothing is known that was not: links that come or end are told by a tick.
+            Some(link) if self.idle.is_none() && time <= link.latest => return,
             Some(link) => {
                 link.latest = link.latest.max(time);
                 link.heard = now;

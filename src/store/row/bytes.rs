@@ -8,7 +8,7 @@
 use super::reader::{Holds, Layout};
 use super::{Cell, Row, fits, unsigned, whole};
 use crate::payload::{Number, Walk};
-use crate::store::table::{Table, Type};
+use crate::store::table::{Child, Table, Type};
 
 /// Reads the bytes as a row; `None` where the tree is to say what they are.
 pub(super) fn read<'a>(
@@ -29,15 +29,17 @@ impl Row<'_> {
         if layout.key.iter().any(|at| self.cells[*at] == Cell::Null) {
             return false;
         }
-        let mut rows = self.children.iter_mut().peekable();
-        for (child, layout) in self.table.children().iter().zip(&layout.children) {
-            while let Some(row) = rows.next_if(|row| std::ptr::eq(row.table, &child.table)) {
-                for (to, from) in &layout.given {
-                    row.cells[*to] = self.cells[*from].clone();
-                }
-                if !row.complete(layout) {
-                    return false;
-                }
+        let children = self.table.children();
+        for row in &mut self.children {
+            let is_it = |child: &Child| std::ptr::eq(row.table, &child.table);
+            let Some(at) = children.iter().position(is_it) else {
+                return false;
+            };
+            for (to, from) in &layout.children[at].given {
+                row.cells[*to] = self.cells[*from].clone();
+            }
+            if !row.complete(&layout.children[at]) {
+                return false;
             }
         }
         true
@@ -131,20 +133,22 @@ impl<'a> Reader<'a> {
     /// Reads the value of a column.
     #[inline]
     fn cell(&mut self, kind: Type) -> Option<Cell<'a>> {
-        match (self.walk.peek()?, kind) {
-            (b'"', Type::Text(len)) => {
+        if self.walk.peek()? == b'n' {
+            return self.walk.pass_null().then_some(Cell::Null);
+        }
+        match kind {
+            Type::Text(len) => {
                 let text = self.walk.text()?;
                 (!self.sized || fits(&text, len)).then_some(Cell::Text(text))
             }
-            (b'-' | b'0'..=b'9', Type::Integer) => match self.walk.number()? {
+            Type::Integer => match self.walk.number_here()? {
                 Number::Integer(number) => Some(Cell::Integer(number)),
                 Number::Real(number) => whole(number).map(Cell::Integer),
             },
-            (b'-' | b'0'..=b'9', Type::Real) => match self.walk.number()? {
+            Type::Real => match self.walk.number_here()? {
                 Number::Integer(number) => Some(Cell::Real(number as f64)),
                 Number::Real(number) => Some(Cell::Real(unsigned(number))),
             },
-            _ => self.walk.pass_null().then_some(Cell::Null),
         }
     }
 }
