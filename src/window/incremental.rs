@@ -3,22 +3,28 @@
 //! What an event brings is added to its groups, what leaves is taken away from them, and the
 //! database evaluates SELECT, HAVING and ORDER BY over the state of one group at a time. The state
 //! is made anew from the table when the node opens, and after an error.
+//!
+//! - `evaluating` — the rows of the answer, from the state.
+//! - `rebuilding` — the state, from the table.
+
+mod evaluating;
+mod rebuilding;
 
 use super::answer::identity;
-use super::emission::{Cuts, Identity};
+use super::emission::Identity;
 use super::options::Extent;
-use super::plan::{self, Grouped, Item, Numeric, Output, Param};
-use super::rows::{Reader, argument};
+use super::plan::{self, Grouped, Item};
+use super::rows::Reader;
 use super::span::{ROW, Span, micros};
 use super::state::{Digest, Groups, Joining, Keeping};
 use crate::error::Result;
-use crate::payload::Payload;
-use crate::store::{
-    Asker, Binding, Cell, Database, Datum, Evaluation, Limits, Query, Row, Session, Table,
-};
+use crate::store::{Asker, Database, Datum, Evaluation, Limits, Query, Row, Session, Table};
 use crate::time::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use evaluating::Listed;
+pub(super) use evaluating::Rank;
 
 /// The state of a window's groups, and how it is read.
 pub(super) struct Incremental {
@@ -51,13 +57,6 @@ pub(super) struct Incremental {
     members: Vec<u32>,
     arguments: Vec<Datum>,
     bytes: Vec<u8>,
-}
-
-/// A row of the answer, where all of it is kept.
-struct Listed {
-    rank: Rank,
-    at: u32,
-    row: Payload,
 }
 
 /// A member as it was read from the table: its key, and its arguments.
@@ -336,198 +335,6 @@ impl Incremental {
         }
     }
 
-    /// The row of a group in the answer, where it has one.
-    ///
-    /// # Errors
-    /// What the database cannot compute; a double that JSON cannot hold.
-    pub fn evaluate(&mut self, at: u32, session: &mut Session) -> Result<Option<Payload>> {
-        self.evaluate_off(at, session, None)
-    }
-
-    /// The same, as if one of its aggregates were off by so much.
-    fn evaluate_off(
-        &mut self,
-        at: u32,
-        session: &mut Session,
-        off: Option<(usize, f64)>,
-    ) -> Result<Option<Payload>> {
-        if self.groups.rows(at) == 0 && !self.keys.is_empty() {
-            return Ok(None);
-        }
-        if let (Some(sql), Some(evaluation)) = (&self.plan.group, &self.evaluation) {
-            self.totals.clear();
-            for number in 0..self.plan.aggregates.len() {
-                self.totals.push(self.groups.aggregate(at, number)?);
-            }
-            if let Some((number, by)) = off
-                && let Datum::Real(total) = &mut self.totals[number]
-            {
-                *total += by;
-            }
-            let window = self.groups.window(at).unwrap_or_default();
-            let (key, totals) = (self.groups.key(at), &self.totals);
-            let mut cells = sql.params.iter().map(|param| match param {
-                Param::Key(number) => key[*number].cell(),
-                Param::Aggregate(number) => totals[*number].cell(),
-                Param::WindowStart => seconds(window.0),
-                Param::WindowEnd => seconds(window.1),
-            });
-            if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
-                return Ok(None);
-            }
-        }
-        self.bytes.clear();
-        self.bytes.push(b'{');
-        for (number, output) in self.plan.outputs.iter().enumerate() {
-            if number > 0 {
-                self.bytes.push(b',');
-            }
-            self.bytes.extend_from_slice(&self.names[number]);
-            let column = &self.columns[number];
-            match output {
-                Output::Key(number) => {
-                    self.groups.key(at)[*number].write_json(column, &mut self.bytes)?;
-                }
-                Output::Computed(place) => {
-                    self.values[*place].write_json(column, &mut self.bytes)?;
-                }
-                Output::Count(number) => {
-                    let count = self.groups.aggregate(at, *number)?;
-                    count.write_json(column, &mut self.bytes)?;
-                }
-            }
-        }
-        self.bytes.push(b'}');
-        Ok(Some(self.bytes.as_slice().into()))
-    }
-
-    /// The rows that a group has where sums of doubles are rounded otherwise: first the one that it
-    /// has, then those with each of its sums as little and as great as others may have it.
-    ///
-    /// # Errors
-    /// Those of [`evaluate`](Self::evaluate).
-    pub fn variants(&mut self, at: u32, session: &mut Session) -> Result<Vec<Option<Payload>>> {
-        let mut variants = vec![self.evaluate(at, session)?];
-        for number in 0..self.plan.aggregates.len() {
-            let slack = self.groups.slack(at, number);
-            if slack > 0.0 {
-                for by in [-slack, slack] {
-                    variants.push(self.evaluate_off(at, session, Some((number, by)))?);
-                }
-            }
-        }
-        Ok(variants)
-    }
-
-    /// The groups of a window that slides (`None`) or ends.
-    pub fn groups_in(&self, window: Option<(i64, i64)>) -> Vec<u32> {
-        match window {
-            Some(window) => self.groups.of_window(window),
-            None => self.groups.all().collect(),
-        }
-    }
-
-    /// What the rows of an answer are sorted by, of a group that was just evaluated.
-    pub fn rank(&self, at: u32) -> Result<Rank> {
-        let key = self.groups.key(at);
-        let mut terms = Vec::with_capacity(self.plan.order.len() + key.len());
-        for order in &self.plan.order {
-            let datum = match order.by {
-                Output::Key(number) => key[number].clone(),
-                Output::Computed(place) => self.values[place].clone(),
-                Output::Count(number) => self.groups.aggregate(at, number)?,
-            };
-            terms.push((datum, order.descending));
-        }
-        let keys = key.iter().map(|key| (key.clone(), false));
-        Ok(Rank(
-            self.groups.window(at),
-            terms.into_iter().chain(keys).collect(),
-        ))
-    }
-
-    /// Every row of the answer, in its order: of a window that slides, or of these.
-    ///
-    /// # Errors
-    /// Those of [`evaluate`](Self::evaluate); more rows than an answer may have.
-    pub fn listing(
-        &mut self,
-        session: &mut Session,
-        windows: Vec<Option<(i64, i64)>>,
-    ) -> Result<Vec<Payload>> {
-        let changed = self.groups.take_changed();
-        for (number, at) in changed.iter().copied().enumerate() {
-            self.listed.retain(|listed| listed.at != at);
-            let row = match self.evaluate(at, session) {
-                Ok(row) => row,
-                Err(error) => {
-                    self.groups.note_all(&changed[number..]);
-                    return Err(error);
-                }
-            };
-            if let Some(row) = row {
-                let rank = self.rank(at)?;
-                let place = self.listed.partition_point(|listed| listed.rank < rank);
-                self.listed.insert(place, Listed { rank, at, row });
-            }
-            self.groups.let_go(at);
-        }
-        let wanted = |listed: &&Listed| windows.contains(&listed.rank.0);
-        let rows = self.listed.iter().filter(wanted);
-        let rows: Vec<Payload> = rows.map(|listed| listed.row.clone()).collect();
-        self.limits.check_rows(rows.len())?;
-        Ok(rows)
-    }
-
-    /// The rows of these groups, in the order of the answer.
-    ///
-    /// # Errors
-    /// Those of [`evaluate`](Self::evaluate).
-    pub fn rows_of(&mut self, groups: &[u32], session: &mut Session) -> Result<Vec<Payload>> {
-        if self.plan.order.is_empty() {
-            // By their keys alone, which need not be copied for that.
-            let mut groups = groups.to_vec();
-            groups.sort_by(|a, b| {
-                let windows = self.groups.window(*a).cmp(&self.groups.window(*b));
-                windows.then_with(|| self.groups.key(*a).cmp(self.groups.key(*b)))
-            });
-            let rows = groups.into_iter().map(|at| self.evaluate(at, session));
-            return rows.filter_map(Result::transpose).collect();
-        }
-        let mut rows = Vec::with_capacity(groups.len());
-        for at in groups {
-            if let Some(row) = self.evaluate(*at, session)? {
-                rows.push((self.rank(*at)?, row));
-            }
-        }
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
-    }
-
-    /// The rows of a window that slides (`None`) or ends, with what their groups are called, in
-    /// the order of the answer.
-    ///
-    /// # Errors
-    /// Those of [`evaluate`](Self::evaluate); more rows than an answer may have.
-    pub fn rows_in(
-        &mut self,
-        window: Option<(i64, i64)>,
-        session: &mut Session,
-    ) -> Result<Vec<(Identity, Payload)>> {
-        let mut rows = Vec::new();
-        for at in self.groups_in(window) {
-            if let Some(row) = self.evaluate(at, session)? {
-                rows.push((self.rank(at)?, self.identity(at), row));
-            }
-        }
-        self.limits.check_rows(rows.len())?;
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(rows
-            .into_iter()
-            .map(|(_, identity, row)| (identity, row))
-            .collect())
-    }
-
     /// Forgets a window that has ended.
     pub fn end(&mut self, window: (i64, i64)) {
         self.listed.retain(|listed| listed.rank.0 != Some(window));
@@ -571,198 +378,9 @@ impl Incremental {
         self.groups.group_mut(at).identity = Some(made.clone());
         made
     }
-
-    /// Makes the state anew from the table; what has left meanwhile stays out, and sessions that
-    /// were cut stay so.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    pub fn rebuild(
-        &mut self,
-        session: Option<&mut Session>,
-        now: Timestamp,
-        cuts: &Cuts,
-    ) -> Result<()> {
-        self.groups = groups(&self.plan, self.keys.len(), self.keeping);
-        self.listed.clear();
-        self.arrived = 0;
-        if let Some(session) = session {
-            self.load(session, now, cuts)?;
-        }
-        if self.keys.is_empty() && !self.span.extent.is_bounded() {
-            // The one group of a query without keys has a row even if there is none in the window.
-            let at = self.groups.find_or_make(Digest::of(&[]), None, |_| {});
-            self.groups.note_all(&[at]);
-        }
-        self.expire(now);
-        Ok(())
-    }
-
-    fn load(&mut self, session: &mut Session, now: Timestamp, cuts: &Cuts) -> Result<()> {
-        let binding = Binding {
-            now,
-            event: None,
-            window: None,
-            keys: &[],
-        };
-        let items = self.plan.load.items.clone();
-        let ids = self.plan.load.ids;
-        let from = usize::from(self.plan.load.time);
-        let place = |item: &Item| from + ids + place(&items, item);
-        let keys: Vec<usize> = self.keys.iter().map(place).collect();
-        let arguments: Vec<Option<(usize, Numeric)>> = self
-            .plan
-            .aggregates
-            .iter()
-            .map(|aggregate| Some((place(aggregate.arg.as_ref()?), aggregate.kind)))
-            .collect();
-        // Of each row of the table its members, in the order in which they are read.
-        let mut members: HashMap<Digest, Vec<Loaded>> = HashMap::new();
-        let mut rows: Vec<Entry> = Vec::new();
-        let mut number = 0;
-        session.data(&self.load, &binding, &mut |row| {
-            let digest = match ids {
-                0 => Digest::numbered(number),
-                _ => digest_of(&row[from..from + ids]),
-            };
-            number += 1;
-            let key = keys.iter().map(|at| row[*at].clone()).collect();
-            let given = arguments.iter().map(|given| match given {
-                Some((at, kind)) => argument(*kind, &row[*at].cell()),
-                None => Ok(Datum::Integer(1)),
-            });
-            let given = given.collect::<Result<_>>()?;
-            members.entry(digest).or_default().push((key, given));
-            if ids == 0 {
-                rows.push(Entry {
-                    digest,
-                    time: time(row, from),
-                });
-            }
-            Ok(())
-        })?;
-        if let Extent::Count(_) = self.span.extent {
-            // In the order of their arrival, as far as a column tells it.
-            session.keys(&self.table, self.order.as_deref(), &mut |key| {
-                rows.push(Entry {
-                    digest: digest_of(key),
-                    time: now,
-                });
-            })?;
-        } else if ids > 0 {
-            session.data(&self.live, &binding, &mut |row| {
-                rows.push(Entry {
-                    digest: digest_of(&row[from..from + ids]),
-                    time: time(row, from),
-                });
-                Ok(())
-            })?;
-        }
-        for entry in rows {
-            let found = members.remove(&entry.digest).unwrap_or_default();
-            self.restore(entry, found, now, cuts);
-        }
-        Ok(())
-    }
-
-    fn restore(&mut self, entry: Entry, found: Vec<Loaded>, now: Timestamp, cuts: &Cuts) {
-        if !self.takes(entry.time, now) && !self.span.extent.is_bounded() {
-            return;
-        }
-        if let Extent::Session(gap) = self.span.extent {
-            self.arrived += 1;
-            for (key, given) in found {
-                let cut = match cuts.is_empty() {
-                    true => None,
-                    false => cuts.of(&identity(None, &key), entry.time.after(gap).as_micros()),
-                };
-                self.join_one(key, &given, entry, micros(gap), cut);
-            }
-            return;
-        }
-        if self.span.extent.is_bounded() {
-            self.begin(entry.time, Timestamp::from_micros(i64::MIN));
-        }
-        self.members.clear();
-        self.arguments.clear();
-        for (key, given) in found {
-            let name = digest_of(&key);
-            match self.span.extent.is_bounded() {
-                false => {
-                    let at = self
-                        .groups
-                        .find_or_make(name, None, |place| place.clone_from_slice(&key));
-                    self.members.push(at);
-                    self.arguments.extend(given);
-                }
-                true => {
-                    for window in self.span.windows(entry.time) {
-                        let name = name.in_window(window.0);
-                        let at = self
-                            .groups
-                            .find_or_make(name, Some(window), |place| place.clone_from_slice(&key));
-                        self.members.push(at);
-                        self.arguments.extend_from_slice(&given);
-                    }
-                }
-            }
-        }
-        let leaves = self.leaves(entry.time);
-        self.arrived += 1;
-        self.groups
-            .add(entry.digest, leaves, &self.members, &self.arguments);
-    }
-}
-
-/// What rows of an answer are sorted by.
-#[derive(PartialEq, Eq)]
-pub(super) struct Rank(Option<(i64, i64)>, Vec<(Datum, bool)>);
-
-impl Ord for Rank {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let windows = self.0.map(|(start, end)| (end, start));
-        let terms = self.1.iter().zip(&other.1).map(|(a, b)| match a.1 {
-            false => a.0.cmp(&b.0),
-            true => b.0.cmp(&a.0),
-        });
-        let by_terms = terms.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then);
-        windows
-            .cmp(&other.0.map(|(start, end)| (end, start)))
-            .then(by_terms)
-    }
-}
-
-impl PartialOrd for Rank {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 fn groups(plan: &plan::Incremental, keys: usize, keeping: Keeping) -> Groups {
     let functions = plan.aggregates.iter().map(|aggregate| aggregate.function);
     Groups::new(functions.collect(), keys, keeping)
-}
-
-fn place(items: &[Item], item: &Item) -> usize {
-    let found = items.iter().position(|known| known == item);
-    found.expect("every key and argument is loaded")
-}
-
-fn time(row: &[Datum], from: usize) -> Timestamp {
-    let time = row.first().filter(|_| from > 0).and_then(Datum::as_time);
-    time.unwrap_or(Timestamp::from_micros(0))
-}
-
-fn digest_of(key: &[Datum]) -> Digest {
-    let mut bytes = Vec::new();
-    key.iter()
-        .for_each(|datum| Datum::encode(&datum.cell(), &mut bytes));
-    Digest::of(&bytes)
-}
-
-fn seconds(micros: i64) -> Cell<'static> {
-    match micros.rem_euclid(1_000_000) {
-        0 => Cell::Integer(micros / 1_000_000),
-        _ => Cell::Real(micros as f64 / 1e6),
-    }
 }

@@ -4,6 +4,7 @@
 //! - `digest` — what stands for a key.
 //! - `ended` — which sessions a row may overlap with that have ended.
 //! - `queue` — which rows leave next, and what leaves with them.
+//! - `sessions` — windows that a row joins or brings together.
 //!
 //! Invariant: a group's accumulators hold exactly the rows that were added to it and have not left
 //! it; a group of no row is forgotten, and its residue with it. Its place is another group's then,
@@ -15,6 +16,7 @@ mod acc;
 mod digest;
 mod ended;
 mod queue;
+mod sessions;
 
 use crate::store::Datum;
 use crate::window::plan::Function;
@@ -26,6 +28,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub(crate) use digest::Digest;
+pub(crate) use sessions::Joining;
 
 /// The groups of a window.
 pub(crate) struct Groups {
@@ -86,15 +89,6 @@ struct Tally {
     changed: bool,
     /// Of its key, and of its window where windows end.
     name: Digest,
-}
-
-/// A row that goes into a session; times in microseconds.
-pub(crate) struct Joining<'a> {
-    pub key: Digest,
-    pub time: i64,
-    pub gap: i64,
-    pub digest: Digest,
-    pub arguments: &'a [Datum],
 }
 
 const STAYS: &str = "a place stays a group's until it is forgotten";
@@ -388,77 +382,6 @@ impl Groups {
         self.free.push(at);
     }
 
-    /// Adds a row to the session of its key that is open at its time, made where there is none;
-    /// joins sessions that it brings together. Nothing leaves a session before it ends.
-    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce(&mut [Datum])) -> u32 {
-        let mut window = (row.time, row.time.saturating_add(row.gap));
-        let touching = self.sessions_at(row.key, row.time, row.gap);
-        let at = match touching.split_first() {
-            None => {
-                let at = self.make(row.key, Some(window), key);
-                self.sessions.entry(row.key).or_default().push(at);
-                at
-            }
-            Some((first, others)) => {
-                for at in std::iter::once(first).chain(others) {
-                    if let Some((start, end)) = self.group(*at).window {
-                        self.ends.remove(&(end, start, *at));
-                        window = (window.0.min(start), window.1.max(end));
-                    }
-                }
-                for other in others {
-                    self.absorb(*first, *other);
-                }
-                *first
-            }
-        };
-        self.ends.insert((window.1, window.0, at));
-        if let Some(end) = self.ended.take_after(row.key, window.0) {
-            self.overlapping.push((at, end));
-        }
-        let group = self.group_mut(at);
-        group.window = Some(window);
-        group.identity = None;
-        group.digests.push(row.digest);
-        self.live.insert(row.digest);
-        self.add_member(at, row.arguments);
-        at
-    }
-
-    /// The open sessions of a key that a row of this time is in, or would join.
-    pub fn sessions_at(&self, key: Digest, time: i64, gap: i64) -> Vec<u32> {
-        let sessions = self.sessions.get(&key).map_or(&[][..], Vec::as_slice);
-        let near = |at: &u32| {
-            let window = self.group(*at).window;
-            window.is_some_and(|(start, end)| time < end && time.saturating_add(gap) > start)
-        };
-        sessions.iter().copied().filter(near).collect()
-    }
-
-    /// Lets one session take in another.
-    fn absorb(&mut self, one: u32, other: u32) {
-        let Tally { rows, name, .. } = *self.tally(other);
-        let digests = std::mem::take(&mut self.group_mut(other).digests);
-        let fresh: Vec<Acc> = self
-            .functions
-            .iter()
-            .map(|f| Acc::new(*f, self.weighs))
-            .collect();
-        let gone = self.accs(other).iter_mut().zip(fresh);
-        let accs: Vec<Acc> = gone
-            .map(|(acc, fresh)| std::mem::replace(acc, fresh))
-            .collect();
-        self.clear(other);
-        if let Some(sessions) = self.sessions.get_mut(&name) {
-            sessions.retain(|at| *at != other);
-        }
-        self.tally(one).rows += rows;
-        self.group_mut(one).digests.extend(digests);
-        for (acc, more) in self.accs(one).iter_mut().zip(accs) {
-            acc.merge(more);
-        }
-    }
-
     /// The window that ends first.
     pub fn first_end(&self) -> Option<(i64, i64)> {
         let (end, start, _) = self.ends.first()?;
@@ -493,17 +416,6 @@ impl Groups {
                 all.retain(|noted| *noted != at);
             }
         }
-    }
-
-    /// Sessions that overlap with one of the same key that had ended when they began, and when it
-    /// had; each once.
-    pub fn take_overlapping(&mut self) -> Vec<(u32, i64)> {
-        std::mem::take(&mut self.overlapping)
-    }
-
-    /// No session begins any more that overlaps with one that ended by this instant.
-    pub fn forget_ended(&mut self, by: i64) {
-        self.ended.forget(by);
     }
 
     /// When the windows began that have not ended.

@@ -1,0 +1,259 @@
+//! Which plan a window has, and why.
+
+use crate::error::{Error, Result};
+use crate::store::{Asker, Database, Query, Table};
+use crate::window::explain::Explanation;
+use crate::window::incremental::Incremental;
+use crate::window::options::{Emit, Extent, Plan, WindowOptions};
+use crate::window::plan::{Grouped, Reading, Reason};
+use crate::window::requery::{Form, Requery};
+use crate::window::span::Span;
+use crate::window::state::Keeping;
+use std::sync::Arc;
+
+/// Why the values of a table are not trusted to compare as ours do.
+const ELSEWHERE: &str = "a table was made elsewhere, with types, collations or triggers of its own";
+
+/// Why sessions have one plan.
+const SESSIONS: &str = "where sessions begin and end is kept as running state";
+
+/// What the choice of a plan goes by.
+pub(super) struct Choice<'a> {
+    pub database: &'a Database,
+    pub options: &'a WindowOptions,
+    pub emit: Emit,
+    pub table: &'a Arc<Table>,
+    pub query: &'a Query,
+    pub reading: &'a Reading,
+    pub span: &'a Span,
+    /// Whether the tables are as we make them.
+    pub exact: bool,
+}
+
+pub(super) struct Chosen {
+    pub requery: Requery,
+    pub incremental: Option<Incremental>,
+    /// What only judges differences.
+    pub beside: Option<Incremental>,
+    pub explanation: Explanation,
+}
+
+impl Choice<'_> {
+    pub fn choose(&self) -> Result<Chosen> {
+        let form = match self.options.extent.is_bounded() {
+            true => Form::Bounded,
+            false => Form::Sliding,
+        };
+        let grouped = self.grouped();
+        self.check_emit(&grouped)?;
+        let whole = form.of(&self.reading.whole);
+        let whole = self.database.prepare_for(Asker::Window, whole)?;
+        let by_group = grouped.as_ref().ok().copied();
+        let columns = self.options.keys.clone();
+        let requery = Requery::new(self.database, whole.clone(), by_group, columns, form)?;
+        let incremental = self.incremental(&grouped);
+        let keyed = self.keyed(&grouped);
+        let mut refused = Vec::new();
+        let mut note = |plan: Plan, why: &Result<(), Reason>| {
+            if let Err(why) = why {
+                refused.push((plan, why.clone()));
+            }
+        };
+        note(
+            Plan::Incremental,
+            &incremental.as_ref().map(|_| ()).map_err(Clone::clone),
+        );
+        note(Plan::Keyed, &keyed);
+        if let Extent::Session(_) = self.options.extent {
+            note(Plan::Requery, &Err(SESSIONS.to_owned()));
+        }
+        if let (Extent::Session(_), Err(why)) = (self.options.extent, &incremental) {
+            return Err(Error::data(format!(
+                "sessions are kept as running state, which this query does not allow: {why}"
+            )));
+        }
+        let plan = match self.options.plan {
+            Some(forced) => {
+                if let Some((_, why)) = refused.iter().find(|(plan, _)| *plan == forced) {
+                    return Err(Error::data(format!(
+                        "plan {forced} cannot serve this query: {why}"
+                    ))
+                    .with_hint("plan = \"auto\" takes the best that can"));
+                }
+                if forced == Plan::Requery && self.options.verify > 0.0 {
+                    return Err(Error::data(
+                        "verify has nothing to compare under plan requery, whose answers are those \
+                         of the whole query",
+                    )
+                    .with_hint("leave one of the two away"));
+                }
+                forced
+            }
+            None if incremental.is_ok() => Plan::Incremental,
+            None if keyed.is_ok() => Plan::Keyed,
+            None => Plan::Requery,
+        };
+        let incremental = incremental.ok().filter(|_| plan == Plan::Incremental);
+        let beside = match plan {
+            Plan::Keyed if self.options.verify > 0.0 => self.state(&grouped, false).ok(),
+            _ => None,
+        };
+        let why = match (self.options.plan, plan) {
+            (Some(_), _) => "it was asked for",
+            (None, Plan::Incremental) => "nothing is read again",
+            (None, Plan::Keyed) => "only the groups that an event touches are read again",
+            (None, Plan::Requery) => "nothing better serves this query",
+        };
+        let mut sql = vec![("query".to_owned(), whole.sql().to_owned())];
+        let mut indexes = Vec::new();
+        if let (Plan::Keyed, Some(grouped)) = (plan, by_group) {
+            sql.push(("for a group".to_owned(), form.of(&grouped.keyed).to_owned()));
+            indexes.clone_from(&grouped.index);
+            for (table, columns) in &indexes {
+                self.database.want_index(table, columns);
+            }
+        }
+        if let (Some(_), Ok(plan)) = (&incremental, &self.reading.incremental) {
+            sql.truncate(0);
+            for computed in &plan.computed {
+                sql.push(("of a row".to_owned(), computed.sql.clone()));
+            }
+            if let Some(group) = &plan.group {
+                sql.push(("of a group".to_owned(), group.sql.clone()));
+            }
+            sql.push(("to make the state anew".to_owned(), plan.load.sql.clone()));
+        }
+        Ok(Chosen {
+            requery,
+            incremental,
+            beside,
+            explanation: Explanation {
+                plan,
+                why: why.to_owned(),
+                refused,
+                extent: self.options.extent,
+                clock: self.options.told_clock(),
+                emit: self.emit,
+                verify: self.verify(plan),
+                stored: self.stored(plan).to_owned(),
+                sql,
+                indexes,
+            },
+        })
+    }
+
+    /// What is compared with the answer of the whole query.
+    fn verify(&self, plan: Plan) -> Option<String> {
+        let events = match self.options.verify {
+            0.0 => return None,
+            1.0 => "at every event".to_owned(),
+            share => format!("on a share of {share} of the events"),
+        };
+        Some(match plan {
+            Plan::Incremental => format!("the whole answer, {events}"),
+            Plan::Keyed => format!("the groups that an event touches, {events}"),
+            Plan::Requery => "nothing: every answer is that of the whole query".to_owned(),
+        })
+    }
+
+    /// Whether rows are stored, and why.
+    fn stored(&self, plan: Plan) -> &'static str {
+        match self.options {
+            _ if plan != Plan::Incremental => "stored: the query reads them",
+            _ if !self.database.is_memory() => {
+                "stored: the state is made from them after a restart"
+            }
+            options if options.store => "stored: that was asked for",
+            options if options.verify > 0.0 => "stored: the answer is compared with theirs",
+            _ => "not stored, unless another node names the table by the time the network starts",
+        }
+    }
+
+    fn grouped(&self) -> Result<&Grouped, Reason> {
+        self.reading.grouped.as_ref().map_err(Clone::clone)
+    }
+
+    /// Refuses what cannot be emitted without knowing the groups.
+    fn check_emit(&self, grouped: &Result<&Grouped, Reason>) -> Result<()> {
+        let Err(why) = grouped else {
+            return Ok(());
+        };
+        let has_keys = !self.options.keys.is_empty();
+        match self.emit {
+            Emit::Touched => Err(Error::data(format!(
+                "emit = \"touched\" needs to know the groups that an event touches: {why}"
+            ))
+            .with_hint("emit = \"changes\" goes by the answer alone")),
+            Emit::Enter | Emit::Leave if !has_keys => Err(Error::data(format!(
+                "emit = \"{}\" needs keys by which to tell groups apart: {why}",
+                self.emit
+            ))
+            .with_hint("keys = {\"column\", ...} names columns of the answer")),
+            _ => Ok(()),
+        }
+    }
+
+    fn keyed(&self, grouped: &Result<&Grouped, Reason>) -> Result<(), Reason> {
+        let grouped = grouped.clone()?;
+        if let Extent::Session(_) = self.options.extent {
+            return Err(SESSIONS.to_owned());
+        }
+        if grouped.keys.is_empty() {
+            return Err("no keys: its one group is the whole answer".to_owned());
+        }
+        match self.emit {
+            Emit::All => Err("emit = \"all\" wants the whole answer at every event".to_owned()),
+            Emit::Close => Err("the whole answer is wanted when a window ends".to_owned()),
+            Emit::Touched => Ok(()),
+            _ if self.options.shared => Err("others write to the table (shared = true)".to_owned()),
+            _ if grouped.foreign => {
+                Err("a joined table is another's: groups change without an event".to_owned())
+            }
+            _ if !self.exact => Err(ELSEWHERE.to_owned()),
+            _ if self.reading.clock => {
+                Err("a clock stands in the query: groups change by time alone".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn incremental(&self, grouped: &Result<&Grouped, Reason>) -> Result<Incremental, Reason> {
+        self.state(grouped, self.options.shared)
+    }
+
+    /// The state of the groups, where nobody writes to the table unseen.
+    fn state(
+        &self,
+        grouped: &Result<&Grouped, Reason>,
+        shared: bool,
+    ) -> Result<Incremental, Reason> {
+        let grouped = (*grouped.clone()?).clone();
+        if !self.options.extent.is_bounded() {
+            self.reading.bound.clone()?;
+        }
+        let plan = self.reading.incremental.clone()?;
+        if !self.exact {
+            return Err(ELSEWHERE.to_owned());
+        }
+        if shared {
+            return Err("others write to the table (shared = true)".to_owned());
+        }
+        if !self.query.fields().is_empty() {
+            return Err("the query asks for fields of the event".to_owned());
+        }
+        let keeping = Keeping {
+            notes: self.emit.remembers() || self.emit == Emit::All,
+            weighs: self.options.verify > 0.0,
+        };
+        Incremental::new(
+            self.database,
+            self.table.clone(),
+            (grouped, plan),
+            self.query.columns(),
+            self.options.time.clone(),
+            self.span.clone(),
+            keeping,
+        )
+        .map_err(|error| error.to_string())
+    }
+}
