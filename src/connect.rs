@@ -14,7 +14,9 @@
 //! To add a connector `tin` with scheme `tin`: a feature `tin` in `Cargo.toml`, with its client as an
 //! optional dependency; `src/connect/tin.rs` with a `const TIN: Connector`; here its `mod` line and
 //! its line in `connectors()`, both with `#[cfg(feature = "tin")]`; its line in `FEATURES`; a fence
-//! for its client in `tests/floors.rs`; its part of the conformance suite.
+//! for its client in `tests/floors.rs`; its part of the conformance suite. Options that each event
+//! fills in are listed in `templates` and read by [`Settings::template`] and its siblings alone: what
+//! a `${..}` stands for is no template.
 //!
 //! ```
 //! use tributary::connect::{self, Options};
@@ -85,6 +87,8 @@ struct Connector {
     is_secret: bool,
     /// Whether it starts programs.
     is_program: bool,
+    /// The options of its sink that each event fills in.
+    templates: &'static [&'static str],
     source: Option<Make<dyn Source>>,
     sink: Option<Make<dyn Sink>>,
 }
@@ -94,6 +98,7 @@ impl Connector {
         scheme: "",
         is_secret: false,
         is_program: false,
+        templates: &[],
         source: None,
         sink: None,
     };
@@ -156,7 +161,7 @@ pub fn source(url: &str, options: &Options) -> Result<Box<dyn Source>> {
     let (address, connector, secrets) = find(url, options)?;
     let make = connector.source.ok_or_else(|| only(&address, "sink"))?;
     let of = format!("{} sources", connector.scheme);
-    let settings = Settings::new(of, options, make.options, secrets)?;
+    let settings = Settings::new(of, options, make.options, &[], secrets)?;
     let secrets = settings.secrets().clone();
     let made = (make.make)(&address, &settings).map_err(|error| secrets.scrub_error(error));
     Ok(Box::new(Guard {
@@ -173,7 +178,7 @@ pub fn sink(url: &str, options: &Options) -> Result<Box<dyn Sink>> {
     let (address, connector, secrets) = find(url, options)?;
     let make = connector.sink.ok_or_else(|| only(&address, "source"))?;
     let of = format!("{} sinks", connector.scheme);
-    let settings = Settings::new(of, options, make.options, secrets)?;
+    let settings = Settings::new(of, options, make.options, connector.templates, secrets)?;
     let secrets = settings.secrets().clone();
     let made = (make.make)(&address, &settings).map_err(|error| secrets.scrub_error(error));
     Ok(Box::new(Guard {
@@ -223,3 +228,6 @@ fn find(url: &str, options: &Options) -> Result<(Address, Connector, Secrets)> {
     }
     Ok((address, connector, secrets))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! [`Display`]: fmt::Display
 
 use super::secret::{MASK, Masked, Secrets};
+use super::template::Template;
 use crate::error::{Error, ErrorKind, Result, quote};
 use std::fmt;
 
@@ -64,7 +65,7 @@ impl Address {
         }
         let scheme = scheme.to_ascii_lowercase();
         let shown = masked(&text.to_string());
-        let text = Masked::new(value.to_owned(), shown);
+        let text = text.shown_as(shown);
         Ok(Address { text, scheme })
     }
 
@@ -77,7 +78,7 @@ impl Address {
     pub(super) fn hide(&mut self, secrets: &mut Secrets) {
         secrets.add(self.rest());
         let shown = format!("{}:{MASK}", self.scheme);
-        self.text = Masked::new(self.reveal().to_owned(), shown);
+        self.text = self.text.clone().shown_as(shown);
     }
 
     /// The whole address with its secrets, which is not to be printed.
@@ -95,7 +96,29 @@ impl Address {
     /// # Errors
     /// One that does not name a host, a bad port, a `%` that encodes nothing.
     pub fn server(&self, port: u16) -> Result<Server> {
-        let rest = self.rest().strip_prefix("//");
+        self.parse(self.reveal(), port)
+    }
+
+    /// The address as that of a server whose path is decoded: what a `${..}` has filled into the
+    /// path comes out of [`Server::decoded_path`] as it is.
+    ///
+    /// # Errors
+    /// Those of [`server`](Self::server).
+    pub fn server_with_path(&self, port: u16) -> Result<Server> {
+        self.parse(&self.text.path_encoded(), port)
+    }
+
+    /// The decoded path as a [`Template`]; what a `${..}` has filled in has no places.
+    ///
+    /// # Errors
+    /// Those of [`server`](Self::server), and a bad template.
+    pub fn path_template(&self) -> Result<Template> {
+        let path = self.parse(&self.text.path_template(), 0)?.decoded_path()?;
+        Template::parse(&path).map_err(|error| self.wrong(error.message()))
+    }
+
+    fn parse(&self, text: &str, port: u16) -> Result<Server> {
+        let rest = text[self.scheme.len() + 1..].strip_prefix("//");
         let rest = rest.ok_or_else(|| self.wrong("// is missing after its scheme"))?;
         server(rest, port).map_err(|why| self.wrong(why))
     }

@@ -55,6 +55,7 @@ use std::time::Duration;
 
 pub(super) const AMQP: Connector = Connector {
     scheme: "amqp",
+    templates: &["headers", "id", "key"],
     source: Some(Make {
         options: &[
             "declare",
@@ -111,7 +112,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 }
 
 fn place(address: &Address, settings: &Settings) -> Result<Place> {
-    let server = address.server(5672)?;
+    let server = address.server_with_path(5672)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
         return Err(error.with_hint("options are given beside the address"));

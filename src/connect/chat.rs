@@ -10,7 +10,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
 use crate::time::monotonic;
-use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Posts a message for each event.
@@ -29,7 +28,12 @@ pub(super) struct Chat {
 impl Chat {
     /// Posts `body`, with the `text` of the settings where they have one, to `url`; they may have
     /// `pace` and `timeout` too.
-    pub fn new(address: &Address, url: String, body: &Value, settings: &Settings) -> Result<Self> {
+    pub fn new(
+        address: &Address,
+        url: String,
+        body: JsonTemplate,
+        settings: &Settings,
+    ) -> Result<Self> {
         if !(url.starts_with("https://") || url.starts_with("http://")) {
             return Err(address.wrong("only https and http lead there"));
         }
@@ -38,7 +42,7 @@ impl Chat {
         Ok(Chat {
             client: Client::new(address, limit),
             url,
-            body: JsonTemplate::parse(body)?,
+            body,
             text: settings.template("text")?,
             pace: pace.unwrap_or(Duration::from_secs(1)),
             last: None,

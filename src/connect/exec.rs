@@ -7,7 +7,7 @@
 
 use super::socket::wait_for;
 use super::split::Lines;
-use super::{Address, Connector, JsonTemplate, Make, Settings};
+use super::{Address, Connector, Make, Settings, Template};
 use crate::ack::Outcome;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 pub(super) const EXEC: Connector = Connector {
     scheme: "exec",
     is_program: true,
+    templates: &["args"],
     source: Some(Make {
         options: &["args", "restart"],
         make: source,
@@ -170,7 +171,7 @@ impl Drop for Output {
 struct Workflow {
     address: Address,
     program: String,
-    args: JsonTemplate,
+    args: Vec<Template>,
     parallel: usize,
     limit: Duration,
     running: Vec<Run>,
@@ -192,7 +193,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     Ok(Box::new(Workflow {
         address: address.clone(),
         program: program(address)?,
-        args: JsonTemplate::parse(&settings.list("args")?.into())?,
+        args: settings.templates("args")?,
         parallel: settings.count("parallel", 4)?,
         limit: settings.duration("timeout", Duration::from_secs(60))?,
         running: Vec::new(),
@@ -201,9 +202,8 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 
 impl Workflow {
     fn start(&mut self, event: &Event) -> Result<()> {
-        let args = self.args.render(event)?;
-        let args = args.as_array().into_iter().flatten();
-        let args = args.map(|arg| arg.as_str().map_or_else(|| arg.to_string(), str::to_owned));
+        let args = self.args.iter().map(|arg| arg.render(event));
+        let args = args.collect::<Result<Vec<_>>>()?;
         let mut command = Command::new(&self.program);
         // Standard output is the network's.
         command

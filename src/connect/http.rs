@@ -15,6 +15,7 @@ use super::{Connector, Make};
 
 pub(super) const HTTP: Connector = Connector {
     scheme: "http",
+    templates: &["body", "headers"],
     source: Some(Make {
         options: ingest::OPTIONS,
         make: ingest::source,
@@ -29,6 +30,6 @@ pub(super) const HTTP: Connector = Connector {
 /// What serves stands behind a proxy that speaks TLS.
 pub(super) const HTTPS: Connector = Connector {
     scheme: "https",
-    sink: HTTP.sink,
-    ..Connector::NONE
+    source: None,
+    ..HTTP
 };

@@ -50,6 +50,7 @@ use std::time::Duration;
 
 pub(super) const KAFKA: Connector = Connector {
     scheme: "kafka",
+    templates: &["headers", "key"],
     source: Some(Make {
         options: &[
             "commit_every",
@@ -91,8 +92,8 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
 }
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let (place, topic) = place(address, settings)?;
-    let topic = super::Template::parse(&topic).map_err(|error| address.wrong(error.message()))?;
+    let (place, _) = place(address, settings)?;
+    let topic = address.path_template()?;
     if let Some(fixed) = topic.constant()
         && !is_topic(fixed)
     {
@@ -102,7 +103,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 }
 
 fn place(address: &Address, settings: &Settings) -> Result<(Place, String)> {
-    let server = address.server(9092)?;
+    let server = address.server_with_path(9092)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
         return Err(error.with_hint("options are given beside the address"));

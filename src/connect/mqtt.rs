@@ -67,6 +67,7 @@ use std::time::Duration;
 
 pub(super) const MQTT: Connector = Connector {
     scheme: "mqtt",
+    templates: &["topic"],
     source: Some(Make {
         options: &[
             "client_id",
@@ -134,10 +135,9 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let place = place(address, settings)?;
-    let topic = match settings.template("topic")? {
-        Some(topic) => topic,
-        None => super::Template::parse(settings.required("topic")?)?,
-    };
+    settings.required("topic")?;
+    let topic = settings.template("topic")?;
+    let topic = topic.ok_or_else(|| settings.wrong("topic", "a template"))?;
     if let Some(fixed) = topic.constant()
         && !topic::is_name(fixed)
     {

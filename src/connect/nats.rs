@@ -80,6 +80,7 @@ const SINK_OPTIONS: &[&str] = &[
 
 pub(super) const NATS: Connector = Connector {
     scheme: "nats",
+    templates: &["headers", "id"],
     source: Some(Make {
         options: SOURCE_OPTIONS,
         make: source,
@@ -150,8 +151,8 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
 }
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let (place, server) = place(address, settings)?;
-    let subject = super::Template::parse(&server.decoded_path()?)?;
+    let (place, _) = place(address, settings)?;
+    let subject = address.path_template()?;
     if let Some(subject) = subject.constant()
         && !is_subject(subject, false)
     {
@@ -168,7 +169,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 }
 
 fn place(address: &Address, settings: &Settings) -> Result<(Place, Server)> {
-    let server = address.server(4222)?;
+    let server = address.server_with_path(4222)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
         return Err(error.with_hint("options are given beside the address"));

@@ -5,7 +5,7 @@
 //! to [`Settings`].
 
 use super::secret::{Masked, Secrets, fill};
-use super::template::Template;
+use super::template::{JsonTemplate, Template};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote, quote_json};
 use crate::time::{parse_duration, parse_positive_duration};
 use serde_json::{Map, Value};
@@ -76,6 +76,10 @@ impl Options {
 pub struct Settings {
     of: String,
     values: Map<String, Value>,
+    /// The same as texts of templates, in which what was filled in has no places.
+    templates: Map<String, Value>,
+    /// The options that may be read as templates.
+    may_be_templates: &'static [&'static str],
     secrets: Secrets,
 }
 
@@ -85,6 +89,7 @@ impl Settings {
         of: String,
         options: &Options,
         known: &[&str],
+        may_be_templates: &'static [&'static str],
         mut secrets: Secrets,
     ) -> Result<Self> {
         if let Some(unknown) = options
@@ -100,14 +105,18 @@ impl Settings {
             let error = format!("{of} has no option {}", quote(unknown));
             return Err(Error::data(error).with_hint(hint));
         }
-        let mut values = options.values.clone();
-        for (name, value) in &mut values {
+        let (mut values, mut templates) = (Map::new(), Map::new());
+        for (name, value) in &options.values {
             let within = |error: Error| error.within(format!("option {name} of {of}"));
-            fill_all(value, &mut secrets).map_err(within)?;
+            let (value, template) = fill_all(value, &mut secrets).map_err(within)?;
+            values.insert(name.clone(), value);
+            templates.insert(name.clone(), template);
         }
         Ok(Settings {
             of,
             values,
+            templates,
+            may_be_templates,
             secrets,
         })
     }
@@ -297,14 +306,69 @@ impl Settings {
     /// # Errors
     /// Anything else than a string, and a bad template.
     pub fn template(&self, name: &str) -> Result<Option<Template>> {
-        let Some(text) = self.string(name)? else {
-            return Ok(None);
+        self.string(name)?;
+        match self.as_template(name) {
+            Some(Value::String(text)) => self.parsed(name, Template::parse(text)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A [template](Template), or a list of them.
+    ///
+    /// # Errors
+    /// Anything else than a string or a list of strings, and a bad template.
+    pub fn templates(&self, name: &str) -> Result<Vec<Template>> {
+        self.list(name)?;
+        let texts = match self.as_template(name) {
+            None => &[],
+            Some(Value::Array(items)) => items.as_slice(),
+            Some(one) => std::slice::from_ref(one),
         };
-        let of = |error: Error| {
+        let texts = texts.iter().filter_map(Value::as_str);
+        texts
+            .map(|text| self.parsed(name, Template::parse(text)))
+            .collect()
+    }
+
+    /// An object of [templates](Template), as for headers.
+    ///
+    /// # Errors
+    /// Anything else than an object of strings, and a bad template.
+    pub fn template_pairs(&self, name: &str) -> Result<Vec<(String, Template)>> {
+        self.pairs(name)?;
+        let map = self.as_template(name).and_then(Value::as_object);
+        let texts = map.into_iter().flatten();
+        let texts = texts.filter_map(|(name, value)| Some((name, value.as_str()?)));
+        texts
+            .map(|(key, text)| Ok((key.clone(), self.parsed(name, Template::parse(text))?)))
+            .collect()
+    }
+
+    /// JSON whose texts are [templates](JsonTemplate).
+    ///
+    /// # Errors
+    /// A bad template.
+    pub fn json_template(&self, name: &str) -> Result<Option<JsonTemplate>> {
+        let value = self.as_template(name);
+        value
+            .map(|value| self.parsed(name, JsonTemplate::parse(value)))
+            .transpose()
+    }
+
+    fn as_template(&self, name: &str) -> Option<&Value> {
+        debug_assert!(
+            self.may_be_templates.contains(&name),
+            "{name} is not listed among the templates of {}",
+            self.of
+        );
+        self.templates.get(name)
+    }
+
+    fn parsed<T>(&self, name: &str, parsed: Result<T>) -> Result<T> {
+        parsed.map_err(|error| {
             let error = error.within(format!("option {name} of {}", self.of));
             self.secrets.scrub_error(error)
-        };
-        Template::parse(text).map(Some).map_err(of)
+        })
     }
 
     /// That what was given cannot be done.
@@ -313,23 +377,27 @@ impl Settings {
     }
 }
 
-fn fill_all(value: &mut Value, secrets: &mut Secrets) -> Result<()> {
-    match value {
+/// The value with every `${..}` filled in, and the same as a template.
+fn fill_all(value: &Value, secrets: &mut Secrets) -> Result<(Value, Value)> {
+    Ok(match value {
         Value::String(text) => {
             let filled: Masked = fill(text, secrets)?;
-            *text = filled.reveal().to_owned();
+            (filled.reveal().into(), filled.template().into())
         }
         Value::Array(items) => {
-            for item in items {
-                fill_all(item, secrets)?;
-            }
+            let items = items.iter().map(|item| fill_all(item, secrets));
+            let (items, templates) = items.collect::<Result<(Vec<_>, Vec<_>)>>()?;
+            (items.into(), templates.into())
         }
         Value::Object(map) => {
-            for (_, item) in map {
-                fill_all(item, secrets)?;
+            let (mut items, mut templates) = (Map::new(), Map::new());
+            for (name, item) in map {
+                let (item, template) = fill_all(item, secrets)?;
+                items.insert(name.clone(), item);
+                templates.insert(name.clone(), template);
             }
+            (items.into(), templates.into())
         }
-        _ => {}
-    }
-    Ok(())
+        other => (other.clone(), other.clone()),
+    })
 }

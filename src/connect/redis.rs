@@ -47,6 +47,7 @@ use std::time::Duration;
 
 pub(super) const REDIS: Connector = Connector {
     scheme: "redis",
+    templates: &["channel", "stream"],
     source: Some(Make {
         options: &[
             "channel",

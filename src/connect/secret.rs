@@ -1,9 +1,10 @@
 //! Secrets: what `${env:NAME}` and `${file:path}` stand for, and how it is kept out of sight.
 //!
-//! The invariant: what came from a `${..}`, and the password of an address, is never shown. So text
-//! that was filled in knows how it is to be shown ([`Masked`]), and errors that come out of a
-//! connector are looked through for every secret that it was given ([`Secrets`]). To read from
-//! another place, add it to `fetch`.
+//! The invariants: what came from a `${..}`, and the password of an address, is never shown. So filled
+//! text keeps apart what was written and what was filled in ([`Masked`]), and errors that come out of
+//! a connector are searched for every secret that it was given ([`Secrets`]). What was filled in is a
+//! value: it is parsed neither as a template nor as another `${..}` ([`Masked::template`]). To read
+//! from another place, add it to `fetch`.
 
 use crate::error::{Error, ErrorKind, Result, quote};
 use std::fmt;
@@ -19,11 +20,27 @@ const TELLING: usize = 16;
 /// The longest file that is read for a secret.
 const LONGEST: u64 = 64 << 10;
 
+/// The marker that some editors put before the first character of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Text in which every `${..}` was filled in, and the same text as it may be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Masked {
     value: String,
     shown: String,
+    /// What the value is made of.
+    parts: Vec<Part>,
+}
+
+/// A part of filled text.
+#[derive(Clone, PartialEq, Eq)]
+enum Part {
+    Written(String),
+    Filled {
+        value: String,
+        /// Whether it stands in the path of an address.
+        in_path: bool,
+    },
 }
 
 impl Masked {
@@ -32,12 +49,61 @@ impl Masked {
         let value = text.into();
         Masked {
             shown: value.clone(),
+            parts: vec![Part::Written(value.clone())],
             value,
         }
     }
 
-    pub(super) fn new(value: String, shown: String) -> Self {
-        Masked { value, shown }
+    /// The same text, shown in another way.
+    pub(super) fn shown_as(mut self, shown: String) -> Self {
+        self.shown = shown;
+        self
+    }
+
+    /// The text of a template that gives this text: what was filled in has no places.
+    pub(super) fn template(&self) -> String {
+        self.with(|value, _| literal(value))
+    }
+
+    /// The text of an address whose path decodes to what was filled in.
+    pub(super) fn path_encoded(&self) -> String {
+        self.with(|value, in_path| match in_path {
+            true => value.replace('%', "%25").replace('?', "%3F"),
+            false => value.to_owned(),
+        })
+    }
+
+    /// The same, as the text of a template.
+    pub(super) fn path_template(&self) -> String {
+        self.with(|value, in_path| match in_path {
+            true => literal(&value.replace('%', "%25").replace('?', "%3F")),
+            false => literal(value),
+        })
+    }
+
+    fn with(&self, each: impl Fn(&str, bool) -> String) -> String {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Written(text) => text.clone(),
+            Part::Filled { value, in_path } => each(value, *in_path),
+        });
+        parts.collect()
+    }
+
+    fn write(&mut self, text: &str) {
+        self.value.push_str(text);
+        self.shown.push_str(text);
+        self.parts.push(Part::Written(text.to_owned()));
+    }
+
+    fn fill(&mut self, secret: String) {
+        let path = self.value.split_once("://");
+        let in_path = path.is_some_and(|(_, rest)| rest.contains('/'));
+        self.value.push_str(&secret);
+        self.shown.push_str(MASK);
+        self.parts.push(Part::Filled {
+            value: secret,
+            in_path,
+        });
     }
 
     /// The text with its secrets, which is not to be printed.
@@ -65,7 +131,9 @@ pub struct Secrets(Vec<String>);
 impl Secrets {
     /// One more.
     pub fn add(&mut self, secret: &str) {
-        for secret in [secret.to_owned(), encoded(secret)] {
+        // Also as an address, a template and a quoted text have it.
+        let quoted = quote(secret).trim_matches(['"', '…']).to_owned();
+        for secret in [secret.to_owned(), encoded(secret), literal(secret), quoted] {
             if secret.len() >= SHORTEST && !self.0.contains(&secret) {
                 self.0.push(secret);
             }
@@ -109,15 +177,17 @@ impl fmt::Debug for Secrets {
 
 /// Fills in every `${env:NAME}` and `${file:path}`; `$${` stands for `${`.
 pub(super) fn fill(text: &str, secrets: &mut Secrets) -> Result<Masked> {
-    let (mut value, mut shown) = (String::new(), String::new());
+    let mut filled = Masked {
+        value: String::new(),
+        shown: String::new(),
+        parts: Vec::new(),
+    };
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, after) = (&rest[..at], &rest[at + 2..]);
         if let Some(before) = before.strip_suffix('$') {
-            for text in [&mut value, &mut shown] {
-                text.push_str(before);
-                text.push_str("${");
-            }
+            filled.write(before);
+            filled.write("${");
             rest = after;
             continue;
         }
@@ -127,18 +197,22 @@ pub(super) fn fill(text: &str, secrets: &mut Secrets) -> Result<Masked> {
         })?;
         let secret = fetch(name)?;
         secrets.add(&secret);
-        value.push_str(before);
-        shown.push_str(before);
-        match value.contains("://") && is_before_host(after) {
-            true => value.push_str(&encoded(&secret)),
-            false => value.push_str(&secret),
-        }
-        shown.push_str(MASK);
+        filled.write(before);
+        filled.fill(
+            match filled.value.contains("://") && is_before_host(after) {
+                true => encoded(&secret),
+                false => secret,
+            },
+        );
         rest = after;
     }
-    value.push_str(rest);
-    shown.push_str(rest);
-    Ok(Masked::new(value, shown))
+    filled.write(rest);
+    Ok(filled)
+}
+
+/// Text as it stands in a template.
+fn literal(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
 }
 
 /// Whether what follows says that a user or a password stands here: that is taken as it is.
@@ -168,9 +242,9 @@ fn fetch(name: &str) -> Result<String> {
         if text.len() as u64 > LONGEST {
             return Err(wrong("the file is longer than 64 KiB"));
         }
-        let mut text = String::from_utf8(text).map_err(|_| wrong("the file is not UTF-8"))?;
-        text.truncate(text.trim_end_matches(['\n', '\r']).len());
-        return Ok(text);
+        let text = String::from_utf8(text).map_err(|_| wrong("the file is not UTF-8"))?;
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+        return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
     Err(wrong("it is neither env nor file").with_hint("write ${env:NAME} or ${file:path}"))
 }

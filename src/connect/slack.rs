@@ -3,7 +3,7 @@
 //! Slack takes a message a second by a webhook; `pace` says otherwise.
 
 use super::chat::Chat;
-use super::{Address, Connector, Make, Settings};
+use super::{Address, Connector, JsonTemplate, Make, Settings};
 use crate::error::Result;
 use crate::node::Sink;
 use serde_json::json;
@@ -11,6 +11,7 @@ use serde_json::json;
 pub(super) const SLACK: Connector = Connector {
     scheme: "slack",
     is_secret: true,
+    templates: &["body", "text"],
     sink: Some(Make {
         options: &["text", "body", "pace", "timeout"],
         make: sink,
@@ -23,13 +24,14 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         Some(_) if settings.has("text") => {
             return Err(settings.refuse("it has a text or a body, not both"));
         }
-        Some(body) if body.is_object() => body.clone(),
+        Some(body) if body.is_object() => settings.json_template("body")?,
         Some(_) => return Err(settings.wrong("body", "an object")),
         None => {
             settings.required("text")?;
-            json!({})
+            None
         }
     };
+    let body = body.unwrap_or_else(|| JsonTemplate::fixed(json!({})));
     let url = address.rest().to_owned();
-    Ok(Box::new(Chat::new(address, url, &body, settings)?))
+    Ok(Box::new(Chat::new(address, url, body, settings)?))
 }

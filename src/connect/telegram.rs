@@ -3,14 +3,15 @@
 //! Telegram takes a message a second to one chat; `pace` says otherwise. `api` is where it is asked.
 
 use super::chat::Chat;
-use super::{Address, Connector, Make, Settings};
+use super::{Address, Connector, JsonTemplate, Make, Settings};
 use crate::error::Result;
 use crate::node::Sink;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(super) const TELEGRAM: Connector = Connector {
     scheme: "telegram",
     is_secret: true,
+    templates: &["chat", "text"],
     sink: Some(Make {
         options: &[
             "chat",
@@ -33,20 +34,26 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         return Err(address.wrong("it is no token of a bot"));
     }
     let chat = match settings.json("chat") {
-        Some(Value::Number(number)) => number.to_string().into(),
-        _ => Value::from(settings.required("chat")?),
+        Some(Value::Number(number)) => Some(JsonTemplate::fixed(number.to_string())),
+        _ => {
+            settings.required("chat")?;
+            settings.json_template("chat")?
+        }
     };
     settings.required("text")?;
-    let mut body = json!({ "chat_id": chat });
-    if let Some(mode) = settings.choice("parse_mode", &["HTML", "Markdown", "MarkdownV2"])? {
-        body["parse_mode"] = mode.into();
-    }
-    if settings.boolean("silent", false)? {
-        body["disable_notification"] = true.into();
-    }
+    let mode = settings.choice("parse_mode", &["HTML", "Markdown", "MarkdownV2"])?;
+    let is_silent = settings.boolean("silent", false)?;
+    let body = JsonTemplate::object([
+        ("chat_id", chat),
+        ("parse_mode", mode.map(JsonTemplate::fixed)),
+        (
+            "disable_notification",
+            is_silent.then(|| JsonTemplate::fixed(true)),
+        ),
+    ]);
     let api = settings
         .string("api")?
         .unwrap_or("https://api.telegram.org");
     let url = format!("{}/bot{token}/sendMessage", api.trim_end_matches('/'));
-    Ok(Box::new(Chat::new(address, url, &body, settings)?))
+    Ok(Box::new(Chat::new(address, url, body, settings)?))
 }

@@ -91,6 +91,12 @@ impl Template {
         Ok(Template(parts))
     }
 
+    /// A template without places, whatever the text has.
+    #[cfg(feature = "http")]
+    pub(super) fn literal(text: impl Into<String>) -> Self {
+        Template(vec![Part::Text(text.into())])
+    }
+
     /// Text that is the same for every event.
     pub fn constant(&self) -> Option<&str> {
         match self.0.as_slice() {
@@ -145,6 +151,21 @@ impl JsonTemplate {
     /// Those of [`Template::parse`].
     pub fn parse(value: &Value) -> Result<Self> {
         Node::parse(value).map(JsonTemplate)
+    }
+
+    /// A value without places, whatever its texts have.
+    #[cfg(any(feature = "slack", feature = "telegram"))]
+    pub(super) fn fixed(value: impl Into<Value>) -> Self {
+        JsonTemplate(Node::Fixed(value.into()))
+    }
+
+    /// An object of these.
+    #[cfg(feature = "telegram")]
+    pub(super) fn object<const N: usize>(items: [(&str, Option<JsonTemplate>); N]) -> Self {
+        let items = items
+            .into_iter()
+            .filter_map(|(name, item)| Some((name.to_owned(), item?.0)));
+        JsonTemplate(Node::Object(items.collect()))
     }
 
     /// The value for this event.

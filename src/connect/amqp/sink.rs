@@ -85,8 +85,8 @@ impl ExchangeSink {
             false => 1,
         };
         let mut headers = Vec::new();
-        for (name, value) in settings.pairs("headers")? {
-            headers.push((short(&name)?, Template::parse(&value)?));
+        for (name, template) in settings.template_pairs("headers")? {
+            headers.push((short(&name)?, template));
         }
         Ok(ExchangeSink {
             place,

@@ -55,10 +55,10 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
     let method = settings.choice("method", &["POST", "PUT", "PATCH"])?;
     let body = match settings.json("body") {
         None => Body::Payload,
-        Some(Value::Object(_) | Value::Array(_)) => {
-            let json = settings.json("body").unwrap_or(&Value::Null);
-            Body::Json(JsonTemplate::parse(json).map_err(|error| error.within("option body"))?)
-        }
+        Some(Value::Object(_) | Value::Array(_)) => match settings.json_template("body")? {
+            Some(template) => Body::Json(template),
+            None => Body::Payload,
+        },
         Some(_) => match settings.template("body")? {
             Some(template) => Body::Text(template),
             None => Body::Payload,
@@ -84,27 +84,25 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
     let bad = |name: &str| settings.refuse(format!("{name} cannot stand in a request"));
     let mut headers = Vec::new();
     for (name, value) in settings.pairs("headers")? {
-        let template = Template::parse(&value).map_err(|error| error.within("option headers"))?;
         if value.chars().any(char::is_control) {
             return Err(bad(&format!("header {name}")));
         }
+    }
+    for (name, template) in settings.template_pairs("headers")? {
         let name = HeaderName::try_from(&name).map_err(|_| bad(&format!("header {name}")))?;
         headers.push((name, template));
     }
     let mut add = |value: String| {
-        // It is no template: a token may well have braces.
-        let value = value.replace('{', "{{").replace('}', "}}");
-        Template::parse(&value)
-            .map(|value| headers.push((ureq::http::header::AUTHORIZATION, value)))
+        headers.push((ureq::http::header::AUTHORIZATION, Template::literal(value)));
     };
     if let Some(token) = settings.string("token")? {
         if token.chars().any(char::is_control) {
             return Err(bad("token"));
         }
-        add(format!("Bearer {token}"))?;
+        add(format!("Bearer {token}"));
     } else if !server.user.is_empty() {
         let both = format!("{}:{}", server.user, server.password);
-        add(format!("Basic {}", base64(both.as_bytes())))?;
+        add(format!("Basic {}", base64(both.as_bytes())));
     }
     // Who asks is said by the header.
     let mut url = format!("{}://{}/{}", address.scheme(), server.place(), server.path);

@@ -96,16 +96,12 @@ impl ProducerContext for Callbacks {
 
 impl KafkaSink {
     pub fn new(place: Place, topic: Template, settings: &Settings) -> Result<Self> {
-        let mut headers = Vec::new();
-        for (name, value) in settings.pairs("headers")? {
-            headers.push((name, Template::parse(&value)?));
-        }
         let compression = settings.choice("compression", &["none", "lz4", "snappy"])?;
         Ok(KafkaSink {
             place,
             topic,
             key: settings.template("key")?,
-            headers,
+            headers: settings.template_pairs("headers")?,
             compression: compression.unwrap_or("none"),
             producer: None,
             batch: Vec::new(),

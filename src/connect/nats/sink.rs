@@ -72,11 +72,11 @@ impl NatsSink {
         settings: &Settings,
     ) -> Result<Self> {
         let mut headers = Vec::new();
-        for (name, value) in settings.pairs("headers")? {
+        for (name, template) in settings.template_pairs("headers")? {
             let parsed: Result<HeaderName, _> = name.parse();
             let parsed = parsed
                 .map_err(|_| settings.refuse(format!("{} is no header's name", quote(&name))))?;
-            headers.push((parsed, Template::parse(&value)?));
+            headers.push((parsed, template));
         }
         Ok(NatsSink {
             place,
