@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Io,
     /// A stop whose limit ran out before everything was drained (75).
     DrainTimeout,
+    /// A file that another process, or another node, has locked (75).
+    Locked,
     /// No permission (77).
     NoPermission,
     /// A bad configuration: a malformed URL, a wrong password (78).
@@ -51,7 +53,7 @@ impl ErrorKind {
             ErrorKind::Unavailable => 69,
             ErrorKind::CannotCreate => 73,
             ErrorKind::Io => 74,
-            ErrorKind::DrainTimeout => 75,
+            ErrorKind::DrainTimeout | ErrorKind::Locked => 75,
             ErrorKind::NoPermission => 77,
             ErrorKind::Config => 78,
             ErrorKind::Closed => 0,

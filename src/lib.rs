@@ -72,6 +72,7 @@
 //! `info` for stops.
 
 pub mod ack;
+pub mod claim;
 pub mod connect;
 pub mod error;
 pub mod event;

@@ -100,6 +100,15 @@ enum Phase {
     Simulated,
 }
 
+impl State {
+    fn lock_files(&mut self) -> Result<()> {
+        match &mut self.phase {
+            Phase::Built(nodes) => running::lock(&self.graph, nodes),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Default for State {
     fn default() -> Self {
         State {
@@ -156,7 +165,7 @@ impl Network {
     }
 
     fn take_in(state: &mut State, draft: Draft) -> Result<()> {
-        let (mut graph, nodes, version) = draft.into_parts();
+        let (mut graph, mut nodes, version) = draft.into_parts();
         if state.version != version {
             return Err(Error::data(
                 "the network was changed while this draft was made",
@@ -181,6 +190,7 @@ impl Network {
                         return Err(Error::data(format!("link {edge}: node {name} has ended")));
                     }
                 }
+                running::lock(&graph, &mut nodes)?;
                 let fragment = running.build(&graph, nodes);
                 running.launch(fragment)?;
             }
@@ -213,14 +223,26 @@ impl Network {
         Ok(made)
     }
 
+    /// Locks the files that nodes of a network that was not started [claim](crate::Node::claims): all of
+    /// them, or none. [`start`](Self::start) does so too; this is for whoever waits for the locks. A
+    /// network that is dropped releases them.
+    ///
+    /// # Errors
+    /// A file that is in use ([`ErrorKind::Locked`]), or whose lock file cannot be made.
+    pub fn lock_files(&self) -> Result<()> {
+        self.lock().lock_files()
+    }
+
     /// Starts a thread for each node, waits until each has opened, and lets the sources begin. A
     /// node that may be opened later is opened later, see [`fail_fast`](Self::fail_fast).
     ///
     /// # Errors
-    /// A node that does not open otherwise: then every thread has ended again, and the network may be
+    /// A file that is in use ([`ErrorKind::Locked`]): then nothing was opened, and the network may be
+    /// started once more. A node that does not open otherwise: then every thread has ended again, and the network may be
     /// started once more only if it is built again. A second start, a start after the end.
     pub fn start(&self) -> Result<()> {
         let mut state = self.lock();
+        state.lock_files()?;
         let nodes = match &mut state.phase {
             Phase::Built(nodes) => std::mem::take(nodes),
             Phase::Running(_) => return Err(Error::data("the network is running already")),
@@ -255,6 +277,7 @@ impl Network {
     /// A node that does not open; a network that was started.
     pub fn simulate(&self, start: Timestamp) -> Result<Simulation> {
         let mut state = self.lock();
+        state.lock_files()?;
         let Phase::Built(nodes) = &mut state.phase else {
             return Err(Error::data(
                 "only a network that was not started can be simulated",

@@ -30,6 +30,7 @@ mod frame;
 mod tracker;
 
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::Result;
 use crate::event::Event;
 use crate::time::Timestamp;
@@ -52,6 +53,13 @@ pub trait Node: Send {
     /// The named ports that it sends to, beside `out`, `errors` and `dropped`. Asked once, when
     /// the node is added.
     fn ports(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The files that it needs for itself. Asked once, before any node of the network is opened: where
+    /// one of them is in use, the network does not start ([`ErrorKind::Locked`](crate::ErrorKind)).
+    /// They are locked until the node is dropped.
+    fn claims(&self) -> Vec<Claim> {
         Vec::new()
     }
 

@@ -4,7 +4,7 @@ use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
 use std::io::Write;
 use std::time::Duration;
-use tributary::{Error, ErrorKind, Kind, Result};
+use tributary::{Error, ErrorKind, Kind, Network, Result};
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
 ///
@@ -32,6 +32,11 @@ pub struct Options {
     #[arg(long)]
     fail_fast: bool,
 
+    /// Stand by while another process uses a checkpoint, a queue or a database file of windows, and
+    /// take over when that has ended
+    #[arg(long)]
+    wait_lock: bool,
+
     /// Refuse a network in which something is not linked
     #[arg(long)]
     strict: bool,
@@ -39,6 +44,31 @@ pub struct Options {
 
 fn duration(text: &str) -> Result<Duration, Error> {
     tributary::time::parse_positive_duration(text)
+}
+
+/// How often a file that is in use is looked at again.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Waits until the network has locked the files that it needs. A signal ends the process meanwhile.
+fn stand_by(network: &Network) -> Result<()> {
+    let mut said = String::new();
+    loop {
+        match network.lock_files() {
+            Err(error) if error.kind() == ErrorKind::Locked => {
+                if said != error.message() {
+                    error.message().clone_into(&mut said);
+                    log::warn!("standing by: {said}");
+                }
+                std::thread::sleep(LOOK);
+            }
+            locked => {
+                if locked.is_ok() && !said.is_empty() {
+                    log::warn!("taking over");
+                }
+                return locked;
+            }
+        }
+    }
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -52,6 +82,9 @@ pub fn run(options: &Options) -> Result<()> {
             Error::new(ErrorKind::Data, "nothing to run: the network has no source")
                 .with_hint("create one in a script, or add one with --input NODE=FILE"),
         );
+    }
+    if options.wait_lock {
+        stand_by(&network)?;
     }
     let watch = signals::Watch::begin()?;
     network.fail_fast(options.fail_fast);

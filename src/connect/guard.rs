@@ -2,6 +2,7 @@
 
 use super::secret::Secrets;
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Sink, Source};
@@ -27,6 +28,10 @@ impl<N: Node + ?Sized> Node for Guard<N> {
 
     fn ports(&self) -> Vec<String> {
         self.inner.ports()
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        self.inner.claims()
     }
 
     fn batch_size(&self) -> usize {

@@ -26,6 +26,7 @@ mod sink;
 
 use super::{Address, Connector, Make, Settings};
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
@@ -133,6 +134,13 @@ fn save(path: &Path, cursor: &Value) -> Result<()> {
 }
 
 impl Node for Rows {
+    fn claims(&self) -> Vec<Claim> {
+        let checkpoint = self.checkpoint.iter();
+        checkpoint
+            .map(|path| Claim::new("checkpoint", path))
+            .collect()
+    }
+
     fn open(&mut self) -> Result<()> {
         if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
             match load(path)? {

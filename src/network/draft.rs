@@ -140,7 +140,7 @@ impl Draft {
         let at = self.graph.nodes.len();
         self.graph
             .add(name.clone(), runner.kind(), ports, self.place.clone())?;
-        self.nodes.push(NewNode { at, runner });
+        self.nodes.push(NewNode::new(at, runner));
         Ok(name)
     }
 

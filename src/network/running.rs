@@ -5,7 +5,7 @@ mod fragment;
 mod members;
 
 pub(crate) use end::End;
-pub(crate) use fragment::{Fragment, NewNode};
+pub(crate) use fragment::{Fragment, NewNode, lock};
 pub(crate) use members::Shared;
 
 use super::graph::Graph;

@@ -14,6 +14,7 @@ use super::runner::{Kind, Runner};
 use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
 use crate::ack::{Ack, Home, Outcome, Settled, Token};
+use crate::claim::Lock;
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
@@ -66,6 +67,8 @@ pub(crate) struct Stage {
     sleeps: bool,
     /// Until when it is not ticked again: its last tick has failed.
     rests: Option<Timestamp>,
+    /// Of the files that the node claims: released after the node is dropped.
+    locks: Vec<Lock>,
 }
 
 impl Stage {
@@ -101,7 +104,13 @@ impl Stage {
             failed: None,
             sleeps: false,
             rests: None,
+            locks: Vec::new(),
         }
+    }
+
+    /// Holds these locks for as long as there is the node.
+    pub fn keep(&mut self, locks: Vec<Lock>) {
+        self.locks = locks;
     }
 
     /// One more link leads here.
@@ -347,7 +356,7 @@ impl Stage {
 }
 
 /// Runs node code; a panic in it becomes an error.
-pub(super) fn catch<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn catch<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Context, Node, Pipeline, Read, Sink, Source};
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::Result;
 use crate::event::Event;
 use crate::time::Timestamp;
@@ -14,6 +15,10 @@ impl<N: Node + ?Sized> Node for Box<N> {
 
     fn ports(&self) -> Vec<String> {
         (**self).ports()
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        (**self).claims()
     }
 
     fn batch_size(&self) -> usize {

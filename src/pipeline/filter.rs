@@ -3,6 +3,7 @@
 mod recent;
 
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -161,6 +162,14 @@ impl Memory {
 }
 
 impl Node for Filter {
+    fn claims(&self) -> Vec<Claim> {
+        let memory = self.memory.as_ref();
+        memory
+            .and_then(|memory| memory.database.claim())
+            .into_iter()
+            .collect()
+    }
+
     fn open(&mut self) -> Result<()> {
         let Some(memory) = &mut self.memory else {
             return Ok(());

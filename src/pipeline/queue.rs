@@ -5,6 +5,7 @@
 //! and removes what was delivered, and after that leaves what may leave.
 
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Meta};
 use crate::node::{Context, Node, Pipeline};
@@ -196,6 +197,10 @@ impl Node for Queue {
         self.last = file.last()?.max(self.last);
         self.file = Some(file);
         Ok(())
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        vec![Claim::new("queue", &self.path)]
     }
 
     fn batch_size(&self) -> usize {

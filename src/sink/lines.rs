@@ -2,6 +2,7 @@
 
 mod rotation;
 
+use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote, quote_bytes};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -126,6 +127,17 @@ impl LineSink {
 }
 
 impl Node for LineSink {
+    fn claims(&self) -> Vec<Claim> {
+        match &self.target {
+            Target::File {
+                path,
+                rotation: Some(_),
+                ..
+            } => vec![Claim::new("file", path)],
+            _ => Vec::new(),
+        }
+    }
+
     fn open(&mut self) -> Result<()> {
         if let Target::File {
             path,

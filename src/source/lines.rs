@@ -314,6 +314,10 @@ impl LineSource {
 }
 
 impl Node for LineSource {
+    fn claims(&self) -> Vec<crate::claim::Claim> {
+        self.memory.iter().map(Memory::claim).collect()
+    }
+
     fn open(&mut self) -> Result<()> {
         if self.file.is_none() {
             self.file = Some(match &self.input {

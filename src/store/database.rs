@@ -10,6 +10,7 @@ use super::session::Session;
 use super::sqlite::Sqlite;
 use super::url::Url;
 use super::{Limits, Query, Store, Table, fit, statements};
+use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
 use std::fmt;
@@ -287,6 +288,17 @@ impl Database {
     /// Whether nothing of it outlives the process.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(*self.url, Url::Memory)
+    }
+
+    /// What a node claims that keeps its state in this database: its file, where it is one. Nodes of one
+    /// process share it.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        let Url::File(path) = &*self.url else {
+            return None;
+        };
+        // SQLite follows symbolic links.
+        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+        Some(Claim::new("database", whole).shared())
     }
 
     /// Has an index be made when a node connects.

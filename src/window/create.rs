@@ -1,6 +1,7 @@
 //! Events become rows.
 
 use super::Session;
+use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 /// A second event with the same key is not inserted again, and passed on all the same.
 pub struct CreateWindow {
     session: Session,
+    claim: Option<Claim>,
     reader: RowReader,
     _used: Arc<Use>,
 }
@@ -28,6 +30,7 @@ impl CreateWindow {
         };
         Ok(CreateWindow {
             session: Session::new(database),
+            claim: database.claim(),
             _used: database.name_table(table.name())?,
             reader: RowReader::new(table),
         })
@@ -48,6 +51,10 @@ fn only(database: &Database) -> Result<Arc<Table>> {
 }
 
 impl Node for CreateWindow {
+    fn claims(&self) -> Vec<Claim> {
+        self.claim.iter().cloned().collect()
+    }
+
     fn open(&mut self) -> Result<()> {
         self.session.open()
     }

@@ -20,6 +20,7 @@ use super::requery::Requery;
 use super::span::Span;
 use super::watermark::Watermark;
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -263,6 +264,10 @@ impl Window {
 }
 
 impl Node for Window {
+    fn claims(&self) -> Vec<Claim> {
+        self.database.claim().into_iter().collect()
+    }
+
     fn ports(&self) -> Vec<String> {
         vec![LATE.to_owned()]
     }

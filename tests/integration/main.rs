@@ -31,6 +31,7 @@ mod flow;
 mod inputs;
 mod limits;
 mod lines;
+mod locks;
 mod lost_database;
 mod lua_annotations;
 mod lua_functions;

@@ -2,11 +2,13 @@
 
 use super::{Member, Running};
 use crate::ack::Settled;
+use crate::claim::{Claim, Lock};
+use crate::error::Result;
 use crate::name::Name;
 use crate::network::graph::Graph;
 use crate::network::link::{LinkSender, link};
 use crate::network::runner::{Kind, Runner};
-use crate::network::stage::Stage;
+use crate::network::stage::{Stage, catch};
 use crate::network::stats::{Account, LinkAccount};
 use crate::network::ways::{Balance, Way};
 use crate::network::worker::{Attachment, Worker};
@@ -19,6 +21,50 @@ pub(crate) struct NewNode {
     /// Its place in the graph.
     pub at: usize,
     pub runner: Box<dyn Runner>,
+    /// Of the files that it claims, where they are locked already.
+    locks: Option<Vec<Lock>>,
+}
+
+impl NewNode {
+    pub fn new(at: usize, runner: Box<dyn Runner>) -> Self {
+        NewNode {
+            at,
+            runner,
+            locks: None,
+        }
+    }
+
+    fn lock(&mut self) -> Result<()> {
+        if self.locks.is_none() {
+            let claims = catch(|| Ok(self.runner.node().claims()))?;
+            let locks = claims.iter().map(Claim::take).collect::<Result<Vec<_>>>()?;
+            self.locks = Some(locks.into_iter().flatten().collect());
+        }
+        Ok(())
+    }
+}
+
+/// Locks the files that these nodes claim: all of them, or none.
+///
+/// # Errors
+/// A file that is in use, with the node that needs it.
+pub(crate) fn lock(graph: &Graph, nodes: &mut [NewNode]) -> Result<()> {
+    let mut failed = None;
+    for node in &mut *nodes {
+        if let Err(error) = node.lock() {
+            let info = &graph.nodes[node.at];
+            let error = error.within(format!("node {}", info.name));
+            failed = Some(error.at_opt(info.place.clone()));
+            break;
+        }
+    }
+    match failed {
+        None => Ok(()),
+        Some(error) => {
+            nodes.iter_mut().for_each(|node| node.locks = None);
+            Err(error)
+        }
+    }
 }
 
 /// Workers for new nodes, joined up among themselves, and what is to be attached to nodes that
@@ -51,7 +97,7 @@ impl Running {
             sources: 0,
             handled: graph.handled.len(),
         };
-        for NewNode { at, runner } in nodes {
+        for NewNode { at, runner, locks } in nodes {
             let info = &graph.nodes[at];
             let (tx, rx) = flume::unbounded();
             let (home, outcomes) = flume::unbounded::<Settled>();
@@ -64,6 +110,7 @@ impl Running {
                 Arc::new(home),
                 account.clone(),
             );
+            stage.keep(locks.unwrap_or_default());
             stage.set_limits(self.limits);
             stage.set_retries(graph.retries(&info.name));
             fragment.sources += usize::from(info.kind == Kind::Source);

@@ -4,6 +4,7 @@
 //! there as it was or as it is to be, whenever the process or the machine ends. Its last field is a
 //! hash of the others: a place that a disk has changed would skip lines without a word.
 
+use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -40,6 +41,10 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     pub fn at(path: PathBuf) -> Self {
         Checkpoint { path }
+    }
+
+    pub fn claim(&self) -> Claim {
+        Claim::new("checkpoint", &self.path)
     }
 
     /// How messages name it.

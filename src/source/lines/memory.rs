@@ -7,6 +7,7 @@
 use super::checkpoint::{Checkpoint, Saved, hash};
 use super::ledger::{Ledger, Place};
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::Context;
@@ -81,6 +82,10 @@ impl Memory {
             saved: Timestamp::EPOCH,
             ended: false,
         }
+    }
+
+    pub fn claim(&self) -> Claim {
+        self.checkpoint.claim()
     }
 
     pub fn set_limit(&mut self, limit: usize) {
