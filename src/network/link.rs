@@ -1,15 +1,17 @@
-//! Links: one bounded channel each, which carries batches.
+//! Links: one channel each, which carries batches.
 //!
-//! The capacity of a link is counted in events and bytes. Its channel has so many slots, and
-//! batches are cut so that a full channel holds no more than the capacity: `capacity` 1 is one
-//! batch of one event. While a sender waits for room it listens to its control channel too, so that
-//! only a node's own code can make it deaf.
+//! The capacity of a link is counted in events and bytes, by its sender: batches are cut so that
+//! they fit, and `capacity` 1 is one batch of one event. The channel itself has no bound. A sender
+//! that finds no room waits at its control channel, where the receiver sends a message once there
+//! is room: so only a node's own code can make it deaf.
 //!
-//! The parts: `options` (what a link is to be), `sending` (the sender's end and how it waits), `shelf` (where events wait in a link that drops or
-//! spills what it has no room for), `spill` (their file). One more thing to do with events that have
-//! no room: a variant of [`Overflow`], and what `Shelf::put` does then.
+//! The parts: `options` (what a link is to be), `room` (how much it holds, and how its sender is
+//! woken), `sending` (how a batch gets in), `shelf` (where events wait in a link that drops or spills what
+//! it has no room for), `spill` (their file). One more thing to do with events that have no room: a
+//! variant of [`Overflow`], and what `Shelf::put` does then.
 
 mod options;
+mod room;
 mod sending;
 mod shelf;
 mod spill;
@@ -17,27 +19,21 @@ mod spill;
 pub(crate) use options::Terms;
 pub use options::{Capacity, LinkOptions, Overflow, Spill};
 pub(crate) use sending::{Aborted, Ear, LinkSender, Wedge};
-pub(super) use sending::{cut, offer};
+pub(super) use sending::{Lane, wait};
 
 use super::stats::{LinkAccount, add};
+use super::worker::Control;
 use crate::event::Batch;
 use crate::name::{Endpoint, Name};
+use room::{Bell, Room};
 use shelf::Shelf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// What travels in a channel.
 pub(crate) enum Parcel {
     Batch(Batch),
-    /// A batch that its sender may still take back (it listens to control at the same time) or
-    /// that is offered to several receivers: the first to come takes it.
-    Offer(Arc<Mutex<Option<Batch>>>),
     /// A batch waits on the shelf.
     Ready,
-}
-
-fn lock(cell: &Mutex<Option<Batch>>) -> MutexGuard<'_, Option<Batch>> {
-    // A batch is taken whole, so a panic elsewhere cannot have left it half changed.
-    cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The receiver's end of a link.
@@ -45,19 +41,22 @@ pub(crate) struct LinkReceiver {
     pub rx: flume::Receiver<Parcel>,
     capacity: Capacity,
     account: Arc<LinkAccount>,
-    shelf: Option<(Arc<Shelf>, flume::Sender<()>)>,
+    shelf: Option<Arc<Shelf>>,
+    /// After `rx`: a sender that waits is woken when the channel is closed.
+    bell: Bell,
 }
 
-/// Makes a link. In a simulation its channel has no bound, since nobody could wait there: one that
-/// blocks or spills takes everything, one that drops does so there too.
+/// Makes a link, whose sender's node is woken at this control channel. In a simulation it has no
+/// bound, since nobody could wait there: one that blocks or spills takes everything, one that drops
+/// does so there too.
 pub(crate) fn link(
     from: &Endpoint,
     to: &Name,
     terms: &Terms,
     bounded: bool,
     account: Arc<LinkAccount>,
+    control: flume::Sender<Control>,
 ) -> (LinkSender, LinkReceiver) {
-    let capacity = terms.capacity;
     let shelved = match terms.overflow {
         Overflow::Block => false,
         Overflow::Spill(_) => bounded,
@@ -65,21 +64,19 @@ pub(crate) fn link(
     };
     let shelf = shelved.then(|| {
         let label = format!("{from} -> {to}");
-        let shelf = Arc::new(Shelf::new(label, terms, account.clone()));
-        let (tx, rx) = flume::bounded(1);
-        ((shelf.clone(), rx), (shelf, tx))
+        Arc::new(Shelf::new(label, terms, account.clone()))
     });
-    let (sends, takes) = shelf.unzip();
-    let (tx, rx) = match bounded && !shelved {
-        true => flume::bounded(capacity.slots()),
-        false => flume::unbounded(),
-    };
-    let sender = LinkSender::new(tx, to, terms, account.clone(), sends);
+    let room = Arc::new(Room::new(control));
+    let bell = Bell(room.clone());
+    let room = bounded.then_some(room);
+    let (tx, rx) = flume::unbounded();
+    let sender = LinkSender::new(tx, to, terms, account.clone(), room, shelf.clone());
     let receiver = LinkReceiver {
         rx,
-        capacity,
+        capacity: terms.capacity,
         account,
-        shelf: takes,
+        shelf,
+        bell,
     };
     (sender, receiver)
 }
@@ -99,28 +96,18 @@ impl LinkReceiver {
         }
     }
 
-    /// Counts a parcel that came out of the channel; an offer may have been taken back.
+    /// Counts a parcel that came out of the channel; there may be nothing left for it.
     pub fn accept(&self, parcel: Parcel) -> Option<Batch> {
-        let batch = self.unpack(parcel)?;
-        add(&self.account.received, batch.len() as u64);
-        Some(batch)
-    }
-
-    /// An offer counts as sent over the link on which it was taken.
-    fn unpack(&self, parcel: Parcel) -> Option<Batch> {
         match parcel {
-            Parcel::Batch(batch) => Some(batch),
-            Parcel::Offer(cell) => {
-                let batch = lock(&cell).take()?;
-                add(&self.account.sent, batch.len() as u64);
+            Parcel::Batch(batch) => {
+                self.bell.0.take(&batch, &self.account);
                 Some(batch)
             }
             Parcel::Ready => {
-                let (shelf, room) = self.shelf.as_ref()?;
-                let (batch, waited_for) = shelf.take();
+                let (batch, waited_for) = self.shelf.as_ref()?.take();
+                let batch = batch.inspect(|batch| add(&self.account.received, batch.len() as u64));
                 if waited_for {
-                    // Where it is full, the sender is told already.
-                    let _ = room.try_send(());
+                    self.bell.0.wake();
                 }
                 batch
             }
@@ -130,14 +117,12 @@ impl LinkReceiver {
 
 impl Drop for LinkReceiver {
     fn drop(&mut self) {
-        // What still waits is lost with the receiver; whoever tracks it hears that it failed.
-        if let Some((shelf, _)) = &self.shelf {
+        // What still waits is lost with the receiver, and has failed for whoever tracks it.
+        if let Some(shelf) = &self.shelf {
             return shelf.close();
         }
-        while let Ok(parcel) = self.rx.try_recv() {
-            if let Some(batch) = self.unpack(parcel) {
-                add(&self.account.lost, batch.len() as u64);
-            }
+        while let Ok(Parcel::Batch(batch)) = self.rx.try_recv() {
+            add(&self.account.lost, batch.len() as u64);
         }
     }
 }

@@ -4,8 +4,8 @@
 //!
 //! - of a node, `received = passed + consumed + dropped + rejected + held`, and `held` is zero
 //!   once it has stopped;
-//! - of a link, `sent = received + dropped + queued`, where what a link lost with its receiver is
-//!   counted apart;
+//! - of a link, `sent = received + dropped + lost + queued`, at every moment; `queued` is what waits in
+//!   it and, at its sender, for room in it, `lost` what has gone with its receiver;
 //! - of a node that tracks events, each has exactly one outcome: `tracked = delivered + undelivered`.
 //!
 //! Received is counted when a batch is taken from a link, the rest when its batch is committed. Of
@@ -106,19 +106,17 @@ pub(crate) struct LinkAccount {
 }
 
 impl LinkAccount {
-    /// How many events wait in it.
+    /// How many events wait in it, or for room in it.
     pub(crate) fn queued(&self) -> u64 {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let gone = get(&self.received) + get(&self.lost);
+        let gone = get(&self.received) + get(&self.dropped) + get(&self.lost);
         get(&self.sent).saturating_sub(gone)
     }
 
     pub(crate) fn snapshot(&self, from: Endpoint, to: Name) -> LinkStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // Received first: it never overtakes sent.
-        let received = get(&self.received);
-        let lost = get(&self.lost);
-        let dropped = get(&self.dropped);
+        // Sent last: nothing overtakes it.
+        let (received, dropped, lost) = (get(&self.received), get(&self.dropped), get(&self.lost));
         let sent = get(&self.sent);
         LinkStats {
             from,
@@ -192,11 +190,12 @@ pub struct LinkStats {
     pub from: Endpoint,
     /// The node that it leads to.
     pub to: Name,
-    /// Events sent into it.
+    /// Events sent into it, with those that wait for room at its sender. What waits for any member of a
+    /// balance counts at the one whose turn it is.
     pub sent: u64,
     /// Events taken out of it.
     pub received: u64,
-    /// Events that wait in it.
+    /// Events that wait in it, or at its sender for room in it: `sent - received - dropped - lost`.
     pub queued: u64,
     /// Events that were let go because it was full, on purpose (`overflow`).
     pub dropped: u64,

@@ -1,15 +1,17 @@
 //! Where the events of one port go: copied to links, shared among the members of balances.
 
-use super::link::{Aborted, Ear, LinkSender, cut, offer};
+use super::link::{Lane, LinkSender};
 use crate::event::{Batch, Event};
+use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::slice::from_ref;
 
 /// Several links that share the work: the next free member gets the batch, or, with a key, the
 /// member to which the key belongs.
 pub(crate) struct Balance {
     members: Vec<LinkSender>,
     key: Option<String>,
-    next: usize,
+    turn: Cell<usize>,
 }
 
 impl Balance {
@@ -17,18 +19,14 @@ impl Balance {
         Balance {
             members,
             key,
-            next: 0,
+            turn: Cell::new(0),
         }
     }
 
-    fn send(&mut self, batch: Batch, ear: &mut Ear<'_>) -> Result<(), Aborted> {
+    fn begin<'a>(&'a self, batch: Batch, lanes: &mut Vec<Lane<'a>>) {
         let Some(key) = &self.key else {
-            let links: Vec<&LinkSender> = self.members.iter().collect();
-            let next = &mut self.next;
-            return cut(batch, links[0].batch(), |part| {
-                *next = (offer(&links, *next, part, ear)? + 1) % links.len();
-                Ok(())
-            });
+            lanes.extend(Lane::begin(&self.members, Some(&self.turn), batch));
+            return;
         };
         let mut parts: Vec<Batch> = self.members.iter().map(|_| Batch::default()).collect();
         for event in batch {
@@ -36,9 +34,8 @@ impl Balance {
             parts[member as usize].push(event);
         }
         for (link, part) in self.members.iter().zip(parts) {
-            link.send(part, ear)?;
+            lanes.extend(Lane::begin(from_ref(link), None, part));
         }
-        Ok(())
     }
 }
 
@@ -71,8 +68,10 @@ impl Ways {
         }
     }
 
-    /// Sends a batch every way; the last one gets the batch itself, the others a copy.
-    pub fn send(&mut self, batch: Batch, ear: &mut Ear<'_>) -> Result<(), Aborted> {
+    /// Sends a batch every way, as far as there is room; what is left waits in `lanes`. The last way
+    /// gets the batch itself, the others a copy.
+    #[inline]
+    pub fn begin<'a>(&'a self, batch: Batch, lanes: &mut Vec<Lane<'a>>) {
         let mut copies = self.links.len() + self.balances.len();
         let mut batch = Some(batch);
         let mut next = || {
@@ -85,11 +84,10 @@ impl Ways {
             .unwrap_or_default()
         };
         for link in &self.links {
-            link.send(next(), ear)?;
+            lanes.extend(Lane::begin(from_ref(link), None, next()));
         }
-        for balance in &mut self.balances {
-            balance.send(next(), ear)?;
+        for balance in &self.balances {
+            balance.begin(next(), lanes);
         }
-        Ok(())
     }
 }

@@ -10,7 +10,7 @@ mod ending;
 mod input;
 mod retry;
 
-use super::link::{Aborted, Ear, LinkReceiver};
+use super::link::{Aborted, Ear, LinkReceiver, wait};
 use super::on_error::Retries;
 use super::runner::Kind;
 use super::running::Shared;
@@ -34,6 +34,8 @@ pub(crate) enum Control {
     Go,
     /// An instant that the node asked for may have come.
     Wake,
+    /// There is room in a link that it waits to send into.
+    Room,
     /// Outcomes of tracked events.
     Settled(Settled),
     /// More links, at the next boundary between batches.
@@ -298,7 +300,7 @@ impl Worker {
     /// Acts on a message; says whether that may have made work.
     fn hear(&mut self, message: Control) -> bool {
         match message {
-            Control::Go => {}
+            Control::Go | Control::Room => {}
             Control::Wake => self.alarm = None,
             Control::Settled(settled) => {
                 let settled = self.stage.settle(settled);
@@ -342,7 +344,7 @@ impl Worker {
             self.stage.complain("settle", &Error::data(error));
             return Ok(());
         }
-        let mut wedged = None;
+        let mut wedged = Vec::new();
         let mut ear = Ear {
             control: &self.control,
             heard: &mut self.heard,
@@ -352,13 +354,17 @@ impl Worker {
         let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
         let gauge = &self.stage.account.sending;
         gauge.store(sending as u64, Ordering::Relaxed);
-        for (ways, batch) in self.ways.iter_mut().zip(&mut self.stage.outbox) {
+        let mut lanes = Vec::new();
+        for (ways, batch) in self.ways.iter().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
-                ways.send(std::mem::take(batch), &mut ear)?;
+                ways.begin(std::mem::take(batch), &mut lanes);
             }
         }
+        if !lanes.is_empty() {
+            wait(lanes, &mut ear)?;
+        }
         gauge.store(0, Ordering::Relaxed);
-        if let Some(wedge) = wedged {
+        for wedge in wedged {
             self.shared.wedge(&wedge, &self.stage.name);
         }
         Ok(())

@@ -4,6 +4,7 @@ mod account;
 mod ack;
 mod batches;
 mod binary;
+mod branches;
 mod checkpoints;
 mod command_line;
 mod command_line_database;

@@ -53,12 +53,9 @@ impl Capacity {
         self.events.min(Self::BATCH)
     }
 
-    pub(super) fn slots(self) -> usize {
-        self.events / self.batch_events()
-    }
-
+    /// The most bytes that travel together: as many batches of them as of so many events fill a link.
     pub(super) fn batch_bytes(self) -> usize {
-        self.bytes / self.slots()
+        self.bytes / (self.events / self.batch_events())
     }
 }
 

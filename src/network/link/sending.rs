@@ -1,25 +1,34 @@
 //! The sender's end of a link: how a batch gets in, and how its sender waits for room.
+//!
+//! What leaves a node is sent in two steps. Each way begins with a [`Lane`], which puts in whatever
+//! there is room for; the lanes that have something left wait together ([`wait`]). So a link that is
+//! full holds back no other one, in whatever order they were made.
 
-use super::options::{Capacity, Terms};
+use super::options::Terms;
+use super::room::{Filling, Room};
 use super::shelf::{Put, Shelf};
-use super::{Parcel, lock};
-use crate::event::Batch;
+use super::{Capacity, Parcel};
+use crate::event::{Batch, Event};
 use crate::name::Name;
 use crate::network::stats::{LinkAccount, add, add_nanos};
 use crate::network::worker::Control;
 use crate::time::monotonic;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::iter::Peekable;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use std::vec::IntoIter;
 
 /// The sender's end of a link.
 pub(crate) struct LinkSender {
     tx: flume::Sender<Parcel>,
     capacity: Capacity,
     account: Arc<LinkAccount>,
-    shelf: Option<(Arc<Shelf>, flume::Receiver<()>)>,
+    /// None in a simulation, where there is always room.
+    filling: Option<Filling>,
+    shelf: Option<Arc<Shelf>>,
     /// The node that it leads to.
     to: Name,
     timeout: Option<Duration>,
@@ -33,8 +42,8 @@ pub(crate) struct Ear<'a> {
     pub heard: &'a mut VecDeque<Control>,
     /// Where the time that it waits is counted, beside the link.
     pub blocked: &'a AtomicU64,
-    /// Set where a node has taken nothing for as long as its link allows.
-    pub wedged: &'a mut Option<Wedge>,
+    /// Nodes that have taken nothing for as long as their links allow.
+    pub wedged: &'a mut Vec<Wedge>,
 }
 
 /// A node that takes nothing.
@@ -46,18 +55,28 @@ pub(crate) struct Wedge {
 /// The network is being aborted.
 pub(crate) struct Aborted;
 
+/// What became of a batch that was to go into a link.
+enum Sent {
+    Done,
+    Full(Batch),
+    /// The receiver has gone.
+    Gone(Batch),
+}
+
 impl LinkSender {
     pub(super) fn new(
         tx: flume::Sender<Parcel>,
         to: &Name,
         terms: &Terms,
         account: Arc<LinkAccount>,
-        shelf: Option<(Arc<Shelf>, flume::Receiver<()>)>,
+        room: Option<Arc<Room>>,
+        shelf: Option<Arc<Shelf>>,
     ) -> Self {
         LinkSender {
             tx,
             capacity: terms.capacity,
             account,
+            filling: room.map(|room| Filling::new(room, terms.capacity)),
             shelf,
             to: to.clone(),
             timeout: terms.timeout,
@@ -65,221 +84,288 @@ impl LinkSender {
         }
     }
 
-    /// Sends a batch, cut to the link's capacity, waiting for room.
-    pub(in crate::network) fn send(&self, batch: Batch, ear: &mut Ear<'_>) -> Result<(), Aborted> {
+    /// The most events and bytes that go in together.
+    fn batch(&self) -> (usize, usize) {
         match &self.shelf {
-            None => cut(batch, self.batch(), |part| {
-                offer(std::slice::from_ref(&self), 0, part, ear).map(drop)
-            }),
-            Some((shelf, room)) => cut(batch, shelf.batch(), |part| {
-                self.shelve(shelf, room, part, ear)
-            }),
+            None => (self.capacity.batch_events(), self.capacity.batch_bytes()),
+            Some(shelf) => shelf.batch(),
         }
     }
 
-    /// The most events and bytes that go into a slot.
-    pub(in crate::network) fn batch(&self) -> (usize, usize) {
-        (self.capacity.batch_events(), self.capacity.batch_bytes())
+    /// Puts a batch in that is no larger than [`batch`](Self::batch), if there is room.
+    #[inline]
+    fn put(&self, batch: Batch) -> Sent {
+        if let Some(shelf) = &self.shelf {
+            return self.shelve(shelf, batch);
+        }
+        if let Some(filling) = &self.filling {
+            if !filling.fits(&batch, &self.account) {
+                return match self.tx.is_disconnected() {
+                    true => Sent::Gone(batch),
+                    false => Sent::Full(batch),
+                };
+            }
+            filling.put(&batch);
+        }
+        match self.tx.send(Parcel::Batch(batch)) {
+            Ok(()) => Sent::Done,
+            Err(flume::SendError(Parcel::Batch(batch))) => Sent::Gone(batch),
+            Err(flume::SendError(Parcel::Ready)) => Sent::Done,
+        }
     }
 
-    fn shelve(
-        &self,
-        shelf: &Shelf,
-        room: &flume::Receiver<()>,
-        batch: Batch,
-        ear: &mut Ear<'_>,
-    ) -> Result<(), Aborted> {
-        let count = batch.len() as u64;
-        let mut batch = batch;
-        let mut waited: Option<Instant> = None;
-        let mut until = None;
-        let sent = loop {
-            match shelf.put(batch) {
-                Put::Done(parcels) => {
-                    for _ in 0..parcels {
-                        // A receiver that has gone has taken the account of it.
-                        let _ = self.tx.send(Parcel::Ready);
-                    }
-                    break Ok(());
+    fn shelve(&self, shelf: &Shelf, batch: Batch) -> Sent {
+        match shelf.put(batch) {
+            Put::Done(parcels) => {
+                for _ in 0..parcels {
+                    // A receiver that has gone has taken the account of it.
+                    let _ = self.tx.send(Parcel::Ready);
                 }
-                Put::Full(back) if !self.wedged.get() => batch = back,
-                Put::Gone | Put::Full(_) => {
-                    lose(self, count);
-                    break Ok(());
-                }
+                Sent::Done
             }
-            let begun = *waited.get_or_insert_with(monotonic);
-            let until = *until.get_or_insert_with(|| self.deadline(begun));
-            match wait_for(room, until, ear) {
-                Heard::Control(message) => {
-                    let abort = matches!(message, Control::Abort);
-                    ear.heard.push_back(message);
-                    if abort {
-                        lose(self, count);
-                        break Err(Aborted);
-                    }
-                }
-                Heard::Late => self.wedge(ear),
-                _ => {}
+            Put::Full(batch) => Sent::Full(batch),
+            Put::Gone(batch) => Sent::Gone(batch),
+        }
+    }
+
+    /// Has its node woken when there is room for this batch, which was refused; false where there is
+    /// by now. A shelf that has refused wakes it anyway.
+    fn wait_for(&self, batch: &Batch) -> bool {
+        let filling = self.filling.as_ref().filter(|_| self.shelf.is_none());
+        filling.is_none_or(|filling| {
+            filling.wait_for(batch, &self.account) && !self.tx.is_disconnected()
+        })
+    }
+
+    fn wait_no_longer(&self) {
+        if let Some(filling) = &self.filling {
+            filling.wait_no_longer();
+        }
+    }
+
+    /// How many events were taken out.
+    fn taken(&self) -> u64 {
+        self.account.received.load(Ordering::Relaxed)
+    }
+
+    fn lose(&self, count: usize) {
+        add(&self.account.lost, count as u64);
+    }
+}
+
+/// A batch that is cut into parts, one by one.
+enum Parts {
+    Whole(Batch),
+    Cut {
+        events: Peekable<IntoIter<Event>>,
+        /// The most events and bytes of a part.
+        most: (usize, usize),
+    },
+}
+
+impl Parts {
+    fn new(batch: Batch, most: (usize, usize)) -> Self {
+        let fits = batch.len() <= most.0 && (batch.bytes() <= most.1 || batch.len() == 1);
+        match fits {
+            true => Parts::Whole(batch),
+            false => Parts::Cut {
+                events: batch.into_iter().peekable(),
+                most,
+            },
+        }
+    }
+
+    fn next(&mut self) -> Option<Batch> {
+        let (events, (most, bytes)) = match self {
+            Parts::Whole(batch) => {
+                return Some(std::mem::take(batch)).filter(|batch| !batch.is_empty());
             }
+            Parts::Cut { events, most } => (events, *most),
         };
-        if let Some(begun) = waited {
-            let waited = begun.elapsed();
-            add_nanos(&self.account.blocked, waited);
-            add_nanos(ear.blocked, waited);
+        let mut part = Batch::with_capacity(most.min(events.len()));
+        while let Some(event) = events.next_if(|event| {
+            part.is_empty() || part.len() < most && part.bytes() + event.payload().size() <= bytes
+        }) {
+            part.push(event);
         }
-        sent
+        Some(part).filter(|part| !part.is_empty())
     }
 
-    fn deadline(&self, from: Instant) -> Option<Instant> {
-        self.timeout.and_then(|timeout| from.checked_add(timeout))
+    fn left(&self) -> usize {
+        match self {
+            Parts::Whole(batch) => batch.len(),
+            Parts::Cut { events, .. } => events.len(),
+        }
+    }
+}
+
+/// A batch on its way into a link, or, part by part, into the first of several that has room.
+pub(in crate::network) struct Lane<'a> {
+    links: &'a [LinkSender],
+    /// The link whose turn it is, of several.
+    turn: Option<&'a Cell<usize>>,
+    /// The link on which what is left is counted as sent: it waits there, as far as anyone can see.
+    holder: usize,
+    parts: Parts,
+    /// The part for which there was no room.
+    refused: Option<Batch>,
+    /// Since when it waits for room, and how much had been taken then.
+    since: Option<(Instant, u64)>,
+}
+
+impl<'a> Lane<'a> {
+    /// Puts in what there is room for. What is left comes back, to be [waited](wait) for.
+    #[inline]
+    pub fn begin(
+        links: &'a [LinkSender],
+        turn: Option<&'a Cell<usize>>,
+        batch: Batch,
+    ) -> Option<Self> {
+        let holder = turn.map_or(0, Cell::get);
+        // Counted before it can be received, so that `received` never runs ahead of `sent`; and all
+        // of it, since what waits for room is on its way too.
+        add(&links[holder].account.sent, batch.len() as u64);
+        let mut lane = Lane {
+            links,
+            turn,
+            holder,
+            parts: Parts::new(batch, links[0].batch()),
+            refused: None,
+            since: None,
+        };
+        (!lane.advance()).then_some(lane)
     }
 
-    /// Nothing is waited for any more: what finds no room is lost, and fails.
-    fn wedge(&self, ear: &mut Ear<'_>) {
-        self.wedged.set(true);
-        *ear.wedged = Some(Wedge {
-            node: self.to.clone(),
-            timeout: self.timeout.unwrap_or_default(),
+    /// Puts in what there is room for; says whether that was the rest.
+    fn advance(&mut self) -> bool {
+        while let Some(part) = self.refused.take().or_else(|| self.parts.next()) {
+            let first = self.turn.map_or(0, Cell::get);
+            let Some(refused) = self.put(part, first) else {
+                continue;
+            };
+            if self.links.iter().all(|link| link.wedged.get()) {
+                self.links[self.holder].lose(refused.len());
+                continue;
+            }
+            let waits = self.links.iter().all(|link| link.wait_for(&refused));
+            self.refused = Some(refused);
+            if waits {
+                self.since
+                    .get_or_insert_with(|| (monotonic(), self.links[first].taken()));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Puts a part into the first link that has room, counted from `first`; it comes back where none
+    /// has. One for which every receiver has gone is lost.
+    fn put(&mut self, part: Batch, first: usize) -> Option<Batch> {
+        let (count, mut part, mut full) = (part.len() as u64, part, false);
+        for at in (first..self.links.len()).chain(0..first) {
+            let (link, elsewhere) = (&self.links[at], at != self.holder);
+            if elsewhere {
+                add(&link.account.sent, count);
+            }
+            part = match link.put(part) {
+                Sent::Done => {
+                    if elsewhere {
+                        let holder = &self.links[self.holder].account;
+                        holder.sent.fetch_sub(count, Ordering::Relaxed);
+                    }
+                    if let Some(turn) = self.turn {
+                        turn.set((at + 1) % self.links.len());
+                    }
+                    if let Some((since, _)) = self.since.take() {
+                        add_nanos(&link.account.blocked, since.elapsed());
+                        self.links.iter().for_each(LinkSender::wait_no_longer);
+                    }
+                    return None;
+                }
+                Sent::Full(back) => {
+                    full = true;
+                    back
+                }
+                Sent::Gone(back) => back,
+            };
+            if elsewhere {
+                link.account.sent.fetch_sub(count, Ordering::Relaxed);
+            }
+        }
+        if !full {
+            self.links[self.holder].lose(part.len());
+            return None;
+        }
+        Some(part)
+    }
+
+    /// Until when something is to be taken from its link, where that has a limit.
+    fn deadline(&self) -> Option<Instant> {
+        // Only a link of its own has one.
+        let [link] = self.links else { return None };
+        let (since, _) = self.since?;
+        since.checked_add(link.timeout?)
+    }
+
+    /// The limit is over: where nothing was taken, nothing is waited for any more, and what finds no
+    /// room is lost, and fails.
+    fn expire(&mut self, wedged: &mut Vec<Wedge>) {
+        let ([link], Some((since, before))) = (self.links, self.since) else {
+            return;
+        };
+        let taken = link.taken();
+        if taken != before {
+            add_nanos(&link.account.blocked, since.elapsed());
+            self.since = Some((monotonic(), taken));
+            return;
+        }
+        link.wedged.set(true);
+        wedged.push(Wedge {
+            node: link.to.clone(),
+            timeout: link.timeout.unwrap_or_default(),
         });
     }
 }
 
-/// Waits until the receiver has taken something.
-fn wait_for(room: &flume::Receiver<()>, until: Option<Instant>, ear: &Ear<'_>) -> Heard {
-    let hear = |message: Result<Control, _>| Heard::Control(message.unwrap_or(Control::Abort));
-    let select = flume::Selector::new()
-        .recv(ear.control, hear)
-        .recv(room, |_| Heard::Gone);
-    wait_until(select, until)
-}
-
-fn wait_until(select: flume::Selector<'_, Heard>, until: Option<Instant>) -> Heard {
-    match until {
-        None => select.wait(),
-        Some(until) => select.wait_deadline(until).unwrap_or(Heard::Late),
-    }
-}
-
-/// Cuts a batch so that no part has more events and bytes than so many.
-pub(in crate::network) fn cut(
-    batch: Batch,
-    (most, bytes): (usize, usize),
-    mut each: impl FnMut(Batch) -> Result<(), Aborted>,
-) -> Result<(), Aborted> {
-    if batch.len() <= most && (batch.bytes() <= bytes || batch.len() == 1) {
-        return each(batch);
-    }
-    let mut part = Batch::with_capacity(most.min(batch.len()));
-    for event in batch {
-        if part.len() == most || (!part.is_empty() && part.bytes() + event.payload().size() > bytes)
-        {
-            each(std::mem::take(&mut part))?;
+impl Drop for Lane<'_> {
+    /// What is left is lost.
+    fn drop(&mut self) {
+        let refused = self.refused.as_ref().map_or(0, Batch::len);
+        self.links[self.holder].lose(refused + self.parts.left());
+        if let Some((since, _)) = self.since {
+            add_nanos(&self.links[self.holder].account.blocked, since.elapsed());
         }
-        part.push(event);
     }
-    each(part)
 }
 
-/// Gives a batch to the first of `links`, counted from `first`, that has room, waiting until one
-/// has. Says which one took it; a batch for which every receiver is gone is lost.
-pub(in crate::network) fn offer(
-    links: &[&LinkSender],
-    first: usize,
-    batch: Batch,
-    ear: &mut Ear<'_>,
-) -> Result<usize, Aborted> {
-    let count = batch.len() as u64;
-    if count == 0 {
-        return Ok(first);
-    }
-    let mut batch = batch;
-    for at in (first..links.len()).chain(0..first) {
-        // Counted before it can be received, so that `received` never runs ahead of `sent`.
-        add(&links[at].account.sent, count);
-        match links[at].tx.try_send(Parcel::Batch(batch)) {
-            Ok(()) => return Ok(at),
-            Err(refused) => match refused.into_inner() {
-                Parcel::Batch(back) => batch = back,
-                Parcel::Offer(_) | Parcel::Ready => return Ok(at),
-            },
-        }
-        links[at].account.sent.fetch_sub(count, Ordering::Relaxed);
-    }
-    if links.iter().all(|link| link.wedged.get()) {
-        lose(links[first], count);
-        return Ok(first);
-    }
+/// Waits until there was room for all of these, listening to control.
+pub(in crate::network) fn wait(mut lanes: Vec<Lane<'_>>, ear: &mut Ear<'_>) -> Result<(), Aborted> {
     let begun = monotonic();
-    let sent = wait_for_room(links, batch, ear);
-    let waited = begun.elapsed();
-    let link = links[*sent.as_ref().unwrap_or(&first)];
-    add_nanos(&link.account.blocked, waited);
-    add_nanos(ear.blocked, waited);
-    sent
-}
-
-fn lose(link: &LinkSender, count: u64) {
-    add(&link.account.sent, count);
-    add(&link.account.lost, count);
-}
-
-enum Heard {
-    Sent(usize),
-    Gone,
-    Control(Control),
-    Late,
-}
-
-/// Offers the batch to all links at once and listens to control.
-fn wait_for_room(links: &[&LinkSender], batch: Batch, ear: &mut Ear<'_>) -> Result<usize, Aborted> {
-    let count = batch.len() as u64;
-    let cell = Arc::new(Mutex::new(Some(batch)));
-    // Only a link of its own has a timeout.
-    let until = match links {
-        [link] => link.deadline(monotonic()),
-        _ => None,
-    };
-    loop {
-        let open = |at: &usize| !links[*at].tx.is_disconnected();
-        let open: Vec<usize> = (0..links.len()).filter(open).collect();
-        let Some(&first) = open.first() else {
-            lose(links[0], count);
-            return Ok(0);
+    let mut done = Ok(());
+    while !lanes.is_empty() {
+        let message = match lanes.iter().filter_map(Lane::deadline).min() {
+            None => ear.control.recv().unwrap_or(Control::Abort),
+            Some(until) => match ear.control.recv_deadline(until) {
+                Ok(message) => message,
+                Err(flume::RecvTimeoutError::Disconnected) => Control::Abort,
+                Err(flume::RecvTimeoutError::Timeout) => {
+                    let over = |lane: &Lane<'_>| lane.deadline().is_some_and(|at| at <= until);
+                    let late = lanes.iter_mut().filter(|lane| over(lane));
+                    late.for_each(|lane| lane.expire(ear.wedged));
+                    Control::Room
+                }
+            },
         };
-        let hear = |message: Result<Control, _>| Heard::Control(message.unwrap_or(Control::Abort));
-        let mut select = flume::Selector::new().recv(ear.control, hear);
-        for &at in &open {
-            let offer = Parcel::Offer(cell.clone());
-            select = select.send(&links[at].tx, offer, move |sent| match sent {
-                Ok(()) => Heard::Sent(at),
-                Err(_) => Heard::Gone,
-            });
-        }
-        match wait_until(select, until) {
-            Heard::Sent(at) => return Ok(at),
-            Heard::Gone => {}
-            Heard::Late => {
-                if lock(&cell).take().is_some() {
-                    links[first].wedge(ear);
-                    lose(links[first], count);
-                }
-                return Ok(first);
+        match message {
+            Control::Room => lanes.retain_mut(|lane| !lane.advance()),
+            Control::Abort => {
+                ear.heard.push_back(Control::Abort);
+                lanes.clear();
+                done = Err(Aborted);
             }
-            Heard::Control(message) => {
-                let abort = matches!(message, Control::Abort);
-                ear.heard.push_back(message);
-                let mut offered = lock(&cell);
-                if abort {
-                    if offered.take().is_some() {
-                        lose(links[first], count);
-                    }
-                    return Err(Aborted);
-                }
-                if offered.is_none() {
-                    return Ok(first);
-                }
-            }
+            other => ear.heard.push_back(other),
         }
     }
+    add_nanos(ear.blocked, begun.elapsed());
+    done
 }

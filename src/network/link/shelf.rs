@@ -48,7 +48,7 @@ pub(super) enum Put {
     /// It was taken, or dropped: so many parcels are to be sent.
     Done(usize),
     Full(Batch),
-    Gone,
+    Gone(Batch),
 }
 
 impl Shelf {
@@ -78,10 +78,9 @@ impl Shelf {
 
     /// Puts a batch there that is no larger than [`batch`](Self::batch).
     pub fn put(&self, mut batch: Batch) -> Put {
-        let count = batch.len() as u64;
         let mut state = self.lock();
         if state.closed {
-            return Put::Gone;
+            return Put::Gone(batch);
         }
         let mut dropped = Batch::default();
         match &self.overflow {
@@ -98,8 +97,6 @@ impl Shelf {
         if self.overflow == Overflow::DropOldest {
             dropped = state.excess(self.capacity);
         }
-        // Counted before it can be received, so that `received` never runs ahead of `sent`.
-        add(&self.account.sent, count);
         add(&self.account.dropped, dropped.len() as u64);
         let say = !dropped.is_empty() && !std::mem::replace(&mut state.said, true);
         let parcels = state.slots.len().saturating_sub(state.parcels);

@@ -122,9 +122,9 @@ impl End {
                     false => format!("node {} ({})", member.name, what.join(", ")),
                 }
             })
-            .chain(state.links.iter().filter_map(|(name, account)| {
+            .chain(state.links.iter().filter_map(|(edge, account)| {
                 let queued = account.queued();
-                (queued > 0).then(|| format!("link {name} ({queued} events waiting)"))
+                (queued > 0).then(|| format!("link {edge} ({queued} events waiting)"))
             }))
             .collect()
     }

@@ -11,7 +11,7 @@ use crate::network::runner::{Kind, Runner};
 use crate::network::stage::{Stage, catch};
 use crate::network::stats::{Account, LinkAccount};
 use crate::network::ways::{Balance, Way};
-use crate::network::worker::{Attachment, Worker};
+use crate::network::worker::{Attachment, Control, Worker};
 use crate::node::Frame;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -133,6 +133,12 @@ impl Running {
         let mut balances: BTreeMap<usize, (usize, u16, Option<String>, Vec<LinkSender>)> =
             BTreeMap::new();
         for edge in &graph.edges[self.links.len()..] {
+            let place = |name: &Name| {
+                graph
+                    .find(name.as_str())
+                    .expect("an edge joins nodes of its graph")
+            };
+            let (from, to) = (place(&edge.from.node), place(&edge.to));
             let account = Arc::<LinkAccount>::default();
             let (sender, receiver) = link(
                 &edge.from,
@@ -140,14 +146,9 @@ impl Running {
                 &edge.terms(),
                 self.timer.is_some(),
                 account.clone(),
+                self.control(from, &fragment.members),
             );
             fragment.links.push((edge.to_string(), account));
-            let place = |name: &Name| {
-                graph
-                    .find(name.as_str())
-                    .expect("an edge joins nodes of its graph")
-            };
-            let (from, to) = (place(&edge.from.node), place(&edge.to));
             let port = graph.nodes[from]
                 .ports
                 .iter()
@@ -186,5 +187,14 @@ impl Running {
             }
         }
         fragment
+    }
+
+    /// The control channel of the node at this place, which runs already or is one of the new ones.
+    fn control(&self, at: usize, new: &[Member]) -> flume::Sender<Control> {
+        let state = self.shared.lock();
+        let added = at.checked_sub(state.members.len());
+        let member = added.map_or(state.members.get(at), |at| new.get(at));
+        let member = member.expect("a link leads from a node that there is");
+        member.control.clone()
     }
 }

@@ -1,0 +1,152 @@
+//! Room in a link: how much of it is taken, and how a sender that waits for some is woken.
+//!
+//! The sender counts what it has put in, the receiver what it has taken out; the difference is what
+//! the link holds. A sender that needs more than is free says at how many events taken there will
+//! be enough, and looks once more; the receiver compares after it has counted. So one of the two
+//! sees what the other has written, and nothing is locked while there is room.
+
+use super::options::Capacity;
+use crate::event::Batch;
+use crate::network::stats::LinkAccount;
+use crate::network::worker::Control;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The sender does not wait.
+const NEVER: u64 = u64::MAX;
+
+/// What both ends of a link share.
+pub(super) struct Room {
+    /// Bytes that were taken out.
+    bytes: AtomicU64,
+    /// The sender waits until so many events were taken out.
+    wanted: AtomicU64,
+    /// Where the node that sends is woken.
+    control: flume::Sender<Control>,
+}
+
+impl Room {
+    pub fn new(control: flume::Sender<Control>) -> Self {
+        Room {
+            bytes: AtomicU64::new(0),
+            wanted: AtomicU64::new(NEVER),
+            control,
+        }
+    }
+
+    /// The receiver has taken a batch out.
+    #[inline]
+    pub fn take(&self, batch: &Batch, account: &LinkAccount) {
+        self.bytes
+            .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
+        let count = batch.len() as u64;
+        let taken = account.received.fetch_add(count, Ordering::SeqCst) + count;
+        if taken >= self.wanted.load(Ordering::SeqCst) {
+            self.ring();
+        }
+    }
+
+    /// Wakes the sender if it waits for room.
+    fn ring(&self) {
+        if self.wanted.swap(NEVER, Ordering::SeqCst) != NEVER {
+            self.wake();
+        }
+    }
+
+    /// Wakes the sender.
+    pub fn wake(&self) {
+        // One that has ended waits for nothing.
+        let _ = self.control.send(Control::Room);
+    }
+}
+
+/// The receiver's end; when it goes, the sender is woken and finds the channel closed.
+pub(super) struct Bell(pub Arc<Room>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+/// The sender's side: what it has put in, and what it has last seen taken out.
+pub(super) struct Filling {
+    room: Arc<Room>,
+    capacity: Capacity,
+    put: Cell<Amount>,
+    taken: Cell<Amount>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    events: u64,
+    bytes: u64,
+}
+
+impl Filling {
+    pub fn new(room: Arc<Room>, capacity: Capacity) -> Self {
+        Filling {
+            room,
+            capacity,
+            put: Cell::default(),
+            taken: Cell::default(),
+        }
+    }
+
+    /// Whether there is room for a batch. One that is too large for the link fits where it is empty.
+    #[inline]
+    pub fn fits(&self, batch: &Batch, account: &LinkAccount) -> bool {
+        self.seems_to_fit(batch) || {
+            self.look(account);
+            self.seems_to_fit(batch)
+        }
+    }
+
+    /// The same by what was last seen, without a look at what the receiver writes.
+    #[inline]
+    fn seems_to_fit(&self, batch: &Batch) -> bool {
+        let (put, taken) = (self.put.get(), self.taken.get());
+        let events = put.events - taken.events;
+        let bytes = put.bytes.saturating_sub(taken.bytes);
+        let fits = |held: u64, more: usize, most: usize| held + more as u64 <= most as u64;
+        events == 0
+            || fits(events, batch.len(), self.capacity.events)
+                && fits(bytes, batch.bytes(), self.capacity.bytes)
+    }
+
+    fn look(&self, account: &LinkAccount) {
+        self.taken.set(Amount {
+            events: account.received.load(Ordering::SeqCst),
+            bytes: self.room.bytes.load(Ordering::Relaxed),
+        });
+    }
+
+    /// A batch goes in.
+    #[inline]
+    pub fn put(&self, batch: &Batch) {
+        let put = self.put.get();
+        self.put.set(Amount {
+            events: put.events + batch.len() as u64,
+            bytes: put.bytes + batch.bytes() as u64,
+        });
+    }
+
+    /// Has the sender woken when there is room for a batch; false where there is by now.
+    pub fn wait_for(&self, batch: &Batch, account: &LinkAccount) -> bool {
+        let (put, taken) = (self.put.get(), self.taken.get());
+        // Where bytes are what is short, the next batch that is taken may be enough.
+        let enough = (put.events + batch.len() as u64).saturating_sub(self.capacity.events as u64);
+        let wanted = enough.max(taken.events + 1);
+        self.room.wanted.store(wanted, Ordering::SeqCst);
+        let waits = !self.fits(batch, account);
+        if !waits {
+            self.wait_no_longer();
+        }
+        waits
+    }
+
+    pub fn wait_no_longer(&self) {
+        self.room.wanted.store(NEVER, Ordering::SeqCst);
+    }
+}
