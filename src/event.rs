@@ -1,10 +1,14 @@
 //! Events: a payload, an instant, what is known about it, and who wants to hear its outcome.
 
+mod oversized;
+
 use crate::ack::{Ack, Outcome};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+
+pub(crate) use oversized::Oversized;
 
 /// Several events that travel together, and how many bytes their payloads take.
 ///

@@ -9,6 +9,7 @@ mod ticker;
 
 pub use channel::{ChannelSource, Sender, channel};
 pub use iter::{FromIter, from_iter};
+pub(crate) use lines::{Decoder, Found};
 pub use lines::{Follow, LineSource};
 pub use requeue::Requeue;
 pub use ticker::Ticker;

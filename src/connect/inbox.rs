@@ -5,10 +5,9 @@
 //! that comes later concerns nobody.
 
 use crate::ack::{Outcome, Token};
-use crate::error::Error;
 use crate::event::Event;
 use crate::node::Context;
-use crate::payload::{MAX_EVENT_BYTES, check_json};
+use crate::payload::check_json;
 use std::collections::HashMap;
 
 /// The messages under way, each with what its broker knows it by.
@@ -58,22 +57,20 @@ impl<T> Inbox<T> {
         self.waiting.values().map(|held| &held.message)
     }
 
-    /// Emits an event that came as this message. One that is too long or is not JSON leaves by
-    /// `errors` instead, and counts as delivered whatever becomes of it: it would be refused again.
+    /// Emits an event that came as this message. One that is not JSON, and the head of one that is too
+    /// long, leaves by `errors` instead, and counts as delivered whatever becomes of it: it would be
+    /// refused again.
     pub fn emit(&mut self, event: Event, message: T, cx: &mut Context<'_>) {
-        let bytes = event.payload().bytes();
-        let checked = match bytes.len() {
-            len if len > MAX_EVENT_BYTES => {
-                let error = format!("payload of {len} bytes > max_event_bytes (1 MiB)");
-                Err(Error::data(error))
+        let checked = event.within(cx.max_event_bytes()).and_then(|event| {
+            match check_json(event.payload().bytes()) {
+                Ok(()) => Ok(event),
+                Err(error) => Err((event, error)),
             }
-            _ => check_json(bytes),
-        };
+        });
         let refused = checked.is_err();
         let token = match checked {
-            Ok(()) => cx.emit_tracked(event),
-            Err(error) => {
-                let mut event = event;
+            Ok(event) => cx.emit_tracked(event),
+            Err((mut event, error)) => {
                 let token = cx.track(&mut event);
                 cx.reject(event, error);
                 token

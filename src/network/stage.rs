@@ -19,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
 use crate::node::{Context, Frame, Node, Read, Tracker};
-use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, Timestamp, monotonic};
 use leave::Warned;
 use std::any::Any;
@@ -57,8 +56,6 @@ pub(crate) struct Stage {
     /// How often it has panicked in a row, and how often it may.
     panics: u32,
     panic_limit: u32,
-    /// The greatest payload that a source may send.
-    event_bytes: usize,
     /// It has panicked too often: it is not called any more.
     dead: bool,
     /// An error after which the node cannot go on.
@@ -99,7 +96,6 @@ impl Stage {
             retries: None,
             panics: 0,
             panic_limit: PANIC_LIMIT,
-            event_bytes: MAX_EVENT_BYTES,
             dead: false,
             failed: None,
             sleeps: false,
@@ -146,7 +142,7 @@ impl Stage {
 
     pub fn set_limits(&mut self, limits: Limits) {
         self.panic_limit = limits.panics;
-        self.event_bytes = limits.event_bytes;
+        self.frame.event_bytes = limits.event_bytes;
     }
 
     /// How many tracked events have no outcome yet.

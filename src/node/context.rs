@@ -41,6 +41,12 @@ impl<'a> Context<'a> {
         self.clock.now()
     }
 
+    /// The greatest payload that a source may emit, in bytes. A larger one is refused by the engine: its
+    /// head leaves by `errors`. A source that keeps track of what it emits needs the limit to know that.
+    pub fn max_event_bytes(&self) -> usize {
+        self.frame.event_bytes
+    }
+
     /// The number of the link by which the event in hand came: the first link of the node is 0, and
     /// no number is used again in its life. `None` for an event that came from outside, as what a
     /// simulation injects, and in calls that have no event in hand.
@@ -160,6 +166,14 @@ impl<'a> Context<'a> {
     /// by the port `errors`, or is logged and counted where that is not linked.
     pub fn reject(&mut self, event: Event, error: Error) {
         self.frame.refuse(event, error);
+    }
+
+    /// A line was skipped that is no event; whoever numbers the lines counts it.
+    pub(crate) fn skip_line(&mut self) {
+        let emitted = self.frame.fresh.len() + self.frame.outputs.len();
+        if let Some(skipped) = &mut self.frame.skipped {
+            skipped.push(emitted);
+        }
     }
 
     /// Wants to hear what becomes of an event that is about to be emitted: the token comes back in

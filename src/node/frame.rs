@@ -5,7 +5,7 @@ use crate::ack::{Ack, Token};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event, Meta};
 use crate::name::Port;
-use crate::payload::Payload;
+use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::time::Timestamp;
 
 /// What became of the event in hand.
@@ -66,12 +66,16 @@ pub(crate) struct Frame {
     pub ports: Vec<Port>,
     /// Whether the node has an output at all.
     pub can_emit: bool,
+    /// The greatest payload that a source may emit, in bytes.
+    pub event_bytes: usize,
     /// So many events at the head of the batch passed on `out` and left nothing else.
     pub uniform: u32,
     /// After those: the new events that leave by `out` before anything in `outputs`.
     pub fresh: Batch,
     pub outputs: Vec<Output>,
     pub tracker: Tracker,
+    /// Before which of what was emitted a source has skipped a line; kept where that is wanted.
+    pub skipped: Option<Vec<usize>>,
     /// The numbers of the links that are open, ascending.
     pub inputs: Vec<usize>,
     /// The number of the link by which the batch came.
@@ -111,6 +115,8 @@ impl Frame {
         Frame {
             ports,
             can_emit,
+            event_bytes: MAX_EVENT_BYTES,
+            skipped: None,
             uniform: 0,
             fresh: Batch::default(),
             outputs: Vec::new(),

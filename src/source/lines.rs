@@ -5,18 +5,17 @@
 
 mod checkpoint;
 mod claim;
+mod decoder;
 mod ledger;
-mod line;
 mod memory;
 
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::payload::{MAX_EVENT_BYTES, check_json};
+use crate::payload::check_json;
 use crate::time::Timestamp;
 use claim::Claim;
-use line::Line;
 use memory::Memory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, Metadata};
@@ -27,16 +26,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use decoder::{Decoder, Found};
+
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 << 10;
 /// How many lines of a source with a checkpoint are under way at most, unless said.
 const IN_FLIGHT: usize = 65_536;
 
-/// Emits each line as an event (JSON lines), without its line end.
+/// Emits each line as an event (JSON lines), without its line end, which is LF or CRLF.
 ///
-/// A line that is not JSON, and one longer than [`MAX_EVENT_BYTES`], is rejected: it leaves by the
-/// port `errors`, with its place as `file:line`. Of a line that is too long the first 4 KiB are
-/// kept, with `size` and `xxh3` (the hash of all of it, in hexadecimal) in the meta.
+/// Blank lines are skipped, and a byte order mark at the beginning is not part of the first line. A
+/// line that is not JSON, and one longer than an event may be
+/// ([`MAX_EVENT_BYTES`](crate::payload::MAX_EVENT_BYTES) at most), is rejected: it leaves by the port
+/// `errors`, with its place as `file:line`. Of a line that is too long the first 4 KiB are kept, with
+/// `size` and `xxh3` (the hash of all of it, in hexadecimal) in the meta.
 pub struct LineSource {
     input: Input,
     name: String,
@@ -46,7 +49,7 @@ pub struct LineSource {
     chunk: Vec<u8>,
     /// What of the chunk was not looked at yet.
     rest: Range<usize>,
-    line: Line,
+    decoder: Decoder,
     number: u64,
     /// Where in the file that begins which was not looked at yet.
     offset: u64,
@@ -90,7 +93,7 @@ impl LineSource {
             claim: None,
             chunk: vec![0; CHUNK],
             rest: 0..0,
-            line: Line::default(),
+            decoder: Decoder::default(),
             number: 0,
             offset: 0,
             memory: None,
@@ -171,80 +174,56 @@ impl LineSource {
 
     /// Emits the lines that end in the rest of the chunk, as many as may be under way.
     fn take(&mut self, cx: &mut Context<'_>) {
-        let now = cx.now();
+        let (now, limit) = (cx.now(), cx.max_event_bytes());
         let chunk = std::mem::take(&mut self.chunk);
-        let mut rest = &chunk[self.rest.clone()];
-        while !self.is_full()
-            && let Some(end) = rest.iter().position(|byte| *byte == b'\n')
-        {
-            self.offset += end as u64 + 1;
-            // A line that lies whole in the chunk is not copied together first.
-            if self.line.is_empty() && end <= MAX_EVENT_BYTES {
-                self.emit(&rest[..end], now, cx);
-            } else {
-                self.line.add(&rest[..end]);
-                self.end_line(now, cx);
+        let mut decoder = std::mem::take(&mut self.decoder);
+        while !self.rest.is_empty() && !self.is_full() {
+            let (taken, found) = decoder.next(&chunk[self.rest.clone()], limit);
+            self.rest.start += taken;
+            self.offset += taken as u64;
+            if let Some(found) = found {
+                self.line(found, now, cx);
             }
-            rest = &rest[end + 1..];
         }
-        if self.is_full() {
-            self.rest.start = self.rest.end - rest.len();
-        } else {
-            self.offset += rest.len() as u64;
-            self.line.add(rest);
-            self.rest = 0..0;
+        (self.chunk, self.decoder) = (chunk, decoder);
+    }
+
+    /// The stream has ended: what is held of a line is one.
+    fn end_lines(&mut self, cx: &mut Context<'_>) {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        if let Some(found) = decoder.end(cx.max_event_bytes()) {
+            self.line(found, cx.now(), cx);
         }
-        self.chunk = chunk;
+        self.decoder = decoder;
+    }
+
+    fn line(&mut self, found: Found<'_>, now: Timestamp, cx: &mut Context<'_>) {
+        self.number += 1;
+        let refused = match found {
+            Found::Blank => return cx.skip_line(),
+            Found::TooLong(whole) => whole.into_event(cx.max_event_bytes(), now),
+            Found::Line(line) => {
+                let mut event = Event::new(line, now);
+                match check_json(line) {
+                    Ok(()) => {
+                        if let Some(memory) = &mut self.memory {
+                            memory.track(&mut event, self.offset, self.number, cx);
+                        }
+                        return cx.emit(event);
+                    }
+                    Err(error) => (event, error),
+                }
+            }
+        };
+        let (mut event, error) = refused;
+        if let Some(memory) = &mut self.memory {
+            memory.track_once(&mut event, self.offset, self.number, cx);
+        }
+        cx.reject(event, error.at(self.place()));
     }
 
     fn is_full(&self) -> bool {
         self.memory.as_ref().is_some_and(Memory::is_full)
-    }
-
-    fn end_line(&mut self, now: Timestamp, cx: &mut Context<'_>) {
-        let mut line = std::mem::take(&mut self.line);
-        if line.bytes.len() > MAX_EVENT_BYTES && line.bytes.last() != Some(&b'\r') {
-            line.cut();
-        }
-        match line.too_long.take() {
-            None => self.emit(&line.bytes, now, cx),
-            Some((size, hash)) => {
-                self.number += 1;
-                let mut event = Event::new(line.bytes.as_slice(), now)
-                    .with_meta("size", size)
-                    .with_meta("xxh3", format!("{:032x}", hash.digest128()));
-                let error = format!("payload of {size} bytes > max_event_bytes (1 MiB)");
-                self.refuse(&mut event, cx);
-                cx.reject(event, Error::data(error).at(self.place()));
-            }
-        }
-        // The allocation serves the next line.
-        line.bytes.clear();
-        self.line.bytes = line.bytes;
-    }
-
-    fn emit(&mut self, line: &[u8], now: Timestamp, cx: &mut Context<'_>) {
-        self.number += 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut event = Event::new(line, now);
-        match check_json(line) {
-            Ok(()) => {
-                if let Some(memory) = &mut self.memory {
-                    memory.track(&mut event, self.offset, self.number, cx);
-                }
-                cx.emit(event);
-            }
-            Err(error) => {
-                self.refuse(&mut event, cx);
-                cx.reject(event, error.at(self.place()));
-            }
-        }
-    }
-
-    fn refuse(&mut self, event: &mut Event, cx: &mut Context<'_>) {
-        if let Some(memory) = &mut self.memory {
-            memory.track_once(event, self.offset, self.number, cx);
-        }
     }
 
     fn place(&self) -> String {
@@ -260,9 +239,7 @@ impl LineSource {
                 false => Read::Idle,
             });
         }
-        if !self.line.is_empty() {
-            self.end_line(cx.now(), cx);
-        }
+        self.end_lines(cx);
         match &mut self.memory {
             // What fails is to be emitted again.
             Some(memory) if !memory.is_empty() => {
@@ -283,9 +260,7 @@ impl LineSource {
         if let Ok(there) = std::fs::metadata(path)
             && (there.ino(), there.dev()) != (here.ino(), here.dev())
         {
-            if !self.line.is_empty() {
-                self.end_line(cx.now(), cx);
-            }
+            self.end_lines(cx);
             let file = self.open_file(path)?;
             let meta = file.metadata().map_err(|error| wrong(&error))?;
             self.file = Some(file);
@@ -297,7 +272,6 @@ impl LineSource {
             log::warn!("{path:?} was cut: it is read from its beginning");
             file.seek(SeekFrom::Start(0))
                 .map_err(|error| wrong(&error))?;
-            self.line = Line::default();
             self.begin_anew(&here);
             return Ok(true);
         }
@@ -307,6 +281,7 @@ impl LineSource {
     fn begin_anew(&mut self, meta: &Metadata) {
         self.number = 0;
         self.offset = 0;
+        self.decoder.restart();
         if let Some(memory) = &mut self.memory {
             memory.turn(meta);
         }

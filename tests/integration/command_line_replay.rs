@@ -98,14 +98,14 @@ tb.fanin('out', 'answers', 'ticker')
 
 #[test]
 fn a_bad_line_is_reported_in_its_place_and_counted() -> Tested {
-    let lines = "{\"t\":1}\n{broken\n{\"t\":\"soon\"}\n{}\n{\"t\":2}\n";
+    let lines = "{\"t\":1}\n\n{broken\n \n{\"t\":\"soon\"}\n{}\n{\"t\":2}\n";
     let site = Site::with(&[("net.lua", COPY), ("in.jsonl", lines)])?;
     let args = replay(&["--input", "in=in.jsonl", "--stats"]);
     let done = site.call(&args)?;
     assert_eq!(done.code, Some(0));
     assert_eq!(done.stdout, "{\"t\":1}\n{\"t\":2}\n");
     // A line a second, of the network's time, is logged.
-    let warned = "WARN ] node in: event rejected: in.jsonl:2: malformed JSON at byte 1: \
+    let warned = "WARN ] node in: event rejected: in.jsonl:3: malformed JSON at byte 1: \
                   key must be a string, near \"broken\": \"{broken\"";
     assert!(done.stderr.contains(warned), "{}", done.stderr);
     let refused: Vec<&str> = done
@@ -119,7 +119,8 @@ fn a_bad_line_is_reported_in_its_place_and_counted() -> Tested {
     let linked = format!("{COPY}require('tributary').link('in.errors', 'out')\n");
     let site = Site::with(&[("net.lua", &linked), ("in.jsonl", lines)])?;
     let args = replay(&["--input", "in=in.jsonl"]);
-    site.call(&args)?.expect(0, lines, "");
+    let not_blank = lines.replace("\n\n", "\n").replace(" \n", "");
+    site.call(&args)?.expect(0, &not_blank, "");
     Ok(())
 }
 

@@ -80,8 +80,8 @@ fn the_command_line_sets_the_limit_within_its_range() -> Tested {
     site.feed(&args, &input)?.expect(0, "1\n", "");
     let list = site.call(&["dlq", "list", "refused.db"])?;
     for part in [
-        "    4096  payload of 5002 bytes > max_event_bytes (4096 bytes): \"",
-        "    4096  payload of 2000002 bytes > max_event_bytes (1 MiB) at standard input:2: \"",
+        "    4096  payload of 5002 bytes > max_event_bytes (4096 bytes) at standard input:1: \"",
+        "    4096  payload of 2000002 bytes > max_event_bytes (4096 bytes) at standard input:2: \"",
     ] {
         assert!(list.stdout.contains(part), "{}", list.stdout);
     }

@@ -63,7 +63,7 @@ fn lines_are_read_whatever_their_ends() -> Tested {
 
 #[test]
 fn a_bad_line_is_refused_with_its_place_and_the_others_pass() -> Tested {
-    let (out, bad, path) = read_text(b"1\n{'a':1}\n\n[1,]\n2\n{\"cut\":\n")?;
+    let (out, bad, path) = read_text(b"1\n{'a':1}\n\n[1,]\n2\n \r\n{\"cut\":\n")?;
     assert_eq!(out.texts(), ["1", "2"]);
     let places: Vec<_> = bad
         .events()
@@ -71,19 +71,18 @@ fn a_bad_line_is_refused_with_its_place_and_the_others_pass() -> Tested {
         .map(|e| e.meta().get("place").cloned())
         .collect();
     let place = |line: u32| Some(json!(format!("{path}:{line}")));
-    assert_eq!(places, [place(2), place(3), place(4), place(6)]);
-    assert_eq!(bad.texts(), ["{'a':1}", "", "[1,]", "{\"cut\":"]);
+    assert_eq!(places, [place(2), place(4), place(7)]);
+    assert_eq!(bad.texts(), ["{'a':1}", "[1,]", "{\"cut\":"]);
     Ok(())
 }
 
 #[test]
 fn row_38_malformed_json_names_its_offset() -> Tested {
-    assert!(refused(b"\n")?.starts_with("malformed JSON at byte 0: it is empty"));
     assert!(refused(b"{\"a\":1,}")?.starts_with("malformed JSON at byte 7: "));
     assert!(refused(b"[1,2")?.starts_with("malformed JSON at byte "));
     assert!(refused(b"{'a':1}")?.starts_with("malformed JSON at byte 1: "));
     assert!(refused(b"1 2")?.starts_with("malformed JSON at byte 2: "));
-    assert!(refused(b"\xef\xbb\xbf{}")?.contains("begins with a byte order mark"));
+    assert!(refused(b"\xef\xbb\xbf\xef\xbb\xbf{}")?.contains("begins with a byte order mark"));
     assert!(refused(b"nul")?.starts_with("malformed JSON at byte "));
     assert!(refused(b"\"\xff\xfe\"")?.starts_with("malformed JSON at byte "));
     assert!(refused(b"\"a\x00b\"")?.starts_with("malformed JSON at byte "));

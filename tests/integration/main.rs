@@ -31,6 +31,7 @@ mod filter;
 mod flow;
 mod inputs;
 mod limits;
+mod line_sources;
 mod lines;
 mod locks;
 mod lost_database;

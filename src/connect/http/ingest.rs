@@ -2,7 +2,8 @@
 //!
 //! The body of a request is a JSON document, a list of them, or JSON lines; it is taken as a whole or
 //! refused as a whole. It is answered when each of its events is settled: 204 when all were delivered,
-//! 500 when one has failed. Where as many events are under way as may be, it is answered 429.
+//! 500 when one has failed. The head of an event that is too large leaves by `errors` beside the answer,
+//! which is 413. Where as many events are under way as may be, it is answered 429.
 
 use super::peer::{Peer, State, Whole};
 use super::request::{Head, Refused, same};
@@ -12,7 +13,8 @@ use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::payload::{MAX_EVENT_BYTES, check_json, parse_json};
+use crate::payload::{check_json, parse_json};
+use crate::source::{Decoder, Found};
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
 use serde_json::Value;
@@ -162,7 +164,11 @@ impl Ingest {
         let events = match events(&request, cx) {
             Ok(events) if events.is_empty() => return peer.answer(400, "it has no event", closes),
             Ok(events) => events,
-            Err(error) => return peer.answer(400, error.message(), closes),
+            Err(Bad::Malformed(error)) => return peer.answer(400, error.message(), closes),
+            Err(Bad::Oversized(head, error)) => {
+                peer.answer(413, error.message(), closes);
+                return cx.reject(head, error.at(self.address.to_string()));
+            }
         };
         peer.turn(State::Waiting {
             left: events.len(),
@@ -185,9 +191,28 @@ impl Ingest {
     }
 }
 
+/// Why a body is refused.
+enum Bad {
+    Malformed(Error),
+    /// An event of it is too large: its head.
+    Oversized(Event, Error),
+}
+
+impl From<Error> for Bad {
+    fn from(error: Error) -> Self {
+        Bad::Malformed(error)
+    }
+}
+
 /// The events of a body.
-fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>> {
-    let body = request.body.trim_ascii();
+fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
+    let body = request.body.as_slice();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = body.trim_ascii();
+    let fits = |event: Event| {
+        let fits = event.within(cx.max_event_bytes());
+        fits.map_err(|(head, error)| Bad::Oversized(head, error))
+    };
     let now = cx.now();
     let is_lines = ["ndjson", "jsonl", "json-lines", "jsonlines"];
     let is_lines = is_lines
@@ -198,42 +223,51 @@ fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>> {
             None => return Ok(Vec::new()),
             Some(b'[') => match parse_json(body) {
                 Ok(Value::Array(items)) => {
-                    return Ok(items
-                        .into_iter()
-                        .map(|item| Event::new(item, now))
-                        .collect());
+                    let events = items.into_iter().map(|item| Event::new(item, now));
+                    return events.map(fits).collect();
                 }
-                Err(error) if !body.contains(&b'\n') => return Err(error),
+                Err(error) if !body.contains(&b'\n') => return Err(error.into()),
                 _ => {}
             },
             Some(_) => match check_json(body) {
-                Ok(()) if body.len() <= MAX_EVENT_BYTES => return Ok(vec![Event::new(body, now)]),
-                Ok(()) => return Err(too_long(body)),
-                Err(error) if !body.contains(&b'\n') => return Err(error),
+                Ok(()) => return Ok(vec![fits(Event::new(body, now))?]),
+                Err(error) if !body.contains(&b'\n') => return Err(error.into()),
                 // Lines that nobody has called so.
                 Err(_) => {}
             },
         }
     }
-    let mut events = Vec::new();
-    for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            continue;
-        }
-        let checked = match line.len() > MAX_EVENT_BYTES {
-            true => Err(too_long(line)),
-            false => check_json(line),
-        };
-        checked.map_err(|error| error.within(format!("line {}", at + 1)))?;
-        events.push(Event::new(line, now));
-    }
-    Ok(events)
+    lines(&request.body, cx)
 }
 
-fn too_long(line: &[u8]) -> Error {
-    let len = line.len();
-    Error::data(format!("payload of {len} bytes > max_event_bytes (1 MiB)"))
+fn lines(mut body: &[u8], cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
+    let limit = cx.max_event_bytes();
+    let mut decoder = Decoder::default();
+    let mut events = Vec::new();
+    let mut number = 0;
+    let mut line = |found: Found<'_>| -> Result<(), Bad> {
+        number += 1;
+        let here = |error: Error| error.within(format!("line {number}"));
+        match found {
+            Found::Blank => {}
+            Found::Line(line) => {
+                check_json(line).map_err(here)?;
+                events.push(Event::new(line, cx.now()));
+            }
+            Found::TooLong(whole) => {
+                let (head, error) = whole.into_event(limit, cx.now());
+                return Err(Bad::Oversized(head, here(error)));
+            }
+        }
+        Ok(())
+    };
+    while !body.is_empty() {
+        let (taken, found) = decoder.next(body, limit);
+        found.map_or(Ok(()), &mut line)?;
+        body = &body[taken..];
+    }
+    decoder.end(limit).map_or(Ok(()), &mut line)?;
+    Ok(events)
 }
 
 impl Node for Ingest {

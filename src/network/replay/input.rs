@@ -58,7 +58,7 @@ pub(super) struct Input {
     frame: Frame,
     ahead: VecDeque<Ahead>,
     ended: bool,
-    /// How many events were read.
+    /// How many lines were read.
     count: u64,
 }
 
@@ -76,6 +76,8 @@ impl Input {
             .into_iter()
             .map(Port::new)
             .collect();
+        let mut frame = Frame::new(ports?, true, tracker);
+        frame.skipped = Some(Vec::new());
         let input = Input {
             node,
             node_name: info.name.to_string(),
@@ -83,7 +85,7 @@ impl Input {
             name,
             field,
             source,
-            frame: Frame::new(ports?, true, tracker),
+            frame,
             ahead: VecDeque::new(),
             ended: false,
             count: 0,
@@ -138,10 +140,24 @@ impl Input {
         let read = catch(|| self.source.read(&mut cx, WAIT));
         let read = read.and_then(|read| self.frame.take_fault().map(|()| read));
         self.frame.tracker.end_batch();
+        let skipped = self.frame.skipped.replace(Vec::new());
+        let mut skipped = skipped.into_iter().flatten().peekable();
+        let mut emitted = 0;
+        let mut skip_before = |emitted: usize| {
+            let mut lines = 0;
+            while skipped.next_if(|at| *at <= emitted).is_some() {
+                lines += 1;
+            }
+            lines
+        };
         for event in self.frame.take_fresh() {
+            self.count += skip_before(emitted);
+            emitted += 1;
             self.hold(Frame::OUT, event);
         }
         for output in std::mem::take(&mut self.frame.outputs) {
+            self.count += skip_before(emitted);
+            emitted += 1;
             match output {
                 Output::New { port, event, .. } => self.hold(port, event),
                 Output::Refuse { event, error, .. } => {
@@ -152,6 +168,7 @@ impl Input {
                 Output::Pass { .. } | Output::Drop { .. } | Output::Reject { .. } => {}
             }
         }
+        self.count += skip_before(usize::MAX);
         self.frame.clear();
         match read {
             Ok(read) => self.ended = read == Read::End,

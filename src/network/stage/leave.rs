@@ -7,15 +7,10 @@ use crate::event::{Batch, Event};
 use crate::network::runner::Kind;
 use crate::network::stats::add;
 use crate::node::{Frame, Output};
-use crate::payload::MAX_EVENT_BYTES;
 use crate::time::Timestamp;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use xxhash_rust::xxh3::xxh3_128;
-
-/// How much is kept of a payload that is too large, in bytes.
-const HEAD: usize = 4 << 10;
 
 impl Stage {
     /// The batch is committed: what was noted down leaves, what ended here is settled.
@@ -122,8 +117,12 @@ impl Stage {
     /// An event leaves by a port.
     pub fn leave(&mut self, port: u16, event: Event) {
         let bad = port == Frame::ERRORS;
-        if self.kind == Kind::Source && !bad && event.payload().size() > self.event_bytes {
-            return self.refuse_size(event);
+        let mut event = event;
+        if self.kind == Kind::Source && !bad {
+            event = match event.within(self.frame.event_bytes) {
+                Ok(event) => event,
+                Err((event, error)) => return self.refuse(event, &error),
+            };
         }
         add(&self.account.emitted, 1);
         if self.linked[usize::from(port)] {
@@ -134,28 +133,11 @@ impl Stage {
         }
     }
 
-    /// A source has read an event that is too large: its head leaves by `errors`.
-    fn refuse_size(&mut self, event: Event) {
-        let (payload, time, meta, ack) = event.into_parts();
-        let bytes = payload.bytes();
-        let (size, hash) = (bytes.len(), xxh3_128(bytes));
-        let head = &bytes[..size.min(HEAD)];
-        let event = Event::from_parts(head.into(), time, meta, ack)
-            .with_meta("size", size)
-            .with_meta("xxh3", format!("{hash:032x}"));
-        let most = match self.event_bytes {
-            MAX_EVENT_BYTES => "1 MiB".to_owned(),
-            bytes => format!("{bytes} bytes"),
-        };
-        let error = format!("payload of {size} bytes > max_event_bytes ({most})");
-        self.refuse(event, &Error::data(error));
-    }
-
     /// A whole batch leaves by a port.
     pub fn ship(&mut self, port: u16, batch: Batch) {
         // Most batches are smaller than the greatest event, and then none is looked at.
-        if self.kind == Kind::Source && batch.bytes() > self.event_bytes {
-            let small = |event: &Event| event.payload().size() <= self.event_bytes;
+        if self.kind == Kind::Source && batch.bytes() > self.frame.event_bytes {
+            let small = |event: &Event| event.payload().size() <= self.frame.event_bytes;
             if !batch.events().iter().all(small) {
                 return batch.into_iter().for_each(|event| self.leave(port, event));
             }

@@ -1,10 +1,12 @@
 //! What every connector is held to.
 
 mod killed;
+mod oversized;
 mod process;
 mod threads;
 
 pub use killed::a_process_that_is_killed_loses_nothing;
+pub use oversized::an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash;
 pub use threads::it_starts_no_thread_beside_those_of_its_client;
 
 use super::server::{Silent, free_port};

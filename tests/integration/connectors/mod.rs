@@ -41,7 +41,7 @@ mod rotation;
 mod row_sinks;
 mod rows;
 mod secrets;
-mod server;
+pub mod server;
 mod sockets;
 #[cfg(feature = "http")]
 mod web;
@@ -112,6 +112,7 @@ macro_rules! conforms {
         $crate::connectors::conforms!(@ $connector, $needs,
             it_opens_and_closes_again,
             what_is_written_is_read,
+            an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash,
             order_is_kept,
             sources_share_the_work,
             what_is_refused_comes_again,
