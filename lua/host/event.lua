@@ -1,7 +1,9 @@
 -- Events as a node's function sees them, and what each kind of node makes of what it returns.
 --
--- An event is a table whose first place is the host's handle; what is asked of it is made then and
--- stays in the table. So one that nobody looked into is seen to be untouched, and goes on as it is.
+-- An event is a table whose first place is the host's handle; a field is made when it is first read and
+-- stays in the table. So an event that no function has looked into is untouched, and goes on as it is.
+-- The payload stays in the second place, never under its name: so each assignment to it is seen here,
+-- and drops the data that was made before it. What is assigned last counts.
 local native = ...
 local rawget, rawset, rawequal = rawget, rawset, rawequal
 local next, type, setmetatable = next, type, native.setmetatable
@@ -16,8 +18,16 @@ function Event.__index(event, name)
     if not field then
         refuse(name)
     end
-    -- What stands in the place of the payload is what the data is made of.
-    local value = fetch(event[1], field, rawget(event, "payload"))
+    local payload = rawget(event, 2)
+    if field == 1 then
+        if payload == nil then
+            payload = fetch(event[1], field)
+            rawset(event, 2, payload)
+        end
+        return payload
+    end
+    -- The data is made of the payload that was assigned, if any.
+    local value = fetch(event[1], field, payload)
     rawset(event, name, value)
     return value
 end
@@ -26,7 +36,12 @@ function Event.__newindex(event, name, value)
     if not names[name] then
         refuse(name)
     end
-    rawset(event, name, value)
+    if name == "payload" then
+        rawset(event, 2, value)
+        rawset(event, "data", nil)
+    else
+        rawset(event, name, value)
+    end
 end
 
 local function view(handle)

@@ -40,6 +40,7 @@ mod lua_functions;
 mod lua_limits;
 mod lua_nodes;
 mod lua_patterns;
+mod lua_payload;
 mod lua_prelude;
 mod mariadb;
 mod mortal;

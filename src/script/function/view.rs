@@ -16,8 +16,11 @@ pub(super) struct Handle(pub Event);
 
 impl UserData for Handle {}
 
-/// Makes a field of an event, by the number that the Lua half knows it under; `given` is what the
-/// function has put in the place of the payload. `compares` says that the data will be compared with
+/// The place in the table of the payload that was read or assigned.
+const PAYLOAD: i64 = 2;
+
+/// Makes a field of an event, by the number that the Lua half knows it under; `given` is the payload
+/// that the function has read or assigned. `compares` says that the data will be compared with
 /// what it was, unless it stays untouched.
 pub(super) fn fetch(
     lua: &Lua,
@@ -95,7 +98,7 @@ fn from_view(view: &Table) -> Result<Event> {
     let wrong = |error: mlua::Error| Error::data(error.to_string());
     let handle: UserDataRef<Handle> = view.raw_get(1).map_err(wrong)?;
     let event = &handle.0;
-    let given: Value = view.raw_get("payload").map_err(wrong)?;
+    let given: Value = view.raw_get(PAYLOAD).map_err(wrong)?;
     let mut payload = payload(&given, event)?;
     let data: Value = view.raw_get("data").map_err(wrong)?;
     if !data.is_nil() {
@@ -117,7 +120,7 @@ fn from_view(view: &Table) -> Result<Event> {
     Ok(Event::from_parts(payload, time, meta, ack))
 }
 
-/// The payload: the event's own, or what the function has put in its place.
+/// The payload: the event's own, or what the function has assigned.
 fn payload(given: &Value, event: &Event) -> Result<Payload> {
     match given {
         Value::Nil => Ok(event.payload().clone()),
