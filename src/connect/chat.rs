@@ -53,8 +53,7 @@ impl Chat {
 
 impl Node for Chat {
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        self.progress.commit();
-        Ok(())
+        self.progress.commit()
     }
 
     fn rollback(&mut self) {
@@ -63,7 +62,7 @@ impl Node for Chat {
 }
 
 impl Sink for Chat {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let Chat {
             client,
             url,
@@ -73,7 +72,7 @@ impl Sink for Chat {
             last,
             progress,
         } = self;
-        progress.once(|| {
+        progress.once(cx, || {
             let mut body = body.render(event)?;
             if let Some(text) = text {
                 body["text"] = text.render(event)?.into();

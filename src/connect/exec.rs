@@ -7,8 +7,7 @@
 
 use super::socket::wait_for;
 use super::split::Lines;
-use super::{Address, Connector, Make, Settings, Template};
-use crate::ack::Outcome;
+use super::{Address, Connector, Make, Progress, Settings, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Sink, Source};
@@ -166,8 +165,8 @@ impl Drop for Output {
     }
 }
 
-/// Starts a program for each event, with the payload on its standard input. How it ends is what
-/// becomes of the event: one that fails is rejected.
+/// Starts a program for each event, with the payload on its standard input. How it ends is the outcome
+/// of the event: one whose program fails is rejected.
 struct Workflow {
     address: Address,
     program: String,
@@ -175,14 +174,15 @@ struct Workflow {
     parallel: usize,
     limit: Duration,
     running: Vec<Run>,
+    progress: Progress,
 }
 
 /// A program that runs for an event.
 struct Run {
     child: Child,
     payload: Payload,
-    /// The event, to be rejected; it has a holder of its own until then.
-    event: Option<Event>,
+    /// The number of the event.
+    sequence: u64,
     input: Option<ChildStdin>,
     written: usize,
     ended: OwnedFd,
@@ -197,11 +197,12 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         parallel: settings.count("parallel", 4)?,
         limit: settings.duration("timeout", Duration::from_secs(60))?,
         running: Vec::new(),
+        progress: Progress::default(),
     }))
 }
 
 impl Workflow {
-    fn start(&mut self, event: &Event) -> Result<()> {
+    fn start(&mut self, event: &Event, sequence: u64) -> Result<()> {
         let args = self.args.iter().map(|arg| arg.render(event));
         let args = args.collect::<Result<Vec<_>>>()?;
         let mut command = Command::new(&self.program);
@@ -235,7 +236,7 @@ impl Workflow {
         self.running.push(Run {
             child,
             payload: event.payload().clone(),
-            event: Some(event.clone()),
+            sequence,
             input,
             written: 0,
             ended,
@@ -245,7 +246,7 @@ impl Workflow {
     }
 
     /// Waits until fewer than so many run.
-    fn wait_below(&mut self, many: usize, cx: &mut Context<'_>) -> Result<()> {
+    fn wait_below(&mut self, many: usize) -> Result<()> {
         while self.running.len() >= many.max(1) {
             let next = self.running.iter().map(|run| run.until).min();
             let left = next.map_or(Duration::ZERO, |at| {
@@ -260,14 +261,14 @@ impl Workflow {
             }
             wait_for(&mut fds, left).map_err(|error| Error::io(&self.address, &error))?;
             drop(fds);
-            self.look(cx);
+            self.look();
         }
         Ok(())
     }
 
-    /// Looks at each that runs: gives it more to read, hears how it ended, ends it in time.
-    fn look(&mut self, cx: &mut Context<'_>) {
-        let (address, limit) = (&self.address, self.limit);
+    /// Looks at each that runs: writes more of its input, notes how it ended, kills it at its limit.
+    fn look(&mut self) {
+        let (address, limit, progress) = (&self.address, self.limit, &mut self.progress);
         self.running.retain_mut(|run| {
             run.write();
             let failed = match run.child.try_wait() {
@@ -282,10 +283,9 @@ impl Workflow {
                 }
                 Err(error) => Some(error.to_string()),
             };
-            if let (Some(why), Some(event)) = (failed, run.event.take()) {
-                let error = Error::new(ErrorKind::Failed, format!("{address}: {why}"));
-                cx.reject(event, error);
-            }
+            let failed =
+                failed.map(|why| Error::new(ErrorKind::Failed, format!("{address}: {why}")));
+            progress.add(run.sequence, failed.map_or(Ok(()), Err));
             false
         });
     }
@@ -310,10 +310,6 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // Whoever has the batch in hand says what becomes of the event.
-        if let Some(event) = self.event.take() {
-            event.settle(Outcome::Delivered);
-        }
         if let Ok(None) = self.child.try_wait() {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -322,18 +318,40 @@ impl Drop for Run {
 }
 
 impl Node for Workflow {
-    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.wait_below(1, cx)
+    /// A batch is delivered when all its programs have ended.
+    fn batch_size(&self) -> usize {
+        self.parallel.saturating_mul(4)
+    }
+
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.wait_below(1)?;
+        self.progress.commit()
     }
 
     fn rollback(&mut self) {
         self.running.clear();
+        self.progress.rollback();
     }
 }
 
 impl Sink for Workflow {
     fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        self.wait_below(self.parallel, cx)?;
-        self.start(event)
+        if let Some(known) = self.progress.known(cx) {
+            return known;
+        }
+        let sequence = cx
+            .sequence()
+            .ok_or_else(|| Error::data("no event is in hand"))?;
+        let mut most = self.parallel;
+        loop {
+            self.wait_below(most)?;
+            match self.start(event, sequence) {
+                // There is room for it once one of those that run has ended: they are not to be killed.
+                Err(error) if error.is_retryable() && !self.running.is_empty() => {
+                    most = self.running.len();
+                }
+                started => return started,
+            }
+        }
     }
 }

@@ -1,16 +1,30 @@
-//! How far a batch has come at a sink that sends its events one by one.
+//! What is known of the events of a batch at a sink that sends them one by one, or several at once.
 
 use crate::error::{Error, Result};
+use crate::node::Context;
+use std::collections::BTreeMap;
 
-/// Sends each event of a batch once, also when the batch is fed again after a retryable error: what
-/// was sent is not sent again, and what was refused is refused again.
+/// Sends each event of a batch once, also when the batch is fed again after an error: an event that
+/// was sent is not sent again, one that was refused is refused with the same error. An event that is
+/// tried again on purpose ([`on_error`](crate::Network::on_error)) is sent again.
 ///
 /// A sink calls [`once`](Self::once) from `write`, [`commit`](Self::commit) at the end of its
-/// `commit` and [`rollback`](Self::rollback) from `rollback`.
+/// `commit` and [`rollback`](Self::rollback) from `rollback`. One that sends later than in `write`
+/// asks for [`known`](Self::known) there and notes the outcome with [`add`](Self::add).
 #[derive(Debug, Default)]
 pub struct Progress {
-    done: Vec<Option<Error>>,
-    at: usize,
+    /// By the number of the event: [`Context::sequence`].
+    known: BTreeMap<u64, Known>,
+    /// How many events were fed since the last commit or rollback, and the number of the last.
+    fed: usize,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    error: Option<Error>,
+    /// Whether `write` has returned it since the last commit or rollback.
+    returned: bool,
 }
 
 impl Progress {
@@ -18,38 +32,67 @@ impl Progress {
     ///
     /// # Errors
     /// Those of `send`, then or now. One that is retryable is not kept.
-    pub fn once(&mut self, send: impl FnOnce() -> Result<()>) -> Result<()> {
-        if let Some(known) = self.known() {
+    pub fn once(&mut self, cx: &Context<'_>, send: impl FnOnce() -> Result<()>) -> Result<()> {
+        if let Some(known) = self.known(cx) {
             return known;
         }
         let sent = send();
         if !sent.as_ref().is_err_and(Error::is_retryable) {
-            self.add(sent.clone());
-            self.at += 1;
+            let (error, returned) = (sent.clone().err(), true);
+            self.known.insert(self.last, Known { error, returned });
         }
         sent
     }
 
     /// What became of the event in hand when the batch was fed before.
-    pub fn known(&mut self) -> Option<Result<()>> {
-        let known = self.done.get(self.at)?.clone();
-        self.at += 1;
-        Some(known.map_or(Ok(()), Err))
+    pub fn known(&mut self, cx: &Context<'_>) -> Option<Result<()>> {
+        self.fed += 1;
+        self.last = cx.sequence()?;
+        let known = self.known.get_mut(&self.last)?;
+        known.returned = true;
+        Some(known.error.clone().map_or(Ok(()), Err))
     }
 
-    /// What became of the next event of the batch, for a sink that sends several together.
-    pub fn add(&mut self, sent: Result<()>) {
-        self.done.push(sent.err());
+    /// What became of the event of this number, which `write` left for later.
+    pub fn add(&mut self, sequence: u64, sent: Result<()>) {
+        let (error, returned) = (sent.err(), false);
+        self.known.insert(sequence, Known { error, returned });
     }
 
     /// The batch is done.
-    pub fn commit(&mut self) {
-        self.done.clear();
-        self.at = 0;
+    ///
+    /// # Errors
+    /// An event was refused after `write`: the engine feeds the events again one by one, and `write`
+    /// returns the error of each.
+    pub fn commit(&mut self) -> Result<()> {
+        if self.fed == 0 {
+            return Ok(());
+        }
+        let fed = self.known.range(..=self.last).map(|(_, known)| known);
+        let mut later = fed.filter(|known| !known.returned);
+        let refused = later.find_map(|known| known.error.clone());
+        if let Some(error) = refused {
+            if self.fed == 1 {
+                // The error of a single event is its own, and is not asked for again.
+                self.forget();
+            }
+            return Err(error);
+        }
+        self.forget();
+        Ok(())
     }
 
     /// The batch will come again.
     pub fn rollback(&mut self) {
-        self.at = 0;
+        self.known
+            .values_mut()
+            .for_each(|known| known.returned = false);
+        self.fed = 0;
+    }
+
+    /// Forgets the events that were fed; what is known of later ones stays.
+    fn forget(&mut self) {
+        self.known = self.known.split_off(&(self.last + 1));
+        self.fed = 0;
     }
 }

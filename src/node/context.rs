@@ -55,6 +55,16 @@ impl<'a> Context<'a> {
         self.event.and(self.frame.input)
     }
 
+    /// The number of the event in hand among all that the node received: the first is 0. It stays the same
+    /// when the event is fed again, after a failed batch or for another attempt, so a node can keep under
+    /// it what it already knows of an event ([`Progress`](crate::connect::Progress)). `None` in calls that
+    /// have no event in hand.
+    #[inline]
+    pub fn sequence(&self) -> Option<u64> {
+        let index = u64::from(self.frame.index);
+        self.event.map(|_| self.frame.resolved + index)
+    }
+
     /// The numbers of the links that are open, ascending. A link is open from the moment that it
     /// was made until it has ended and its last event was taken.
     ///

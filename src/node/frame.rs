@@ -82,6 +82,8 @@ pub(crate) struct Frame {
     pub input: Option<usize>,
     /// The place in the batch of the event in hand.
     pub index: u32,
+    /// How many events were resolved before those in hand.
+    pub resolved: u64,
     /// Events that passed beside the uniform ones.
     pub passed: u64,
     pub rejected: u64,
@@ -124,6 +126,7 @@ impl Frame {
             inputs: Vec::new(),
             input: None,
             index: Self::NO_EVENT,
+            resolved: 0,
             passed: 0,
             rejected: 0,
             dropped: Vec::new(),

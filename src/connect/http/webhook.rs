@@ -1,7 +1,6 @@
 //! The sink of `http:` and `https:`: each event is a request, or several are one.
 
 use super::client::Client;
-use crate::ack::Outcome;
 use crate::connect::{Address, JsonTemplate, Progress, Settings, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -33,6 +32,8 @@ struct Webhook {
     progress: Progress,
     /// What goes together and has not gone yet.
     waiting: Vec<Event>,
+    /// The numbers of these events.
+    sequences: Vec<u64>,
 }
 
 enum Body {
@@ -126,6 +127,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         batch,
         progress: Progress::default(),
         waiting: Vec::new(),
+        sequences: Vec::new(),
     }))
 }
 
@@ -174,7 +176,7 @@ impl Webhook {
     }
 
     /// Sends what waits, together; where that is refused, one by one.
-    fn send_waiting(&mut self, cx: &mut Context<'_>) -> Result<()> {
+    fn send_waiting(&mut self) -> Result<()> {
         let most = self.batch.map_or(1, |(most, _)| most);
         while !self.waiting.is_empty() {
             let mut events = std::mem::take(&mut self.waiting);
@@ -191,12 +193,9 @@ impl Webhook {
                         continue;
                     }
                     sent => {
-                        for event in events.drain(..together) {
-                            self.progress.add(sent.clone());
-                            match &sent {
-                                Ok(()) => event.settle(Outcome::Delivered),
-                                Err(error) => cx.reject(event, error.clone()),
-                            }
+                        events.drain(..together);
+                        for sequence in self.sequences.drain(..together) {
+                            self.progress.add(sequence, sent.clone());
                         }
                     }
                 }
@@ -208,34 +207,32 @@ impl Webhook {
 }
 
 impl Node for Webhook {
-    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.send_waiting(cx)?;
-        self.progress.commit();
-        Ok(())
+    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.send_waiting()?;
+        self.progress.commit()
     }
 
     fn rollback(&mut self) {
         self.progress.rollback();
-        // Whoever has the batch in hand says what becomes of them.
-        for event in self.waiting.drain(..) {
-            event.settle(Outcome::Delivered);
-        }
+        self.waiting.clear();
+        self.sequences.clear();
     }
 }
 
 impl Sink for Webhook {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
-        if let Some(known) = self.progress.known() {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+        if self.batch.is_none() {
+            let mut progress = std::mem::take(&mut self.progress);
+            let sent = progress.once(cx, || self.send(std::slice::from_ref(event)));
+            self.progress = progress;
+            return sent;
+        }
+        if let Some(known) = self.progress.known(cx) {
             return known;
         }
-        if self.batch.is_some() {
-            self.waiting.push(event.clone());
-            return Ok(());
-        }
-        let mut progress = std::mem::take(&mut self.progress);
-        let sent = progress.once(|| self.send(std::slice::from_ref(event)));
-        self.progress = progress;
-        sent
+        self.waiting.push(event.detached());
+        self.sequences.extend(cx.sequence());
+        Ok(())
     }
 }
 

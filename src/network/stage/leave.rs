@@ -19,6 +19,7 @@ impl Stage {
         let given = self.frame.tracker.given();
         self.account.tracked.store(given, Ordering::Relaxed);
         self.count(batch.len());
+        self.frame.resolved += batch.len() as u64;
         let uniform = self.frame.uniform;
         let fresh = self.frame.take_fresh();
         let mut outputs = std::mem::take(&mut self.frame.outputs);

@@ -1,9 +1,10 @@
 //! `exec:`: programs that write lines, and programs that are started for events.
 
 use crate::probe::{Seen, soon, text};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tributary::connect::{self, Options};
-use tributary::{Network, Result, Runtime, source};
+use tributary::{Network, OnError, Result, Runtime, sink, source};
 
 fn shell(script: &str) -> Options {
     Options::new().with("args", vec!["-c", script])
@@ -94,6 +95,76 @@ fn a_workflow_gets_the_payload_and_its_exit_code_is_the_outcome() -> Result<()> 
     assert_eq!(failed.iter().map(text).collect::<Vec<_>>(), ["{\"n\":3}"]);
     let error = failed[0].meta().get("error").map(ToString::to_string);
     assert!(error.is_some_and(|e| e.contains("it ended: exit status: 1")));
+    Ok(())
+}
+
+/// A file source with a checkpoint that leads to this program.
+fn behind_a_checkpoint(place: &Path, script: &str) -> Result<Network> {
+    let network = Network::new();
+    let from = source::LineSource::file(place.join("in"), source::Follow::No)
+        .checkpoint(place.join("place"));
+    network.add_source("in", from)?;
+    network.add_sink("out", connect::sink("exec:sh", &shell(script))?)?;
+    network.link("in", "out")?;
+    Ok(network)
+}
+
+fn ends(network: &Network) -> Result<()> {
+    network.start()?;
+    let ended = network.wait_timeout(Duration::from_secs(20));
+    ended.expect("it ends by itself")
+}
+
+#[test]
+fn a_program_that_ended_with_0_has_delivered_its_event() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let lines: String = (0..40).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    std::fs::write(place.path().join("in"), &lines).expect("written");
+    let script = format!("echo $(cat) >> {}/got", place.path().display());
+    let network = behind_a_checkpoint(place.path(), &script)?;
+    ends(&network)?;
+    let got = std::fs::read_to_string(place.path().join("got")).expect("written");
+    assert_eq!(got.lines().filter(|line| line.contains('n')).count(), 40);
+    let at = std::fs::read_to_string(place.path().join("place")).expect("a checkpoint");
+    assert!(at.contains(&format!("\"offset\":{}", lines.len())), "{at}");
+    Ok(())
+}
+
+#[test]
+fn an_event_whose_program_failed_is_tried_again_and_the_others_are_not() -> Result<()> {
+    for failing in [0, 5, 19] {
+        let place = tempfile::tempdir().expect("a directory");
+        let out = place.path().display();
+        let script = format!(
+            "cat > /dev/null; echo >> {out}/$1; test $1 != {failing} || test -e {out}/once || \
+             (touch {out}/once; exit 1)"
+        );
+        let events = (0..20).map(|n| format!("{{\"n\":{n}}}")).collect();
+        let (network, errors) = workflow(&script, Options::new(), events)?;
+        network.on_error("out", OnError::retry(3).jitter(false))?;
+        ends(&network)?;
+        for n in 0..20 {
+            let runs = std::fs::read(place.path().join(n.to_string())).expect("it ran");
+            assert_eq!(runs.len(), if n == failing { 2 } else { 1 }, "runs of {n}");
+        }
+        assert_eq!(errors.len(), 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_event_whose_program_fails_each_time_goes_to_the_target_after_the_last_attempt() -> Result<()>
+{
+    let events = (0..20).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let (network, errors) = workflow("test $(($1 % 7)) != 3", Options::new(), events)?;
+    network.add_sink("bad", sink::Discarder)?;
+    network.on_error("out", OnError::retry(1).jitter(false).after("bad"))?;
+    ends(&network)?;
+    let failed: Vec<_> = errors.events().iter().map(text).collect();
+    assert_eq!(failed, ["{\"n\":3}", "{\"n\":10}", "{\"n\":17}"]);
+    for event in errors.events() {
+        assert_eq!(event.meta().get("attempts").cloned(), Some(2.into()));
+    }
     Ok(())
 }
 
