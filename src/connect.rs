@@ -151,6 +151,13 @@ const FEATURES: [(&str, &str); 10] = [
     ("tls", "nats"),
 ];
 
+/// The schemes of the sinks that are built in.
+pub fn sink_schemes() -> Vec<&'static str> {
+    let built = connectors().into_iter();
+    let sinks = built.filter(|connector| connector.sink.is_some());
+    sinks.map(|connector| connector.scheme).collect()
+}
+
 /// A source for this address.
 ///
 /// # Errors

@@ -11,6 +11,9 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
 
+/// How long no event comes until what a source waits for leaves.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// When a batch is full; the first limit that is reached counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BatchLimits {
@@ -24,11 +27,16 @@ pub struct BatchLimits {
 
 /// Collects the events of a key, and emits them as one event, whose payload is the JSON list of
 /// theirs, with the time of the last one. Each of them is delivered when that one is.
+///
+/// Where a source waits for the outcome of its events and there is no limit of time, what is collected
+/// leaves too when no event has come for a second: the source may send no more until then.
 #[derive(Debug)]
 pub struct Collect {
     limits: BatchLimits,
     key: Key,
     open: Due<Open>,
+    /// When the last event came that somebody waits for, where no time limits a batch.
+    awaited: Option<Timestamp>,
     /// The events of batches that are under way.
     under_way: HashMap<Token, Vec<Event>>,
 }
@@ -63,8 +71,17 @@ impl Collect {
             limits,
             key,
             open: Due::default(),
+            awaited: None,
             under_way: HashMap::new(),
         })
+    }
+
+    fn emit_all(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.awaited = None;
+        while let Some((_, open)) = self.open.pop(Timestamp::MAX) {
+            self.emit(open, cx)?;
+        }
+        Ok(())
     }
 
     fn emit(&mut self, open: Open, cx: &mut Context<'_>) -> Result<()> {
@@ -93,12 +110,22 @@ impl Open {
 
 impl Node for Collect {
     fn wake(&self) -> Option<Timestamp> {
-        self.open.next().filter(|at| *at < Timestamp::MAX)
+        let due = self.open.next().filter(|at| *at < Timestamp::MAX);
+        let silent = self.awaited.map(|last| last.after(SILENCE));
+        due.into_iter().chain(silent).min()
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         if let Some(time) = self.limits.time {
             self.open.hasten(cx.now().after(time));
+        }
+        if let Some(last) = self.awaited {
+            // A clock that was set back makes nobody wait for longer.
+            let last = last.min(cx.now());
+            self.awaited = Some(last);
+            if cx.now().since(last) >= SILENCE {
+                return self.emit_all(cx);
+            }
         }
         while let Some((_, open)) = self.open.pop(cx.now()) {
             self.emit(open, cx)?;
@@ -107,10 +134,7 @@ impl Node for Collect {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        while let Some((_, open)) = self.open.pop(Timestamp::MAX) {
-            self.emit(open, cx)?;
-        }
-        Ok(())
+        self.emit_all(cx)
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
@@ -126,6 +150,9 @@ impl Pipeline for Collect {
         // Found out now, while it is this event's error.
         event.payload().json()?;
         let size = event.payload().size();
+        if event.is_tracked() && self.limits.time.is_none() {
+            self.awaited = Some(cx.now());
+        }
         match self.open.get_mut(key) {
             Some(open) => {
                 open.events.push(event.clone());

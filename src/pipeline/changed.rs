@@ -2,21 +2,36 @@
 
 use super::due::{Due, positive};
 use super::key::Key;
+use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::time::Timestamp;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Lets an event pass when the values of some fields are not those of the last event of its key,
 /// and drops it otherwise, with the reason `unchanged`. The first one passes.
+///
+/// The values of an event that failed behind this node are forgotten with their key: the same event
+/// passes if it is sent again.
 #[derive(Debug)]
 pub struct Changed {
     values: Key,
     key: Key,
     /// How long a key is remembered without an event.
     forget: Option<Duration>,
-    last: Due<u128>,
+    last: Due<Last>,
+    /// The keys of events that passed and whose outcome is not known.
+    under_way: HashMap<Token, u128>,
+}
+
+/// The values of the last event of a key.
+#[derive(Debug)]
+struct Last {
+    value: u128,
+    /// The event that brought them, while its outcome is not known.
+    token: Option<Token>,
 }
 
 impl Changed {
@@ -33,6 +48,7 @@ impl Changed {
             key,
             forget: forget.map(|time| positive(time, "memory")).transpose()?,
             last: Due::default(),
+            under_way: HashMap::new(),
         })
     }
 }
@@ -46,6 +62,19 @@ impl Node for Changed {
         while self.last.pop(cx.now()).is_some() {}
         Ok(())
     }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        let Some(key) = self.under_way.remove(&token) else {
+            return Ok(());
+        };
+        if outcome == Outcome::Failed
+            && let Some(last) = self.last.get_mut(key)
+            && last.token == Some(token)
+        {
+            self.last.take(key);
+        }
+        Ok(())
+    }
 }
 
 impl Pipeline for Changed {
@@ -54,10 +83,24 @@ impl Pipeline for Changed {
         let due = self
             .forget
             .map_or(Timestamp::MAX, |time| cx.now().after(time));
-        match self.last.put(key, due, value) {
-            Some(before) if before == value => cx.drop("unchanged"),
-            _ => cx.pass(),
-        }
+        let before = self.last.take(key);
+        let is_same = before.as_ref().is_some_and(|last| last.value == value);
+        let token = match before {
+            Some(last) if is_same => {
+                cx.drop("unchanged");
+                last.token
+            }
+            _ if event.is_tracked() => {
+                let token = cx.emit_tracked(event.clone());
+                self.under_way.insert(token, key);
+                Some(token)
+            }
+            _ => {
+                cx.pass();
+                None
+            }
+        };
+        self.last.put(key, due, Last { value, token });
         Ok(())
     }
 }

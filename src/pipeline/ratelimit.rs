@@ -1,19 +1,25 @@
 //! At most one event in a time.
 
+use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::time::Timestamp;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Lets an event pass when at least the interval lies between its time and that of the last one
 /// that passed; drops the others, with the reason `rate limit`.
 ///
 /// It goes by the events' own times, so neither a slow sink nor a late thread makes the rate drift.
+/// An event that failed behind this node does not count: it passes if it is sent again, unless another
+/// one has passed.
 #[derive(Debug)]
 pub struct RateLimit {
     interval: Duration,
     last: Option<Timestamp>,
+    /// Events that passed and whose outcome is not known: their times, and that of the one before.
+    under_way: HashMap<Token, (Timestamp, Option<Timestamp>)>,
 }
 
 impl RateLimit {
@@ -29,12 +35,23 @@ impl RateLimit {
             _ => Ok(RateLimit {
                 interval,
                 last: None,
+                under_way: HashMap::new(),
             }),
         }
     }
 }
 
-impl Node for RateLimit {}
+impl Node for RateLimit {
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        if let Some((time, before)) = self.under_way.remove(&token)
+            && outcome == Outcome::Failed
+            && self.last == Some(time)
+        {
+            self.last = before;
+        }
+        Ok(())
+    }
+}
 
 impl Pipeline for RateLimit {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
@@ -43,8 +60,13 @@ impl Pipeline for RateLimit {
         let near = |last: Timestamp| time.since(last).max(last.since(time)) < self.interval;
         if self.last.is_some_and(near) {
             cx.drop("rate limit");
+            return Ok(());
+        }
+        let before = self.last.replace(time);
+        if event.is_tracked() {
+            let token = cx.emit_tracked(event.clone());
+            self.under_way.insert(token, (time, before));
         } else {
-            self.last = Some(time);
             cx.pass();
         }
         Ok(())

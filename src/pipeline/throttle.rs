@@ -2,15 +2,17 @@
 
 use super::due::{Due, positive};
 use super::key::Key;
+use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::time::Timestamp;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 /// Lets at most so many events of a key pass in any span of this length, and drops the others with
-/// the reason `throttle`.
+/// the reason `throttle`. An event that failed behind this node does not count: it passes if it is sent
+/// again, unless others have taken its place.
 #[derive(Debug)]
 pub struct Throttle {
     count: usize,
@@ -18,6 +20,8 @@ pub struct Throttle {
     key: Key,
     /// When the last ones passed; a key is forgotten when all of that is long ago.
     passed: Due<VecDeque<Timestamp>>,
+    /// Events that passed and whose outcome is not known: their keys, and when they passed.
+    under_way: HashMap<Token, (u128, Timestamp)>,
 }
 
 impl Throttle {
@@ -34,6 +38,7 @@ impl Throttle {
             interval: positive(interval, "throttle")?,
             key,
             passed: Due::default(),
+            under_way: HashMap::new(),
         })
     }
 }
@@ -47,6 +52,19 @@ impl Node for Throttle {
         while self.passed.pop(cx.now()).is_some() {}
         Ok(())
     }
+
+    fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        let Some((key, at)) = self.under_way.remove(&token) else {
+            return Ok(());
+        };
+        if outcome == Outcome::Failed
+            && let Some(passed) = self.passed.get_mut(key)
+            && let Some(place) = passed.iter().position(|known| *known == at)
+        {
+            passed.remove(place);
+        }
+        Ok(())
+    }
 }
 
 impl Pipeline for Throttle {
@@ -57,7 +75,12 @@ impl Pipeline for Throttle {
         passed.retain(|at| now.since(*at).max(at.since(now)) < self.interval);
         if passed.len() < self.count {
             passed.push_back(now);
-            cx.pass();
+            if event.is_tracked() {
+                let token = cx.emit_tracked(event.clone());
+                self.under_way.insert(token, (key, now));
+            } else {
+                cx.pass();
+            }
         } else {
             cx.drop("throttle");
         }

@@ -14,6 +14,7 @@ mod command_line_repl;
 mod command_line_replay;
 mod command_line_signals;
 mod command_line_tests;
+mod conformance;
 mod connect;
 mod connectors;
 mod contract;

@@ -44,7 +44,7 @@ mod secrets;
 pub mod server;
 mod sockets;
 #[cfg(feature = "http")]
-mod web;
+pub mod web;
 
 use tributary::Result;
 use tributary::connect::Options;

@@ -13,6 +13,8 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     pub body: String,
     pub at: Instant,
+    /// Whether it was refused for what it says.
+    pub refused: bool,
 }
 
 impl Asked {
@@ -28,6 +30,8 @@ pub struct Web {
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
     answers: Arc<Mutex<VecDeque<String>>>,
+    /// What is refused where a body contains it, and how often.
+    refused: Arc<Mutex<(String, usize)>>,
 }
 
 impl Web {
@@ -37,6 +41,7 @@ impl Web {
             port: listener.local_addr().expect("an address").port(),
             asked: Arc::default(),
             answers: Arc::default(),
+            refused: Arc::default(),
         };
         let serving = web.clone();
         std::thread::spawn(move || {
@@ -56,6 +61,18 @@ impl Web {
     pub fn answer(&self, answers: &[&str]) {
         let answers = answers.iter().map(|&answer| answer.to_owned());
         self.answers.lock().unwrap().extend(answers);
+    }
+
+    /// So many requests with this text in their body are answered with 400.
+    pub fn refuse(&self, text: &str, times: usize) {
+        *self.refused.lock().unwrap() = (text.to_owned(), times);
+    }
+
+    fn refuses(&self, body: &str) -> bool {
+        let (text, times) = &mut *self.refused.lock().unwrap();
+        let refuses = *times > 0 && body.contains(&*text);
+        *times -= usize::from(refuses);
+        refuses
     }
 
     pub fn asked(&self) -> Vec<Asked> {
@@ -90,14 +107,17 @@ impl Web {
             if reader.read_exact(&mut body).is_err() {
                 return;
             }
+            let body = String::from_utf8_lossy(&body).into_owned();
+            let refused = self.refuses(&body);
             self.asked.lock().unwrap().push(Asked {
                 line: line.trim().to_owned(),
                 headers,
-                body: String::from_utf8_lossy(&body).into_owned(),
+                body,
                 at: Instant::now(),
+                refused,
             });
             let answer = self.answers.lock().unwrap().pop_front();
-            let answer = answer.unwrap_or_else(|| "200".to_owned());
+            let answer = answer.unwrap_or_else(|| (if refused { "400" } else { "200" }).to_owned());
             let (status, header) = answer.split_once(' ').unwrap_or((&answer, "x: y"));
             let mut stream = stream;
             let answer =
