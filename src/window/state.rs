@@ -2,6 +2,7 @@
 //!
 //! - `acc` — what an aggregate needs of the rows of a group.
 //! - `digest` — what stands for a key.
+//! - `exact` — sums that are the same whatever has come and left.
 //! - `ended` — which sessions a row may overlap with that have ended.
 //! - `queue` — which rows leave next, and what leaves with them.
 //! - `sessions` — windows that a row joins or brings together.
@@ -15,6 +16,7 @@
 mod acc;
 mod digest;
 mod ended;
+mod exact;
 mod queue;
 mod sessions;
 
@@ -276,53 +278,28 @@ impl Groups {
         }
         let width = self.functions.len();
         let mut queue = std::mem::take(&mut self.queue);
-        let mut broken = false;
         queue.expire(now, width, |digest, groups, arguments| {
             self.live.remove(&digest);
             for (number, at) in groups.iter().enumerate() {
                 let arguments = &arguments[number * width..(number + 1) * width];
-                broken |= self.subtract_member(*at, arguments);
+                self.subtract_member(*at, arguments);
             }
         });
         self.queue = queue;
-        if broken {
-            self.recount();
-        }
         true
     }
 
-    fn subtract_member(&mut self, at: u32, arguments: &[Datum]) -> bool {
+    fn subtract_member(&mut self, at: u32, arguments: &[Datum]) {
         let tally = self.tally(at);
         tally.rows -= 1;
         let over = tally.rows == 0;
-        let mut broken = false;
         for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
-            broken |= acc.is_broken();
             acc.subtract(value);
         }
         self.note(at);
         if over && self.changed.is_none() {
             self.forget(at);
         }
-        broken
-    }
-
-    /// Makes all accumulators anew from the rows that are there.
-    fn recount(&mut self) {
-        let width = self.functions.len();
-        for accs in self.accs.chunks_mut(width.max(1)) {
-            empty(accs, &self.functions, self.weighs);
-        }
-        let kept = &mut self.accs;
-        self.queue.each(width, |groups, arguments| {
-            for (number, at) in groups.iter().enumerate() {
-                let arguments = &arguments[number * width..(number + 1) * width];
-                let accs = &mut kept[*at as usize * width..][..width];
-                for (acc, value) in accs.iter_mut().zip(arguments) {
-                    acc.add(value);
-                }
-            }
-        });
     }
 
     fn note(&mut self, at: u32) {

@@ -1,6 +1,7 @@
 //! Accumulators: what an aggregate needs of the rows of a group, to which rows are added and from
 //! which they are taken away.
 
+use super::exact::Exact;
 use crate::error::{Error, Result};
 use crate::store::Datum;
 use crate::window::plan::Function;
@@ -15,20 +16,14 @@ pub(crate) enum Acc {
     Extreme(BTreeMap<Datum, u64>),
 }
 
-/// 128 bits at any multiple of eight bytes: a multiple of sixteen would leave room that nobody uses.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(Rust, packed(8))]
-struct Wide(i128);
-
 /// The sum of the values that are not NULL, and how many those are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sum {
-    whole: Wide,
-    real: Compensated,
+    exact: Exact,
     reals: u64,
     count: u64,
-    /// The sum of how great its reals are, where that is wanted.
-    weight: Option<Box<Compensated>>,
+    /// The sum of the magnitudes of its reals, where that is wanted.
+    weight: Option<Box<Exact>>,
 }
 
 impl Acc {
@@ -53,7 +48,7 @@ impl Acc {
         match self {
             Acc::Count(count) => *count += 1,
             Acc::Distinct(values) => *values.entry(encoded(value)).or_default() += 1,
-            Acc::Sum(sum) => sum.add(value, 1.0),
+            Acc::Sum(sum) => sum.add(value),
             Acc::Extreme(values) => *values.entry(value.clone()).or_default() += 1,
         }
     }
@@ -74,7 +69,7 @@ impl Acc {
                     }
                 }
             }
-            Acc::Sum(sum) => sum.add(value, -1.0),
+            Acc::Sum(sum) => sum.subtract(value),
             Acc::Extreme(values) => {
                 if let Some(count) = values.get_mut(value) {
                     *count -= 1;
@@ -105,18 +100,14 @@ impl Acc {
         }
     }
 
-    /// Whether a sum has overflowed: what is taken away from it leaves nothing to be trusted.
-    pub fn is_broken(&self) -> bool {
-        matches!(self, Acc::Sum(sum) if !sum.real.total().is_finite())
-    }
-
     /// By how much the value may be off where doubles are added up one after the other and nobody
     /// carries what that rounds off; in whatever order.
     pub fn slack(&self, function: Function) -> f64 {
         let Acc::Sum(sum) = self else {
             return 0.0;
         };
-        let weight = sum.weight.as_ref().map_or(0.0, |weight| weight.total());
+        let weight = sum.weight.as_ref().and_then(|weight| weight.total());
+        let weight = weight.unwrap_or(f64::INFINITY);
         let slack = weight * f64::EPSILON * sum.reals as f64;
         match function {
             Function::Avg if sum.count > 0 => slack / sum.count as f64,
@@ -151,104 +142,59 @@ fn encoded(value: &Datum) -> Box<[u8]> {
 }
 
 impl Sum {
-    fn add(&mut self, value: &Datum, sign: f64) {
+    #[inline]
+    fn add(&mut self, value: &Datum) {
+        self.change(value, false);
+        self.count += 1;
+        self.reals += u64::from(matches!(value, Datum::Real(_)));
+    }
+
+    #[inline]
+    fn subtract(&mut self, value: &Datum) {
+        self.change(value, true);
+        self.count -= 1;
+        self.reals -= u64::from(matches!(value, Datum::Real(_)));
+    }
+
+    #[inline]
+    fn change(&mut self, value: &Datum, minus: bool) {
         match value {
-            Datum::Integer(whole) => self.whole.0 += i128::from(*whole) * sign as i128,
             Datum::Real(real) => {
-                self.real.add(real * sign);
+                self.exact.real(*real, minus);
                 if let Some(weight) = &mut self.weight {
-                    weight.add(real.abs() * sign);
-                }
-                match sign > 0.0 {
-                    true => self.reals += 1,
-                    false => self.reals -= 1,
-                }
-                if self.reals == 0 {
-                    // Nothing is left of it, so neither is a residue.
-                    self.real = Compensated::default();
-                    self.weight
-                        .iter_mut()
-                        .for_each(|w| **w = Compensated::default());
+                    weight.real(real.abs(), minus);
                 }
             }
+            Datum::Integer(whole) => self.exact.whole(*whole, minus),
             Datum::Null | Datum::Text(_) => {}
-        }
-        match sign > 0.0 {
-            true => self.count += 1,
-            false => self.count -= 1,
         }
     }
 
     fn merge(&mut self, more: &Sum) {
-        self.whole.0 += more.whole.0;
-        self.real.add(more.real.high);
-        self.real.add(more.real.low);
+        self.exact.merge(&more.exact);
         if let (Some(weight), Some(more)) = (&mut self.weight, &more.weight) {
-            weight.add(more.total());
+            weight.merge(more);
         }
         self.reals += more.reals;
         self.count += more.count;
     }
 
-    fn total(&self) -> f64 {
-        match self.whole.0 {
-            0 => self.real.total(),
-            whole => {
-                let mut total = self.real;
-                total.add(whole as f64);
-                total.total()
-            }
-        }
-    }
-
     fn value(&self) -> Result<Datum> {
         match (self.count, self.reals) {
             (0, _) => Ok(Datum::Null),
-            (_, 0) => match i64::try_from(self.whole.0) {
+            (_, 0) => match i64::try_from(self.exact.integer()) {
                 Ok(whole) => Ok(Datum::Integer(whole)),
                 Err(_) => Err(Error::data("integer overflow in a sum")),
             },
-            _ => Ok(Datum::Real(self.total())),
+            // Infinities of both signs have no sum, which is NULL to SQLite.
+            _ => Ok(self.exact.total().map_or(Datum::Null, Datum::Real)),
         }
     }
 
     fn average(&self) -> Datum {
-        match self.count {
-            0 => Datum::Null,
-            count => Datum::Real(self.total() / count as f64),
+        match (self.count, self.exact.total()) {
+            (0, _) | (_, None) => Datum::Null,
+            (count, Some(total)) => Datum::Real(total / count as f64),
         }
-    }
-}
-
-/// A sum of doubles that carries what each addition rounds off (Neumaier, 1974), with the two
-/// parts brought into order after each.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Compensated {
-    high: f64,
-    low: f64,
-}
-
-impl Compensated {
-    fn add(&mut self, value: f64) {
-        let sum = self.high + value;
-        if !sum.is_finite() {
-            // Beyond doubles there is no rest to carry.
-            *self = Compensated {
-                high: sum,
-                low: 0.0,
-            };
-            return;
-        }
-        let lost = match self.high.abs() >= value.abs() {
-            true => (self.high - sum) + value,
-            false => (value - sum) + self.high,
-        };
-        let low = self.low + lost;
-        self.high = sum + low;
-        self.low = (sum - self.high) + low;
-    }
-
-    fn total(self) -> f64 {
-        self.high + self.low
     }
 }

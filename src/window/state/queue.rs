@@ -105,15 +105,4 @@ impl Queue {
             first.remove();
         }
     }
-
-    /// Goes through all rows that are in the queue.
-    pub fn each(&self, width: usize, mut each: impl FnMut(&[u32], &[Datum])) {
-        for bucket in self.buckets.values() {
-            for row in &bucket.rows[bucket.next..] {
-                let members = row.first as usize..(row.first + row.members) as usize;
-                let arguments = &bucket.arguments[members.start * width..members.end * width];
-                each(&bucket.groups[members], arguments);
-            }
-        }
-    }
 }
