@@ -132,15 +132,17 @@ impl Exact {
             return;
         }
         let digits = match negative {
-            false => i128::from(digits),
-            true => -i128::from(digits),
+            false => digits as i64,
+            true => -(digits as i64),
         };
         if self.main.0 == 0 {
             self.rebase(exponent);
         }
         let shift = exponent - i32::from(self.base);
+        // One multiplication is faster than a shift of 128 bits.
         if (0..=SPREAD).contains(&shift)
-            && let Some(sum) = self.main.0.checked_add(digits << shift)
+            && let value = i128::from(digits) * i128::from(1_i64 << shift)
+            && let Some(sum) = self.main.0.checked_add(value)
         {
             self.main.0 = sum;
             return;
@@ -150,10 +152,10 @@ impl Exact {
 
     /// A double that `main` does not take.
     #[cold]
-    fn beyond(&mut self, digits: i128, exponent: i32) {
+    fn beyond(&mut self, digits: i64, exponent: i32) {
         let from = exponent - LEAST;
         let rest = self.rest.get_or_insert_default();
-        rest.add((from / LIMB) as u8, digits << (from % LIMB));
+        rest.add((from / LIMB) as u8, i128::from(digits) << (from % LIMB));
         self.tidy();
     }
 
