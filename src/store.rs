@@ -41,7 +41,7 @@ pub(crate) use datum::Datum;
 pub(crate) use dialect::Dialect;
 pub(crate) use driver::Evaluation;
 pub(crate) use feed::Use;
-pub(crate) use query::{Asker, Binding};
+pub(crate) use query::{Asker, Binding, Interval};
 
 pub use catalog::Mark;
 pub use database::Database;

@@ -5,6 +5,7 @@
 //! that reads the system's clocks.
 
 mod instant;
+mod seconds;
 
 use crate::error::{Error, Result, quote};
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use instant::read_instant;
+pub(crate) use seconds::{is_far, unit_that_fits};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 ///

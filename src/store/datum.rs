@@ -44,14 +44,16 @@ impl Datum {
         matches!(self, Datum::Null)
     }
 
-    /// The value as an instant, in unix seconds; `None` for what is no number.
+    /// The value as an instant, in unix seconds; `None` for what is no number. What is beyond the
+    /// instants that are counted is the last one.
     pub fn as_time(&self) -> Option<Timestamp> {
-        match self {
-            Datum::Integer(whole) => Some(Timestamp::from_secs(*whole)),
+        let time = match self {
+            Datum::Integer(whole) => Timestamp::from_secs(*whole),
             // The cast saturates.
-            Datum::Real(real) => Some(Timestamp::from_micros((real * 1e6).round() as i64)),
-            Datum::Null | Datum::Text(_) => None,
-        }
+            Datum::Real(real) => Timestamp::from_micros((real * 1e6).round() as i64),
+            Datum::Null | Datum::Text(_) => return None,
+        };
+        Some(time.within_counted())
     }
 
     /// A value of an answer; what is no scalar is its text.

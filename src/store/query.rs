@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// The names under which a window's query can ask for its extent, in unix seconds.
 const WINDOW_START: &str = "window_start";
 const WINDOW_END: &str = "window_end";
+/// The names under which a window bounds the time of its rows: by the least number of seconds that
+/// is rounded to an instant.
+const FROM: &str = "tributary_from";
+const TO: &str = "tributary_to";
 /// The name under which the query of a source asks for what is behind the last row.
 const CURSOR: &str = "cursor";
 /// What the names of keys begin with; a number follows.
@@ -42,10 +46,20 @@ pub(crate) struct Binding<'a> {
     pub now: Timestamp,
     /// What `:name` stands for.
     pub event: Option<&'a Map<String, Value>>,
-    /// What `:window_start` and `:window_end` stand for.
-    pub window: Option<(Timestamp, Timestamp)>,
+    /// The window that asks.
+    pub window: Option<Interval>,
     /// What the keys of a group are held against.
     pub keys: &'a [Datum],
+}
+
+/// The interval of a window.
+#[derive(Clone, Copy)]
+pub(crate) struct Interval {
+    /// What `:window_start` and `:window_end` stand for.
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// The least time of its rows.
+    pub from: Timestamp,
 }
 
 impl<'a> From<&Params<'a>> for Binding<'a> {
@@ -80,6 +94,8 @@ enum Param {
     NowDatetime,
     WindowStart,
     WindowEnd,
+    From,
+    To,
     /// The key of a group at this place.
     Key(usize),
     /// A field of the event, and the types that columns of this name have.
@@ -188,8 +204,10 @@ impl Query {
                 Param::Now => Ok(Cell::Real(params.now.as_secs_f64())),
                 Param::NowUnix => Ok(Cell::Integer(params.now.as_secs())),
                 Param::NowDatetime => Ok(Cell::from(datetime.as_str())),
-                Param::WindowStart => window(params).map(|(start, _)| seconds(start)),
-                Param::WindowEnd => window(params).map(|(_, end)| seconds(end)),
+                Param::WindowStart => window(params).map(|window| seconds(window.start)),
+                Param::WindowEnd => window(params).map(|window| seconds(window.end)),
+                Param::From => window(params).map(|window| Cell::Real(window.from.least_secs())),
+                Param::To => window(params).map(|window| Cell::Real(window.end.least_secs())),
                 Param::Key(at) => Ok(params.keys.get(*at).map_or(Cell::Null, Datum::cell)),
                 Param::Field(name, kinds) => field(params, name, kinds),
             })
@@ -198,7 +216,7 @@ impl Query {
     }
 }
 
-fn window(params: &Binding<'_>) -> Result<(Timestamp, Timestamp)> {
+fn window(params: &Binding<'_>) -> Result<Interval> {
     params
         .window
         .ok_or_else(|| Error::data("there is no window to take :window_start or :window_end from"))
@@ -238,6 +256,8 @@ fn param(catalog: &Catalog, asker: Asker, name: &str) -> Result<Param> {
     match name {
         WINDOW_START if asker != Asker::Anybody => return Ok(Param::WindowStart),
         WINDOW_END if asker != Asker::Anybody => return Ok(Param::WindowEnd),
+        FROM if matches!(asker, Asker::Window | Asker::Plan) => return Ok(Param::From),
+        TO if matches!(asker, Asker::Window | Asker::Plan) => return Ok(Param::To),
         CURSOR if asker == Asker::Cursor => {
             let kinds = vec![Type::Integer, Type::Real, Type::Text(Type::TEXT_LEN)];
             return Ok(Param::Field(name.to_owned(), kinds));

@@ -13,7 +13,7 @@ use super::feed::{Brought, Feed, Listeners};
 use super::query::Binding;
 use super::row::{Cell, Row};
 use super::statements::{self, Statements, keys};
-use super::{Inserted, Params, Query, Store, Table, value};
+use super::{Inserted, Params, Query, Store, Table, Type, value};
 use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
 use crate::time::Timestamp;
@@ -317,7 +317,7 @@ impl Session {
     /// Those of [`Store::evict`].
     pub fn expire(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64> {
         table.expect_column(column)?;
-        let bound = [bound(cutoff)];
+        let bound = [bound(table, column, cutoff)];
         self.write_pending()?;
         self.within(|store| {
             let mut count = 0;
@@ -345,10 +345,11 @@ impl Session {
         self.write_pending()?;
         let sql = statements::oldest_from(self.dialect, table, column);
         let mut least = None;
-        self.driver.data(&sql, &[bound(from)], &mut |row| {
-            least = row.first().and_then(Datum::as_time);
-            Ok(())
-        })?;
+        self.driver
+            .data(&sql, &[bound(table, column, from)], &mut |row| {
+                least = row.first().and_then(Datum::as_time);
+                Ok(())
+            })?;
         Ok(least)
     }
 
@@ -471,12 +472,12 @@ impl Store for Session {
         table.expect_column(column)?;
         self.write_pending()?;
         let sql = statements::oldest(self.dialect, table, column);
-        let rows = self.driver.rows(&sql, &[])?;
-        let value = rows.first().and_then(|row| row.get("oldest"));
-        Ok(value.and_then(Value::as_f64).map(|seconds| {
-            // The cast saturates.
-            Timestamp::from_micros((seconds * 1e6) as i64)
-        }))
+        let mut oldest = None;
+        self.driver.data(&sql, &[], &mut |row| {
+            oldest = row.first().and_then(Datum::as_time);
+            Ok(())
+        })?;
+        Ok(oldest)
     }
 
     fn query(&mut self, query: &Query, params: &Params<'_>) -> Result<Vec<Map<String, Value>>> {
@@ -520,11 +521,12 @@ impl Store for Session {
     }
 }
 
-/// An instant as it is held against a time column.
-fn bound(at: Timestamp) -> Cell<'static> {
-    match at.as_micros() % 1_000_000 {
-        0 => Cell::Integer(at.as_secs()),
-        _ => Cell::Real(at.as_secs_f64()),
+/// An instant as it is compared with a time column.
+fn bound(table: &Table, column: &str, at: Timestamp) -> Cell<'static> {
+    let whole = at.as_micros() % 1_000_000 == 0;
+    match table.find(column) {
+        Some((_, column)) if column.kind == Type::Integer && whole => Cell::Integer(at.as_secs()),
+        _ => Cell::Real(at.least_secs()),
     }
 }
 

@@ -62,8 +62,7 @@ impl Window {
             options.size(),
         )?;
         let bound = reading.bound.clone().ok().flatten();
-        let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer)
-            || options.extent_in_seconds();
+        let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer);
         let span = Span::new(options.extent, bound, whole_seconds);
         let choice = Choice {
             database,
@@ -121,6 +120,11 @@ impl Window {
             last,
             verify: Verify::new(options.verify, chosen.beside),
             explanation: chosen.explanation,
+            name: options
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("over {}", table.name())),
+            far: false,
             asks: !query.fields().is_empty(),
             stored: true,
             exact,
@@ -164,12 +168,5 @@ impl WindowOptions {
             );
         }
         told
-    }
-
-    fn extent_in_seconds(&self) -> bool {
-        match self.extent {
-            Extent::Sliding(size) => size.subsec_nanos() == 0,
-            _ => false,
-        }
     }
 }

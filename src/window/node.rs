@@ -6,10 +6,12 @@
 //!
 //! - `rows` — rows come in, leave, and are deleted; windows end.
 //! - `answering` — what is emitted of the answer.
+//! - `time` — the time of a row.
 //! - `verifying` — on a share of the events, the answer is held against that of the whole query.
 
 mod answering;
 mod rows;
+mod time;
 mod verifying;
 
 use super::emission::Emission;
@@ -25,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{
-    Binding, Database, Datum, Hold, Last, Row, RowReader, Session, Store, Table, Use,
+    Binding, Database, Datum, Hold, Interval, Last, Row, RowReader, Session, Store, Table, Use,
 };
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -65,6 +67,10 @@ pub struct Window {
     pub(super) last: Option<Arc<Last>>,
     pub(super) verify: Verify,
     pub(super) explanation: Explanation,
+    /// What it is called in the log.
+    pub(super) name: String,
+    /// Whether a time far from the clock was logged.
+    pub(super) far: bool,
     /// Whether the query asks for fields of the event.
     pub(super) asks: bool,
     /// Whether rows are stored: decided when the node opens.
@@ -160,24 +166,6 @@ impl Window {
             .ok_or_else(|| Error::new(ErrorKind::Failed, "the window is not open"))
     }
 
-    /// The time of a row.
-    fn time_of(&self, row: &Row<'_>) -> Result<Option<Timestamp>> {
-        use crate::store::Cell;
-        let Some(at) = self.time else {
-            return Ok(None);
-        };
-        match &row.cells[at] {
-            Cell::Integer(whole) => Ok(Some(Timestamp::from_secs(*whole))),
-            // The cast saturates.
-            Cell::Real(real) => Ok(Some(Timestamp::from_micros((real * 1e6).round() as i64))),
-            Cell::Null | Cell::Text(_) => Err(Error::data(format!(
-                "{}.{} is missing, and it is the time of the window",
-                self.table.name(),
-                self.table.columns()[at].name
-            ))),
-        }
-    }
-
     /// The window's instant for a row that has come.
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.clock, time) {
@@ -250,14 +238,22 @@ impl Window {
         window: Option<(i64, i64)>,
         event: Option<&'a Map<String, Value>>,
     ) -> Binding<'a> {
-        let (start, end) = match window {
-            Some((start, end)) => (Timestamp::from_micros(start), Timestamp::from_micros(end)),
-            None => (self.span.start(now), now),
+        let interval = match window {
+            Some((start, end)) => Interval {
+                start: Timestamp::from_micros(start),
+                end: Timestamp::from_micros(end),
+                from: Timestamp::from_micros(start),
+            },
+            None => Interval {
+                start: self.span.start(now),
+                end: now,
+                from: self.span.cutoff(now),
+            },
         };
         Binding {
             now,
             event,
-            window: Some((start, end)),
+            window: Some(interval),
             keys: &[],
         }
     }
@@ -397,7 +393,7 @@ impl Pipeline for Window {
         let sized = Self::session(&mut self.session)?.sized();
         let reader = Arc::clone(&self.reader);
         let row = reader.read(event.payload(), sized)?;
-        let time = self.time_of(&row)?;
+        let time = self.time_of(&row, cx.now())?;
         let now = self.now_for(time, cx);
         let left = self.move_to(now, cx)?;
         let late = time.is_some_and(|time| self.is_late(time, now));

@@ -49,6 +49,10 @@ pub(crate) type Reason = String;
 pub(crate) const WINDOW_START: &str = "window_start";
 /// The parameter of the instant before which the window ends, in unix seconds.
 pub(crate) const WINDOW_END: &str = "window_end";
+/// The parameters by which a time column is bounded where its values have fractions: the least
+/// numbers of seconds that are rounded to the first instant and to the one that ends the window.
+pub(crate) const FROM: &str = "tributary_from";
+pub(crate) const TO: &str = "tributary_to";
 /// How the parameters of `keyed` and the columns that `whole` adds begin; the place of the key
 /// follows.
 pub(crate) const KEY: &str = "tributary_key_";
@@ -75,9 +79,12 @@ pub(crate) struct Reading {
 pub(crate) struct Extent {
     /// For windows that slide: with its own bound where it has one and no row that it finds is
     /// older than the window is long, else with `time >= :window_start`.
+    ///
+    /// Where the time or the bound has a fraction, the database would round otherwise than the
+    /// state does: then with `time >= :tributary_from` in place of what it says of the time itself.
     pub sliding: Text,
     /// For windows that end: without its own bound, with
-    /// `time >= :window_start AND time < :window_end`.
+    /// `time >= :window_start AND time < :window_end`, or `:tributary_from` and `:tributary_to`.
     pub bounded: Text,
 }
 

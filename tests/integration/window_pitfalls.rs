@@ -10,6 +10,7 @@ mod others;
 mod restarts;
 mod sessions;
 mod sharing;
+mod times;
 
 use crate::databases::Place;
 use crate::window_bench::{PLANS, declared, sliding};

@@ -110,7 +110,7 @@ impl Window {
         let sized = Self::session(&mut self.session)?.sized();
         let reader = Arc::clone(&self.reader);
         let row = reader.read(payload, sized)?;
-        let time = self.time_of(&row)?;
+        let time = self.time_of(&row, cx.now())?;
         let now = match self.clock {
             Now::System => cx.now(),
             Now::Event => match self.watermark.current().or(time) {

@@ -9,9 +9,9 @@ use super::bound::{self, Says};
 use super::mark::{Mark, param};
 use super::parts::{all, binary, conjuncts, nested, quoted};
 use super::survey::Survey;
-use super::{Bound, Extent, Reason, Text, WINDOW_END, WINDOW_START};
+use super::{Bound, Extent, FROM, Reason, TO, Text, WINDOW_END, WINDOW_START};
 use crate::error::{Error, Result, quote};
-use crate::store::{Dialect, Table};
+use crate::store::{Dialect, Table, Type};
 use sqlparser::ast::{
     BinaryOperator, Expr, Ident, JoinOperator, ObjectName, Query, Select, SetExpr, TableAlias,
     TableFactor, Visit, VisitMut, Visitor, VisitorMut,
@@ -36,6 +36,8 @@ pub(super) struct Restriction<'a> {
     pub bound: Result<Option<Bound>, Reason>,
     /// Whether that lets rows in that are too old for the window.
     loose: bool,
+    /// Whether times are compared as they are rounded: they have fractions, or the bound has.
+    rounded: bool,
 }
 
 /// The SELECT that a query is, if it is no more than that.
@@ -93,12 +95,16 @@ impl<'a> Restriction<'a> {
             end: Vec::new(),
             bound: Ok(None),
             loose: false,
+            rounded: false,
         };
         restriction.find_bounds(original, query);
         let found = restriction.bound.iter().flatten().next();
         restriction.loose = size
             .zip(found)
             .is_some_and(|(size, bound)| bound.exceeds(size));
+        let column = time.and_then(|time| table.find(time));
+        restriction.rounded = column.is_some_and(|(_, column)| column.kind == Type::Real)
+            || found.is_some_and(|bound| !bound.whole_seconds);
         Ok(restriction)
     }
 
@@ -168,7 +174,7 @@ impl<'a> Restriction<'a> {
         if let Some(select) = select_mut(&mut query)
             && let Some(selection) = &select.selection
         {
-            select.selection = all(self.kept(selection, true));
+            select.selection = all(kept(selection, &self.lower));
         }
         Survey::of(&query).clock
     }
@@ -202,12 +208,16 @@ impl<'a> Restriction<'a> {
     fn restricted(&self, query: &Query, ended: bool) -> Option<Query> {
         let time = self.time?;
         let own = !self.start.is_empty() || !(ended || self.loose || self.lower.is_empty());
-        let start = !own;
-        let end = ended && self.end.is_empty();
-        let removed = ended && !self.lower.is_empty();
-        if !(start || end || removed) {
+        let start = self.rounded || !own;
+        let end = match self.rounded {
+            false => ended && self.end.is_empty(),
+            true => ended || !self.end.is_empty(),
+        };
+        let removed = self.removed(ended);
+        if !start && !end && removed.is_empty() {
             return None;
         }
+        let (from, to) = self.params();
         let mut query = query.clone();
         let Some(alias) = &self.alias else {
             let rows = self.rows(time, ended);
@@ -224,45 +234,52 @@ impl<'a> Restriction<'a> {
         let column = Expr::CompoundIdentifier(vec![alias.clone(), quoted(self.dialect, time)]);
         let mut parts = match &select.selection {
             None => Vec::new(),
-            Some(selection) if !removed && conjuncts(selection).len() > 1 => {
+            Some(selection) if removed.is_empty() && conjuncts(selection).len() > 1 => {
                 vec![selection.clone()]
             }
-            Some(selection) => self.kept(selection, removed),
+            Some(selection) => kept(selection, &removed),
         };
         if start {
-            parts.push(binary(
-                column.clone(),
-                BinaryOperator::GtEq,
-                param(WINDOW_START),
-            ));
+            parts.push(binary(column.clone(), BinaryOperator::GtEq, param(from)));
         }
         if end {
-            parts.push(binary(column, BinaryOperator::Lt, param(WINDOW_END)));
+            parts.push(binary(column, BinaryOperator::Lt, param(to)));
         }
         select.selection = all(parts);
         Some(query)
     }
 
-    /// The parts of WHERE, without those that move with the clock where `removed`.
-    fn kept(&self, selection: &Expr, removed: bool) -> Vec<Expr> {
-        conjuncts(selection)
-            .into_iter()
-            .enumerate()
-            .filter(|(place, _)| !removed || !self.lower.contains(place))
-            .map(|(_, part)| nested(part.clone()))
-            .collect()
+    /// The places in WHERE of what is said of the time and stands in the text no more.
+    fn removed(&self, ended: bool) -> Vec<usize> {
+        let mut removed = Vec::new();
+        if ended || (self.rounded && self.bound.is_ok()) {
+            removed.extend(&self.lower);
+        }
+        if self.rounded {
+            removed.extend(self.start.iter().chain(&self.end));
+        }
+        removed
+    }
+
+    /// The parameters that bound the time.
+    fn params(&self) -> (&'static str, &'static str) {
+        match self.rounded {
+            false => (WINDOW_START, WINDOW_END),
+            true => (FROM, TO),
+        }
     }
 
     /// The rows of the extent, as a subquery.
     fn rows(&self, time: &str, ended: bool) -> Query {
         let quote = |name| self.dialect.quote(name);
         let time = quote(time);
+        let (from, to) = self.params();
         let mut sql = format!(
-            "SELECT * FROM {} WHERE {time} >= :{WINDOW_START}",
+            "SELECT * FROM {} WHERE {time} >= :{from}",
             quote(self.table.name())
         );
         if ended {
-            sql.push_str(&format!(" AND {time} < :{WINDOW_END}"));
+            sql.push_str(&format!(" AND {time} < :{to}"));
         }
         let parsed = match self.dialect {
             Dialect::Sqlite => Parser::new(&SQLiteDialect {}).try_with_sql(&sql),
@@ -272,6 +289,16 @@ impl<'a> Restriction<'a> {
             .and_then(|mut parser| parser.parse_query())
             .expect("names are checked when a table is declared")
     }
+}
+
+/// The parts of WHERE without those at some places.
+fn kept(selection: &Expr, removed: &[usize]) -> Vec<Expr> {
+    conjuncts(selection)
+        .into_iter()
+        .enumerate()
+        .filter(|(place, _)| !removed.contains(place))
+        .map(|(_, part)| nested(part.clone()))
+        .collect()
 }
 
 /// What a table is called in FROM, where it stands there and no join can leave it out.
