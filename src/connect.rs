@@ -158,6 +158,15 @@ pub fn sink_schemes() -> Vec<&'static str> {
     sinks.map(|connector| connector.scheme).collect()
 }
 
+/// The scheme of an address, and the address as it may be shown.
+///
+/// # Errors
+/// A bad address, a scheme that is not known.
+pub(crate) fn shown(url: &str, options: &Options) -> Result<(String, String)> {
+    let (address, connector, _) = find(url, options)?;
+    Ok((connector.scheme.to_owned(), address.to_string()))
+}
+
 /// A source for this address.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ mod closure;
 mod dead_letters;
 mod discarder;
 mod lines;
+mod recorder;
 mod sql;
 mod tester;
 
@@ -14,5 +15,6 @@ pub use closure::{Collect, Handler, collect, handler};
 pub use dead_letters::DeadLetterSink;
 pub use discarder::Discarder;
 pub use lines::{LineSink, Rotation};
+pub use recorder::Recorder;
 pub use sql::{SqlMode, SqlSink};
 pub use tester::Tester;

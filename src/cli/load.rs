@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tributary::network::Fed;
 use tributary::script::Limits;
+use tributary::sink::Recorder;
 use tributary::store;
 use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
@@ -159,20 +160,26 @@ pub fn prelude(given: Option<&Path>) -> Option<PathBuf> {
 
 /// Builds the network; nothing runs yet.
 pub fn load(options: &Scripts) -> Result<Network> {
-    load_with(options, Inputs::Read)
+    open(&options.scripts, &options.setup).map(|(network, _)| network)
 }
 
-/// The same with such inputs.
-pub fn load_with(options: &Scripts, inputs: Inputs) -> Result<Network> {
-    open_with(&options.scripts, &options.setup, inputs).map(|(network, _)| network)
+/// The same with inputs that a replay feeds, and with sinks that are recorded where there is a recorder.
+pub fn load_fed(options: &Scripts, recorder: Option<&Recorder>) -> Result<Network> {
+    let opened = open_with(&options.scripts, &options.setup, Inputs::Fed, recorder);
+    opened.map(|(network, _)| network)
 }
 
 /// Builds the network, to which more can be added.
 pub fn open(scripts: &[PathBuf], options: &Setup) -> Result<(Network, Runtime)> {
-    open_with(scripts, options, Inputs::Read)
+    open_with(scripts, options, Inputs::Read, None)
 }
 
-fn open_with(scripts: &[PathBuf], options: &Setup, inputs: Inputs) -> Result<(Network, Runtime)> {
+fn open_with(
+    scripts: &[PathBuf],
+    options: &Setup,
+    inputs: Inputs,
+    recorder: Option<&Recorder>,
+) -> Result<(Network, Runtime)> {
     let capacity = Capacity {
         events: options.buffer,
         ..Capacity::default()
@@ -202,6 +209,9 @@ fn open_with(scripts: &[PathBuf], options: &Setup, inputs: Inputs) -> Result<(Ne
         Ok(())
     })?;
     let runtime = Runtime::with_limits(&network, &database, options.scripted.limits())?;
+    if let Some(recorder) = recorder {
+        runtime.record_sinks(recorder);
+    }
     if let Some(directory) = prelude(options.scripted.prelude.as_deref()) {
         runtime.add_prelude(directory)?;
     }

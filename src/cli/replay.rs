@@ -1,10 +1,11 @@
 //! `tributary replay`: runs a network under virtual time that the data of its inputs drives.
 
-use super::check::refuse_unlinked;
-use super::load::{self, Inputs};
+use super::check::{counted, refuse_unlinked};
+use super::load;
 use super::progress::Progress;
 use std::io::Write;
 use tributary::network::Replaying;
+use tributary::sink::Recorder;
 use tributary::{Replay, Result};
 
 /// Run the network that the scripts build on recorded events, as fast as it goes.
@@ -36,10 +37,16 @@ pub struct Options {
     /// Refuse a network in which something is not linked
     #[arg(long)]
     strict: bool,
+
+    /// Run the sinks that leave the process (files, programs, services, brokers, dead letters), which
+    /// are recorded otherwise
+    #[arg(long)]
+    real: bool,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let network = load::load_with(&options.load, Inputs::Fed)?;
+    let recorder = Recorder::new();
+    let network = load::load_fed(&options.load, (!options.real).then_some(&recorder))?;
     if options.strict {
         refuse_unlinked(&network)?;
     }
@@ -58,6 +65,9 @@ pub fn run(options: &Options) -> Result<()> {
     let finished = replaying.finish();
     if stepped.is_ok() && finished.is_ok() {
         log::info!("ended: {events} events, at {end}");
+    }
+    if let Some(recorded) = recorded(&recorder.recorded()) {
+        log::warn!("sinks recorded, not run (--real runs them): {recorded}");
     }
     if let Some(before) = before {
         let stats = finished.as_ref().unwrap_or(&before).to_string();
@@ -78,4 +88,21 @@ fn step_through(options: &Options, replaying: &mut Replaying) -> Result<()> {
         progress.show(replaying);
     }
     Ok(())
+}
+
+/// The sinks that were recorded, in one line: what each is, and how many events it got.
+pub fn recorded(sinks: &[(String, String, u64)]) -> Option<String> {
+    let mut all: Vec<(&str, &str, u64)> = Vec::new();
+    for (node, target, events) in sinks {
+        match all.iter_mut().find(|(n, t, _)| n == node && t == target) {
+            Some((_, _, sum)) => *sum += events,
+            None => all.push((node, target, *events)),
+        }
+    }
+    let line = |(node, target, events): &(&str, &str, u64)| {
+        let count = usize::try_from(*events).unwrap_or(usize::MAX);
+        format!("{node} ({target}) {}", counted(count, "event"))
+    };
+    let lines: Vec<String> = all.iter().map(line).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }

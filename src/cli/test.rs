@@ -31,6 +31,7 @@ struct Outcome {
     passed: usize,
     filtered: usize,
     failures: Vec<(String, Error)>,
+    recorded: Vec<(String, String, u64)>,
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -69,6 +70,7 @@ fn run_file(path: &Path, options: &Options, outcome: &mut Outcome) -> Result<()>
             Err(error) => outcome.failures.push((name, error)),
         }
     }
+    outcome.recorded.extend(tests.recorder().recorded());
     Ok(())
 }
 
@@ -86,6 +88,9 @@ fn summary(outcome: &Outcome, begun: Timestamp) -> Result<()> {
         if let Some(hint) = error.hint() {
             text.push_str(&format!("  hint: {hint}\n"));
         }
+    }
+    if let Some(recorded) = super::replay::recorded(&outcome.recorded) {
+        text.push_str(&format!("\nsinks recorded, not run: {recorded}\n"));
     }
     let failed = outcome.failures.len();
     let word = if failed == 0 { "ok" } else { "FAILED" };

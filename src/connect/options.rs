@@ -37,6 +37,13 @@ impl Options {
         self
     }
 
+    /// The same without these.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        self.values
+            .retain(|name, _| !names.contains(&name.as_str()));
+        self
+    }
+
     /// The same for a script that may not start programs: `exec:` is refused, also where the scheme
     /// is filled in.
     #[must_use]

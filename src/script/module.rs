@@ -22,6 +22,8 @@ use super::prelude::{self, Helpers};
 use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
+use crate::node::Sink;
+use crate::sink::Recorder;
 use crate::store::Database;
 use crate::window::Explanation;
 use mlua::{Function, Lua, MultiValue, Table};
@@ -43,6 +45,8 @@ pub(super) struct Session {
     draft: RefCell<Option<Draft>>,
     /// How the windows made here keep their answers up to date, in the order of their making.
     explanations: RefCell<Vec<(String, Explanation)>>,
+    /// What stands in for sinks that leave the process, where they are not to be run.
+    pub recorder: OnceCell<Recorder>,
 }
 
 impl Session {
@@ -55,6 +59,16 @@ impl Session {
             helpers: RefCell::default(),
             draft: RefCell::new(None),
             explanations: RefCell::default(),
+            recorder: OnceCell::new(),
+        }
+    }
+
+    /// Adds a sink that leaves the process: what stands in for it, where sinks are recorded.
+    pub fn add_sink(&self, name: &str, target: &str, sink: impl Sink + 'static) -> Result<()> {
+        let mut draft = self.draft()?;
+        match self.recorder.get() {
+            Some(recorder) => draft.add_sink(name, recorder.sink(name, target)).map(drop),
+            None => draft.add_sink(name, sink).map(drop),
         }
     }
 

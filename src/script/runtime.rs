@@ -11,6 +11,7 @@ use super::{failure, source};
 use crate::error::Result;
 use crate::network::Network;
 use crate::node::{Pipeline, Sink, Source};
+use crate::sink::Recorder;
 use crate::store::Database;
 use crate::window::Explanation;
 use mlua::chunk::ChunkMode;
@@ -197,6 +198,33 @@ impl Runtime {
     /// The database in which scripts declare tables.
     pub fn database(&self) -> &Database {
         &self.session.database
+    }
+
+    /// Has the sinks of scripts that leave the process recorded in place of run: files, sockets,
+    /// programs, brokers, services, files of dead letters. The sources of connectors send nothing, file
+    /// sources read without their checkpoint, and a queue keeps no file. What is written to the database
+    /// of this runtime, and to standard output, is written. It goes for scripts that are executed later.
+    ///
+    /// ```
+    /// use tributary::{Network, Runtime, sink::Recorder};
+    ///
+    /// let (network, recorder) = (Network::new(), Recorder::new());
+    /// let runtime = Runtime::new(&network)?;
+    /// runtime.record_sinks(&recorder);
+    /// runtime.run_text("net.lua", r#"
+    ///     local tb = require("tributary")
+    ///     tb.create_generator("three", function(emit, n) emit({ n = n }) return n < 3 end)
+    ///     tb.create_sink("post", "tcp://127.0.0.1:1")
+    ///     tb.link("three", "post")
+    /// "#)?;
+    /// network.start()?;
+    /// network.wait()?;
+    /// assert_eq!(recorder.recorded(), [("post".into(), "tcp://127.0.0.1:1".into(), 3)]);
+    /// # Ok::<(), tributary::Error>(())
+    /// ```
+    pub fn record_sinks(&self, recorder: &Recorder) {
+        // The first one stays.
+        let _ = self.session.recorder.set(recorder.clone());
     }
 
     /// How one window keeps its answer up to date.

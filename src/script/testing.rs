@@ -14,6 +14,7 @@ use super::module::Session;
 use super::runtime::Runtime;
 use crate::error::{Error, Result, quote};
 use crate::network::Network;
+use crate::sink::Recorder;
 use crate::store::Database;
 use bench::Bench;
 use mlua::Function;
@@ -58,6 +59,7 @@ pub struct Tests {
     limits: Limits,
     prepare: Prepare,
     found: Rc<RefCell<Vec<(String, Function)>>>,
+    recorder: Recorder,
 }
 
 impl Tests {
@@ -95,6 +97,7 @@ impl Tests {
             limits,
             prepare: Rc::new(prepare),
             found,
+            recorder: Recorder::new(),
         })
     }
 
@@ -102,6 +105,11 @@ impl Tests {
     pub fn names(&self) -> Vec<String> {
         let found = self.found.borrow();
         found.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The sinks that would have left the process, and how many events each got in the tests so far.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Runs one test.
@@ -114,7 +122,8 @@ impl Tests {
         let Some((_, function)) = test else {
             return Err(Error::data(format!("no test {}", quote(name))));
         };
-        let bench = Bench::new(self.directory.clone(), self.limits, self.prepare.clone())?;
+        let (directory, prepare) = (self.directory.clone(), self.prepare.clone());
+        let bench = Bench::new(directory, self.limits, prepare, &self.recorder)?;
         self.runtime.call("test", TEST_TIME, |lua| {
             let t = bench::table(lua, &Rc::new(RefCell::new(bench)))?;
             function.call::<()>(t)

@@ -52,6 +52,7 @@ mod overflow;
 mod panics;
 mod probe;
 mod queues;
+mod recorded_sinks;
 mod replay;
 mod script;
 mod script_building;

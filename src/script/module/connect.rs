@@ -3,6 +3,7 @@
 use super::{Export, Session};
 use crate::connect::{self, Options};
 use crate::error::Result;
+use crate::network::Fed;
 use crate::script::Args;
 use serde_json::Value;
 
@@ -21,6 +22,9 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
+/// The options of a file source that keeps its place.
+const PLACE: &[&str] = &["checkpoint", "in_flight"];
+
 fn options(session: &Session, args: &Args) -> Result<Options> {
     args.at_most(3)?;
     let options = match args.len() > 2 {
@@ -36,14 +40,27 @@ fn options(session: &Session, args: &Args) -> Result<Options> {
 
 fn source(session: &Session, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
-    let source = connect::source(&url, &options(session, args)?)?;
+    let options = options(session, args)?;
+    let mut source = connect::source(&url, &options)?;
+    if session.recorder.get().is_some() {
+        // Nothing is taken from others, and the place of the real run stays as it is.
+        match connect::shown(&url, &options)?.0.as_str() {
+            "file" => source = connect::source(&url, &options.without(PLACE))?,
+            "stdin" => {}
+            _ => source = Box::new(Fed),
+        }
+    }
     session.draft()?.add_source(&name, source)?;
     Ok(true.into())
 }
 
 fn sink(session: &Session, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
-    let sink = connect::sink(&url, &options(session, args)?)?;
-    session.draft()?.add_sink(&name, sink)?;
+    let options = options(session, args)?;
+    let sink = connect::sink(&url, &options)?;
+    match connect::shown(&url, &options)? {
+        (scheme, _) if scheme == "stdout" => session.draft()?.add_sink(&name, sink).map(drop)?,
+        (_, target) => session.add_sink(&name, &target, sink)?,
+    }
     Ok(true.into())
 }

@@ -2,7 +2,7 @@
 
 use super::{Export, Session};
 use crate::error::Result;
-use crate::pipeline::Queue;
+use crate::pipeline::{Forwarder, Queue};
 use crate::script::Args;
 use crate::sink::{SqlMode, SqlSink};
 use serde_json::Value;
@@ -25,7 +25,12 @@ pub(super) const EXPORTS: &[Export] = &[
 fn queue(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
-    session.draft()?.add_pipeline(&name, Queue::new(path))?;
+    let mut draft = session.draft()?;
+    match session.recorder.get() {
+        // Its file belongs to the real run.
+        Some(_) => draft.add_pipeline(&name, Forwarder)?,
+        None => draft.add_pipeline(&name, Queue::new(path))?,
+    };
     Ok(true.into())
 }
 

@@ -18,7 +18,11 @@ fn dlq(session: &Session, args: &Args) -> Result<Value> {
     let name = args.string(1)?;
     let options = args.options(2, &["path", "db"])?;
     let sink = match (options.string("path")?, options.boolean("db")?) {
-        (Some(path), None | Some(false)) => DeadLetterSink::file(path),
+        (Some(path), None | Some(false)) => {
+            let target = format!("dead letters in {path}");
+            session.add_sink(&name, &target, DeadLetterSink::file(path))?;
+            return Ok(true.into());
+        }
         (None, Some(true)) => DeadLetterSink::table(&session.database, &name),
         _ => {
             return Err(Error::data("create_dlq needs one place to keep letters")

@@ -61,6 +61,8 @@ fn file_source(session: &Session, args: &Args) -> Result<Value> {
     let mut source = LineSource::file(path, follow);
     let in_flight = options.integer("in_flight")?;
     match options.string("checkpoint")? {
+        // A replay reads all of it, and leaves the place of the real run as it is.
+        Some(_) if session.recorder.get().is_some() => {}
         Some(checkpoint) => source = source.checkpoint(checkpoint),
         None if in_flight.is_some() => {
             let text = "option in_flight of create_file_source is for one with a checkpoint";
@@ -86,10 +88,11 @@ fn file_sink(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
     let options = args.options(3, &["append", "sync"])?;
+    let target = format!("file:{path}");
     let mut sink = LineSink::file(path, options.boolean("append")?.unwrap_or(true));
     if options.boolean("sync")? == Some(true) {
         sink = sink.synced();
     }
-    session.draft()?.add_sink(&name, sink)?;
+    session.add_sink(&name, &target, sink)?;
     Ok(true.into())
 }

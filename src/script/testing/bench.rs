@@ -7,13 +7,12 @@ use crate::event::Event;
 use crate::network::{Kind, Network, Simulation};
 use crate::node::{Context, Node, Read, Source};
 use crate::payload::Payload;
-use crate::pipeline::Forwarder;
 use crate::script::args::Args;
 use crate::script::failure::raise;
 use crate::script::limits::Limits;
 use crate::script::runtime::Runtime;
 use crate::script::value::to_data;
-use crate::sink::{self, Discarder};
+use crate::sink::{self, Discarder, Recorder};
 use crate::store::Database;
 use crate::time::Timestamp;
 use mlua::{Lua, MultiValue, Table, Value as LuaValue};
@@ -57,18 +56,22 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub fn new(directory: PathBuf, limits: Limits, prepare: Prepare) -> Result<Self> {
+    pub fn new(
+        directory: PathBuf,
+        limits: Limits,
+        prepare: Prepare,
+        recorder: &Recorder,
+    ) -> Result<Self> {
         let network = Network::new();
         let database = Database::open("sqlite::memory:")?;
         let runtime = Runtime::with_limits(&network, &database, limits)?;
         for source in ["create_stdin", "create_file_source"] {
             runtime.export_source(source, |_| Ok(Silent))?;
         }
-        for sink in ["create_stdout", "create_file_sink", "create_tester"] {
+        runtime.record_sinks(recorder);
+        for sink in ["create_stdout", "create_tester"] {
             runtime.export_sink(sink, |_| Ok(Discarder))?;
         }
-        // A test leaves nothing on disk, and finds nothing there.
-        runtime.export_pipeline("create_queue", |_| Ok(Forwarder))?;
         prepare(&runtime)?;
         Ok(Bench {
             directory,

@@ -72,6 +72,7 @@ const NO_NODES: &[&str] = &[
     "Injector",
     "Interceptor",
     "Key",
+    "Recorder",
     "Rotation",
     "SqlMode",
     "Verdict",
