@@ -158,6 +158,24 @@ pub fn sink_schemes() -> Vec<&'static str> {
     sinks.map(|connector| connector.scheme).collect()
 }
 
+/// A scheme, and the names of its options as a source and as a sink; `None` where it is none.
+pub type OptionNames = (
+    &'static str,
+    Option<&'static [&'static str]>,
+    Option<&'static [&'static str]>,
+);
+
+/// The options of each scheme, as a source and as a sink, where it is one.
+pub fn option_names() -> Vec<OptionNames> {
+    let built = connectors().into_iter();
+    let names = built.map(|connector| {
+        let source = connector.source.map(|make| make.options);
+        let sink = connector.sink.map(|make| make.options);
+        (connector.scheme, source, sink)
+    });
+    names.collect()
+}
+
 /// The scheme of an address, and the address as it may be shown.
 ///
 /// # Errors
@@ -239,6 +257,7 @@ fn find(url: &str, options: &Options) -> Result<(Address, Connector, Secrets)> {
         let error = format!("{scheme} is not available to this script");
         return Err(Error::data(error));
     }
+    address.show_scheme();
     if connector.is_secret {
         address.hide(&mut secrets);
     }

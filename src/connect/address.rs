@@ -74,6 +74,15 @@ impl Address {
         &self.scheme
     }
 
+    /// Shows the scheme, also where all of the address was filled in. It is to be one that is known.
+    pub(super) fn show_scheme(&mut self) {
+        let shown = self.text.to_string().to_ascii_lowercase();
+        if !shown.starts_with(&format!("{}:", self.scheme)) {
+            let shown = format!("{}:{MASK}", self.scheme);
+            self.text = self.text.clone().shown_as(shown);
+        }
+    }
+
     /// Makes all that follows the scheme a secret.
     pub(super) fn hide(&mut self, secrets: &mut Secrets) {
         secrets.add(self.rest());

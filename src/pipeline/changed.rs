@@ -41,7 +41,8 @@ impl Changed {
     /// No field to look at, a time of zero.
     pub fn new(values: Key, key: Key, forget: Option<Duration>) -> Result<Self> {
         if values.is_none() {
-            return Err(Error::data("a node for changes needs at least one field"));
+            let error = Error::data("a node for changes needs at least one field to compare");
+            return Err(error.with_hint("write by = {\"field\"}"));
         }
         Ok(Changed {
             values,
@@ -79,7 +80,7 @@ impl Node for Changed {
 
 impl Pipeline for Changed {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let (key, value) = (self.key.of(event)?, self.values.of(event)?);
+        let (key, value) = (self.key.of(event)?, self.values.compared(event)?);
         let due = self
             .forget
             .map_or(Timestamp::MAX, |time| cx.now().after(time));

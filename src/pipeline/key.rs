@@ -29,11 +29,20 @@ impl Key {
 
     /// The hash of an event's values.
     pub(super) fn of(&self, event: &Event) -> Result<u128> {
+        self.hash(event, "to take the key from")
+    }
+
+    /// The same for fields that are compared, and are no key.
+    pub(super) fn compared(&self, event: &Event) -> Result<u128> {
+        self.hash(event, "to compare")
+    }
+
+    fn hash(&self, event: &Event, what_for: &str) -> Result<u128> {
         if self.is_none() {
             return Ok(0);
         }
         let mut hasher = Xxh3::new();
-        self.each(event, |_, value| {
+        self.each(event, what_for, |_, value| {
             hasher.update(value.to_string().as_bytes());
             // No JSON text has this byte, so that fields cannot run into each other.
             hasher.update(&[0xff]);
@@ -45,19 +54,24 @@ impl Key {
     pub(super) fn shown(&self, event: &Event) -> Result<Value> {
         let mut object = serde_json::Map::new();
         if !self.is_none() {
-            self.each(event, |field, value| {
+            self.each(event, "to take the key from", |field, value| {
                 object.insert(field.to_owned(), value.clone());
             })?;
         }
         Ok(Value::Object(object))
     }
 
-    fn each(&self, event: &Event, mut take: impl FnMut(&str, &Value)) -> Result<()> {
+    fn each(
+        &self,
+        event: &Event,
+        what_for: &str,
+        mut take: impl FnMut(&str, &Value),
+    ) -> Result<()> {
         let object = event.payload().object()?;
         for field in &self.0 {
-            let value = object.get(field).ok_or_else(|| {
-                Error::data(format!("no field {} to take the key from", quote(field)))
-            })?;
+            let value = object
+                .get(field)
+                .ok_or_else(|| Error::data(format!("no field {} {what_for}", quote(field))))?;
             take(field, value);
         }
         Ok(())

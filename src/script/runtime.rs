@@ -7,7 +7,7 @@ use super::module::{self, Run, Session};
 use super::prelude::Helpers;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
-use super::{failure, source};
+use super::{failure, meant, source};
 use crate::error::Result;
 use crate::network::Network;
 use crate::node::{Pipeline, Sink, Source};
@@ -53,6 +53,7 @@ pub struct Runtime {
 /// A script that was compiled and not executed yet.
 pub struct Script {
     name: String,
+    text: String,
     /// Where `require` looks.
     directory: Option<PathBuf>,
     function: Function,
@@ -136,6 +137,7 @@ impl Runtime {
             .map_err(|error| failure::syntax(&self.vm.lua, &error, name, &text))?;
         Ok(Script {
             name: name.to_owned(),
+            text,
             directory: None,
             function,
         })
@@ -159,7 +161,10 @@ impl Runtime {
         let ran = budget.within("load", limit, || script.function.call::<R>(()));
         let draft = self.session.end();
         let applied = match (ran, draft) {
-            (Err(error), _) => Err(self.vm.failure(&error, &self.modules.chunks())),
+            (Err(error), _) => {
+                let error = self.vm.failure(&error, &self.modules.chunks());
+                Err(meant::explained(error, &script.name, &script.text))
+            }
             (Ok(values), Some(draft)) => {
                 let applied = self.session.network.apply(draft);
                 applied

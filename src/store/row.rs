@@ -192,6 +192,8 @@ pub(crate) fn convert(kind: Type, value: &Value) -> Option<Cell<'_>> {
             Some(whole) => Some(Cell::Integer(whole)),
             None => number.as_f64().and_then(whole).map(Cell::Integer),
         },
+        // As SQL has it, on either database.
+        (Type::Integer, Value::Bool(is)) => Some(Cell::Integer(i64::from(*is))),
         (Type::Real, Value::Number(number)) => number.as_f64().map(unsigned).map(Cell::Real),
         (Type::Text(_), Value::String(text)) => Some(text.as_str().into()),
         _ => None,

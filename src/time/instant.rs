@@ -34,6 +34,11 @@ pub fn read_instant(value: &Value) -> Result<Timestamp> {
         _ => None,
     };
     let known = micros.filter(|micros| jiff::Timestamp::from_microsecond(*micros).is_ok());
+    if known.is_none()
+        && let Some(why) = reason(value)
+    {
+        return Err(Error::data(format!("bad time {value}: {why}")));
+    }
     match known {
         Some(micros) => Ok(Timestamp(micros)),
         None if value.is_number() => Err(Error::data(format!(
@@ -43,5 +48,32 @@ pub fn read_instant(value: &Value) -> Result<Timestamp> {
         None => Err(Error::data(format!("bad time {value}")).with_hint(
             "write unix seconds, as in 1764000000.5, or a text as in \"2025-11-24T16:00:00.5Z\"",
         )),
+    }
+}
+
+/// Why a value that looks like an instant is none.
+fn reason(value: &Value) -> Option<String> {
+    let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+    let last = jiff::Timestamp::from_second(last.as_second()).unwrap_or(last);
+    let later = || format!("it is later than {last}, the last instant");
+    let text = match value {
+        Value::String(text) => text,
+        // What remains of the last year: what is greater is no time in seconds.
+        Value::Number(seconds) => {
+            let days = last.as_second() as f64..=last.as_second() as f64 + 2.0 * 86_400.0;
+            let is_near = seconds.as_f64().is_some_and(|at| days.contains(&at));
+            return is_near.then(later);
+        }
+        _ => return None,
+    };
+    let read = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    match (read.time(), read.to_numeric_offset()) {
+        (Some(_), Some(_)) if read.date().year() < 0 => {
+            Some(format!("it is earlier than {first}, the first instant"))
+        }
+        (Some(_), Some(_)) if read.date().year() == 9999 => Some(later()),
+        (None, None) => Some("it has no time of day, as in \"T16:00:00Z\"".to_owned()),
+        (Some(_), None) => Some("it has no offset from UTC, as in \"Z\" or \"+01:00\"".to_owned()),
+        _ => None,
     }
 }

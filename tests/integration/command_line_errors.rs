@@ -100,7 +100,7 @@ fn a_wrong_command_line_ends_in_2_with_usage_and_suggestion() -> Tested {
         &["run"],
         &["check"],
         &["graph"],
-        &["functions", "x"],
+        &["functions", "x", "y"],
     ] {
         let done = site.call(args)?;
         assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{args:?}");

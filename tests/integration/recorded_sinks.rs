@@ -187,6 +187,6 @@ end
     }
     assert_eq!(left(&site), [""; 0]);
     let refused = site.call(&["test", "net_test.lua", "--real"])?;
-    assert_eq!(refused.code, Some(64), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     Ok(())
 }

@@ -249,7 +249,7 @@ fn wrong_arguments_are_refused() -> Result<()> {
         ),
         (
             "create_changed('f', {})",
-            "a node for changes needs at least one field",
+            "a node for changes needs at least one field to compare; write by = {\"field\"}",
         ),
         (
             "create_sample('f', '1s', { keys = 'k' })",

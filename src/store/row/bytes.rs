@@ -133,13 +133,20 @@ impl<'a> Reader<'a> {
     /// Reads the value of a column.
     #[inline]
     fn cell(&mut self, kind: Type) -> Option<Cell<'a>> {
-        if self.walk.peek()? == b'n' {
+        let first = self.walk.peek()?;
+        if first == b'n' {
             return self.walk.pass_null().then_some(Cell::Null);
         }
         match kind {
             Type::Text(len) => {
                 let text = self.walk.text()?;
                 (!self.sized || fits(&text, len)).then_some(Cell::Text(text))
+            }
+            Type::Integer if first == b't' => {
+                self.walk.pass_token(b"true").then_some(Cell::Integer(1))
+            }
+            Type::Integer if first == b'f' => {
+                self.walk.pass_token(b"false").then_some(Cell::Integer(0))
             }
             Type::Integer => match self.walk.number_here()? {
                 Number::Integer(number) => Some(Cell::Integer(number)),
