@@ -38,7 +38,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use catalog::{Hold, Last};
 pub(crate) use datum::Datum;
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::{Dialect, LIMIT};
 pub(crate) use driver::Evaluation;
 pub(crate) use feed::Use;
 pub(crate) use query::{Asker, Binding, Interval};

@@ -2,9 +2,9 @@
 //!
 //! | options of a source | |
 //! |---|---|
-//! | `query` | one SELECT, which asks for what is behind `:cursor` |
-//! | `cursor` | the column by which rows are in order |
-//! | `start` | where the cursor begins, 0 |
+//! | `query` | one SELECT, which asks for what is behind `:cursor`, in its order |
+//! | `cursor` | the column by which rows are in order, or a list of columns |
+//! | `start` | where the cursor begins, 0; of several columns a list |
 //! | `every` | the pause before the query is asked again where it has found nothing, "1s" |
 //! | `checkpoint` | path of a file that keeps the cursor |
 //!
@@ -14,25 +14,37 @@
 //! | `columns`, `key`, `children` | its declaration, as that of `create_table` |
 //! | `mode` | "insert": the row that is there stays; "upsert": the last of a key wins |
 //!
-//! The query is asked again and again with `:cursor`, the greatest value of the cursor column so far,
-//! and gives the rows behind it in its order. The cursor moves over rows that are delivered, in their
-//! order; a row that failed is read again, with those behind it. With `checkpoint` the cursor is kept
-//! in a file, which is written before more is read: at least once also after a kill.
+//! The query is run again and again with the cursor, the values of the cursor columns so far, and
+//! gives the rows behind it in its order. With `checkpoint` the cursor is kept in a file, which is
+//! written before more is read: at least once also after a kill.
+//!
+//! The invariant: a value is passed when every row that has it is delivered. A row that failed is
+//! read again, with all rows of its value and those behind it. A limit may cut between rows of one
+//! value: then the rows of the last value are left for the next query, and where all rows have one
+//! value, the limit is raised until there is another ([`Rows::fetch`]).
+//!
+//! A row that appears later with a value that was passed is behind the cursor and not read. A
+//! cursor of several columns, `cursor = {"at", "id"}` with `where (at, id) > (:at, :id) order by at, id`,
+//! tells rows of one instant apart. What remains is a transaction that commits after another one with
+//! greater values: leave time for it, as in `and at < :now - 10`.
 //!
 //! A sink is a [`SqlSink`](crate::sink::SqlSink) with a database of its own ([`sink`]), as
 //! `create_sql_sink` makes one into the database of the network.
 
+mod cursor;
 mod sink;
 
 use super::{Address, Connector, Make, Settings};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
-use crate::error::{Error, ErrorKind, Result, quote};
+use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::store::{Asker, Database, Params, Query, Store};
+use crate::store::{Asker, Database, LIMIT, Params, Query, Store};
 use crate::time::Timestamp;
+use cursor::{Columns, Place, may_be_same, order, shown};
 use serde_json::{Map, Value};
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -58,48 +70,47 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Rows {
     database: Database,
     query: Query,
-    column: String,
+    /// The most rows of an answer, where the query says so.
+    limit: Option<u64>,
+    columns: Columns,
+    start: Place,
     every: Duration,
     checkpoint: Option<PathBuf>,
     store: Option<Box<dyn Store>>,
     /// All rows up to here are delivered.
-    delivered: Value,
+    delivered: Place,
     is_saved: bool,
-    /// The rows under way in their order, and whether each is delivered.
-    under_way: VecDeque<(Token, Value, bool)>,
+    /// The rows under way in their order, and whether each is delivered: of each value all rows.
+    under_way: VecDeque<(Token, Place, bool)>,
     failed: bool,
     /// When the database is asked next.
     next: Timestamp,
 }
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
+    settings.required("query")?;
+    let columns = columns(settings)?;
     let database = Database::open(address.rest())?;
-    let query = database.prepare_for(Asker::Cursor, settings.required("query")?)?;
-    let column = settings.required("cursor")?.to_owned();
-    if !query.columns().contains(&column) {
-        let columns = query.columns().join(", ");
-        let error = format!("the query has no column {}", quote(&column));
-        return Err(settings
-            .refuse(error)
-            .with_hint(format!("its columns are {columns}")));
-    }
-    if !query.fields().contains(&"cursor") {
-        let error = settings.refuse("the query does not ask for what is behind :cursor");
-        let hint = format!("write where {column} > :cursor order by {column}");
-        return Err(error.with_hint(hint));
-    }
-    let start = settings.json("start").cloned().unwrap_or(Value::from(0));
-    if !(start.is_number() || start.is_string()) {
-        return Err(settings.wrong("start", "a number or a text"));
-    }
+    let (query, limit) = prepare(&database, address, &columns, settings)?;
+    let zero = vec![Value::from(0); columns.names().len()];
+    let start = match settings.json("start") {
+        None => zero,
+        Some(given) if given.is_array() != (zero.len() == 1) => {
+            let start = columns.from_json(given, &zero);
+            start.ok_or_else(|| settings.wrong("start", expected(&columns)))?
+        }
+        Some(_) => return Err(settings.wrong("start", expected(&columns))),
+    };
     Ok(Box::new(Rows {
         database,
         query,
-        column,
+        limit,
+        columns,
         every: settings.duration("every", Duration::from_secs(1))?,
         checkpoint: settings.string("checkpoint")?.map(PathBuf::from),
         store: None,
-        delivered: start,
+        delivered: start.clone(),
+        start,
         is_saved: false,
         under_way: VecDeque::new(),
         failed: false,
@@ -107,11 +118,90 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     }))
 }
 
+fn expected(columns: &Columns) -> &'static str {
+    match columns.names().len() {
+        1 => "a number or a text",
+        _ => "a list of a number or a text for each column of the cursor",
+    }
+}
+
+fn columns(settings: &Settings) -> Result<Columns> {
+    let names = settings.list("cursor")?;
+    if names.is_empty() {
+        settings.required("cursor")?;
+        return Err(settings.wrong("cursor", "at least one column"));
+    }
+    let twice = (1..names.len()).any(|at| names[..at].contains(&names[at]));
+    match twice {
+        true => Err(settings.wrong("cursor", "different columns")),
+        false => Ok(Columns::new(names)),
+    }
+}
+
+/// The query, and its limit, which is a parameter then.
+fn prepare(
+    database: &Database,
+    address: &Address,
+    columns: &Columns,
+    settings: &Settings,
+) -> Result<(Query, Option<u64>)> {
+    let given = settings.required("query")?;
+    // As it was given: errors name places in it.
+    let query = database.prepare_for(Asker::Cursor, given)?;
+    for column in columns.names() {
+        if !query.columns().contains(column) {
+            let known = query.columns().join(", ");
+            let error = settings.refuse(format!("the query has no column {}", quote(column)));
+            return Err(error.with_hint(format!("its columns are {known}")));
+        }
+    }
+    let fields = query.fields();
+    let is_known = |field: &str| {
+        columns.names().iter().any(|name| name == field)
+            || (field == "cursor" && columns.names().len() == 1)
+    };
+    if let Some(unknown) = fields.iter().find(|field| !is_known(field)) {
+        let unknown = quote(format!(":{unknown}"));
+        let error = settings.refuse(format!("bad query: there is nothing to bind {unknown} to"));
+        return Err(error.with_hint(columns.hint()));
+    }
+    let asks = |name: &String| fields.contains(&name.as_str()) || fields.contains(&"cursor");
+    if !columns.names().iter().all(asks) {
+        let error = match columns.names() {
+            [_] => "the query does not ask for what is behind :cursor",
+            _ => "the query does not ask for what is behind every column of its cursor",
+        };
+        return Err(settings.refuse(error).with_hint(columns.hint()));
+    }
+    let paged = database.paged(given)?;
+    if !paged.is_ordered {
+        let by = columns.names().join(", ");
+        log::warn!("{address}: the query has no order; write order by {by}");
+    }
+    if let Some(table) = &paged.table
+        && database.is_unique(table, columns.names())? == Some(false)
+    {
+        log::warn!(
+            "{address}: several rows of table {} may have the same {}: one that comes later with a \
+             value that was passed is not read; add a unique column to the cursor, as in \
+             cursor = {{\"at\", \"id\"}}",
+            quote(table),
+            columns.sql(),
+        );
+    }
+    match paged.limit {
+        None => Ok((query, None)),
+        limit => Ok((database.prepare_for(Asker::Cursor, &paged.sql)?, limit)),
+    }
+}
+
 fn load(path: &Path) -> Result<Option<Value>> {
     let name = quote(path.to_string_lossy());
     match fs::read(path) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(cursor @ (Value::Number(_) | Value::String(_))) => Ok(Some(cursor)),
+            Ok(cursor @ (Value::Number(_) | Value::String(_) | Value::Array(_))) => {
+                Ok(Some(cursor))
+            }
             _ => Err(Error::data(format!(
                 "{name} is no checkpoint of a sql source"
             ))),
@@ -144,9 +234,16 @@ impl Node for Rows {
     fn open(&mut self) -> Result<()> {
         if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
             match load(path)? {
-                Some(cursor) => self.delivered = cursor,
+                Some(cursor) => {
+                    let place = self.columns.from_json(&cursor, &self.start);
+                    self.delivered = place.ok_or_else(|| {
+                        let name = quote(path.to_string_lossy());
+                        let columns = self.columns.sql();
+                        Error::data(format!("{name} is no checkpoint of the cursor {columns}"))
+                    })?;
+                }
                 // Whether it can be written is better known before anything is read.
-                None => save(path, &self.delivered)?,
+                None => save(path, &self.columns.to_json(&self.delivered))?,
             }
             self.is_saved = true;
         }
@@ -164,8 +261,13 @@ impl Node for Rows {
             self.failed |= outcome == Outcome::Failed;
         }
         while let Some((_, _, true)) = self.under_way.front() {
-            if let Some((_, cursor, _)) = self.under_way.pop_front() {
-                self.delivered = cursor;
+            let Some((_, place, _)) = self.under_way.pop_front() else {
+                break;
+            };
+            // Rows of the same value are read together: those that are left say that it is not over.
+            let next = self.under_way.front();
+            if !next.is_some_and(|(_, next, _)| may_be_same(next, &place)) {
+                self.delivered = place;
                 self.is_saved = false;
             }
         }
@@ -174,7 +276,7 @@ impl Node for Rows {
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
-            save(path, &self.delivered)?;
+            save(path, &self.columns.to_json(&self.delivered))?;
         }
         self.is_saved = true;
         Ok(())
@@ -194,32 +296,81 @@ impl Source for Rows {
             let _ = wait;
             return Ok(Read::Idle);
         }
-        let Some(store) = &mut self.store else {
-            return Ok(Read::Idle);
-        };
-        let cursor = Map::from_iter([("cursor".to_owned(), self.delivered.clone())]);
-        let params = Params {
-            now,
-            event: Some(&cursor),
-        };
-        let rows = store.query(&self.query, &params)?;
+        let rows = self.fetch(now)?;
         if rows.is_empty() {
             self.next = now.after(self.every);
             return Ok(Read::Idle);
         }
-        for row in rows {
-            let at = row.get(&self.column).cloned().unwrap_or(Value::Null);
-            if !(at.is_number() || at.is_string()) {
-                let error = format!(
-                    "a row has no value in its cursor column {}",
-                    quote(&self.column)
-                );
-                return Err(Error::new(ErrorKind::Data, error));
-            }
+        for (place, row) in rows {
             let event = Event::new(Value::Object(row), now);
             let token = cx.emit_tracked(event);
-            self.under_way.push_back((token, at, false));
+            self.under_way.push_back((token, place, false));
         }
         Ok(Read::More)
     }
+}
+
+impl Rows {
+    /// The rows behind the cursor, of each value all of them.
+    fn fetch(&mut self, now: Timestamp) -> Result<Vec<(Place, Map<String, Value>)>> {
+        let Some(store) = &mut self.store else {
+            return Ok(Vec::new());
+        };
+        let mut params = self.columns.params(&self.delivered);
+        // One more tells whether there are more.
+        let mut most = self.limit.map(|limit| limit.saturating_add(1));
+        let mut is_raised = false;
+        loop {
+            if let Some(most) = most {
+                let most = most.min(i64::MAX.unsigned_abs());
+                params.insert(LIMIT.to_owned(), most.into());
+            }
+            let params = Params {
+                now,
+                event: Some(&params),
+            };
+            let found = store
+                .query(&self.query, &params)
+                .map_err(|error| match is_raised {
+                    false => error,
+                    true => error.within("the limit is raised, as all rows have one cursor value"),
+                })?;
+            let mut rows = Vec::with_capacity(found.len());
+            for row in found {
+                let place = self.columns.of(&row)?;
+                let before = rows.last().map_or(&self.delivered, |(place, _)| place);
+                check(&self.columns, before, &place, rows.is_empty())?;
+                rows.push((place, row));
+            }
+            let is_cut = most.is_some_and(|most| rows.len() as u64 >= most);
+            let Some((last, _)) = rows.last().filter(|_| is_cut) else {
+                return Ok(rows);
+            };
+            let tied = rows
+                .iter()
+                .rev()
+                .take_while(|(place, _)| may_be_same(place, last));
+            let whole = rows.len() - tied.count();
+            if whole > 0 {
+                rows.truncate(whole);
+                return Ok(rows);
+            }
+            most = most.map(|most| most.saturating_mul(2));
+            is_raised = true;
+        }
+    }
+}
+
+/// Refuses a row that is not behind the one before it, where that can be told.
+fn check(columns: &Columns, before: &Place, place: &Place, is_first: bool) -> Result<()> {
+    let wrong = match order(before, place) {
+        Some(Ordering::Greater) if !is_first => "the rows are not in the order of their cursor",
+        Some(Ordering::Greater | Ordering::Equal) if is_first => {
+            "the query gives rows that are not behind its cursor"
+        }
+        _ => return Ok(()),
+    };
+    let (place, before) = (shown(place), shown(before));
+    let error = Error::data(format!("{wrong}: {place} after {before}"));
+    Err(error.with_hint(columns.hint()))
 }

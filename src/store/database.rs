@@ -1,7 +1,7 @@
 //! The handle to a database: what is declared of it, and the way to connections.
 
 use super::catalog::{Catalog, Hold, Last, Mark};
-use super::dialect::Dialect;
+use super::dialect::{self, Dialect, Paged};
 use super::driver::{Backend, Driver};
 use super::feed::Use;
 use super::mysql::Mysql;
@@ -151,6 +151,24 @@ impl Database {
     /// The same.
     pub(crate) fn prepare_for(&self, asker: Asker, sql: &str) -> Result<Query> {
         Query::prepare(&*self.backend, &self.catalog, sql, asker)
+    }
+
+    /// The query of a source that reads on from a cursor, taken apart.
+    ///
+    /// # Errors
+    /// A limit that cannot be raised.
+    pub(crate) fn paged(&self, sql: &str) -> Result<Paged> {
+        dialect::paged(self.dialect(), sql)
+    }
+
+    /// Whether no two rows of a table have the same values in these columns; `None` where that
+    /// cannot be told, as of a view.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn is_unique(&self, table: &str, columns: &[String]) -> Result<Option<bool>> {
+        let existing = self.backend.existing(table)?;
+        Ok(existing.and_then(|existing| fit::is_unique(&existing, columns)))
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

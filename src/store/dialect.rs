@@ -8,16 +8,19 @@
 //! - `tokens` — what can be told without a grammar: one statement, its parameters, its clocks.
 //! - `clock` — the clocks and intervals of a parsed query, and what stands in their place.
 //! - `build` — expressions made by hand.
+//! - `paged` — the limit and the order of a query that reads on from a cursor.
 //!
 //! One more clock: a line in `clock::CLOCKS`.
 
 mod build;
 mod clock;
 mod lex;
+mod paged;
 mod tokens;
 
 use crate::error::{Error, Result};
 pub(crate) use build::call;
+pub(crate) use paged::{LIMIT, Paged, paged};
 use sqlparser::ast::{Query, Select, SetExpr, Statement, Visit, VisitMut, Visitor};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};

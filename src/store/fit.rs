@@ -103,6 +103,27 @@ pub(crate) fn has_index(existing: &Existing, columns: &[&str]) -> bool {
     })
 }
 
+/// Whether some unique index lies within these columns; `None` where one of them is none of the table.
+pub(crate) fn is_unique(existing: &Existing, columns: &[String]) -> Option<bool> {
+    if columns
+        .iter()
+        .any(|column| find(existing, column).is_none())
+    {
+        return None;
+    }
+    let is_there = |name: &String| {
+        columns
+            .iter()
+            .any(|column| column.eq_ignore_ascii_case(name))
+    };
+    let unique = existing.indexes.iter();
+    Some(
+        unique
+            .filter(|(index, unique)| *unique && !index.is_empty())
+            .any(|(index, _)| index.iter().all(is_there)),
+    )
+}
+
 fn has_key(table: &Table, existing: &Existing) -> bool {
     let key = table.key_columns();
     existing.indexes.iter().any(|(index, unique)| {

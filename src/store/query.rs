@@ -20,8 +20,6 @@ const WINDOW_END: &str = "window_end";
 /// is rounded to an instant.
 const FROM: &str = "tributary_from";
 const TO: &str = "tributary_to";
-/// The name under which the query of a source asks for what is behind the last row.
-const CURSOR: &str = "cursor";
 /// What the names of keys begin with; a number follows.
 const KEY: &str = "tributary_key_";
 
@@ -78,7 +76,7 @@ impl<'a> From<&Params<'a>> for Binding<'a> {
 pub(crate) enum Asker {
     /// Anybody: an event may ask it.
     Anybody,
-    /// A source that reads a table on from `:cursor`.
+    /// A source that reads a table on from a cursor, and checks the names of its parameters.
     Cursor,
     /// A window, which has a start and an end.
     Window,
@@ -258,13 +256,14 @@ fn param(catalog: &Catalog, asker: Asker, name: &str) -> Result<Param> {
         WINDOW_END if asker != Asker::Anybody => return Ok(Param::WindowEnd),
         FROM if matches!(asker, Asker::Window | Asker::Plan) => return Ok(Param::From),
         TO if matches!(asker, Asker::Window | Asker::Plan) => return Ok(Param::To),
-        CURSOR if asker == Asker::Cursor => {
-            let kinds = vec![Type::Integer, Type::Real, Type::Text(Type::TEXT_LEN)];
-            return Ok(Param::Field(name.to_owned(), kinds));
-        }
         NOW => return Ok(Param::Now),
         NOW_UNIX => return Ok(Param::NowUnix),
         NOW_DATETIME => return Ok(Param::NowDatetime),
+        // Which names there are is known to the source alone.
+        _ if asker == Asker::Cursor => {
+            let kinds = vec![Type::Integer, Type::Real, Type::Text(Type::TEXT_LEN)];
+            return Ok(Param::Field(name.to_owned(), kinds));
+        }
         _ => {}
     }
     if asker == Asker::Plan

@@ -32,6 +32,7 @@ over_databases! {
     an_upsert_keeps_the_last_of_a_key_and_its_child_rows
     an_insert_keeps_the_first_of_a_key
     what_a_sink_writes_a_source_reads
+    a_limit_within_one_value_and_a_cursor_of_two_columns_skip_none
     a_table_that_does_not_fit_is_said_at_the_start
 }
 
@@ -62,9 +63,13 @@ fn bet(id: i64, stake: f64) -> Value {
 
 /// The rows that a source finds.
 fn rows(place: &Place, query: &str, many: usize) -> Result<Vec<Value>> {
+    rows_by(place, query, json!("id"), many)
+}
+
+fn rows_by(place: &Place, query: &str, cursor: Value, many: usize) -> Result<Vec<Value>> {
     let options = Options::new()
         .with("query", query)
-        .with("cursor", "id")
+        .with("cursor", cursor)
         .with("every", "10ms");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let network = Network::new();
@@ -123,6 +128,30 @@ fn what_a_sink_writes_a_source_reads(place: &Place) -> Result<()> {
     write(place, &options(), &events)?;
     let query = "select id, customer, stake from bets where id > :cursor order by id limit 500";
     assert!(rows(place, query, 3_000)? == events);
+    Ok(())
+}
+
+fn a_limit_within_one_value_and_a_cursor_of_two_columns_skip_none(place: &Place) -> Result<()> {
+    place.execute("create table t (n bigint, at varchar(40) not null)");
+    let rows: Vec<String> = (0..40)
+        .map(|n| format!("({n}, '{}')", 100 + n / 9))
+        .collect();
+    place.execute(&format!("insert into t values {}", rows.join(", ")));
+    let expected: Vec<Value> = (0..40).map(|n| json!({"n": n})).collect();
+    for (query, cursor) in [
+        (
+            "select n, at from t where at > :cursor order by at, n limit 4",
+            json!("at"),
+        ),
+        (
+            "select n, at from t where (at, n) > (:at, :n) order by at, n limit 4",
+            json!(["at", "n"]),
+        ),
+    ] {
+        let found = rows_by(place, query, cursor, 40)?;
+        let found: Vec<Value> = found.iter().map(|row| json!({"n": row["n"]})).collect();
+        assert_eq!(found, expected, "{query}");
+    }
     Ok(())
 }
 

@@ -132,3 +132,198 @@ fn a_query_without_its_cursor_is_refused() {
         "{error}"
     );
 }
+
+/// A table of rows with a number and an instant.
+fn instants(place: &Path, rows: &[(i64, i64)]) -> (String, rusqlite::Connection) {
+    let path = place.join("instants.db");
+    let database = rusqlite::Connection::open(&path).expect("opened");
+    database
+        .execute_batch("create table t (n integer, at integer)")
+        .expect("made");
+    add(&database, rows);
+    (format!("sql:sqlite:{}", path.display()), database)
+}
+
+fn add(database: &rusqlite::Connection, rows: &[(i64, i64)]) {
+    for (n, at) in rows {
+        database
+            .execute("insert into t values (?, ?)", [n, at])
+            .expect("inserted");
+    }
+}
+
+fn by(query: &str, cursor: impl Into<serde_json::Value>) -> Options {
+    Options::new()
+        .with("query", query)
+        .with("cursor", cursor)
+        .with("every", "20ms")
+}
+
+fn numbers(seen: &Seen) -> Vec<i64> {
+    let events = seen.events();
+    let number = |event: &tributary::Event| event.payload().json().expect("JSON")["n"].as_i64();
+    events.iter().filter_map(number).collect()
+}
+
+#[test]
+fn a_row_that_failed_comes_again_where_others_have_its_value() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    for failing in 1..=3 {
+        for limit in ["", " limit 2", " limit 10"] {
+            let place = tempfile::tempdir_in(place.path()).expect("a directory");
+            let rows = [(1, 100), (2, 100), (3, 100), (4, 200)];
+            let (url, _database) = instants(place.path(), &rows);
+            let query = format!("select n, at from t where at > :cursor order by at, n{limit}");
+            let checkpoint = place.path().join("place");
+            let options = by(&query, "at").with("checkpoint", checkpoint.display().to_string());
+            let (log, failed) = (Log::default(), AtomicBool::new(false));
+            let sink = Scripted::new(&log).on_event(move |event, _| {
+                match event.payload().json()?["n"] == failing
+                    && !failed.swap(true, Ordering::SeqCst)
+                {
+                    true => Err(Error::data("not yet")),
+                    false => Ok(()),
+                }
+            });
+            let network = reading(&url, &options, sink)?;
+            let kept = || std::fs::read_to_string(&checkpoint).expect("kept");
+            assert!(soon(|| kept() == "200"), "{}", kept());
+            network.stop()?;
+            for (n, at) in rows {
+                let least = if n == failing { 2 } else { 1 };
+                let count = log.count(&format!(r#"{{"n":{n},"at":{at}}}"#));
+                assert!(count >= least, "{failing}{limit}: {n} came {count} times");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_limit_that_cuts_between_rows_of_one_value_skips_none() -> Result<()> {
+    for limit in [1, 2, 3, 4, 5, 100] {
+        let place = tempfile::tempdir().expect("a directory");
+        let rows: Vec<(i64, i64)> = (0..30).map(|n| (n, 100 + n / 7)).collect();
+        let (url, database) = instants(place.path(), &rows);
+        let query = format!("select n, at from t where at > :cursor order by at limit {limit}");
+        let seen = Seen::default();
+        let network = reading(&url, &by(&query, "at"), seen.sink())?;
+        assert!(soon(|| seen.len() >= 30), "{limit}: {:?}", numbers(&seen));
+        add(&database, &[(30, 200)]);
+        assert!(soon(|| seen.len() >= 31), "{limit}");
+        network.stop()?;
+        assert_eq!(numbers(&seen), (0..31).collect::<Vec<_>>(), "{limit}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cursor_of_two_columns_reads_what_comes_later_with_the_same_value() -> Result<()> {
+    for query in [
+        "select n, at from t where (at, n) > (:at, :n) order by at, n limit 2",
+        "select n, at from t where at > :at or (at = :at and n > :n) order by at, n",
+    ] {
+        let place = tempfile::tempdir().expect("a directory");
+        let (url, database) = instants(place.path(), &[(1, 100), (2, 100), (3, 100)]);
+        let checkpoint = place.path().join("place");
+        let options =
+            by(query, vec!["at", "n"]).with("checkpoint", checkpoint.display().to_string());
+        let seen = Seen::default();
+        let network = reading(&url, &options, seen.sink())?;
+        assert!(soon(|| seen.len() == 3));
+        add(&database, &[(4, 100), (5, 101)]);
+        assert!(soon(|| seen.len() == 5));
+        network.stop()?;
+        let kept = std::fs::read_to_string(&checkpoint).expect("kept");
+        assert_eq!(kept, "[101,5]");
+        add(&database, &[(6, 101), (7, 200)]);
+        let network = reading(&url, &options, seen.sink())?;
+        assert!(soon(|| seen.len() == 7));
+        network.stop()?;
+        assert_eq!(numbers(&seen), (1..8).collect::<Vec<_>>());
+        // What was kept of the first column alone goes on with all rows of its value.
+        std::fs::write(&checkpoint, "101").expect("written");
+        let seen = Seen::default();
+        let network = reading(&url, &options, seen.sink())?;
+        assert!(soon(|| seen.len() == 3));
+        network.stop()?;
+        assert_eq!(numbers(&seen), [5, 6, 7]);
+        let one = by("select n, at from t where n > :cursor order by n", "n")
+            .with("checkpoint", checkpoint.display().to_string());
+        let error = reading(&url, &one, Seen::default().sink()).err();
+        let error = error.expect("it is refused").to_string();
+        assert!(
+            error.contains("is no checkpoint of the cursor n"),
+            "{error}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn rows_that_the_cursor_would_skip_are_refused() -> Result<()> {
+    for (query, expected) in [
+        (
+            "select n, at from t where at > :cursor order by at desc",
+            "the rows are not in the order of their cursor: 100 after 200; \
+             write where at > :cursor order by at",
+        ),
+        (
+            "select n, at from t where at >= :cursor order by at",
+            "the query gives rows that are not behind its cursor: 200 after 200; write where at > ",
+        ),
+    ] {
+        let place = tempfile::tempdir().expect("a directory");
+        let (url, _database) = instants(place.path(), &[(1, 100), (2, 200)]);
+        let network = reading(&url, &by(query, "at"), Seen::default().sink())?;
+        let error = network.wait_timeout(std::time::Duration::from_secs(10));
+        let error = error.expect("it ends").expect_err("refused").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    let (url, _database) = instants(place.path(), &[]);
+    for (options, expected) in [
+        (
+            by(
+                "select n, at from t where at > :cursor order by at limit 2 offset 1",
+                "at",
+            ),
+            "bad query: its limit is not one number from 1; write it at the end",
+        ),
+        (
+            by(
+                "select n, at from t where (at, n) > (:at, 1)",
+                vec!["at", "n"],
+            ),
+            "write where (at, n) > (:at, :n) order by at, n",
+        ),
+        (
+            by("select n, at from t where at > :cursor", vec!["at", "n"]),
+            "there is nothing to bind \":cursor\" to; write where (at, n) > (:at, :n)",
+        ),
+        (
+            by("select n, at from t where at > :cursr", "at"),
+            "there is nothing to bind \":cursr\" to; write where at > :cursor",
+        ),
+        (
+            by("select n, at from t where at > :at", Vec::<String>::new()),
+            "option cursor",
+        ),
+        (
+            by("select n, at from t where at > :at", vec!["at", "at"]),
+            "different columns expected",
+        ),
+        (
+            by(
+                "select n, at from t where (at, n) > (:at, :n)",
+                vec!["at", "n"],
+            )
+            .with("start", 1),
+            "option start of sql sources: a list of a number or a text for each column",
+        ),
+    ] {
+        let error = connect::source(&url, &options).err().expect("refused");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    Ok(())
+}
