@@ -118,7 +118,8 @@ impl Error {
     }
 
     /// An error of what the system answered about a file: the kind follows from `error`, and the
-    /// message names `what` (a path, quoted by the caller).
+    /// message names `what` (a path, quoted by the caller). It is retryable where the system is out of
+    /// file handles or memory.
     pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let kind = match error.kind() {
@@ -126,7 +127,11 @@ impl Error {
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::NoPermission,
             _ => ErrorKind::Io,
         };
-        Error::new(kind, format!("{what}: {}", system_text(error)))
+        let error_of = Error::new(kind, format!("{what}: {}", system_text(error)));
+        match is_exhausted(error) {
+            true => error_of.retryable(),
+            false => error_of,
+        }
     }
 
     /// The same error with a hint: what the reader can do about it.
@@ -314,6 +319,15 @@ pub fn did_you_mean<'a>(
         .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.chars().count())
         .min()
         .map(|(_, candidate)| format!("did you mean {}?", quote(candidate)))
+}
+
+/// Whether the system is out of file handles, buffers or memory: there may be some later.
+pub(crate) fn is_exhausted(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno)
+    })
 }
 
 /// What the system says about an I/O error, without the number that `std` appends.

@@ -11,7 +11,8 @@ mod peer;
 mod request;
 mod webhook;
 
-use super::{Connector, Make};
+use super::{Connector, Make, Settings};
+use crate::error::Result;
 
 pub(super) const HTTP: Connector = Connector {
     scheme: "http",
@@ -26,6 +27,18 @@ pub(super) const HTTP: Connector = Connector {
     }),
     ..Connector::NONE
 };
+
+/// Refuses a token that cannot stand in `Authorization: Bearer`, or not in one way only.
+fn check_token(settings: &Settings, token: &str) -> Result<()> {
+    let why = match token {
+        "" => return Err(settings.wrong("token", "a token")),
+        token if !token.is_ascii() => "it has a character that is not ASCII",
+        token if token.chars().any(|c| c.is_ascii_control()) => "it has a control character",
+        token if token.trim() != token => "it begins or ends with a blank",
+        _ => return Ok(()),
+    };
+    Err(settings.refuse(format!("option token cannot stand in a header: {why}")))
+}
 
 /// What serves stands behind a proxy that speaks TLS.
 pub(super) const HTTPS: Connector = Connector {

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where a socket is.
 #[derive(Clone)]
@@ -52,10 +52,29 @@ impl Place {
 }
 
 /// A socket that takes connections; that of the machine goes with it.
-pub(super) enum Listener {
+///
+/// The invariant: nothing that goes wrong with one connection, and no lack of file handles or memory,
+/// ends the network. The listener pauses then, with a warning, and takes connections again later;
+/// those that come meanwhile wait with the system.
+pub(super) struct Listener {
+    socket: Socket,
+    address: Address,
+    /// No connection is taken before.
+    paused: Option<Instant>,
+    /// When the last warning of its kind was logged.
+    failed: Option<Instant>,
+    full: Option<Instant>,
+}
+
+enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
 }
+
+/// How long a listener pauses that cannot take a connection.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often a listener logs the same warning at most.
+const QUIET: Duration = Duration::from_secs(600);
 
 impl Listener {
     /// Begins to listen.
@@ -70,7 +89,7 @@ impl Listener {
             };
             Error::io(address, &error).with_kind(kind)
         };
-        let listener = match place {
+        let socket = match place {
             Place::Unix(path) => {
                 let left = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
                 if left && UnixStream::connect(path).is_err() {
@@ -79,7 +98,7 @@ impl Listener {
                 }
                 let listener = UnixListener::bind(path).map_err(wrong)?;
                 listener.set_nonblocking(true).map_err(wrong)?;
-                Listener::Unix(listener, path.clone())
+                Socket::Unix(listener, path.clone())
             }
             Place::Tcp(server) => {
                 let at = (server.host.as_str(), server.port);
@@ -92,40 +111,84 @@ impl Listener {
                 } else {
                     log::info!("{address}: listens");
                 }
-                Listener::Tcp(listener)
+                Socket::Tcp(listener)
             }
         };
-        Ok(listener)
+        Ok(Listener {
+            socket,
+            address: address.clone(),
+            paused: None,
+            failed: None,
+            full: None,
+        })
+    }
+
+    /// How long no connection is taken yet; `None` where the next one is.
+    pub fn pause(&self) -> Option<Duration> {
+        let left = self.paused?.saturating_duration_since(monotonic());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Logs that as many connections as there may be are open while others wait; says whether others
+    /// wait.
+    pub fn is_short(&mut self, most: usize) -> bool {
+        let waits = wait_for(&mut [PollFd::new(self, PollFlags::IN)], Duration::ZERO);
+        let waits = waits.unwrap_or(false);
+        if waits && is_due(&mut self.full) {
+            let address = &self.address;
+            log::warn!(
+                "{address}: {most} connections are open, and others wait; see its option connections"
+            );
+        }
+        waits
     }
 
     /// The next connection, where there is one.
-    pub fn accept(&self) -> io::Result<Option<Stream>> {
-        let accepted = match self {
-            Listener::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+    pub fn accept(&mut self) -> Option<Stream> {
+        let accepted = match &self.socket {
+            Socket::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }),
-            Listener::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
+            Socket::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
                 Ok(Stream::Unix(stream))
             }),
         };
         match accepted {
-            Ok(stream) => Ok(Some(stream)),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::Interrupted
-                | io::ErrorKind::ConnectionAborted => Ok(None),
-                _ => Err(error),
-            },
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                let passes = [
+                    io::ErrorKind::WouldBlock,
+                    io::ErrorKind::Interrupted,
+                    io::ErrorKind::ConnectionAborted,
+                ];
+                if !passes.contains(&error.kind()) {
+                    self.paused = Some(monotonic() + PAUSE);
+                    if is_due(&mut self.failed) {
+                        let error = Error::io(&self.address, &error);
+                        log::warn!("{error}: no connection is taken now; trying again");
+                    }
+                }
+                None
+            }
         }
     }
 }
 
+/// Whether a warning is due that was logged then.
+fn is_due(last: &mut Option<Instant>) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= QUIET);
+    if due {
+        *last = Some(monotonic());
+    }
+    due
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listener::Unix(_, path) = self {
+        if let Socket::Unix(_, path) = &self.socket {
             // It may be gone already.
             let _ = fs::remove_file(path);
         }
@@ -134,9 +197,9 @@ impl Drop for Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Listener::Tcp(listener) => listener.as_fd(),
-            Listener::Unix(listener, _) => listener.as_fd(),
+        match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener, _) => listener.as_fd(),
         }
     }
 }

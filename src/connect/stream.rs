@@ -9,9 +9,10 @@ use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Sink, Source};
+use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
 use std::io::{self, Read as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOURCE: Make<dyn Source> = Make {
     options: &["connections", "insecure"],
@@ -39,6 +40,8 @@ pub(super) const UNIX: Connector = Connector {
 
 /// How much is read of one connection before the next one has its turn, in bytes.
 const CHUNK: usize = 64 << 10;
+/// How often it is looked whether others wait while no more connections may be open.
+const LOOK: Duration = Duration::from_millis(250);
 
 struct Listening {
     address: Address,
@@ -47,6 +50,7 @@ struct Listening {
     listener: Option<Listener>,
     peers: Vec<Peer>,
     chunk: Vec<u8>,
+    looked: Instant,
 }
 
 struct Peer {
@@ -67,6 +71,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         listener: None,
         peers: Vec::new(),
         chunk: vec![0; CHUNK],
+        looked: monotonic(),
     }))
 }
 
@@ -90,21 +95,36 @@ impl Node for Listening {
 impl Source for Listening {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
         let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
-        let Some(listener) = &self.listener else {
+        let Some(listener) = &mut self.listener else {
             return Ok(Read::Idle);
+        };
+        let takes = match self.peers.len() < self.most {
+            true => listener.pause().is_none(),
+            false => {
+                if self.looked.elapsed() >= LOOK {
+                    self.looked = monotonic();
+                    listener.is_short(self.most);
+                }
+                false
+            }
+        };
+        let wait = match takes {
+            true => wait,
+            false => wait.min(listener.pause().unwrap_or(LOOK)),
         };
         let streams = self
             .peers
             .iter()
             .map(|peer| PollFd::new(&peer.stream, PollFlags::IN));
         let mut fds: Vec<PollFd<'_>> = streams.collect();
-        if self.peers.len() < self.most {
-            fds.push(PollFd::new(listener, PollFlags::IN));
+        if takes {
+            fds.push(PollFd::new(&*listener, PollFlags::IN));
         }
         if !wait_for(&mut fds, wait).map_err(wrong)? {
             return Ok(Read::Idle);
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
         let name = self.address.to_string();
         let mut ready_peers = ready.iter();
         self.peers.retain_mut(|peer| {
@@ -113,7 +133,7 @@ impl Source for Listening {
         });
         // The listener comes last, where it was asked at all.
         if ready_peers.next() == Some(&true) {
-            while let Some(stream) = listener.accept().map_err(wrong)? {
+            while let Some(stream) = listener.accept() {
                 let lines = Lines::default();
                 self.peers.push(Peer { stream, lines });
                 if self.peers.len() == self.most {

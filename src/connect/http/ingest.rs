@@ -5,6 +5,7 @@
 //! 500 when one has failed. The head of an event that is too large leaves by `errors` beside the answer,
 //! which is 413. Where as many events are under way as may be, it is answered 429.
 
+use super::check_token;
 use super::peer::{Peer, State, Whole};
 use super::request::{Head, Refused, same};
 use crate::ack::{Outcome, Token};
@@ -36,6 +37,8 @@ pub(super) const OPTIONS: &[&str] = &[
 const CHUNK: usize = 64 << 10;
 /// How often it is looked at what has taken too long.
 const LOOK: Duration = Duration::from_millis(250);
+/// A connection that has been idle for so long is closed where others wait for it.
+const IDLE: Duration = Duration::from_secs(2);
 
 struct Ingest {
     address: Address,
@@ -70,8 +73,8 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
     let token = settings
         .string("token")?
         .map(|token| token.as_bytes().to_vec());
-    if token.as_ref().is_some_and(Vec::is_empty) {
-        return Err(settings.wrong("token", "a token"));
+    if let Some(token) = settings.string("token")? {
+        check_token(settings, token)?;
     }
     if token.is_none() && !place.is_local() && !settings.boolean("insecure", false)? {
         let error = address.wrong("everybody could post to it");
@@ -99,20 +102,31 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
 }
 
 impl Ingest {
-    fn accept(&mut self) -> Result<()> {
-        while let Some(listener) = &self.listener
+    fn accept(&mut self) {
+        while let Some(listener) = &mut self.listener
             && self.peers.len() < self.connections
+            && let Some(stream) = listener.accept()
         {
-            let accepted = listener.accept();
-            let Some(stream) =
-                accepted.map_err(|error| Error::io(&self.address, &error).retryable())?
-            else {
-                break;
-            };
             self.peers.insert(self.next, Peer::new(stream));
             self.next += 1;
         }
-        Ok(())
+    }
+
+    /// Makes room for those who wait, where a connection has been idle for some time.
+    fn make_room(&mut self) {
+        let Some(listener) = &mut self.listener else {
+            return;
+        };
+        if self.peers.len() < self.connections || !listener.is_short(self.connections) {
+            return;
+        }
+        let quiet = self.peers.values_mut();
+        let quiet = quiet.filter(|peer| peer.state == State::Quiet && !peer.is_writing());
+        if let Some(peer) = quiet.min_by_key(|peer| peer.since)
+            && peer.since.elapsed() >= IDLE
+        {
+            peer.turn(State::Ended);
+        }
     }
 
     /// Takes every request of this connection that is there.
@@ -188,6 +202,7 @@ impl Ingest {
         for peer in self.peers.values_mut() {
             peer.expire(self.reading, self.settling);
         }
+        self.make_room();
     }
 }
 
@@ -348,6 +363,7 @@ impl Source for Ingest {
         }
         if let Some(listener) = &self.listener
             && ids.len() < self.connections
+            && listener.pause().is_none()
         {
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
@@ -384,7 +400,7 @@ impl Source for Ingest {
             }
         }
         if ready.get(ids.len()).is_some_and(|ready| !ready.is_empty()) {
-            self.accept()?;
+            self.accept();
         }
         Ok(Read::More)
     }

@@ -1,5 +1,6 @@
 //! The sink of `http:` and `https:`: each event is a request, or several are one.
 
+use super::check_token;
 use super::client::Client;
 use crate::connect::{Address, JsonTemplate, Progress, Settings, Template};
 use crate::error::{Error, Result};
@@ -97,9 +98,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         headers.push((ureq::http::header::AUTHORIZATION, Template::literal(value)));
     };
     if let Some(token) = settings.string("token")? {
-        if token.chars().any(char::is_control) {
-            return Err(bad("token"));
-        }
+        check_token(settings, token)?;
         add(format!("Bearer {token}"));
     } else if !server.user.is_empty() {
         let both = format!("{}:{}", server.user, server.password);

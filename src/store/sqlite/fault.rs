@@ -1,11 +1,16 @@
 //! What SQLite says is wrong, as our errors.
 
-use crate::error::{Error, ErrorKind, quote};
+use crate::error::{Error, ErrorKind, is_exhausted, quote};
 use crate::store::driver::{Failure, Refusal};
 use rusqlite::{Error as Said, ErrorCode, ffi};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Whether no file can be opened now, whichever it is: SQLite does not say why it could not.
+fn lacks_handles() -> bool {
+    std::fs::File::open("/dev/null").is_err_and(|error| is_exhausted(&error))
+}
 
 /// Where the database is, for messages; the one in memory is not named.
 #[derive(Clone)]
@@ -37,6 +42,7 @@ impl Place {
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
                 about_file(ErrorKind::Io).retryable()
             }
+            Some(ErrorCode::CannotOpen) if lacks_handles() => about_file(ErrorKind::Io).retryable(),
             Some(ErrorCode::CannotOpen | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 about_file(ErrorKind::Io)
             }

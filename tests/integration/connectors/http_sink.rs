@@ -269,3 +269,25 @@ fn telegram_gets_a_text_and_its_token_is_a_secret() -> Result<()> {
     assert!(refused("telegram:123/xyzzy", &options).starts_with("telegram:***: it is no token"));
     Ok(())
 }
+
+#[test]
+fn a_token_that_cannot_stand_in_a_header_is_refused_at_the_start() {
+    let token = |token: &str| Options::new().with("token", token);
+    for (given, expected) in [
+        ("hidd\u{e9}n", "it has a character that is not ASCII"),
+        ("\u{feff}hidden", "it has a character that is not ASCII"),
+        ("hid\nden", "it has a control character"),
+        (" hidden", "it begins or ends with a blank"),
+        ("", "a token expected"),
+    ] {
+        let source = connect::source("http://127.0.0.1:1/x", &token(given)).err();
+        let errors = [
+            refused("http://127.0.0.1:1/x", &token(given)),
+            source.expect("it is refused").to_string(),
+        ];
+        for error in errors {
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("hid"), "{error}");
+        }
+    }
+}

@@ -418,3 +418,35 @@ fn the_example_takes_events_in_and_posts_them_on() {
         "{asked:?}"
     );
 }
+
+#[test]
+fn an_idle_client_makes_room_for_one_that_waits() -> Result<()> {
+    let served = serve(&Options::new().with("connections", 2))?;
+    let idle = [Client::new(&served), Client::new(&served)];
+    let mut third = Client::new(&served);
+    third.post("1");
+    let event = served.events.recv().expect("an event");
+    event.settle(Outcome::Delivered);
+    assert_eq!(third.answer().0, 204);
+    drop(idle);
+    served.network.stop()
+}
+
+#[test]
+fn a_second_source_on_a_port_is_refused_at_the_start() -> Result<()> {
+    let port = free_port();
+    let network = Network::new();
+    let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
+    network.add_source("a", connect::source(&url("a"), &Options::new())?)?;
+    network.add_source("b", connect::source(&url("b"), &Options::new())?)?;
+    let (_events, out) = sink::channel();
+    network.add_sink("out", out)?;
+    network.fanin("out", ["a", "b"])?;
+    let error = network.start().expect_err("the port is taken");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(
+        error.to_string().contains("address already in use"),
+        "{error}"
+    );
+    Ok(())
+}

@@ -220,3 +220,73 @@ fn the_binary_serves_a_socket() {
     ));
     drop(server);
 }
+
+/// What the binary logs of a script whose only node listens, run with few file handles, and what it
+/// wrote; `clients` is called once it listens.
+fn with_few_handles(source: &str, port: u16, clients: impl FnOnce()) -> (String, String) {
+    let place = tempfile::tempdir().expect("a directory");
+    let script = format!(
+        "local tb = require('tributary')\n{source}\n\
+         tb.create_file_sink('out', 'out') tb.chain('in', 'out')"
+    );
+    std::fs::write(place.path().join("net.lua"), script).expect("written");
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("ulimit -n 40; exec \"$0\" run net.lua --for 60s 2> log")
+        .arg(env!("CARGO_BIN_EXE_tributary"))
+        .current_dir(place.path());
+    let process = Process::start(&mut command, port).expect("it listens");
+    clients();
+    let read = |name| std::fs::read_to_string(place.path().join(name)).unwrap_or_default();
+    assert!(
+        soon(|| read("out").contains("{\"n\":1}")),
+        "{}",
+        read("log")
+    );
+    drop(process);
+    (read("log"), read("out"))
+}
+
+#[test]
+fn a_listener_without_file_handles_waits_for_some() {
+    let plain = b"{\"n\":1}\n".as_slice();
+    let posted = b"POST /in HTTP/1.1\r\nhost: x\r\ncontent-length: 7\r\n\r\n{\"n\":1}".as_slice();
+    for (scheme, path, message) in [("tcp", "", plain), ("http", "/in", posted)] {
+        if scheme == "http" && !cfg!(feature = "http") {
+            continue;
+        }
+        let port = free_port();
+        let source = format!("tb.create_source('in', '{scheme}://127.0.0.1:{port}{path}')");
+        let (log, _) = with_few_handles(&source, port, || {
+            let connect = || std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
+            let many: Vec<_> = (0..60).map(|_| connect()).collect();
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            drop(many);
+            let mut one = connect();
+            one.write_all(message).expect("written");
+            std::mem::forget(one);
+        });
+        assert_eq!(log.matches("too many open files").count(), 1, "{log}");
+        assert!(log.contains("no connection is taken now"), "{log}");
+    }
+}
+
+#[test]
+fn clients_that_lock_out_another_are_logged_once() {
+    let port = free_port();
+    let source = format!("tb.create_source('in', 'tcp://127.0.0.1:{port}', {{ connections = 2 }})");
+    let (log, _) = with_few_handles(&source, port, || {
+        // The one that has found out whether it listens is gone.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let connect = || std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
+        let idle = [connect(), connect()];
+        let mut third = connect();
+        third.write_all(b"{\"n\":1}\n").expect("written");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        drop(idle);
+        std::mem::forget(third);
+    });
+    let said = log.matches("2 connections are open, and others wait; see its option connections");
+    assert_eq!(said.count(), 1, "{log}");
+}
