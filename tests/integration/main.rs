@@ -16,6 +16,7 @@ mod command_line_repl;
 mod command_line_replay;
 mod command_line_signals;
 mod command_line_tests;
+mod comparing_texts;
 mod conformance;
 mod connect;
 mod connectors;

@@ -1,4 +1,5 @@
-//! The clocks of a parsed query, and what stands in their place.
+//! The clocks of a parsed query, and what stands in their place. On SQLite a LIKE gets the escape
+//! character that it has on MySQL.
 //!
 //! | written | SQLite | MySQL |
 //! |---|---|---|
@@ -10,6 +11,7 @@
 //! | `x - interval n unit`, `date_sub(x, interval n unit)` | `date_shift(x, -(n), 'unit')` | as it is |
 //! | `datetime('now')`, `date()`, `strftime('%s')`, … | `datetime(:now, 'unixepoch')`, … | as it is |
 //! | `sysdate()`, `now(3)` | refused | refused |
+//! | `a LIKE b` | `a LIKE b ESCAPE '\'` | as it is |
 
 use super::build::{arguments, call, param, text};
 use super::{Dialect, NOW, NOW_DATETIME, NOW_UNIX};
@@ -93,6 +95,15 @@ impl Clocks {
 
     fn replaced(&self, expr: &Expr) -> Result<Option<Expr>> {
         match expr {
+            Expr::Like {
+                escape_char: None, ..
+            } if self.dialect == Dialect::Sqlite => {
+                let mut like = expr.clone();
+                if let Expr::Like { escape_char, .. } = &mut like {
+                    *escape_char = Some(Box::new(text("\\")));
+                }
+                Ok(Some(like))
+            }
             Expr::Function(function) => self.function(function),
             // To the parser this is a column; MySQL takes it for a clock unless it is quoted.
             Expr::Identifier(word) if word.quote_style.is_none() => {
