@@ -15,7 +15,7 @@ use super::emission::Identity;
 use super::options::Extent;
 use super::plan::{self, Grouped, Item};
 use super::rows::Reader;
-use super::span::{ROW, Span, micros};
+use super::span::{ROW, Span};
 use super::state::{Digest, Groups, Joining, Keeping};
 use crate::error::Result;
 use crate::store::{Asker, Database, Datum, Evaluation, Limits, Query, Row, Session, Table};
@@ -159,8 +159,8 @@ impl Incremental {
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
-        if let Extent::Session(gap) = self.span.extent {
-            return self.join(row, entry, micros(gap), session, touched);
+        if let Some(gap) = self.span.gap() {
+            return self.join(row, (entry, ended), gap, session, touched);
         }
         self.members.clear();
         self.arguments.clear();
@@ -223,7 +223,7 @@ impl Incremental {
     fn join(
         &mut self,
         row: &Row<'_>,
-        entry: Entry,
+        (entry, ended): (Entry, Timestamp),
         gap: i64,
         session: &mut Session,
         touched: &mut Vec<u32>,
@@ -234,7 +234,13 @@ impl Incremental {
             members.push((member.key(), member.arguments.to_vec()));
         })?;
         self.arrived += 1;
+        let time = entry.time.as_micros();
+        let in_time = time.saturating_add(gap) > ended.as_micros();
         for (key, arguments) in members {
+            let name = self.name_of(&key);
+            if !in_time && !self.groups.may_join(name, time, gap) {
+                continue;
+            }
             let at = self.join_one(key, &arguments, entry, gap, None);
             if !touched.contains(&at) {
                 touched.push(at);
@@ -252,11 +258,7 @@ impl Incremental {
         gap: i64,
         cut: Option<i64>,
     ) -> u32 {
-        self.bytes.clear();
-        for datum in &key {
-            Datum::encode(&datum.cell(), &mut self.bytes);
-        }
-        let name = Digest::of(&self.bytes);
+        let name = self.name_of(&key);
         let joining = Joining {
             key: cut.map_or(name, |cut| name.in_window(cut)),
             time: entry.time.as_micros(),
@@ -266,6 +268,35 @@ impl Incremental {
         };
         self.groups
             .join(&joining, |place| place.clone_from_slice(&key))
+    }
+
+    /// What stands for a key.
+    fn name_of(&mut self, key: &[Datum]) -> Digest {
+        self.bytes.clear();
+        for datum in key {
+            Datum::encode(&datum.cell(), &mut self.bytes);
+        }
+        Digest::of(&self.bytes)
+    }
+
+    /// Whether a row of this time belongs to a session that is open.
+    ///
+    /// # Errors
+    /// What the database cannot compute of it.
+    pub fn joins_open(
+        &mut self,
+        row: &Row<'_>,
+        time: Timestamp,
+        session: &mut Session,
+    ) -> Result<bool> {
+        let Some(gap) = self.span.gap() else {
+            return Ok(false);
+        };
+        let (groups, mut joins) = (&self.groups, false);
+        self.reader.each(row, session, &mut |member| {
+            joins |= groups.may_join(member.name, time.as_micros(), gap);
+        })?;
+        Ok(joins)
     }
 
     /// The groups of a row that is not taken in.
@@ -279,10 +310,10 @@ impl Incremental {
         session: &mut Session,
         touched: &mut Vec<u32>,
     ) -> Result<()> {
-        if let Extent::Session(gap) = self.span.extent {
+        if let Some(gap) = self.span.gap() {
             let groups = &self.groups;
             return self.reader.each(row, session, &mut |member| {
-                let found = groups.sessions_at(member.name, time.as_micros(), micros(gap));
+                let found = groups.sessions_at(member.name, time.as_micros(), gap);
                 touched.extend(
                     found
                         .into_iter()
@@ -339,11 +370,6 @@ impl Incremental {
     pub fn end(&mut self, window: (i64, i64)) {
         self.listed.retain(|listed| listed.rank.0 != Some(window));
         self.groups.end(window);
-        if let Extent::Session(gap) = self.span.extent {
-            // What comes from now on would end later.
-            self.groups
-                .forget_ended(window.1.saturating_sub(micros(gap)));
-        }
     }
 
     /// The groups of which a session has begun that overlaps with the one before, and when that one

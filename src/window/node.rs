@@ -207,7 +207,22 @@ impl Window {
                 open.next().is_none()
             }
             Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
-            Extent::Session(gap) => time.after(gap) <= self.ended_by(now),
+            Extent::Session(_) => {
+                let ends = time
+                    .as_micros()
+                    .saturating_add(self.span.gap().unwrap_or(0));
+                ends <= self.ended_by(now).as_micros()
+            }
+        }
+    }
+
+    /// Whether a row that is late by the clock belongs to a session that is open.
+    fn joins_open(&mut self, row: &Row<'_>, time: Timestamp) -> Result<bool> {
+        match (&mut self.incremental, self.span.extent) {
+            (Some(incremental), Extent::Session(_)) => {
+                incremental.joins_open(row, time, Self::session(&mut self.session)?)
+            }
+            _ => Ok(false),
         }
     }
 
@@ -396,8 +411,11 @@ impl Pipeline for Window {
         let time = self.time_of(&row, cx.now())?;
         let now = self.now_for(time, cx);
         let left = self.move_to(now, cx)?;
-        let late = time.is_some_and(|time| self.is_late(time, now));
-        if late && !(event.is_tracked() && self.is_back(&row)?) {
+        let late = time.filter(|time| self.is_late(*time, now));
+        if let Some(time) = late
+            && !self.joins_open(&row, time)?
+            && !(event.is_tracked() && self.is_back(&row)?)
+        {
             return cx.drop_to(LATE, "late");
         }
         let (touched, gone) = self.insert(&row, event.payload(), time, now)?;

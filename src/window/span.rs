@@ -100,6 +100,24 @@ impl Span {
 }
 
 impl Span {
+    /// How far apart two rows of a session are not any more, in microseconds. Rows that are exactly
+    /// the gap apart are in one.
+    pub fn gap(&self) -> Option<i64> {
+        match self.extent {
+            Extent::Session(gap) => Some(micros(gap).saturating_add(1)),
+            _ => None,
+        }
+    }
+
+    /// The end of a window as it is shown: of a session the last instant at which a row would have
+    /// joined it.
+    pub fn shown_end(&self, end: i64) -> i64 {
+        match self.extent {
+            Extent::Session(_) => end.saturating_sub(1),
+            _ => end,
+        }
+    }
+
     /// The same without those that have ended by an instant.
     pub fn open_windows(
         &self,

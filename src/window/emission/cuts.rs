@@ -80,6 +80,11 @@ impl Cuts {
         self.of.get(group)?.range(ends..).next().copied()
     }
 
+    /// The last cut of a group.
+    pub fn last(&self, group: &str) -> Option<i64> {
+        self.of.get(group)?.last().copied()
+    }
+
     fn change(&mut self) -> &mut Ends {
         let of = &self.of;
         self.before.get_or_insert_with(|| of.clone());

@@ -49,7 +49,7 @@ impl Incremental {
                 Param::Key(number) => key[*number].cell(),
                 Param::Aggregate(number) => totals[*number].cell(),
                 Param::WindowStart => seconds(window.0),
-                Param::WindowEnd => seconds(window.1),
+                Param::WindowEnd => seconds(self.span.shown_end(window.1)),
             });
             if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
                 return Ok(None);

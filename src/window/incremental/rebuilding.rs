@@ -9,7 +9,6 @@ use crate::window::emission::Cuts;
 use crate::window::options::Extent;
 use crate::window::plan::{Item, Numeric};
 use crate::window::rows::argument;
-use crate::window::span::micros;
 use crate::window::state::Digest;
 use std::collections::HashMap;
 
@@ -111,14 +110,22 @@ impl Incremental {
         if !self.takes(entry.time, now) && !self.span.extent.is_bounded() {
             return;
         }
-        if let Extent::Session(gap) = self.span.extent {
+        if let Some(gap) = self.span.gap() {
             self.arrived += 1;
+            let ends = entry.time.as_micros().saturating_add(gap);
             for (key, given) in found {
                 let cut = match cuts.is_empty() {
                     true => None,
-                    false => cuts.of(&identity(None, &key), entry.time.after(gap).as_micros()),
+                    false => {
+                        let group = identity(None, &key);
+                        if let Some(last) = cuts.last(&group) {
+                            let name = self.name_of(&key);
+                            self.groups.note_ended(name, last);
+                        }
+                        cuts.of(&group, ends)
+                    }
                 };
-                self.join_one(key, &given, entry, micros(gap), cut);
+                self.join_one(key, &given, entry, gap, cut);
             }
             return;
         }

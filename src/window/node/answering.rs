@@ -333,7 +333,8 @@ impl Window {
                 Emit::Close => {
                     for (identity, row) in rows {
                         let due = self.emission.due(identity, row);
-                        let at = Timestamp::from_micros(window.1.min(now.as_micros()));
+                        let end = self.span.shown_end(window.1);
+                        let at = Timestamp::from_micros(end.min(now.as_micros()));
                         self.emit_due(due, None, at, cx);
                     }
                 }
@@ -363,7 +364,7 @@ impl Window {
             0 => Value::from(micros / 1_000_000),
             _ => Value::from(micros as f64 / 1e6),
         };
-        let [start, end] = [window.0, window.1].map(seconds);
+        let [start, end] = [window.0, self.span.shown_end(window.1)].map(seconds);
         let window = serde_json::json!({ "window_start": start, "window_end": end });
         cx.reject(Event::new(window, now), error);
         Ok(())

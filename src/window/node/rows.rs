@@ -256,8 +256,11 @@ impl Window {
         let session = Self::session(&mut self.session)?;
         session.begin()?;
         session.expire(&self.table, column, floor)?;
-        if let Extent::Session(gap) = self.span.extent {
-            let ended = floor.after(gap).as_micros();
+        if let Extent::Session(_) = self.span.extent {
+            let ended = floor.as_micros();
+            if let Some(incremental) = &mut self.incremental {
+                incremental.groups.forget_ended(ended);
+            }
             self.emission.forget_cuts(ended, session)?;
         }
         let oldest = session.oldest_from(&self.table, column, needed)?;

@@ -39,7 +39,7 @@ impl Groups {
             }
         };
         self.ends.insert((window.1, window.0, at));
-        if let Some(end) = self.ended.take_after(row.key, window.0) {
+        if let Some(end) = self.ended.note_overlap(row.key, window.0) {
             self.overlapping.push((at, end));
         }
         let group = self.group_mut(at);
@@ -59,6 +59,14 @@ impl Groups {
             window.is_some_and(|(start, end)| time < end && time.saturating_add(gap) > start)
         };
         sessions.iter().copied().filter(near).collect()
+    }
+
+    /// Whether a row of this time, which is late by the clock, belongs to a session that is open: it
+    /// would join one, and is not one of those that the session before it was to have.
+    pub fn may_join(&self, key: Digest, time: i64, gap: i64) -> bool {
+        let ended = self.ended.last(key);
+        !self.sessions_at(key, time, gap).is_empty()
+            && ended.is_none_or(|ended| time.saturating_add(gap) > ended)
     }
 
     /// Lets one session take in another.
@@ -91,8 +99,15 @@ impl Groups {
         std::mem::take(&mut self.overlapping)
     }
 
-    /// No session begins any more that overlaps with one that ended by this instant.
+    /// The rows of sessions that ended before this instant are not stored any more, and none will
+    /// overlap with them but by rows that are late.
     pub fn forget_ended(&mut self, by: i64) {
         self.ended.forget(by);
+    }
+
+    /// A session of this key ended at an instant before the state was made anew, and another one
+    /// overlaps with it.
+    pub fn note_ended(&mut self, key: Digest, end: i64) {
+        self.ended.note_again(key, end);
     }
 }

@@ -194,7 +194,7 @@ fn pitfall_12_a_session_that_has_ended_stays_so_when_the_clock_is_set_back(place
         let mut bench = bench(&database, Emit::Close, Now::System, 0);
         send(
             &mut bench,
-            &[(2, "a1", 2, "a", 1.0), (12, "b1", 5, "b", 100.0)],
+            &[(2, "a1", 2, "a", 1.0), (13, "b1", 5, "b", 100.0)],
         );
         assert_eq!(of_a(bench.out()), [[2, 12, 1, 1]]);
         if restarts {

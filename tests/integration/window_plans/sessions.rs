@@ -9,6 +9,7 @@ use crate::databases::Place;
 use crate::window_bench::{Bench, START, declared};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 use tributary::window::{Emit, Extent, Now, WindowOptions};
 
@@ -127,7 +128,7 @@ struct Session {
 
 impl Session {
     fn touches(&self, row: &Row, gap: i64) -> bool {
-        self.g == row.g && row.at < self.ends && row.at + gap > self.begins
+        self.g == row.g && row.at <= self.ends && row.at + gap >= self.begins
     }
 
     fn row(&self) -> Value {
@@ -169,6 +170,8 @@ impl Row {
 struct Model<'a> {
     case: &'a Case,
     open: Vec<Session>,
+    /// When the last session of a group has ended.
+    ended: HashMap<Option<&'static str>, i64>,
     watermark: Option<i64>,
     out: Vec<Value>,
     late: Vec<Value>,
@@ -178,13 +181,25 @@ impl Model<'_> {
     /// Time has come to an instant, in microseconds.
     fn close(&mut self, now: i64) {
         self.open.sort_by_key(|s| (s.ends, s.begins, s.g));
-        let ended = |session: &Session| session.ends * 1_000_000 <= now;
+        let ended = |session: &Session| session.ends * 1_000_000 < now;
         let first_open = self.open.iter().position(|session| !ended(session));
         let count = first_open.unwrap_or(self.open.len());
+        for session in &self.open[..count] {
+            self.ended.insert(session.g, session.ends);
+        }
         let rows: Vec<Value> = self.open.drain(..count).map(|s| s.row()).collect();
         if !self.case.touched {
             self.out.extend(rows);
         }
+    }
+
+    /// Whether a row would join an open session, and would have been of the one before that has
+    /// ended. How long that is known is not said: it is late for as long.
+    fn is_unclear(&self, row: &Row) -> bool {
+        let gap = self.case.gap;
+        let ended = self.ended.get(&row.g);
+        ended.is_some_and(|ended| row.at + gap <= *ended)
+            && self.open.iter().any(|session| session.touches(row, gap))
     }
 
     /// A row has come at an instant of the network's, in microseconds.
@@ -200,11 +215,12 @@ impl Model<'_> {
             false => now,
         };
         self.close(now);
-        if (row.at + gap) * 1_000_000 <= now {
+        let counts = if self.case.joined { row.parts.len() } else { 1 };
+        let joins = counts > 0 && self.open.iter().any(|s| s.touches(row, gap));
+        if (row.at + gap) * 1_000_000 < now && !joins {
             self.late.push(row.event());
             return;
         }
-        let counts = if self.case.joined { row.parts.len() } else { 1 };
         let known = self.open.iter().any(|s| s.keys.contains(&row.key));
         if !known && counts > 0 {
             let mut joined = Session {
@@ -248,6 +264,7 @@ pub fn compare(case: &Case, place: &Place) -> Result<(), String> {
     let mut model = Model {
         case,
         open: Vec::new(),
+        ended: HashMap::new(),
         watermark: None,
         out: Vec::new(),
         late: Vec::new(),
@@ -264,21 +281,23 @@ pub fn compare(case: &Case, place: &Place) -> Result<(), String> {
             Op::Events(records) => {
                 let first = sent.len();
                 for record in records {
-                    sent.push(Row {
+                    let row = Row {
                         key: sent.len(),
                         at: now.as_secs() - START + record.lag,
                         g: record.g,
                         v: record.v,
                         parts: record.parts.clone(),
-                    });
+                    };
+                    if !model.is_unclear(&row) {
+                        model.row(&row, of_start(now));
+                        sent.push(row);
+                    }
                 }
-                let rows = &sent[first..];
-                bench.send_all(rows.iter().map(Row::event).collect());
-                rows.iter().for_each(|row| model.row(row, of_start(now)));
+                bench.send_all(sent[first..].iter().map(Row::event).collect());
             }
             Op::Again(back) => {
                 let found = sent.iter().rev().nth(*back).cloned();
-                if let Some(row) = found {
+                if let Some(row) = found.filter(|row| !model.is_unclear(row)) {
                     bench.send(row.event());
                     model.row(&row, of_start(now));
                 }
