@@ -20,6 +20,56 @@ pub struct Progress {
     last: u64,
 }
 
+/// Notices an event that is tried again on purpose after `write` has returned what the server had answered
+/// to it: nothing is known of it any more. For sinks that keep answers in the order of their events.
+#[cfg(any(
+    feature = "amqp",
+    feature = "kafka",
+    feature = "mqtt",
+    feature = "nats",
+    feature = "redis"
+))]
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    /// The last event whose refusal `write` has returned, until the next commit.
+    returned: Option<u64>,
+    /// The same, once what was fed with it was committed.
+    committed: Option<u64>,
+}
+
+#[cfg(any(
+    feature = "amqp",
+    feature = "kafka",
+    feature = "mqtt",
+    feature = "nats",
+    feature = "redis"
+))]
+impl Refused {
+    /// At the beginning of `write`: whether the event in hand comes again.
+    pub fn comes_again(&mut self, cx: &Context<'_>) -> bool {
+        self.returned = None;
+        let refused = self.committed.take();
+        refused.is_some() && refused == cx.sequence()
+    }
+
+    /// `write` returns the refusal of the event in hand.
+    pub fn returned(&mut self, cx: &Context<'_>) {
+        self.returned = cx.sequence();
+    }
+
+    /// What was fed is done.
+    pub fn commit(&mut self) {
+        if let Some(returned) = self.returned.take() {
+            self.committed = Some(returned);
+        }
+    }
+
+    /// What was fed comes again.
+    pub fn rollback(&mut self) {
+        self.returned = None;
+    }
+}
+
 #[derive(Debug)]
 struct Known {
     error: Option<Error>,

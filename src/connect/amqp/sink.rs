@@ -6,6 +6,7 @@
 use super::declare::Exchange;
 use super::link::{Link, Place, pipelined};
 use super::short;
+use crate::connect::progress::Refused;
 use crate::connect::{Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
@@ -36,6 +37,7 @@ pub(super) struct ExchangeSink {
     batch: Vec<Out>,
     /// What the server has answered to each event that is fed now or will be again.
     known: VecDeque<Option<Result<()>>>,
+    refused: Refused,
     /// How many of these have been fed now, and how many events in all.
     told: usize,
     events: usize,
@@ -102,6 +104,7 @@ impl ExchangeSink {
             open: None,
             batch: Vec::new(),
             known: VecDeque::new(),
+            refused: Refused::default(),
             told: 0,
             events: 0,
             pump_at: Timestamp::from_secs(0),
@@ -133,6 +136,7 @@ impl ExchangeSink {
 
     /// What was fed does not come again.
     fn done(&mut self) {
+        self.refused.commit();
         self.known.drain(..self.told);
         self.told = 0;
         self.events = 0;
@@ -233,6 +237,7 @@ impl Node for ExchangeSink {
     }
 
     fn rollback(&mut self) {
+        self.refused.rollback();
         self.batch.clear();
         self.told = 0;
         self.events = 0;
@@ -244,14 +249,22 @@ impl Node for ExchangeSink {
 }
 
 impl Sink for ExchangeSink {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         self.events += 1;
+        if self.refused.comes_again(cx) {
+            self.known.push_front(None);
+        }
         // First of all: what is known is known of events that a message was made of.
         let (key, properties) = (self.key(event)?, self.properties(event)?);
         let at = self.told;
         self.told += 1;
         match self.known.get(at) {
-            Some(Some(known)) => return known.clone(),
+            Some(Some(known)) => {
+                if known.is_err() {
+                    self.refused.returned(cx);
+                }
+                return known.clone();
+            }
             Some(None) => {}
             None => self.known.push_back(None),
         }

@@ -7,6 +7,7 @@
 
 use super::is_topic;
 use super::link::{self, Place, Said};
+use crate::connect::progress::Refused;
 use crate::connect::{Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
@@ -37,6 +38,7 @@ pub(super) struct KafkaSink {
     batch: Vec<Out>,
     /// What is known of each event that is fed now or will be again.
     known: VecDeque<State>,
+    refused: Refused,
     /// The number of the first of these; each has one of its own.
     first: usize,
     /// How many of these have been fed now, and how many events in all.
@@ -106,6 +108,7 @@ impl KafkaSink {
             producer: None,
             batch: Vec::new(),
             known: VecDeque::new(),
+            refused: Refused::default(),
             first: 0,
             told: 0,
             events: 0,
@@ -130,6 +133,7 @@ impl KafkaSink {
 
     /// What was fed does not come again.
     fn done(&mut self) {
+        self.refused.commit();
         self.known.drain(..self.told);
         self.first += self.told;
         self.rollback();
@@ -277,6 +281,7 @@ impl Node for KafkaSink {
     }
 
     fn rollback(&mut self) {
+        self.refused.rollback();
         self.batch.clear();
         self.awaited.clear();
         self.told = 0;
@@ -285,8 +290,12 @@ impl Node for KafkaSink {
 }
 
 impl Sink for KafkaSink {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         self.events += 1;
+        if self.refused.comes_again(cx) {
+            self.known.push_front(State::New);
+            self.first = self.first.wrapping_sub(1);
+        }
         // First of all: what is known is known of events that a message was made of.
         let topic = self.topic.render(event)?;
         if self.topic.constant().is_none() && !is_topic(&topic) {
@@ -299,7 +308,12 @@ impl Sink for KafkaSink {
         let at = self.told;
         self.told += 1;
         match self.known.get(at) {
-            Some(State::Known(known)) => return known.clone(),
+            Some(State::Known(known)) => {
+                if known.is_err() {
+                    self.refused.returned(cx);
+                }
+                return known.clone();
+            }
             Some(State::Sent) => {}
             Some(State::New) | None => self.batch.push(Out {
                 at,

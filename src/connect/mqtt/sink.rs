@@ -7,6 +7,7 @@
 use super::link::{Link, PUMP, Place, Role};
 use super::topic;
 use crate::connect::Template;
+use crate::connect::progress::Refused;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -42,6 +43,7 @@ pub(super) struct MqttSink {
     batch: Vec<Out>,
     /// What the broker has answered to each event that is fed now or will be again.
     known: VecDeque<Option<Result<()>>>,
+    refused: Refused,
     /// How many of these have been fed now, and how many events in all.
     told: usize,
     events: usize,
@@ -67,6 +69,7 @@ impl MqttSink {
             lost_room: 0,
             batch: Vec::new(),
             known: VecDeque::new(),
+            refused: Refused::default(),
             told: 0,
             events: 0,
             pump_at: Timestamp::from_secs(0),
@@ -75,6 +78,7 @@ impl MqttSink {
 
     /// What was fed does not come again.
     fn done(&mut self) {
+        self.refused.commit();
         self.known.drain(..self.told);
         self.told = 0;
         self.events = 0;
@@ -323,6 +327,7 @@ impl Node for MqttSink {
     }
 
     fn rollback(&mut self) {
+        self.refused.rollback();
         self.batch.clear();
         self.told = 0;
         self.events = 0;
@@ -334,8 +339,11 @@ impl Node for MqttSink {
 }
 
 impl Sink for MqttSink {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         self.events += 1;
+        if self.refused.comes_again(cx) {
+            self.known.push_front(None);
+        }
         let topic = match self.topic.constant() {
             Some(fixed) => fixed.to_owned(),
             None => self.topic.render(event)?,
@@ -346,7 +354,12 @@ impl Sink for MqttSink {
         let at = self.told;
         self.told += 1;
         match self.known.get(at) {
-            Some(Some(known)) => return known.clone(),
+            Some(Some(known)) => {
+                if known.is_err() {
+                    self.refused.returned(cx);
+                }
+                return known.clone();
+            }
             Some(None) => {}
             None => self.known.push_back(None),
         }

@@ -9,6 +9,7 @@
 use super::id::{ID, Id, Mark, header};
 use super::link::{Link, Place};
 use super::{api, bad_subject, is_subject};
+use crate::connect::progress::Refused;
 use crate::connect::{Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
@@ -39,6 +40,7 @@ pub(super) struct NatsSink {
     batch: Vec<Out>,
     /// What the stream has answered to each event that is fed now or will be again.
     known: VecDeque<Option<Result<()>>>,
+    refused: Refused,
     /// How many of these have been fed now, and how many events in all.
     told: usize,
     events: usize,
@@ -88,6 +90,7 @@ impl NatsSink {
             open: None,
             batch: Vec::new(),
             known: VecDeque::new(),
+            refused: Refused::default(),
             told: 0,
             events: 0,
             pump_at: Timestamp::from_secs(0),
@@ -107,6 +110,7 @@ impl NatsSink {
 
     /// What was fed does not come again.
     fn done(&mut self) {
+        self.refused.commit();
         self.known.drain(..self.told);
         self.told = 0;
         self.events = 0;
@@ -308,6 +312,7 @@ impl Node for NatsSink {
     }
 
     fn rollback(&mut self) {
+        self.refused.rollback();
         self.batch.clear();
         self.told = 0;
         self.events = 0;
@@ -320,8 +325,11 @@ impl Node for NatsSink {
 }
 
 impl Sink for NatsSink {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         self.events += 1;
+        if self.refused.comes_again(cx) {
+            self.known.push_front(None);
+        }
         // First of all: every event takes a number, also one that is refused.
         let id = self.id.next(event)?;
         let headers = self.headers(event)?;
@@ -329,7 +337,12 @@ impl Sink for NatsSink {
         let at = self.told;
         self.told += 1;
         match self.known.get(at) {
-            Some(Some(known)) => return known.clone(),
+            Some(Some(known)) => {
+                if known.is_err() {
+                    self.refused.returned(cx);
+                }
+                return known.clone();
+            }
             Some(None) => {}
             None => self.known.push_back(None),
         }

@@ -1,10 +1,11 @@
 //! A sink: XADD to a stream, or PUBLISH to a channel.
 //!
 //! The invariant: a command that the server has answered to is not sent again, whatever became of the
-//! rest of its batch: a batch that is fed again, whole or event by event, begins with what is known.
+//! rest of its batch: a batch that is fed again, whole or event by event, meets what is known of it.
 
 use super::link::Place;
 use crate::connect::Template;
+use crate::connect::progress::Refused;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -15,11 +16,12 @@ pub(super) struct RedisSink {
     place: Place,
     to: To,
     open: Option<Connection>,
-    /// The commands of the batch as they are sent, and how many there are.
+    /// The commands of the batch as they are sent, and the place of each among what is known.
     batch: Vec<u8>,
-    commands: usize,
-    /// What the server has answered to the first events of a batch that comes again.
-    known: VecDeque<Result<()>>,
+    commands: Vec<usize>,
+    /// What the server has answered to each event that is fed now or will be again.
+    known: VecDeque<Option<Result<()>>>,
+    refused: Refused,
     /// How many of these were told.
     told: usize,
     /// How many events the batch has so far.
@@ -42,11 +44,22 @@ impl RedisSink {
             to,
             open: None,
             batch: Vec::new(),
-            commands: 0,
+            commands: Vec::new(),
             known: VecDeque::new(),
+            refused: Refused::default(),
             told: 0,
             events: 0,
         }
+    }
+
+    /// What was fed does not come again.
+    fn done(&mut self) {
+        self.refused.commit();
+        self.known.drain(..self.told);
+        self.told = 0;
+        self.events = 0;
+        self.batch.clear();
+        self.commands.clear();
     }
 
     /// Sends the batch and hears the answers; what it is worst comes out.
@@ -55,7 +68,7 @@ impl RedisSink {
         let sent = open.send_packed_command(&self.batch);
         sent.map_err(|error| self.place.error(&error))?;
         let mut worst = Ok(());
-        for _ in 0..self.commands {
+        for at in &self.commands {
             let answer = match open.recv_response() {
                 Ok(Value::ServerError(error)) => Err(self.place.error(&error.into())),
                 Ok(_) => Ok(()),
@@ -68,7 +81,9 @@ impl RedisSink {
                     if worst.is_ok() {
                         worst.clone_from(&answer);
                     }
-                    self.known.push_back(answer);
+                    if let Some(slot) = self.known.get_mut(*at) {
+                        *slot = Some(answer);
+                    }
                 }
             }
         }
@@ -115,45 +130,52 @@ impl Node for RedisSink {
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        if self.commands > 0 {
-            let sent = self.send();
-            // A batch of one event that was refused does not come again.
-            let is_over = match &sent {
-                Ok(()) => true,
-                Err(error) => self.events == 1 && !error.is_retryable(),
-            };
-            if is_over {
-                self.known.clear();
-            }
-            sent?;
+        let sent = match self.commands.is_empty() {
+            true => Ok(()),
+            false => self.send(),
+        };
+        // A batch of one event that was refused does not come again.
+        let is_over = match &sent {
+            Ok(()) => true,
+            Err(error) => self.events == 1 && !error.is_retryable(),
+        };
+        if is_over {
+            self.done();
         }
-        self.known.drain(..self.told.min(self.known.len()));
-        self.told = 0;
-        self.events = 0;
-        self.batch.clear();
-        self.commands = 0;
-        Ok(())
+        sent
     }
 
     fn rollback(&mut self) {
+        self.refused.rollback();
         self.batch.clear();
-        self.commands = 0;
+        self.commands.clear();
         self.told = 0;
         self.events = 0;
     }
 }
 
 impl Sink for RedisSink {
-    fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
+    fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         self.events += 1;
+        if self.refused.comes_again(cx) {
+            self.known.push_front(None);
+        }
         // First of all: what is known is known of events that a command was made of.
         let command = self.to.command(event)?;
-        if let Some(known) = self.known.get(self.told) {
-            self.told += 1;
-            return known.clone();
+        let at = self.told;
+        self.told += 1;
+        match self.known.get(at) {
+            Some(Some(known)) => {
+                if known.is_err() {
+                    self.refused.returned(cx);
+                }
+                return known.clone();
+            }
+            Some(None) => {}
+            None => self.known.push_back(None),
         }
         self.batch.extend_from_slice(&command);
-        self.commands += 1;
+        self.commands.push(at);
         Ok(())
     }
 }

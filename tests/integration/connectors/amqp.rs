@@ -2,6 +2,7 @@
 
 use super::server::{Process, free_port};
 use super::{At, Connector, Promises, conforms};
+use crate::probe::Seen;
 use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
 };
@@ -409,4 +410,54 @@ fn what_cannot_be_meant_is_refused() {
         told,
         "amqp sinks: declare is for a sink with the option exchange"
     );
+}
+
+#[test]
+#[ignore = "needs rabbitmq-server"]
+fn an_event_that_is_tried_again_is_sent_again_and_the_others_are_not() -> Result<()> {
+    let server = shared()?;
+    let name = "tried-again";
+    server.ask(|channel| async move {
+        let none = FieldTable::default;
+        let exchange = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let direct = ExchangeKind::Direct;
+        channel
+            .exchange_declare(name.into(), direct, exchange, none())
+            .await?;
+        let queue = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        channel.queue_declare(name.into(), queue, none()).await?;
+        let bind = QueueBindOptions::default();
+        channel
+            .queue_bind(name.into(), name.into(), "known".into(), bind, none())
+            .await
+    });
+    let network = Network::new();
+    let events = (0..10).map(|n| {
+        let key = if n % 5 == 0 { "nobody" } else { "known" };
+        format!("{{\"n\":{n},\"key\":\"{key}\"}}")
+    });
+    network.add_source("in", source::from_iter(events.collect::<Vec<_>>()))?;
+    let options = Options::new()
+        .with("exchange", name)
+        .with("key", "{data.key}");
+    network.add_sink("out", connect::sink(&server.url(), &options)?)?;
+    let bad = Seen::at(&network, "bad")?;
+    network.link("in", "out")?;
+    let pause = Duration::from_millis(10);
+    let again = OnError::retry(2).backoff(pause, pause).jitter(false);
+    network.on_error("out", again.after("bad"))?;
+    network.start()?;
+    network.wait()?;
+    assert_eq!(bad.len(), 2);
+    for event in bad.events() {
+        assert_eq!(event.meta().get("attempts").cloned(), Some(3.into()));
+    }
+    assert_eq!(server.purge(name), 8);
+    Ok(())
 }

@@ -2,11 +2,16 @@
 
 mod killed;
 mod oversized;
+mod placed;
 mod process;
 mod threads;
 
 pub use killed::a_process_that_is_killed_loses_nothing;
 pub use oversized::an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash;
+pub use placed::{
+    behind_a_checkpoint_a_stop_in_the_middle_loses_nothing,
+    behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end,
+};
 pub use threads::it_starts_no_thread_beside_those_of_its_client;
 
 use super::server::{Silent, free_port};

@@ -119,6 +119,8 @@ macro_rules! conforms {
             a_late_outcome_is_not_skipped,
             what_was_not_delivered_comes_to_the_next_one,
             a_process_that_is_killed_loses_nothing,
+            behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end,
+            behind_a_checkpoint_a_stop_in_the_middle_loses_nothing,
             it_starts_no_thread_beside_those_of_its_client,
             a_source_that_is_not_answered_takes_so_much_and_goes_on,
             a_restart_of_the_server_loses_nothing,

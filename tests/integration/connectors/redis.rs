@@ -2,11 +2,12 @@
 
 use super::server::{Process, free_port};
 use super::{At, Connector, Promises, conforms};
+use crate::probe::Seen;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
-use tributary::{Error, Network, Outcome, Result, sink, source};
+use tributary::{Error, Network, OnError, Outcome, Result, sink, source};
 
 const PASSWORD: &str = "canary-of-redis";
 
@@ -336,4 +337,53 @@ fn what_cannot_be_meant_is_refused() {
         why,
         "redis sinks: max_len is for a sink with the option stream"
     );
+}
+
+/// Writes ten events to streams by their names, two of which are to the key `taken`, and tries what is
+/// refused again; gives what is left at last.
+fn write_by_name(server: &Server) -> Result<(Network, Seen)> {
+    let network = Network::new();
+    let events = (0..10).map(|n| {
+        let stream = if n % 5 == 0 { "taken" } else { "free" };
+        format!("{{\"n\":{n},\"stream\":\"{stream}\"}}")
+    });
+    network.add_source("in", source::from_iter(events.collect::<Vec<_>>()))?;
+    let options = Options::new().with("stream", "{data.stream}");
+    network.add_sink("out", connect::sink(&server.url(), &options)?)?;
+    let bad = Seen::at(&network, "bad")?;
+    network.link("in", "out")?;
+    let pause = Duration::from_millis(500);
+    let again = OnError::retry(2).backoff(pause, pause).jitter(false);
+    network.on_error("out", again.after("bad"))?;
+    Ok((network, bad))
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_event_that_is_tried_again_is_sent_again_and_the_others_are_not() -> Result<()> {
+    // Refused each time: it is no stream.
+    let server = Server::start()?;
+    server.ask::<String>(&["SET", "taken", "x"]);
+    let (network, bad) = write_by_name(&server)?;
+    network.start()?;
+    network.wait()?;
+    assert_eq!(bad.len(), 2);
+    for event in bad.events() {
+        assert_eq!(event.meta().get("attempts").cloned(), Some(3.into()));
+    }
+    assert_eq!(server.ask::<u64>(&["XLEN", "free"]), 8);
+    // Refused once.
+    let server = Server::start()?;
+    server.ask::<String>(&["SET", "taken", "x"]);
+    let (network, bad) = write_by_name(&server)?;
+    network.start()?;
+    // Some were sent with it, and it waits for its next attempt.
+    let sent = || server.ask::<u64>(&["XLEN", "free"]) > 0;
+    assert!(crate::probe::soon(sent));
+    server.ask::<u64>(&["DEL", "taken"]);
+    network.wait()?;
+    assert_eq!(bad.len(), 0);
+    assert_eq!(server.ask::<u64>(&["XLEN", "taken"]), 2);
+    assert_eq!(server.ask::<u64>(&["XLEN", "free"]), 8);
+    Ok(())
 }
