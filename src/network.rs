@@ -5,7 +5,8 @@
 //! acks), `link` (bounded channels of batches), `ways` (where the events of a port go),
 //! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
 //! they end), `simulation` (the same without threads, in virtual time), `replay` (recorded events that
-//! drive it), `stats` (the account),
+//! drive it), `stats` (the account), `losses` (what
+//! nobody listened to, for one line at the end),
 //! `on_error` (what is done about rejected events), `draft` (changes, taken as a whole or not at all), `handles` (what can be linked to what), `drawing` (pictures).
 //!
 //! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
@@ -16,6 +17,7 @@ mod drawing;
 mod graph;
 mod handles;
 mod link;
+mod losses;
 mod on_error;
 mod replay;
 mod runner;
@@ -328,6 +330,20 @@ impl Network {
         }
     }
 
+    /// Aborts what has not drained since [`request_stop`](Self::request_stop), for who has waited so
+    /// long himself.
+    ///
+    /// # Errors
+    /// Those of [`Network::stop_within`], where something had not drained.
+    pub fn give_up(&self, waited: Duration) -> Result<()> {
+        let Some(end) = self.end() else { return Ok(()) };
+        let ended = end.give_up(waited);
+        match end.is_own_node() {
+            true => ended,
+            false => self.close(ended),
+        }
+    }
+
     /// Ends the network at once: what is under way counts as failed.
     pub fn abort(&self) {
         if let Some(end) = self.end() {
@@ -370,6 +386,7 @@ impl Network {
         }
         let aborted = running.end().was_aborted();
         let stats = running.stats(graph);
+        running.log_losses();
         running.join_timer();
         let breaches = stats.breaches();
         *phase = Phase::Ended(stats);
@@ -399,6 +416,7 @@ impl Drop for Inner {
             if let Err(error) = running.end().stop(STOP_LIMIT) {
                 log::error!("{error}");
             }
+            running.log_losses();
             running.join_timer();
         }
     }

@@ -123,30 +123,115 @@ fn files() -> Result<Vec<File>> {
     Ok(files)
 }
 
-/// The code of a file: no comments, nothing in double quotes, nothing below `#[cfg(test)]` (which
-/// stands at the end of a file, if at all).
+/// The code of a file: no comments, nothing in quotes, and none of the items that `#[cfg(test)]` stands
+/// before, wherever that is.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let bare = bare(text);
+    let mut rest = bare.as_str();
     let mut code = String::new();
-    for line in text.lines() {
-        let mut quoted = false;
-        let mut before = ' ';
-        let mut shown = String::new();
-        for c in line.chars() {
-            if c == '"' && before != '\\' && before != '\'' {
-                quoted = !quoted;
-            } else if c == '/' && before == '/' && !quoted {
-                shown.pop();
-                break;
-            } else if !quoted {
-                shown.push(c);
-            }
-            before = c;
-        }
-        code.push_str(&shown);
-        code.push('\n');
+    while let Some((before, after)) = rest.split_once("#[cfg(test)]") {
+        code.push_str(before);
+        rest = &after[end_of_item(after)..];
     }
+    code.push_str(rest);
     code
+}
+
+/// Where the first item of this code ends: at a semicolon outside of all brackets, or with the first
+/// block in braces.
+fn end_of_item(code: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in code.char_indices() {
+        match c {
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && matches!(c, ';' | '}') {
+            return at + 1;
+        }
+    }
+    code.len()
+}
+
+/// A text without its comments, and with nothing between its quotes; its lines stay as they are.
+fn bare(text: &str) -> String {
+    let mut bare = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let word = bare.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let (shown, length) = match c {
+            '/' if rest.starts_with("//") => ("", rest.find('\n').unwrap_or(rest.len())),
+            '/' if rest.starts_with("/*") => (" ", block_comment(rest)),
+            '"' => ("\"\"", string(rest)),
+            'r' if !word && raw_string(rest).is_some() => {
+                ("\"\"", raw_string(rest).unwrap_or(rest.len()))
+            }
+            '\'' => match character(rest) {
+                Some(length) => ("''", length),
+                None => ("'", 1),
+            },
+            c => (&rest[..c.len_utf8()], c.len_utf8()),
+        };
+        bare.push_str(shown);
+        let (gone, left) = rest.split_at(length);
+        if length > 1 {
+            bare.extend(gone.chars().filter(|c| *c == '\n'));
+        }
+        rest = left;
+    }
+    bare
+}
+
+/// The length of the comment at the beginning; comments nest.
+fn block_comment(text: &str) -> usize {
+    let mut depth = 0;
+    for at in text.char_indices().map(|(at, _)| at) {
+        if text[at..].starts_with("/*") {
+            depth += 1;
+        } else if text[..at].ends_with("*/") && at > 3 {
+            depth -= 1;
+            if depth == 0 {
+                return at;
+            }
+        }
+    }
+    text.len()
+}
+
+/// The length of the string at the beginning.
+fn string(text: &str) -> usize {
+    let mut escaped = true;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' if !escaped => return at + 1,
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    text.len()
+}
+
+/// The length of the raw string at the beginning, if it is one.
+fn raw_string(text: &str) -> Option<usize> {
+    let hashes = text[1..].len() - text[1..].trim_start_matches('#').len();
+    let body = text[1 + hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    let length = body.find(&end).map_or(body.len(), |at| at + end.len());
+    Some(2 + hashes + length)
+}
+
+/// The length of the character at the beginning, if it is one and no lifetime.
+fn character(text: &str) -> Option<usize> {
+    let mut chars = text[1..].char_indices();
+    let end = match chars.next()?.1 {
+        '\\' => {
+            chars.next();
+            chars.find(|(_, c)| *c == '\'')?.0
+        }
+        _ => chars.next().filter(|(_, c)| *c == '\'')?.0,
+    };
+    Some(1 + end + 1)
 }
 
 /// The modules of the crate's top level that the code names after `crate::`.
@@ -276,8 +361,17 @@ fn no_file_is_named_after_nothing() -> Result {
 
 #[test]
 fn the_reader_of_sources_sees_what_it_should() {
-    assert_eq!(code("a // b\n/// c\nd(\"e // f\")"), "a \n\nd()\n");
+    assert_eq!(code("a // b\n/// c\nd(\"e // f\")"), "a \n\nd(\"\")");
     assert_eq!(code("a\n#[cfg(test)]\nmod tests {}"), "a\n");
+    // What comes after a test is read as well.
+    let after = "#[cfg(test)]\nmod tests {\n  fn a() { '}' }\n}\nuse crate::script;\n";
+    assert_eq!(named(&code(after)), ["script"]);
+    let one = "#[cfg(test)]\nuse crate::cli::{A, B};\n#[cfg(test)]\nmod tests;\nuse crate::sink;";
+    assert_eq!(named(&code(one)), ["sink"]);
+    let call = "#[cfg(test)]\nfn a(b: [u8; 2]) -> u8 { c(\"}\"); b[0] }\nmysql::x()";
+    assert_eq!(code(call), "\nmysql::x()");
+    let texts = "a(\"b\\\"c\nd\", r#\"e\"f\"#, '\"', '\\'', 'g') /* h /* i */ j */ k<'l>";
+    assert_eq!(bare(texts), "a(\"\"\n, \"\", '', '', '')   k<'l>");
     let imports =
         "use crate::event::{Batch, Event};\nuse crate::{name::Name, Error, sink::{A, B}};";
     assert_eq!(named(imports), ["event", "name", "error", "sink"]);

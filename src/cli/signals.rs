@@ -1,6 +1,10 @@
-//! Ctrl-C and SIGTERM: the first one drains, the second one aborts.
+//! Signals: the first one drains; a further SIGINT or SIGTERM aborts.
+//!
+//! SIGHUP, SIGUSR1 and SIGUSR2 drain too, so that nothing under way is lost with them, but they never
+//! abort: a terminal that is closed, or a service manager, may send SIGHUP in addition to another
+//! signal. One of these three that was ignored at the start (`nohup`) stays ignored.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signal_hook::{SigId, flag, low_level};
 use std::sync::Arc;
@@ -10,6 +14,21 @@ use tributary::{Error, ErrorKind, Network, Result};
 
 /// How often signals are looked at while the network is waited for.
 const POLL: Duration = Duration::from_millis(50);
+
+/// The signals that abort a network that is being drained.
+const ABORT: [i32; 2] = [SIGINT, SIGTERM];
+
+/// The signals that only drain, and may be ignored.
+const DRAIN: [i32; 3] = [SIGHUP, SIGUSR1, SIGUSR2];
+
+/// Which signals were ignored when the process was started, as a bit set; the system shows it in
+/// `/proc`. Where it does not, none is.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
+}
 
 /// Ends a network when it is time to.
 pub struct Watch(Signals);
@@ -23,7 +42,8 @@ pub struct Starting {
 /// Why a wait was over.
 enum Over {
     Ended(Result<()>),
-    Signal,
+    /// After so long.
+    Signal(Duration),
     Time,
 }
 
@@ -44,28 +64,40 @@ impl Watch {
         let aborted = i32::from(ErrorKind::DrainTimeout.exit_code());
         let listen = || {
             let once = Arc::new(AtomicBool::new(false));
+            let ignored = ignored();
+            let drain = DRAIN
+                .into_iter()
+                .filter(|signal| ignored >> (signal - 1) & 1 == 0);
             let mut impatient = Vec::new();
-            for signal in [SIGINT, SIGTERM] {
+            for signal in ABORT {
                 // In this order, so that the first one only sets the flag.
                 let end = flag::register_conditional_shutdown(signal, aborted, once.clone())?;
                 impatient.extend([end, flag::register(signal, once.clone())?]);
             }
-            let signals = Signals::new([SIGINT, SIGTERM])?;
+            let signals = Signals::new(ABORT.into_iter().chain(drain))?;
             Ok(Starting { signals, impatient })
         };
         listen().map_err(|error| Error::io("cannot listen to signals", &error))
     }
 
-    fn wait(&mut self, network: &Network, limit: Option<Duration>) -> Over {
-        let mut left = limit;
+    /// Waits for the end of the network, this time, or one of the signals that `heeded` names. Those
+    /// that have come together count as one.
+    fn wait(
+        &mut self,
+        network: &Network,
+        limit: Option<Duration>,
+        heeded: fn(i32) -> bool,
+    ) -> Over {
+        let (mut left, mut waited) = (limit, Duration::ZERO);
         loop {
-            if self.0.pending().next().is_some() {
-                return Over::Signal;
+            if self.0.pending().filter(|signal| heeded(*signal)).count() > 0 {
+                return Over::Signal(waited);
             }
             let wait = left.map_or(POLL, |left| left.min(POLL));
             if let Some(ended) = network.wait_timeout(wait) {
                 return Over::Ended(ended);
             }
+            waited += wait;
             left = left.map(|left| left - wait);
             if left.is_some_and(|left| left.is_zero()) {
                 return Over::Time;
@@ -81,16 +113,16 @@ impl Watch {
         run_for: Option<Duration>,
         drain: Duration,
     ) -> Result<()> {
-        if let Over::Ended(ended) = self.wait(network, run_for) {
+        if let Over::Ended(ended) = self.wait(network, run_for, |_| true) {
             return ended;
         }
-        log::info!("stopping: what is under way is drained, a further signal aborts");
+        log::info!("stopping: what is under way is drained, a further SIGINT or SIGTERM aborts");
         network.request_stop();
-        match self.wait(network, Some(drain)) {
+        match self.wait(network, Some(drain), |signal| ABORT.contains(&signal)) {
             Over::Ended(ended) => ended,
-            Over::Time => network.stop_within(Duration::ZERO),
-            Over::Signal => {
-                let aborted = network.stop_within(Duration::ZERO);
+            Over::Time => network.give_up(drain),
+            Over::Signal(waited) => {
+                let aborted = network.give_up(waited);
                 let aborted = aborted.err().map(|error| format!(": {}", error.message()));
                 let message = format!("aborted by a second signal{}", aborted.unwrap_or_default());
                 Err(Error::new(ErrorKind::DrainTimeout, message))

@@ -209,7 +209,7 @@ impl Replaying {
     /// The first node that failed; an account that does not balance, because a node could not be
     /// opened again to the end.
     pub fn finish(self) -> Result<Stats> {
-        let stats = self.simulation.finish()?;
+        let stats = self.simulation.finish_as_a_run()?;
         let breaches = stats.breaches();
         match breaches.is_empty() {
             true => Ok(stats),

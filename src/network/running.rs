@@ -21,6 +21,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -267,6 +268,24 @@ impl Running {
             .map(|(e, account)| account.snapshot(e.from.clone(), e.to.clone()))
             .collect();
         Stats { nodes, links }
+    }
+
+    /// One line about the events that were rejected or dropped without a port being linked, where there
+    /// are any.
+    pub fn log_losses(&self) {
+        let state = self.shared.lock();
+        let nodes = state.members.iter().flat_map(|member| {
+            let texts = member.account.losses.texts().into_iter();
+            texts.map(|text| format!("node {}: {text}", member.name))
+        });
+        let links = state.links.iter().filter_map(|(link, account)| {
+            let dropped = account.dropped.load(Ordering::Relaxed);
+            (dropped > 0).then(|| format!("link {link}: {dropped} dropped because it was full"))
+        });
+        let all: Vec<String> = nodes.chain(links).collect();
+        if !all.is_empty() {
+            log::warn!("events not delivered in this run: {}", all.join("; "));
+        }
     }
 
     /// The timer ends when nobody can set an alarm any more.

@@ -238,6 +238,18 @@ impl Simulation {
     /// # Errors
     /// The first node that failed.
     pub fn finish(mut self) -> Result<Stats> {
+        self.end()
+    }
+
+    /// The same, and one line about what was lost, as a run has it.
+    pub(super) fn finish_as_a_run(mut self) -> Result<Stats> {
+        let ended = self.end();
+        self.seats.clear();
+        self.running.log_losses();
+        ended
+    }
+
+    fn end(&mut self) -> Result<Stats> {
         let end = self.running.end();
         end.request();
         self.run();

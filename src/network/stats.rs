@@ -12,6 +12,7 @@
 //! a committed batch, consumed is what nothing else was said of; so what the law finds out is a
 //! batch, or a part of one, that was taken and never accounted for.
 
+use super::losses::Losses;
 use crate::name::{Endpoint, Name};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,6 +43,8 @@ pub(crate) struct Account {
     pub busy: AtomicU64,
     /// Nanoseconds in waiting for room on a link.
     pub blocked: AtomicU64,
+    /// What was rejected or dropped by a port that is not linked.
+    pub losses: Losses,
 }
 
 pub(crate) fn add(counter: &AtomicU64, by: u64) {

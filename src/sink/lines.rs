@@ -270,10 +270,19 @@ pub(super) fn write_out(buffer: &mut Vec<u8>) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(buffer).and_then(|()| stdout.flush());
     buffer.clear();
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => {
-            Error::new(ErrorKind::Closed, "nobody reads standard output any more").fatal()
-        }
-        _ => Error::io("standard output", &error).fatal(),
+    written.map_err(|error| match is_closed(&error) {
+        true => Error::new(ErrorKind::Closed, "nobody reads standard output any more").fatal(),
+        false => Error::io("standard output", &error).fatal(),
     })
+}
+
+/// Whether this error of standard output is a pipe without a reader, or a terminal that was closed.
+fn is_closed(error: &io::Error) -> bool {
+    let is_device = || {
+        let stat = rustix::fs::fstat(rustix::stdio::stdout());
+        let kind = stat.map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode));
+        kind == Ok(rustix::fs::FileType::CharacterDevice)
+    };
+    error.kind() == io::ErrorKind::BrokenPipe
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_device()
 }

@@ -180,9 +180,9 @@ fn queries_are_limited_on_the_command_line() -> Tested {
         site.feed(&args, &format!("{{\"n\":{n}}}\n{{\"n\":1}}\n"))
     };
     let done = run("--query-rows", "5", "6")?;
-    done.expect(0, "{\"i\":1}", "…the answer has more than 5 rows…");
+    done.expect(0, "{\"i\":1}", "…the answer has more than 5 rows…\n…node asked: 1 rejected (the answer has more than 5 rows)");
     let done = run("--query-time", "1ms", "90000")?;
-    done.expect(0, "{\"i\":1}", "…the query was given up after 1ms…");
+    done.expect(0, "{\"i\":1}", "…the query was given up after 1ms…\n…node asked: 1 rejected (the query was given up after 1ms)");
     for (option, value, wanted) in [
         ("--query-rows", "0", "a whole number from 1 is expected"),
         ("--query-time", "0s", "it must be more than zero"),

@@ -21,7 +21,8 @@ fn a_network_of_functions_runs_between_pipes_and_names_the_line_of_an_error() ->
     .expect(
         0,
         "{\"n\":10}\tseen\n{\"n\":30}\tseen\n",
-        "[… WARN ] node f: event rejected: net.lua:3: two…",
+        "[… WARN ] node f: event rejected: net.lua:3: two…\n\
+         […] events not delivered in this run: node f: 1 rejected (net.lua:3: two)",
     );
     Ok(())
 }
@@ -53,7 +54,8 @@ fn limits_can_be_set_and_are_checked() -> Tested {
     .expect(
         0,
         "",
-        "[… WARN ] node h: event rejected: loop.lua:3: call time budget 50ms exceeded…",
+        "[… WARN ] node h: event rejected: loop.lua:3: call time budget 50ms exceeded…\n\
+         […] events not delivered in this run: node h: 1 rejected (loop.lua:3: call time budget 50ms exceeded)",
     );
     site.call(&["check", "os.lua"])?.expect(
         65,

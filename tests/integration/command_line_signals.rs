@@ -3,8 +3,8 @@
 use super::binary::{Done, Site, signal};
 use super::command_line::{COPY, STREAMS};
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn flood(child: &mut Child, numbered: bool) -> Result<JoinHandle<()>, Box<dyn Er
 
 #[test]
 fn a_signal_drains_what_the_source_has_accepted() -> Tested {
-    for name in ["TERM", "INT"] {
+    for name in ["TERM", "INT", "HUP", "USR1", "USR2"] {
         let site = Site::with(&[("net.lua", COPY)])?;
         let args = [
             "run",
@@ -147,5 +147,100 @@ fn a_signal_ends_a_network_that_does_not_come_to_start() -> Tested {
     signal(&child, "TERM")?;
     Done::of(child)?.expect(75, "", "");
     assert!(begun.elapsed() < Duration::from_secs(20));
+    Ok(())
+}
+
+/// A batch that holds what it gets until the end, between files.
+const HOLDS: &str = "\
+local tb = require('tributary')
+tb.create_file_source('in', 'in', {follow = true})
+tb.create_batch('batch', {count = 100})
+tb.create_file_sink('out', 'out')
+tb.chain('in', 'batch', 'out')
+";
+
+/// Starts a command and waits until its network has.
+fn started(mut command: Command) -> Result<Child, Box<dyn Error>> {
+    let mut child = command.stdin(Stdio::null()).spawn()?;
+    let stderr = child.stderr.as_mut().ok_or("no standard error")?;
+    let mut first = [0; 1];
+    stderr.read_exact(&mut first)?;
+    // The line says that it has started; what is in the file is read within this time.
+    std::thread::sleep(Duration::from_millis(700));
+    Ok(child)
+}
+
+#[test]
+fn a_hang_up_lets_go_what_a_node_holds_back() -> Tested {
+    for name in ["HUP", "USR1", "USR2"] {
+        let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
+        let child = started(site.command(&["run", "net.lua", "-v"]))?;
+        signal(&child, name)?;
+        // One more of these never aborts.
+        signal(&child, name)?;
+        let done = Done::of(child)?;
+        assert_eq!(done.code, Some(0), "{name}: {}", done.stderr);
+        assert_eq!(site.read("out")?, "[{\"n\":1}]\n", "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hang_up_that_is_ignored_at_the_start_stays_ignored() -> Tested {
+    let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
+    let run = site.command(&["run", "net.lua", "-v"]);
+    let mut command = Command::new("sh");
+    let program = run.get_program().to_string_lossy().into_owned();
+    let script = format!("trap '' HUP; exec '{program}' run net.lua -v");
+    command.args(["-c", &script]).current_dir(site.path("."));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = started(command)?;
+    signal(&child, "HUP")?;
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait()?.is_none(), "it goes on");
+    assert_eq!(site.read("out")?, "", "nothing was drained");
+    signal(&child, "TERM")?;
+    let done = Done::of(child)?;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(site.read("out")?, "[{\"n\":1}]\n");
+    Ok(())
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_loses_no_event() -> Tested {
+    let network = "\
+local tb = require('tributary')
+tb.create_map('some', function(e) if e.data.n % 2 == 1 then error('odd') end return e end)
+tb.chain('in', 'some', 'out')
+";
+    let site = Site::with(&[("net.lua", network)])?;
+    let args = [
+        "run", "net.lua", "-v", "--input", "in=-", "--output", "out=out",
+    ];
+    let mut child = site.command(&args).spawn()?;
+    drop((child.stderr.take(), child.stdout.take()));
+    let mut stdin = child.stdin.take().ok_or("no standard input")?;
+    for n in 0..10_000 {
+        writeln!(stdin, "{{\"n\":{n}}}")?;
+    }
+    drop(stdin);
+    assert_eq!(Done::of(child)?.code, Some(0));
+    assert_eq!(site.read("out")?.lines().count(), 5_000);
+    Ok(())
+}
+
+#[test]
+fn a_limit_of_draining_is_named_as_it_was_set() -> Tested {
+    let network = "\
+local tb = require('tributary')
+tb.create_generator('gen', function(emit) emit({}) end)
+tb.create_sink('out', 'tcp://127.0.0.1:1')
+tb.chain('gen', 'out')
+";
+    let site = Site::with(&[("net.lua", network)])?;
+    let done = site.call(&["run", "net.lua", "--for", "300ms", "--drain", "300ms"])?;
+    assert_eq!(done.code, Some(75));
+    let named = "tributary: not drained within 300ms: node ";
+    assert!(done.stderr.contains(named), "{}", done.stderr);
     Ok(())
 }

@@ -11,6 +11,7 @@ mod command_line;
 mod command_line_database;
 mod command_line_errors;
 mod command_line_functions;
+mod command_line_losses;
 mod command_line_lua;
 mod command_line_repl;
 mod command_line_replay;

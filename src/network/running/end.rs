@@ -2,6 +2,7 @@
 
 use super::{NODE_OF, Shared};
 use crate::error::{Error, ErrorKind, Result};
+use crate::network::STOP_LIMIT;
 use crate::network::worker::Control;
 use crate::time::format_duration;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl End {
         }
         match self.0.wait_ended(None) {
             true => self.join(),
-            false => self.stop(Duration::ZERO),
+            false => self.give_up(STOP_LIMIT),
         }
     }
 
@@ -56,7 +57,7 @@ impl End {
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
         match self.0.wait_ended(Some(limit)) {
             true => Some(self.join()),
-            false if self.0.is_given_up() => Some(self.stop(Duration::ZERO)),
+            false if self.0.is_given_up() => Some(self.give_up(STOP_LIMIT)),
             false => None,
         }
     }
@@ -67,7 +68,19 @@ impl End {
         if self.is_own_node() {
             return Ok(());
         }
-        if self.0.wait_ended(Some(limit)) {
+        match self.0.wait_ended(Some(limit)) {
+            true => self.join(),
+            false => self.give_up(limit),
+        }
+    }
+
+    /// Aborts what has not drained, after so long a wait, and names it.
+    pub fn give_up(&self, waited: Duration) -> Result<()> {
+        self.request();
+        if self.is_own_node() {
+            return Ok(());
+        }
+        if self.0.wait_ended(Some(Duration::ZERO)) {
             return self.join();
         }
         let undrained = self.undrained();
@@ -79,7 +92,7 @@ impl End {
         let joined = self.join();
         let mut message = format!(
             "not drained within {}: {}",
-            format_duration(limit),
+            format_duration(waited),
             undrained.join(", ")
         );
         if !stuck.is_empty() {

@@ -8,6 +8,7 @@ use super::{Stage, catch};
 use crate::ack::Outcome;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Batch, Event};
+use crate::network::losses::Loss;
 use crate::network::stats::{add, add_nanos};
 use crate::node::Context;
 use crate::time::monotonic;
@@ -221,7 +222,12 @@ impl Stage {
 
     /// Events of a node that is not called any more: whoever waits for them hears that they failed.
     fn nack(&mut self, batch: Batch) {
-        add(&self.account.rejected, batch.len() as u64);
+        let count = batch.len() as u64;
+        add(&self.account.rejected, count);
+        if count > 0 {
+            let losses = &self.account.losses;
+            losses.add(Loss::Rejected, "the node has failed", count);
+        }
         batch.settle(Outcome::Failed);
     }
 }

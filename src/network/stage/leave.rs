@@ -4,13 +4,14 @@ use super::Stage;
 use crate::ack::Outcome;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Batch, Event};
+use crate::network::losses::Loss;
 use crate::network::runner::Kind;
 use crate::network::stats::add;
 use crate::node::{Frame, Output};
-use crate::time::Timestamp;
+use crate::time::monotonic;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Stage {
     /// The batch is committed: what was noted down leaves, what ended here is settled.
@@ -67,6 +68,7 @@ impl Stage {
                         let event = event.with_meta("node", self.name.as_str());
                         self.leave(port, event.with_meta("reason", reason));
                     } else {
+                        self.drop_unseen(port, reason);
                         event.settle(Outcome::Delivered);
                     }
                 }
@@ -77,6 +79,22 @@ impl Stage {
                 }
             }
             Output::Refuse { event, error, .. } => self.refuse(event, &error),
+        }
+    }
+
+    /// An event is dropped, and its port is not linked. To let events go by `dropped` is what the
+    /// node is for; a port of the node's own is there to be linked.
+    fn drop_unseen(&mut self, port: u16, reason: &'static str) {
+        if port == Frame::DROPPED {
+            return;
+        }
+        self.account.losses.add(Loss::Dropped, reason, 1);
+        if !std::mem::replace(&mut self.warned.of_drop, true) {
+            let (node, port) = (&self.name, &self.frame.ports[usize::from(port)]);
+            log::warn!(
+                "node {node}: event dropped: {reason}; port {node}.{port} is not linked, so it and \
+                 others like it are only counted"
+            );
         }
     }
 
@@ -99,9 +117,19 @@ impl Stage {
             return;
         }
         // That the reader of the output has gone is said once, where the network stops.
-        if error.kind() != ErrorKind::Closed
-            && let Some(more) = self.warned.may_warn(self.clock.now())
-        {
+        if error.kind() != ErrorKind::Closed {
+            let reason = match error.place() {
+                Some(place) => format!("{place}: {}", error.message()),
+                None => error.message().to_owned(),
+            };
+            self.account.losses.add(Loss::Rejected, &reason, 1);
+            self.warn_of(&event, error);
+        }
+        event.settle(Outcome::Failed);
+    }
+
+    fn warn_of(&mut self, event: &Event, error: &Error) {
+        if let Some(more) = self.warned.may_warn(monotonic()) {
             let payload = crate::error::quote_bytes(event.payload().bytes());
             let more = match more {
                 0 => String::new(),
@@ -112,7 +140,6 @@ impl Stage {
                 self.name
             );
         }
-        event.settle(Outcome::Failed);
     }
 
     /// An event leaves by a port.
@@ -167,22 +194,38 @@ impl Stage {
     }
 }
 
-/// Keeps the log of rejected events to a line a second.
+/// Keeps the log of rejected events to a line a second, by the clock of whoever reads it: virtual
+/// time may pass as fast as events do.
 #[derive(Default)]
 pub(super) struct Warned {
-    last: Option<Timestamp>,
+    last: Option<Instant>,
     silent: u64,
+    /// An event was dropped by a port that is not linked.
+    of_drop: bool,
 }
 
 impl Warned {
     /// Whether a line may be written now, and how many were not written before it.
-    fn may_warn(&mut self, now: Timestamp) -> Option<u64> {
-        let soon = |last: Timestamp| now >= last && now.since(last) < Duration::from_secs(1);
+    fn may_warn(&mut self, now: Instant) -> Option<u64> {
+        let soon = |last: Instant| now.duration_since(last) < Duration::from_secs(1);
         if self.last.is_some_and(soon) {
             self.silent += 1;
             return None;
         }
         self.last = Some(now);
         Some(std::mem::take(&mut self.silent))
+    }
+}
+
+impl Drop for Stage {
+    /// What the log has left out is counted there at the end.
+    fn drop(&mut self) {
+        if self.warned.silent > 0 {
+            log::warn!(
+                "node {}: event rejected ({} more like it since the last line)",
+                self.name,
+                self.warned.silent
+            );
+        }
     }
 }

@@ -47,21 +47,33 @@ impl Kind {
 pub(in crate::script) struct Each {
     home: Home,
     kind: Kind,
+    /// Events for which the function has answered, and for which it has returned nothing.
+    answered: u64,
+    dropped: u64,
+    warned: bool,
 }
+
+/// After so many events a map that has dropped every one is named while it still runs.
+const MANY: u64 = 10_000;
 
 impl Each {
     pub fn new(spec: Spec, kind: Kind) -> Self {
         Each {
             home: Home::new(spec),
             kind,
+            answered: 0,
+            dropped: 0,
+            warned: false,
         }
     }
 
-    fn call(&self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
+    fn call(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let vm = self.home.vm()?;
         let handle = vm.handle(event)?;
         let (said, value): (u8, Value) =
             vm.call(callable(&vm.main)?, handle, Some(event), cx.now())?;
+        self.answered += 1;
+        self.dropped += u64::from(said == code::DROP);
         match (&self.kind, said) {
             (Kind::Route(ports), code::PASS) => route(ports, &value, cx)?,
             (_, code::PASS) => cx.pass(),
@@ -83,6 +95,25 @@ impl Each {
     }
 }
 
+impl Each {
+    /// Warns once of a map that has dropped every event: to drop some is what nil is for, to drop all
+    /// is a `return` that was forgotten.
+    fn warn_of_nothing(&mut self) {
+        let (all, spec) = (self.answered, self.home.spec());
+        if self.kind != Kind::Map || self.warned || all == 0 || self.dropped < all {
+            return;
+        }
+        self.warned = true;
+        let place = spec.place.as_ref().map(|place| format!(" ({place})"));
+        log::warn!(
+            "node {}{}: the function returned nothing for any of {all} events, so all were dropped; \
+             a map returns the event that goes on",
+            spec.node,
+            place.unwrap_or_default()
+        );
+    }
+}
+
 fn route(ports: &[String], open: &Value, cx: &mut Context<'_>) -> Result<()> {
     let open = open.as_integer().unwrap_or(0);
     if open == 0 {
@@ -101,6 +132,11 @@ impl Node for Each {
         self.home.open(self.kind.name())
     }
 
+    fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.warn_of_nothing();
+        Ok(())
+    }
+
     fn ports(&self) -> Vec<String> {
         match &self.kind {
             Kind::Route(ports) => {
@@ -115,6 +151,9 @@ impl Node for Each {
 impl Pipeline for Each {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let called = self.call(event, cx);
+        if self.dropped == MANY {
+            self.warn_of_nothing();
+        }
         if called.is_err() && self.home.vm()?.full.get() {
             self.home.renew(self.kind.name())?;
         }
