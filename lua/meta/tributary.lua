@@ -14,6 +14,9 @@
 ---@class tributary.Keyed
 ---@field key? string|string[] the field, or fields, whose values say to what an event belongs
 
+---@class tributary.Delay
+---@field limit? integer how many events it holds at most
+
 ---@class tributary.Batch: tributary.Keyed
 ---@field count? integer the most events of a batch; no limit where nothing is given
 ---@field bytes? integer the most bytes of their payloads; no limit where nothing is given
@@ -153,11 +156,12 @@ function tb.create_deadman(name, time, options) end
 ---@return true
 function tb.create_debounce(name, time, options) end
 
----a pipeline that lets every event go on this much later
+---a pipeline that lets every event go on this much later, and holds `limit` at most
 ---@param name string the name of the node
 ---@param time string a time, as in "10s"
+---@param options? tributary.Delay
 ---@return true
-function tb.create_delay(name, time) end
+function tb.create_delay(name, time, options) end
 
 ---a sink that forgets every event
 ---@param name string the name of the node

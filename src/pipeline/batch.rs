@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How long no event comes until what a source waits for leaves.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// How many events are collected at most.
+const MOST_EVENTS: usize = 1_000_000;
+
 /// When a batch is full; the first limit that is reached counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BatchLimits {
@@ -26,7 +29,10 @@ pub struct BatchLimits {
 }
 
 /// Collects the events of a key, and emits them as one event, whose payload is the JSON list of
-/// theirs, with the time of the last one. Each of them is delivered when that one is.
+/// theirs, with the time of the last one. Each of them is delivered when that one is. At the end of the
+/// stream what is collected is emitted at once.
+///
+/// It holds 1,000,000 events at most, of all keys together: one more is rejected.
 ///
 /// Where a source waits for the outcome of its events and there is no limit of time, what is collected
 /// leaves too when no event has come for a second: the source may send no more until then.
@@ -35,6 +41,8 @@ pub struct Collect {
     limits: BatchLimits,
     key: Key,
     open: Due<Open>,
+    /// How many events are collected.
+    held: usize,
     /// When the last event came that somebody waits for, where no time limits a batch.
     awaited: Option<Timestamp>,
     /// The events of batches that are under way.
@@ -71,6 +79,7 @@ impl Collect {
             limits,
             key,
             open: Due::default(),
+            held: 0,
             awaited: None,
             under_way: HashMap::new(),
         })
@@ -85,6 +94,7 @@ impl Collect {
     }
 
     fn emit(&mut self, open: Open, cx: &mut Context<'_>) -> Result<()> {
+        self.held -= open.events.len();
         let values = open
             .events
             .iter()
@@ -149,6 +159,12 @@ impl Pipeline for Collect {
         let key = self.key.of(event)?;
         // Found out now, while it is this event's error.
         event.payload().json()?;
+        if self.held >= MOST_EVENTS {
+            return Err(Error::data(format!(
+                "{MOST_EVENTS} events are collected already"
+            )));
+        }
+        self.held += 1;
         let size = event.payload().size();
         if event.is_tracked() && self.limits.time.is_none() {
             self.awaited = Some(cx.now());

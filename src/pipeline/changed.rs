@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Lets an event pass when the values of some fields are not those of the last event of its key,
 /// and drops it otherwise, with the reason `unchanged`. The first one passes.
 ///
+/// It keeps a hash for each key until its time to forget is over, of 1,000,000 keys at most: then the one
+/// that came longest ago is forgotten, and its next event passes.
+///
 /// The values of an event that failed behind this node are forgotten with their key: the same event
 /// passes if it is sent again.
 #[derive(Debug)]
@@ -102,6 +105,7 @@ impl Pipeline for Changed {
             }
         };
         self.last.put(key, due, Last { value, token });
+        self.last.forget_excess();
         Ok(())
     }
 }

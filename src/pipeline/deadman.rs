@@ -17,6 +17,9 @@ const PORT: &str = "silent";
 /// sends another only after events have come again.
 ///
 /// Without a key the time also runs from the start, when no event has come at all.
+///
+/// It keeps the fields of each key until its alarm, of 1,000,000 keys at most: an event of one more is
+/// rejected. At the end of the stream there is no alarm.
 #[derive(Debug)]
 pub struct Deadman {
     time: Duration,
@@ -75,6 +78,7 @@ impl Node for Deadman {
 impl Pipeline for Deadman {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let (key, shown) = (self.key.of(event)?, self.key.shown(event)?);
+        self.alive.check_room(key)?;
         self.begun = true;
         self.hear(key, shown, cx.now());
         cx.pass();

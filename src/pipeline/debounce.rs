@@ -10,7 +10,9 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 /// Holds an event back until no other of its key has come for this time; an earlier one that it
-/// takes the place of ends here.
+/// takes the place of ends here. At the end of the stream what is held goes on at once.
+///
+/// It holds an event for each key, of 1,000,000 keys at most: an event of one more is rejected.
 #[derive(Debug)]
 pub struct Debounce {
     quiet: Duration,
@@ -56,7 +58,9 @@ impl Node for Debounce {
 impl Pipeline for Debounce {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let due = cx.now().after(self.quiet);
-        if let Some(before) = self.held.put(self.key.of(event)?, due, event.clone()) {
+        let key = self.key.of(event)?;
+        self.held.check_room(key)?;
+        if let Some(before) = self.held.put(key, due, event.clone()) {
             before.settle(Outcome::Delivered);
         }
         Ok(())

@@ -1,8 +1,12 @@
 //! Keys in the order of the instants at which something is to be done about them.
 
+use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
+
+/// How many keys a node keeps: what it takes of memory is bounded, however many keys there are.
+const MOST: usize = 1_000_000;
 
 /// What is kept for each key, and when it is due.
 ///
@@ -13,6 +17,7 @@ pub(super) struct Due<T> {
     kept: HashMap<u128, Kept<T>>,
     order: BTreeSet<(Timestamp, u64, u128)>,
     next: u64,
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -28,11 +33,28 @@ impl<T> Default for Due<T> {
             kept: HashMap::new(),
             order: BTreeSet::new(),
             next: 0,
+            most: MOST,
         }
     }
 }
 
 impl<T> Due<T> {
+    /// Refuses one more key than are kept at most.
+    pub fn check_room(&self, key: u128) -> Result<()> {
+        if self.kept.len() < self.most || self.kept.contains_key(&key) {
+            return Ok(());
+        }
+        let error = format!("{} other keys are kept already", self.most);
+        Err(Error::data(error).with_hint("with a shorter time there are fewer"))
+    }
+
+    /// Forgets the key that is due first where there are more than are kept at most.
+    pub fn forget_excess(&mut self) {
+        if self.kept.len() > self.most {
+            self.pop(Timestamp::MAX);
+        }
+    }
+
     pub fn get_mut(&mut self, key: u128) -> Option<&mut T> {
         self.kept.get_mut(&key).map(|kept| &mut kept.value)
     }
@@ -86,5 +108,41 @@ pub(super) fn positive(time: Duration, node: &str) -> crate::Result<Duration> {
             "bad time of a {node}: it must be more than zero"
         ))),
         _ => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(most: usize) -> Due<u8> {
+        Due {
+            most,
+            ..Due::default()
+        }
+    }
+
+    #[test]
+    fn one_key_more_than_are_kept_is_refused_until_another_is_gone() {
+        let mut due = of(2);
+        due.put(1, Timestamp::from_secs(1), 1);
+        due.put(2, Timestamp::from_secs(2), 2);
+        let refused = due.check_room(3).map_err(|error| error.to_string());
+        let said = "2 other keys are kept already; with a shorter time there are fewer";
+        assert_eq!(refused, Err(said.to_owned()));
+        assert!(due.check_room(2).is_ok(), "this one is kept");
+        assert_eq!(due.pop(Timestamp::from_secs(1)), Some((1, 1)));
+        assert!(due.check_room(3).is_ok());
+    }
+
+    #[test]
+    fn the_key_that_came_longest_ago_is_forgotten_where_none_is_ever_due() {
+        let mut due = of(2);
+        for key in [1, 2, 1, 3] {
+            due.put(key, Timestamp::MAX, 0);
+            due.forget_excess();
+        }
+        assert!(due.get_mut(2).is_none());
+        assert!(due.get_mut(1).is_some() && due.get_mut(3).is_some());
     }
 }

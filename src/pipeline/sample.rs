@@ -10,7 +10,10 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 /// Emits, for each key, the last event of each interval; the intervals of a key begin with its
-/// first event after a silence. The other events end here.
+/// first event after a silence. The other events end here. At the end of the stream what is held goes
+/// on at once.
+///
+/// It holds an event for each key, of 1,000,000 keys at most: an event of one more is rejected.
 #[derive(Debug)]
 pub struct Sample {
     interval: Duration,
@@ -56,6 +59,7 @@ impl Node for Sample {
 impl Pipeline for Sample {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let key = self.key.of(event)?;
+        self.held.check_room(key)?;
         match self.held.get_mut(key) {
             Some(held) => std::mem::replace(held, event.clone()).settle(Outcome::Delivered),
             None => {

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Lets at most so many events of a key pass in any span of this length, and drops the others with
 /// the reason `throttle`. An event that failed behind this node does not count: it passes if it is sent
 /// again, unless others have taken its place.
+///
+/// It keeps the instants of those that passed within the interval, of 1,000,000 keys at most: an event of
+/// one more is rejected.
 #[derive(Debug)]
 pub struct Throttle {
     count: usize,
@@ -70,6 +73,7 @@ impl Node for Throttle {
 impl Pipeline for Throttle {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let (key, now) = (self.key.of(event)?, cx.now());
+        self.passed.check_room(key)?;
         let mut passed = self.passed.take(key).unwrap_or_default();
         // A clock that was set back counts like one that went on.
         passed.retain(|at| now.since(*at).max(at.since(now)) < self.interval);

@@ -1,8 +1,8 @@
 //! Nodes that thin out, hold back or put together events, for each key apart.
 
 use super::lua_functions::simulated;
-use super::probe::{START, Seen};
-use std::time::Duration;
+use super::probe::{START, Seen, soon};
+use std::time::{Duration, Instant};
 use tributary::pipeline::{
     BatchLimits, Changed, Collect, Deadman, Debounce, Delay, Key, Sample, Throttle,
 };
@@ -146,6 +146,86 @@ fn a_delay_keeps_the_distances() -> Result<()> {
     assert_eq!(
         timed("tb.create_delay('f', '10s')", &["0", "", "2", "3"])?,
         ["10 0", "12 2", "13 3"]
+    );
+    Ok(())
+}
+
+#[test]
+fn a_delay_that_is_full_rejects_and_goes_on_when_there_is_room() -> Result<()> {
+    let (mut simulation, seen, errors) = simulated("tb.create_delay('f', '1h', { limit = 2 })")?;
+    for text in ["1", "2", "3"] {
+        simulation.inject("f", text)?;
+    }
+    assert_eq!((errors.texts(), seen.len()), (vec!["3".to_owned()], 0));
+    simulation.advance(Duration::from_secs(3_600));
+    simulation.inject("f", "4")?;
+    assert_eq!(
+        (seen.texts(), errors.len()),
+        (vec!["1".into(), "2".into()], 1)
+    );
+    simulation.finish()?;
+    assert_eq!(seen.texts(), ["1", "2", "4"]);
+    assert!(Delay::new(Duration::from_secs(1))?.limit(0).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_stop_waits_for_no_time_that_a_node_is_set_to() -> Result<()> {
+    let script = "tb = require('tributary')
+tb.create_generator('hourly', function(emit) emit({}) end, {every = '1h'})
+tb.create_delay('delay', '1h')
+tb.create_debounce('debounce', '1h', {key = 'k'})
+tb.create_sample('sample', '1h', {key = 'k'})
+tb.create_batch('batch', {time = '1h', key = 'k'})
+tb.create_deadman('deadman', '1h', {key = 'k'})
+tb.fanout('in', 'delay', 'debounce', 'sample', 'batch', 'deadman')
+for _, node in ipairs{'delay', 'debounce', 'sample', 'batch', 'deadman.silent', 'hourly'} do
+  tb.link(node, 'out')
+end";
+    let network = Network::new();
+    let (sender, channel) = source::channel();
+    network.add_source("in", channel)?;
+    let seen = Seen::at(&network, "out")?;
+    Runtime::new(&network)?.run_text("net.lua", script)?;
+    network.start()?;
+    for key in 0..5_000 {
+        sender.send(format!("{{\"k\":{key}}}"))?;
+    }
+    assert!(soon(|| {
+        let stats = network.stats();
+        ["delay", "debounce", "sample", "batch", "deadman"]
+            .iter()
+            .all(|name| stats.node(name).is_some_and(|n| n.received == 5_000))
+    }));
+    assert_eq!(seen.len(), 0);
+    let begun = Instant::now();
+    network.stop()?;
+    assert!(begun.elapsed() < Duration::from_secs(9));
+    // Each of the four lets go what it holds; the deadman raises no alarm.
+    assert_eq!(seen.len(), 20_000);
+    assert_eq!(network.stats().breaches(), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_generator_whose_calls_take_long_keeps_back_neither_its_events_nor_a_stop() -> Result<()> {
+    let script = "tb = require('tributary')
+tb.create_generator('slow', function(emit)
+  for _ = 1, 5e6 do end
+  emit({})
+end)
+tb.link('slow', 'out')";
+    let network = Network::new();
+    let seen = Seen::at(&network, "out")?;
+    Runtime::new(&network)?.run_text("net.lua", script)?;
+    network.start()?;
+    let begun = Instant::now();
+    assert!(soon(|| seen.len() > 0));
+    network.stop()?;
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
     );
     Ok(())
 }

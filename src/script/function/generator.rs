@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::script::value::describe;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, monotonic};
 use mlua::Value;
 use serde_json::json;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl Node for Generator {
 }
 
 impl Source for Generator {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
         if let Some(every) = self.every {
             let next = cx.now().after(every);
             if self.due.is_none_or(|due| due > next) {
@@ -106,8 +106,10 @@ impl Source for Generator {
             }
             return Ok(if self.ended { Read::End } else { Read::Idle });
         }
+        // A function that takes its time keeps back neither its events nor a stop.
+        let begun = monotonic();
         let mut count = 0;
-        while !self.ended && count < AT_ONCE {
+        while !self.ended && count < AT_ONCE && (count == 0 || begun.elapsed() < wait) {
             match self.call(cx)? {
                 0 if !self.ended => return Ok(Read::Idle),
                 made => count += made,

@@ -50,8 +50,8 @@ pub(super) const EXPORTS: &[Export] = &[
     },
     Export {
         name: "create_delay",
-        arguments: "name, time",
-        about: "a pipeline that lets every event go on this much later",
+        arguments: "name, time [, {limit = 1000000}]",
+        about: "a pipeline that lets every event go on this much later, and holds `limit` at most",
         run: delay,
     },
 ];
@@ -137,8 +137,12 @@ fn deadman(session: &Session, args: &Args) -> Result<Value> {
 }
 
 fn delay(session: &Session, args: &Args) -> Result<Value> {
-    args.at_most(2)?;
-    let node = Delay::new(args.duration(2)?)?;
+    args.at_most(3)?;
+    let limit = args.options(3, &["limit"])?.integer("limit")?;
+    let mut node = Delay::new(args.duration(2)?)?;
+    if let Some(limit) = limit {
+        node = node.limit(count(limit, "limit")?)?;
+    }
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
