@@ -194,7 +194,7 @@ impl Network {
                 }
                 running::lock(&graph, &mut nodes)?;
                 let fragment = running.build(&graph, nodes);
-                running.launch(fragment)?;
+                running.launch(fragment, &mut || true)?;
             }
             Phase::Ended(_) => return Err(Error::data("the network has ended")),
             Phase::Simulated => return Err(Error::data("the network is being simulated")),
@@ -243,6 +243,16 @@ impl Network {
     /// started once more. A node that does not open otherwise: then every thread has ended again, and the network may be
     /// started once more only if it is built again. A second start, a start after the end.
     pub fn start(&self) -> Result<()> {
+        self.start_while(|| true)
+    }
+
+    /// The same, for a start that can be stopped: while nodes open, `go_on` is called every 50 ms, and
+    /// where it returns false the start ends.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start), and [`ErrorKind::Closed`] for a start that was stopped. A node that is
+    /// still opening then is left behind, until its attempt is over.
+    pub fn start_while(&self, mut go_on: impl FnMut() -> bool) -> Result<()> {
         let mut state = self.lock();
         state.lock_files()?;
         let nodes = match &mut state.phase {
@@ -263,7 +273,7 @@ impl Network {
         running.fail_fast = state.fail_fast;
         *self.0.end.lock() = Some(running.end());
         let fragment = running.build(&state.graph, nodes);
-        let launched = running.launch(fragment);
+        let launched = running.launch(fragment, &mut go_on);
         if launched.is_err() {
             *self.0.end.lock() = None;
             state.phase = Phase::Ended(Stats::default());

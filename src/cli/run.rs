@@ -4,6 +4,7 @@ use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
 use std::io::Write;
 use std::time::Duration;
+use tributary::time::{Clock as _, SystemClock};
 use tributary::{Error, ErrorKind, Kind, Network, Result};
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
@@ -86,9 +87,22 @@ pub fn run(options: &Options) -> Result<()> {
     if options.wait_lock {
         stand_by(&network)?;
     }
-    let watch = signals::Watch::begin()?;
+    let mut watch = signals::Watch::begin()?;
     network.fail_fast(options.fail_fast);
-    network.start()?;
+    let begun = SystemClock.now();
+    let is_over = || {
+        options
+            .run_for
+            .is_some_and(|time| SystemClock.now() >= begun.after(time))
+    };
+    match network.start_while(|| !watch.is_over() && !is_over()) {
+        // Nothing was read so far.
+        Err(error) if error.kind() == ErrorKind::Closed => {
+            log::warn!("{error}");
+            return Ok(());
+        }
+        started => started?,
+    }
     let (nodes, links) = (network.nodes().len(), network.edges().len());
     let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));
     log::info!("started: {nodes}, {links}");

@@ -48,6 +48,11 @@ enum Over {
 }
 
 impl Starting {
+    /// Whether a signal has come.
+    pub fn is_over(&mut self) -> bool {
+        self.signals.pending().next().is_some()
+    }
+
     /// From here on [`Watch::end`] looks at the signals.
     pub fn started(self) -> Watch {
         for id in self.impatient {

@@ -257,7 +257,16 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether the other side has gone. What it says is let go.
+    /// Whether nothing can be sent any more: the other side has refused it, or closed both directions.
+    /// Waits at most so long for that to come out.
+    pub fn is_broken(&self, wait: Duration) -> bool {
+        let mut fds = [PollFd::new(self, PollFlags::empty())];
+        wait_for(&mut fds, wait).unwrap_or(true)
+            && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+
+    /// Whether the other side sends no more, which is all that can be told of one that has gone. What
+    /// it says is let go.
     pub fn has_ended(&mut self) -> bool {
         let mut scrap = [0; 1024];
         loop {

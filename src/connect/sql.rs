@@ -40,7 +40,7 @@ use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::store::{Asker, Database, LIMIT, Params, Query, Store};
+use crate::store::{Asker, Database, Dialect, LIMIT, Params, Query, Store};
 use crate::time::Timestamp;
 use cursor::{Columns, Place, may_be_same, order, shown};
 use serde_json::{Map, Value};
@@ -68,14 +68,14 @@ pub(super) const SQL: Connector = Connector {
 const PAUSE: Duration = Duration::from_secs(1);
 
 struct Rows {
-    database: Database,
-    query: Query,
-    /// The most rows of an answer, where the query says so.
-    limit: Option<u64>,
+    address: Address,
+    settings: Settings,
     columns: Columns,
     start: Place,
     every: Duration,
     checkpoint: Option<PathBuf>,
+    /// The query, once it was checked.
+    asked: Option<Asked>,
     store: Option<Box<dyn Store>>,
     /// All rows up to here are delivered.
     delivered: Place,
@@ -87,11 +87,17 @@ struct Rows {
     next: Timestamp,
 }
 
+/// A query that is ready.
+struct Asked {
+    database: Database,
+    query: Query,
+    /// The most rows of an answer, where the query says so.
+    limit: Option<u64>,
+}
+
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     settings.required("query")?;
     let columns = columns(settings)?;
-    let database = Database::open(address.rest())?;
-    let (query, limit) = prepare(&database, address, &columns, settings)?;
     let zero = vec![Value::from(0); columns.names().len()];
     let start = match settings.json("start") {
         None => zero,
@@ -101,13 +107,13 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         }
         Some(_) => return Err(settings.wrong("start", expected(&columns))),
     };
-    Ok(Box::new(Rows {
-        database,
-        query,
-        limit,
+    let mut rows = Rows {
+        address: address.clone(),
+        settings: settings.clone(),
         columns,
         every: settings.duration("every", Duration::from_secs(1))?,
         checkpoint: settings.string("checkpoint")?.map(PathBuf::from),
+        asked: None,
         store: None,
         delivered: start.clone(),
         start,
@@ -115,7 +121,12 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         under_way: VecDeque::new(),
         failed: false,
         next: Timestamp::from_secs(0),
-    }))
+    };
+    // A server is asked when the node is opened: one that does not answer is waited for then.
+    if Database::dialect_of(address.rest())? == Dialect::Sqlite {
+        rows.ask()?;
+    }
+    Ok(Box::new(rows))
 }
 
 fn expected(columns: &Columns) -> &'static str {
@@ -138,13 +149,9 @@ fn columns(settings: &Settings) -> Result<Columns> {
     }
 }
 
-/// The query, and its limit, which is a parameter then.
-fn prepare(
-    database: &Database,
-    address: &Address,
-    columns: &Columns,
-    settings: &Settings,
-) -> Result<(Query, Option<u64>)> {
+/// The query, ready to be asked; its limit is a parameter then.
+fn prepare(address: &Address, columns: &Columns, settings: &Settings) -> Result<Asked> {
+    let database = Database::open(address.rest())?;
     let given = settings.required("query")?;
     // As it was given: errors name places in it.
     let query = database.prepare_for(Asker::Cursor, given)?;
@@ -189,10 +196,15 @@ fn prepare(
             columns.sql(),
         );
     }
-    match paged.limit {
-        None => Ok((query, None)),
-        limit => Ok((database.prepare_for(Asker::Cursor, &paged.sql)?, limit)),
-    }
+    let (query, limit) = match paged.limit {
+        None => (query, None),
+        limit => (database.prepare_for(Asker::Cursor, &paged.sql)?, limit),
+    };
+    Ok(Asked {
+        database,
+        query,
+        limit,
+    })
 }
 
 fn load(path: &Path) -> Result<Option<Value>> {
@@ -247,7 +259,7 @@ impl Node for Rows {
             }
             self.is_saved = true;
         }
-        self.store = Some(self.database.connect()?);
+        self.store = Some(self.ask()?.database.connect()?);
         Ok(())
     }
 
@@ -311,14 +323,22 @@ impl Source for Rows {
 }
 
 impl Rows {
+    fn ask(&mut self) -> Result<&Asked> {
+        let asked = match self.asked.take() {
+            Some(asked) => asked,
+            None => prepare(&self.address, &self.columns, &self.settings)?,
+        };
+        Ok(self.asked.insert(asked))
+    }
+
     /// The rows behind the cursor, of each value all of them.
     fn fetch(&mut self, now: Timestamp) -> Result<Vec<(Place, Map<String, Value>)>> {
-        let Some(store) = &mut self.store else {
+        let (Some(store), Some(asked)) = (&mut self.store, &self.asked) else {
             return Ok(Vec::new());
         };
         let mut params = self.columns.params(&self.delivered);
         // One more tells whether there are more.
-        let mut most = self.limit.map(|limit| limit.saturating_add(1));
+        let mut most = asked.limit.map(|limit| limit.saturating_add(1));
         let mut is_raised = false;
         loop {
             if let Some(most) = most {
@@ -330,7 +350,7 @@ impl Rows {
                 event: Some(&params),
             };
             let found = store
-                .query(&self.query, &params)
+                .query(&asked.query, &params)
                 .map_err(|error| match is_raised {
                     false => error,
                     true => error.within("the limit is raised, as all rows have one cursor value"),

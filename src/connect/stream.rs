@@ -170,7 +170,25 @@ struct Connecting {
     limit: Duration,
     stream: Option<Stream>,
     buffer: Vec<u8>,
+    /// Whether something was written to this connection, and what is known of the other side.
+    is_used: bool,
+    other: Other,
 }
+
+/// What is known of a receiver that ends its own direction of connections.
+#[derive(Clone, Copy, PartialEq)]
+enum Other {
+    /// So many connections in a row had ended before the second batch: 0 or 1.
+    Ended(u8),
+    /// It ends its direction of every connection, and is taken to read on. Whether that is so of this
+    /// connection was found out.
+    ReadsOn(bool),
+    /// It does not read on: each time a new connection is made.
+    Closes,
+}
+
+/// How long it is waited for a receiver to refuse what was written after it had ended its direction.
+const REFUSAL: Duration = Duration::from_millis(250);
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let place = Place::of(address)?;
@@ -185,31 +203,37 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         limit: settings.duration("timeout", Duration::from_secs(5))?,
         stream: None,
         buffer: Vec::new(),
+        is_used: false,
+        other: Other::Ended(0),
     }))
 }
 
 impl Node for Connecting {
     fn open(&mut self) -> Result<()> {
-        self.stream = None;
-        self.stream = Some(Stream::connect(&self.address, &self.place, self.limit)?);
-        Ok(())
+        self.connect()
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        self.look()?;
         let gone = || self.address.unavailable("the other side has gone");
         let stream = self.stream.as_mut().ok_or_else(gone)?;
-        if stream.has_ended() {
-            return Err(gone());
-        }
         let written = stream.write_within(&self.buffer, self.limit);
         written.map_err(|error| {
             Error::io(&self.address, &error)
                 .with_kind(ErrorKind::Unavailable)
                 .retryable()
         })?;
+        if self.other == Other::ReadsOn(false) {
+            if stream.is_broken(REFUSAL) {
+                self.other = Other::Closes;
+                return Err(gone());
+            }
+            self.other = Other::ReadsOn(true);
+        }
+        self.is_used = true;
         self.buffer.clear();
         Ok(())
     }
@@ -218,6 +242,56 @@ impl Node for Connecting {
         self.buffer.clear();
         // Half a line may have left by it.
         self.stream = None;
+    }
+}
+
+impl Connecting {
+    fn connect(&mut self) -> Result<()> {
+        self.stream = None;
+        self.is_used = false;
+        if let Other::ReadsOn(found) = &mut self.other {
+            *found = false;
+        }
+        self.stream = Some(Stream::connect(&self.address, &self.place, self.limit)?);
+        Ok(())
+    }
+
+    /// Sees to it that there is a connection to which can be written. One whose other side sends no more
+    /// may be over, or only half of it: a new one tells, since a receiver that has gone for good takes
+    /// none, and one that ends its direction does so again.
+    fn look(&mut self) -> Result<()> {
+        let gone = || self.address.unavailable("the other side has gone");
+        let stream = self.stream.as_mut().ok_or_else(gone)?;
+        match (stream.has_ended(), self.other) {
+            (false, Other::Ended(_)) => {
+                if self.is_used {
+                    self.other = Other::Ended(0);
+                }
+                Ok(())
+            }
+            (false, _) => Ok(()),
+            (true, Other::ReadsOn(_)) => match stream.is_broken(Duration::ZERO) {
+                true => self.connect(),
+                false => Ok(()),
+            },
+            (true, Other::Ended(0)) => {
+                self.other = Other::Ended(1);
+                self.connect()
+            }
+            (true, Other::Ended(_)) => {
+                self.other = Other::ReadsOn(false);
+                let address = &self.address;
+                log::warn!(
+                    "{address}: the other side ends its own direction of every connection; it is taken \
+                     to read on"
+                );
+                match stream.is_broken(Duration::ZERO) {
+                    true => self.connect(),
+                    false => Ok(()),
+                }
+            }
+            (true, Other::Closes) => self.connect(),
+        }
     }
 }
 

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// How long all nodes of a fragment together may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// How often it is checked meanwhile whether the start goes on.
+const OPEN_POLL: Duration = Duration::from_millis(50);
 thread_local! {
     /// The network (its `Shared`, by address) of whose nodes this thread is one: a node must not
     /// wait for itself.
@@ -89,8 +91,9 @@ impl Running {
     }
 
     /// Starts the threads of a fragment, waits until each node is open, attaches it to what runs
-    /// and lets it go. When a node does not open, the new threads end and nothing else happened.
-    pub fn launch(&mut self, fragment: Fragment) -> Result<()> {
+    /// and lets it go. When a node does not open, or `go_on` returns false before all are open, the
+    /// new threads end and nothing else happened.
+    pub fn launch(&mut self, fragment: Fragment, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
         let Fragment {
             workers,
             attachments,
@@ -123,11 +126,17 @@ impl Running {
         let until = monotonic() + OPEN_LIMIT;
         let mut reported = 0;
         while reported < running {
-            match opened.recv_deadline(until) {
+            match opened.recv_deadline(until.min(monotonic() + OPEN_POLL)) {
                 Ok(open) => {
                     reported += 1;
                     failure = failure.or(open.err());
                 }
+                Err(_) if !go_on() => {
+                    let message = "stopped before every node was open";
+                    failure = failure.or(Some(Error::new(ErrorKind::Closed, message)));
+                    break;
+                }
+                Err(_) if monotonic() < until => {}
                 Err(_) => {
                     let limit = format_duration(OPEN_LIMIT);
                     let message = format!("not every node was open within {limit}");

@@ -24,8 +24,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long a server may take to accept a connection, and then for each of its answers until the
+/// session is there.
+const CONNECT: Duration = Duration::from_secs(5);
 /// How many statements stay prepared.
 const PREPARED: usize = 256;
 
@@ -75,8 +76,14 @@ impl Mysql {
     }
 }
 
-/// Connects, and tells the session how we want it.
+/// Connects, and tells the session how we want it. A server that accepts and then falls silent is
+/// given up: the limit of reading that does so cannot be taken off again, and would end long
+/// statements, so that a connection with it goes first.
 fn connect(options: &Opts, collation: &str) -> mysql::Result<Conn> {
+    let limited = OptsBuilder::from_opts(options.clone())
+        .read_timeout(Some(CONNECT))
+        .write_timeout(Some(CONNECT));
+    drop(Conn::new(limited)?);
     let mut connection = Conn::new(options.clone())?;
     name_collation(&mut connection, collation)?;
     connection.query_drop(

@@ -66,6 +66,7 @@ mod script_queries;
 mod script_source;
 mod script_values;
 mod script_windows;
+mod silent_database;
 mod simulation;
 mod sql_sinks;
 mod stop;

@@ -3,6 +3,8 @@
 use crate::error::{Error, ErrorKind};
 use crate::store::driver::{Failure, Refusal};
 use mysql::{DriverError, Error as Said};
+use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 
 /// A row with this key is there already.
@@ -17,6 +19,16 @@ const GONE: [u16; 14] = [
 const TOO_LONG: [u16; 2] = [1969, 3024];
 /// No permission for a table, a column, a statement.
 const NO_PERMISSION: [u16; 4] = [1142, 1143, 1227, 1370];
+
+/// A server that does not answer within the limit of reading, which a connection has at its start.
+const SILENT: &str = "the server accepts connections and does not answer in time";
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
 
 /// Where the database is, for messages: its URL, without the password.
 #[derive(Clone)]
@@ -47,11 +59,18 @@ impl Place {
             Said::DriverError(DriverError::CouldNotConnect(Some((_, text, _)))) => {
                 self.gone(&text.to_lowercase())
             }
+            Said::IoError(error) if is_timeout(&error) => self.gone(SILENT),
             Said::IoError(error) => Error::io(place, &error)
                 .with_kind(ErrorKind::Unavailable)
                 .retryable(),
             Said::DriverError(error) => self.gone(&error.to_string()),
-            Said::CodecError(error) => self.gone(&error.to_string()),
+            Said::CodecError(error) => match error.source().and_then(|e| e.downcast_ref()) {
+                Some(error) if is_timeout(error) => self.gone(SILENT),
+                Some(error) => Error::io(place, error)
+                    .with_kind(ErrorKind::Unavailable)
+                    .retryable(),
+                None => self.gone(&error.to_string()),
+            },
             other => Error::data(other.to_string()),
         }
     }

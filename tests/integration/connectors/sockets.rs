@@ -4,10 +4,10 @@ use super::server::{Process, free_port};
 use super::{At, Connector, Promises, conforms};
 use crate::probe::{Seen, soon};
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead as _, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
 use tributary::{Error, ErrorKind, Network, Result, source};
@@ -289,4 +289,80 @@ fn clients_that_lock_out_another_are_logged_once() {
     });
     let said = log.matches("2 connections are open, and others wait; see its option connections");
     assert_eq!(said.count(), 1, "{log}");
+}
+
+/// A receiver that takes every connection, ends its own direction of it, and reads: `lines` of each
+/// connection, or all.
+fn receiver(lines: Option<usize>) -> (u16, Arc<Mutex<Vec<Vec<String>>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let all = got.clone();
+    std::thread::spawn(move || {
+        for (at, stream) in listener.incoming().enumerate() {
+            let Ok(stream) = stream else { return };
+            all.lock().unwrap().push(Vec::new());
+            if lines.is_none() {
+                stream
+                    .shutdown(std::net::Shutdown::Write)
+                    .expect("shut down");
+            }
+            let all = all.clone();
+            std::thread::spawn(move || {
+                let read = std::io::BufReader::new(stream)
+                    .lines()
+                    .map_while(|line| line.ok());
+                for line in read.take(lines.unwrap_or(usize::MAX)) {
+                    all.lock().unwrap()[at].push(line);
+                }
+            });
+        }
+    });
+    (port, got)
+}
+
+#[test]
+fn a_receiver_that_ends_its_own_direction_keeps_its_connection() -> Result<()> {
+    let (port, got) = receiver(None);
+    let (sender, events) = source::channel();
+    let network = Network::new();
+    network.add_source("in", events)?;
+    let url = format!("tcp://127.0.0.1:{port}");
+    network.add_sink("out", connect::sink(&url, &Options::new())?)?;
+    network.link("in", "out")?;
+    network.start()?;
+    let count = || got.lock().unwrap().iter().map(Vec::len).sum::<usize>();
+    for n in 1..=30 {
+        sender.send(format!("{{\"n\":{n}}}"))?;
+        assert!(soon(|| count() == n), "{n}: {}", count());
+    }
+    network.stop()?;
+    let connections = got.lock().unwrap().len();
+    assert!(connections <= 3, "{connections}");
+    let stats = network.stats();
+    assert_eq!(stats.node("out").expect("a node").rejected, 0);
+    Ok(())
+}
+
+#[test]
+fn a_receiver_that_closes_after_each_batch_gets_all_of_them() -> Result<()> {
+    let (port, got) = receiver(Some(1));
+    let (sender, events) = source::channel();
+    let network = Network::new();
+    network.add_source("in", events)?;
+    let url = format!("tcp://127.0.0.1:{port}");
+    network.add_sink("out", connect::sink(&url, &Options::new())?)?;
+    network.link("in", "out")?;
+    network.start()?;
+    let seen = |n: usize| {
+        let line = format!("{{\"n\":{n}}}");
+        got.lock().unwrap().iter().flatten().any(|got| *got == line)
+    };
+    for n in 1..=10 {
+        sender.send(format!("{{\"n\":{n}}}"))?;
+        assert!(soon(|| seen(n)), "{n} is missing");
+        // It closes meanwhile.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    network.stop()
 }
