@@ -30,6 +30,7 @@ use std::sync::{Arc, Weak};
 pub struct Claim {
     what: &'static str,
     path: PathBuf,
+    part: Option<&'static str>,
     shared: bool,
 }
 
@@ -40,6 +41,7 @@ impl Claim {
         Claim {
             what,
             path: path.into(),
+            part: None,
             shared: false,
         }
     }
@@ -51,9 +53,20 @@ impl Claim {
         self
     }
 
+    /// Only this use of the file: others may use it meanwhile in another way.
+    #[must_use]
+    pub fn part(mut self, part: &'static str) -> Self {
+        self.part = Some(part);
+        self
+    }
+
     /// The file that is locked: beside the one that is claimed.
     pub fn lock_path(&self) -> PathBuf {
         let mut name = OsString::from(&self.path);
+        if let Some(part) = self.part {
+            name.push(".");
+            name.push(part);
+        }
         name.push(".lock");
         name.into()
     }

@@ -56,6 +56,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    signals::survive_file_limits();
     log_to_stderr(cli.verbose, matches!(cli.verb, Verb::Replay(_)));
     let done = match cli.verb {
         Verb::Run(options) => run::run(&options),

@@ -118,8 +118,9 @@ impl Error {
     }
 
     /// An error of what the system answered about a file: the kind follows from `error`, and the
-    /// message names `what` (a path, quoted by the caller). It is retryable where the system is out of
-    /// file handles or memory.
+    /// message names `what` (a path, quoted by the caller). It is [retryable](Self::retryable) where the
+    /// system is out of file handles or memory, and where a disk is full, or a quota or a limit on the
+    /// size of files is reached: there may be room later.
     pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let kind = match error.kind() {
@@ -128,7 +129,7 @@ impl Error {
             _ => ErrorKind::Io,
         };
         let error_of = Error::new(kind, format!("{what}: {}", system_text(error)));
-        match is_exhausted(error) {
+        match is_exhausted(error) || is_full(error) {
             true => error_of.retryable(),
             false => error_of,
         }
@@ -319,6 +320,15 @@ pub fn did_you_mean<'a>(
         .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.chars().count())
         .min()
         .map(|(_, candidate)| format!("did you mean {}?", quote(candidate)))
+}
+
+/// Whether there is no room for what was written.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Io;
+    matches!(
+        error.kind(),
+        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge
+    )
 }
 
 /// Whether the system is out of file handles, buffers or memory: there may be some later.

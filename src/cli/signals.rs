@@ -4,7 +4,7 @@
 //! abort: a terminal that is closed, or a service manager, may send SIGHUP in addition to another
 //! signal. One of these three that was ignored at the start (`nohup`) stays ignored.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::{SigId, flag, low_level};
 use std::sync::Arc;
@@ -133,5 +133,13 @@ impl Watch {
                 Err(Error::new(ErrorKind::DrainTimeout, message))
             }
         }
+    }
+}
+
+/// A write beyond a limit on the size of files (`ulimit -f`) is an error from here on, which is waited
+/// for as a full disk is. Otherwise the signal would end the process.
+pub fn survive_file_limits() {
+    if let Err(error) = flag::register(SIGXFSZ, Arc::default()) {
+        log::warn!("a limit on the size of files will end the process: {error}");
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::{Event, Meta};
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{QueueFile, Stored};
@@ -37,7 +37,9 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// is emitted again after 100 ms and then pauses that grow to 10 s, while events behind it go on.
 /// What is left is there after a restart; what was delivered shortly before a kill may come again,
 /// at most 1,024 events. Payloads and meta are kept byte for byte. The whole file is looked through
-/// when it is opened (about a second for a million events), and refused where it is damaged.
+/// when it is opened (about a second for a million events), and refused where its structure is damaged.
+/// Each event has a checksum: one that does not fit it leaves by the port `errors`, once, and is removed
+/// from the file. While the disk is full the queue waits, and holds back those before it.
 ///
 /// When all that leads to it has ended, the queue ends once it is empty; a stop leaves in the file
 /// what is not under way.
@@ -50,6 +52,8 @@ pub struct Queue {
     /// Taken in since the last commit.
     taken: Vec<Stored>,
     under_way: HashMap<Token, Held>,
+    /// The numbers of events that were found damaged and have left by `errors`.
+    refused: HashMap<Token, u64>,
     bytes: usize,
     /// What failed, by the instant at which it is to be emitted again.
     failed: BTreeMap<(Timestamp, u64), Held>,
@@ -78,6 +82,7 @@ impl Queue {
             emitted: 0,
             taken: Vec::new(),
             under_way: HashMap::new(),
+            refused: HashMap::new(),
             bytes: 0,
             failed: BTreeMap::new(),
             delivered: Vec::new(),
@@ -88,13 +93,15 @@ impl Queue {
     }
 
     fn file(&mut self) -> Result<&mut QueueFile> {
-        let closed = || Error::new(ErrorKind::Failed, "the queue is not open");
+        // It was closed to be opened again, and that has failed so far.
+        let closed = || Error::new(ErrorKind::Failed, "the queue is not open").retryable();
         self.file.as_mut().ok_or_else(closed)
     }
 
     /// How many more may be under way.
     fn room(&self) -> usize {
-        let out = self.under_way.len() + self.failed.len() + self.delivered.len();
+        let out = self.under_way.len() + self.refused.len();
+        let out = out + self.failed.len() + self.delivered.len();
         match self.bytes < BYTES {
             true => UNDER_WAY.saturating_sub(out),
             false => 0,
@@ -104,7 +111,7 @@ impl Queue {
     /// Takes the batch in and removes what is to be removed.
     fn write(&mut self, now: Timestamp) -> Result<()> {
         let due = now < self.removed || now.since(self.removed) >= REMOVE_EVERY;
-        let nothing_else = self.ended && self.under_way.is_empty();
+        let nothing_else = self.ended && self.under_way.is_empty() && self.refused.is_empty();
         let remove = !self.delivered.is_empty()
             && (due || nothing_else || self.delivered.len() >= REMOVE_AT);
         if self.taken.is_empty() && !remove {
@@ -162,14 +169,22 @@ impl Queue {
 
     fn emit_stored(&mut self, stored: Stored, cx: &mut Context<'_>) -> Result<()> {
         let mut event = Event::new(stored.payload, Timestamp::from_micros(stored.time));
+        let mut damaged = stored.damaged;
         if let Some(meta) = stored.meta {
-            let meta = Meta::from_json(&meta).ok_or_else(|| {
-                let text = format!("event {} of the queue has a broken meta", stored.id);
-                Error::new(ErrorKind::Io, text).fatal()
-            })?;
-            event = event.with_all_meta(meta);
+            match Meta::from_json(&meta) {
+                Some(meta) => event = event.with_all_meta(meta),
+                None => damaged = true,
+            }
         }
         self.emitted = stored.id;
+        if damaged {
+            let path = quote(self.path.to_string_lossy());
+            let text = format!("event {} of queue {path} is damaged", stored.id);
+            let error = Error::new(ErrorKind::Io, text);
+            self.refused.insert(cx.track(&mut event), stored.id);
+            cx.reject(event, error.with_hint("its checksum does not fit"));
+            return Ok(());
+        }
         let bytes = event.payload().size();
         self.bytes += bytes;
         let held = Held {
@@ -229,6 +244,8 @@ impl Node for Queue {
 
     fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
         let Some(mut held) = self.under_way.remove(&token) else {
+            // Whatever became of it: it cannot be read any better.
+            self.delivered.extend(self.refused.remove(&token));
             return Ok(());
         };
         match outcome {
@@ -256,7 +273,8 @@ impl Node for Queue {
 
     fn holds(&self) -> bool {
         // What was delivered is removed at the end in any case.
-        self.emitted < self.last || !(self.under_way.is_empty() && self.failed.is_empty())
+        let out = !(self.under_way.is_empty() && self.refused.is_empty());
+        out || self.emitted < self.last || !self.failed.is_empty()
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
@@ -272,6 +290,7 @@ impl Pipeline for Queue {
             time: event.time().as_micros(),
             payload: event.payload().clone(),
             meta: event.meta().to_json(),
+            damaged: false,
         });
         Ok(())
     }

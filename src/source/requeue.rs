@@ -1,6 +1,7 @@
 //! A source that feeds dead letters back to the nodes that rejected them.
 
 use crate::ack::{Outcome, Token};
+use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
@@ -15,13 +16,16 @@ const AT_ONCE: usize = 64;
 
 /// Emits dead letters, each by a port of the node that rejected it, and then ends. A letter is
 /// removed only when its event was delivered; one that fails again stays, or comes to the dead letters
-/// anew where the network sends what fails. Letters that come meanwhile are not looked at.
+/// anew where the network sends what fails. Letters that come meanwhile are not looked at. A second one of
+/// the same letters, in this process or in another, is refused while this one runs.
 pub struct Requeue {
     letters: DeadLetters,
     filter: LetterFilter,
     /// The nodes; the port of each is named after its place.
     nodes: Vec<String>,
     session: Option<Session>,
+    /// Whether it had a connection.
+    opened: bool,
     /// The number of the letter that was emitted last.
     at: u64,
     left: usize,
@@ -48,6 +52,7 @@ impl Requeue {
             },
             nodes,
             session: None,
+            opened: false,
             at: 0,
             sent: HashMap::new(),
             delivered: Vec::new(),
@@ -72,9 +77,20 @@ fn port(at: usize) -> String {
 }
 
 impl Node for Requeue {
+    fn claims(&self) -> Vec<Claim> {
+        self.letters.claim().into_iter().collect()
+    }
+
     fn open(&mut self) -> Result<()> {
         self.session = None;
-        self.session = Some(self.letters.session()?);
+        let mut session = self.letters.session()?;
+        session.lock_letters().map_err(|error| match self.opened {
+            // The server may not have noticed yet that the connection before is gone.
+            true => error.retryable(),
+            false => error.within(&self.letters),
+        })?;
+        self.opened = true;
+        self.session = Some(session);
         Ok(())
     }
 

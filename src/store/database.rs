@@ -14,7 +14,7 @@ use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -311,12 +311,17 @@ impl Database {
     /// What a node claims that keeps its state in this database: its file, where it is one. Nodes of one
     /// process share it.
     pub(crate) fn claim(&self) -> Option<Claim> {
+        self.path()
+            .map(|path| Claim::new("database", path).shared())
+    }
+
+    /// Its file, where it is one.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         let Url::File(path) = &*self.url else {
             return None;
         };
         // SQLite follows symbolic links.
-        let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
-        Some(Claim::new("database", whole).shared())
+        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
     }
 
     /// Has an index be made when a node connects.

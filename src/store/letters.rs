@@ -7,6 +7,7 @@
 use super::Store;
 use super::database::Database;
 use super::session::Session;
+use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -120,6 +121,16 @@ impl DeadLetters {
     /// Those of [`list`](Self::list).
     pub fn purge(&self, filter: &LetterFilter) -> Result<u64> {
         self.session()?.purge_letters(filter)
+    }
+
+    /// What whoever feeds letters back claims: two at once would feed each letter back twice. A server has
+    /// a lock for it instead, see [`Session::lock_letters`].
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        let path = match self {
+            DeadLetters::File(path) => path.clone(),
+            DeadLetters::Table(database) => database.path()?,
+        };
+        Some(Claim::new("requeue of", path).part("requeue"))
     }
 
     /// A connection to letters that are there.

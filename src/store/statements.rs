@@ -418,6 +418,9 @@ pub(crate) mod letters {
         )
     }
 
+    /// The name of a lock is one for the whole server, and has at most 64 characters.
+    pub const LOCK: &str = "SELECT GET_LOCK(CONCAT('tributary_requeue_', MD5(DATABASE())), 0) AS held, \
+         IS_USED_LOCK(CONCAT('tributary_requeue_', MD5(DATABASE()))) AS holder";
     pub const ADD: &str = "INSERT INTO tributary_letters \
          (queue, node, reason, place, at, attempts, time, meta, payload) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, UNHEX(?))";

@@ -145,6 +145,52 @@ fn a_requeued_letter_goes_only_when_it_was_delivered() -> Tested {
     Ok(())
 }
 
+/// Two networks at once that feed the same letters back.
+fn refuses_a_second(letters: &DeadLetters) -> Tested {
+    let again = || -> tributary::Result<Network> {
+        let network = Network::new();
+        let node =
+            Scripted::new(&Log::default()).on_event(|_, _| Err(tributary::Error::data("no")));
+        network.add_sink("node", node)?;
+        // It holds the letter until the network is stopped.
+        network.on_error("node", OnError::retry(100))?;
+        network.add_source("again", Requeue::new(letters.clone(), all())?)?;
+        network.link("again.node0", "node")?;
+        Ok(network)
+    };
+    let (first, second) = (again()?, again()?);
+    first.start()?;
+    let error = second.start().err().ok_or("two at once")?;
+    assert_eq!(error.kind(), tributary::ErrorKind::Locked, "{error}");
+    first.abort();
+    let _ = first.stop();
+    assert_eq!(whole(letters)?.len(), 1);
+    let third = again()?;
+    third.start()?;
+    third.abort();
+    let _ = third.stop();
+    Ok(())
+}
+
+#[test]
+fn letters_are_requeued_by_one_at_a_time() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("refused.db");
+    refuse(&[b"bad"], DeadLetterSink::file(&path))?.stop()?;
+    refuses_a_second(&DeadLetters::file(&path))?;
+    let database = Database::open(&format!("sqlite:{}", folder.path().join("a.db").display()))?;
+    refuse(&[b"bad"], DeadLetterSink::table(&database, "letters"))?.stop()?;
+    refuses_a_second(&DeadLetters::table(&database))
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn letters_on_mariadb_are_requeued_by_one_at_a_time() -> Tested {
+    let database = Database::open(&crate::mariadb::server().database())?;
+    refuse(&[b"bad"], DeadLetterSink::table(&database, "letters"))?.stop()?;
+    refuses_a_second(&DeadLetters::table(&database))
+}
+
 #[test]
 fn one_event_in_a_thousand_that_raises_or_panics_is_what_is_kept() -> Tested {
     let folder = tempfile::tempdir()?;

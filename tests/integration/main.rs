@@ -32,6 +32,7 @@ mod examples;
 mod extend;
 mod faults;
 mod faults_script;
+mod file_sinks;
 mod filter;
 mod flow;
 mod inputs;

@@ -218,7 +218,7 @@ fn a_file_that_is_no_queue_of_ours_is_refused_and_stays_as_it_is() -> Tested {
     std::fs::write(&path, &newer)?;
     let said = refused(&path)?.to_string();
     assert!(
-        said.ends_with("newer\": the queue is of version 7, this program knows 1"),
+        said.ends_with("newer\": the queue is of version 7, this program knows 2"),
         "{said}"
     );
     assert_eq!(std::fs::read(&path)?, newer);
@@ -254,6 +254,120 @@ fn a_file_that_is_no_queue_of_ours_is_refused_and_stays_as_it_is() -> Tested {
         error.to_string().contains("other.db\": it is no queue; "),
         "{error}"
     );
+    Ok(())
+}
+
+/// The payload of an event that was refused, and why.
+type Refused = (String, String);
+
+/// What a queue holds, and what of it leaves by `errors`, with the reason.
+fn left_and_refused(path: &Path) -> tributary::Result<(Vec<String>, Vec<Refused>)> {
+    let network = Network::new();
+    network.add_source("in", burst(&[]))?;
+    network.add_pipeline("queue", Queue::new(path))?;
+    let (seen, refused) = (Seen::at(&network, "out")?, Kept::default());
+    let keep = refused.clone();
+    let keeper = handler(move |event| {
+        keep.lock().unwrap().push(event.clone());
+        Ok(())
+    });
+    network.add_sink("refused", keeper)?;
+    chain(&network)?;
+    network.link("queue.errors", "refused")?;
+    let mut simulation = network.simulate(START)?;
+    simulation.advance(Duration::from_secs(1));
+    let refused = std::mem::take(&mut *refused.lock().unwrap())
+        .iter()
+        .map(|event| {
+            let reason = event
+                .meta()
+                .get("reason")
+                .and_then(|reason| reason.as_str());
+            (text(event), reason.unwrap_or_default().to_owned())
+        })
+        .collect();
+    simulation.advance(Duration::from_secs(1));
+    assert_eq!(simulation.finish()?.breaches(), [""; 0]);
+    Ok((seen.texts(), refused))
+}
+
+#[test]
+fn an_event_in_which_a_bit_has_flipped_leaves_by_errors_once_and_the_others_go_on() -> Tested {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("q");
+    drop(keeping(
+        &path,
+        &["\"first event\"", "\"second event\"", "\"third event\""],
+    )?);
+    let mut bytes = std::fs::read(&path)?;
+    let at = bytes.windows(6).position(|part| part == b"second");
+    bytes[at.ok_or("it is not in the file")?] ^= 1;
+    std::fs::write(&path, bytes)?;
+    let (out, refused) = left_and_refused(&path)?;
+    assert_eq!(out, ["\"first event\"", "\"third event\""]);
+    let reason = format!("event 2 of queue \"{}\" is damaged", path.display());
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].0, "\"recond event\"");
+    assert!(refused[0].1.starts_with(&reason), "{refused:?}");
+    let (out, refused) = left_and_refused(&path)?;
+    assert!(out.is_empty() && refused.is_empty(), "it comes once");
+    Ok(())
+}
+
+#[test]
+fn any_change_of_an_event_in_the_file_is_noticed() -> Tested {
+    for change in [
+        "time = time + 1",
+        "payload = CAST('other' AS BLOB)",
+        "payload = 'text'",
+        "meta = NULL",
+        "meta = '{}'",
+        "meta = x'ff'",
+        "sum = NULL",
+        "sum = sum + 1",
+        "id = id + 1",
+    ] {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("q");
+        let network = Network::new();
+        network.add_source("in", burst(&[]))?;
+        network.add_pipeline("queue", Queue::new(&path))?;
+        network.add_sink("out", handler(|_| Err(tributary::Error::data("not now"))))?;
+        chain(&network)?;
+        let event = Event::new("1", START).with_meta("a", 1);
+        network.simulate(START)?.inject_event("queue", event)?;
+        let file = rusqlite::Connection::open(&path)?;
+        assert_eq!(file.execute(&format!("UPDATE queue SET {change}"), ())?, 1);
+        drop(file);
+        let (out, refused) = left_and_refused(&path)?;
+        assert_eq!((out.len(), refused.len()), (0, 1), "{change}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_queue_of_version_1_is_read_and_brought_up_to_date() -> Tested {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("q");
+    let file = rusqlite::Connection::open(&path)?;
+    file.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         CREATE TABLE queue
+             (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, payload BLOB NOT NULL, meta TEXT);
+         PRAGMA application_id = 0x74726271;
+         PRAGMA user_version = 1;
+         INSERT INTO queue VALUES (7, 1000000, CAST('\"old\"' AS BLOB), '{\"a\":1}');",
+    )?;
+    drop(file);
+    drop(keeping(&path, &["\"new\""])?);
+    let file = rusqlite::Connection::open(&path)?;
+    let sums: Vec<Option<i64>> = file
+        .prepare("SELECT sum FROM queue ORDER BY id")?
+        .query_map((), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    assert!(matches!(sums[..], [None, Some(_)]), "{sums:?}");
+    drop(file);
+    assert_eq!(left(&path)?, ["\"old\"", "\"new\""]);
     Ok(())
 }
 

@@ -76,19 +76,30 @@ impl Rotation {
         full || old
     }
 
+    /// Removes what a rotation that was cut short has left: a compressed copy that is not whole, and a
+    /// file whose copy is.
+    pub(super) fn tidy(&self, path: &Path) {
+        let left = || {
+            let ends = set_aside(path, is_ours_or_unfinished)?;
+            for end in &ends {
+                let packed = ends.contains(&format!("{end}.gz"));
+                if end.ends_with(UNFINISHED) || packed {
+                    fs::remove_file(named(path, &format!(".{end}")))?;
+                }
+            }
+            Ok(())
+        };
+        if let Err::<(), io::Error>(error) = left() {
+            log::warn!("{path:?}: what a rotation has left cannot be removed: {error}");
+        }
+    }
+
     /// Sets the file aside.
     pub(super) fn set_aside(&self, path: &Path, now: Timestamp) -> io::Result<()> {
         let mut aside = free_name(path, now)?;
         fs::rename(path, &aside)?;
         if self.gzip {
-            let packed = named(&aside, ".gz");
-            let writing = named(&aside, ".gz.new");
-            let mut encoder = GzEncoder::new(File::create(&writing)?, Compression::default());
-            io::copy(&mut File::open(&aside)?, &mut encoder)?;
-            encoder.finish()?.sync_all()?;
-            fs::rename(&writing, &packed)?;
-            fs::remove_file(&aside)?;
-            aside = packed;
+            aside = pack(&aside)?;
         }
         log::info!("{:?} was set aside", aside);
         match self.keep {
@@ -96,6 +107,25 @@ impl Rotation {
             None => Ok(()),
         }
     }
+}
+
+/// Compresses a file, whose place the copy takes.
+fn pack(aside: &Path) -> io::Result<PathBuf> {
+    let packed = named(aside, ".gz");
+    let writing = named(aside, UNFINISHED);
+    let written = (|| {
+        let mut encoder = GzEncoder::new(File::create(&writing)?, Compression::default());
+        io::copy(&mut File::open(aside)?, &mut encoder)?;
+        encoder.finish()?.sync_all()?;
+        fs::rename(&writing, &packed)
+    })();
+    if written.is_err() {
+        // It would take room on a disk that may be full.
+        let _ = fs::remove_file(&writing);
+    }
+    written?;
+    fs::remove_file(aside)?;
+    Ok(packed)
 }
 
 fn named(path: &Path, end: &str) -> PathBuf {
@@ -109,7 +139,7 @@ fn named(path: &Path, end: &str) -> PathBuf {
 fn free_name(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     let second = format!("{}-", Timestamp::from_secs(now.as_secs()));
     let mut number = 0;
-    for end in set_aside(path)? {
+    for end in set_aside(path, is_ours)? {
         if let Some(taken) = end.strip_prefix(&second) {
             let taken = taken.strip_suffix(".gz").unwrap_or(taken);
             number = number.max(
@@ -123,7 +153,7 @@ fn free_name(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
 }
 
 /// What stands behind the names of the files that were set aside, and the dot before it.
-fn set_aside(path: &Path) -> io::Result<Vec<String>> {
+fn set_aside(path: &Path, wanted: fn(&str) -> bool) -> io::Result<Vec<String>> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -139,20 +169,31 @@ fn set_aside(path: &Path) -> io::Result<Vec<String>> {
             .to_string_lossy()
             .strip_prefix(&begin)
             .map(str::to_owned);
-        ends.extend(end.filter(|end| is_ours(end)));
+        ends.extend(end.filter(|end| wanted(end)));
     }
     Ok(ends)
 }
 
 /// Removes all but the newest that were set aside.
 fn forget(path: &Path, keep: usize) -> io::Result<()> {
-    let mut ends = set_aside(path)?;
+    let mut ends = set_aside(path, is_ours)?;
     // Their names are in the order of their times.
     ends.sort();
     for end in ends.iter().rev().skip(keep) {
         fs::remove_file(named(path, &format!(".{end}")))?;
     }
     Ok(())
+}
+
+/// What stands behind the name of a file while its compressed copy is written.
+const UNFINISHED: &str = ".gz.new";
+
+fn is_ours_or_unfinished(end: &str) -> bool {
+    is_ours(
+        end.strip_suffix(".new")
+            .filter(|end| end.ends_with(".gz"))
+            .unwrap_or(end),
+    )
 }
 
 /// Whether this is what we put behind a name: nothing else is ever removed.

@@ -1,7 +1,8 @@
 //! Dead letters in a database: events that were rejected for good, with all that is known of why.
 
 use super::Session;
-use crate::error::{Error, Result, quote};
+use crate::error::{Error, ErrorKind, Result, quote};
+use crate::store::dialect::Dialect;
 use crate::store::letters::{Letter, LetterFilter};
 use crate::store::row::Cell;
 use crate::store::statements::{LETTERS, letters};
@@ -25,6 +26,28 @@ impl Session {
     /// A database that is gone.
     pub(crate) fn has_letters(&mut self) -> Result<bool> {
         Ok(self.driver.existing(LETTERS)?.is_some())
+    }
+
+    /// Keeps others from feeding letters back, for as long as this connection lives. On a server only: a
+    /// file is claimed.
+    ///
+    /// # Errors
+    /// Another connection that does it ([`ErrorKind::Locked`]); a database that is gone.
+    pub(crate) fn lock_letters(&mut self) -> Result<()> {
+        if self.dialect != Dialect::Mysql {
+            return Ok(());
+        }
+        let rows = self.driver.all(letters::LOCK, &[])?;
+        let number = |key: &str| rows.first().and_then(|row| row.get(key)?.as_u64());
+        if number("held") == Some(1) {
+            return Ok(());
+        }
+        let by = match number("holder") {
+            Some(id) => format!("connection {id} of the database"),
+            None => "another connection of the database".to_owned(),
+        };
+        let text = format!("requeue of table {} is in use by {by}", quote(LETTERS));
+        Err(Error::new(ErrorKind::Locked, text))
     }
 
     /// Adds a letter; the number that it brings is not looked at.

@@ -4,19 +4,27 @@
 //! Who has it open has it alone. Its version is in SQLite's header, so that a program that doesn't
 //! know a newer one changes nothing in it. A new version: raise [`VERSION`], and bring an older file
 //! up to it in `prepare`.
+//!
+//! Each event has a checksum over all of it, since SQLite has none: a bit that has flipped in a payload is
+//! found when the event is read. Version 1 had none. The events of such a file are read without, up to the
+//! number in the table `upgraded`.
 
 use super::{BUSY, probe};
 use crate::error::{Error, ErrorKind, Result};
 use crate::payload::Payload;
 use crate::store::sqlite::fault::Place;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Row};
 use std::ops::Range;
 use std::path::Path;
+use xxhash_rust::xxh3::Xxh3;
 
 /// What says that a SQLite file is a queue ("trbq").
 const APPLICATION: i64 = 0x7472_6271;
 /// The version of the tables in it.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The columns of the table of events in version 1; version 2 has the checksum beside them.
+const COLUMNS: &str = "id INTEGER 1,time INTEGER 0,payload BLOB 0,meta TEXT 0";
 
 /// An event as it is stored.
 pub(crate) struct Stored {
@@ -26,6 +34,28 @@ pub(crate) struct Stored {
     pub payload: Payload,
     /// A JSON object, or nothing.
     pub meta: Option<String>,
+    /// Whether it is not as it was written.
+    pub damaged: bool,
+}
+
+impl Stored {
+    fn sum(&self) -> i64 {
+        let meta = self.meta.as_ref().map(String::as_bytes);
+        sum(self.id, self.time, self.payload.bytes(), meta)
+    }
+}
+
+/// The checksum of an event.
+fn sum(id: u64, time: i64, payload: &[u8], meta: Option<&[u8]>) -> i64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&id.to_le_bytes());
+    hasher.update(&time.to_le_bytes());
+    hasher.update(&(payload.len() as u64).to_le_bytes());
+    hasher.update(payload);
+    // No meta is not the same as an empty one.
+    hasher.update(&[u8::from(meta.is_some())]);
+    hasher.update(meta.unwrap_or_default());
+    hasher.digest().cast_signed()
 }
 
 /// An open queue.
@@ -34,6 +64,8 @@ pub(crate) struct QueueFile {
     place: Place,
     /// Whether what is committed is synced.
     synced: bool,
+    /// Events up to this number may lack a checksum.
+    unsummed: u64,
 }
 
 impl QueueFile {
@@ -48,12 +80,21 @@ impl QueueFile {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(path, flags).map_err(|error| place.broken(error))?;
-        let queue = QueueFile {
+        let mut queue = QueueFile {
             connection,
             place,
             synced: true,
+            unsummed: 0,
         };
         queue.prepare()?;
+        let unsummed =
+            queue
+                .connection
+                .query_row("SELECT coalesce(max(last), 0) FROM upgraded", [], |row| {
+                    row.get::<_, i64>(0)
+                });
+        let unsummed = unsummed.map_err(|error| queue.place.broken(error))?;
+        queue.unsummed = u64::try_from(unsummed).unwrap_or(0);
         Ok(queue)
     }
 
@@ -68,8 +109,14 @@ impl QueueFile {
                 number("SELECT count(*) FROM sqlite_schema")?,
             ))
         };
+        let mut upgrade = "";
         match set_up().map_err(|error| self.place.broken(error))? {
-            (APPLICATION, VERSION, _) => self.check()?,
+            (APPLICATION, VERSION, _) => self.check(&format!("{COLUMNS},sum INTEGER 0"))?,
+            (APPLICATION, 1, _) => {
+                self.check(COLUMNS)?;
+                upgrade = "ALTER TABLE queue ADD COLUMN sum INTEGER;
+                     INSERT INTO upgraded SELECT coalesce(max(id), 0) FROM queue;";
+            }
             (APPLICATION, version, _) => {
                 let text =
                     format!("the queue is of version {version}, this program knows {VERSION}");
@@ -87,7 +134,10 @@ impl QueueFile {
              PRAGMA synchronous = FULL;
              BEGIN IMMEDIATE;
              CREATE TABLE IF NOT EXISTS queue
-                 (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, payload BLOB NOT NULL, meta TEXT);
+                 (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, payload BLOB NOT NULL, meta TEXT,
+                  sum INTEGER);
+             CREATE TABLE IF NOT EXISTS upgraded (last INTEGER NOT NULL);
+             {upgrade}
              PRAGMA application_id = {APPLICATION};
              PRAGMA user_version = {VERSION};
              COMMIT;"
@@ -99,7 +149,7 @@ impl QueueFile {
 
     /// Looks through the whole file, once: a flipped bit in a number, or in the name of a column,
     /// would have events passed over without a word.
-    fn check(&self) -> Result<()> {
+    fn check(&self, expected: &str) -> Result<()> {
         let text = |sql| {
             let found = self
                 .connection
@@ -113,7 +163,7 @@ impl QueueFile {
             "SELECT coalesce(group_concat(name || ' ' || type || ' ' || pk), '')
              FROM pragma_table_info('queue')",
         )?;
-        if columns != "id INTEGER 1,time INTEGER 0,payload BLOB 0,meta TEXT 0" {
+        if columns != expected {
             damage = format!("its columns are {columns}");
         }
         if damage == "ok" {
@@ -152,11 +202,12 @@ impl QueueFile {
             }
             let transaction = self.connection.transaction()?;
             if !add.is_empty() {
-                let sql = "INSERT INTO queue (id, time, payload, meta) VALUES (?, ?, ?, ?)";
+                let sql = "INSERT INTO queue (id, time, payload, meta, sum) VALUES (?, ?, ?, ?, ?)";
                 let mut insert = transaction.prepare_cached(sql)?;
                 for event in add {
                     let id = event.id as i64;
-                    insert.execute((id, event.time, event.payload.bytes(), &event.meta))?;
+                    let sum = event.sum();
+                    insert.execute((id, event.time, event.payload.bytes(), &event.meta, sum))?;
                 }
             }
             if !remove.is_empty() {
@@ -178,18 +229,37 @@ impl QueueFile {
     pub fn after(&self, id: u64, most: usize) -> Result<Vec<Stored>> {
         let read = || -> rusqlite::Result<Vec<Stored>> {
             let mut select = self.connection.prepare_cached(
-                "SELECT id, time, payload, meta FROM queue WHERE id > ? ORDER BY id LIMIT ?",
+                "SELECT id, time, payload, meta, sum FROM queue WHERE id > ? ORDER BY id LIMIT ?",
             )?;
-            let rows = select.query_map((id as i64, most as i64), |row| {
-                Ok(Stored {
-                    id: row.get::<_, i64>(0)? as u64,
-                    time: row.get(1)?,
-                    payload: row.get_ref(2)?.as_blob()?.into(),
-                    meta: row.get(3)?,
-                })
-            })?;
+            let rows = select.query_map((id as i64, most as i64), |row| self.stored(row))?;
             rows.collect()
         };
         read().map_err(|error| self.place.broken(error))
+    }
+
+    /// An event as far as it can be read.
+    fn stored(&self, row: &Row<'_>) -> rusqlite::Result<Stored> {
+        let id = row.get::<_, i64>(0)? as u64;
+        let time = row.get_ref(1)?.as_i64().ok();
+        let payload = match row.get_ref(2)? {
+            ValueRef::Blob(bytes) => Some(bytes),
+            _ => None,
+        };
+        let meta = row.get_ref(3)?.as_bytes_or_null().ok();
+        let text = meta.map(|meta| meta.map(str::from_utf8).transpose().ok());
+        let whole = match (time, payload, meta, text.flatten(), row.get_ref(4)?) {
+            (Some(time), Some(payload), Some(meta), Some(_), ValueRef::Integer(read)) => {
+                read == sum(id, time, payload, meta)
+            }
+            (Some(_), Some(_), Some(_), Some(_), ValueRef::Null) => id <= self.unsummed,
+            _ => false,
+        };
+        Ok(Stored {
+            id,
+            time: time.unwrap_or(0),
+            payload: payload.unwrap_or_default().into(),
+            meta: text.flatten().flatten().map(str::to_owned),
+            damaged: !whole,
+        })
     }
 }

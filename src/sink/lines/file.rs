@@ -1,0 +1,223 @@
+//! The file of a sink of lines.
+
+use super::beginning::{Beginning, Id};
+use super::mend::mend;
+use super::output::{Failed, failed, write_whole};
+use super::rotation::Rotation;
+use crate::claim::Claim;
+use crate::error::{Error, ErrorKind, Result, quote};
+use crate::time::Timestamp;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+pub(super) struct LineFile {
+    pub path: PathBuf,
+    append: bool,
+    pub synced: bool,
+    pub rotation: Option<Rotation>,
+    open: Option<Open>,
+    /// Until the first line is written.
+    beginning: Option<Beginning>,
+    /// Whether it ends with a part of a line.
+    torn: bool,
+    /// How many bytes it has, and when it was written last: asked where it is rotated.
+    len: u64,
+    last: Timestamp,
+}
+
+struct Open {
+    file: File,
+    /// Which file it is; none where it is no regular one.
+    id: Option<Id>,
+}
+
+impl LineFile {
+    pub fn new(path: PathBuf, append: bool) -> Self {
+        LineFile {
+            path,
+            append,
+            synced: false,
+            rotation: None,
+            open: None,
+            beginning: None,
+            torn: false,
+            len: 0,
+            last: Timestamp::EPOCH,
+        }
+    }
+
+    /// One that is renamed must have no other writer.
+    pub fn claim(&self) -> Option<Claim> {
+        let rotated = self.rotation.is_some();
+        rotated.then(|| Claim::new("file", &self.path))
+    }
+
+    /// Opens it, which changes nothing in it.
+    ///
+    /// # Errors
+    /// A file that cannot be made or written.
+    pub fn open(&mut self) -> Result<()> {
+        let is_first = self.open.is_none();
+        let opened = self.opened().map_err(|error| match is_first {
+            true => error,
+            // Its directory was there, and may come back.
+            false => error.retryable(),
+        });
+        let (open, meta) = opened?;
+        if let (true, Some(id)) = (is_first, open.id) {
+            self.beginning = Some(Beginning::join(id, self.append));
+        }
+        if let (true, Some(rotation)) = (is_first, &self.rotation) {
+            rotation.tidy(&self.path);
+        }
+        self.len = meta.len();
+        let written = meta.modified().ok();
+        let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        self.last = Timestamp::EPOCH.after(written.unwrap_or_default());
+        self.open = Some(open);
+        Ok(())
+    }
+
+    fn opened(&self) -> Result<(Open, Metadata)> {
+        let open = || {
+            // Appending also where it overwrites: another sink may write the same file.
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&self.path)?;
+            let meta = file.metadata()?;
+            let id = meta.is_file().then(|| id(&meta));
+            Ok((Open { file, id }, meta))
+        };
+        open().map_err(|error| self.cannot_create(&error))
+    }
+
+    fn cannot_create(&self, error: &io::Error) -> Error {
+        let path = quote(self.path.to_string_lossy());
+        let error = Error::io(format!("cannot create {path}"), error);
+        match error.kind() {
+            ErrorKind::NoInput | ErrorKind::Io => error.with_kind(ErrorKind::CannotCreate),
+            _ => error,
+        }
+    }
+
+    /// Adds whole lines.
+    ///
+    /// # Errors
+    /// Whatever the system says: then none of them is there.
+    pub fn write(&mut self, lines: &[u8], now: Timestamp) -> Result<()> {
+        self.follow()?;
+        self.begin()?;
+        self.rotate(lines.len(), now)?;
+        let Some(Open { file, .. }) = &self.open else {
+            return Err(closed());
+        };
+        let whole = match self.torn {
+            true => write_whole(file, b"\n"),
+            false => Ok(()),
+        };
+        let written = whole.and_then(|()| {
+            self.torn = false;
+            write_whole(file, lines)?;
+            match self.synced {
+                true => file.sync_data().map_err(|e| failed(file, lines.len(), e)),
+                false => Ok(()),
+            }
+        });
+        written.map_err(|failed: Failed| {
+            self.torn |= failed.torn;
+            failed.of_file(&self.path)
+        })?;
+        self.len += lines.len() as u64;
+        self.last = now;
+        Ok(())
+    }
+
+    /// Empties it where that is to be done, or ends its last line; only before the first line.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn begin(&mut self) -> Result<()> {
+        let (Some(beginning), Some(Open { file, .. })) = (&self.beginning, &self.open) else {
+            return Ok(());
+        };
+        let begun = beginning.begin(|overwrite| match overwrite {
+            true => file.set_len(0),
+            false => mend(&self.path, file),
+        });
+        let len = begun.and_then(|()| file.metadata()).map(|meta| meta.len());
+        self.len = len.map_err(|error| Failed { error, torn: false }.of_file(&self.path))?;
+        self.beginning = None;
+        Ok(())
+    }
+
+    /// Nothing more comes: where it overwrites and nothing came, the file is empty now.
+    ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin).
+    pub fn finish(&mut self) -> Result<()> {
+        match self.append {
+            true => Ok(()),
+            false => self.begin(),
+        }
+    }
+
+    /// Opens what is there now under the path, where the file was removed, renamed or replaced.
+    fn follow(&mut self) -> Result<()> {
+        let Some(Open {
+            file,
+            id: Some(ours),
+        }) = &self.open
+        else {
+            return Ok(());
+        };
+        match std::fs::metadata(&self.path) {
+            Ok(there) if id(&there) == *ours => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
+            _ => {}
+        }
+        let path = quote(self.path.to_string_lossy());
+        let (open, meta) = self.opened().map_err(Error::retryable)?;
+        match file.metadata().is_ok_and(|meta| meta.nlink() == 0) {
+            true => log::warn!("{path} was removed: it is made anew"),
+            false => log::info!("{path} was renamed or replaced: what is there now is written on"),
+        }
+        self.len = meta.len();
+        self.torn = false;
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Sets the file aside, where that is due.
+    fn rotate(&mut self, more: usize, now: Timestamp) -> Result<()> {
+        let Some(rotation) = &self.rotation else {
+            return Ok(());
+        };
+        if !rotation.is_due(self.len, more, self.last, now) {
+            return Ok(());
+        }
+        if let Err(error) = rotation.set_aside(&self.path, now) {
+            let path = quote(self.path.to_string_lossy());
+            log::warn!("{path}: it cannot be set aside: {error}");
+        }
+        let (open, meta) = self.opened().map_err(|error| match error.is_retryable() {
+            true => error,
+            false => error.fatal(),
+        })?;
+        self.len = meta.len();
+        self.torn = false;
+        self.open = Some(open);
+        Ok(())
+    }
+}
+
+fn id(meta: &Metadata) -> Id {
+    (meta.dev(), meta.ino())
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Failed, "the file is not open").retryable()
+}
