@@ -194,7 +194,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         address: address.clone(),
         program: program(address)?,
         args: settings.templates("args")?,
-        parallel: settings.count("parallel", 4)?,
+        parallel: settings.count("parallel", 1)?,
         limit: settings.duration("timeout", Duration::from_secs(60))?,
         running: Vec::new(),
         progress: Progress::default(),

@@ -169,6 +169,21 @@ fn an_event_whose_program_fails_each_time_goes_to_the_target_after_the_last_atte
 }
 
 #[test]
+fn programs_run_one_after_another_unless_more_are_asked_for() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let script = format!(
+        "cat >> {0}/got; sleep 0.01; echo >> {0}/got",
+        place.path().display()
+    );
+    let events: Vec<String> = (0..20).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let (network, _) = workflow(&script, Options::new(), events.clone())?;
+    ends(&network)?;
+    let got = std::fs::read_to_string(place.path().join("got")).expect("written");
+    assert_eq!(got.lines().collect::<Vec<_>>(), events);
+    Ok(())
+}
+
+#[test]
 fn workflows_run_side_by_side_within_their_number_and_time() -> Result<()> {
     let events = |many: usize| (0..many).map(|n| format!("{{\"n\":{n}}}")).collect();
     let begun = Instant::now();
