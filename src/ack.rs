@@ -46,6 +46,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
 
+/// What tells apart what acks are holders of.
+pub(crate) type Place = (usize, usize);
+
 /// Where decided groups go. It must not block: whoever settles last calls it.
 pub(crate) trait Home: Send + Sync {
     fn settled(&self, settled: Settled);
@@ -203,6 +206,14 @@ impl Group {
         self.has_outer.store(false, Ordering::Relaxed);
         self.given.store(0, Ordering::Relaxed);
         self.left.store(OPEN, Ordering::Relaxed);
+    }
+
+    /// Whether outcomes go to this home.
+    fn is_of(&self, home: &Arc<dyn Home>) -> bool {
+        let known = lock(&self.home);
+        known
+            .as_ref()
+            .is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(home)))
     }
 
     /// So many events were tracked, and no more will be. Says whether it is free again already.
@@ -419,6 +430,31 @@ impl Ack {
             }
         }
         run.end(outcome);
+    }
+
+    /// What it is a holder of: the same for all holders of one event.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let group = self.group?;
+        Some((std::ptr::from_ref(group) as usize, self.slot))
+    }
+
+    /// Ends this holder's part for an event that was emitted and taken back. Where it was made from one
+    /// that is still `held`, what becomes of that one decides. The node at `home` that tracked it here
+    /// gets a failure.
+    pub(crate) fn take_back(mut self, home: &Arc<dyn Home>, held: impl Fn(Place) -> bool) {
+        let outcome = |ack: &Ack| match ack.place().is_some_and(&held) {
+            true => Outcome::Delivered,
+            false => Outcome::Failed,
+        };
+        if let Some(group) = self.group.filter(|group| group.is_of(home)) {
+            let outer = group.take_outer(self.slot);
+            let decided = outcome(&outer);
+            outer.settle(decided);
+            self.end(Outcome::Failed);
+        } else {
+            let decided = outcome(&self);
+            self.end(decided);
+        }
     }
 
     /// Ends this holder's part. Dropping an ack is settling it as failed.

@@ -95,6 +95,8 @@ enum Remedy {
     Reject,
     /// Try again.
     Retry,
+    /// Try again later, with the node as it is.
+    Wait,
     /// End the node.
     End,
 }
@@ -198,6 +200,15 @@ impl Error {
         self
     }
 
+    /// The same error, marked as backpressure: what the node holds is as much as it may hold. The
+    /// engine commits what came before the event, and feeds it again after a pause, in which the node
+    /// is ticked and gets outcomes.
+    #[must_use]
+    pub fn busy(mut self) -> Self {
+        self.0.remedy = Remedy::Wait;
+        self
+    }
+
     /// The same error, marked as the end of the node: no event will fare better. The network stops
     /// and reports it.
     #[must_use]
@@ -241,6 +252,11 @@ impl Error {
     /// Whether the same call may succeed later (a database that is gone, a broker that is gone).
     pub fn is_retryable(&self) -> bool {
         self.0.remedy == Remedy::Retry
+    }
+
+    /// Whether the node takes no event at present.
+    pub fn is_busy(&self) -> bool {
+        self.0.remedy == Remedy::Wait
     }
 
     /// Whether the node cannot go on.

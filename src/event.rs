@@ -2,7 +2,7 @@
 
 mod oversized;
 
-use crate::ack::{Ack, Outcome};
+use crate::ack::{Ack, Outcome, Place};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -197,6 +197,11 @@ impl Event {
     /// Whether a source or a node waits to hear what becomes of it.
     pub fn is_tracked(&self) -> bool {
         self.ack.is_some()
+    }
+
+    /// What its ack is a holder of.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.ack.place()
     }
 
     /// Says what became of the event, for this holder of it.

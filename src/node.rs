@@ -12,6 +12,7 @@
 //! | what fails | what the engine does |
 //! |---|---|
 //! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
+//! | `process`/`write`, [busy](crate::Error::busy) | what came before the event is committed; it is fed again after 100 ms, while the node is ticked |
 //! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is tried again where [`on_error`](crate::OnError) says so, then rejected (port `errors`), the batch goes on |
 //! | ten of these panics in a row | the node has failed and is not called any more; what it gets counts as failed, the network stops and reports it |
 //! | `commit`, retryable | as for `process` |

@@ -108,6 +108,8 @@ pub(crate) struct Worker {
     /// What the clock showed last.
     seen: Timestamp,
     stalled: Option<Stalled>,
+    /// Whether the node takes no event at present, which was logged.
+    waits: bool,
     /// How often the node was opened again since something last succeeded.
     attempts: u32,
     /// Whether what a `settle` told the node is not committed yet: that is made up for when the
@@ -163,6 +165,7 @@ impl Worker {
             seen: Timestamp::EPOCH,
             stalled: None,
             attempts: 0,
+            waits: false,
             unsettled: false,
             read_again: None,
             shared,
@@ -255,6 +258,14 @@ impl Worker {
                 return Step::Busy;
             }
             if !stalled.is_over(self.stage.now()) {
+                // A node that is not lost goes on while an event waits.
+                if !stalled.lost && self.phase == Phase::Work && self.is_due() {
+                    let ticked = self.stage.tick();
+                    self.stall_on(ticked);
+                    // An abort that this meets is heard next.
+                    let _ = self.deliver();
+                    return Step::Busy;
+                }
                 self.set_alarm();
                 return if busy { Step::Busy } else { Step::Idle };
             }
@@ -374,6 +385,10 @@ impl Worker {
     pub fn next_wake(&mut self) -> Option<Timestamp> {
         match (&self.stalled, self.phase) {
             (_, Phase::Done) => None,
+            (Some(stalled), Phase::Work) if !stalled.lost => {
+                let until = stalled.until;
+                self.stage.wake().into_iter().chain([until]).min()
+            }
             (Some(stalled), _) => Some(stalled.until),
             (None, Phase::Drain) => None,
             (None, Phase::Work) => self.stage.wake(),
@@ -381,11 +396,11 @@ impl Worker {
     }
 
     fn set_alarm(&mut self) {
+        if self.timer.is_none() {
+            return;
+        }
+        let wake = self.next_wake();
         let Some(timer) = &self.timer else { return };
-        let wake = match &self.stalled {
-            Some(stalled) => Some(stalled.until),
-            None => self.stage.wake(),
-        };
         if let Some(at) = wake
             && self.alarm.is_none_or(|set| at < set)
         {

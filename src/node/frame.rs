@@ -1,12 +1,13 @@
 //! The frame: notes down for the engine what a node says of the events of one batch.
 
 use super::tracker::Tracker;
-use crate::ack::{Ack, Token};
+use crate::ack::{Ack, Place, Token};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event, Meta};
 use crate::name::Port;
 use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::time::Timestamp;
+use std::collections::HashSet;
 
 /// What became of the event in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +148,29 @@ impl Frame {
         self.hand = None;
     }
 
+    /// The same while these events are still in hand, which are to be fed again: what was made from
+    /// them decides nothing.
+    pub fn clear_of(&mut self, events: &[Event]) {
+        self.let_go_after(0, 0, events);
+        self.clear();
+    }
+
+    /// Lets go what was emitted from these places on, while the events are still in hand.
+    fn let_go_after(&mut self, fresh: usize, outputs: usize, held: &[Event]) {
+        let fresh = self.fresh.split_off(fresh).into_iter();
+        let outputs = self.outputs.drain(outputs.min(self.outputs.len())..);
+        let made = outputs.filter_map(|output| match output {
+            Output::New { event, .. } | Output::Refuse { event, .. } => Some(event),
+            Output::Pass { .. } | Output::Drop { .. } | Output::Reject { .. } => None,
+        });
+        let mut made = fresh.chain(made).filter(Event::is_tracked).peekable();
+        if made.peek().is_none() {
+            return;
+        }
+        let held: HashSet<Place> = held.iter().filter_map(Event::place).collect();
+        made.for_each(|event| self.tracker.let_go(event, |place| held.contains(&place)));
+    }
+
     /// From here on nothing belongs to an event of the batch.
     pub fn begin_no_event(&mut self) {
         self.begin(Self::NO_EVENT);
@@ -217,8 +241,8 @@ impl Frame {
     }
 
     /// Takes back what the event in hand has emitted, and rejects it.
-    pub fn reject_in_hand(&mut self, error: Error, tried: u32) {
-        self.take_back();
+    pub fn reject_in_hand(&mut self, event: &Event, error: Error, tried: u32) {
+        self.take_back(event);
         self.rejected += 1;
         self.outputs.push(Output::Reject {
             index: self.index,
@@ -228,13 +252,12 @@ impl Frame {
     }
 
     /// Takes back what the event in hand has emitted.
-    pub fn take_back(&mut self) {
+    pub fn take_back(&mut self, event: &Event) {
         if self.has_simply_passed() {
             self.uniform = self.index;
         }
         if let Some(hand) = self.hand.take() {
-            self.fresh.split_off(hand.fresh);
-            self.outputs.truncate(hand.outputs);
+            self.let_go_after(hand.fresh, hand.outputs, std::slice::from_ref(event));
         }
     }
 

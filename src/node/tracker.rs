@@ -1,6 +1,6 @@
 //! Tracking: tokens for events whose outcome a node wants to hear.
 
-use crate::ack::{Group, Home, Token};
+use crate::ack::{Ack, Group, Home, Place, Token};
 use crate::event::Event;
 use std::sync::Arc;
 
@@ -83,6 +83,12 @@ impl Tracker {
         } else {
             group.give_back();
         }
+    }
+
+    /// Lets an event go that was emitted and taken back, made from one that may still be held.
+    pub fn let_go(&self, mut event: Event, held: impl Fn(Place) -> bool) {
+        let ack = std::mem::replace(event.ack_mut(), Ack::none());
+        ack.take_back(&self.home, held);
     }
 
     /// So many more tokens were settled.

@@ -14,6 +14,9 @@ use crate::node::Context;
 use crate::time::monotonic;
 use std::time::Duration;
 
+/// How long a node that takes no event at present is left alone.
+const WAIT: Duration = Duration::from_millis(100);
+
 /// Why a batch was not taken: the rest of it is to be fed again.
 pub(crate) struct Retry {
     pub batch: Batch,
@@ -29,6 +32,8 @@ enum Fed {
     All,
     /// Those before this place; the one there is to be tried again.
     Before(usize, Error),
+    /// Those before this place; the node takes no more at present.
+    Waits(usize, Error),
     /// Those before this place; the last of them panicked, once too often.
     Until(usize, Error),
 }
@@ -61,6 +66,16 @@ impl Stage {
                 let tried = if at == 0 { tried } else { 0 };
                 return Err(self.try_again(rest, error, tried + 1));
             }
+            Ok(Fed::Waits(at, error)) => {
+                let rest = batch.split_off(at);
+                self.resolve(batch);
+                return Err(Retry {
+                    batch: rest,
+                    error,
+                    tried: if at == 0 { tried } else { 0 },
+                    pause: Some(WAIT),
+                });
+            }
             Ok(Fed::Until(at, error)) => {
                 let rest = batch.split_off(at);
                 self.resolve(batch);
@@ -72,7 +87,7 @@ impl Stage {
         };
         // Whatever came of it is taken back.
         self.panics = panics;
-        self.frame.clear();
+        self.frame.clear_of(batch.events());
         self.rollback();
         if error.is_retryable() {
             return Err(Retry {
@@ -83,9 +98,9 @@ impl Stage {
             });
         }
         if error.is_fatal() {
-            for (index, _) in (0u32..).zip(batch.events()) {
+            for (index, event) in (0u32..).zip(batch.events()) {
                 self.frame.begin(index);
-                self.frame.reject_in_hand(error.clone(), 1);
+                self.frame.reject_in_hand(event, error.clone(), 1);
             }
             self.resolve(batch);
             self.failed = Some(error);
@@ -128,6 +143,15 @@ impl Stage {
                     let rest = one.into_iter().chain(events).collect();
                     return Err(self.try_again(rest, error, tried + 1));
                 }
+                Ok(Fed::Waits(_, error)) => {
+                    self.resolve(Batch::default());
+                    return Err(Retry {
+                        batch: one.into_iter().chain(events).collect(),
+                        error,
+                        tried,
+                        pause: Some(WAIT),
+                    });
+                }
                 Ok(Fed::Until(_, error)) => {
                     self.resolve(one);
                     self.die(&error);
@@ -135,7 +159,7 @@ impl Stage {
                     return Ok(());
                 }
                 Err(error) if error.is_retryable() => {
-                    self.frame.clear();
+                    self.frame.clear_of(one.events());
                     self.rollback();
                     return Err(Retry {
                         batch: one.into_iter().chain(events).collect(),
@@ -145,7 +169,7 @@ impl Stage {
                     });
                 }
                 Err(error) => {
-                    self.frame.clear();
+                    self.frame.clear_of(one.events());
                     if !lone {
                         self.rollback();
                     }
@@ -156,7 +180,8 @@ impl Stage {
                         return Err(self.try_again(rest, error, tried + 1));
                     }
                     self.frame.begin(0);
-                    self.frame.reject_in_hand(error.clone(), tried + 1);
+                    self.frame
+                        .reject_in_hand(&one.events()[0], error.clone(), tried + 1);
                     self.resolve(one);
                     if self.is_last_panic(&error) {
                         self.die(&error);
@@ -185,15 +210,20 @@ impl Stage {
                 if error.is_retryable() {
                     return Err(error);
                 }
+                if error.is_busy() {
+                    self.frame.take_back(&events[at]);
+                    self.commit()?;
+                    return Ok(Fed::Waits(at, error));
+                }
                 let tried = 1 + if at == 0 { tried } else { 0 };
                 if error.is_fatal() {
                     self.failed = Some(error.clone());
                 } else if self.may_retry(tried) {
-                    self.frame.take_back();
+                    self.frame.take_back(&events[at]);
                     self.commit()?;
                     return Ok(Fed::Before(at, error));
                 }
-                self.frame.reject_in_hand(error.clone(), tried);
+                self.frame.reject_in_hand(&events[at], error.clone(), tried);
                 at += 1;
                 if self.is_last_panic(&error) {
                     self.commit()?;

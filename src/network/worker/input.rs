@@ -71,7 +71,10 @@ impl Worker {
         let fed = self.stage.feed(batch, input, tried);
         let delivered = self.deliver();
         match fed {
-            Ok(()) => self.is_back(),
+            Ok(()) => {
+                self.waits = false;
+                self.is_back();
+            }
             Err(retry) if delivered.is_ok() => {
                 let Retry {
                     batch,

@@ -18,7 +18,7 @@ pub(super) struct Stalled {
     since: Timestamp,
     pub until: Timestamp,
     /// Whether the node is lost, and is to be opened again.
-    lost: bool,
+    pub lost: bool,
 }
 
 impl Stalled {
@@ -94,12 +94,17 @@ impl Worker {
 
     /// The first event of the handful is tried again when the pause is over.
     pub(super) fn pause(&mut self, handful: Handful, pause: Duration, error: &Error) {
-        log::debug!(
-            "node {}: attempt {} at an event failed: {error}; the next one is in {}",
-            self.stage.name,
-            handful.tried,
-            format_duration(pause)
-        );
+        let name = &self.stage.name;
+        match (error.is_busy(), self.waits) {
+            (true, false) => log::warn!("node {name}: {error}"),
+            (true, true) => {}
+            (false, _) => log::debug!(
+                "node {name}: attempt {} at an event failed: {error}; the next one is in {}",
+                handful.tried,
+                format_duration(pause)
+            ),
+        }
+        self.waits = error.is_busy();
         let since = self.stage.now();
         self.stalled = Some(Stalled {
             handfuls: vec![handful],
