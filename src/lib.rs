@@ -92,11 +92,6 @@ pub mod window;
 pub mod doc {
     #![doc = include_str!("doc/design.md")]
 
-    /// The terms of the project.
-    pub mod glossary {
-        #![doc = include_str!("doc/glossary.md")]
-    }
-
     /// What has changed.
     pub mod changelog {
         #![doc = include_str!("doc/changelog.md")]

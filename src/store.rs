@@ -49,7 +49,7 @@ pub use letters::{DeadLetters, Letter, LetterFilter};
 pub use limits::Limits;
 pub use query::Query;
 pub(crate) use row::{Cell, Row, RowReader};
-pub(crate) use session::Session;
+pub(crate) use session::{Piece, Session};
 pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};
 

@@ -7,7 +7,8 @@
 //!
 //! A window begins a transaction at the first event of a batch and commits it with the batch; what
 //! it emits leaves after that. A bad row is found before it is inserted, or undone alone, so it
-//! rejects its event and no other.
+//! rejects its event and no other. The row of an event that cannot be answered is not kept: the commit
+//! fails, and the engine feeds the events of the batch one by one.
 //!
 //! What a [`Window`] is made of:
 //!
@@ -16,12 +17,14 @@
 //! - `node` — the node: rows in and out, answers, emissions.
 //! - `span` — for how long a row is in a window; `watermark` — the clock of events.
 //! - `requery`, `incremental` — the plans; `rows` and `state` are what the latter stands on.
+//! - `broken` — groups whose answer cannot be given for a while.
 //! - `emission` — what was emitted last; `answer` — what groups are called; `explain`.
 //!
 //! A new mode of emission: a variant of `Emit`, a line in the table of `emission`, an arm in
 //! `node/answering`. A new plan: a variant of `Plan`, a file beside `requery`, an arm there too.
 
 mod answer;
+mod broken;
 mod create;
 mod emission;
 mod explain;

@@ -20,6 +20,8 @@ pub(crate) struct Catalog {
     generations: Mutex<HashMap<String, Arc<AtomicU64>>>,
     listeners: Mutex<HashMap<String, Arc<Listeners>>>,
     uses: Mutex<Vec<Weak<Use>>>,
+    /// The names under which windows that are there keep what they emit.
+    scopes: Mutex<Vec<Weak<str>>>,
     /// The tables whose rows a window keeps to itself, and that window.
     unstored: Mutex<Vec<(String, Weak<Use>)>>,
 }
@@ -89,6 +91,24 @@ pub struct Mark(Declared);
 impl Catalog {
     fn declared(&self) -> MutexGuard<'_, Declared> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a name for a window, for as long as what comes out is kept; another window that is there
+    /// and has the same one keeps it.
+    pub fn claim_scope(&self, name: &str) -> Arc<str> {
+        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.retain(|scope| scope.strong_count() > 0);
+        let taken: Vec<Arc<str>> = scopes.iter().filter_map(Weak::upgrade).collect();
+        let is_free = |scope: &str| taken.iter().all(|taken| **taken != *scope);
+        let mut scope = name.to_owned();
+        let mut number = 1;
+        while !is_free(&scope) {
+            number += 1;
+            scope = format!("{name}#{number}");
+        }
+        let scope: Arc<str> = scope.into();
+        scopes.push(Arc::downgrade(&scope));
+        scope
     }
 
     /// Adds a declaration that was checked.

@@ -303,6 +303,11 @@ impl Database {
         Ok(true)
     }
 
+    /// Takes a name under which a window keeps what it emits, which no other window has.
+    pub(crate) fn claim_scope(&self, name: &str) -> Arc<str> {
+        self.catalog.claim_scope(name)
+    }
+
     /// Whether nothing of it outlives the process.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(*self.url, Url::Memory)

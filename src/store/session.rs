@@ -3,6 +3,7 @@
 mod emitted;
 mod later;
 mod letters;
+mod outbox;
 mod upsert;
 
 use super::catalog::Catalog;
@@ -18,6 +19,7 @@ use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 use later::Pending;
+pub(crate) use outbox::Piece;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,6 +9,9 @@ pub(crate) const KEYS: &str = "tributary_keys";
 /// The table of rows that were emitted.
 pub(crate) const EMITTED: &str = "tributary_emitted";
 
+/// The table of what windows have emitted and is not delivered.
+pub(crate) const OUTBOX: &str = "tributary_outbox";
+
 /// The table of dead letters.
 pub(crate) const LETTERS: &str = "tributary_letters";
 
@@ -386,6 +389,30 @@ pub(crate) mod emitted {
         "REPLACE INTO tributary_emitted (scope, hash, identity, `row`) VALUES (?, ?, ?, ?)";
     pub const UNSET: &str = "DELETE FROM tributary_emitted WHERE scope = ? AND hash = ?";
     pub const ALL: &str = "SELECT identity, `row` FROM tributary_emitted WHERE scope = ?";
+}
+
+/// The statements of what was emitted and is not delivered.
+pub(crate) mod outbox {
+    use super::{Dialect, OUTBOX};
+
+    pub fn create(dialect: Dialect, options: &str) -> String {
+        let [name, number, text, after] = match dialect {
+            Dialect::Sqlite => ["TEXT", "INTEGER", "TEXT", " WITHOUT ROWID"],
+            Dialect::Mysql => ["VARCHAR(255)", "BIGINT", "LONGTEXT", ""],
+        };
+        format!(
+            "CREATE TABLE IF NOT EXISTS {OUTBOX} (scope {name} NOT NULL, run {number} NOT NULL, \
+             number {number} NOT NULL, entries {text} NOT NULL, \
+             PRIMARY KEY (scope, run, number)){after}{options}"
+        )
+    }
+
+    pub const ADD: &str =
+        "INSERT INTO tributary_outbox (scope, run, number, entries) VALUES (?, ?, ?, ?)";
+    pub const REMOVE: &str =
+        "DELETE FROM tributary_outbox WHERE scope = ? AND run = ? AND number BETWEEN ? AND ?";
+    pub const ALL: &str = "SELECT run, number, entries FROM tributary_outbox WHERE scope = ? \
+         ORDER BY number, run";
 }
 
 /// The statements of the dead letters. Payloads travel as hexadecimal digits and are kept as the

@@ -195,6 +195,18 @@ impl Incremental {
         Ok(())
     }
 
+    /// Takes the row back that was added last, of a window whose rows are not stored. One that has
+    /// joined a session stays there.
+    pub fn take_back(&mut self, entry: Entry) {
+        if let Extent::Session(_) = self.span.extent {
+            return;
+        }
+        self.arrived -= 1;
+        let leaves = self.leaves(entry.time);
+        self.groups
+            .take_back(entry.digest, leaves, &self.members, &self.arguments);
+    }
+
     /// An event of this time has come. Of a query without keys, each window that it is in has a
     /// row from now on, whatever the query leaves out; not those that have ended by an instant.
     pub fn begin(&mut self, time: Timestamp, ended: Timestamp) {
@@ -384,14 +396,6 @@ impl Incremental {
     pub fn identities(&mut self) -> HashSet<Identity> {
         let all: Vec<u32> = self.groups.all().collect();
         all.into_iter().map(|at| self.identity(at)).collect()
-    }
-
-    /// Has the groups that are called so be looked at.
-    pub fn ask_again(&mut self, called: &HashSet<Identity>) {
-        let all: Vec<u32> = self.groups.all().collect();
-        let mut found = all;
-        found.retain(|at| called.contains(&self.identity(*at)));
-        self.groups.note_all(&found);
     }
 
     /// What a group is called.

@@ -6,6 +6,7 @@
 mod checks;
 mod choice;
 
+use super::broken::Broken;
 use super::emission::Emission;
 use super::node::{Moment, Verify, Window};
 use super::options::{Extent, Now, Plan, WindowOptions};
@@ -96,9 +97,9 @@ impl Window {
         };
         let scope = options.name.clone().unwrap_or_else(|| {
             let hash = xxhash_rust::xxh3::xxh3_64(options.query.as_bytes());
-            format!("{}:{hash:016x}", table.name())
+            format!("{}:{hash:016x}:{emit}", table.name())
         });
-        let scope = (!database.is_memory()).then_some(scope);
+        let scope = (!database.is_memory()).then(|| database.claim_scope(&scope));
         let used = database.name_tables(table.name(), &options.query)?;
         let may_keep = database.is_memory()
             && chosen.explanation.plan == Plan::Incremental
@@ -136,7 +137,13 @@ impl Window {
             reader: Arc::new(RowReader::new(Arc::clone(&table))),
             table,
             session: None,
+            bytes: Vec::new(),
             touched: Vec::new(),
+            outputs: Vec::new(),
+            broken: Broken::default(),
+            stirred: false,
+            row_taken: false,
+            spoiled: None,
             moment: Moment::default(),
             before: Moment::default(),
         })

@@ -4,17 +4,20 @@
 //! by then is taken out, the row is inserted, and the answer is brought up to date by the plan. By
 //! time alone the same happens without a row, when the timer wakes the node.
 //!
+//! - `feeding` — one event: its row, its answer, and what becomes of both where one fails.
 //! - `rows` — rows come in, leave, and are deleted; windows end.
 //! - `answering` — what is emitted of the answer.
 //! - `time` — the time of a row.
 //! - `verifying` — on a share of the events, the answer is held against that of the whole query.
 
 mod answering;
+mod feeding;
 mod rows;
 mod time;
 mod verifying;
 
-use super::emission::Emission;
+use super::broken::Broken;
+use super::emission::{Emission, Entry};
 use super::explain::Explanation;
 use super::incremental::Incremental;
 use super::options::{Emit, Extent, Now, Plan};
@@ -25,7 +28,7 @@ use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Node};
 use crate::store::{
     Binding, Database, Datum, Hold, Interval, Last, Row, RowReader, Session, Store, Table, Use,
 };
@@ -33,19 +36,16 @@ use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The port of rows that came too late.
 pub(super) const LATE: &str = "late";
-/// How soon an emission that failed is made again, at first and at last.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Inserts each event into a table, keeps the answer of a query over the rows of the window up to
 /// date, and emits of it what is asked for.
 ///
 /// Rows that are too late for their window leave by the port `late`. A second event with the same
 /// key is not inserted again, and answered all the same. An event that the query cannot answer (too
-/// many rows, too long) is rejected; its row is good, and stays.
+/// many rows, too long, a sum that overflows because of it) is rejected, and its row is not kept.
 pub struct Window {
     pub(super) database: Database,
     pub(super) table: Arc<Table>,
@@ -87,8 +87,19 @@ pub struct Window {
     /// When others had committed last, as far as the database tells.
     pub(super) version: Option<u64>,
     pub(super) session: Option<Session>,
+    /// The key of the event in hand, as bytes.
+    pub(super) bytes: Vec<u8>,
     /// The groups that the event in hand touches.
     pub(super) touched: Vec<u32>,
+    /// What leaves once the event in hand, or the wake, is done with.
+    pub(super) outputs: Vec<Output>,
+    pub(super) broken: Broken,
+    /// Whether anything was done since the last commit.
+    pub(super) stirred: bool,
+    /// Whether anything was done for the event in hand: its row could be read.
+    pub(super) row_taken: bool,
+    /// The error of an event of the batch whose row must not be kept.
+    pub(super) spoiled: Option<Error>,
     pub(super) moment: Moment,
     /// The same before the batch.
     pub(super) before: Moment,
@@ -105,11 +116,16 @@ pub(super) struct Moment {
     pub begun: BTreeSet<(i64, i64)>,
     /// Whether something has changed since the state was made from the table.
     pub changed: bool,
-    /// When to emit again what has failed.
-    pub again: Option<Timestamp>,
-    pub attempts: u32,
     /// Whether everything is to be looked at at the next wake.
     pub fresh: bool,
+}
+
+/// One thing that leaves the window.
+pub(super) enum Output {
+    Event(Event),
+    /// One that waits in the outbox meanwhile; whether it was emitted before.
+    Entry(Event, Entry, bool),
+    Refuse(Event, Error),
 }
 
 /// On which events the answer is compared with that of the whole query.
@@ -150,8 +166,8 @@ struct Step<'a> {
     /// Whether time has passed for some row, or nothing is known yet: then more may have changed
     /// than what the event touches.
     whole: bool,
-    /// Whether what has failed is emitted again.
-    repeats: bool,
+    /// What stands for the key of the event, where that may come again.
+    key: Option<u128>,
 }
 
 impl Window {
@@ -226,8 +242,7 @@ impl Window {
         }
     }
 
-    /// Whether a late row was in time before, and is there: its event comes once more, because what
-    /// it brought was not delivered. What has no memory of that must answer again.
+    /// Whether a late row was in time before, and is there: its event comes once more.
     fn is_back(&mut self, row: &Row<'_>) -> Result<bool> {
         let ends = self.span.extent.is_bounded();
         let forgets = matches!(self.emit, Emit::All | Emit::Touched);
@@ -302,16 +317,23 @@ impl Node for Window {
         opened.map_err(|error| self.database.named(error))?;
         self.moment.fresh = true;
         self.before = self.moment.clone();
+        self.spoiled = None;
         Ok(())
     }
 
-    fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+    fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if let Some(error) = self.spoiled.take() {
+            return Err(error);
+        }
+        let mut wrote = false;
         if let Some(session) = &mut self.session {
+            wrote = self.emission.write(session, cx.now())?;
             session.commit()?;
             // Rows were taken in that are another's: the table knows.
             self.moment.fresh |= session.take_known();
         }
-        self.emission.commit();
+        self.emission.commit(wrote);
+        self.stirred = false;
         self.moment.changed = false;
         self.before.clone_from(&self.moment);
         if self.clock == Now::Event {
@@ -324,19 +346,25 @@ impl Node for Window {
         if let Some(session) = &mut self.session {
             session.rollback();
         }
+        // What nobody stores is not taken back, nor is what came of it.
+        if self.stored {
+            for output in self.outputs.drain(..) {
+                if let Output::Entry(_, entry, true) = output {
+                    self.emission.put_back(entry);
+                }
+            }
+        }
+        self.stirred = false;
+        self.spoiled = None;
         self.emission.rollback();
         self.watermark.clone_from(&self.watermark_before);
         let stale = self.moment.changed && self.stored;
-        // What was told since the last commit stays true.
-        let told = (self.moment.again, self.moment.attempts);
         self.moment.clone_from(&self.before);
         self.moment.fresh |= stale;
-        self.moment.again = told.0.or(self.moment.again);
-        self.moment.attempts = told.1;
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        if self.moment.fresh {
+        if self.moment.fresh || !self.outputs.is_empty() {
             return Some(Timestamp::from_micros(i64::MIN));
         }
         let instant = self.next().filter(|next| *next < i64::MAX);
@@ -345,94 +373,45 @@ impl Node for Window {
             Now::System => instant,
             Now::Event => instant.and_then(|instant| self.watermark.reaches(instant)),
         };
-        by_time.into_iter().chain(self.moment.again).min()
+        by_time.into_iter().chain(self.emission.wake()).min()
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.stirred = true;
+        self.emit_due(cx.now());
         let more = self.catch_up(cx)?;
         let Some(now) = self.now(cx) else {
+            self.leave_now(cx);
             return Ok(());
         };
-        let left = self.move_to(now, cx)?;
-        let repeats = self.moment.again.is_some_and(|again| again <= cx.now());
-        if repeats {
-            self.moment.again = None;
-        }
+        let left = self.move_to(now, cx.now())?;
         let step = Step {
             now,
             event: None,
             row: None,
             time: None,
             whole: more || left,
-            repeats,
+            key: None,
         };
-        match self.answer(&step, &[], cx) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let start = self.span.start(now).as_micros();
-                self.refuse((start, now.as_micros()), now, error, cx)
-            }
-        }
+        let answered = self.answer(&step, &[]);
+        answered.or_else(|error| self.refuse_now(now, error))?;
+        self.refuse_broken(now)?;
+        self.leave_now(cx);
+        Ok(())
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
-        let session = self.session.as_mut();
-        let failed = self.emission.settle(token, outcome, session)?;
-        // Those that fail together wait together, in whatever order it is told.
-        if failed && self.moment.again.is_none() {
-            let wait = AGAIN
-                .0
-                .saturating_mul(1 << self.moment.attempts.min(16))
-                .min(AGAIN.1);
-            self.moment.attempts += 1;
-            self.moment.again = Some(cx.now().after(wait));
-        } else if self.emission.is_settled() {
-            self.moment.attempts = 0;
-        }
+        self.emission.settle(token, outcome, cx.now());
         Ok(())
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.emission.end();
         // What is on disk is there when it goes on; what is in memory would never be said.
         if self.span.extent.is_bounded() && self.database.is_memory() {
             self.start(cx)?;
-            self.close(Timestamp::from_micros(i64::MAX), cx)?;
-        }
-        Ok(())
-    }
-}
-
-impl Pipeline for Window {
-    fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let more = self.catch_up(cx)?;
-        let sized = Self::session(&mut self.session)?.sized();
-        let reader = Arc::clone(&self.reader);
-        let row = reader.read(event.payload(), sized)?;
-        let time = self.time_of(&row, cx.now())?;
-        let now = self.now_for(time, cx);
-        let left = self.move_to(now, cx)?;
-        let late = time.filter(|time| self.is_late(*time, now));
-        if let Some(time) = late
-            && !self.joins_open(&row, time)?
-            && !(event.is_tracked() && self.is_back(&row)?)
-        {
-            return cx.drop_to(LATE, "late");
-        }
-        let (touched, gone) = self.insert(&row, event.payload(), time, now)?;
-        let step = Step {
-            now,
-            event: Some(event),
-            row: Some(&row),
-            time,
-            whole: more || left || gone,
-            repeats: true,
-        };
-        self.moment.again = None;
-        let answered = self.answer(&step, &touched, cx);
-        self.touched = touched;
-        answered?;
-        if self.verify.is_due() {
-            self.verify(&step, cx)?;
+            self.close(Timestamp::from_micros(i64::MAX))?;
+            self.leave_now(cx);
         }
         Ok(())
     }

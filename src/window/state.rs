@@ -289,6 +289,16 @@ impl Groups {
         true
     }
 
+    /// Takes the row out that was added last, with the same arguments.
+    pub fn take_back(&mut self, digest: Digest, leaves: i64, members: &[u32], arguments: &[Datum]) {
+        self.live.remove(&digest);
+        self.queue.take_back(leaves, digest);
+        let width = self.functions.len();
+        for (number, at) in members.iter().enumerate() {
+            self.subtract_member(*at, &arguments[number * width..(number + 1) * width]);
+        }
+    }
+
     fn subtract_member(&mut self, at: u32, arguments: &[Datum]) {
         let tally = self.tally(at);
         tally.rows -= 1;

@@ -4,6 +4,7 @@ use super::Incremental;
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::{Cell, Datum, Session};
+use crate::window::broken::{Blame, is_final};
 use crate::window::emission::Identity;
 use crate::window::plan::{Output, Param};
 
@@ -21,6 +22,36 @@ impl Incremental {
     /// What the database cannot compute; a double that JSON cannot hold.
     pub fn evaluate(&mut self, at: u32, session: &mut Session) -> Result<Option<Payload>> {
         self.evaluate_off(at, session, None)
+    }
+
+    /// The same; `None` where the query cannot give it and the event in hand is not to blame: it does
+    /// not touch the group, or the group was broken before it.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate), where it is.
+    pub fn evaluate_for(
+        &mut self,
+        at: u32,
+        session: &mut Session,
+        blame: &mut Blame<'_>,
+    ) -> Result<Option<Option<Payload>>> {
+        match self.evaluate(at, session) {
+            Ok(row) => {
+                if !blame.broken.is_empty() {
+                    blame.broken.mend(&self.identity(at));
+                }
+                Ok(Some(row))
+            }
+            Err(error) if is_final(&error) => {
+                let group = self.identity(at);
+                if blame.touched.contains(&at) && !blame.broken.has(&group) {
+                    return Err(error);
+                }
+                blame.broken.add(group, error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The same, as if one of its aggregates were off by so much.
@@ -133,12 +164,13 @@ impl Incremental {
         &mut self,
         session: &mut Session,
         windows: Vec<Option<(i64, i64)>>,
+        blame: &mut Blame<'_>,
     ) -> Result<Vec<Payload>> {
         let changed = self.groups.take_changed();
         for (number, at) in changed.iter().copied().enumerate() {
             self.listed.retain(|listed| listed.at != at);
-            let row = match self.evaluate(at, session) {
-                Ok(row) => row,
+            let row = match self.evaluate_for(at, session, blame) {
+                Ok(row) => row.flatten(),
                 Err(error) => {
                     self.groups.note_all(&changed[number..]);
                     return Err(error);
@@ -162,7 +194,12 @@ impl Incremental {
     ///
     /// # Errors
     /// Those of [`evaluate`](Self::evaluate).
-    pub fn rows_of(&mut self, groups: &[u32], session: &mut Session) -> Result<Vec<Payload>> {
+    pub fn rows_of(
+        &mut self,
+        groups: &[u32],
+        session: &mut Session,
+        blame: &mut Blame<'_>,
+    ) -> Result<Vec<Payload>> {
         if self.plan.order.is_empty() {
             // By their keys alone, which need not be copied for that.
             let mut groups = groups.to_vec();
@@ -170,12 +207,15 @@ impl Incremental {
                 let windows = self.groups.window(*a).cmp(&self.groups.window(*b));
                 windows.then_with(|| self.groups.key(*a).cmp(self.groups.key(*b)))
             });
-            let rows = groups.into_iter().map(|at| self.evaluate(at, session));
-            return rows.filter_map(Result::transpose).collect();
+            let rows = groups.into_iter();
+            let rows = rows.map(|at| self.evaluate_for(at, session, blame));
+            return rows
+                .filter_map(|row| row.map(Option::flatten).transpose())
+                .collect();
         }
         let mut rows = Vec::with_capacity(groups.len());
         for at in groups {
-            if let Some(row) = self.evaluate(*at, session)? {
+            if let Some(row) = self.evaluate_for(*at, session, blame)?.flatten() {
                 rows.push((self.rank(*at)?, row));
             }
         }

@@ -1,52 +1,43 @@
 //! What is emitted of the answer, by the mode and the plan.
 
-use super::{Step, Window};
+use super::{Output, Step, Window};
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::node::Context;
+use crate::event::{Event, Meta};
 use crate::payload::Payload;
-use crate::store::Store;
 use crate::time::Timestamp;
 use crate::window::answer::{Answer, identity};
-use crate::window::emission::{Due, Identity};
+use crate::window::broken::{Blame, is_final};
+use crate::window::emission::{Entry, Identity};
 use crate::window::incremental::Rank;
 use crate::window::options::{Emit, Extent, Plan};
 use serde_json::{Map, Value};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 impl Window {
     /// Brings the answer up to date and emits of it what is asked for; `touched` are the groups
     /// of the state that the event touches.
-    pub(super) fn answer(
-        &mut self,
-        step: &Step<'_>,
-        touched: &[u32],
-        cx: &mut Context<'_>,
-    ) -> Result<()> {
+    pub(super) fn answer(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<()> {
         match (self.emit, step.event) {
-            (Emit::Close, _) => self.emit_owed(step, cx),
+            (Emit::Close, _) | (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::All, Some(event)) => {
-                for row in self.every_row(step)? {
-                    cx.emit(event.derive(row));
-                }
+                let rows = self.every_row(step, touched)?;
+                rows.into_iter()
+                    .for_each(|row| self.emit_for(event, step.key, row));
                 Ok(())
             }
             (Emit::Touched, Some(event)) => match self.incremental {
-                Some(_) => self.emit_touched(event, touched, cx),
+                Some(_) => self.emit_touched(event, step.key, touched),
                 None => {
-                    for row in self.touched_rows(step)? {
-                        cx.emit(event.derive(row));
-                    }
+                    let rows = self.touched_rows(step)?;
+                    rows.into_iter()
+                        .for_each(|row| self.emit_for(event, step.key, row));
                     Ok(())
                 }
             },
-            (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::Changes | Emit::Enter | Emit::Leave, _) => {
-                let mut answers = self.changed_rows(step, touched)?;
-                if !step.repeats {
-                    answers.retain(|answer| !self.emission.is_owed(&answer.identity));
-                }
-                self.observe(step, answers, cx)
+                let answers = self.changed_rows(step, touched)?;
+                self.observe(step, answers);
+                Ok(())
             }
         }
     }
@@ -63,67 +54,68 @@ impl Window {
     }
 
     /// Every row of the answer, in its order.
-    fn every_row(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
+    fn every_row(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Payload>> {
         let windows = self.windows_of(step);
         let session = Self::session(&mut self.session)?;
         if let Some(incremental) = &mut self.incremental {
-            return incremental.listing(session, windows);
+            let broken = &mut self.broken;
+            return incremental.listing(session, windows, &mut Blame { broken, touched });
         }
         let mut rows = Vec::new();
         let event = fields(self.asks, step)?;
         for window in windows {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
-            rows.extend(self.requery.rows(session, &binding)?);
+            let asked = self.requery.rows(session, &binding);
+            rows.extend(self.broken.excuse(asked)?.unwrap_or_default());
         }
         Ok(rows)
     }
 
     /// Emits the rows of the groups of the state that the event touches.
-    fn emit_touched(&mut self, event: &Event, touched: &[u32], cx: &mut Context<'_>) -> Result<()> {
+    fn emit_touched(&mut self, event: &Event, key: Option<u128>, touched: &[u32]) -> Result<()> {
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
             return Ok(());
         };
+        let mut blame = Blame {
+            broken: &mut self.broken,
+            touched,
+        };
         if let [at] = touched {
-            if let Some(row) = incremental.evaluate(*at, session)? {
-                cx.emit(event.derive(row));
+            if let Some(row) = incremental
+                .evaluate_for(*at, session, &mut blame)?
+                .flatten()
+            {
+                self.emit_for(event, key, row);
             }
             return Ok(());
         }
-        for row in incremental.rows_of(touched, session)? {
-            cx.emit(event.derive(row));
+        for row in incremental.rows_of(touched, session, &mut blame)? {
+            self.emit_for(event, key, row);
         }
         Ok(())
     }
 
     /// The rows of the groups that the event touches, as the database has them.
     fn touched_rows(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
-        let answers = self.asked(step)?;
+        let (answers, _) = self.asked(step)?;
         let rows = answers.into_iter().filter(|answer| answer.touched);
         Ok(rows.filter_map(|answer| answer.row).collect())
     }
 
     /// The rows of the groups that may have changed.
     fn changed_rows(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
-        let again = match step.repeats {
-            true => self.emission.take_again(),
-            false => BTreeSet::new(),
-        };
         if self.incremental.is_some() {
-            return self.changed_groups(step, touched, &again.into_iter().collect());
+            return self.changed_groups(step, touched);
         }
-        let whole = step.whole || !again.is_empty() || self.plan == Plan::Requery;
-        let mut answers = match whole {
-            false => return self.asked(step),
-            true => match self.asked_whole(step) {
-                Ok(answers) => answers,
-                Err(error) => {
-                    self.emission.put_again(again);
-                    return Err(error);
-                }
-            },
-        };
+        if !(step.whole || self.plan == Plan::Requery) {
+            return Ok(self.asked(step)?.0);
+        }
+        let (mut answers, complete) = self.asked_whole(step)?;
+        if !complete {
+            return Ok(answers);
+        }
         // What is not in the answer any more.
         let there: HashSet<&Identity> = answers.iter().map(|answer| &answer.identity).collect();
         let gone = self
@@ -140,25 +132,23 @@ impl Window {
         Ok(answers)
     }
 
-    fn changed_groups(
-        &mut self,
-        step: &Step<'_>,
-        touched: &[u32],
-        again: &HashSet<Identity>,
-    ) -> Result<Vec<Answer>> {
+    fn changed_groups(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
             return Ok(Vec::new());
         };
-        if !again.is_empty() {
-            incremental.ask_again(again);
-        }
         let changed = incremental.groups.take_changed();
         let mut answers: Vec<(Rank, Answer)> = Vec::with_capacity(changed.len());
         let mut left: Vec<Answer> = Vec::new();
         for at in &changed {
-            let row = match incremental.evaluate(*at, session) {
-                Ok(row) => row,
+            let mut blame = Blame {
+                broken: &mut self.broken,
+                touched,
+            };
+            let row = match incremental.evaluate_for(*at, session, &mut blame) {
+                Ok(Some(row)) => row,
+                // It is as it was said last, until it can be told.
+                Ok(None) => continue,
                 Err(error) => {
                     // They are still to be looked at.
                     incremental.groups.note_all(&changed);
@@ -201,10 +191,11 @@ impl Window {
         Ok(answers)
     }
 
-    /// Asks the database for the groups that the event touches.
-    fn asked(&mut self, step: &Step<'_>) -> Result<Vec<Answer>> {
+    /// Asks the database for the groups that the event touches. Says whether it has told all that it
+    /// was asked for.
+    fn asked(&mut self, step: &Step<'_>) -> Result<(Vec<Answer>, bool)> {
         let Some(row) = step.row else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), true));
         };
         let session = Self::session(&mut self.session)?;
         let keys = self.requery.touched(row, session)?;
@@ -214,13 +205,17 @@ impl Window {
             let binding = self.binding(step.now, window, event);
             let session = Self::session(&mut self.session)?;
             // Tables that were made elsewhere may take different texts for one key.
-            if self.plan == Plan::Keyed || !self.exact {
+            if self.plan == Plan::Keyed || !self.exact || self.broken.has_whole() {
                 for key in &keys {
-                    answers.push(Answer {
-                        identity: identity(window, key),
-                        row: self.requery.of_group(key, session, &binding)?,
-                        touched: true,
-                    });
+                    let identity = identity(window, key);
+                    let row = self.requery.of_group(key, session, &binding);
+                    if let Some(row) = self.broken.excuse_group(&identity, row)? {
+                        answers.push(Answer {
+                            identity,
+                            row,
+                            touched: true,
+                        });
+                    }
                 }
                 continue;
             }
@@ -233,11 +228,27 @@ impl Window {
                 });
             }
         }
-        Ok(answers)
+        Ok((answers, !self.broken.has_whole()))
     }
 
-    /// Asks the database for everything.
-    fn asked_whole(&mut self, step: &Step<'_>) -> Result<Vec<Answer>> {
+    /// Asks the database for everything; where that cannot be given, for no fault of the event, for
+    /// the groups that the event touches. Says whether it has told everything.
+    fn asked_whole(&mut self, step: &Step<'_>) -> Result<(Vec<Answer>, bool)> {
+        match self.asked_for_all(step) {
+            Ok(answers) => {
+                self.broken.mend_whole();
+                Ok((answers, true))
+            }
+            Err(error) if is_final(&error) && step.event.is_none() => {
+                self.broken.add_whole(error);
+                Ok((Vec::new(), false))
+            }
+            Err(error) if is_final(&error) && self.broken.has_whole() => self.asked(step),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn asked_for_all(&mut self, step: &Step<'_>) -> Result<Vec<Answer>> {
         let session = Self::session(&mut self.session)?;
         let keys = match step.row {
             Some(row) => self.requery.touched(row, session)?,
@@ -270,75 +281,85 @@ impl Window {
         Ok(answers)
     }
 
-    /// Tells the memory of what was emitted about these groups, and emits what is due.
-    fn observe(
-        &mut self,
-        step: &Step<'_>,
-        answers: Vec<Answer>,
-        cx: &mut Context<'_>,
-    ) -> Result<()> {
-        self.emit_owed(step, cx)?;
+    /// Notes the rows of these groups, and emits what is due.
+    fn observe(&mut self, step: &Step<'_>, answers: Vec<Answer>) {
         for answer in answers {
-            let mut session = self.session.as_mut();
-            if let (Some(session), true) = (&mut session, self.emission.is_kept()) {
-                session.begin()?;
-            }
-            let row = answer.row.as_ref();
-            let due = self.emission.observe(&answer.identity, row, session)?;
-            if let Some(due) = due {
+            let due = self.emission.observe(&answer.identity, answer.row.as_ref());
+            if let Some(row) = due {
                 let origin = step.event.filter(|_| answer.touched);
-                self.emit_due(due, origin, step.now, cx);
+                self.emit_of(answer.identity, row, (origin, step.key), step.now);
             }
         }
-        Ok(())
     }
 
-    /// Says what has left and failed to be said.
-    fn emit_owed(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
-        if step.repeats {
-            for due in self.emission.take_owed() {
-                self.emit_due(due, None, step.now, cx);
-            }
+    /// Emits a row for an event.
+    fn emit_for(&mut self, event: &Event, key: Option<u128>, row: Payload) {
+        // What fails comes again with its event; without a key that is another row.
+        if !self.emission.is_kept() && key.is_none() && event.is_tracked() {
+            self.outputs.push(Output::Event(event.derive(row)));
+            return;
         }
-        Ok(())
+        let under = (event.time(), event.meta().clone());
+        let entry = self.emission.entry(None, row, key, under);
+        self.emit_entry(entry, Some(event));
     }
 
-    /// Emits, as part of an event or as the window's own.
-    pub(super) fn emit_due(
+    /// Emits a row of a group, for an event or as the window's own.
+    fn emit_of(
         &mut self,
-        due: Due,
-        origin: Option<&Event>,
+        identity: Identity,
+        row: Payload,
+        (origin, key): (Option<&Event>, Option<u128>),
         now: Timestamp,
-        cx: &mut Context<'_>,
     ) {
-        let event = match origin {
-            Some(origin) => origin.derive(due.row.clone()),
-            None => Event::new(due.row.clone(), now),
+        let (under, key) = match origin {
+            Some(event) => ((event.time(), event.meta().clone()), key),
+            None => ((now, Meta::default()), None),
         };
-        self.emission.emitted(cx.emit_tracked(event), due);
+        let entry = self.emission.entry(Some(identity), row, key, under);
+        self.emit_entry(entry, origin);
+    }
+
+    /// An event is delivered when its entries are, and takes them when it comes again. Without a key
+    /// it would be another row: what is kept on disk needs no event behind it, so that one is delivered
+    /// with the commit.
+    fn emit_entry(&mut self, entry: Entry, origin: Option<&Event>) {
+        let event = match origin {
+            Some(origin) if entry.may_come_again() || !self.emission.is_kept() => {
+                entry.event_for(origin)
+            }
+            _ => entry.event(),
+        };
+        self.outputs.push(Output::Entry(event, entry, false));
+    }
+
+    /// Emits again what has failed, or was found after a restart, and is due.
+    pub(super) fn emit_due(&mut self, now: Timestamp) {
+        for entry in self.emission.take_due(now) {
+            self.outputs.push(Output::Entry(entry.event(), entry, true));
+        }
     }
 
     /// Ends the windows that end by now: says what is asked for of them, and forgets them.
-    pub(super) fn close(&mut self, now: Timestamp, cx: &mut Context<'_>) -> Result<()> {
+    pub(super) fn close(&mut self, now: Timestamp) -> Result<()> {
         while let Some(window) = self.ended(now) {
             let rows = match self.rows_of(window) {
                 Ok(rows) => rows,
                 // It would fail again, and those after it would never end.
                 Err(error) => {
-                    self.refuse(window, now, error, cx)?;
+                    self.refuse(window, now, error)?;
                     Vec::new()
                 }
             };
             match self.emit {
                 Emit::Close => {
                     for (identity, row) in rows {
-                        let due = self.emission.due(identity, row);
                         let end = self.span.shown_end(window.1);
                         let at = Timestamp::from_micros(end.min(now.as_micros()));
-                        self.emit_due(due, None, at, cx);
+                        self.emit_of(identity, row, (None, None), at);
                     }
                 }
-                Emit::Changes | Emit::Enter | Emit::Leave => self.leave(window, now, cx)?,
+                Emit::Changes | Emit::Enter | Emit::Leave => self.leave(window, now),
                 Emit::All | Emit::Touched => {}
             }
             self.forget(window);
@@ -351,13 +372,12 @@ impl Window {
     /// # Errors
     /// The same error where trying again can help.
     pub(super) fn refuse(
-        &self,
+        &mut self,
         window: (i64, i64),
         now: Timestamp,
         error: Error,
-        cx: &mut Context<'_>,
     ) -> Result<()> {
-        if error.is_retryable() || error.is_fatal() {
+        if !is_final(&error) {
             return Err(error);
         }
         let seconds = |micros: i64| match micros % 1_000_000 {
@@ -366,7 +386,8 @@ impl Window {
         };
         let [start, end] = [window.0, self.span.shown_end(window.1)].map(seconds);
         let window = serde_json::json!({ "window_start": start, "window_end": end });
-        cx.reject(Event::new(window, now), error);
+        let event = Event::new(window, now);
+        self.outputs.push(Output::Refuse(event, error));
         Ok(())
     }
 
@@ -400,7 +421,7 @@ impl Window {
     }
 
     /// The groups of a window that has ended have none of them a row any more.
-    fn leave(&mut self, window: (i64, i64), now: Timestamp, cx: &mut Context<'_>) -> Result<()> {
+    fn leave(&mut self, window: (i64, i64), now: Timestamp) {
         let begins = identity(Some(window), &[]);
         let begins = begins.trim_end_matches(']');
         let of_window = |known: &&Identity| {
@@ -410,14 +431,10 @@ impl Window {
         let mut gone: Vec<Identity> = self.emission.present().filter(of_window).cloned().collect();
         gone.sort();
         for identity in gone {
-            if let Some(due) = self
-                .emission
-                .observe(&identity, None, self.session.as_mut())?
-            {
-                self.emit_due(due, None, now, cx);
+            if let Some(row) = self.emission.observe(&identity, None) {
+                self.emit_of(identity, row, (None, None), now);
             }
         }
-        Ok(())
     }
 
     fn forget(&mut self, window: (i64, i64)) {

@@ -11,6 +11,16 @@ use crate::window::options::{Extent, Now};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What came of a row.
+pub(super) struct Came {
+    /// The groups of the state that it touches.
+    pub touched: Vec<u32>,
+    /// Whether it has driven out a row of a group that is not kept there.
+    pub gone: bool,
+    /// What was added to the state, where it was.
+    pub added: Option<Entry>,
+}
+
 /// How soon rows that others needed are looked for again.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -38,7 +48,7 @@ impl Window {
         }
         let closed = self.emission.closed();
         if let Some(incremental) = &mut self.incremental {
-            // What was said to have ended before a restart is not said again.
+            // What has ended before a restart does not end again.
             while let Some(window) = incremental.groups.first_end().filter(|w| w.1 <= closed) {
                 incremental.end(window);
             }
@@ -214,18 +224,18 @@ impl Window {
             .min()
     }
 
-    /// Takes out what has left by now, closes the windows that have ended. Says whether anything
-    /// has left.
-    pub(super) fn move_to(&mut self, now: Timestamp, cx: &mut Context<'_>) -> Result<bool> {
+    /// Takes out what has left by now, closes the windows that have ended; `clock` is the network's
+    /// instant. Says whether anything has left.
+    pub(super) fn move_to(&mut self, now: Timestamp, clock: Timestamp) -> Result<bool> {
         if self.span.extent.is_bounded() {
-            self.close(now, cx)?;
+            self.close(now)?;
         }
         let mut left = false;
         if let Some(incremental) = &mut self.incremental {
             left = incremental.expire(now);
             self.moment.changed |= left;
         }
-        Ok(self.evict(now, cx.now())? || left)
+        Ok(self.evict(now, clock)? || left)
     }
 
     /// Deletes the rows that no window needs any more; `clock` is the network's instant.
@@ -281,7 +291,7 @@ impl Window {
         match self.span.extent {
             Extent::Hopping { .. } => {
                 let begun = self.moment.begun.iter().map(|(_, start)| *start);
-                let open = begun.chain(self.emission.undelivered()).min();
+                let open = begun.min();
                 let next = self.span.windows(now).next().map(|(start, _)| start);
                 let starts = open.into_iter().chain(next);
                 Timestamp::from_micros(starts.min().unwrap_or(i64::MIN))
@@ -289,9 +299,7 @@ impl Window {
             Extent::Session(gap) => {
                 let state = self.incremental.as_ref();
                 let open = state.into_iter().flat_map(|state| state.groups.starts());
-                let starts = open
-                    .chain(self.emission.undelivered())
-                    .map(Timestamp::from_micros);
+                let starts = open.map(Timestamp::from_micros);
                 starts
                     .min()
                     .map_or(now.before(gap), |start| start.min(now.before(gap)))
@@ -311,15 +319,14 @@ impl Window {
         }
     }
 
-    /// Inserts a row; adds what it brings to the state. The groups that it touches there come out,
-    /// and whether it has driven out a row of a group that is not kept there.
+    /// Inserts a row; adds what it brings to the state.
     pub(super) fn insert(
         &mut self,
         row: &Row<'_>,
         payload: &Payload,
         time: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<(Vec<u32>, bool)> {
+    ) -> Result<Came> {
         // The allocation serves every event.
         let mut touched = std::mem::take(&mut self.touched);
         touched.clear();
@@ -334,12 +341,15 @@ impl Window {
                 left = self.evict_first()?;
             }
             self.note_time(time, now)?;
-            return Ok((touched, left));
+            return Ok(Came {
+                touched,
+                gone: left,
+                added: None,
+            });
         };
         // Where rows are stored that are in no window, or not any more, one may be among them.
-        let may_wait = self.moment.sweep.is_none()
-            && self.emission.undelivered().next().is_none()
-            && !matches!(self.span.extent, Extent::Session(_));
+        let may_wait =
+            self.moment.sweep.is_none() && !matches!(self.span.extent, Extent::Session(_));
         let digest = incremental.digest(row);
         let entry = Entry { digest, time: at };
         let is_live = incremental.groups.is_live(digest);
@@ -365,7 +375,11 @@ impl Window {
         self.moment.changed = true;
         self.keep_apart()?;
         self.note_time(time, now)?;
-        Ok((touched, false))
+        Ok(Came {
+            touched,
+            gone: false,
+            added: is_new.then_some(entry),
+        })
     }
 
     fn note_time(&mut self, time: Option<Timestamp>, now: Timestamp) -> Result<()> {
@@ -379,8 +393,7 @@ impl Window {
             // A window that a row came too late for has ended for good.
             let ended = self.span.windows(time).map(|(_, end)| end);
             if let Some(end) = ended.filter(|end| *end <= now.as_micros()).last() {
-                let session = Self::session(&mut self.session)?;
-                self.emission.close_for_good(end, session)?;
+                self.emission.close(end);
             }
         }
         if self.stored {

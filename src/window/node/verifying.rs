@@ -4,9 +4,8 @@
 //! groups that the event touches. `requery` has nothing to compare.
 
 use super::answering::fields;
-use super::{Step, Window};
+use super::{Output, Step, Window};
 use crate::error::{Error, Result, quote};
-use crate::node::Context;
 use crate::payload::Payload;
 use crate::window::answer::identity;
 use crate::window::emission::Identity;
@@ -20,7 +19,7 @@ type Rows = Vec<(Identity, Payload)>;
 impl Window {
     /// Compares the answer with that of the whole query. A difference is told with both, and the
     /// state made anew.
-    pub(super) fn verify(&mut self, step: &Step<'_>, cx: &mut Context<'_>) -> Result<()> {
+    pub(super) fn verify(&mut self, step: &Step<'_>) -> Result<()> {
         let difference = match self.plan {
             Plan::Incremental => self.verify_state(step)?,
             Plan::Keyed => self.verify_groups(step)?,
@@ -31,7 +30,7 @@ impl Window {
         };
         self.moment.fresh = true;
         if let Some(event) = step.event {
-            cx.reject(event.detached(), error);
+            self.outputs.push(Output::Refuse(event.detached(), error));
         }
         Ok(())
     }

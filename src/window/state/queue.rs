@@ -67,6 +67,30 @@ impl Queue {
         }
     }
 
+    /// Takes the row out that was added last, and leaves at this instant.
+    pub fn take_back(&mut self, leaves: i64, digest: Digest) {
+        let std::collections::btree_map::Entry::Occupied(mut entry) =
+            self.buckets.entry(leaves.div_euclid(SPAN))
+        else {
+            return;
+        };
+        let bucket = entry.get_mut();
+        let is_it = |row: &Row| row.leaves == leaves && row.digest == digest;
+        let Some(at) = bucket.rows.iter().rposition(is_it) else {
+            return;
+        };
+        let row = bucket.rows.remove(at);
+        let width = match row.members {
+            0 => 0,
+            _ => bucket.arguments.len() / bucket.groups.len(),
+        };
+        bucket.groups.truncate(row.first as usize);
+        bucket.arguments.truncate(row.first as usize * width);
+        if bucket.next >= bucket.rows.len() {
+            entry.remove();
+        }
+    }
+
     /// When the next row leaves.
     pub fn next(&self) -> Option<i64> {
         let bucket = self.buckets.values().next()?;
