@@ -249,7 +249,13 @@ fn the_law_of_a_link_holds_at_every_moment() -> Result<()> {
     network.add_source("in", source::from_iter(numbers(200_000)))?;
     for (n, overflow) in overflows.into_iter().enumerate() {
         let name = format!("sink{n}");
-        network.add_sink(&name, handler(|_| Ok(std::thread::yield_now())))?;
+        network.add_sink(
+            &name,
+            handler(|_| {
+                std::thread::yield_now();
+                Ok(())
+            }),
+        )?;
         let options = LinkOptions::new().events(50).overflow(overflow);
         network.link_with("in", &*name, options)?;
     }
