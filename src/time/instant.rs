@@ -1,6 +1,6 @@
 //! Instants as events write them: unix seconds, or text.
 
-use super::Timestamp;
+use super::{Clock, SystemClock, Timestamp, unit_that_fits};
 use crate::error::{Error, Result};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub fn read_instant(value: &Value) -> Result<Timestamp> {
         None if value.is_number() => Err(Error::data(format!(
             "bad time {value}: there is no such year"
         ))
-        .with_hint("numbers are unix seconds, not milliseconds")),
+        .with_hint(not_seconds(value))),
         None => Err(Error::data(format!("bad time {value}")).with_hint(
             "write unix seconds, as in 1764000000.5, or a text as in \"2025-11-24T16:00:00.5Z\"",
         )),
@@ -76,4 +76,11 @@ fn reason(value: &Value) -> Option<String> {
         (Some(_), None) => Some("it has no offset from UTC, as in \"Z\" or \"+01:00\"".to_owned()),
         _ => None,
     }
+}
+
+/// What a number that is no time may have been meant as.
+fn not_seconds(value: &Value) -> String {
+    let number = value.as_f64().unwrap_or(0.0);
+    let unit = unit_that_fits(number, SystemClock.now()).unwrap_or("milliseconds");
+    format!("numbers are unix seconds, not {unit}")
 }

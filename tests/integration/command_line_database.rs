@@ -194,3 +194,50 @@ fn queries_are_limited_on_the_command_line() -> Tested {
     }
     Ok(())
 }
+
+#[test]
+fn times_in_another_unit_are_refused_or_logged_once_with_the_unit() -> Tested {
+    let window = "\
+local tb = require('tributary')
+tb.create_table('t', {columns = {at = 'KIND'}})
+tb.create_stdin('in')
+tb.window('w', 'w_out', {table = 't', query = 'select :window_start as s, count(*) as n from t',
+                         time = 'at', size = '10s', slide = '10s', clock = 'event'})
+tb.create_stdout('out')
+tb.link('in', 'w')
+tb.link('w_out', 'out')
+";
+    let kinds = ["integer", "real"].map(|kind| window.replace("KIND", kind));
+    let site = Site::with(&[("integer.lua", &kinds[0]), ("real.lua", &kinds[1])])?;
+    for script in ["integer.lua", "real.lua"] {
+        for (zeros, unit, counted) in [
+            ("000", "milliseconds", true),
+            ("000000", "microseconds", false),
+            ("000000000", "nanoseconds", false),
+        ] {
+            let lines = format!("{{\"at\":1790000512{zeros}}}\n").repeat(3);
+            let done = site.feed(&["run", script], &lines)?;
+            let said = format!("a time is in unix seconds, this one fits in {unit}");
+            assert!(
+                done.stderr.contains(&said),
+                "{script} {unit}: {}",
+                done.stderr
+            );
+            assert_eq!(
+                done.stdout.contains("\"n\":3"),
+                counted,
+                "{script} {unit}: {}",
+                done.stdout
+            );
+            if counted {
+                assert_eq!(done.stderr.matches(&said).count(), 1, "{}", done.stderr);
+                assert!(
+                    done.stderr.contains("window w: t.at is 1790000512000 s"),
+                    "{}",
+                    done.stderr
+                );
+            }
+        }
+    }
+    Ok(())
+}

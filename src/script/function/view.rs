@@ -7,7 +7,7 @@ use crate::event::{Event, Meta};
 use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::script::failure::raise;
 use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_like};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, unit_that_fits};
 use mlua::{Lua, Table, UserData, UserDataRef, Value};
 use serde_json::Map;
 
@@ -153,7 +153,11 @@ fn time(value: &Value, event: &Event) -> Result<Timestamp> {
     let micros = (seconds * 1e6).round();
     // What a double of microseconds holds exactly: some 285 years.
     if micros.is_nan() || micros.abs() > (1_i64 << 53) as f64 {
-        return Err(Error::data(format!("bad time of an event: {seconds}")));
+        let error = Error::data(format!("bad time of an event: {seconds}"));
+        let unit = unit_that_fits(seconds, event.time());
+        return Err(
+            error.with_hint_opt(unit.map(|unit| format!("it is in seconds, not in {unit}")))
+        );
     }
     Ok(Timestamp::from_micros(micros as i64))
 }

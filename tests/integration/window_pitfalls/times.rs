@@ -17,6 +17,7 @@ crate::over_all_databases! {
     pitfall_15_a_bound_of_the_query_is_the_same_to_every_plan
     pitfall_15_a_bound_with_a_fraction_is_the_same_to_every_plan_over_whole_seconds
     pitfall_15_what_leaves_a_window_is_deleted_to_the_microsecond
+    pitfall_15_a_time_beyond_what_is_counted_is_refused
 }
 
 fn declared(place: &Place) -> Database {
@@ -319,5 +320,35 @@ fn pitfall_15_what_leaves_a_window_is_deleted_to_the_microsecond(place: &Place) 
         let sql = "select count(*) as n from readings";
         let there = crate::window_bench::ask(&database, sql)["n"].as_i64();
         assert_eq!(there, Some(i64::from(micros(at) >= now - SECOND)), "{at:?}");
+    }
+}
+
+/// Milliseconds, microseconds and nanoseconds where seconds are meant.
+fn pitfall_15_a_time_beyond_what_is_counted_is_refused(place: &Place) {
+    let size = Duration::from_secs(10);
+    for (extent, clock) in [
+        (Extent::Hopping { size, slide: size }, Now::Event),
+        (Extent::Sliding(size), Now::System),
+    ] {
+        let database = declared(&place.another());
+        let options = WindowOptions::new("readings", COUNT, extent).time("at");
+        let mut bench = Bench::new(&database, options.clock(clock));
+        let times = [START as f64 * 1e6, START as f64 * 1e9, -1e300];
+        for (number, at) in times.into_iter().enumerate() {
+            bench.send(json!({"k": number.to_string(), "at": at, "t": 1}));
+            let right = format!("readings.at is {at} s, beyond the times that are counted");
+            let errors = bench.errors();
+            assert!(
+                errors.len() == 1 && errors[0].starts_with(&right),
+                "{errors:?}"
+            );
+        }
+        // What is refused moves no clock and leaves no row.
+        bench.send(json!({"k": "good", "at": START, "t": 1}));
+        assert_eq!(bench.late(), [] as [Value; 0]);
+        let sql = "select count(*) as n from readings";
+        if place.stays() {
+            assert_eq!(crate::window_bench::ask(&database, sql)["n"], 1);
+        }
     }
 }
