@@ -15,6 +15,7 @@
 //! `lua/prelude/`, with a comment above it.
 
 mod args;
+mod branches;
 mod budget;
 mod evaluate;
 mod failure;
@@ -32,6 +33,7 @@ mod testing;
 mod value;
 
 pub use args::Args;
+pub use branches::BranchJoin;
 pub use evaluate::Evaluated;
 pub use limits::Limits;
 pub use module::{Signature, functions, functions_in};

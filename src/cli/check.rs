@@ -17,13 +17,16 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let network = load::load(&options.load)?;
+    let (network, runtime) = load::open(&options.load.scripts, &options.load.setup)?;
     if options.strict {
         refuse_unlinked(&network)?;
     }
     let mut text = String::new();
     for unlinked in network.check() {
         text.push_str(&format!("warning: {unlinked}\n"));
+    }
+    for join in runtime.branch_joins() {
+        text.push_str(&format!("warning: {join}\n"));
     }
     let (nodes, links) = (network.nodes().len(), network.edges().len());
     let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));

@@ -34,15 +34,20 @@ pub fn run(options: &Options) -> Result<()> {
         None => runtime.explanations(),
     };
     explanations.sort_by(|a, b| a.0.cmp(&b.0));
-    if explanations.is_empty() {
+    let joins = match node {
+        Some(_) => Vec::new(),
+        None => runtime.branch_joins(),
+    };
+    if explanations.is_empty() && joins.is_empty() {
         return Err(Error::data(
             "the scripts make no window, so there is nothing to explain",
         ));
     }
-    let texts: Vec<String> = explanations
+    let mut texts: Vec<String> = explanations
         .iter()
         .map(|(name, explanation)| format!("{name}\n{}", indented(&explanation.to_string())))
         .collect();
+    texts.extend(joins.iter().map(|join| format!("warning: {join}\n")));
     print(&texts.join("\n"))
 }
 

@@ -15,6 +15,7 @@ mod sql;
 mod timing;
 
 use super::args::Args;
+use super::branches::{Access, BranchJoin, branch_joins};
 use super::failure::{self, raise};
 use super::function::Host;
 use super::limits::Limits;
@@ -45,6 +46,8 @@ pub(super) struct Session {
     draft: RefCell<Option<Draft>>,
     /// How the windows made here keep their answers up to date, in the order of their making.
     explanations: RefCell<Vec<(String, Explanation)>>,
+    /// What nodes that insert or ask by themselves do with tables.
+    accesses: RefCell<Vec<(String, Access)>>,
     /// What stands in for sinks that leave the process, where they are not to be run.
     pub recorder: OnceCell<Recorder>,
 }
@@ -59,8 +62,30 @@ impl Session {
             helpers: RefCell::default(),
             draft: RefCell::new(None),
             explanations: RefCell::default(),
+            accesses: RefCell::default(),
             recorder: OnceCell::new(),
         }
+    }
+
+    /// Keeps what a node does with tables.
+    pub fn note_access(&self, node: &str, access: Access) {
+        let mut accesses = self.accesses.borrow_mut();
+        accesses.retain(|(known, _)| known != node);
+        accesses.push((node.to_owned(), access));
+    }
+
+    /// The queries that join what several branches insert.
+    pub fn branch_joins(&self) -> Vec<BranchJoin> {
+        let mut accesses = self.accesses.borrow().clone();
+        // A script that failed has left none of its nodes.
+        accesses.retain(|(name, _)| self.network.node_exists(name));
+        let mut joins = branch_joins(&accesses, &self.network.edges());
+        let nodes = self.network.nodes();
+        for join in &mut joins {
+            let node = nodes.iter().find(|node| node.name.to_string() == join.node);
+            join.place = node.and_then(|node| node.place.clone());
+        }
+        joins
     }
 
     /// Adds a sink that leaves the process: what stands in for it, where sinks are recorded.

@@ -1,6 +1,7 @@
 //! The runtime: compiles scripts and executes them against a network.
 
 use super::args::Args;
+use super::branches::BranchJoin;
 use super::function::{Host, Known};
 use super::limits::Limits;
 use super::module::{self, Run, Session};
@@ -244,6 +245,12 @@ impl Runtime {
     /// of their making.
     pub fn explanations(&self) -> Vec<(String, Explanation)> {
         self.session.explanations()
+    }
+
+    /// The queries that join what several branches insert, of which a live run makes pairs twice or
+    /// not at all.
+    pub fn branch_joins(&self) -> Vec<BranchJoin> {
+        self.session.branch_joins()
     }
 
     /// Adds a function to the module `tributary`, or replaces one. It gets what it was called with

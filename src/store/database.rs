@@ -13,6 +13,7 @@ use super::{Limits, Query, Store, Table, fit, statements};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -357,6 +358,21 @@ impl Database {
     /// Before which time no window needs rows of this table any more; `now` is the network's instant.
     pub(crate) fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
         self.catalog.floor(table, now)
+    }
+
+    /// The declared tables that a query may name, child tables by their own names.
+    pub(crate) fn tables_in(&self, sql: &str) -> Vec<String> {
+        let words = sql.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+        let words: HashSet<String> = words.map(str::to_lowercase).collect();
+        let mut named = Vec::new();
+        for table in self.tables() {
+            table.walk(&mut |table| {
+                if words.contains(&table.name().to_lowercase()) {
+                    named.push(table.name().to_owned());
+                }
+            });
+        }
+        named
     }
 
     /// The declarations as they are now, for [`reset`](Self::reset).

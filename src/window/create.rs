@@ -35,6 +35,14 @@ impl CreateWindow {
             reader: RowReader::new(table),
         })
     }
+
+    /// The tables that it fills: its own, and the child tables.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        let mut tables = Vec::new();
+        let mut name = |table: &Table| tables.push(table.name().to_owned());
+        self.reader.table().walk(&mut name);
+        tables
+    }
 }
 
 fn only(database: &Database) -> Result<Arc<Table>> {

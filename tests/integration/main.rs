@@ -5,6 +5,7 @@ mod ack;
 mod batches;
 mod binary;
 mod booleans;
+mod branch_joins;
 mod branches;
 mod checkpoints;
 mod command_line;

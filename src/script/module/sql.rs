@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::Forwarder;
 use crate::script::Args;
 use crate::script::args::Options;
+use crate::script::branches::Access;
 use crate::store::Table;
 use crate::window::{CreateWindow, Extent, QueryWindow, Window, WindowOptions};
 use serde_json::Value;
@@ -58,16 +59,22 @@ fn create_table(session: &Session, args: &Args) -> Result<Value> {
 
 fn create_window(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(2)?;
+    let name = args.string(1)?;
     let window = CreateWindow::new(&session.database, args.string_opt(2)?.as_deref())?;
-    session.draft()?.add_pipeline(&args.string(1)?, window)?;
+    let tables = window.tables();
+    session.draft()?.add_pipeline(&name, window)?;
+    session.note_access(&name, Access::Fills(tables));
     Ok(true.into())
 }
 
 fn query_window(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let name = args.string(1)?;
-    let window = QueryWindow::new(&session.database, &args.string(2)?)?;
+    let query = args.string(2)?;
+    let window = QueryWindow::new(&session.database, &query)?;
     session.draft()?.add_pipeline(&name, window)?;
+    let tables = session.database.tables_in(&query);
+    session.note_access(&name, Access::Asks(tables));
     Ok(true.into())
 }
 

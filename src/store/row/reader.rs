@@ -20,6 +20,10 @@ impl RowReader {
         }
     }
 
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// Reads a payload as a row. Where `sized`, the lengths of texts are checked.
     ///
     /// Fields that are no column are ignored, missing ones are NULL.
