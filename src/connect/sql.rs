@@ -102,7 +102,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     let start = match settings.json("start") {
         None => zero,
         Some(given) if given.is_array() != (zero.len() == 1) => {
-            let start = columns.from_json(given, &zero);
+            let start = columns.place(given, &zero);
             start.ok_or_else(|| settings.wrong("start", expected(&columns)))?
         }
         Some(_) => return Err(settings.wrong("start", expected(&columns))),
@@ -247,7 +247,7 @@ impl Node for Rows {
         if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
             match load(path)? {
                 Some(cursor) => {
-                    let place = self.columns.from_json(&cursor, &self.start);
+                    let place = self.columns.place(&cursor, &self.start);
                     self.delivered = place.ok_or_else(|| {
                         let name = quote(path.to_string_lossy());
                         let columns = self.columns.sql();

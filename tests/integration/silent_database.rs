@@ -46,7 +46,7 @@ fn a_server_that_never_greets_or_stops_after_it_is_unavailable_in_time() {
     let silent = Silent::start();
     for port in [silent.port(), greets()] {
         let begun = Instant::now();
-        let error = Database::open(&url(port)).err().expect("nobody answers");
+        let error = Database::open(&url(port)).expect_err("nobody answers");
         assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.is_retryable());

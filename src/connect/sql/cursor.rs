@@ -76,7 +76,7 @@ impl Columns {
 
     /// A place that was kept or given. One of the first column alone is the place before all rows
     /// with this value: `start` says what the other columns begin with.
-    pub fn from_json(&self, value: &Value, start: &Place) -> Option<Place> {
+    pub fn place(&self, value: &Value, start: &Place) -> Option<Place> {
         match value {
             Value::Array(values) => {
                 let fits = values.len() == self.0.len() && values.iter().all(is_value);
