@@ -41,6 +41,7 @@
 ---@field follow? boolean whether it waits for more at the end of the file (default false)
 ---@field checkpoint? string the file that keeps its place
 ---@field in_flight? integer the most lines under way with a checkpoint (default 65536)
+---@field rotate_wait? string how long nothing must have been added to a renamed file before it is let go (default "5s")
 
 ---@class tributary.Filter
 ---@field by? string|string[] the fields that make two events the same; the whole payload where none are given

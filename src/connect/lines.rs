@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(super) const FILE: Connector = Connector {
     scheme: "file",
     source: Some(Make {
-        options: &["follow", "checkpoint", "in_flight"],
+        options: &["follow", "checkpoint", "in_flight", "rotate_wait"],
         make: file_source,
     }),
     sink: Some(Make {
@@ -67,6 +67,12 @@ fn file_source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>
         false => Follow::No,
     };
     let mut source = LineSource::file(path(address)?, follow);
+    if settings.has("rotate_wait") {
+        if follow == Follow::No {
+            return Err(settings.refuse("rotate_wait is for one with follow = true"));
+        }
+        source = source.rotate_wait(settings.duration("rotate_wait", Duration::from_secs(5))?);
+    }
     match settings.string("checkpoint")? {
         Some(checkpoint) => source = source.checkpoint(checkpoint),
         None if settings.has("in_flight") => {

@@ -1,37 +1,50 @@
 //! A source that reads lines: from standard input, or from a file, which it may follow.
 //!
+//! A log that is followed may be several files at once: what it was before it was rotated is read on
+//! until nothing is added to it any more, beside what it is now. [`reading`] is one of them,
+//! [`siblings`] finds them by [`names`] and inodes, [`rotation`] turns from one to the next.
+//!
 //! With a checkpoint each line is tracked. [`ledger`] knows what is under way and how far all is
-//! delivered, [`checkpoint`] is the file that says so, [`memory`] brings the two together.
+//! delivered, [`checkpoint`] is the file that says so, [`memory`] brings the two together, [`resume`]
+//! finds the files again.
 
 mod checkpoint;
 mod claim;
 mod decoder;
 mod ledger;
 mod memory;
+mod names;
+mod reading;
+mod resume;
+mod rotation;
+mod siblings;
+mod take;
 
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result, quote};
-use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::payload::check_json;
 use crate::time::Timestamp;
 use claim::Claim;
 use memory::Memory;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::{File, Metadata};
-use std::io::{self, Read as _, Seek, SeekFrom};
+use reading::{Filled, Reading};
+use rustix::fs::OFlags;
+use siblings::Log;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use decoder::{Decoder, Found};
 
-/// How much is read at a time, in bytes.
-const CHUNK: usize = 64 << 10;
 /// How many lines of a source with a checkpoint are under way at most, unless said.
 const IN_FLIGHT: usize = 65_536;
+/// How long a file that was renamed must be silent before it is let go, unless said.
+const ROTATE_WAIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether a followed file was replaced, also while there is more to read.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Emits each line as an event (JSON lines), without its line end, which is LF or CRLF.
 ///
@@ -44,15 +57,19 @@ pub struct LineSource {
     input: Input,
     name: String,
     follow: Follow,
-    file: Option<File>,
+    rotate_wait: Duration,
+    log: Log,
+    is_open: bool,
+    /// What is read, the oldest first.
+    files: Vec<Reading>,
+    /// The key of the file that is opened next.
+    next: u64,
     claim: Option<Claim>,
-    chunk: Vec<u8>,
-    /// What of the chunk was not looked at yet.
+    buffer: Vec<u8>,
+    /// What of the buffer was not looked at yet, and the key of the file that it is of.
     rest: Range<usize>,
-    decoder: Decoder,
-    number: u64,
-    /// Where in the file that begins which was not looked at yet.
-    offset: u64,
+    rest_of: u64,
+    looked: Timestamp,
     memory: Option<Memory>,
 }
 
@@ -67,7 +84,8 @@ pub enum Follow {
     /// The source ends.
     #[default]
     No,
-    /// It waits for more to be written, also when the file is cut or replaced by another.
+    /// It waits for more to be written, also when the file is cut or replaced by another. Of a named
+    /// pipe it waits for the next writer.
     Yes,
 }
 
@@ -78,6 +96,14 @@ impl LineSource {
     }
 
     /// Reads a file.
+    ///
+    /// With [`Follow::Yes`] a file that was renamed is read on until nothing was added to it for the
+    /// time of [`rotate_wait`](Self::rotate_wait), beside the file that took its place. Files that were
+    /// there in between are found beside it by their names (`log.1`, `log-20260131`, `log.old`, a
+    /// number or date before the extension), and read in the order in which they were made. Of a file
+    /// that was cut, the rest is read from its copy, where there is one (`copytruncate`). What was
+    /// compressed or deleted before it was opened cannot be read: a warning says so where it can be
+    /// seen.
     pub fn file(path: impl Into<PathBuf>, follow: Follow) -> Self {
         let path = path.into();
         let name = path.display().to_string();
@@ -85,17 +111,24 @@ impl LineSource {
     }
 
     fn new(input: Input, name: String, follow: Follow) -> Self {
+        let log = Log::new(match &input {
+            Input::Stdin => PathBuf::new(),
+            Input::File(path) => path.clone(),
+        });
         LineSource {
             input,
             name,
             follow,
-            file: None,
+            rotate_wait: ROTATE_WAIT,
+            log,
+            is_open: false,
+            files: Vec::new(),
+            next: 0,
             claim: None,
-            chunk: vec![0; CHUNK],
+            buffer: reading::buffer(),
             rest: 0..0,
-            decoder: Decoder::default(),
-            number: 0,
-            offset: 0,
+            rest_of: 0,
+            looked: Timestamp::EPOCH,
             memory: None,
         }
     }
@@ -111,10 +144,10 @@ impl LineSource {
     /// refused here (no JSON, too long) leaves by `errors` once. A source that doesn't follow ends
     /// when all its lines are delivered.
     ///
-    /// With [`Follow::Yes`] a file that was renamed and made anew while no network ran is looked for
-    /// in its directory and read to its end first. Of a file that was cut, and of one that was
-    /// replaced and is gone, the rest cannot be read any more: the new content is read from
-    /// its beginning, and a line in the log says so. Without it such a checkpoint is refused.
+    /// With [`Follow::Yes`] files that took the place of each other while no network ran are found
+    /// in the directory, as [`file`](Self::file) says, and read in their order. Of a file that was cut
+    /// and not copied, and of one that is gone, the rest cannot be read any more: a line in the log
+    /// says so. Without it such a checkpoint is refused.
     #[must_use]
     pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
         self.memory = Some(Memory::new(path.into(), IN_FLIGHT));
@@ -131,9 +164,24 @@ impl LineSource {
         self
     }
 
-    fn open_file(&self, path: &PathBuf) -> Result<File> {
+    /// How long nothing must have been added to a file that was renamed before it is let go (5 s
+    /// unless said): so long a writer may still have it open. A last line without its end is a line
+    /// then.
+    #[must_use]
+    pub fn rotate_wait(mut self, time: Duration) -> Self {
+        self.rotate_wait = time;
+        self
+    }
+
+    fn open_file(&self, path: &Path) -> Result<File> {
         let what = || quote(&self.name);
-        let file = File::open(path).map_err(|error| Error::io(what(), &error))?;
+        // A named pipe without a writer is not waited for here.
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = File::options()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(path)
+            .map_err(|error| Error::io(what(), &error))?;
         let is_dir = file.metadata().is_ok_and(|meta| meta.is_dir());
         match is_dir {
             true => Err(Error::new(
@@ -144,147 +192,23 @@ impl LineSource {
         }
     }
 
-    /// Reads a chunk, waiting for it at most so long; `None` when nothing came.
-    fn fill(&mut self, wait: Duration) -> io::Result<Option<usize>> {
-        let Some(file) = &mut self.file else {
-            return Ok(Some(0));
-        };
-        let mut ready = [PollFd::new(file, PollFlags::IN)];
-        let wait = Timespec::try_from(wait).ok();
-        match poll(&mut ready, wait.as_ref()) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
-            Ok(_) => {}
-            Err(error) => return Err(error.into()),
-        }
-        loop {
-            match file.read(&mut self.chunk) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Ok(len) => {
-                    if let Some(memory) = &mut self.memory {
-                        memory.saw(self.offset, &self.chunk[..len]);
-                    }
-                    self.rest = 0..len;
-                    return Ok(Some(len));
-                }
-                Err(error) => return Err(error),
-            }
-        }
+    fn wrong(&self, error: &io::Error) -> Error {
+        Error::io(quote(&self.name), error).with_kind(ErrorKind::Io)
     }
 
-    /// Emits the lines that end in the rest of the chunk, as many as may be under way.
-    fn take(&mut self, cx: &mut Context<'_>) {
-        let (now, limit) = (cx.now(), cx.max_event_bytes());
-        let chunk = std::mem::take(&mut self.chunk);
-        let mut decoder = std::mem::take(&mut self.decoder);
-        while !self.rest.is_empty() && !self.is_full() {
-            let (taken, found) = decoder.next(&chunk[self.rest.clone()], limit);
-            self.rest.start += taken;
-            self.offset += taken as u64;
-            if let Some(found) = found {
-                self.line(found, now, cx);
-            }
-        }
-        (self.chunk, self.decoder) = (chunk, decoder);
-    }
-
-    /// The stream has ended: what is held of a line is one.
-    fn end_lines(&mut self, cx: &mut Context<'_>) {
-        let mut decoder = std::mem::take(&mut self.decoder);
-        if let Some(found) = decoder.end(cx.max_event_bytes()) {
-            self.line(found, cx.now(), cx);
-        }
-        self.decoder = decoder;
-    }
-
-    fn line(&mut self, found: Found<'_>, now: Timestamp, cx: &mut Context<'_>) {
-        self.number += 1;
-        let refused = match found {
-            Found::Blank => return cx.skip_line(),
-            Found::TooLong(whole) => whole.into_event(cx.max_event_bytes(), now),
-            Found::Line(line) => {
-                let mut event = Event::new(line, now);
-                match check_json(line) {
-                    Ok(()) => {
-                        if let Some(memory) = &mut self.memory {
-                            memory.track(&mut event, self.offset, self.number, cx);
-                        }
-                        return cx.emit(event);
-                    }
-                    Err(error) => (event, error),
-                }
-            }
-        };
-        let (mut event, error) = refused;
+    /// Reads one more file, from where it stands.
+    fn add(&mut self, mut reading: Reading) -> Result<()> {
+        reading.key = self.next;
+        self.next += 1;
         if let Some(memory) = &mut self.memory {
-            memory.track_once(&mut event, self.offset, self.number, cx);
+            memory.add(&reading).map_err(|error| self.wrong(&error))?;
         }
-        cx.reject(event, error.at(self.place()));
+        self.files.push(reading);
+        Ok(())
     }
 
     fn is_full(&self) -> bool {
         self.memory.as_ref().is_some_and(Memory::is_full)
-    }
-
-    fn place(&self) -> String {
-        format!("{}:{}", self.name, self.number)
-    }
-
-    /// The end of the input, for now or for good.
-    fn end(&mut self, cx: &mut Context<'_>) -> Result<Read> {
-        if let (Follow::Yes, Input::File(path)) = (self.follow, &self.input) {
-            let path = path.clone();
-            return self.follow(&path, cx).map(|anew| match anew {
-                true => Read::More,
-                false => Read::Idle,
-            });
-        }
-        self.end_lines(cx);
-        match &mut self.memory {
-            // What fails is to be emitted again.
-            Some(memory) if !memory.is_empty() => {
-                memory.end();
-                Ok(Read::Idle)
-            }
-            _ => Ok(Read::End),
-        }
-    }
-
-    /// Looks whether the file was cut, or replaced by another: then there is more to read.
-    fn follow(&mut self, path: &PathBuf, cx: &mut Context<'_>) -> Result<bool> {
-        let wrong = |error: &io::Error| Error::io(quote(path.to_string_lossy()), error);
-        let Some(file) = &mut self.file else {
-            return Ok(false);
-        };
-        let here = file.metadata().map_err(|error| wrong(&error))?;
-        if let Ok(there) = std::fs::metadata(path)
-            && (there.ino(), there.dev()) != (here.ino(), here.dev())
-        {
-            self.end_lines(cx);
-            let file = self.open_file(path)?;
-            let meta = file.metadata().map_err(|error| wrong(&error))?;
-            self.file = Some(file);
-            self.begin_anew(&meta);
-            return Ok(true);
-        }
-        let at = file.stream_position().map_err(|error| wrong(&error))?;
-        if here.len() < at {
-            log::warn!("{path:?} was cut: it is read from its beginning");
-            file.seek(SeekFrom::Start(0))
-                .map_err(|error| wrong(&error))?;
-            self.begin_anew(&here);
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    fn begin_anew(&mut self, meta: &Metadata) {
-        self.number = 0;
-        self.offset = 0;
-        self.decoder.restart();
-        if let Some(memory) = &mut self.memory {
-            memory.turn(meta);
-        }
     }
 }
 
@@ -294,33 +218,29 @@ impl Node for LineSource {
     }
 
     fn open(&mut self) -> Result<()> {
-        if self.file.is_none() {
-            self.file = Some(match &self.input {
-                Input::Stdin => {
-                    if self.memory.is_some() {
-                        let text = "standard input cannot be read again: it takes no checkpoint";
-                        return Err(Error::data(text));
-                    }
-                    if self.claim.is_none() {
-                        self.claim = Some(Claim::new()?);
-                    }
-                    let copy = io::stdin().as_fd().try_clone_to_owned();
-                    File::from(copy.map_err(|error| Error::io("standard input", &error))?)
-                }
-                Input::File(path) => {
-                    let file = self.open_file(path)?;
-                    match &mut self.memory {
-                        None => file,
-                        Some(memory) => {
-                            let follows = self.follow == Follow::Yes;
-                            let start = memory.begin(path, file, follows)?;
-                            (self.offset, self.number) = (start.offset, start.line);
-                            start.file
-                        }
-                    }
-                }
-            });
+        if self.is_open {
+            return Ok(());
         }
+        match &self.input {
+            Input::Stdin => {
+                if self.memory.is_some() {
+                    let text = "standard input cannot be read again: it takes no checkpoint";
+                    return Err(Error::data(text));
+                }
+                if self.claim.is_none() {
+                    self.claim = Some(Claim::new()?);
+                }
+                let copy = io::stdin().as_fd().try_clone_to_owned();
+                let file = File::from(copy.map_err(|error| Error::io("standard input", &error))?);
+                let reading = Reading::stream(file, self.name.clone());
+                self.add(reading.map_err(|error| self.wrong(&error))?)?;
+            }
+            Input::File(path) => {
+                let path = path.clone();
+                self.open_log(&path)?;
+            }
+        }
+        self.is_open = true;
         Ok(())
     }
 
@@ -359,6 +279,12 @@ impl Node for LineSource {
 
 impl Source for LineSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+        let now = cx.now();
+        let follows = self.follow == Follow::Yes && matches!(self.input, Input::File(_));
+        if follows && (now < self.looked || now.since(self.looked) >= LOOK) {
+            self.looked = now;
+            self.look()?;
+        }
         if self.is_full() {
             return Ok(Read::Idle);
         }
@@ -366,14 +292,47 @@ impl Source for LineSource {
             self.take(cx);
             return Ok(Read::More);
         }
-        match self.fill(wait) {
-            Ok(None) => Ok(Read::Idle),
-            Ok(Some(0)) => self.end(cx),
-            Ok(Some(_)) => {
-                self.take(cx);
-                Ok(Read::More)
+        let mut at = 0;
+        let mut waits = false;
+        while at < self.files.len() {
+            let filled = self.files[at].fill(&mut self.buffer, wait);
+            match filled.map_err(|error| self.wrong(&error))? {
+                Filled::Bytes(bytes) => {
+                    let reading = &mut self.files[at];
+                    reading.silent_since = None;
+                    if let Some(memory) = &mut self.memory {
+                        memory.saw(reading, &self.buffer[bytes.clone()]);
+                    }
+                    (self.rest, self.rest_of) = (bytes, reading.key);
+                    self.take(cx);
+                    return Ok(Read::More);
+                }
+                Filled::Nothing if self.is_over(at, now) => self.close(at, cx),
+                Filled::Nothing => {
+                    waits |= !self.files[at].is_regular();
+                    if let Some(memory) = &mut self.memory {
+                        memory.at_end(&self.files[at]);
+                    }
+                    at += 1;
+                }
+                Filled::End => return self.end_stream(at, cx),
+                Filled::Cut if follows => {
+                    self.cut(at, false)?;
+                    return Ok(Read::More);
+                }
+                Filled::Cut => {
+                    log::warn!("{} was cut while it was read", quote(&self.files[at].name));
+                    return Ok(self.end(cx));
+                }
             }
-            Err(error) => Err(Error::io(quote(&self.name), &error).with_kind(ErrorKind::Io)),
+        }
+        match (follows, waits) {
+            (true, _) => self.look().map(|changed| match changed {
+                true => Read::More,
+                false => Read::Idle,
+            }),
+            (false, true) => Ok(Read::Idle),
+            (false, false) => Ok(self.end(cx)),
         }
     }
 }

@@ -3,6 +3,8 @@
 use crate::process::Site;
 use crate::record;
 use crate::seed::{Chance, chance};
+use std::fs::File;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Events that may be under way between source and sink.
@@ -47,6 +49,21 @@ tb.create_table("arrivals", {
 tb.create_sql_sink("rows", { table = "arrivals", mode = "upsert" })
 tb.create_file_sink("out", "out.jsonl")
 tb.fanout("in", "rows", "out")
+"#;
+
+/// A window behind a log that is rotated.
+const ROTATED: &str = r#"
+local tb = require("tributary")
+tb.create_file_source("in", "app.log", {
+    follow = true, checkpoint = "place", in_flight = 500, rotate_wait = "1s",
+})
+tb.create_table("arrivals", {
+    key = "sequence",
+    columns = { sequence = "integer", source = "text", text = "text" },
+})
+tb.create_window("store", "arrivals")
+tb.create_file_sink("out", "out.jsonl")
+tb.chain("in", "store", "out")
 "#;
 
 /// Events that may be under way behind a queue.
@@ -101,6 +118,78 @@ fn kills(test: &str, script: &'static str, kills: u64, events: u64) -> Site {
     site
 }
 
+/// Kills one process after the other while a log is written and rotated, by renaming it, and late lines
+/// are added to what was renamed.
+fn kills_under_rotation(kills: u64, events: u64) {
+    let mut chance = chance("rotation");
+    let site = Site::with(ROTATED);
+    let whole = record::log("r", "a", events);
+    site.write("log.jsonl", &whole);
+    site.write("app.log", "");
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let parts = lines.chunks(lines.len() / (kills as usize * 4) + 1);
+    let open = || {
+        let opened = File::options()
+            .append(true)
+            .create(true)
+            .open(site.path("app.log"));
+        opened.expect("a log")
+    };
+    let write = |mut log: File, part: &[&str]| {
+        log.write_all(part.concat().as_bytes())
+            .expect("it can be written");
+    };
+    let (mut killed, mut rotations) = (0, 0);
+    let began = Instant::now();
+    let mut running = site.start(OPTIONS);
+    // What was set aside before the first start is not read.
+    while site.len("place") == 0 && began.elapsed() < crate::process::PATIENCE {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for part in parts {
+        let (now, late) = part.split_at(part.len() / 2);
+        write(open(), now);
+        if chance.once_in(2) {
+            let old = open();
+            rotations += 1;
+            let aside = format!("app.log.20260101-{rotations:05}");
+            std::fs::rename(site.path("app.log"), site.path(&aside)).expect("it can be renamed");
+            drop(open());
+            std::thread::sleep(Duration::from_micros(chance.below(20_000)));
+            write(old, late);
+        } else {
+            write(open(), late);
+        }
+        if chance.once_in(3) {
+            std::thread::sleep(Duration::from_micros(chance.below(60_000)));
+            killed += u64::from(running.kill());
+            running = site.start(OPTIONS);
+        }
+    }
+    let limit = Instant::now() + crate::process::PATIENCE;
+    let arrived = || record::compare("r", &whole, &site.read("out.jsonl"));
+    while arrived().lost > 0 {
+        assert!(Instant::now() < limit, "{}: {}", arrived(), running.said());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    running.signal("TERM").expect("it runs");
+    running.expect(0);
+    println!(
+        "rotation: {killed} kills, {rotations} rotations in {:?}",
+        began.elapsed()
+    );
+    let report = record::compare_files("r", &site.path("log.jsonl"), &site.path("out.jsonl"));
+    // A late line of one file may come after the first ones of the next.
+    assert_eq!((report.lost, report.corrupt), (0, 0), "{report}");
+    assert!(report.dup <= killed * IN_FLIGHT, "{report}");
+    assert!(
+        killed > 0 && rotations > 0,
+        "{killed} kills, {rotations} rotations"
+    );
+    assert_eq!(stored(&site), events);
+    check_database(&site);
+}
+
 fn check_database(site: &Site) {
     let database = rusqlite::Connection::open(site.path("state.db")).expect("it can be opened");
     let sound: String = database
@@ -141,6 +230,11 @@ fn kills_before_a_table_leave_each_row_once() {
 }
 
 #[test]
+fn kills_before_a_window_behind_a_log_that_is_rotated_lose_nothing() {
+    kills_under_rotation(5, 5_000);
+}
+
+#[test]
 fn a_sink_that_loses_lines_is_found_out() {
     let site = Site::with(FILTER);
     let mut chance = Chance::new(1);
@@ -167,6 +261,12 @@ mod long {
     fn a_hundred_kills_over_a_window_lose_nothing() {
         let site = kills("window", WINDOW, 100, 200_000);
         assert_eq!(stored(&site), 200_000);
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn a_hundred_kills_before_a_window_behind_a_log_that_is_rotated_lose_nothing() {
+        kills_under_rotation(100, 200_000);
     }
 
     #[test]

@@ -272,7 +272,7 @@ fn what_is_no_checkpoint_is_refused_and_stays_as_it_is() -> Tested {
     fs::write(place.at("place"), "{\"tributary_checkpoint\":7}")?;
     let said = with(&place.at("place"))?.to_string();
     assert!(
-        said.ends_with("place\": is of version 7, this program knows 1"),
+        said.ends_with("place\": is of version 7, this program knows 1 to 2"),
         "{said}"
     );
     fs::remove_file(place.at("place"))?;

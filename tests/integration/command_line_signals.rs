@@ -121,20 +121,15 @@ fn a_drain_that_takes_too_long_is_given_up() -> Tested {
 
 #[test]
 fn a_signal_ends_a_network_that_does_not_come_to_start() -> Tested {
-    let site = Site::with(&[("net.lua", COPY)])?;
-    // Opening a pipe waits for somebody who writes.
+    let net = "local tb = require('tributary')
+        tb.create_file_source('in', 'net.lua') tb.create_file_sink('out', 'out.jsonl')
+        tb.create_file_sink('stuck', 'pipe') tb.fanout('in', 'out', 'stuck')";
+    let site = Site::with(&[("net.lua", net)])?;
+    // Opening a pipe to write waits for somebody who reads.
     let made = Command::new("mkfifo").arg(site.path("pipe")).status()?;
     assert!(made.success());
     let begun = Instant::now();
-    let args = [
-        "run",
-        "net.lua",
-        "--input",
-        "in=pipe",
-        "--output",
-        "out=out.jsonl",
-    ];
-    let child = site.command(&args).spawn()?;
+    let child = site.command(&["run", "net.lua"]).spawn()?;
     while !site.path("out.jsonl").exists() {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -19,8 +19,11 @@ type Tested<T = ()> = Result<T, Box<dyn Error>>;
 /// What a source made of a stream: the payloads that passed, and the events that were refused.
 type Made = (Vec<String>, Vec<tributary::Event>);
 
+/// Brings a source a stream of bytes.
+type Bring = fn(&Path, &[u8]) -> Tested<Made>;
+
 /// The sources of lines: each with a way to bring it a stream of bytes.
-const LINES: [(&str, fn(&Path, &[u8]) -> Tested<Made>); 6] = [
+const LINES: [(&str, Bring); 6] = [
     ("exec", program),
     ("file", file),
     ("http", posted),

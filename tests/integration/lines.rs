@@ -240,7 +240,15 @@ fn a_followed_file_may_grow_be_cut_and_be_replaced() -> Tested {
     look();
     fs::write(&path, "7\n8\n")?;
     look();
-    assert_eq!(seen.texts()[4..], ["6", "7", "8"], "the file was replaced");
+    assert_eq!(seen.texts()[4..], ["7", "8"], "the file was replaced");
+    for _ in 0..5 {
+        look();
+    }
+    assert_eq!(
+        seen.texts()[6..],
+        ["6"],
+        "nothing is added to the last line any more"
+    );
     assert_eq!(simulation.finish()?.breaches(), [""; 0]);
     Ok(())
 }

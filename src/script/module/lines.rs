@@ -53,12 +53,19 @@ fn stdout(session: &Session, args: &Args) -> Result<Value> {
 fn file_source(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
-    let options = args.options(3, &["follow", "checkpoint", "in_flight"])?;
+    let options = args.options(3, &["follow", "checkpoint", "in_flight", "rotate_wait"])?;
     let follow = match options.boolean("follow")? {
         Some(true) => Follow::Yes,
         _ => Follow::No,
     };
     let mut source = LineSource::file(path, follow);
+    if let Some(time) = options.positive_duration("rotate_wait")? {
+        if follow == Follow::No {
+            let text = "option rotate_wait of create_file_source is for one with follow = true";
+            return Err(Error::data(text));
+        }
+        source = source.rotate_wait(time);
+    }
     let in_flight = options.integer("in_flight")?;
     match options.string("checkpoint")? {
         // A replay reads all of it, and leaves the place of the real run as it is.

@@ -1,9 +1,10 @@
-//! The file that says how far a file was read: one JSON object.
+//! The file that says how far the files of a log were read: one JSON object.
 //!
 //! It is replaced as a whole (written beside, synced, renamed, the directory synced), so that it is
 //! there as it was or as it is to be, whenever the process or the machine ends. Its last field is a
 //! hash of the others: a place that a disk has changed would skip lines without a word.
 
+use super::siblings::{Id, Seen};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use serde_json::{Value, json};
@@ -12,25 +13,39 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// What this version of the crate writes and reads.
-const VERSION: u64 = 1;
+/// What this version of the crate writes. It reads version 1 too, which is of one file.
+const VERSION: u64 = 2;
 /// The field that vouches for the others.
 const CHECK: &str = "check";
 /// The most that is written of a checkpoint: what is longer is something else.
 const LONGEST: u64 = 64 << 10;
 
-/// How far which file was read.
+/// How far the files of a log were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Saved {
-    /// The file, by its whole path.
+    /// The log, by its whole path.
     pub path: String,
-    pub dev: u64,
-    pub ino: u64,
+    /// The oldest first; the last one is what the log was then.
+    pub files: Vec<SavedFile>,
+    /// Which of the files that the log was before were seen; not in version 1.
+    pub seen: Option<Seen>,
+}
+
+/// How far a file was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SavedFile {
+    pub path: String,
+    pub id: Id,
     pub offset: u64,
     pub line: u64,
     /// How many bytes at the beginning of the file the hash is of.
     pub head: u64,
     pub hash: String,
+    /// Up to where it was read, and the hash of what lies before that; none in version 1.
+    pub mark: u64,
+    pub tail: String,
+    /// All that was in it is delivered.
+    pub is_whole: bool,
 }
 
 /// The checkpoint of a source.
@@ -76,9 +91,9 @@ impl Checkpoint {
         let bytes = std::fs::read(&self.path).map_err(|error| Error::io(self.name(), &error))?;
         let mut value: Value = serde_json::from_slice(&bytes).map_err(|_| strange())?;
         match value["tributary_checkpoint"].as_u64() {
-            Some(VERSION) => {}
+            Some(1 | VERSION) => {}
             Some(version) => {
-                let text = format!("is of version {version}, this program knows {VERSION}");
+                let text = format!("is of version {version}, this program knows 1 to {VERSION}");
                 return Err(wrong(&text));
             }
             None => return Err(strange()),
@@ -90,17 +105,7 @@ impl Checkpoint {
             return Err(wrong("is damaged")
                 .with_hint("to read the file from its beginning, remove the checkpoint"));
         }
-        let number = |name: &str| value[name].as_u64().ok_or_else(strange);
-        let text = |name: &str| value[name].as_str().map(str::to_owned).ok_or_else(strange);
-        Ok(Some(Saved {
-            path: text("path")?,
-            dev: number("dev")?,
-            ino: number("ino")?,
-            offset: number("offset")?,
-            line: number("line")?,
-            head: number("head")?,
-            hash: text("hash")?,
-        }))
+        read(&value).ok_or_else(strange).map(Some)
     }
 
     /// Replaces what was saved.
@@ -108,15 +113,26 @@ impl Checkpoint {
     /// # Errors
     /// Whatever the system says: no such directory, no permission, no space.
     pub fn save(&self, saved: &Saved) -> Result<()> {
+        let files = saved.files.iter().map(|file| {
+            json!({
+                "path": file.path,
+                "dev": file.id.dev,
+                "ino": file.id.ino,
+                "offset": file.offset,
+                "line": file.line,
+                "head": file.head,
+                "hash": file.hash,
+                "mark": file.mark,
+                "tail": file.tail,
+                "whole": file.is_whole,
+            })
+        });
+        let seen = saved.seen.as_ref();
         let mut value = json!({
             "tributary_checkpoint": VERSION,
             "path": saved.path,
-            "dev": saved.dev,
-            "ino": saved.ino,
-            "offset": saved.offset,
-            "line": saved.line,
-            "head": saved.head,
-            "hash": saved.hash,
+            "files": files.collect::<Value>(),
+            "seen": seen.map(|seen| json!({ "born": seen.born, "inodes": seen.inodes })),
         });
         value[CHECK] = hash(value.to_string().as_bytes()).into();
         let written = self.replace(format!("{value}\n").as_bytes());
@@ -148,6 +164,47 @@ impl Checkpoint {
             _ => Path::new("."),
         }
     }
+}
+
+fn read(value: &Value) -> Option<Saved> {
+    let files = match value["files"].as_array() {
+        Some(files) => files.iter().map(read_file).collect::<Option<_>>()?,
+        None => vec![read_file(value)?],
+    };
+    let seen = value.get("seen").filter(|seen| !seen.is_null());
+    let seen = seen.map(|seen| {
+        let inodes = seen["inodes"].as_array()?.iter().map(Value::as_u64);
+        Some(Seen {
+            born: seen["born"].as_u64()?,
+            inodes: inodes.collect::<Option<_>>()?,
+        })
+    });
+    Some(Saved {
+        path: value["path"].as_str()?.to_owned(),
+        files,
+        seen: match seen {
+            Some(seen) => Some(seen?),
+            None => None,
+        },
+    })
+}
+
+fn read_file(value: &Value) -> Option<SavedFile> {
+    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    Some(SavedFile {
+        path: text("path")?,
+        id: Id {
+            dev: value["dev"].as_u64()?,
+            ino: value["ino"].as_u64()?,
+        },
+        offset: value["offset"].as_u64()?,
+        line: value["line"].as_u64()?,
+        head: value["head"].as_u64()?,
+        hash: text("hash")?,
+        mark: value["mark"].as_u64().unwrap_or_default(),
+        tail: text("tail").unwrap_or_default(),
+        is_whole: value["whole"].as_bool().unwrap_or_default(),
+    })
 }
 
 /// What tells the beginnings of files apart, and one checkpoint from another.

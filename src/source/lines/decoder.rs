@@ -40,6 +40,11 @@ impl Decoder {
         (self.held.is_empty() || self.spent) && self.too_long.is_none()
     }
 
+    /// What comes first does not begin the stream.
+    pub fn go_on(&mut self) {
+        self.begun = true;
+    }
+
     /// Takes bytes up to the end of the next line, or all of them. Says how many it took.
     pub fn next<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Found<'a>>) {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
@@ -77,11 +82,6 @@ impl Decoder {
         }
         let found = self.end_line(limit);
         Some(found)
-    }
-
-    /// Forgets what is held: another stream begins.
-    pub fn restart(&mut self) {
-        *self = Decoder::default();
     }
 
     fn add(&mut self, part: &[u8], limit: usize) {

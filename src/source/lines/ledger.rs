@@ -70,31 +70,46 @@ impl Ledger {
         self.tokens.push_back(Some(number));
     }
 
-    /// Takes note of an outcome; gives the new position where it has moved.
-    pub fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) -> Option<Place> {
+    /// Takes note of an outcome. Each event before which all are delivered by now is passed, in order,
+    /// with the place behind it.
+    pub fn settle(
+        &mut self,
+        token: Token,
+        outcome: Outcome,
+        now: Timestamp,
+        mut passed: impl FnMut(Place),
+    ) {
+        let Some(number) = self.take(token) else {
+            return;
+        };
+        let at = usize::try_from(number - self.first);
+        let Some(entry) = at.ok().and_then(|at| self.entries.get_mut(at)) else {
+            return;
+        };
+        if outcome == Outcome::Failed && entry.event.is_some() {
+            let pause = FIRST.saturating_mul(1 << entry.failures.min(16));
+            entry.failures += 1;
+            self.failed.insert((now.after(pause.min(LONGEST)), number));
+            return;
+        }
+        self.bytes -= size(entry.event.as_ref());
+        entry.event = None;
+        entry.done = true;
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.done) {
+            passed(entry.behind);
+            self.first += 1;
+        }
+    }
+
+    /// Which entry a token stands for.
+    fn take(&mut self, token: Token) -> Option<u64> {
         let at = usize::try_from(token.0.checked_sub(self.base)?).ok()?;
         let number = self.tokens.get_mut(at)?.take()?;
         while let Some(None) = self.tokens.front() {
             self.tokens.pop_front();
             self.base += 1;
         }
-        let at = usize::try_from(number - self.first).ok()?;
-        let entry = self.entries.get_mut(at)?;
-        if outcome == Outcome::Failed && entry.event.is_some() {
-            let pause = FIRST.saturating_mul(1 << entry.failures.min(16));
-            entry.failures += 1;
-            self.failed.insert((now.after(pause.min(LONGEST)), number));
-            return None;
-        }
-        self.bytes -= size(entry.event.as_ref());
-        entry.event = None;
-        entry.done = true;
-        let mut position = None;
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.done) {
-            position = Some(entry.behind);
-            self.first += 1;
-        }
-        position
+        Some(number)
     }
 
     /// The events that are to be emitted again now, in the order in which they were read.
@@ -153,6 +168,18 @@ fn size(event: Option<&Event>) -> usize {
 mod tests {
     use super::*;
 
+    /// The position where it has moved.
+    fn settle(
+        ledger: &mut Ledger,
+        token: Token,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Option<Place> {
+        let mut position = None;
+        ledger.settle(token, outcome, now, |place| position = Some(place));
+        position
+    }
+
     fn place(offset: u64) -> Place {
         Place {
             offset,
@@ -173,23 +200,23 @@ mod tests {
     fn the_position_moves_over_what_is_delivered_without_a_gap() {
         let mut ledger = of(4);
         let now = Timestamp::from_secs(1);
-        assert_eq!(ledger.settle(Token(2), Outcome::Delivered, now), None);
+        assert_eq!(settle(&mut ledger, Token(2), Outcome::Delivered, now), None);
         assert_eq!(
-            ledger.settle(Token(0), Outcome::Delivered, now),
+            settle(&mut ledger, Token(0), Outcome::Delivered, now),
             Some(place(1))
         );
         assert_eq!(
-            ledger.settle(Token(1), Outcome::Delivered, now),
+            settle(&mut ledger, Token(1), Outcome::Delivered, now),
             Some(place(3))
         );
         assert_eq!((ledger.len(), ledger.bytes()), (1, 1));
         assert_eq!(
-            ledger.settle(Token(3), Outcome::Delivered, now),
+            settle(&mut ledger, Token(3), Outcome::Delivered, now),
             Some(place(4))
         );
         assert!(ledger.is_empty() && ledger.tokens.is_empty());
         assert_eq!(
-            ledger.settle(Token(3), Outcome::Delivered, now),
+            settle(&mut ledger, Token(3), Outcome::Delivered, now),
             None,
             "once"
         );
@@ -200,21 +227,24 @@ mod tests {
         let mut ledger = of(3);
         let now = Timestamp::from_secs(1);
         for token in [2, 0] {
-            assert_eq!(ledger.settle(Token(token), Outcome::Failed, now), None);
+            assert_eq!(
+                settle(&mut ledger, Token(token), Outcome::Failed, now),
+                None
+            );
         }
-        assert_eq!(ledger.settle(Token(1), Outcome::Delivered, now), None);
+        assert_eq!(settle(&mut ledger, Token(1), Outcome::Delivered, now), None);
         assert_eq!(ledger.due(now), [0; 0]);
         let now = now.after(FIRST);
         assert_eq!(ledger.due(now), [0, 2]);
         ledger.again(Token(3), 0);
         ledger.again(Token(4), 2);
-        assert_eq!(ledger.settle(Token(3), Outcome::Failed, now), None);
+        assert_eq!(settle(&mut ledger, Token(3), Outcome::Failed, now), None);
         assert_eq!(ledger.next_due(), Some(now.after(FIRST * 2)));
-        assert_eq!(ledger.settle(Token(4), Outcome::Delivered, now), None);
+        assert_eq!(settle(&mut ledger, Token(4), Outcome::Delivered, now), None);
         assert_eq!(ledger.due(Timestamp::EPOCH), [0], "the clock was set back");
         ledger.again(Token(5), 0);
         assert_eq!(
-            ledger.settle(Token(5), Outcome::Delivered, now),
+            settle(&mut ledger, Token(5), Outcome::Delivered, now),
             Some(place(3))
         );
         assert_eq!(ledger.bytes(), 0);

@@ -1,53 +1,50 @@
-//! How far a file was read, kept over the end of the process.
+//! How far the files of a log were read, kept over the end of the process.
 //!
-//! A file is known again by how it begins, and by its path or its inode. Where the file that is
-//! there now is not the one of the checkpoint, a source that follows looks for that one beside it
-//! (it was renamed), reads its rest and goes on; any other source refuses the checkpoint.
+//! A file is known again by its inode, and by how it begins and what lies before the place in it. So
+//! one that was cut or replaced is never read from the middle, and its copy is known too.
 
-use super::checkpoint::{Checkpoint, Saved, hash};
+use super::checkpoint::{Checkpoint, Saved, SavedFile, hash};
 use super::ledger::{Ledger, Place};
+use super::reading::{Reading, TAIL};
+use super::siblings::{Id, Seen};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
-use crate::error::{Error, Result, quote};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::Context;
 use crate::time::Timestamp;
-use std::collections::VecDeque;
-use std::fs::{File, Metadata};
-use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// How often the checkpoint is written, unless many events were delivered in between.
 const EVERY: Duration = Duration::from_millis(100);
 /// How much of the beginning of a file is held against the checkpoint, in bytes.
-const HEAD: u64 = 4 << 10;
+pub(super) const HEAD: u64 = 4 << 10;
 /// The most bytes of payload under way.
 const BYTES: usize = 64 << 20;
 
-/// A file that was read, as long as events of it are under way.
+/// A place in a file, and the hash of the bytes before it.
+type Mark = (u64, u128);
+
+/// A file that is read, or of which events are under way.
 struct Known {
-    dev: u64,
-    ino: u64,
+    key: u64,
+    id: Id,
+    path: String,
     head: Vec<u8>,
-}
-
-impl Known {
-    fn of(meta: &Metadata, head: Vec<u8>) -> Self {
-        Known {
-            dev: meta.dev(),
-            ino: meta.ino(),
-            head,
-        }
-    }
-}
-
-/// Where a source that begins is to read on.
-pub(super) struct Start {
-    pub file: File,
-    pub offset: u64,
-    pub line: u64,
+    /// Up to where it was read.
+    last: Mark,
+    /// That was all of it.
+    at_end: bool,
+    /// All lines before it are delivered.
+    position: Place,
+    under_way: usize,
+    /// Nothing more is read of it.
+    closed: bool,
 }
 
 /// The memory of a source.
@@ -57,13 +54,13 @@ pub(super) struct Memory {
     limit: usize,
     ledger: Ledger,
     path: String,
-    files: VecDeque<Known>,
-    /// The number of the first of them.
-    first: u64,
-    position: Place,
+    seen: Seen,
+    files: Vec<Known>,
     /// How many events were delivered since the checkpoint was written, and when that was.
     unsaved: usize,
     saved: Timestamp,
+    /// The files are other ones than in the checkpoint.
+    changed: bool,
     /// Nothing more is read.
     ended: bool,
 }
@@ -75,11 +72,11 @@ impl Memory {
             limit,
             ledger: Ledger::default(),
             path: String::new(),
-            files: VecDeque::new(),
-            first: 0,
-            position: Place::default(),
+            seen: Seen::default(),
+            files: Vec::new(),
             unsaved: 0,
             saved: Timestamp::EPOCH,
+            changed: false,
             ended: false,
         }
     }
@@ -92,107 +89,121 @@ impl Memory {
         self.limit = limit;
     }
 
-    /// Finds the place up to which the file was read.
+    /// What was saved of the log at this path.
     ///
     /// # Errors
-    /// A file that is no regular one; a checkpoint that cannot be read or written, or that belongs
-    /// to another file.
-    pub fn begin(&mut self, path: &Path, file: File, follows: bool) -> Result<Start> {
-        let named = quote(path.to_string_lossy());
-        let wrong = |error: &io::Error| Error::io(&named, error);
-        if !file.metadata().map_err(|e| wrong(&e))?.is_file() {
-            let text = format!("{named}: only a regular file can have a checkpoint");
-            return Err(Error::data(text));
-        }
-        let whole = path.canonicalize().map_err(|e| wrong(&e))?;
-        self.path = whole.to_string_lossy().into_owned();
-        let saved = self.checkpoint.load()?;
-        let is_new = saved.is_none();
-        let mut start = match saved {
-            None => Start::at(file, 0, 0),
-            Some(saved) => self.find(&saved, &whole, file, follows)?,
-        };
-        let seek = start.file.seek(SeekFrom::Start(start.offset));
-        seek.map_err(|e| wrong(&e))?;
-        let meta = start.file.metadata().map_err(|e| wrong(&e))?;
-        let head = head(&start.file, start.offset.min(HEAD)).map_err(|e| wrong(&e))?;
-        self.files = VecDeque::from([Known::of(&meta, head)]);
-        self.position = Place {
-            file: self.first,
-            offset: start.offset,
-            line: start.line,
-        };
-        if is_new {
-            // Whether it can be written is better known before anything is read.
-            self.save()?;
-        }
-        Ok(start)
+    /// A checkpoint that cannot be read.
+    pub fn load(&mut self, path: String) -> Result<Option<Saved>> {
+        self.path = path;
+        self.files.clear();
+        self.changed = false;
+        self.checkpoint.load()
     }
 
-    fn find(&self, saved: &Saved, path: &Path, file: File, follows: bool) -> Result<Start> {
-        let same_inode = is_inode(saved, &file);
-        let same_path = saved.path == self.path;
-        let name = quote(&self.path);
-        // First, since two logs may begin alike.
-        if follows
-            && same_path
-            && !same_inode
-            && let Some(before) = renamed(saved, path)
-        {
-            log::info!("{name} was replaced: what it was before is read to its end first");
-            return Ok(Start::at(before, saved.offset, saved.line));
-        }
-        if (same_inode || same_path) && begins_alike(saved, &file) {
-            return Ok(Start::at(file, saved.offset, saved.line));
-        }
-        if !(follows && (same_path || same_inode)) {
-            let text = format!(
-                "{} belongs to another file than {}",
-                self.checkpoint.name(),
-                quote(&self.path)
-            );
-            let hint = match saved.path == self.path {
-                true => {
-                    "the file was replaced; to read it from its beginning, remove the checkpoint"
-                        .to_owned()
-                }
-                false => format!("it is that of {}", quote(&saved.path)),
-            };
-            return Err(Error::data(text).with_hint(hint));
-        }
-        match same_inode {
-            true => log::warn!("{name} was cut: it is read from its beginning"),
-            false => log::warn!(
-                "{name} was replaced and what it was before is gone: the rest of that is lost"
-            ),
-        }
-        Ok(Start::at(file, 0, 0))
+    /// How messages name the checkpoint.
+    pub fn name(&self) -> String {
+        self.checkpoint.name()
     }
 
-    /// Bytes were read at this offset.
-    pub fn saw(&mut self, offset: u64, bytes: &[u8]) {
-        if let Some(known) = self.files.back_mut()
-            && offset < HEAD
-            && known.head.len() as u64 == offset
-        {
+    /// Whether it can be written is better known before anything is read.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn begin(&mut self) -> Result<()> {
+        self.save()
+    }
+
+    /// A file is read from where it stands.
+    pub fn add(&mut self, reading: &Reading) -> io::Result<()> {
+        let offset = reading.offset;
+        let last = (offset, xxh3_128(reading.tail()));
+        self.files.push(Known {
+            key: reading.key,
+            id: reading.id,
+            path: reading.path.to_string_lossy().into_owned(),
+            head: head(&reading.file, offset.min(HEAD))?,
+            last,
+            at_end: false,
+            position: Place {
+                file: reading.key,
+                offset,
+                line: reading.lines,
+            },
+            under_way: 0,
+            closed: false,
+        });
+        self.changed = true;
+        Ok(())
+    }
+
+    /// A file is what the log is now.
+    pub fn is_current(&mut self, key: u64) {
+        if let Some(at) = self.files.iter().position(|known| known.key == key) {
+            let known = self.files.remove(at);
+            self.files.push(known);
+            self.changed = true;
+        }
+    }
+
+    /// There is nothing more to read of a file, for now.
+    pub fn at_end(&mut self, reading: &Reading) {
+        let mut is_news = false;
+        if let Some(known) = self.known(reading.key) {
+            // Of what the log is now, more is expected.
+            is_news = reading.replaced && !known.at_end && known.under_way == 0;
+            known.at_end = true;
+        }
+        self.changed |= is_news;
+    }
+
+    /// What was read of a file is read on from its copy.
+    pub fn moved(&mut self, reading: &Reading) {
+        if let Some(known) = self.known(reading.key) {
+            known.id = reading.id;
+            known.path = reading.path.to_string_lossy().into_owned();
+        }
+        self.changed = true;
+    }
+
+    /// Nothing more is read of a file.
+    pub fn close(&mut self, key: u64) {
+        if let Some(known) = self.known(key) {
+            known.closed = true;
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let before = self.files.len();
+        self.files
+            .retain(|known| !known.closed || known.under_way > 0);
+        self.changed |= self.files.len() < before;
+    }
+
+    /// Which files the log was before is known up to here.
+    pub fn saw_siblings(&mut self, seen: &Seen) {
+        if self.seen != *seen {
+            self.seen = seen.clone();
+            self.changed = true;
+        }
+    }
+
+    /// Bytes were read of a file, which begin at this offset.
+    pub fn saw(&mut self, reading: &Reading, bytes: &[u8]) {
+        let Some(known) = self.known(reading.key) else {
+            return;
+        };
+        let offset = reading.at() - bytes.len() as u64;
+        if offset < HEAD && known.head.len() as u64 == offset {
             let room = (HEAD - offset) as usize;
             known.head.extend(&bytes[..bytes.len().min(room)]);
         }
+        known.at_end = false;
+        known.last = (reading.at(), xxh3_128(reading.tail()));
     }
 
-    /// From here on another file is read, or the same one anew.
-    pub fn turn(&mut self, meta: &Metadata) {
-        self.files.push_back(Known::of(meta, Vec::new()));
-        if self.ledger.is_empty() {
-            self.move_to(Place {
-                file: self.last_file(),
-                ..Place::default()
-            });
-        }
-    }
-
-    fn last_file(&self) -> u64 {
-        self.first + self.files.len() as u64 - 1
+    fn known(&mut self, key: u64) -> Option<&mut Known> {
+        self.files.iter_mut().rev().find(|known| known.key == key)
     }
 
     /// Whether no more is to be read until something was delivered.
@@ -204,43 +215,51 @@ impl Memory {
         self.ledger.is_empty()
     }
 
-    /// Tracks an event that ends at this place.
-    pub fn track(&mut self, event: &mut Event, offset: u64, line: u64, cx: &mut Context<'_>) {
+    /// Tracks an event that ends where the file stands.
+    pub fn track(&mut self, event: &mut Event, reading: &Reading, cx: &mut Context<'_>) {
         let copy = event.clone();
-        self.note(Some(copy), event, offset, line, cx);
+        self.note(Some(copy), event, reading, cx);
     }
 
     /// The same of one that is not emitted again when it fails.
-    pub fn track_once(&mut self, event: &mut Event, offset: u64, line: u64, cx: &mut Context<'_>) {
-        self.note(None, event, offset, line, cx);
+    pub fn track_once(&mut self, event: &mut Event, reading: &Reading, cx: &mut Context<'_>) {
+        self.note(None, event, reading, cx);
     }
 
     fn note(
         &mut self,
         copy: Option<Event>,
         event: &mut Event,
-        offset: u64,
-        line: u64,
+        reading: &Reading,
         cx: &mut Context<'_>,
     ) {
         let token = cx.track(event);
-        let file = self.last_file();
-        self.ledger.add(token, copy, Place { file, offset, line });
-    }
-
-    pub fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) {
-        let before = self.ledger.len();
-        if let Some(place) = self.ledger.settle(token, outcome, now) {
-            self.unsaved += before - self.ledger.len();
-            self.move_to(place);
+        let place = Place {
+            file: reading.key,
+            offset: reading.offset,
+            line: reading.lines,
+        };
+        self.ledger.add(token, copy, place);
+        if let Some(known) = self.known(reading.key) {
+            known.under_way += 1;
         }
     }
 
-    fn move_to(&mut self, place: Place) {
-        self.position = place;
-        while self.first < place.file {
-            self.files.pop_front();
-            self.first += 1;
+    pub fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) {
+        let Memory { ledger, files, .. } = self;
+        let mut delivered = 0;
+        let mut closed = false;
+        ledger.settle(token, outcome, now, |place| {
+            delivered += 1;
+            if let Some(known) = files.iter_mut().find(|known| known.key == place.file) {
+                known.under_way -= 1;
+                known.position = place;
+                closed |= known.closed && known.under_way == 0;
+            }
+        });
+        self.unsaved += delivered;
+        if closed {
+            self.forget();
         }
     }
 
@@ -255,7 +274,7 @@ impl Memory {
     }
 
     pub fn wake(&self) -> Option<Timestamp> {
-        let save = (self.unsaved > 0).then(|| self.saved.after(EVERY));
+        let save = (self.unsaved > 0 || self.changed).then(|| self.saved.after(EVERY));
         save.into_iter().chain(self.ledger.next_due()).min()
     }
 
@@ -269,7 +288,7 @@ impl Memory {
     /// # Errors
     /// One that cannot be written, to be tried again.
     pub fn commit(&mut self, now: Timestamp) -> Result<()> {
-        if self.unsaved == 0 {
+        if self.unsaved == 0 && !self.changed {
             return Ok(());
         }
         let many = self.unsaved > self.limit / 2;
@@ -282,24 +301,24 @@ impl Memory {
     }
 
     fn save(&mut self) -> Result<()> {
-        let Some(known) = self.files.front() else {
-            return Ok(());
-        };
-        let offset = self.position.offset;
-        let head = known
-            .head
-            .len()
-            .min(usize::try_from(offset).unwrap_or(usize::MAX));
+        let files = self.files.iter().map(|known| SavedFile {
+            path: known.path.clone(),
+            id: known.id,
+            offset: known.position.offset,
+            line: known.position.line,
+            head: known.head.len() as u64,
+            hash: hash(&known.head),
+            mark: known.last.0,
+            tail: format!("{:032x}", known.last.1),
+            is_whole: known.at_end && known.under_way == 0,
+        });
         self.checkpoint.save(&Saved {
             path: self.path.clone(),
-            dev: known.dev,
-            ino: known.ino,
-            offset,
-            line: self.position.line,
-            head: head as u64,
-            hash: hash(&known.head[..head]),
+            files: files.collect(),
+            seen: Some(self.seen.clone()),
         })?;
         self.unsaved = 0;
+        self.changed = false;
         Ok(())
     }
 }
@@ -307,7 +326,7 @@ impl Memory {
 /// A network that is given up still writes down what was delivered.
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.unsaved > 0
+        if (self.unsaved > 0 || self.changed && self.saved > Timestamp::EPOCH)
             && let Err(error) = self.save()
         {
             log::warn!("{error}");
@@ -315,36 +334,27 @@ impl Drop for Memory {
     }
 }
 
-impl Start {
-    fn at(file: File, offset: u64, line: u64) -> Self {
-        Start { file, offset, line }
+impl SavedFile {
+    /// Whether a file has what was read of the one that was saved.
+    pub fn is_begin_of(&self, file: &File) -> bool {
+        let same = |from: u64, to: u64, expected: &str| {
+            let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(0)];
+            file.read_exact_at(&mut bytes, from).is_ok() && hash(&bytes) == expected
+        };
+        let long = file.metadata().is_ok_and(|meta| meta.len() >= self.offset);
+        let from = self.mark.saturating_sub(TAIL as u64);
+        long && same(0, self.head.min(HEAD), &self.hash)
+            && (self.tail.is_empty() || same(from, self.mark, &self.tail))
     }
-}
 
-fn is_inode(saved: &Saved, file: &File) -> bool {
-    file.metadata()
-        .is_ok_and(|meta| (meta.dev(), meta.ino()) == (saved.dev, saved.ino))
-}
-
-/// Whether a file begins as the one did that was read, and is not shorter than what was read of it.
-fn begins_alike(saved: &Saved, file: &File) -> bool {
-    let long = file.metadata().is_ok_and(|meta| meta.len() >= saved.offset);
-    long && head(file, saved.head.min(HEAD)).is_ok_and(|head| hash(&head) == saved.hash)
+    /// Whether something is known by which a copy of it can be recognised.
+    pub fn was_read(&self) -> bool {
+        self.head > 0
+    }
 }
 
 fn head(file: &File, len: u64) -> io::Result<Vec<u8>> {
     let mut head = vec![0; usize::try_from(len).unwrap_or(0)];
     file.read_exact_at(&mut head, 0)?;
     Ok(head)
-}
-
-/// The file that was read, under another name in the same directory.
-fn renamed(saved: &Saved, path: &Path) -> Option<File> {
-    let entries = std::fs::read_dir(path.parent()?).ok()?;
-    let mut found = entries.flatten().filter(|entry| {
-        let meta = entry.metadata();
-        meta.is_ok_and(|meta| meta.is_file() && meta.ino() == saved.ino)
-    });
-    let file = File::open(found.next()?.path()).ok()?;
-    (is_inode(saved, &file) && begins_alike(saved, &file)).then_some(file)
 }

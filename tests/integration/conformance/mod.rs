@@ -80,7 +80,7 @@ impl Place {
     fn is_at_the_end(&self) -> bool {
         let text = std::fs::read_to_string(self.at("place")).unwrap_or_default();
         let place: Value = serde_json::from_str(&text).unwrap_or_default();
-        place["offset"] == self.size
+        place["files"][0]["offset"] == self.size
     }
 
     /// The numbers of the events among the dead letters.

@@ -1,0 +1,214 @@
+//! Where a source begins: at the beginning of its file, or where its checkpoint says.
+
+use super::checkpoint::{Saved, SavedFile};
+use super::names::Aside;
+use super::reading::Reading;
+use super::siblings::{Id, born};
+use super::{Follow, LineSource};
+use crate::error::{Error, Result, quote};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Where a file of the checkpoint is now.
+enum Place {
+    /// At the path of the log.
+    Here(File),
+    /// Under another name.
+    Renamed(PathBuf, File),
+    /// It was cut, and this is its copy.
+    Copied(PathBuf, File),
+    Gone,
+}
+
+impl LineSource {
+    pub(super) fn open_log(&mut self, path: &Path) -> Result<()> {
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let opened = self.open_file(path);
+        if opened.is_ok() {
+            self.log.leads_to(&target);
+        }
+        let Some(memory) = &mut self.memory else {
+            return self.begin(opened?, target);
+        };
+        if let Ok(file) = &opened
+            && !file.metadata().is_ok_and(|meta| meta.is_file())
+        {
+            let text = format!(
+                "{}: only a regular file can have a checkpoint",
+                quote(&self.name)
+            );
+            return Err(Error::data(text));
+        }
+        let whole = self.log.whole_path().to_string_lossy().into_owned();
+        match memory.load(whole.clone())? {
+            None => {
+                self.begin(opened?, target)?;
+                self.memory.as_mut().map_or(Ok(()), |memory| {
+                    memory.saw_siblings(&self.log.seen);
+                    memory.begin()
+                })
+            }
+            Some(saved) => self.resume(&saved, path, &whole, opened),
+        }
+    }
+
+    /// What is there already of other files is not read.
+    fn begin(&mut self, file: File, target: PathBuf) -> Result<()> {
+        let reading = Reading::new(file, target, self.name.clone());
+        let reading = reading.map_err(|error| self.wrong(&error))?;
+        self.log.see_all();
+        if let Ok(meta) = reading.file.metadata() {
+            self.log.seen.add(reading.id, born(&meta));
+        }
+        self.add(reading)
+    }
+
+    fn resume(
+        &mut self,
+        saved: &Saved,
+        path: &Path,
+        whole: &str,
+        opened: Result<File>,
+    ) -> Result<()> {
+        let follows = self.follow == Follow::Yes;
+        let here = match opened {
+            Ok(file) => Some(file),
+            // The log was renamed, and nothing was written since.
+            Err(_) if follows && !path.exists() && saved.path == whole => None,
+            Err(error) => return Err(error),
+        };
+        let id = here
+            .as_ref()
+            .and_then(|file| Some(Id::of(&file.metadata().ok()?)));
+        let real = path.canonicalize().ok();
+        let is_path = saved.path == whole
+            || real.is_some_and(|real| real.to_string_lossy() == saved.path)
+            // Before version 2 a link was known by what it led to.
+            || saved.seen.is_none() && path.is_symlink() && follows;
+        let is_file = saved.files.iter().any(|file| Some(file.id) == id);
+        let current = saved.files.last();
+        let fits = |file: &SavedFile| {
+            (is_path || Some(file.id) == id)
+                && here.as_ref().is_some_and(|here| file.is_begin_of(here))
+        };
+        if !(is_path || is_file) || !follows && !current.is_some_and(fits) {
+            return Err(self.refuse(saved, is_path));
+        }
+        if let Some(seen) = &saved.seen {
+            self.log.seen = seen.clone();
+        } else if here.is_some() && current.is_some_and(|file| Some(file.id) == id && fits(file)) {
+            self.log.see_all();
+        }
+        for (at, file) in saved.files.iter().enumerate() {
+            let is_current = at + 1 == saved.files.len();
+            let found = self.find(file, here.as_ref(), is_current && is_path)?;
+            if is_current || !(file.is_whole && matches!(found, Place::Gone)) {
+                self.read_on(file, found, id, is_current && saved.seen.is_none())?;
+            }
+        }
+        // Where the path leads to another file, the next ones are opened now.
+        self.look()?;
+        Ok(())
+    }
+
+    fn find(&self, saved: &SavedFile, here: Option<&File>, is_current: bool) -> Result<Place> {
+        let id = here.and_then(|file| Some(Id::of(&file.metadata().ok()?)));
+        let clone = |file: &File| file.try_clone().map_err(|error| self.wrong(&error));
+        if let Some(here) = here
+            && Some(saved.id) == id
+            && saved.is_begin_of(here)
+        {
+            return clone(here).map(Place::Here);
+        }
+        if let Some((path, file)) = self.log.by_id(saved.id, Path::new(&saved.path))
+            && saved.is_begin_of(&file)
+        {
+            return Ok(Place::Renamed(path, file));
+        }
+        // Another file with the same content has taken its place.
+        if let Some(here) = here
+            && is_current
+            && Some(saved.id) != id
+            && saved.was_read()
+            && saved.is_begin_of(here)
+        {
+            return clone(here).map(Place::Here);
+        }
+        let copy = self.log.new_siblings().into_iter().find_map(|sibling| {
+            let file = sibling.open().ok().flatten()?;
+            let fits =
+                sibling.aside == Aside::Plain && saved.was_read() && saved.is_begin_of(&file);
+            fits.then_some((sibling.path, file))
+        });
+        Ok(match copy {
+            Some((path, file)) => Place::Copied(path, file),
+            None => Place::Gone,
+        })
+    }
+
+    fn read_on(
+        &mut self,
+        saved: &SavedFile,
+        found: Place,
+        here: Option<Id>,
+        is_only: bool,
+    ) -> Result<()> {
+        let name = quote(&self.name);
+        let (path, file, replaced) = match found {
+            Place::Here(file) => (self.log.whole_path(), file, false),
+            Place::Renamed(path, file) => {
+                log::info!("{name} was replaced: what it was before is read to its end first");
+                (path, file, true)
+            }
+            Place::Copied(path, file) => {
+                log::info!("{name} was cut: its copy is read to its end first");
+                (path, file, true)
+            }
+            Place::Gone => {
+                let offset = saved.offset;
+                match here == Some(saved.id) {
+                    true => log::warn!(
+                        "{name} was cut: what it had behind byte {offset} is lost, and it is read from \
+                         its beginning"
+                    ),
+                    false => log::warn!(
+                        "{name} was replaced and what it was before is gone: what that had behind byte \
+                         {offset} is lost"
+                    ),
+                }
+                if is_only {
+                    self.log.see_all();
+                }
+                return Ok(());
+            }
+        };
+        let shown = match replaced {
+            true => path.to_string_lossy().into_owned(),
+            false => self.name.clone(),
+        };
+        let wrong = |error: &std::io::Error| Error::io(&name, error);
+        let path = path.canonicalize().unwrap_or(path);
+        let mut reading = Reading::new(file, path, shown).map_err(|e| wrong(&e))?;
+        reading.replaced = replaced;
+        let gone_to = reading.go_to(saved.offset, saved.line);
+        gone_to.map_err(|e| wrong(&e))?;
+        let meta = reading.file.metadata().map_err(|e| wrong(&e))?;
+        self.log.seen.add(reading.id, born(&meta));
+        self.add(reading)
+    }
+
+    fn refuse(&self, saved: &Saved, is_path: bool) -> Error {
+        let checkpoint = self.memory.as_ref().map(|memory| memory.name());
+        let text = format!(
+            "{} belongs to another file than {}",
+            checkpoint.unwrap_or_default(),
+            quote(self.log.whole_path().to_string_lossy())
+        );
+        let hint = match is_path {
+            true => "the file was replaced; to read it from its beginning, remove the checkpoint"
+                .to_owned(),
+            false => format!("it is that of {}", quote(&saved.path)),
+        };
+        Error::data(text).with_hint(hint)
+    }
+}

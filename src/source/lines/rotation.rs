@@ -1,0 +1,266 @@
+//! What a followed log turns into: the file that was renamed, those that were there in between, and
+//! the one that is there now, read side by side.
+
+use super::reading::Reading;
+use super::siblings::{Id, begin_alike, born, modified};
+use super::{Input, LineSource};
+use crate::error::{Error, Result, quote};
+use crate::node::Context;
+use crate::time::Timestamp;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::names::Aside;
+
+/// How many files of a log are open at most; further ones are opened as these are let go.
+const MOST: usize = 128;
+
+impl LineSource {
+    /// Whether a file that was read to its end is let go: nothing was added to it for long enough.
+    pub(super) fn is_over(&mut self, at: usize, now: Timestamp) -> bool {
+        let reading = &mut self.files[at];
+        if !reading.replaced {
+            return false;
+        }
+        let since = *reading.silent_since.get_or_insert(now);
+        if now < since {
+            // The clock was set back.
+            reading.silent_since = Some(now);
+            return false;
+        }
+        now.since(since) >= self.rotate_wait
+    }
+
+    /// Nothing more is read of a file.
+    pub(super) fn close(&mut self, at: usize, cx: &mut Context<'_>) {
+        self.end_lines(at, cx);
+        self.forget(at);
+    }
+
+    fn forget(&mut self, at: usize) {
+        let reading = self.files.remove(at);
+        if let Ok(meta) = reading.file.metadata() {
+            self.log.seen.add(reading.id, born(&meta));
+            self.log.was_read(modified(&meta));
+        }
+        if let Some(memory) = &mut self.memory {
+            memory.close(reading.key);
+            memory.saw_siblings(&self.log.seen);
+        }
+    }
+
+    /// Looks whether the path leads to another file by now; says whether there is more to read.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, to be tried again.
+    pub(super) fn look(&mut self) -> Result<bool> {
+        let Input::File(path) = &self.input else {
+            return Ok(false);
+        };
+        let path = path.clone();
+        // While it is not there, it will be.
+        let Ok(there) = std::fs::metadata(&path) else {
+            return Ok(false);
+        };
+        let at = self.files.len().saturating_sub(1);
+        if let Some(current) = self.files.last().filter(|last| !last.replaced)
+            && current.id == Id::of(&there)
+        {
+            // Nothing was read of it that would tell whether it was cut: what was made beside it since
+            // is its copy.
+            if current.at() == 0 && current.is_regular() && !self.log.new_siblings().is_empty() {
+                return self.read_before(at, &path).map_err(Error::retryable);
+            }
+            let has_rest = !self.rest.is_empty() && self.rest_of == current.key;
+            if current.is_regular() && !current.is_still_there() {
+                return self.cut(at, has_rest).map_err(Error::retryable);
+            }
+            return Ok(false);
+        }
+        self.turn(&path).map_err(Error::retryable)
+    }
+
+    /// Opens what was made beside a file since the last look, to be read before it.
+    fn read_before(&mut self, at: usize, path: &Path) -> Result<bool> {
+        let many = self.files.len();
+        self.open_siblings(path)?;
+        let current = self.files.remove(at);
+        if let Some(memory) = &mut self.memory {
+            memory.is_current(current.key);
+            memory.saw_siblings(&self.log.seen);
+        }
+        self.files.push(current);
+        Ok(self.files.len() > many)
+    }
+
+    /// Opens what the log was since the last look, and what it is now.
+    pub(super) fn turn(&mut self, path: &Path) -> Result<bool> {
+        for reading in &mut self.files {
+            reading.replaced = true;
+        }
+        let many = self.files.len();
+        let done = self.open_siblings(path)? && self.open_current(path)?;
+        if let Some(memory) = &mut self.memory {
+            memory.saw_siblings(&self.log.seen);
+        }
+        Ok(done || self.files.len() > many)
+    }
+
+    /// Says whether all of them are open.
+    fn open_siblings(&mut self, path: &Path) -> Result<bool> {
+        if let Ok(target) = path.canonicalize() {
+            self.log.leads_to(&target);
+        }
+        let here = std::fs::metadata(path).map(|meta| Id::of(&meta)).ok();
+        let before = self.log.seen.born;
+        for reading in &self.files {
+            if let Ok(meta) = reading.file.metadata() {
+                self.log.was_read(modified(&meta));
+            }
+        }
+        for sibling in self.log.new_siblings() {
+            if Some(sibling.id) == here {
+                continue;
+            }
+            let is_known = self.files.iter().any(|file| file.id == sibling.id);
+            if !is_known && sibling.aside == Aside::Compressed {
+                if sibling.modified > before && !self.log.has_read(sibling.modified) {
+                    log::warn!(
+                        "{} was compressed before it was read: its lines are lost ({} bytes compressed)",
+                        quote(sibling.path.to_string_lossy()),
+                        sibling.len
+                    );
+                }
+            } else if !is_known {
+                if self.files.len() >= MOST {
+                    return Ok(false);
+                }
+                let name = sibling.path.to_string_lossy().into_owned();
+                let opened = sibling.open().map_err(|e| Error::io(quote(&name), &e))?;
+                // It was renamed meanwhile: the next look finds it.
+                let Some(file) = opened else {
+                    return Ok(false);
+                };
+                match self.original(&file, sibling.len) {
+                    // Of what the log is now, which may be about to be cut: then it is needed.
+                    Some(original) if !original.replaced => break,
+                    Some(_) => {}
+                    None => {
+                        log::info!("{} is read first", quote(&name));
+                        let reading = Reading::new(file, sibling.path.clone(), name);
+                        let mut reading = reading.map_err(|error| self.wrong(&error))?;
+                        reading.replaced = true;
+                        self.add(reading)?;
+                    }
+                }
+            }
+            self.log.seen.add(sibling.id, sibling.born);
+        }
+        Ok(self.files.len() < MOST)
+    }
+
+    /// The file of which another one is a copy.
+    fn original(&self, file: &File, len: u64) -> Option<&Reading> {
+        /// Shorter ones may well begin alike.
+        const LEAST: u64 = 256;
+        self.files
+            .iter()
+            .rev()
+            .find(|known| len >= LEAST && known.is_regular() && begin_alike(&known.file, file, len))
+    }
+
+    fn open_current(&mut self, path: &Path) -> Result<bool> {
+        let file = match self.open_file(path) {
+            Ok(file) => file,
+            Err(_) if !path.exists() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let reading = Reading::new(file, target, self.name.clone());
+        let reading = reading.map_err(|error| self.wrong(&error))?;
+        // It has its name again.
+        if let Some(at) = self.files.iter().position(|file| file.id == reading.id) {
+            let mut known = self.files.remove(at);
+            known.replaced = false;
+            known.silent_since = None;
+            if let Some(memory) = &mut self.memory {
+                memory.is_current(known.key);
+            }
+            self.files.push(known);
+            return Ok(true);
+        }
+        if self.memory.is_some() && !reading.is_regular() {
+            let text = format!(
+                "{}: only a regular file can have a checkpoint",
+                quote(&self.name)
+            );
+            return Err(Error::data(text));
+        }
+        if let Ok(meta) = reading.file.metadata() {
+            self.log.seen.add(reading.id, born(&meta));
+        }
+        self.add(reading)?;
+        Ok(true)
+    }
+
+    /// A file no longer has what was read of it: reads on in its copy, where there is one. One that
+    /// has no copy waits until the rest of what was read of it is taken.
+    pub(super) fn cut(&mut self, at: usize, has_rest: bool) -> Result<bool> {
+        let Input::File(path) = &self.input else {
+            return Ok(false);
+        };
+        let path = path.clone();
+        let name = quote(&self.files[at].name);
+        if self.files[at].replaced {
+            log::warn!("{name} was cut after it was renamed: it is read from its beginning");
+            let anew = self.begin_anew(at).map(|()| true);
+            return anew.map_err(|error| self.wrong(&error));
+        }
+        let reading = &self.files[at];
+        let mut siblings = self.log.new_siblings().into_iter();
+        let copy = siblings.find_map(|sibling| {
+            let file = sibling.open().ok().flatten()?;
+            (sibling.aside == Aside::Plain && reading.is_begin_of(&file)).then_some((sibling, file))
+        });
+        match copy {
+            Some((sibling, file)) => {
+                log::info!("{name} was cut: its copy is read to its end first");
+                self.log.seen.add(sibling.id, sibling.born);
+                let reading = &mut self.files[at];
+                reading.read_copy(file, sibling.id, sibling.path);
+                if let Some(memory) = &mut self.memory {
+                    memory.moved(reading);
+                }
+            }
+            None if has_rest => return Ok(false),
+            None => {
+                let offset = self.files[at].at();
+                log::warn!(
+                    "{name} was cut: what it had behind byte {offset} is lost, and it is read from its \
+                     beginning"
+                );
+                let reading = self.files.remove(at);
+                if let Some(memory) = &mut self.memory {
+                    memory.close(reading.key);
+                }
+            }
+        }
+        self.turn(&path)?;
+        Ok(true)
+    }
+
+    fn begin_anew(&mut self, at: usize) -> io::Result<()> {
+        let old = &self.files[at];
+        let mut anew = Reading::new(old.file.try_clone()?, old.path.clone(), old.name.clone())?;
+        anew.replaced = true;
+        anew.key = self.next;
+        self.next += 1;
+        if let Some(memory) = &mut self.memory {
+            memory.add(&anew)?;
+            memory.close(self.files[at].key);
+        }
+        self.files[at] = anew;
+        Ok(())
+    }
+}
