@@ -292,6 +292,6 @@ impl Emission {
 
 /// Whether no later emission of its group takes the place of an entry.
 fn is_newest(mode: Emit, last: &HashMap<Identity, Last>, entry: &Entry, order: u64) -> bool {
-    let last = entry.identity.as_ref().and_then(|group| last.get(group));
+    let last = entry.identity().and_then(|group| last.get(group));
     mode != Emit::Changes || last.is_none_or(|last| last.order <= order)
 }

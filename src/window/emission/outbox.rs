@@ -37,22 +37,31 @@ const FULL: usize = 64 << 20;
 /// What an entry takes beside its row, in bytes.
 const ENTRY: usize = 160;
 
-/// A row that is emitted.
+/// No piece.
+const NONE: i64 = -1;
+
+/// A row that is emitted. It is moved a few times for each event, so what few have lies apart.
 pub(in crate::window) struct Entry {
     /// Its place in the order of all.
     order: u64,
-    /// The piece in which it is written, by run and number.
-    piece: Option<(i64, i64)>,
-    pub identity: Option<Identity>,
-    /// What stands for the key of the event that it answers, where that may come again.
-    key: Option<u128>,
-    /// Whether it was found when the window was opened.
-    found: bool,
+    /// The number of the piece in which it is written.
+    piece: i64,
     row: Payload,
     time: Timestamp,
     meta: Meta,
-    /// Events that came again while it was under way: they are settled with it.
-    /// Each with the batch in which it did.
+    more: Option<Box<More>>,
+}
+
+/// What else is known of an entry.
+#[derive(Default)]
+struct More {
+    identity: Option<Identity>,
+    /// What stands for the key of the event that it answers, where that may come again.
+    key: Option<u128>,
+    /// Whose piece it was found in when the window was opened.
+    found: Option<i64>,
+    /// Events that came again while it was under way, each with the batch in which it did: they are
+    /// settled with it.
     takers: Vec<(u64, Event)>,
 }
 
@@ -66,9 +75,31 @@ impl Entry {
         self.row.size() + ENTRY
     }
 
+    /// The group that it is of.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.more.as_ref()?.identity.as_ref()
+    }
+
+    fn key(&self) -> Option<u128> {
+        self.more.as_ref()?.key
+    }
+
+    fn found(&self) -> Option<i64> {
+        self.more.as_ref()?.found
+    }
+
+    fn takers(&mut self) -> Option<&mut Vec<(u64, Event)>> {
+        self.more.as_mut().map(|more| &mut more.takers)
+    }
+
+    /// The piece in which it is written, by run and number.
+    fn name(&self, run: i64) -> Option<(i64, i64)> {
+        (self.piece != NONE).then(|| (self.found().unwrap_or(run), self.piece))
+    }
+
     /// Whether it answers an event that may come again, and takes it then.
     pub fn may_come_again(&self) -> bool {
-        self.key.is_some()
+        self.key().is_some()
     }
 
     /// The event that it is.
@@ -83,11 +114,11 @@ impl Entry {
 
     fn write(&self, text: &mut String) {
         let _ = write!(text, "{}\t", self.time.as_micros());
-        if let Some(key) = self.key {
+        if let Some(key) = self.key() {
             let _ = write!(text, "{key:032x}");
         }
         let meta = self.meta.to_json().unwrap_or_default();
-        let identity = self.identity.as_deref().unwrap_or_default();
+        let identity = self.identity().map_or("", |identity| identity);
         for field in [identity, &meta, self.row.text().unwrap_or_default()] {
             text.push('\t');
             text.push_str(field);
@@ -108,18 +139,21 @@ impl Entry {
             "" => Meta::default(),
             meta => Meta::from_json(meta)?,
         };
-        Some(Entry {
-            order,
-            piece: Some(piece),
+        let more = More {
             identity: Some(identity)
                 .filter(|text| !text.is_empty())
                 .map(Into::into),
             key,
-            found: true,
+            found: Some(piece.0),
+            takers: Vec::new(),
+        };
+        Some(Entry {
+            order,
+            piece: piece.1,
             row: row.into(),
             time: Timestamp::from_micros(time.parse().ok()?),
             meta,
-            takers: Vec::new(),
+            more: Some(Box::new(more)),
         })
     }
 }
@@ -225,16 +259,20 @@ impl Outbox {
         (time, meta): (Timestamp, Meta),
     ) -> Entry {
         self.order += 1;
+        let more = (identity.is_some() || key.is_some()).then(|| {
+            Box::new(More {
+                identity,
+                key,
+                ..More::default()
+            })
+        });
         Entry {
             order: self.order - 1,
-            piece: None,
-            identity,
-            key,
-            found: false,
+            piece: NONE,
             row,
             time,
             meta,
-            takers: Vec::new(),
+            more,
         }
     }
 
@@ -245,14 +283,14 @@ impl Outbox {
 
     fn count(&mut self, entry: &Entry) {
         self.bytes += entry.size();
-        if let Some(key) = entry.key {
+        if let Some(key) = entry.key() {
             *self.keys.entry(key).or_default() += 1;
         }
     }
 
     fn uncount(&mut self, entry: &Entry) {
         self.bytes -= entry.size();
-        if let Some(key) = entry.key
+        if let Some(key) = entry.key()
             && let Some(count) = self.keys.get_mut(&key)
         {
             *count -= 1;
@@ -310,12 +348,15 @@ impl Outbox {
     /// An event has come again: of the entries that answer it, those that wait come out, and what is
     /// under way settles it.
     pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, Entry)> {
-        for entry in self.under_way.entries().filter(|e| e.key == Some(key)) {
-            entry.takers.push((self.batch, event.clone()));
+        let under_way = self.under_way.entries();
+        for entry in under_way.filter(|entry| entry.key() == Some(key)) {
+            if let Some(takers) = entry.takers() {
+                takers.push((self.batch, event.clone()));
+            }
         }
         let ours = self
             .waiting
-            .extract_if(.., |_, entry| entry.key == Some(key));
+            .extract_if(.., |_, entry| entry.key() == Some(key));
         let taken: Vec<(Event, Entry)> = ours
             .map(|(_, entry)| (entry.event_for(event), entry))
             .collect();
@@ -336,7 +377,7 @@ impl Outbox {
         let Some(mut entry) = self.under_way.take(token) else {
             return;
         };
-        let takers = std::mem::take(&mut entry.takers);
+        let takers = entry.takers().map(std::mem::take).unwrap_or_default();
         if outcome == Outcome::Failed && is_newest(&entry, entry.order) {
             self.waiting.insert(entry.order, entry);
             // Those that fail together wait together.
@@ -356,10 +397,10 @@ impl Outbox {
     /// An entry is delivered, or superseded by another one.
     pub fn done(&mut self, entry: &Entry, now: Timestamp) {
         self.uncount(entry);
-        if entry.found {
-            self.answered.extend(entry.key);
+        if entry.found().is_some() {
+            self.answered.extend(entry.key());
         }
-        if let Some(piece) = entry.piece
+        if let Some(piece) = entry.name(self.run)
             && let Some(left) = self.pieces.get_mut(&piece)
         {
             *left -= 1;
@@ -379,7 +420,7 @@ impl Outbox {
         let mut newest = HashMap::new();
         let entries = self.waiting.values().chain(self.under_way.all());
         for entry in entries {
-            if let Some(identity) = &entry.identity {
+            if let Some(identity) = entry.identity() {
                 let order: &mut u64 = newest.entry(identity.clone()).or_default();
                 *order = entry.order.max(*order);
             }
@@ -413,7 +454,7 @@ impl Outbox {
                 left = rest;
                 if let Some(entry) = self.under_way.get(*token) {
                     entry.write(&mut text);
-                    entry.piece = Some(name);
+                    entry.piece = name.1;
                     entries += 1;
                 }
             }
@@ -462,7 +503,8 @@ impl Outbox {
         // Their events are fed again, and what becomes of them then decides.
         for entry in self.under_way.entries() {
             let of_batch = |taker: &mut (u64, Event)| taker.0 == self.batch;
-            for (_, event) in entry.takers.extract_if(.., of_batch) {
+            let takers = entry.takers().map(|takers| takers.extract_if(.., of_batch));
+            for (_, event) in takers.into_iter().flatten() {
                 event.settle(Outcome::Delivered);
             }
         }
