@@ -332,6 +332,8 @@ pub fn did_you_mean<'a>(
 ) -> Option<String> {
     candidates
         .into_iter()
+        // What differs more in length is far away, and the distance takes long for long names.
+        .filter(|candidate| name.len().abs_diff(candidate.len()) <= 8)
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.chars().count())
         .min()

@@ -97,6 +97,13 @@ impl Payload {
         }
     }
 
+    /// A JSON value that takes so many bytes when it is written.
+    pub(crate) fn sized(value: Value, size: usize) -> Self {
+        let written = Some((OnceLock::new(), size));
+        let side = OnceLock::from(Box::new(Side { value, written }));
+        Payload(ThinArc::from_header_and_slice(side, &[]))
+    }
+
     /// The JSON value as an object.
     ///
     /// # Errors
@@ -148,9 +155,8 @@ impl From<String> for Payload {
 
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
-        let written = Some((OnceLock::new(), estimate(&value)));
-        let side = OnceLock::from(Box::new(Side { value, written }));
-        Payload(ThinArc::from_header_and_slice(side, &[]))
+        let size = estimate(&value);
+        Payload::sized(value, size)
     }
 }
 

@@ -15,6 +15,7 @@
 //! `lua/prelude/`, with a comment above it.
 
 mod args;
+mod bounds;
 mod branches;
 mod budget;
 mod evaluate;

@@ -6,7 +6,7 @@
 -- and drops the data that was made before it. What is assigned last counts.
 local native = ...
 local rawget, rawset, rawequal = rawget, rawset, rawequal
-local next, type, setmetatable = next, type, native.setmetatable
+local next, type, setmetatable, error = next, type, native.setmetatable, error
 local fetch, refuse, emit = native.fetch, native.refuse, native.emit
 
 local Event = native.event
@@ -127,7 +127,11 @@ local function copy(value, seen)
     for k, v in next, value do
         new[copy(k, seen)] = copy(v, seen)
     end
-    return setmetatable(new, native.metatable(value))
+    local meta = native.metatable(value)
+    if meta and (rawget(meta, "__gc") ~= nil or rawget(meta, "__close") ~= nil) then
+        error("a metatable with __gc or __close is not allowed in a state", 0)
+    end
+    return setmetatable(new, meta)
 end
 
 -- Calls of functions with a state for each key; without keys there is one, whose key is false.
@@ -152,8 +156,8 @@ function kinds.process(init)
     -- What was there before a call, to be there again if it fails.
     local function keep(key)
         if key then
+            before.key, before.state = nil, copy(states[key], {})
             before.key = key
-            before.state = copy(states[key], {})
         end
     end
 

@@ -64,6 +64,11 @@ impl Network {
         self.lock().limits.event_bytes = bytes;
     }
 
+    /// The greatest payload of an event.
+    pub(crate) fn max_event_bytes(&self) -> usize {
+        self.lock().limits.event_bytes
+    }
+
     /// Has every source that was added so far end without opening or reading anything: for a run of
     /// the network on events that a source added later brings, such as
     /// [`Requeue`](crate::source::Requeue).

@@ -295,6 +295,7 @@ pub(super) fn guard(lua: &Lua, module: &Table) -> mlua::Result<()> {
         Err(raise(lua, error.with_hint_opt(hint)))
     };
     meta.raw_set("__index", lua.create_function(unknown)?)?;
+    meta.raw_set("__metatable", false)?;
     module.set_metatable(Some(meta))
 }
 

@@ -1,325 +1,299 @@
-//! Patterns of Lua whose matching can be ended: the library's own cannot, and some take for ever.
+//! Patterns of Lua whose matching takes time that grows with the text, and can be ended.
 //!
-//! This is a matcher of the same language that counts its steps. `lua/host/patterns.lua` calls it
-//! where a pattern could take long, and the library elsewhere.
+//! The library's own matcher does neither. `lua/host/patterns.lua` calls it where the text is so
+//! short that no pattern takes long, and this one elsewhere ([`compiled`], [`matcher`]).
+
+mod compiled;
+mod matcher;
 
 use super::budget::Budget;
-use super::failure::raise;
+use super::failure::{self, raise};
 use crate::error::{Error, Result};
-use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Value};
+use compiled::{Pattern, has_magic, is_plain};
+use matcher::{Capture, Matcher, Notes};
+use memchr::memmem;
+use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The clock is looked at after so many steps.
-const STEPS: u32 = 100_000;
-/// As deep as the library goes.
-const MAX_DEPTH: u32 = 200;
-const MAX_CAPTURES: usize = 32;
+/// Patterns that are longer are refused; a text without magic may have any length.
+const LONGEST: usize = 64 << 10;
+/// So many patterns are kept, of those that are shorter than this.
+const KEPT: usize = 256;
+const SHORT: usize = 256;
 
-/// The function `scan(text, pattern, start, last, anchored)`: the first match from `start` (from 0)
-/// on that does not end at `last`; its start, its end and its captures.
-pub(super) fn scan(lua: &Lua, budget: &Rc<Budget>) -> mlua::Result<Function> {
-    let budget = budget.clone();
-    type Given = (LuaString, LuaString, usize, i64, bool);
-    lua.create_function(move |lua, (text, pattern, start, last, anchored): Given| {
-        let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
-        let mut matcher = Matcher {
-            text: &text,
-            pattern: &pattern,
-            captures: Vec::new(),
-            depth: 0,
-            steps: 0,
-            look: &|| budget.look(lua),
-        };
-        for from in start..=text.len() {
-            matcher.captures.clear();
-            let end = matcher.run(from, 0).map_err(|error| raise(lua, error))?;
-            if let Some(end) = end.filter(|end| i64::try_from(*end) != Ok(last)) {
-                let mut found: Vec<Value> = (from, end).into_lua_multi(lua)?.into_vec();
-                for capture in &matcher.captures {
-                    found.push(match *capture {
-                        Capture::Position(at) => Value::Integer(at as i64 + 1),
-                        Capture::Closed(from, to) => {
-                            Value::String(lua.create_string(&text[from..to])?)
-                        }
-                        Capture::Open(_) => {
-                            return Err(raise(lua, Error::data("unfinished capture")));
-                        }
-                    });
-                }
-                return Ok(MultiValue::from_vec(found));
+/// What the functions share.
+struct Patterns {
+    budget: Rc<Budget>,
+    /// The memory limit of the VM.
+    memory: usize,
+    known: RefCell<HashMap<Box<[u8]>, Rc<Pattern>>>,
+}
+
+impl Patterns {
+    fn get(&self, text: &[u8]) -> Result<Rc<Pattern>> {
+        if let Some(pattern) = self.known.borrow().get(text) {
+            return Ok(pattern.clone());
+        }
+        if text.len() > LONGEST && !is_plain(text) {
+            let error = format!("a pattern of {} bytes, more than {LONGEST}", text.len());
+            return Err(Error::data(error));
+        }
+        let pattern = Rc::new(Pattern::new(text));
+        if text.len() < SHORT {
+            let mut known = self.known.borrow_mut();
+            if known.len() >= KEPT {
+                known.clear();
             }
+            known.insert(text.into(), pattern.clone());
+        }
+        Ok(pattern)
+    }
+
+    /// Notes may take a part of what the VM may.
+    fn notes(&self) -> Notes {
+        Notes::new(self.memory / 4)
+    }
+
+    /// The first match from `from` on: its start, its end and its captures.
+    fn scan(
+        &self,
+        lua: &Lua,
+        (text, pattern): (&[u8], &Pattern),
+        notes: &mut Notes,
+        (from, last, anchored): (usize, Option<usize>, bool),
+    ) -> mlua::Result<MultiValue> {
+        let look = || self.budget.look(lua);
+        let mut matcher = Matcher::new(text, pattern, notes, &look);
+        let found = matcher
+            .first(from, last, anchored)
+            .map_err(|error| raise(lua, error))?;
+        let Some(found) = found else {
+            return Ok(MultiValue::new());
+        };
+        let mut values: Vec<Value> = found.into_lua_multi(lua)?.into_vec();
+        for capture in matcher.captures {
+            values.push(match capture {
+                Capture::Position(at) | Capture::Open(at) => Value::Integer(at as i64 + 1),
+                Capture::Closed(from, to) => {
+                    self.budget.charge(lua, to - from);
+                    Value::String(lua.create_string(&text[from..to])?)
+                }
+            });
+        }
+        Ok(MultiValue::from_vec(values))
+    }
+
+    /// `string.gsub` with a text as replacement; at most so many are replaced.
+    fn replace(
+        &self,
+        lua: &Lua,
+        (text, pattern, anchored): (&[u8], &Pattern, bool),
+        new: &[u8],
+        most: usize,
+    ) -> Result<(Vec<u8>, usize)> {
+        let look = || self.budget.look(lua);
+        let mut notes = self.notes();
+        let mut matcher = Matcher::new(text, pattern, &mut notes, &look);
+        let (mut made, mut from, mut last, mut count) = (Vec::new(), 0, None, 0);
+        while count < most && from <= text.len() {
+            let Some((begin, end)) = matcher.first(from, last, anchored)? else {
+                break;
+            };
+            let before = made.len();
+            made.extend_from_slice(&text[from..begin]);
+            expand(&mut made, new, text, (begin, end), &matcher.captures)?;
+            // The text that results is copied once more.
+            if made.len() > self.memory / 2 {
+                let limit = failure::size(self.memory);
+                return Err(Error::data(format!("memory limit of {limit} exceeded")));
+            }
+            self.budget.charge(lua, made.len() - before);
+            count += 1;
+            (from, last) = (end, Some(end));
             if anchored {
                 break;
             }
         }
-        Ok(MultiValue::new())
+        made.extend_from_slice(&text[from..]);
+        self.budget.charge(lua, text.len() - from);
+        Ok((made, count))
+    }
+}
+
+/// Adds what stands in the place of a match.
+fn expand(
+    made: &mut Vec<u8>,
+    new: &[u8],
+    text: &[u8],
+    (begin, end): (usize, usize),
+    captures: &[Capture],
+) -> Result<()> {
+    let mut rest = new;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        made.extend_from_slice(&rest[..at]);
+        match rest.get(at + 1) {
+            Some(b'%') => made.push(b'%'),
+            Some(b'0') => made.extend_from_slice(&text[begin..end]),
+            Some(digit @ b'1'..=b'9') => match captures.get(usize::from(digit - b'1')) {
+                Some(Capture::Closed(from, to)) => made.extend_from_slice(&text[*from..*to]),
+                Some(Capture::Position(at) | Capture::Open(at)) => {
+                    made.extend_from_slice((at + 1).to_string().as_bytes());
+                }
+                None if *digit == b'1' && captures.is_empty() => {
+                    made.extend_from_slice(&text[begin..end]);
+                }
+                None => {
+                    return Err(Error::data(format!(
+                        "invalid capture index %{} in replacement string",
+                        char::from(*digit)
+                    )));
+                }
+            },
+            _ => return Err(Error::data("invalid use of '%' in replacement string")),
+        }
+        rest = &rest[at + 2..];
+    }
+    made.extend_from_slice(rest);
+    Ok(())
+}
+
+/// The pattern without the `^` in front of it, and whether there is one.
+fn anchored(pattern: &[u8]) -> (&[u8], bool) {
+    match pattern.strip_prefix(b"^") {
+        Some(rest) => (rest, true),
+        None => (pattern, false),
+    }
+}
+
+/// What `lua/host/patterns.lua` needs: `scan(text, pattern, from, plain)` finds a match, from 0
+/// (`plain` is true where the pattern is a text, and nil where `string.find` was not called),
+/// `scanner(text, pattern, whole)` gives a function that finds one after the other (`whole`: a `^`
+/// has no meaning), `replace(text, pattern, new, most)` puts a text in the place of matches.
+pub(super) fn natives(lua: &Lua, budget: &Rc<Budget>, memory: usize) -> mlua::Result<Table> {
+    let patterns = Rc::new(Patterns {
+        budget: budget.clone(),
+        memory,
+        known: RefCell::default(),
+    });
+    let natives = lua.create_table()?;
+    let at = patterns.clone();
+    type Asked = (LuaString, LuaString, usize, Option<bool>);
+    let scan = move |lua: &Lua, (text, pattern, from, plain): Asked| {
+        let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+        if plain.is_some_and(|plain| plain || !has_magic(&pattern)) {
+            at.budget.charge(lua, text.len() - from + pattern.len());
+            let found = memmem::find(&text[from..], &pattern);
+            let found = found.map(|at| (at + from, at + from + pattern.len()));
+            return found.map_or(Ok(MultiValue::new()), |found| found.into_lua_multi(lua));
+        }
+        let (pattern, anchored) = anchored(&pattern);
+        let pattern = at.get(pattern).map_err(|error| raise(lua, error))?;
+        let asked = (from, None, anchored);
+        at.scan(lua, (&text, &pattern), &mut at.notes(), asked)
+    };
+    natives.raw_set("scan", lua.create_function(scan)?)?;
+    let at = patterns.clone();
+    let scanner = move |lua: &Lua, (text, pattern, whole): (LuaString, LuaString, bool)| {
+        scanner(lua, &at, text, &pattern.as_bytes(), whole)
+    };
+    natives.raw_set("scanner", lua.create_function(scanner)?)?;
+    type Given = (LuaString, LuaString, LuaString, Option<i64>);
+    let replace = move |lua: &Lua, (text, pattern, new, most): Given| {
+        let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(0));
+        let (bytes, pattern, new) = (text.as_bytes(), pattern.as_bytes(), new.as_bytes());
+        let (pattern, anchored) = anchored(&pattern);
+        let replaced = patterns
+            .get(pattern)
+            .and_then(|pattern| patterns.replace(lua, (&bytes, &pattern, anchored), &new, most));
+        match replaced.map_err(|error| raise(lua, error))? {
+            (_, 0) => Ok((text.clone(), 0)),
+            (made, count) => Ok((lua.create_string(made)?, count)),
+        }
+    };
+    natives.raw_set("replace", lua.create_function(replace)?)?;
+    Ok(natives)
+}
+
+/// A function that finds the first match from a place on that does not end at another.
+fn scanner(
+    lua: &Lua,
+    patterns: &Rc<Patterns>,
+    text: LuaString,
+    pattern: &[u8],
+    whole: bool,
+) -> mlua::Result<Function> {
+    let (pattern, anchored) = match whole {
+        true => (pattern, false),
+        false => anchored(pattern),
+    };
+    let pattern = patterns.get(pattern).map_err(|error| raise(lua, error))?;
+    let (patterns, notes) = (patterns.clone(), RefCell::new(patterns.notes()));
+    lua.create_function(move |lua, (from, last): (usize, Option<usize>)| {
+        let text = text.as_bytes();
+        let asked = (from, last, anchored);
+        // It is never called while it runs.
+        let notes = &mut notes.borrow_mut();
+        patterns.scan(lua, (&text, &pattern), notes, asked)
     })
 }
 
-#[derive(Clone, Copy)]
-enum Capture {
-    Open(usize),
-    Position(usize),
-    Closed(usize, usize),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-struct Matcher<'a> {
-    text: &'a [u8],
-    pattern: &'a [u8],
-    captures: Vec<Capture>,
-    depth: u32,
-    steps: u32,
-    look: &'a dyn Fn(),
-}
-
-impl Matcher<'_> {
-    /// Where a match that begins here ends.
-    fn run(&mut self, at: usize, pattern: usize) -> Result<Option<usize>> {
-        if self.depth == MAX_DEPTH {
-            return Err(Error::data("pattern too complex"));
+    /// What our matcher finds, as the library gives it.
+    fn ours(lua: &Lua, text: &[u8], pattern: &[u8], after: u64) -> Result<Vec<Value>> {
+        let mut notes = Notes::new(1 << 20);
+        notes.after = after;
+        if !has_magic(pattern) {
+            let found = memmem::find(text, pattern).map(|at| [at + 1, at + pattern.len()]);
+            let found = found.map(|found| found.map(|at| Value::Integer(at as i64)).to_vec());
+            return Ok(found.unwrap_or_else(|| vec![Value::Nil]));
         }
-        self.depth += 1;
-        let end = self.go(at, pattern);
-        self.depth -= 1;
-        end
+        let (pattern, anchored) = anchored(pattern);
+        let pattern = Pattern::new(pattern);
+        let mut matcher = Matcher::new(text, &pattern, &mut notes, &|| {});
+        let Some((from, to)) = matcher.first(0, None, anchored)? else {
+            return Ok(vec![Value::Nil]);
+        };
+        let found = [from + 1, to].map(|at| Value::Integer(at as i64));
+        let captures = matcher.captures.into_iter().map(|capture| match capture {
+            Capture::Position(at) | Capture::Open(at) => Value::Integer(at as i64 + 1),
+            Capture::Closed(from, to) => {
+                Value::String(lua.create_string(&text[from..to]).expect("memory"))
+            }
+        });
+        Ok(found.into_iter().chain(captures).collect())
     }
 
-    fn step(&mut self) {
-        self.steps += 1;
-        if self.steps == STEPS {
-            self.steps = 0;
-            (self.look)();
-        }
-    }
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
 
-    fn go(&mut self, mut at: usize, mut p: usize) -> Result<Option<usize>> {
-        loop {
-            self.step();
-            let Some(&first) = self.pattern.get(p) else {
-                return Ok(Some(at));
-            };
-            let second = self.pattern.get(p + 1).copied();
-            match (first, second) {
-                (b'(', Some(b')')) => return self.open(Capture::Position(at), at, p + 2),
-                (b'(', _) => return self.open(Capture::Open(at), at, p + 1),
-                (b')', _) => return self.close(at, p + 1),
-                (b'$', None) => return Ok((at == self.text.len()).then_some(at)),
-                (b'%', Some(b'b')) => match self.balanced(at, p + 2)? {
-                    Some(after) => (at, p) = (after, p + 4),
-                    None => return Ok(None),
-                },
-                (b'%', Some(b'f')) => match self.frontier(at, p + 2)? {
-                    Some(after) => p = after,
-                    None => return Ok(None),
-                },
-                (b'%', Some(digit @ b'0'..=b'9')) => match self.again(at, digit)? {
-                    Some(after) => (at, p) = (after, p + 2),
-                    None => return Ok(None),
-                },
-                _ => {
-                    let end = self.class_end(p)?;
-                    match self.pattern.get(end) {
-                        Some(b'?') => {
-                            if self.single(at, p, end)
-                                && let Some(found) = self.run(at + 1, end + 1)?
-                            {
-                                return Ok(Some(found));
-                            }
-                            p = end + 1;
-                        }
-                        Some(b'+') if !self.single(at, p, end) => return Ok(None),
-                        Some(b'+') => return self.most(at, 1, p, end),
-                        Some(b'*') => return self.most(at, 0, p, end),
-                        Some(b'-') => return self.least(at, p, end),
-                        _ if self.single(at, p, end) => (at, p) = (at + 1, end),
-                        _ => return Ok(None),
-                    }
+        /// With notes from the first step on, and without any.
+        #[test]
+        fn the_matcher_finds_what_the_library_finds(
+            text in "[ab() \n]{0,14}",
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "a", "b", ".", "%s", "[ab]", "[^a]", "a*", "b+", ".-", "a?", "%s*", "[%sb]-",
+                "(", ")", "()", "%b()", "%bab", "%baa", "%f[a]", "%f[%s]", "$", "^", "%1", "[", "%",
+                "(a*)", "(.-)", "(b+)", "[]a]", "[a-]", "[^%s]*",
+            ]), 0..7),
+        ) {
+            let lua = Lua::new();
+            let find: Function = lua.load("return string.find").eval().expect("the library");
+            let pattern = parts.concat();
+            let theirs = find.call::<MultiValue>((text.as_str(), pattern.as_str()));
+            for after in [0, u64::MAX] {
+                let ours = ours(&lua, text.as_bytes(), pattern.as_bytes(), after);
+                match (&theirs, ours) {
+                    (Ok(theirs), Ok(ours)) => prop_assert_eq!(theirs.iter().collect::<Vec<_>>(), ours.iter().collect::<Vec<_>>()),
+                    (Err(_), Err(_)) => {}
+                    (theirs, ours) => prop_assert!(false, "{:?} and {:?}", theirs, ours),
                 }
             }
         }
     }
-
-    fn open(&mut self, capture: Capture, at: usize, p: usize) -> Result<Option<usize>> {
-        if self.captures.len() == MAX_CAPTURES {
-            return Err(Error::data("too many captures"));
-        }
-        let level = self.captures.len();
-        self.captures.push(capture);
-        let end = self.run(at, p)?;
-        if end.is_none() {
-            self.captures.truncate(level);
-        }
-        Ok(end)
-    }
-
-    fn close(&mut self, at: usize, p: usize) -> Result<Option<usize>> {
-        let open = self
-            .captures
-            .iter()
-            .rposition(|c| matches!(c, Capture::Open(_)));
-        let Some((level, Capture::Open(from))) = open.map(|level| (level, self.captures[level]))
-        else {
-            return Err(Error::data("invalid pattern capture"));
-        };
-        self.captures[level] = Capture::Closed(from, at);
-        let end = self.run(at, p)?;
-        if end.is_none() {
-            self.captures[level] = Capture::Open(from);
-        }
-        Ok(end)
-    }
-
-    fn most(&mut self, at: usize, least: usize, p: usize, end: usize) -> Result<Option<usize>> {
-        let mut count = 0;
-        while self.single(at + count, p, end) {
-            self.step();
-            count += 1;
-        }
-        loop {
-            if let Some(found) = self.run(at + count, end + 1)? {
-                return Ok(Some(found));
-            }
-            if count == least {
-                return Ok(None);
-            }
-            count -= 1;
-        }
-    }
-
-    fn least(&mut self, mut at: usize, p: usize, end: usize) -> Result<Option<usize>> {
-        loop {
-            if let Some(found) = self.run(at, end + 1)? {
-                return Ok(Some(found));
-            }
-            if !self.single(at, p, end) {
-                return Ok(None);
-            }
-            self.step();
-            at += 1;
-        }
-    }
-
-    /// Where the class that begins here ends.
-    fn class_end(&self, p: usize) -> Result<usize> {
-        match (self.pattern[p], self.pattern.get(p + 1)) {
-            (b'%', None) => Err(Error::data("malformed pattern (ends with '%')")),
-            (b'%', Some(_)) => Ok(p + 2),
-            (b'[', next) => {
-                let mut at = p + 1 + usize::from(next == Some(&b'^'));
-                // The first one stands for itself, also where it is a bracket.
-                loop {
-                    match self.pattern.get(at) {
-                        None => {
-                            return Err(Error::data("malformed pattern (missing ']')"));
-                        }
-                        Some(b'%') => at += 2,
-                        Some(_) => at += 1,
-                    }
-                    if self.pattern.get(at) == Some(&b']') {
-                        return Ok(at + 1);
-                    }
-                }
-            }
-            _ => Ok(p + 1),
-        }
-    }
-
-    /// Whether the byte here is one of the class.
-    fn single(&self, at: usize, p: usize, end: usize) -> bool {
-        let Some(&byte) = self.text.get(at) else {
-            return false;
-        };
-        match self.pattern[p] {
-            b'.' => true,
-            b'%' => class(byte, self.pattern[p + 1]),
-            b'[' => self.set(byte, p, end - 1),
-            other => other == byte,
-        }
-    }
-
-    fn set(&self, byte: u8, p: usize, end: usize) -> bool {
-        let negated = self.pattern[p + 1] == b'^';
-        let mut at = p + 1 + usize::from(negated);
-        while at < end {
-            let first = self.pattern[at];
-            let found = if first == b'%' {
-                at += 2;
-                class(byte, self.pattern[at - 1])
-            } else if self.pattern[at + 1] == b'-' && at + 2 < end {
-                at += 3;
-                (first..=self.pattern[at - 1]).contains(&byte)
-            } else {
-                at += 1;
-                first == byte
-            };
-            if found {
-                return !negated;
-            }
-        }
-        negated
-    }
-
-    fn balanced(&mut self, at: usize, p: usize) -> Result<Option<usize>> {
-        let (Some(open), Some(close)) = (self.pattern.get(p), self.pattern.get(p + 1)) else {
-            return Err(Error::data("malformed pattern (missing arguments to '%b')"));
-        };
-        if self.text.get(at) != Some(open) {
-            return Ok(None);
-        }
-        let mut depth = 1;
-        for (past, byte) in self.text.iter().enumerate().skip(at + 1) {
-            if byte == close {
-                depth -= 1;
-                if depth == 0 {
-                    return Ok(Some(past + 1));
-                }
-            } else if byte == open {
-                depth += 1;
-            }
-        }
-        Ok(None)
-    }
-
-    fn frontier(&self, at: usize, p: usize) -> Result<Option<usize>> {
-        if self.pattern.get(p) != Some(&b'[') {
-            return Err(Error::data("missing '[' after '%f' in pattern"));
-        }
-        let end = self.class_end(p)?;
-        let before = if at == 0 { 0 } else { self.text[at - 1] };
-        let here = self.text.get(at).copied().unwrap_or(0);
-        let edge = !self.set(before, p, end - 1) && self.set(here, p, end - 1);
-        Ok(edge.then_some(end))
-    }
-
-    /// What a capture has matched, once more.
-    fn again(&self, at: usize, digit: u8) -> Result<Option<usize>> {
-        let level = usize::from(digit).wrapping_sub(usize::from(b'1'));
-        match self.captures.get(level) {
-            Some(Capture::Closed(from, to)) => {
-                let held = &self.text[*from..*to];
-                Ok(self.text[at..].starts_with(held).then_some(at + held.len()))
-            }
-            _ => Err(Error::data(format!(
-                "invalid capture index %{}",
-                char::from(digit)
-            ))),
-        }
-    }
-}
-
-fn class(byte: u8, class: u8) -> bool {
-    let is = match class.to_ascii_lowercase() {
-        b'a' => byte.is_ascii_alphabetic(),
-        b'c' => byte.is_ascii_control(),
-        b'd' => byte.is_ascii_digit(),
-        b'g' => byte.is_ascii_graphic(),
-        b'l' => byte.is_ascii_lowercase(),
-        b'p' => byte.is_ascii_punctuation(),
-        b's' => byte.is_ascii_whitespace() || byte == 0x0b,
-        b'u' => byte.is_ascii_uppercase(),
-        b'w' => byte.is_ascii_alphanumeric(),
-        b'x' => byte.is_ascii_hexdigit(),
-        _ => return class == byte,
-    };
-    is != class.is_ascii_uppercase()
 }

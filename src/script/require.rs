@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// The longest name of a module, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// What `require` finds, and what it has found for the script that runs.
 #[derive(Default)]
 pub(super) struct Modules {
@@ -58,6 +61,11 @@ pub(super) fn create(lua: &Lua, module: &Table, modules: &Rc<Modules>) -> mlua::
         };
         if *text == "tributary" {
             return Ok(Value::Table(module.clone()));
+        }
+        let length = text.as_bytes().len();
+        if length > LONGEST_NAME {
+            let error = format!("bad name of a module: {length} bytes, more than {LONGEST_NAME}");
+            return Err(raise(lua, Error::data(error)));
         }
         let name = text.to_string_lossy();
         let path = find(&name, &modules).map_err(|error| raise(lua, error))?;

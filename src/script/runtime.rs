@@ -90,6 +90,7 @@ impl Runtime {
             let require = require::create(&vm.lua, &module, &modules)?;
             vm.lua.globals().raw_set("require", require)?;
             let host = Host {
+                lua: vm.lua.weak(),
                 upvalues: vm.upvalues.clone(),
                 known: Known::new(&vm.lua, &module)?,
             };

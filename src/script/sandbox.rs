@@ -15,6 +15,8 @@ use std::rc::Rc;
 
 /// A VM with its limits.
 pub(super) struct Vm {
+    /// Whether the host is called after each round of the collector.
+    watch: Function,
     pub lua: Lua,
     pub budget: Rc<Budget>,
     pub limits: Limits,
@@ -32,6 +34,14 @@ pub(super) struct Upvalues {
     pub join: Function,
 }
 
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // While it is closed, what is finalised must not call the host. Neither fails without a limit.
+        let _ = self.lua.set_memory_limit(0);
+        let _ = self.watch.call::<()>(false);
+    }
+}
+
 impl Vm {
     /// A fresh VM.
     pub fn new(limits: Limits) -> mlua::Result<Self> {
@@ -44,7 +54,9 @@ impl Vm {
         if limits.allow_os {
             libraries |= StdLib::OS | StdLib::IO;
         }
-        let options = LuaOptions::new().catch_rust_panics(false);
+        // `pcall` of the binding, which lets panics pass, aborts where a function gives many values.
+        // Ours lets them pass too: `look` gets what was raised, and a panic goes on there.
+        let options = LuaOptions::new().catch_rust_panics(true);
         // SAFETY: what is unsafe is the library `debug` in the hands of a script, and loading
         // modules in C. Scripts get `debug` only where a person has allowed them the system; the
         // host calls four functions of it with functions and numbers that it has checked; there is
@@ -61,27 +73,17 @@ impl Vm {
         };
         let setmetatable = globals.raw_get("setmetatable")?;
         let budget = Budget::install(&lua)?;
-        let checked = budget.clone();
-        let check = lua.create_function(move |_, ()| {
-            checked.check();
-            Ok(())
-        })?;
-        let refuse = lua.create_function(|lua, message: String| -> mlua::Result<()> {
-            Err(raise(lua, Error::data(message)))
-        })?;
-        host_chunk(&lua, "sandbox", include_str!("../../lua/host/sandbox.lua")).call::<()>((
-            check,
-            refuse,
-            limits.memory,
-            failure::size(limits.memory),
-        ))?;
-        let scan = patterns::scan(&lua, &budget)?;
+        let natives = natives(&lua, &budget, limits)?;
+        let watch: Function =
+            host_chunk(&lua, "sandbox", include_str!("../../lua/host/sandbox.lua"))
+                .call(natives)?;
+        let patterns = patterns::natives(&lua, &budget, limits.memory)?;
         host_chunk(
             &lua,
             "patterns",
             include_str!("../../lua/host/patterns.lua"),
         )
-        .call::<()>(scan)?;
+        .call::<()>(patterns)?;
         let mut gone = vec!["package"];
         if !limits.allow_os {
             gone.extend(["io", "os", "debug"]);
@@ -93,8 +95,12 @@ impl Vm {
         for name in gone {
             globals.raw_set(name, absent(&lua, name)?)?;
         }
-        globals.raw_set("print", lua.create_function(print)?)?;
+        let printed = budget.clone();
+        let print = lua.create_function(move |lua, values| print(lua, &printed, values))?;
+        globals.raw_set("print", print)?;
+        watch.call::<()>(true)?;
         Ok(Vm {
+            watch,
             lua,
             budget,
             limits,
@@ -117,8 +123,36 @@ impl Vm {
     }
 }
 
+/// What `lua/host/sandbox.lua` needs.
+fn natives(lua: &Lua, budget: &Rc<Budget>, limits: Limits) -> mlua::Result<Table> {
+    let natives = lua.create_table()?;
+    let charged = budget.clone();
+    let charge = lua.create_function(move |lua, work: f64| {
+        // What is no number of bytes is more than any.
+        charged.charge(lua, work as usize);
+        Ok(())
+    })?;
+    natives.raw_set("charge", charge)?;
+    let looked = budget.clone();
+    let look = lua.create_function(move |lua, _: Value| {
+        looked.look(lua);
+        Ok(())
+    })?;
+    natives.raw_set("look", look)?;
+    let grows = budget.clone();
+    let grown = lua.create_function(move |lua, ()| grows.grown(lua))?;
+    natives.raw_set("grown", grown)?;
+    let refuse = lua.create_function(|lua, message: String| -> mlua::Result<()> {
+        Err(raise(lua, Error::data(message)))
+    })?;
+    natives.raw_set("refuse", refuse)?;
+    natives.raw_set("memory", limits.memory)?;
+    natives.raw_set("shown", failure::size(limits.memory))?;
+    Ok(natives)
+}
+
 /// `print`, to the standard output that sinks write to.
-fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
+fn print(lua: &Lua, budget: &Budget, values: MultiValue) -> mlua::Result<()> {
     let mut line = Vec::new();
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
@@ -130,6 +164,7 @@ fn print(lua: &Lua, values: MultiValue) -> mlua::Result<()> {
         }
     }
     line.push(b'\n');
+    budget.charge(lua, line.len());
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(&line).and_then(|()| stdout.flush());
     written.map_err(|error| {
@@ -152,6 +187,7 @@ fn absent(lua: &Lua, library: &'static str) -> mlua::Result<Table> {
         Err(raise(lua, not_available(&format!("{library}.{name}"))))
     };
     meta.raw_set("__index", lua.create_function(refuse)?)?;
+    meta.raw_set("__metatable", false)?;
     table.set_metatable(Some(meta))?;
     Ok(table)
 }

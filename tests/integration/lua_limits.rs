@@ -441,3 +441,208 @@ fn limits_in_which_nothing_fits_are_refused() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_table_that_stands_in_many_places_is_bounded_while_it_becomes_json() -> Result<()> {
+    // As JSON it would be 16 GB.
+    let table = "local t = { ('x'):rep(1e6) } for _ = 1, 14 do t = { t, t } end ";
+    let wanted = "more than 1048576 bytes as JSON (max_event_bytes)";
+    for (function, within) in [
+        ("return t", "the function's answer: "),
+        ("e.data = t return e", "the function's answer: "),
+        ("e.meta.x = t return e", "the function's answer: "),
+    ] {
+        let function = format!("if e.data == 1 then {table}{function} end return e");
+        let begun = Instant::now();
+        let told = rejected_within(Limits::default(), &function, &["0", "1", "2"])?;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{function}");
+        assert_eq!(
+            told,
+            [format!("s.lua:2: {within}{wanted}")],
+            "of {function}"
+        );
+    }
+    let network = Network::new();
+    let errors = Seen::at(&network, "rejected")?;
+    let script = format!(
+        "local tb = require('tributary')\ntb.create_flat_map('f', function(e, emit)\n\
+         {table}emit(t) end)\ntb.link('f.errors', 'rejected')"
+    );
+    limited(&network, Limits::default())?.run_text("s.lua", script)?;
+    network.simulate(START)?.inject("f", "1")?;
+    let told: Vec<String> = errors.events().iter().map(error).collect();
+    assert_eq!(told, [format!("s.lua:3: emit: {wanted}")]);
+    Ok(())
+}
+
+#[test]
+fn an_event_has_the_size_of_its_text() -> Result<()> {
+    let network = Network::new();
+    let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
+    let script = "local tb = require('tributary')
+        tb.create_map('f', function(e)
+            local list = {}
+            for i = 1, e.data do list[i] = 1 end
+            return list
+        end)
+        tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
+    limited(&network, Limits::default())?.run_text("s.lua", script)?;
+    let mut simulation = network.simulate(START)?;
+    // Each takes two bytes: 1 MiB, and one more.
+    for count in ["524287", "524288"] {
+        simulation.inject("f", count)?;
+    }
+    assert_eq!(seen.events()[0].payload().size(), (1 << 20) - 1);
+    assert_eq!(seen.events()[0].payload().bytes().len(), (1 << 20) - 1);
+    assert_eq!((seen.len(), errors.len()), (1, 1));
+    Ok(())
+}
+
+#[test]
+fn what_a_network_allows_its_events_lua_may_make() -> Result<()> {
+    let network = Network::new();
+    network.set_max_event_bytes(3 << 20);
+    let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
+    let script = "local tb = require('tributary')
+        tb.create_map('f', function(e) return { ('x'):rep(e.data << 20) } end)
+        tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
+    limited(&network, Limits::default())?.run_text("s.lua", script)?;
+    let mut simulation = network.simulate(START)?;
+    for size in ["2", "4"] {
+        simulation.inject("f", size)?;
+    }
+    assert_eq!((seen.len(), errors.len()), (1, 1));
+    Ok(())
+}
+
+#[test]
+fn an_object_of_many_fields_is_changed_in_time_that_grows_with_it() -> Result<()> {
+    let network = Network::new();
+    let seen = Seen::at(&network, "seen")?;
+    let script = "local tb = require('tributary')
+        tb.create_map('f', function(e) e.data.x = 1 e.data.f7 = nil return e end)
+        tb.link('f', 'seen')";
+    let limits = Limits {
+        call_time: Duration::from_secs(20),
+        ..Limits::default()
+    };
+    limited(&network, limits)?.run_text("s.lua", script)?;
+    let fields: Vec<String> = (0..60_000).map(|n| format!("\"f{n}\":{n}")).collect();
+    let begun = Instant::now();
+    let mut simulation = network.simulate(START)?;
+    simulation.inject("f", format!("{{{}}}", fields.join(",")).as_str())?;
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    let text = &seen.texts()[0];
+    assert!(
+        text.starts_with("{\"f0\":0,\"f1\":1,"),
+        "in the order that it had"
+    );
+    assert!(
+        text.ends_with("\"f59999\":59999,\"x\":1}"),
+        "and what is new at the end"
+    );
+    assert!(!text.contains("\"f7\":"));
+    Ok(())
+}
+
+/// More than the stack of Lua holds.
+const MANY: usize = 1_010_000;
+
+#[test]
+fn a_function_may_capture_more_tables_than_the_stack_of_lua_holds() -> Result<()> {
+    let network = Network::new();
+    let seen = Seen::at(&network, "seen")?;
+    let limits = Limits {
+        call_time: Duration::from_secs(60),
+        load_time: Duration::from_secs(60),
+        memory: 1 << 30,
+        ..Limits::default()
+    };
+    let script = format!(
+        "local tb = require('tributary')
+        local text, many = ('x'):rep(1000), {{}}
+        for i = 1, {MANY} do many[i] = {{ text }} end
+        tb.create_map('f', function(e) return {{ #many, #many[#many][1] }} end)
+        tb.link('f', 'seen')"
+    );
+    limited(&network, limits)?.run_text("s.lua", script)?;
+    network.simulate(START)?.inject("f", "1")?;
+    assert_eq!(seen.texts(), [format!("[{MANY},1000]")]);
+    Ok(())
+}
+
+#[test]
+fn many_states_are_kept_when_a_vm_is_made_anew() -> Result<()> {
+    let network = Network::new();
+    let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
+    let limits = Limits {
+        call_time: Duration::from_secs(120),
+        memory: 350 << 20,
+        ..Limits::default()
+    };
+    let script = format!(
+        "local tb = require('tributary')
+        local hoard = {{}}
+        tb.create_process('f', {{ key = 'k',
+            process = function(e, emit, state)
+                if e.data.fill then for i = 1, {MANY} do state[i] = {{}} end end
+                while e.data.all do hoard[#hoard + 1] = {{}} end
+                emit({{ n = #state, hoard = #hoard }})
+            end }})
+        tb.link('f', 'seen') tb.link('f.errors', 'rejected')"
+    );
+    limited(&network, limits)?.run_text("s.lua", script)?;
+    let mut simulation = network.simulate(START)?;
+    for payload in [
+        r#"{"k":"a","fill":true}"#,
+        r#"{"k":"b","all":true}"#,
+        r#"{"k":"b"}"#,
+        r#"{"k":"a"}"#,
+    ] {
+        simulation.inject("f", payload)?;
+    }
+    let told: Vec<String> = errors.events().iter().map(error).collect();
+    assert_eq!(told, ["s.lua:6: memory limit of 350 MiB exceeded"]);
+    let counted = format!(r#"{{"hoard":0,"n":{MANY}}}"#);
+    assert_eq!(seen.texts(), [&*counted, r#"{"hoard":0,"n":0}"#, &counted]);
+    Ok(())
+}
+
+#[test]
+fn a_state_that_does_not_fit_costs_its_event_and_nothing_else() -> Result<()> {
+    let network = Network::new();
+    let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
+    let script = "local tb = require('tributary')
+        tb.create_process('f', { key = 'k',
+            process = function(e, emit, state)
+                state.n = (state.n or 0) + 1
+                for i = 1, e.data.fill or 0 do state[i] = { i } end
+                emit({ k = e.data.k, n = state.n, size = #state })
+            end })
+        tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
+    limited(&network, small())?.run_text("s.lua", script)?;
+    let mut simulation = network.simulate(START)?;
+    for payload in [
+        r#"{"k":"a","fill":60000}"#,
+        r#"{"k":"b","fill":1000000}"#,
+        r#"{"k":"b","fill":1000000}"#,
+        r#"{"k":"c","fill":1}"#,
+        r#"{"k":"b","fill":2}"#,
+    ] {
+        simulation.inject("f", payload)?;
+    }
+    assert_eq!(errors.len(), 2, "{:?}", errors.texts());
+    assert_eq!(
+        seen.texts(),
+        [
+            r#"{"k":"a","n":1,"size":60000}"#,
+            r#"{"k":"c","n":1,"size":1}"#,
+            r#"{"k":"b","n":1,"size":2}"#,
+        ]
+    );
+    Ok(())
+}

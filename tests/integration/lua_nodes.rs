@@ -192,7 +192,7 @@ fn a_wrong_answer_is_the_error_of_its_event() -> Result<()> {
         ),
         (
             "map('f', function(e) return ('x'):rep(2 << 20) end)",
-            format!("{answer}an event of 2097152 bytes, more than 1048576"),
+            format!("{answer}an event of 2097152 bytes, more than 1048576 (max_event_bytes)"),
         ),
         (
             "map('f', function(e) e.payload = 1 return e end)",

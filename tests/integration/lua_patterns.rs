@@ -14,11 +14,11 @@ fn a_pattern_that_would_take_for_ever_is_ended() -> Result<()> {
     let runtime =
         Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?;
     for call in [
-        "string.find(('a'):rep(1e5), '.-.-.-.-b$')",
-        "('a'):rep(1e5):match('.-.-.-.-b$')",
-        "('a'):rep(1e5):gsub('.-.-.-.-b$', '')",
-        "for _ in ('a'):rep(1e5):gmatch('.-.-.-.-b$') do end",
-        "pcall(string.find, ('a'):rep(1e5), '.-.-.-.-b$')",
+        "string.find(('a'):rep(1e5), '(.-)(.-)(.-)%3b$')",
+        "('a'):rep(1e5):match('(.-)(.-)(.-)%3b$')",
+        "('a'):rep(1e5):gsub('(.-)(.-)(.-)%3b$', '')",
+        "for _ in ('a'):rep(1e5):gmatch('(.-)(.-)(.-)%3b$') do end",
+        "pcall(string.find, ('a'):rep(1e5), '(.-)(.-)(.-)%3b$')",
     ] {
         let error = runtime
             .run_text("s.lua", format!("\n{call}"))
@@ -79,4 +79,52 @@ end
     };
     Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?
         .run_text("s.lua", script)
+}
+
+/// Texts of 50 KB, and patterns for which the time of a backtracking matcher grows with their
+/// square or more.
+const LONG: [(&str, &str); 20] = [
+    ("(' '):rep(N) .. 'x'", "'%s+$'"),
+    ("(' '):rep(N) .. 'x'", "'%s*$'"),
+    ("(' '):rep(N) .. 'x'", "'(%s-)$'"),
+    ("('  x'):rep(N // 3) .. '.'", "'^%s*(.-)%s*$'"),
+    ("'x' .. (' '):rep(N) .. 'x'", "'^%s*(.-)%s*$'"),
+    ("('a'):rep(N)", "'a-b'"),
+    ("('a'):rep(N)", "'a*b'"),
+    ("('a'):rep(N)", "'.-b'"),
+    ("('a'):rep(N)", "'(a+)a*b'"),
+    ("('a'):rep(N)", "'a*a*a*a*a*b'"),
+    ("('a'):rep(N)", "'.-.-.-.-b$'"),
+    ("('a'):rep(N)", "'a?a?a?a?a?b'"),
+    ("('a'):rep(N)", "'[^,]*,'"),
+    ("('('):rep(N)", "'%b()'"),
+    ("('('):rep(N // 2) .. (')'):rep(N // 2)", "'%b()x'"),
+    ("('\"'):rep(N - 1)", "'%b\"\"x'"),
+    ("('a'):rep(N)", "'%f[b]b+'"),
+    ("('ab'):rep(N // 2)", "'(ab?a-)*c'"),
+    ("('a'):rep(N)", "('a'):rep(N // 2) .. 'b'"),
+    ("('a'):rep(N)", "('a'):rep(8) .. '.b'"),
+];
+
+#[test]
+fn matching_takes_time_that_grows_with_the_text_and_no_faster() -> Result<()> {
+    let limits = Limits {
+        load_time: Duration::from_secs(30),
+        ..Limits::default()
+    };
+    let runtime =
+        Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?;
+    for (text, pattern) in LONG {
+        let script = format!(
+            "local N = 50000 local s, p = {text}, {pattern}\n\
+             s:find(p) s:match(p)\n\
+             for _ in s:gmatch(p) do end\n\
+             s:gsub(p, '') s:gsub(p, '%0.', 3) s:gsub(p, {{ a = '' }}) s:gsub(p, function() end)"
+        );
+        let begun = std::time::Instant::now();
+        runtime.run_text("s.lua", script)?;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(10), "{pattern} took {took:?}");
+    }
+    Ok(())
 }

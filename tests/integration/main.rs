@@ -46,6 +46,7 @@ mod logrotate;
 mod lost_database;
 mod lua_annotations;
 mod lua_functions;
+mod lua_hostile;
 mod lua_limits;
 mod lua_nodes;
 mod lua_patterns;

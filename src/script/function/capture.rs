@@ -1,6 +1,7 @@
 //! Takes a function out of its VM, with everything that it has captured.
 //!
-//! The walk needs no recursion, so that a list of a million tables has no depth. What cannot move
+//! The walk needs no recursion, so that a list of a million tables has no depth, and what it has still
+//! to look into is kept in a table of Lua, since the host cannot hold a million references. What cannot move
 //! is refused with the path that leads to it.
 
 use super::known::Known;
@@ -8,14 +9,18 @@ use super::portable::{Addition, Item, Object, Portable};
 use crate::error::{Error, Result, quote};
 use crate::script::prelude::is_sandbox;
 use crate::script::sandbox::Upvalues;
-use mlua::{Function, Table, Value};
+use mlua::{Function, LuaString, Table, Value, WeakLua};
 use std::collections::HashMap;
 
 /// What a VM needs for others to take functions out of it.
 pub(in crate::script) struct Host {
+    pub lua: WeakLua,
     pub upvalues: Upvalues,
     pub known: Known,
 }
+
+/// Texts that are longer move once, however often they are referred to.
+const SHORT: usize = 40;
 
 /// One step on the way to an object: where it was found, and how it is called there.
 struct Step {
@@ -27,7 +32,10 @@ enum Label {
     /// What was to be moved, with its name.
     Root(String),
     Variable(String),
+    /// The key of what is being looked at.
     Key(String),
+    /// The place of a pair in a table.
+    Pair(usize),
     Meta,
     Global(String),
 }
@@ -39,8 +47,10 @@ struct Walk<'a> {
     portable: Portable,
     steps: Vec<Step>,
     /// Objects that were seen and not looked into.
-    open: Vec<Value>,
+    open: Table,
+    opened: usize,
     seen: HashMap<usize, usize>,
+    texts: HashMap<usize, usize>,
     variables: HashMap<usize, usize>,
 }
 
@@ -50,6 +60,9 @@ impl Host {
     /// # Errors
     /// Something that cannot move: its path.
     pub fn capture(&self, roots: &[(String, Value)]) -> Result<Portable> {
+        let wrong = |error: mlua::Error| Error::data(error.to_string());
+        let gone = || Error::data("the VM of the script is gone");
+        let lua = self.lua.try_upgrade().ok_or_else(gone)?;
         let mut walk = Walk {
             host: self,
             names: self.known.names(),
@@ -58,12 +71,14 @@ impl Host {
                 ..Portable::default()
             },
             steps: Vec::new(),
-            open: Vec::new(),
+            open: lua.create_table().map_err(wrong)?,
+            opened: 0,
             seen: HashMap::new(),
+            texts: HashMap::new(),
             variables: HashMap::new(),
         };
         for (name, value) in roots {
-            let item = walk.item(value, None, || Label::Root(name.clone()))?;
+            let item = walk.item(value, None, |_| Label::Root(name.clone()))?;
             walk.portable.roots.push(item);
         }
         walk.walk()?;
@@ -74,9 +89,10 @@ impl Host {
 
 impl Walk<'_> {
     fn walk(&mut self) -> Result<()> {
-        while self.portable.objects.len() < self.open.len() {
+        while self.portable.objects.len() < self.opened {
             let at = self.portable.objects.len();
-            let object = match self.open[at].clone() {
+            let open: Value = self.open.raw_get(at + 1).map_err(wrong)?;
+            let object = match open {
                 Value::Function(function) => self.function(&function, at)?,
                 Value::Table(table) => self.table(&table, at)?,
                 // Nothing else is an object.
@@ -85,16 +101,30 @@ impl Walk<'_> {
                     meta: None,
                 },
             };
+            self.open.raw_set(at + 1, false).map_err(wrong)?;
             self.portable.objects.push(object);
         }
         Ok(())
+    }
+
+    fn text(&mut self, text: &LuaString) -> Item {
+        let bytes = text.as_bytes();
+        if bytes.len() <= SHORT {
+            return Item::Text((*bytes).into());
+        }
+        let texts = &mut self.portable.texts;
+        let at = self.texts.entry(text.to_pointer() as usize);
+        Item::Long(*at.or_insert_with(|| {
+            texts.push((*bytes).into());
+            texts.len() - 1
+        }))
     }
 
     fn item(
         &mut self,
         value: &Value,
         from: Option<usize>,
-        label: impl FnOnce() -> Label,
+        label: impl FnOnce(bool) -> Label,
     ) -> Result<Item> {
         let refuse = |walk: &Self, what: &str, label: Label| {
             let path = walk.path(&Step { from, label });
@@ -108,7 +138,7 @@ impl Walk<'_> {
             Value::Boolean(value) => Item::Boolean(*value),
             Value::Integer(value) => Item::Integer(*value),
             Value::Number(value) => Item::Number(*value),
-            Value::String(text) => Item::Text(text.as_bytes().to_vec().into()),
+            Value::String(text) => self.text(text),
             value if value.is_null() => Item::Null,
             Value::Table(_) | Value::Function(_) => {
                 let pointer = value.to_pointer() as usize;
@@ -121,28 +151,29 @@ impl Walk<'_> {
                 if let Value::Function(function) = value {
                     let info = function.info();
                     if info.what == "C" {
-                        return refuse(self, "a function that is not written in Lua", label());
+                        return refuse(self, "a function that is not written in Lua", label(true));
                     }
                     // What that file makes and no VM has by name is a wrapped coroutine.
                     if info.source.is_some_and(|source| is_sandbox(&source)) {
-                        return refuse(self, "a coroutine", label());
+                        return refuse(self, "a coroutine", label(true));
                     }
                 }
-                let at = self.open.len();
+                let at = self.opened;
+                self.opened += 1;
                 self.seen.insert(pointer, at);
-                self.open.push(value.clone());
+                self.open.raw_set(at + 1, value).map_err(wrong)?;
                 self.steps.push(Step {
                     from,
-                    label: label(),
+                    label: label(false),
                 });
                 Item::Object(at)
             }
-            Value::Thread(_) => return refuse(self, "a coroutine", label()),
+            Value::Thread(_) => return refuse(self, "a coroutine", label(true)),
             Value::UserData(data) if is_file(data) => {
-                return refuse(self, "an open file", label());
+                return refuse(self, "an open file", label(true));
             }
-            Value::Error(_) => return refuse(self, "an error", label()),
-            other => return refuse(self, &format!("a {}", other.type_name()), label()),
+            Value::Error(_) => return refuse(self, "an error", label(true)),
+            other => return refuse(self, &format!("a {}", other.type_name()), label(true)),
         })
     }
 
@@ -150,13 +181,25 @@ impl Walk<'_> {
         let mut pairs = Vec::new();
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = pair.map_err(|error| Error::data(error.to_string()))?;
-            let label = || Label::Key(shown(&key));
+            let place = pairs.len();
+            let label = |message| match message {
+                true => Label::Key(shown(&key)),
+                false => Label::Pair(place),
+            };
             let held = self.item(&value, Some(at), label)?;
             let key = self.item(&key, Some(at), label)?;
             pairs.push((key, held));
         }
         let meta = match table.metatable() {
-            Some(meta) => Some(self.item(&Value::Table(meta), Some(at), || Label::Meta)?),
+            Some(meta) if is_finalizer(&meta) => {
+                let path = self.path(&Step {
+                    from: Some(at),
+                    label: Label::Meta,
+                });
+                let error = "a metatable with __gc or __close is not allowed";
+                return Err(Error::data(format!("{path}: {error}")));
+            }
+            Some(meta) => Some(self.item(&Value::Table(meta), Some(at), |_| Label::Meta)?),
             None => None,
         };
         Ok(Object::Table { pairs, meta })
@@ -169,7 +212,6 @@ impl Walk<'_> {
         {
             self.portable.chunks.push(chunk.to_owned());
         }
-        let wrong = |error: mlua::Error| Error::data(error.to_string());
         let upvalues = &self.host.upvalues;
         let mut captured = Vec::new();
         for number in 1..=info.num_upvalues {
@@ -181,7 +223,7 @@ impl Walk<'_> {
             }
             let (name, value): (String, Value) =
                 upvalues.get.call((function, number)).map_err(wrong)?;
-            let item = self.item(&value, Some(at), || Label::Variable(name))?;
+            let item = self.item(&value, Some(at), |_| Label::Variable(name))?;
             let variable = self.portable.variables.len();
             self.portable.variables.push(item);
             self.variables.insert(id, variable);
@@ -206,7 +248,7 @@ impl Walk<'_> {
                 return Ok(());
             }
             for change in named {
-                let label = || match change.table.as_str() {
+                let label = |_| match change.table.as_str() {
                     "_G" => Label::Global(change.key.clone()),
                     library => Label::Global(format!("{library}.{}", change.key)),
                 };
@@ -230,6 +272,22 @@ impl Walk<'_> {
         })
     }
 
+    /// A key that was moved already, as it is written behind a table.
+    fn shown(&self, key: &Item) -> String {
+        match key {
+            Item::Text(text) => shown_text(&String::from_utf8_lossy(text)),
+            Item::Long(at) => shown_text(&String::from_utf8_lossy(&self.portable.texts[*at])),
+            Item::Integer(at) => format!("[{at}]"),
+            Item::Number(_) => "[number]".to_owned(),
+            Item::Boolean(_) => "[boolean]".to_owned(),
+            Item::Object(at) => match self.portable.objects.get(*at) {
+                Some(Object::Function { .. }) => "[function]".to_owned(),
+                _ => "[table]".to_owned(),
+            },
+            _ => "[value]".to_owned(),
+        }
+    }
+
     /// How a person would name it: `the captured variable config.files[1]`.
     fn path(&self, last: &Step) -> String {
         let mut steps = vec![last];
@@ -244,6 +302,14 @@ impl Walk<'_> {
                 Label::Variable(name) => path = format!("the captured variable {name}"),
                 Label::Global(name) => path = format!("the global {name}"),
                 Label::Key(key) => path.push_str(key),
+                Label::Pair(place) => {
+                    let object = step.from.and_then(|from| self.portable.objects.get(from));
+                    if let Some(Object::Table { pairs, .. }) = object
+                        && let Some((key, _)) = pairs.get(*place)
+                    {
+                        path.push_str(&self.shown(key));
+                    }
+                }
                 Label::Meta => path.push_str(" (metatable)"),
             }
         }
@@ -251,21 +317,32 @@ impl Walk<'_> {
     }
 }
 
+fn wrong(error: mlua::Error) -> Error {
+    Error::data(error.to_string())
+}
+
 /// A key as it is written behind a table.
 fn shown(key: &Value) -> String {
     match key {
-        Value::String(text) => {
-            let text = text.to_string_lossy();
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let number = text.starts_with(|c: char| c.is_ascii_digit());
-            match !text.is_empty() && !number && text.chars().all(plain) {
-                true => format!(".{text}"),
-                false => format!("[{}]", quote(text)),
-            }
-        }
+        Value::String(text) => shown_text(&text.to_string_lossy()),
         Value::Integer(at) => format!("[{at}]"),
         other => format!("[{}]", other.type_name()),
     }
+}
+
+fn shown_text(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let number = text.starts_with(|c: char| c.is_ascii_digit());
+    match !text.is_empty() && !number && text.chars().all(plain) {
+        true => format!(".{text}"),
+        false => format!("[{}]", quote(text)),
+    }
+}
+
+/// Whether a metatable has what runs where no limit of time reaches.
+fn is_finalizer(meta: &Table) -> bool {
+    let has = |name| !matches!(meta.raw_get(name), Ok(Value::Nil));
+    has("__gc") || has("__close")
 }
 
 /// Files are the only foreign userdata of the standard library.

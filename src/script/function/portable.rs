@@ -7,7 +7,7 @@ use super::known::Known;
 use crate::error::Error;
 use crate::script::sandbox::Upvalues;
 use mlua::chunk::ChunkMode;
-use mlua::{Function, LightUserData, Lua, Value};
+use mlua::{Function, LightUserData, Lua, Table, Value};
 
 /// A value, or where it stands among the objects.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub(in crate::script) enum Item {
     Integer(i64),
     Number(f64),
     Text(Box<[u8]>),
+    /// A text that is longer, by its number: it is one, however often it is referred to.
+    Long(usize),
     /// What every VM has.
     Known(Box<str>),
     Object(usize),
@@ -48,6 +50,8 @@ pub(super) struct Addition {
 #[derive(Debug, Default)]
 pub(in crate::script) struct Portable {
     pub(super) objects: Vec<Object>,
+    /// Texts that are longer than a few bytes.
+    pub(super) texts: Vec<Box<[u8]>>,
     /// The values of captured variables.
     pub(super) variables: Vec<Item>,
     pub(super) additions: Vec<Addition>,
@@ -77,20 +81,20 @@ impl Portable {
         upvalues: &Upvalues,
         known: &Known,
     ) -> mlua::Result<Vec<Value>> {
-        let made: Vec<Value> = self
-            .objects
-            .iter()
-            .map(|object| match object {
-                Object::Table { pairs, .. } => lua
-                    .create_table_with_capacity(0, pairs.len())
-                    .map(Value::Table),
-                Object::Function { code, .. } => lua
-                    .load(code.as_slice())
-                    .set_mode(ChunkMode::Binary)
-                    .into_function()
-                    .map(Value::Function),
-            })
-            .collect::<mlua::Result<_>>()?;
+        // In a table of Lua, since a million references are too many for the host.
+        let objects = lua.create_table_with_capacity(self.objects.len(), 0)?;
+        for (at, object) in (1..).zip(&self.objects) {
+            match object {
+                Object::Table { pairs, .. } => {
+                    objects.raw_set(at, lua.create_table_with_capacity(0, pairs.len())?)?;
+                }
+                Object::Function { code, .. } => {
+                    let chunk = lua.load(code.as_slice()).set_mode(ChunkMode::Binary);
+                    objects.raw_set(at, chunk.into_function()?)?;
+                }
+            }
+        }
+        let texts = lua.create_table()?;
         let value = |item: &Item| -> mlua::Result<Value> {
             Ok(match item {
                 Item::Nil => Value::Nil,
@@ -99,14 +103,23 @@ impl Portable {
                 Item::Integer(value) => Value::Integer(*value),
                 Item::Number(value) => Value::Number(*value),
                 Item::Text(text) => Value::String(lua.create_string(text)?),
+                Item::Long(at) => match texts.raw_get(at + 1)? {
+                    Value::Nil => {
+                        let text = lua.create_string(&self.texts[*at])?;
+                        texts.raw_set(at + 1, &text)?;
+                        Value::String(text)
+                    }
+                    text => text,
+                },
                 Item::Known(name) => known.value(name).ok_or_else(|| missing(name))?,
-                Item::Object(at) => made[*at].clone(),
+                Item::Object(at) => objects.raw_get(at + 1)?,
             })
         };
-        let mut homes: Vec<Option<(&Function, usize)>> = vec![None; self.variables.len()];
-        for (object, made) in self.objects.iter().zip(&made) {
-            match (object, made) {
-                (Object::Table { pairs, meta }, Value::Table(table)) => {
+        let mut homes: Vec<Option<(usize, usize)>> = vec![None; self.variables.len()];
+        for (number, object) in (1..).zip(&self.objects) {
+            match object {
+                Object::Table { pairs, meta } => {
+                    let table: Table = objects.raw_get(number)?;
                     for (key, held) in pairs {
                         table.raw_set(value(key)?, value(held)?)?;
                     }
@@ -116,21 +129,22 @@ impl Portable {
                         table.set_metatable(Some(meta))?;
                     }
                 }
-                (Object::Function { captured, .. }, Value::Function(function)) => {
+                Object::Function { captured, .. } => {
+                    let function: Function = objects.raw_get(number)?;
                     for (at, variable) in (1..).zip(captured) {
                         match homes[*variable] {
                             Some((other, there)) => {
-                                upvalues.join.call::<()>((function, at, other, there))?
+                                let other: Function = objects.raw_get(other)?;
+                                upvalues.join.call::<()>((&function, at, other, there))?;
                             }
                             None => {
                                 let value = value(&self.variables[*variable])?;
-                                upvalues.set.call::<()>((function, at, value))?;
-                                homes[*variable] = Some((function, at));
+                                upvalues.set.call::<()>((&function, at, value))?;
+                                homes[*variable] = Some((number, at));
                             }
                         }
                     }
                 }
-                _ => {}
             }
         }
         for addition in &self.additions {

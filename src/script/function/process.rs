@@ -132,7 +132,7 @@ impl Process {
         match called {
             Ok((code::MADE, value)) => {
                 vm.take_out();
-                vm.call::<()>(&get(calls, "restore")?, (), None, Timestamp::EPOCH)?;
+                vm.direct::<()>(&get(calls, "restore")?, ())?;
                 let got = describe(&value);
                 let error =
                     format!("the function must return nothing or false, and returned {got}");
@@ -148,7 +148,7 @@ impl Process {
                 Ok(vm.take_out())
             }
             Err(error) => {
-                vm.call::<()>(&get(calls, "restore")?, (), None, Timestamp::EPOCH)?;
+                vm.direct::<()>(&get(calls, "restore")?, ())?;
                 if vm.full.get() {
                     self.renew(vm)?;
                 }
@@ -161,7 +161,7 @@ impl Process {
     fn renew(&mut self, vm: &NodeVm) -> Result<()> {
         let states: Value = match self.fields.is_empty() {
             true => Value::Nil,
-            false => vm.call(&get(&calls(vm)?, "states")?, (), None, Timestamp::EPOCH)?,
+            false => vm.direct(&get(&calls(vm)?, "states")?, ())?,
         };
         let kept = vm.host.capture(&[("the state".to_owned(), states)]);
         self.home.renew(KIND)?;
@@ -169,8 +169,11 @@ impl Process {
         match kept {
             Ok(kept) => {
                 let states = new.unpack(&kept)?;
+                drop(kept);
                 let set = get(&calls(&new)?, "states")?;
-                new.call::<()>(&set, states.first(), None, Timestamp::EPOCH)
+                new.direct::<()>(&set, states.first())?;
+                new.settle();
+                Ok(())
             }
             Err(error) => {
                 self.keys.clear();

@@ -5,11 +5,15 @@ use super::vm::Shared;
 use crate::error::{Error, Result};
 use crate::event::{Event, Meta};
 use crate::payload::{MAX_EVENT_BYTES, Payload};
+use crate::script::budget::Budget;
 use crate::script::failure::raise;
-use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_like};
+use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_within};
 use crate::time::{Timestamp, unit_that_fits};
 use mlua::{Lua, Table, UserData, UserDataRef, Value};
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
+
+/// To read what is smaller takes no time to speak of.
+const LARGE: usize = 4096;
 
 /// The event itself, without its ack: a script may keep it as long as it likes.
 pub(super) struct Handle(pub Event);
@@ -24,16 +28,21 @@ const PAYLOAD: i64 = 2;
 /// what it was, unless it stays untouched.
 pub(super) fn fetch(
     lua: &Lua,
+    budget: &Budget,
     (handle, field, given): (UserDataRef<Handle>, u8, Value),
     compares: bool,
 ) -> mlua::Result<Value> {
     let event = &handle.0;
+    // A function may ask again for what it has thrown away.
+    if event.payload().size() > LARGE {
+        budget.charge(lua, event.payload().size() * 16);
+    }
     match field {
         1 => lua
             .create_string(event.payload().bytes())
             .map(Value::String),
         2 => {
-            let payload = payload(&given, event).map_err(|error| raise(lua, error))?;
+            let payload = payload(&given, event, usize::MAX).map_err(|error| raise(lua, error))?;
             let limit = match payload.size() <= MAX_EVENT_BYTES {
                 // Without a limit no step can fail, so none needs to be protected, which costs as
                 // much again. What such an event takes is bounded by its size.
@@ -73,39 +82,49 @@ fn data(lua: &Lua, payload: &Payload, compares: bool) -> mlua::Result<Value> {
 
 /// The event that a function has returned or emitted: a view as it is now, data in its place, or
 /// bytes.
-pub(super) fn made(value: &Value, shared: &Shared) -> Result<Event> {
-    let event = match value {
-        Value::Table(table) if shared.is_view(table) => from_view(table)?,
-        Value::Table(_) => shared.base().derive(to_json(value)?),
-        Value::String(text) => shared.base().derive(&*text.as_bytes()),
+pub(super) fn made(value: &Value, shared: &Shared, table: &dyn Fn()) -> Result<Event> {
+    let most = shared.spec.event_bytes;
+    match value {
+        Value::Table(view) if shared.is_view(view) => from_view(view, most, table),
+        Value::Table(_) => Ok(shared.base().derive(json(value, None, most, table)?)),
+        Value::String(text) => Ok(shared.base().derive(bytes(&text.as_bytes(), most)?)),
         other => {
             let error = format!(
                 "an event, a table or a string expected, got {}",
                 describe(other)
             );
-            return Err(Error::data(error));
+            Err(Error::data(error))
         }
-    };
-    let size = event.payload().size();
-    if size > MAX_EVENT_BYTES {
-        let error = format!("an event of {size} bytes, more than {MAX_EVENT_BYTES}");
-        return Err(Error::data(error));
     }
-    Ok(event)
 }
 
-fn from_view(view: &Table) -> Result<Event> {
+fn json(value: &Value, before: Option<&Json>, most: usize, table: &dyn Fn()) -> Result<Payload> {
+    let (json, size) = to_json_within(value, before, most, table)?;
+    Ok(Payload::sized(json, size))
+}
+
+fn bytes(bytes: &[u8], most: usize) -> Result<Payload> {
+    match bytes.len() {
+        size if size > most => {
+            let error = format!("an event of {size} bytes, more than {most} (max_event_bytes)");
+            Err(Error::data(error))
+        }
+        _ => Ok(Payload::from(bytes)),
+    }
+}
+
+fn from_view(view: &Table, most: usize, table: &dyn Fn()) -> Result<Event> {
     let wrong = |error: mlua::Error| Error::data(error.to_string());
     let handle: UserDataRef<Handle> = view.raw_get(1).map_err(wrong)?;
     let event = &handle.0;
     let given: Value = view.raw_get(PAYLOAD).map_err(wrong)?;
-    let mut payload = payload(&given, event)?;
+    let mut payload = payload(&given, event, most)?;
     let data: Value = view.raw_get("data").map_err(wrong)?;
     if !data.is_nil() {
         match payload.json() {
-            Ok(json) if says(&data, json) => {}
-            Ok(json) => payload = to_json_like(&data, json)?.into(),
-            Err(_) => payload = to_json(&data)?.into(),
+            Ok(json) if says(&data, json, table) => {}
+            Ok(before) => payload = json(&data, Some(before), most, table)?,
+            Err(_) => payload = json(&data, None, most, table)?,
         }
     }
     let time = match view.raw_get("time").map_err(wrong)? {
@@ -121,13 +140,13 @@ fn from_view(view: &Table) -> Result<Event> {
 }
 
 /// The payload: the event's own, or what the function has assigned.
-fn payload(given: &Value, event: &Event) -> Result<Payload> {
+fn payload(given: &Value, event: &Event, most: usize) -> Result<Payload> {
     match given {
         Value::Nil => Ok(event.payload().clone()),
         Value::String(text) if *text.as_bytes() == *event.payload().bytes() => {
             Ok(event.payload().clone())
         }
-        Value::String(text) => Ok(Payload::from(&*text.as_bytes())),
+        Value::String(text) => bytes(&text.as_bytes(), most),
         other => Err(Error::data(format!(
             "the payload of an event is a string, got {}",
             describe(other)
@@ -164,7 +183,7 @@ fn time(value: &Value, event: &Event) -> Result<Timestamp> {
 
 fn meta(value: &Value) -> Result<Meta> {
     let map = match to_json(value)? {
-        serde_json::Value::Object(map) => map,
+        Json::Object(map) => map,
         _ => {
             let error = format!("the meta of an event is a table, got {}", describe(value));
             return Err(Error::data(error));
@@ -173,7 +192,7 @@ fn meta(value: &Value) -> Result<Meta> {
     Ok(with(map))
 }
 
-fn with(map: Map<String, serde_json::Value>) -> Meta {
+fn with(map: Map<String, Json>) -> Meta {
     let event = Event::new("", Timestamp::EPOCH);
     let event = map
         .into_iter()

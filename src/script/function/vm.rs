@@ -20,6 +20,9 @@ use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// The work of going through a table, which may have been emptied: its places are still there.
+const TABLE: usize = 1 << 14;
+
 /// What a node is made of, on any thread.
 pub(in crate::script) struct Spec {
     /// The node's name.
@@ -28,6 +31,8 @@ pub(in crate::script) struct Spec {
     pub place: Option<String>,
     pub portable: Portable,
     pub limits: Limits,
+    /// The greatest payload of an event.
+    pub event_bytes: usize,
     pub watch: Watch,
     /// The user's own helpers.
     pub helpers: Vec<Arc<Helpers>>,
@@ -82,8 +87,11 @@ pub(super) struct NodeVm {
     /// The functions that arrived, in order.
     pub roots: Vec<Value>,
     shared: Rc<Shared>,
-    /// Whether it has no memory left, also after everything was collected.
+    /// Whether it has no memory left, also after everything was collected, and a new one would have
+    /// more.
     pub full: Cell<bool>,
+    /// What it needs at least: what it held when it was made.
+    floor: Cell<usize>,
 }
 
 impl NodeVm {
@@ -119,6 +127,7 @@ impl NodeVm {
         })?;
         lua.globals().raw_set("require", require)?;
         let host = Host {
+            lua: lua.weak(),
             upvalues: vm.upvalues.clone(),
             known: Known::new(lua, &module)?,
         };
@@ -139,6 +148,7 @@ impl NodeVm {
             roots,
             shared,
             full: Cell::new(false),
+            floor: Cell::new(vm.lua.used_memory()),
             vm,
         })
     }
@@ -176,32 +186,59 @@ impl NodeVm {
         })
     }
 
+    /// Calls a function of ours, which needs no limits, between the calls of others.
+    pub fn direct<R: FromLuaMulti>(
+        &self,
+        function: &Function,
+        args: impl IntoLuaMulti,
+    ) -> Result<R> {
+        function.call(args).map_err(|error| self.failure(&error))
+    }
+
     /// What was emitted in the last call.
     pub fn take_out(&self) -> Vec<Event> {
         std::mem::take(&mut *self.shared.out.borrow_mut())
     }
 
-    /// The event that a function has returned.
+    /// The event that a function has returned; to make it is a call of its own.
     pub fn made(&self, value: &Value) -> Result<Event> {
-        made(value, &self.shared).map_err(|error| {
-            let error = error.at_opt(self.shared.spec.place.clone());
-            error.within("the function's answer")
-        })
+        let (lua, budget) = (&self.vm.lua, &self.vm.budget);
+        let table = || budget.charge(lua, TABLE);
+        let limit = self.shared.spec.limits.call_time;
+        let made = budget.within("call", limit, || Ok(made(value, &self.shared, &table)));
+        made.map_err(|error| self.failure(&error))
+            .flatten()
+            .map_err(|error| {
+                let error = error.at_opt(self.shared.spec.place.clone());
+                error.within("the function's answer")
+            })
     }
 
     /// Makes values anew that were taken out of another VM.
     pub fn unpack(&self, portable: &Portable) -> Result<Vec<Value>> {
+        // They did fit before.
+        let freed = self.vm.lua.set_memory_limit(0);
+        freed.map_err(|error| self.failure(&error))?;
         let made = portable.unpack(&self.vm.lua, &self.host.upvalues, &self.host.known);
         made.map_err(|error| self.failure(&error))
     }
 
+    /// What it holds now it would hold after it was made anew, too.
+    pub fn settle(&self) {
+        let _ = self.vm.lua.gc_collect();
+        self.floor.set(self.vm.lua.used_memory());
+    }
+
     fn failure(&self, error: &mlua::Error) -> Error {
         if failure::is_memory(error) {
-            let lua = &self.vm.lua;
-            // Twice, for what the first round has only finalised. That it fails changes nothing.
-            let _ = lua.gc_collect().and_then(|()| lua.gc_collect());
-            let limit = self.shared.spec.limits.memory;
-            self.full.set(lua.used_memory() > limit / 4 * 3);
+            let (lua, limit) = (&self.vm.lua, self.shared.spec.limits.memory);
+            if lua.used_memory() > limit / 4 * 3 {
+                // That it fails changes nothing.
+                let _ = lua.gc_collect();
+            }
+            let used = lua.used_memory();
+            self.full
+                .set(used > limit / 4 * 3 && used > self.floor.get() + limit / 8);
         }
         self.vm.failure(error, self.shared.spec.portable.chunks())
     }
@@ -214,9 +251,11 @@ fn kinds(vm: &Vm, shared: &Rc<Shared>, compares: bool) -> mlua::Result<Table> {
     let views = lua.create_table()?;
     shared.views.set(views.to_pointer());
     views.raw_set("__name", "event")?;
+    views.raw_set("__metatable", false)?;
     native.raw_set("event", views)?;
     native.raw_set("setmetatable", &vm.setmetatable)?;
-    let fetch = lua.create_function(move |lua, asked| fetch(lua, asked, compares))?;
+    let budget = vm.budget.clone();
+    let fetch = lua.create_function(move |lua, asked| fetch(lua, &budget, asked, compares))?;
     native.raw_set("fetch", fetch)?;
     let refuse = |lua: &Lua, name: Value| -> mlua::Result<()> {
         let name = name.to_string().unwrap_or_default();
@@ -227,9 +266,11 @@ fn kinds(vm: &Vm, shared: &Rc<Shared>, compares: bool) -> mlua::Result<Table> {
         Err(raise(lua, error.with_hint(hint)))
     };
     native.raw_set("refuse", lua.create_function(refuse)?)?;
-    let out = shared.clone();
+    let (out, budget) = (shared.clone(), vm.budget.clone());
     let emit = lua.create_function(move |lua, value: Value| {
-        let event = made(&value, &out).map_err(|error| raise(lua, error.within("emit")))?;
+        let table = || budget.charge(lua, TABLE);
+        let event = made(&value, &out, &table).map_err(|error| raise(lua, error.within("emit")))?;
+        budget.charge(lua, event.payload().size() * 4);
         out.push(event).map_err(|error| raise(lua, error))
     })?;
     native.raw_set("emit", emit)?;

@@ -69,6 +69,7 @@ fn spec(session: &Session, args: &Args, node: &str, roots: Vec<LuaValue>) -> Res
         place: session.draft()?.place(),
         portable,
         limits: session.limits,
+        event_bytes: session.network.max_event_bytes(),
         watch: session.network.watch(),
         helpers: session.helpers.borrow().clone(),
     })

@@ -160,8 +160,8 @@ mod tests {
             let text = value.to_string();
             let tree = parse_json(text.as_bytes()).expect("it was written as JSON");
             let data = read_data(&lua, text.as_bytes()).expect("Lua can hold it");
-            prop_assert!(says(&data, &tree), "{text}");
-            prop_assert!(says(&to_data(&lua, &tree).expect("Lua can hold it"), &tree), "{text}");
+            prop_assert!(says(&data, &tree, &|| ()), "{text}");
+            prop_assert!(says(&to_data(&lua, &tree).expect("Lua can hold it"), &tree, &|| ()), "{text}");
         }
     }
 
@@ -187,6 +187,6 @@ mod tests {
         let lua = Lua::new();
         let data = read_data(&lua, br#"{"a":1,"a":null,"b":[],"c":"\u00e9\n"}"#);
         let tree = parse_json(br#"{"a":null,"b":[],"c":"\u00e9\n"}"#).expect("JSON");
-        assert!(says(&data.expect("Lua can hold it"), &tree));
+        assert!(says(&data.expect("Lua can hold it"), &tree, &|| ()));
     }
 }

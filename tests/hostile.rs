@@ -1,0 +1,311 @@
+//! Scripts that try to get away: every function of the standard library with huge, empty, negative,
+//! recursive arguments and proxies, under `pcall`, coroutines, handlers and metamethods. None takes
+//! more than twice its time nor one and a half times its memory.
+//!
+//! `HOSTILE_SCRIPTS` says how many are run, `HOSTILE_SEED` with which seed the first one is made; a
+//! failure shows the seed and the script. The memory of the whole process is measured, so this is a
+//! binary of its own with one test.
+
+use std::error::Error;
+use std::fs;
+use std::time::Duration;
+use tributary::script::Limits;
+use tributary::{Database, Network, Runtime};
+
+type Tested = Result<(), Box<dyn Error>>;
+
+const LIMITS: Limits = Limits {
+    memory: 16 << 20,
+    call_time: Duration::from_millis(12),
+    load_time: Duration::from_millis(12),
+    allow_os: false,
+};
+
+/// So many scripts share a VM.
+const SHARED: u64 = 100;
+
+/// Numbers that follow from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: usize) -> usize {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % most as u64).unwrap_or(0)
+    }
+
+    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[self.below(all.len())]
+    }
+}
+
+/// What scripts begin with: values that are worse than they look.
+const BEGIN: &str = r#"
+local function endless() while true do end end
+local function same(...) return ... end
+local function raise() error("x") end
+local function again(...) return pcall(again, ...) end
+local function big() return ("a"):rep(1000000) end
+local list, texts, emptied = {}, {}, {}
+for i = 1, 5000 do list[i] = -i emptied[i] = i end
+for i = 1, 5000 do emptied[i] = nil end
+local text = ("a"):rep(100000)
+for i = 1, 300 do texts[i] = text end
+local proxy = setmetatable({}, { __len = function() return 1 << 62 end, __index = function() return 1 end })
+local sham = setmetatable({}, { __len = function() return math.maxinteger end, __index = type, __newindex = rawequal })
+local below = setmetatable({}, { __len = function() return -5 end, __index = tostring })
+local ring = {}
+ring[1], ring.x = ring, ring
+setmetatable(ring, { __index = function(t, k) return t end, __call = function(f, ...) return f(...) end })
+local wild = setmetatable({}, { __index = endless, __newindex = endless, __len = endless, __call = endless,
+    __concat = big, __eq = endless, __lt = endless, __le = endless, __tostring = big, __name = "x", __add = endless,
+    __pairs = function() return next, list end, __metatable = list })
+local late = setmetatable({}, {})
+getmetatable(late).__close, getmetatable(late).__gc = endless, endless
+local co = coroutine.create(function(...) while true do coroutine.yield(...) end end)
+local stuck = coroutine.create(function() pcall(endless) local x <close> = late endless() end)
+"#;
+
+const VALUES: &[&str] = &[
+    "nil",
+    "true",
+    "0",
+    "1",
+    "-1",
+    "3",
+    "1 << 62",
+    "math.maxinteger",
+    "math.mininteger",
+    "1e308",
+    "0/0",
+    "2^31",
+    "1000000",
+    "-1e15",
+    "'10'",
+    "''",
+    "'a'",
+    "' '",
+    "'%s+$'",
+    "'(.-)(.-)(.-)%1b'",
+    "'%b()'",
+    "'.-.-b'",
+    "'collect'",
+    "'step'",
+    "'z'",
+    "'c1000000000'",
+    "'%99.99f'",
+    "'%q'",
+    "'*a'",
+    "'return 1'",
+    "text",
+    "big()",
+    "(' '):rep(500000) .. 'x'",
+    "('1'):rep(1000000)",
+    "('('):rep(100000)",
+    "('\\x80'):rep(1000000)",
+    "('%s'):rep(1000)",
+    "('z'):rep(10000)",
+    "('x=1 '):rep(10000)",
+    "('::a:: '):rep(1000)",
+    "{}",
+    "{ text, text }",
+    "list",
+    "texts",
+    "emptied",
+    "proxy",
+    "sham",
+    "below",
+    "ring",
+    "wild",
+    "late",
+    "endless",
+    "same",
+    "raise",
+    "again",
+    "big",
+    "co",
+    "stuck",
+    "print and type",
+    "next",
+    "_G",
+    "string",
+    "coroutine.create(endless)",
+    "coroutine.wrap(same)",
+    "function(a, b) return a < b end",
+    "table.unpack(list)",
+    "pcall",
+    "coroutine.yield",
+    "collectgarbage",
+    "string.rep",
+    "table.concat",
+    "select('#')",
+];
+
+const FUNCTIONS: &[&str] = &[
+    "assert",
+    "collectgarbage",
+    "error",
+    "getmetatable",
+    "ipairs",
+    "load",
+    "next",
+    "pairs",
+    "pcall",
+    "rawequal",
+    "rawget",
+    "rawlen",
+    "rawset",
+    "select",
+    "setmetatable",
+    "tonumber",
+    "tostring",
+    "type",
+    "warn",
+    "xpcall",
+    "coroutine.close",
+    "coroutine.create",
+    "coroutine.isyieldable",
+    "coroutine.resume",
+    "coroutine.running",
+    "coroutine.status",
+    "coroutine.wrap",
+    "coroutine.yield",
+    "math.abs",
+    "math.max",
+    "math.min",
+    "math.random",
+    "math.tointeger",
+    "math.fmod",
+    "math.ult",
+    "math.floor",
+    "string.byte",
+    "string.char",
+    "string.dump",
+    "string.find",
+    "string.format",
+    "string.gmatch",
+    "string.gsub",
+    "string.len",
+    "string.lower",
+    "string.match",
+    "string.pack",
+    "string.packsize",
+    "string.rep",
+    "string.reverse",
+    "string.sub",
+    "string.unpack",
+    "string.upper",
+    "table.concat",
+    "table.insert",
+    "table.move",
+    "table.pack",
+    "table.remove",
+    "table.sort",
+    "table.unpack",
+    "utf8.char",
+    "utf8.codepoint",
+    "utf8.codes",
+    "utf8.len",
+    "utf8.offset",
+    "require('tributary').log",
+    "require('tributary').list",
+    "require",
+];
+
+/// `F` is what is to be done, as a function.
+const WAYS: &[&str] = &[
+    "for i = 1, 1e9 do F() end",
+    "while true do pcall(F) end",
+    "while true do pcall(F) end",
+    "coroutine.wrap(F)()",
+    "while true do coroutine.resume(coroutine.create(F)) end",
+    "local function deep(n) if n == 0 then return F() end return coroutine.wrap(deep)(n - 1) end while true do pcall(deep, 20) end",
+    "xpcall(F, F)",
+    "while true do xpcall(raise, F) end",
+    "xpcall(F, function() while true do pcall(F) end end)",
+    "local t = setmetatable({}, { __index = F, __len = F, __concat = F, __call = F, __lt = F }) pcall(same, t.x) pcall(same, #t) return t .. t",
+    "table.sort({ 3, 2, 1, 5, 4 }, F)",
+    "('abc'):rep(1000):gsub('.', F)",
+    "load(F)",
+    "while true do load(F) end",
+    "for _ in F do end",
+    "local x <close> = setmetatable({}, getmetatable(late)) F()",
+    "while true do local ok, v = pcall(F) if type(v) == 'string' then for i = 1, 1e4 do local _ = v .. 'x' < v .. 'y' end end end",
+    "local s = 'x' while true do s = s .. s pcall(F) if #s > 3e6 then while true do local _ = s .. 'a' == s .. 'b' end end end",
+    "pcall(pcall, pcall, F) pcall(string.rep, F()) pcall(table.concat, { F() })",
+    "local t = {} while true do t[#t + 1] = { pcall(F) } end",
+];
+
+fn script(seed: u64) -> String {
+    let mut random = Random(seed);
+    let count = random.below(6);
+    let values: Vec<&str> = (0..count).map(|_| random.of(VALUES)).collect();
+    let function = random.of(FUNCTIONS);
+    // Most just call it: what loops takes all the time that there is.
+    let way = match random.below(5) {
+        0 | 1 => random.of(WAYS),
+        _ => "F()",
+    };
+    format!(
+        "{BEGIN}local function F() return {function}({}) end\n{way}\n",
+        values.join(", ")
+    )
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// How long this thread has had a processor.
+fn busy() -> Result<Duration, Box<dyn Error>> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text.split(' ').next().ok_or("no time")?.parse()?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// A size of the process, in bytes.
+fn size(name: &str) -> Result<usize, Box<dyn Error>> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(kib.ok_or("no size")?.parse::<usize>()? << 10)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_script_takes_more_than_twice_its_time_nor_half_as_much_memory_again() -> Tested {
+    let (first, count) = (number("HOSTILE_SEED", 1), number("HOSTILE_SCRIPTS", 20_000));
+    let database = Database::open("sqlite::memory:")?;
+    let mut runtime: Option<Runtime> = None;
+    let mut worst = (Duration::ZERO, 0);
+    for seed in first..first + count {
+        if runtime.is_none() || seed % SHARED == 0 {
+            drop(runtime.take());
+            runtime = Some(Runtime::with_limits(&Network::new(), &database, LIMITS)?);
+        }
+        let Some(runtime) = &runtime else { continue };
+        let script = script(seed);
+        // The greatest size is counted anew.
+        fs::write("/proc/self/clear_refs", "5")?;
+        let (begun, before) = (busy()?, size("VmRSS")?);
+        let ran = runtime.run_text("s.lua", script.as_str());
+        let (took, grown) = (busy()? - begun, size("VmHWM")?.saturating_sub(before));
+        if std::env::var_os("HOSTILE_SHOW").is_some() {
+            eprintln!("{seed}: {took:?}, {} KiB, {ran:?}", grown >> 10);
+        }
+        worst = worst.max((took, grown));
+        assert!(
+            took <= LIMITS.load_time * 2,
+            "seed {seed} took {took:?}, {ran:?}:\n{script}"
+        );
+        assert!(
+            grown <= LIMITS.memory / 2 * 3,
+            "seed {seed} took {grown} bytes, {ran:?}:\n{script}"
+        );
+    }
+    eprintln!("{count} scripts, at worst {worst:?}");
+    Ok(())
+}
