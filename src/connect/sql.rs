@@ -45,7 +45,7 @@ use crate::time::Timestamp;
 use cursor::{Columns, Place, may_be_same, order, shown};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,8 @@ struct Rows {
     is_saved: bool,
     /// The rows under way in their order, and whether each is delivered: of each value all rows.
     under_way: VecDeque<(Token, Place, bool)>,
+    /// Those of them that are too large for an event.
+    refused: HashSet<Token>,
     failed: bool,
     /// When the database is asked next.
     next: Timestamp,
@@ -119,6 +121,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         start,
         is_saved: false,
         under_way: VecDeque::new(),
+        refused: HashSet::new(),
         failed: false,
         next: Timestamp::from_secs(0),
     };
@@ -264,6 +267,11 @@ impl Node for Rows {
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
+        // A row that was refused here would be refused again.
+        let outcome = match self.refused.remove(&token) {
+            true => Outcome::Delivered,
+            false => outcome,
+        };
         let found = self
             .under_way
             .iter_mut()
@@ -301,6 +309,7 @@ impl Source for Rows {
         if self.failed {
             // What is behind a row that failed is read again with it; late outcomes mean nothing.
             self.under_way.clear();
+            self.refused.clear();
             self.failed = false;
             self.next = now.after(PAUSE);
         }
@@ -314,8 +323,15 @@ impl Source for Rows {
             return Ok(Read::Idle);
         }
         for (place, row) in rows {
-            let event = Event::new(Value::Object(row), now);
-            let token = cx.emit_tracked(event);
+            let token = match Event::new(Value::Object(row), now).within(cx.max_event_bytes()) {
+                Ok(event) => cx.emit_tracked(event),
+                Err((mut event, error)) => {
+                    let token = cx.track(&mut event);
+                    self.refused.insert(token);
+                    cx.reject(event, error);
+                    token
+                }
+            };
             self.under_way.push_back((token, place, false));
         }
         Ok(Read::More)

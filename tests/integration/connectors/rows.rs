@@ -327,3 +327,52 @@ fn rows_that_the_cursor_would_skip_are_refused() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_row_that_is_too_large_leaves_its_head_by_errors_and_is_passed() -> Result<()> {
+    let place = tempfile::tempdir().expect("a directory");
+    let (url, database) = database(place.path());
+    let large = "x".repeat(8_000);
+    database
+        .execute_batch("create table texts (id integer primary key, text text)")
+        .expect("made");
+    for (id, text) in [(1, "a"), (2, large.as_str()), (3, "b")] {
+        database
+            .execute("insert into texts values (?, ?)", (id, text))
+            .expect("inserted");
+    }
+    let query = "select id, text from texts where id > :cursor order by id limit 3";
+    let options = options().with("query", query);
+    for is_linked in [true, false] {
+        let network = Network::new();
+        network.set_max_event_bytes(2_000);
+        network.add_source("in", connect::source(&url, &options)?)?;
+        let (seen, bad) = (Seen::at(&network, "out")?, Seen::at(&network, "bad")?);
+        network.link("in", "out")?;
+        if is_linked {
+            network.link("in.errors", "bad")?;
+        }
+        network.start()?;
+        assert!(soon(|| seen.len() == 2));
+        database
+            .execute("insert into texts values (4, 'c')", [])
+            .expect("inserted");
+        assert!(soon(|| seen.len() == 3), "the row is read again");
+        let refused = network.stats().node("in").map(|node| node.refused);
+        assert_eq!(refused, Some(1));
+        network.stop()?;
+        database
+            .execute("delete from texts where id = 4", [])
+            .expect("deleted");
+        assert_eq!(bad.len(), usize::from(is_linked));
+        for event in bad.events() {
+            let whole = serde_json::json!({"id": 2, "text": large}).to_string();
+            let meta = |key: &str| event.meta().get(key).cloned().unwrap_or_default();
+            assert_eq!(event.payload().bytes(), &whole.as_bytes()[..4_096]);
+            assert_eq!(meta("size"), whole.len());
+            let hash = xxhash_rust::xxh3::xxh3_128(whole.as_bytes());
+            assert_eq!(meta("xxh3"), format!("{hash:032x}"));
+        }
+    }
+    Ok(())
+}
