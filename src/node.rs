@@ -46,7 +46,8 @@ pub(crate) use tracker::Tracker;
 /// All calls come from the node's own thread (in a simulation: from the caller's).
 pub trait Node: Send {
     /// Makes connections and whatever else cannot move between threads. Called once before
-    /// anything else, and again after every retryable error.
+    /// anything else, and again after every retryable error: then it restores what was lost (a
+    /// connection) and keeps what is known (a place, tracked events that have no outcome yet).
     fn open(&mut self) -> Result<()> {
         Ok(())
     }

@@ -79,6 +79,8 @@ struct Rows {
     store: Option<Box<dyn Store>>,
     /// All rows up to here are delivered.
     delivered: Place,
+    /// The checkpoint was read, which only the first open does.
+    is_loaded: bool,
     is_saved: bool,
     /// The rows under way in their order, and whether each is delivered: of each value all rows.
     under_way: VecDeque<(Token, Place, bool)>,
@@ -119,6 +121,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         store: None,
         delivered: start.clone(),
         start,
+        is_loaded: false,
         is_saved: false,
         under_way: VecDeque::new(),
         refused: HashSet::new(),
@@ -247,21 +250,20 @@ impl Node for Rows {
     }
 
     fn open(&mut self) -> Result<()> {
-        if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
-            match load(path)? {
-                Some(cursor) => {
-                    let place = self.columns.place(&cursor, &self.start);
-                    self.delivered = place.ok_or_else(|| {
-                        let name = quote(path.to_string_lossy());
-                        let columns = self.columns.sql();
-                        Error::data(format!("{name} is no checkpoint of the cursor {columns}"))
-                    })?;
-                }
-                // Whether it can be written is better known before anything is read.
-                None => save(path, &self.columns.to_json(&self.delivered))?,
+        if let (Some(path), false) = (&self.checkpoint, self.is_loaded) {
+            if let Some(cursor) = load(path)? {
+                let place = self.columns.place(&cursor, &self.start);
+                self.delivered = place.ok_or_else(|| {
+                    let name = quote(path.to_string_lossy());
+                    let columns = self.columns.sql();
+                    Error::data(format!("{name} is no checkpoint of the cursor {columns}"))
+                })?;
+                self.is_saved = true;
             }
-            self.is_saved = true;
+            self.is_loaded = true;
         }
+        // Whether it can be written is better known before anything is read.
+        self.save_place()?;
         self.store = Some(self.ask()?.database.connect()?);
         Ok(())
     }
@@ -295,11 +297,7 @@ impl Node for Rows {
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
-            save(path, &self.columns.to_json(&self.delivered))?;
-        }
-        self.is_saved = true;
-        Ok(())
+        self.save_place()
     }
 }
 
@@ -339,6 +337,15 @@ impl Source for Rows {
 }
 
 impl Rows {
+    /// Writes the checkpoint, unless it has the place already.
+    fn save_place(&mut self) -> Result<()> {
+        if let (Some(path), false) = (&self.checkpoint, self.is_saved) {
+            save(path, &self.columns.to_json(&self.delivered))?;
+        }
+        self.is_saved = true;
+        Ok(())
+    }
+
     fn ask(&mut self) -> Result<&Asked> {
         let asked = match self.asked.take() {
             Some(asked) => asked,

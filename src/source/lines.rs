@@ -173,6 +173,34 @@ impl LineSource {
         self
     }
 
+    fn open_input(&mut self) -> Result<()> {
+        match &self.input {
+            Input::Stdin => {
+                if self.memory.is_some() {
+                    let text = "standard input cannot be read again: it takes no checkpoint";
+                    return Err(Error::data(text));
+                }
+                if self.claim.is_none() {
+                    self.claim = Some(Claim::new()?);
+                }
+                let copy = io::stdin().as_fd().try_clone_to_owned();
+                let file = File::from(copy.map_err(|error| Error::io("standard input", &error))?);
+                let reading = Reading::stream(file, self.name.clone());
+                self.add(reading.map_err(|error| self.wrong(&error))?)
+            }
+            Input::File(path) => {
+                let path = path.clone();
+                let opened = self.open_log(&path);
+                if opened.is_err() {
+                    // The next attempt starts from nothing.
+                    self.files.clear();
+                    self.log = Log::new(path);
+                }
+                opened
+            }
+        }
+    }
+
     fn open_file(&self, path: &Path) -> Result<File> {
         let what = || quote(&self.name);
         // A named pipe without a writer is not waited for here.
@@ -217,31 +245,15 @@ impl Node for LineSource {
         self.memory.iter().map(Memory::claim).collect()
     }
 
+    /// The first open finds the files and their places. One after a retryable error keeps them, and
+    /// with them what is in flight.
     fn open(&mut self) -> Result<()> {
-        if self.is_open {
-            return Ok(());
+        if !self.is_open {
+            self.open_input()?;
+            self.is_open = true;
         }
-        match &self.input {
-            Input::Stdin => {
-                if self.memory.is_some() {
-                    let text = "standard input cannot be read again: it takes no checkpoint";
-                    return Err(Error::data(text));
-                }
-                if self.claim.is_none() {
-                    self.claim = Some(Claim::new()?);
-                }
-                let copy = io::stdin().as_fd().try_clone_to_owned();
-                let file = File::from(copy.map_err(|error| Error::io("standard input", &error))?);
-                let reading = Reading::stream(file, self.name.clone());
-                self.add(reading.map_err(|error| self.wrong(&error))?)?;
-            }
-            Input::File(path) => {
-                let path = path.clone();
-                self.open_log(&path)?;
-            }
-        }
-        self.is_open = true;
-        Ok(())
+        // Whether the checkpoint can be written is better known before anything is read.
+        self.memory.as_mut().map_or(Ok(()), Memory::begin)
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -37,6 +37,7 @@ mod file_sinks;
 mod filter;
 mod flow;
 mod followed;
+mod full_checkpoints;
 mod inputs;
 mod limits;
 mod line_sources;

@@ -61,6 +61,8 @@ pub(super) struct Memory {
     saved: Timestamp,
     /// The files are other ones than in the checkpoint.
     changed: bool,
+    /// There is no checkpoint yet.
+    is_new: bool,
     /// Nothing more is read.
     ended: bool,
 }
@@ -77,6 +79,7 @@ impl Memory {
             unsaved: 0,
             saved: Timestamp::EPOCH,
             changed: false,
+            is_new: false,
             ended: false,
         }
     }
@@ -96,8 +99,11 @@ impl Memory {
     pub fn load(&mut self, path: String) -> Result<Option<Saved>> {
         self.path = path;
         self.files.clear();
+        self.seen = Seen::default();
         self.changed = false;
-        self.checkpoint.load()
+        let saved = self.checkpoint.load()?;
+        self.is_new = saved.is_none();
+        Ok(saved)
     }
 
     /// How messages name the checkpoint.
@@ -105,12 +111,15 @@ impl Memory {
         self.checkpoint.name()
     }
 
-    /// Whether it can be written is better known before anything is read.
+    /// Writes the first checkpoint, where there is none yet.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn begin(&mut self) -> Result<()> {
-        self.save()
+        match self.is_new {
+            true => self.save(),
+            false => Ok(()),
+        }
     }
 
     /// A file is read from where it stands.
@@ -319,6 +328,7 @@ impl Memory {
         })?;
         self.unsaved = 0;
         self.changed = false;
+        self.is_new = false;
         Ok(())
     }
 }

@@ -43,10 +43,10 @@ impl LineSource {
         match memory.load(whole.clone())? {
             None => {
                 self.begin(opened?, target)?;
-                self.memory.as_mut().map_or(Ok(()), |memory| {
+                if let Some(memory) = &mut self.memory {
                     memory.saw_siblings(&self.log.seen);
-                    memory.begin()
-                })
+                }
+                Ok(())
             }
             Some(saved) => self.resume(&saved, path, &whole, opened),
         }
