@@ -98,6 +98,11 @@ impl<'a> Restriction<'a> {
             rounded: false,
         };
         restriction.find_bounds(original, query);
+        // A row that is too new for it now is not any more as time passes.
+        if size.is_some() && !restriction.end.is_empty() {
+            let why = "a bound on time from above, which moves with the clock";
+            restriction.bound = Err(why.to_owned());
+        }
         let found = restriction.bound.iter().flatten().next();
         restriction.loose = size
             .zip(found)

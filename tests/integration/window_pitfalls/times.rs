@@ -16,6 +16,7 @@ crate::over_all_databases! {
     pitfall_15_a_sliding_window_holds_the_rows_of_its_size_to_the_microsecond
     pitfall_15_a_bound_of_the_query_is_the_same_to_every_plan
     pitfall_15_a_bound_with_a_fraction_is_the_same_to_every_plan_over_whole_seconds
+    pitfall_15_a_bound_from_above_that_moves_is_the_same_to_every_plan
     pitfall_15_what_leaves_a_window_is_deleted_to_the_microsecond
     pitfall_15_a_time_beyond_what_is_counted_is_refused
 }
@@ -304,6 +305,45 @@ fn pitfall_15_a_bound_with_a_fraction_is_the_same_to_every_plan_over_whole_secon
                 assert_eq!(last["n"], if strict { 1 } else { 2 }, "{plan}: {sql}");
             }
         }
+    }
+}
+
+/// Rows that are too new for the query now are in the window later, without another row.
+fn pitfall_15_a_bound_from_above_that_moves_is_the_same_to_every_plan(place: &Place) {
+    for column in ["at", "t"] {
+        let sql =
+            format!("select count(*) as n from readings where {column} < :window_end and k >= '0'");
+        let mut answers = Vec::new();
+        for plan in [None].into_iter().chain(PLANS.map(Some)) {
+            let database = declared(&place.another());
+            let extent = Extent::Sliding(Duration::from_secs(20));
+            let mut options = WindowOptions::new("readings", &sql, extent).time(column);
+            options = options.emit(Emit::All);
+            if let Some(plan) = plan {
+                options = options.plan(plan);
+            }
+            if Window::new(&database, &options).is_err() {
+                continue;
+            }
+            let mut bench = Bench::at_micros(&database, options, 500_000);
+            for (number, after) in [0, 1, 3].into_iter().enumerate() {
+                let at = START + after;
+                bench.send(json!({"k": number.to_string(), "at": at as f64, "t": at}));
+            }
+            bench.advance(2.0);
+            bench.send(json!({"k": "3", "at": START as f64, "t": START}));
+            answers.push(bench.out());
+        }
+        assert!(answers.len() > 1, "{column}");
+        let counts: Vec<i64> = answers[0]
+            .iter()
+            .filter_map(|row| row["n"].as_i64())
+            .collect();
+        assert_eq!(counts, [1, 1, 1, 3], "{column}");
+        assert!(
+            answers.iter().all(|other| *other == answers[0]),
+            "{answers:?}"
+        );
     }
 }
 
