@@ -67,16 +67,33 @@ pub(super) fn user_line(error: &mlua::Error, chunks: &[String]) -> Option<String
     let mlua::Error::RuntimeError(message) = root(error) else {
         return None;
     };
-    let (_, traceback) = message.split_once(TRACEBACK)?;
-    let places = traceback.lines().map(str::trim_start);
+    let places = traceback(message)?.lines().map(str::trim_start);
     places.filter_map(|line| split_place(line, chunks).0).next()
 }
 
 const TRACEBACK: &str = "\nstack traceback:";
 
-/// The message of an error without its traceback.
+/// So many bytes of a message are looked at and kept; a script may raise a text of any length.
+const MESSAGE: usize = 4 << 10;
+
+/// So many bytes at the end of a message hold its traceback.
+const TRACE: usize = 16 << 10;
+
+/// The message of an error without its traceback, cut where it is too long.
 fn said(message: &str) -> &str {
-    message.split(TRACEBACK).next().unwrap_or(message)
+    let head = &message[..message.floor_char_boundary(MESSAGE)];
+    head.split(TRACEBACK).next().unwrap_or(head)
+}
+
+/// The traceback of an error.
+fn traceback(message: &str) -> Option<&str> {
+    let start = match message.len() {
+        0..=TRACE => 0,
+        length => message.ceil_char_boundary(length - TRACE),
+    };
+    message[start..]
+        .split_once(TRACEBACK)
+        .map(|(_, trace)| trace)
 }
 
 /// What went wrong, out of what mlua wraps around it; `chunks` are the names of the scripts, of
@@ -100,7 +117,11 @@ pub(super) fn from_lua(error: &mlua::Error, chunks: &[String]) -> Error {
                 other if is_address(other) => "the script raised an error that is no text",
                 other => other,
             };
-            Error::data(said).at_opt(place).at_opt(default)
+            let error = match message.len() + 4 > MESSAGE && said == message {
+                true => Error::data(format!("{said} … (cut)")),
+                false => Error::data(said),
+            };
+            error.at_opt(place).at_opt(default)
         }
         other => Error::data(said(&other.to_string())).at_opt(default),
     }
