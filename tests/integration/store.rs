@@ -118,8 +118,8 @@ fn a_wrong_type_names_the_column_the_type_and_the_value(place: &Place) {
         r#"example_bets.create_time must be integer, this is 18446744073709551615"#
     );
     assert_eq!(
-        said("create_time", json!(true)),
-        r#"example_bets.create_time must be integer, this is true"#
+        said("stake", json!(true)),
+        r#"example_bets.stake must be real, this is true"#
     );
     assert_eq!(
         said("customer_uuid", json!(5)),

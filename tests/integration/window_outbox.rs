@@ -175,9 +175,22 @@ enum Cause {
     /// The source has not noted that its event was delivered.
     KillBeforeTheSource,
     Failure,
+    /// The source sends the event again after the window has repeated its answer.
+    FailureAndALateSource,
 }
 
-const CAUSES: [Cause; 3] = [Cause::Kill, Cause::KillBeforeTheSource, Cause::Failure];
+impl Cause {
+    fn is_failure(self) -> bool {
+        matches!(self, Cause::Failure | Cause::FailureAndALateSource)
+    }
+}
+
+const CAUSES: [Cause; 4] = [
+    Cause::Kill,
+    Cause::KillBeforeTheSource,
+    Cause::Failure,
+    Cause::FailureAndALateSource,
+];
 
 /// What is delivered in the end, and how much was not at the step.
 fn delivered(
@@ -194,7 +207,7 @@ fn delivered(
         let here = cause != Cause::Nothing && number == at;
         if here {
             run.fate(match cause {
-                Cause::Failure => Fate::Failed,
+                Cause::Failure | Cause::FailureAndALateSource => Fate::Failed,
                 _ => Fate::Held,
             });
         }
@@ -204,7 +217,10 @@ fn delivered(
         }
         run.fate(Fate::Delivered);
         missed = std::mem::take(&mut seen.lock().unwrap().undelivered);
-        if cause == Cause::Failure {
+        if cause.is_failure() {
+            if cause == Cause::FailureAndALateSource {
+                run.simulation.advance(Duration::from_millis(200));
+            }
             let failed = std::mem::take(&mut run.sent.lock().unwrap().failed);
             failed.into_iter().for_each(|event| run.send(event));
             continue;
@@ -277,7 +293,7 @@ fn holds(place: &Place, emit: Emit) {
                 let (right, _) = delivered(place, &options, Cause::Nothing, 0);
                 assert!(!right.is_empty(), "{extent} {plan} {clock}");
                 for (number, cause) in CAUSES.into_iter().enumerate() {
-                    if !place.stays() && cause != Cause::Failure {
+                    if !place.stays() && !cause.is_failure() {
                         continue;
                     }
                     for at in 0..steps().len() {

@@ -112,6 +112,12 @@ impl Entry {
         other.derive(self.row.clone())
     }
 
+    /// The same as it was, under its instant, for an event that has come again.
+    fn event_again(&self, other: &Event) -> Event {
+        let (_, _, _, ack) = other.clone().into_parts();
+        Event::from_parts(self.row.clone(), self.time, self.meta.clone(), ack)
+    }
+
     fn write(&self, text: &mut String) {
         let _ = write!(text, "{}\t", self.time.as_micros());
         if let Some(key) = self.key() {
@@ -179,8 +185,11 @@ pub(super) struct Outbox {
     since: Option<Timestamp>,
     /// How many entries answer an event that may come again.
     keys: HashMap<u128, u32>,
-    /// The keys of events that were answered by what was found, and have not come again.
-    answered: HashSet<u128>,
+    /// The keys of events that are answered and still to come again: what answers them was found when
+    /// the window was opened, or has failed, so that their source sends them again.
+    expected: HashSet<u128>,
+    /// Those that have come again in this batch.
+    returned: Vec<u128>,
     bytes: usize,
     /// What this batch has emitted, and what it has emitted again.
     fresh: Vec<Token>,
@@ -206,7 +215,8 @@ impl Outbox {
             delivered: Vec::new(),
             since: None,
             keys: HashMap::new(),
-            answered: HashSet::new(),
+            expected: HashSet::new(),
+            returned: Vec::new(),
             bytes: 0,
             fresh: Vec::new(),
             repeated: Vec::new(),
@@ -236,6 +246,7 @@ impl Outbox {
                 self.order += 1;
                 entries += 1;
                 self.count(&entry);
+                self.expected.extend(entry.key());
                 self.waiting.insert(entry.order, entry);
             }
             match entries {
@@ -337,12 +348,14 @@ impl Outbox {
 
     /// Whether there are entries that answer the event of a key, or were.
     pub fn answers(&self, key: u128) -> bool {
-        self.keys.contains_key(&key) || self.answered.contains(&key)
+        self.keys.contains_key(&key) || self.expected.contains(&key)
     }
 
-    /// An event has come again that what was found has answered: once more it is another one.
+    /// An event has come again that was answered before: once more it is another one.
     pub fn forget(&mut self, key: u128) {
-        self.answered.remove(&key);
+        if self.expected.remove(&key) {
+            self.returned.push(key);
+        }
     }
 
     /// An event has come again: of the entries that answer it, those that wait come out, and what is
@@ -358,7 +371,7 @@ impl Outbox {
             .waiting
             .extract_if(.., |_, entry| entry.key() == Some(key));
         let taken: Vec<(Event, Entry)> = ours
-            .map(|(_, entry)| (entry.event_for(event), entry))
+            .map(|(_, entry)| (entry.event_again(event), entry))
             .collect();
         if self.waiting.is_empty() {
             self.again = None;
@@ -378,6 +391,10 @@ impl Outbox {
             return;
         };
         let takers = entry.takers().map(std::mem::take).unwrap_or_default();
+        if outcome == Outcome::Failed {
+            // Its event may come again when the entry is delivered already.
+            self.expected.extend(entry.key());
+        }
         if outcome == Outcome::Failed && is_newest(&entry, entry.order) {
             self.waiting.insert(entry.order, entry);
             // Those that fail together wait together.
@@ -397,9 +414,6 @@ impl Outbox {
     /// An entry is delivered, or superseded by another one.
     pub fn done(&mut self, entry: &Entry, now: Timestamp) {
         self.uncount(entry);
-        if entry.found().is_some() {
-            self.answered.extend(entry.key());
-        }
         if let Some(piece) = entry.name(self.run)
             && let Some(left) = self.pieces.get_mut(&piece)
         {
@@ -478,6 +492,7 @@ impl Outbox {
     /// The batch is committed; `wrote` says whether it was written too.
     pub fn commit(&mut self, wrote: bool) {
         self.batch += 1;
+        self.returned.clear();
         self.fresh.clear();
         self.repeated.clear();
         self.pieces.extend(self.written.drain(..));
@@ -490,6 +505,7 @@ impl Outbox {
     /// The batch never was: what it was to emit is not, what it was to emit again waits.
     pub fn rollback(&mut self) {
         self.written.clear();
+        self.expected.extend(self.returned.drain(..));
         for token in std::mem::take(&mut self.fresh) {
             if let Some(entry) = self.under_way.take(token) {
                 self.uncount(&entry);
