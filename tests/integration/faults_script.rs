@@ -127,7 +127,7 @@ fn fault_24_scripts_are_fenced_in_and_leave_nothing_behind_when_they_fail() -> R
         .expect_err("no such memory");
     assert_eq!(
         error.to_string(),
-        "bomb.lua: memory limit of 256 MiB exceeded"
+        "bomb.lua:1: memory limit of 256 MiB exceeded"
     );
     let endless = "\n\nwhile true do end";
     let error = runtime
