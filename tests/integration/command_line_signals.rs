@@ -28,6 +28,23 @@ fn flood(child: &mut Child, numbered: bool) -> Result<JoinHandle<()>, Box<dyn Er
     }))
 }
 
+/// A call of the binary that ignores no signal, also where the tests themselves run under `nohup`.
+fn ignoring_nothing(site: &Site, args: &[&str]) -> Command {
+    let run = site.command(args);
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=HUP,USR1,USR2")
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(site.path("."))
+        .env_remove("RUST_LOG");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 #[test]
 fn a_signal_drains_what_the_source_has_accepted() -> Tested {
     for name in ["TERM", "INT", "HUP", "USR1", "USR2"] {
@@ -41,7 +58,7 @@ fn a_signal_drains_what_the_source_has_accepted() -> Tested {
             "out=out.jsonl",
             "--stats",
         ];
-        let mut child = site.command(&args).spawn()?;
+        let mut child = ignoring_nothing(&site, &args).spawn()?;
         let writer = flood(&mut child, true)?;
         while site.read("out.jsonl").unwrap_or_default().len() < 100_000 {
             std::thread::sleep(Duration::from_millis(5));
@@ -164,7 +181,7 @@ fn started(mut command: Command) -> Result<Child, Box<dyn Error>> {
 fn a_hang_up_lets_go_what_a_node_holds_back() -> Tested {
     for name in ["HUP", "USR1", "USR2"] {
         let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
-        let child = started(site.command(&["run", "net.lua", "-v"]))?;
+        let child = started(ignoring_nothing(&site, &["run", "net.lua", "-v"]))?;
         signal(&child, name)?;
         // One more of these never aborts.
         signal(&child, name)?;
