@@ -66,7 +66,7 @@ pub(crate) fn link(
         let label = format!("{from} -> {to}");
         Arc::new(Shelf::new(label, terms, account.clone()))
     });
-    let room = Arc::new(Room::new(control));
+    let room = Arc::new(Room::new(control, account.clone()));
     let bell = Bell(room.clone());
     let room = bounded.then_some(room);
     let (tx, rx) = flume::unbounded();
@@ -100,7 +100,7 @@ impl LinkReceiver {
     pub fn accept(&self, parcel: Parcel) -> Option<Batch> {
         match parcel {
             Parcel::Batch(batch) => {
-                self.bell.0.take(&batch, &self.account);
+                self.bell.0.take(&batch);
                 Some(batch)
             }
             Parcel::Ready => {
@@ -122,7 +122,7 @@ impl Drop for LinkReceiver {
             return shelf.close();
         }
         while let Ok(Parcel::Batch(batch)) = self.rx.try_recv() {
-            add(&self.account.lost, batch.len() as u64);
+            self.bell.0.leave(&batch);
         }
     }
 }

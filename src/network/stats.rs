@@ -14,8 +14,11 @@
 
 use super::losses::Losses;
 use crate::name::{Endpoint, Name};
+#[cfg(shuttle)]
+use shuttle::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tributary::pipeline::Forwarder;
 use tributary::sink::{Discarder, handler};
 use tributary::{
-    Capacity, Event, LinkOptions, Network, Overflow, Read, Result, Sink, Spill, Stats, source,
+    Capacity, Context, Error, ErrorKind, Event, LinkOptions, Network, Overflow, Read, Result, Sink,
+    Spill, Stats, source,
 };
 
 /// A sink that takes nothing before the sender is gone.
@@ -298,5 +299,74 @@ fn a_branch_that_ends_early_wakes_a_sender_that_waits_for_it() -> Result<()> {
     let error = network.wait().unwrap_err();
     assert!(error.message().contains("panicked 2 times"), "{error}");
     assert_eq!(network.stats().breaches(), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_source_that_is_aborted_while_it_reads_does_not_wait_for_room_afterwards() -> Result<()> {
+    let network = Network::new();
+    let alive = Arc::new(());
+    let (go_on, reading) = flume::unbounded::<()>();
+    let (held, mut reads) = (alive.clone(), 0);
+    let read = move |cx: &mut Context<'_>| {
+        let _held = &held;
+        reads += 1;
+        if reads > 2 {
+            let _ = reading.recv();
+        }
+        cx.emit(Event::new("x", cx.now()));
+        Ok(Read::More)
+    };
+    network.add_source("in", Scripted::new(&Log::default()).on_read(read))?;
+    let (open, sink) = dead();
+    network.add_sink("dead", sink)?;
+    network.link_with("in", "dead", LinkOptions::new().events(1))?;
+    network.start()?;
+    // One event is in the sink's hand, one fills the link, and the source is in its own code.
+    assert!(soon(|| network.stats().node("in").unwrap().emitted == 2));
+    let stopped = network.stop_within(Duration::from_millis(50));
+    assert!(stopped.is_err(), "{stopped:?}");
+    drop(go_on);
+    assert!(soon(|| Arc::strong_count(&alive) == 1), "it still waits");
+    drop(open);
+    Ok(())
+}
+
+#[test]
+fn a_sender_for_which_one_member_is_full_and_one_has_ended_waits_and_can_be_aborted() -> Result<()>
+{
+    let network = Network::with_capacity(Capacity {
+        events: 1,
+        ..Capacity::default()
+    })?;
+    let alive = Arc::new(());
+    let held = alive.clone();
+    let read = move |cx: &mut Context<'_>| {
+        let _held = &held;
+        cx.emit(Event::new("x", cx.now()));
+        Ok(Read::More)
+    };
+    network.add_source("in", Scripted::new(&Log::default()).on_read(read))?;
+    let (open, sink) = dead();
+    network.add_sink("dead", sink)?;
+    // It is lost at its first event, and for good when it is opened again.
+    let mut opened = 0;
+    let ended = Scripted::new(&Log::default())
+        .on_open(move || {
+            opened += 1;
+            match opened {
+                1 => Ok(()),
+                _ => Err(Error::new(ErrorKind::Failed, "gone")),
+            }
+        })
+        .on_event(|_, _| Err(Error::new(ErrorKind::Unavailable, "away").retryable()));
+    network.add_sink("ended", ended)?;
+    network.balance("in", ["dead", "ended"], None)?;
+    network.start()?;
+    assert!(soon(|| network.stats().node("ended").unwrap().failed));
+    let stopped = network.stop_within(Duration::from_millis(50));
+    assert!(stopped.is_err(), "{stopped:?}");
+    assert!(soon(|| Arc::strong_count(&alive) == 1), "it still sends");
+    drop(open);
     Ok(())
 }

@@ -7,10 +7,13 @@
 
 use super::options::Capacity;
 use crate::event::Batch;
-use crate::network::stats::LinkAccount;
+use crate::network::stats::{LinkAccount, add};
 use crate::network::worker::Control;
+#[cfg(shuttle)]
+use shuttle::sync::atomic::{AtomicU64, Ordering};
 use std::cell::Cell;
 use std::sync::Arc;
+#[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The sender does not wait.
@@ -24,24 +27,33 @@ pub(super) struct Room {
     wanted: AtomicU64,
     /// Where the node that sends is woken.
     control: flume::Sender<Control>,
+    account: Arc<LinkAccount>,
+    /// Events that were put in, once the sender has gone.
+    put: AtomicU64,
+    /// Events that the receiver has left in the channel when it went, as far as it saw them.
+    left: AtomicU64,
 }
 
 impl Room {
-    pub fn new(control: flume::Sender<Control>) -> Self {
+    pub fn new(control: flume::Sender<Control>, account: Arc<LinkAccount>) -> Self {
         Room {
             bytes: AtomicU64::new(0),
             wanted: AtomicU64::new(NEVER),
             control,
+            account,
+            put: AtomicU64::new(0),
+            left: AtomicU64::new(0),
         }
     }
 
     /// The receiver has taken a batch out.
     #[inline]
-    pub fn take(&self, batch: &Batch, account: &LinkAccount) {
+    pub fn take(&self, batch: &Batch) {
         self.bytes
             .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
         let count = batch.len() as u64;
-        let taken = account.received.fetch_add(count, Ordering::SeqCst) + count;
+        let received = &self.account.received;
+        let taken = received.fetch_add(count, Ordering::SeqCst) + count;
         if taken >= self.wanted.load(Ordering::SeqCst) {
             self.ring();
         }
@@ -58,6 +70,24 @@ impl Room {
     pub fn wake(&self) {
         // One that has ended waits for nothing.
         let _ = self.control.send(Control::Room);
+    }
+
+    /// The receiver goes, and with it this batch that it found in the channel.
+    pub fn leave(&self, batch: &Batch) {
+        let count = batch.len() as u64;
+        self.left.fetch_add(count, Ordering::Relaxed);
+        add(&self.account.lost, count);
+    }
+}
+
+impl Drop for Room {
+    /// Both ends have gone. What was put in after the receiver had looked for the last time, and
+    /// before the channel was closed, is lost too.
+    fn drop(&mut self) {
+        let put = self.put.load(Ordering::Relaxed);
+        let received = self.account.received.load(Ordering::Relaxed);
+        let seen = received + self.left.load(Ordering::Relaxed);
+        add(&self.account.lost, put.saturating_sub(seen));
     }
 }
 
@@ -96,9 +126,9 @@ impl Filling {
 
     /// Whether there is room for a batch. One that is too large for the link fits where it is empty.
     #[inline]
-    pub fn fits(&self, batch: &Batch, account: &LinkAccount) -> bool {
+    pub fn fits(&self, batch: &Batch) -> bool {
         self.seems_to_fit(batch) || {
-            self.look(account);
+            self.look();
             self.seems_to_fit(batch)
         }
     }
@@ -115,9 +145,9 @@ impl Filling {
                 && fits(bytes, batch.bytes(), self.capacity.bytes)
     }
 
-    fn look(&self, account: &LinkAccount) {
+    fn look(&self) {
         self.taken.set(Amount {
-            events: account.received.load(Ordering::SeqCst),
+            events: self.room.account.received.load(Ordering::SeqCst),
             bytes: self.room.bytes.load(Ordering::Relaxed),
         });
     }
@@ -132,14 +162,24 @@ impl Filling {
         });
     }
 
+    /// A batch that was put in was refused by the channel, whose receiver has gone.
+    pub fn take_back(&self, batch: &Batch) {
+        let put = self.put.get();
+        self.put.set(Amount {
+            events: put.events - batch.len() as u64,
+            bytes: put.bytes - batch.bytes() as u64,
+        });
+    }
+
     /// Has the sender woken when there is room for a batch; false where there is by now.
-    pub fn wait_for(&self, batch: &Batch, account: &LinkAccount) -> bool {
+    pub fn wait_for(&self, batch: &Batch) -> bool {
         let (put, taken) = (self.put.get(), self.taken.get());
-        // Where bytes are what is short, the next batch that is taken may be enough.
+        // Where bytes are what is short, the next batch that is taken may be enough; where the batch
+        // is larger than the link, all that was put in must be taken, and no more ever is.
         let enough = (put.events + batch.len() as u64).saturating_sub(self.capacity.events as u64);
-        let wanted = enough.max(taken.events + 1);
+        let wanted = enough.min(put.events).max(taken.events + 1);
         self.room.wanted.store(wanted, Ordering::SeqCst);
-        let waits = !self.fits(batch, account);
+        let waits = !self.fits(batch);
         if !waits {
             self.wait_no_longer();
         }
@@ -148,5 +188,13 @@ impl Filling {
 
     pub fn wait_no_longer(&self) {
         self.room.wanted.store(NEVER, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.room
+            .put
+            .store(self.put.get().events, Ordering::Relaxed);
     }
 }

@@ -13,10 +13,13 @@ use crate::name::Name;
 use crate::network::stats::{LinkAccount, add, add_nanos};
 use crate::network::worker::Control;
 use crate::time::monotonic;
+#[cfg(shuttle)]
+use shuttle::sync::atomic::{AtomicU64, Ordering};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::sync::Arc;
+#[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::vec::IntoIter;
@@ -99,8 +102,8 @@ impl LinkSender {
             return self.shelve(shelf, batch);
         }
         if let Some(filling) = &self.filling {
-            if !filling.fits(&batch, &self.account) {
-                return match self.tx.is_disconnected() {
+            if !filling.fits(&batch) {
+                return match self.is_gone() {
                     true => Sent::Gone(batch),
                     false => Sent::Full(batch),
                 };
@@ -109,7 +112,12 @@ impl LinkSender {
         }
         match self.tx.send(Parcel::Batch(batch)) {
             Ok(()) => Sent::Done,
-            Err(flume::SendError(Parcel::Batch(batch))) => Sent::Gone(batch),
+            Err(flume::SendError(Parcel::Batch(batch))) => {
+                if let Some(filling) = &self.filling {
+                    filling.take_back(&batch);
+                }
+                Sent::Gone(batch)
+            }
             Err(flume::SendError(Parcel::Ready)) => Sent::Done,
         }
     }
@@ -129,12 +137,15 @@ impl LinkSender {
     }
 
     /// Has its node woken when there is room for this batch, which was refused; false where there is
-    /// by now. A shelf that has refused wakes it anyway.
+    /// by now. A shelf that has refused wakes it anyway; a link whose receiver has gone never will.
     fn wait_for(&self, batch: &Batch) -> bool {
         let filling = self.filling.as_ref().filter(|_| self.shelf.is_none());
-        filling.is_none_or(|filling| {
-            filling.wait_for(batch, &self.account) && !self.tx.is_disconnected()
-        })
+        filling.is_none_or(|filling| self.is_gone() || filling.wait_for(batch))
+    }
+
+    /// Whether its receiver has gone.
+    fn is_gone(&self) -> bool {
+        self.tx.is_disconnected()
     }
 
     fn wait_no_longer(&self) {
@@ -247,13 +258,16 @@ impl<'a> Lane<'a> {
                 self.links[self.holder].lose(refused.len());
                 continue;
             }
-            let waits = self.links.iter().all(|link| link.wait_for(&refused));
+            // A receiver that goes after this look wakes the sender.
+            let waits = self.links.iter().all(|link| link.wait_for(&refused))
+                && !self.links.iter().all(LinkSender::is_gone);
             self.refused = Some(refused);
             if waits {
                 self.since
                     .get_or_insert_with(|| (monotonic(), self.links[first].taken()));
                 return false;
             }
+            self.links.iter().for_each(LinkSender::wait_no_longer);
         }
         true
     }
@@ -342,6 +356,11 @@ impl Drop for Lane<'_> {
 pub(in crate::network) fn wait(mut lanes: Vec<Lane<'_>>, ear: &mut Ear<'_>) -> Result<(), Aborted> {
     let begun = monotonic();
     let mut done = Ok(());
+    // An abort may have come before this began, while the node was in its own code.
+    if ear.heard.iter().any(|m| matches!(m, Control::Abort)) {
+        lanes.clear();
+        done = Err(Aborted);
+    }
     while !lanes.is_empty() {
         let message = match lanes.iter().filter_map(Lane::deadline).min() {
             None => ear.control.recv().unwrap_or(Control::Abort),

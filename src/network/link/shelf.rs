@@ -10,8 +10,19 @@ use super::spill::{Block, SpillFile};
 use crate::ack::Outcome;
 use crate::event::Batch;
 use crate::network::stats::{LinkAccount, add};
+#[cfg(shuttle)]
+use shuttle::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(shuttle))]
+use std::sync::{Mutex, MutexGuard};
+
+/// The most events and bytes that are written to disk at once, however little may stay in memory.
+/// Where schedules of threads are tried, a few events spill.
+const BLOCK: (usize, usize) = match cfg!(shuttle) {
+    true => (2, 4),
+    false => (Capacity::BATCH, 1 << 20),
+};
 
 pub(super) struct Shelf {
     label: String,
@@ -70,8 +81,7 @@ impl Shelf {
     /// The most events and bytes of a batch.
     pub fn batch(&self) -> (usize, usize) {
         match self.overflow {
-            // What is written at once, however little may stay in memory.
-            Overflow::Spill(_) => (Capacity::BATCH, 1 << 20),
+            Overflow::Spill(_) => BLOCK,
             _ => (self.capacity.batch_events(), self.capacity.batch_bytes()),
         }
     }
