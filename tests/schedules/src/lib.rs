@@ -1,15 +1,64 @@
-//! Schedules of threads, chosen at random by shuttle, which sees every deadlock: over the ack as it
-//! is shipped, and over a model of the protocol that workers keep.
+//! Schedules of threads, chosen at random by shuttle, which finds every deadlock: over the ack and
+//! over links as they are shipped, and over a model of the protocol that workers keep.
 //!
 //! Five thousand each by default; `TRIBUTARY_SCHEDULES=100000` for more. A schedule that fails is
-//! printed, and `shuttle::replay` takes it.
+//! printed, and `shuttle::replay` takes it. Shuttle runs one thread at a time, so a memory ordering
+//! that is too weak is not found here.
 
 #![cfg(test)]
 
+// The sources name their channels `flume::…`; here those are channels that shuttle can block.
+extern crate self as flume;
+
 #[path = "../../../src/ack.rs"]
+#[expect(dead_code, reason = "only groups are tried here")]
 mod ack;
+mod channel;
+#[path = "../../../src/error.rs"]
+#[expect(dead_code, reason = "links make few errors")]
+mod error;
+#[path = "../../../src/name.rs"]
+#[expect(dead_code, reason = "links have names and read none")]
+mod name;
+mod payload;
 mod settling;
+mod time;
 mod workers;
+
+#[path = "../../../src"]
+mod tributary {
+    #[expect(dead_code, unused_imports, reason = "links look into no event")]
+    pub mod event;
+}
+
+/// The sources of a folder, and what they need of its other files.
+#[path = "../../../src/network"]
+#[expect(dead_code, unused_imports, reason = "only links are tried here")]
+#[expect(private_interfaces, reason = "the modules are private in the crate")]
+mod network {
+    #[path = "../../tests/schedules/src/ends.rs"]
+    mod ends;
+    pub mod link;
+    mod losses;
+    pub mod stats;
+    #[path = "../../tests/schedules/src/links.rs"]
+    mod tries;
+    pub mod ways;
+
+    pub mod worker {
+        /// What the control channel of a node carries.
+        #[derive(Debug, PartialEq)]
+        pub enum Control {
+            Room,
+            Wake,
+            Stop,
+            Abort,
+        }
+    }
+}
+
+pub(crate) use channel::*;
+pub(crate) use tributary::event;
 
 /// How many schedules each test tries.
 fn schedules() -> usize {

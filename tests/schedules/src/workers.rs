@@ -1,7 +1,8 @@
-//! A model of what workers tell each other: batches over bounded links, and stop, extension, wakes
-//! and outcomes over a control queue without bound. It has the rules of the real ones, and none of
-//! their code: a wait is for *any* of what a worker may hear, also the wait for room; links are
-//! closed before outcomes are waited for; links are added between batches.
+//! A model of what workers tell each other: batches over bounded links, stop, extension and wakes
+//! over a control queue without bound, and outcomes over another one. It has the rules of the real
+//! ones, and none of their code (that of links is tried itself): a wait for room is for any link that
+//! still lacks the event, and for control, but not for outcomes; every other wait is for *any* of
+//! what may come; links are closed before outcomes are waited for; links are added between batches.
 
 use crate::schedules;
 use shuttle::rand::{Rng, thread_rng};
@@ -16,8 +17,6 @@ enum Control {
     Wake,
     /// One more link out.
     Attach(usize),
-    /// The outcome of an event.
-    Settled(u64),
 }
 
 #[derive(Default)]
@@ -31,6 +30,8 @@ struct Link {
 struct Shared {
     links: Vec<Link>,
     control: Vec<VecDeque<Control>>,
+    /// Outcomes that the source has not taken.
+    outcomes: VecDeque<u64>,
     /// Of each event, how many parts are not settled.
     parts: Vec<u32>,
     settled: Vec<u32>,
@@ -63,22 +64,29 @@ impl World {
         self.change(|shared| shared.control[worker].push_back(message));
     }
 
-    /// Sends an event, waiting for room; what is heard meanwhile is kept for later.
-    fn send(&self, at: usize, link: usize, event: u64, heard: &mut VecDeque<Control>) {
+    /// Sends an event into these links, each as soon as it has room; what is heard meanwhile is kept
+    /// for later.
+    fn send(&self, at: usize, links: &[usize], event: u64, heard: &mut VecDeque<Control>) {
         const CAPACITY: usize = 1;
-        loop {
-            let sent = self.wait(|shared| {
-                if shared.links[link].queue.len() < CAPACITY {
-                    shared.links[link].queue.push_back(event);
-                    return Some(true);
+        let mut links = links.to_vec();
+        while !links.is_empty() {
+            self.wait(|shared| {
+                let before = links.len();
+                links.retain(|link| {
+                    let queue = &mut shared.links[*link].queue;
+                    let has_room = queue.len() < CAPACITY;
+                    if has_room {
+                        queue.push_back(event);
+                    }
+                    !has_room
+                });
+                if links.len() < before {
+                    return Some(());
                 }
                 let message = shared.control[at].pop_front()?;
                 heard.push_back(message);
-                Some(false)
+                Some(())
             });
-            if sent {
-                return;
-            }
         }
     }
 }
@@ -89,6 +97,7 @@ const MIDDLE: usize = 1;
 /// What a worker found when it looked.
 enum Found {
     Told(Control),
+    Settled(u64),
     Event(u64),
     Ended,
     Nothing,
@@ -105,8 +114,9 @@ fn source(world: &World, events: u64) -> u64 {
             let message = heard
                 .pop_front()
                 .or_else(|| shared.control[SOURCE].pop_front());
-            match message {
-                Some(message) => Some(Found::Told(message)),
+            let settled = |shared: &mut Shared| shared.outcomes.pop_front().map(Found::Settled);
+            match message.map(Found::Told).or_else(|| settled(shared)) {
+                Some(found) => Some(found),
                 None if reading => Some(Found::Nothing),
                 None if told.len() as u64 == next => Some(Found::Ended),
                 // It closes its links first, and then waits for outcomes.
@@ -127,12 +137,10 @@ fn source(world: &World, events: u64) -> u64 {
                     world.change(|shared| shared.links[link].closed = true);
                 }
             }
-            Found::Told(Control::Settled(event)) => assert!(told.insert(event), "settled twice"),
+            Found::Settled(event) => assert!(told.insert(event), "settled twice"),
             Found::Nothing if reading => {
                 world.change(|shared| shared.parts[next as usize] = outs.len() as u32);
-                for link in outs.clone() {
-                    world.send(SOURCE, link, next, &mut heard);
-                }
+                world.send(SOURCE, &outs, next, &mut heard);
                 next += 1;
             }
             Found::Event(_) | Found::Nothing => {}
@@ -162,14 +170,14 @@ fn taker(world: &World, at: usize, link: usize, out: Option<usize>) {
             }
         });
         match (found, out) {
-            (Found::Event(event), Some(out)) => world.send(at, out, event, &mut heard),
+            (Found::Event(event), Some(out)) => world.send(at, &[out], event, &mut heard),
             (Found::Event(event), None) => world.change(|shared| {
                 shared.arrived[at].push(event);
                 let parts = &mut shared.parts[event as usize];
                 *parts -= 1;
                 if *parts == 0 {
                     shared.settled[event as usize] += 1;
-                    shared.control[SOURCE].push_back(Control::Settled(event));
+                    shared.outcomes.push_back(event);
                 }
             }),
             (Found::Ended, out) => {
@@ -179,7 +187,7 @@ fn taker(world: &World, at: usize, link: usize, out: Option<usize>) {
                 });
                 return;
             }
-            (Found::Told(_) | Found::Nothing, _) => {}
+            (Found::Told(_) | Found::Settled(_) | Found::Nothing, _) => {}
         }
     }
 }

@@ -1,0 +1,206 @@
+//! Nodes that send and take, without their code: they do what a worker does with its links.
+
+use super::link::{Aborted, Capacity, Ear, LinkReceiver, Overflow, Parcel, Terms, Wedge};
+use super::link::{LinkSender, link, wait};
+use super::stats::LinkAccount;
+use super::ways::{Balance, Way, Ways};
+use super::worker::Control;
+use crate::ack::Ack;
+use crate::event::{Batch, Event, Meta};
+use crate::name::{Endpoint, Name};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::sync::atomic::{AtomicU64, Ordering};
+use shuttle::thread;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub fn any(range: std::ops::RangeInclusive<usize>) -> usize {
+    thread_rng().gen_range(range)
+}
+
+/// A capacity that a few events exceed, in number or in bytes.
+pub fn small() -> Terms {
+    let bytes = [1, 3, 5, 1_000][any(0..=3)];
+    Terms::from(Capacity {
+        events: any(1..=3),
+        bytes,
+    })
+}
+
+pub fn overflowing(overflow: Overflow) -> Terms {
+    Terms {
+        overflow,
+        ..small()
+    }
+}
+
+/// So many events, of sizes that differ, in batches that differ.
+pub fn batches(events: u64) -> Vec<Batch> {
+    let mut batches = vec![Batch::default()];
+    for at in 0..events {
+        // The number is the instant: what a payload has is only its size.
+        let payload = Payload::from(&[0; 4][..any(0..=4)]);
+        let time = Timestamp::from_micros(at as i64);
+        let event = Event::from_parts(payload, time, Meta::default(), Ack::none());
+        if batches.last().unwrap().len() == any(1..=4) {
+            batches.push(Batch::default());
+        }
+        batches.last_mut().unwrap().push(event);
+    }
+    batches
+}
+
+/// The account of a link whose ends are elsewhere.
+pub struct Accounted(Arc<LinkAccount>);
+
+impl Accounted {
+    fn get(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::SeqCst)
+    }
+
+    pub fn received(&self) -> u64 {
+        Self::get(&self.0.received)
+    }
+
+    pub fn lost(&self) -> u64 {
+        Self::get(&self.0.lost)
+    }
+
+    pub fn dropped(&self) -> u64 {
+        Self::get(&self.0.dropped)
+    }
+
+    /// Nothing is left in it, and nothing was counted twice.
+    pub fn assert_balanced(&self) {
+        let ended = self.received() + self.lost() + self.dropped();
+        assert_eq!(Self::get(&self.0.sent), ended, "{:?}", self.0);
+    }
+}
+
+/// A node that sends: its control channel, and its links.
+pub struct Node {
+    pub control: (flume::Sender<Control>, flume::Receiver<Control>),
+    ways: Ways,
+}
+
+impl Node {
+    pub fn new() -> Self {
+        Node {
+            control: flume::unbounded(),
+            ways: Ways::default(),
+        }
+    }
+
+    fn ends(&self, terms: &Terms) -> (LinkSender, LinkReceiver, Accounted) {
+        let account = Arc::<LinkAccount>::default();
+        let from = Endpoint::new("a").unwrap();
+        let to = Name::new("b").unwrap();
+        let control = self.control.0.clone();
+        let (tx, rx) = link(&from, &to, terms, true, account.clone(), control);
+        (tx, rx, Accounted(account))
+    }
+
+    pub fn link(&mut self, terms: &Terms) -> (LinkReceiver, Accounted) {
+        let (tx, rx, account) = self.ends(terms);
+        self.ways.add(Way::Link(tx));
+        (rx, account)
+    }
+
+    pub fn balance(&mut self, members: &[Terms]) -> Vec<(LinkReceiver, Accounted)> {
+        let ends = members.iter().map(|terms| self.ends(terms));
+        let split = |(tx, rx, account)| (tx, (rx, account));
+        let (senders, receivers) = ends.map(split).unzip();
+        self.ways.add(Way::Balance(Balance::new(senders, None)));
+        receivers
+    }
+
+    /// Sends these on a thread of its own, as a worker does, and lets its links go.
+    pub fn send(self, batches: Vec<Batch>) -> thread::JoinHandle<Sent> {
+        thread::spawn(move || {
+            let (_own, control) = self.control;
+            let mut sent = Sent::default();
+            for batch in batches {
+                sent.heard.extend(control.try_iter());
+                let mut lanes = Vec::new();
+                self.ways.begin(batch, &mut lanes);
+                let mut ear = Ear {
+                    control: &control,
+                    heard: &mut sent.heard,
+                    blocked: &AtomicU64::new(0),
+                    wedged: &mut sent.wedged,
+                };
+                if !lanes.is_empty()
+                    && let Err(Aborted) = wait(lanes, &mut ear)
+                {
+                    break;
+                }
+            }
+            drop(self.ways);
+            sent.heard.extend(control.try_iter());
+            sent
+        })
+    }
+}
+
+/// What a node met while it sent.
+#[derive(Default)]
+pub struct Sent {
+    heard: VecDeque<Control>,
+    pub wedged: Vec<Wedge>,
+}
+
+impl Sent {
+    /// What it was told, beside that there is room.
+    pub fn told(self) -> Vec<Control> {
+        let told = self.heard.into_iter();
+        told.filter(|message| *message != Control::Room).collect()
+    }
+}
+
+/// What waits in a link is no more than its capacity, but for a single event that is larger.
+pub fn assert_bound(link: &LinkReceiver, capacity: Capacity) {
+    let (events, bytes) = link.rx.look(|queue| {
+        let batches = queue.iter().filter_map(|parcel| match parcel {
+            Parcel::Batch(batch) => Some((batch.len(), batch.bytes())),
+            Parcel::Ready => None,
+        });
+        batches.fold((0, 0), |(events, bytes), batch| {
+            (events + batch.0, bytes + batch.1)
+        })
+    });
+    let held = format!("{events} events of {bytes} bytes in a link of {capacity:?}");
+    assert!(
+        events <= capacity.events && bytes <= capacity.bytes || events == 1,
+        "{held}"
+    );
+}
+
+/// Takes a handful from a link, as a worker does; `None` when it has ended.
+pub fn take(link: &LinkReceiver, capacity: Capacity, batch_size: usize) -> Option<Vec<u64>> {
+    assert_bound(link, capacity);
+    let mut batch = link.accept(link.rx.recv().ok()?).unwrap_or_default();
+    while !link.fills(&batch, batch_size)
+        && let Ok(parcel) = link.rx.try_recv()
+    {
+        if let Some(more) = link.accept(parcel) {
+            batch.append(more);
+        }
+    }
+    let number = |event: &Event| event.time().as_micros() as u64;
+    Some(batch.events().iter().map(number).collect())
+}
+
+/// Takes at most so many handfuls on a thread of its own, and lets the link go.
+pub fn take_some(link: LinkReceiver, terms: &Terms, most: usize) -> thread::JoinHandle<Vec<u64>> {
+    let (capacity, batch_size) = (terms.capacity, any(1..=3));
+    thread::spawn(move || {
+        let handfuls = (0..most).map_while(|_| take(&link, capacity, batch_size));
+        handfuls.flatten().collect()
+    })
+}
+
+pub fn take_all(link: LinkReceiver, terms: &Terms) -> thread::JoinHandle<Vec<u64>> {
+    take_some(link, terms, usize::MAX)
+}
