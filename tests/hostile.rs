@@ -2,9 +2,10 @@
 //! recursive arguments and proxies, under `pcall`, coroutines, handlers and metamethods. None takes
 //! more than twice its time nor one and a half times its memory.
 //!
-//! `HOSTILE_SCRIPTS` says how many are run, `HOSTILE_SEED` with which seed the first one is made; a
-//! failure shows the seed and the script. The memory of the whole process is measured, so this is a
-//! binary of its own with one test.
+//! `HOSTILE_SCRIPTS` is the number of scripts, `HOSTILE_SEED` the seed of the first one; by default
+//! 5,000 are run, from seed 1 on. `HOSTILE_SCRIPTS=20000 cargo test --all-features --test hostile`
+//! runs all that were tried. A failure shows the seed and the script, `HOSTILE_SHOW=1` each script.
+//! The memory of the whole process is measured, so this is a binary of its own with one test.
 
 use std::error::Error;
 use std::fs;
@@ -16,10 +17,19 @@ type Tested = Result<(), Box<dyn Error>>;
 
 const LIMITS: Limits = Limits {
     memory: 16 << 20,
-    call_time: Duration::from_millis(12),
-    load_time: Duration::from_millis(12),
+    call_time: Duration::from_millis(30),
+    load_time: Duration::from_millis(30),
     allow_os: false,
 };
+
+/// So many scripts are run where nothing else is said.
+const DEFAULT: u64 = 5_000;
+
+/// So often a script that took too much is tried again.
+const AGAIN: usize = 2;
+
+/// So many failures are shown.
+const SHOWN: usize = 20;
 
 /// So many scripts share a VM.
 const SHARED: u64 = 100;
@@ -274,38 +284,85 @@ fn size(name: &str) -> Result<usize, Box<dyn Error>> {
     Ok(kib.ok_or("no size")?.parse::<usize>()? << 10)
 }
 
-#[test]
-#[cfg(target_os = "linux")]
-fn no_script_takes_more_than_twice_its_time_nor_half_as_much_memory_again() -> Tested {
-    let (first, count) = (number("HOSTILE_SEED", 1), number("HOSTILE_SCRIPTS", 20_000));
-    let database = Database::open("sqlite::memory:")?;
-    let mut runtime: Option<Runtime> = None;
-    let mut worst = (Duration::ZERO, 0);
-    for seed in first..first + count {
-        if runtime.is_none() || seed % SHARED == 0 {
-            drop(runtime.take());
-            runtime = Some(Runtime::with_limits(&Network::new(), &database, LIMITS)?);
-        }
-        let Some(runtime) = &runtime else { continue };
-        let script = script(seed);
+/// What a script has taken.
+struct Taken {
+    time: Duration,
+    memory: usize,
+    ran: String,
+}
+
+impl Taken {
+    /// Runs a script and measures it.
+    fn by(runtime: &Runtime, seed: u64) -> Result<Self, Box<dyn Error>> {
         // The greatest size is counted anew.
         fs::write("/proc/self/clear_refs", "5")?;
         let (begun, before) = (busy()?, size("VmRSS")?);
-        let ran = runtime.run_text("s.lua", script.as_str());
-        let (took, grown) = (busy()? - begun, size("VmHWM")?.saturating_sub(before));
+        let ran = runtime.run_text("s.lua", script(seed).as_str());
+        let taken = Taken {
+            time: busy()? - begun,
+            memory: size("VmHWM")?.saturating_sub(before),
+            ran: format!("{ran:?}"),
+        };
         if std::env::var_os("HOSTILE_SHOW").is_some() {
-            eprintln!("{seed}: {took:?}, {} KiB, {ran:?}", grown >> 10);
+            eprintln!("{}", taken.shown(seed));
         }
-        worst = worst.max((took, grown));
-        assert!(
-            took <= LIMITS.load_time * 2,
-            "seed {seed} took {took:?}, {ran:.200?}:\n{script:.2000}"
-        );
-        assert!(
-            grown <= LIMITS.memory / 2 * 3,
-            "seed {seed} took {grown} bytes, {ran:.200?}:\n{script:.2000}"
-        );
+        Ok(taken)
     }
-    eprintln!("{count} scripts, at worst {worst:?}");
+
+    fn is_too_much(&self) -> bool {
+        self.time > LIMITS.load_time * 2 || self.memory > LIMITS.memory / 2 * 3
+    }
+
+    fn shown(&self, seed: u64) -> String {
+        let (time, memory, ran) = (self.time, self.memory >> 10, &self.ran);
+        let script = script(seed);
+        let made = script.strip_prefix(BEGIN).unwrap_or(&script);
+        format!("{seed}: {time:?}, {memory} KiB, {ran:.200}: {made:?}")
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_script_takes_more_than_twice_its_time_nor_half_as_much_memory_again() -> Tested {
+    let (first, count) = (
+        number("HOSTILE_SEED", 1),
+        number("HOSTILE_SCRIPTS", DEFAULT),
+    );
+    let database = Database::open("sqlite::memory:")?;
+    let fresh = || Runtime::with_limits(&Network::new(), &database, LIMITS);
+    let mut runtime = fresh()?;
+    let (mut longest, mut largest) = ((Duration::ZERO, 0), (0, 0));
+    let mut failed = Vec::new();
+    for seed in first..first + count {
+        if seed % SHARED == 0 {
+            drop(runtime);
+            runtime = fresh()?;
+        }
+        let mut taken = Taken::by(&runtime, seed)?;
+        // A machine that stops for a moment counts that as time of whoever runs. What a script takes
+        // by itself it takes again, in a VM that has run the same scripts before it.
+        for _ in 0..AGAIN {
+            if !taken.is_too_much() {
+                break;
+            }
+            drop(runtime);
+            runtime = fresh()?;
+            for before in first.max(seed - seed % SHARED)..seed {
+                Taken::by(&runtime, before)?;
+            }
+            taken = Taken::by(&runtime, seed)?;
+        }
+        longest = longest.max((taken.time, seed));
+        largest = largest.max((taken.memory, seed));
+        if taken.is_too_much() {
+            failed.push(taken.shown(seed));
+            if failed.len() == SHOWN {
+                break;
+            }
+        }
+    }
+    eprintln!("{count} scripts from {first} on; the longest (time, seed) is {longest:?}");
+    eprintln!("the largest (bytes, seed) is {largest:?}");
+    assert!(failed.is_empty(), "too much:\n{}", failed.join("\n"));
     Ok(())
 }

@@ -160,6 +160,75 @@ function string.rep(...)
     return rep(...)
 end
 
+-- What goes through the texts that it is given. A text may be given many times, so what they are
+-- together may be more than the memory holds.
+local function bytes(value)
+    local kind = type(value)
+    if kind == "string" then
+        return #value
+    elseif kind == "table" or kind == "userdata" then
+        -- It stands in the text of a value that has none of its own.
+        local meta = metatable(value)
+        local name = meta and rawget(meta, "__name")
+        return type(name) == "string" and #name or 0
+    end
+    return 0
+end
+
+-- So many values are looked at one by one; to look at more in that way takes the square of them.
+local FEW = 16
+local function all_bytes(n, ...)
+    local size = 0
+    if n > FEW then
+        local values = { ... }
+        for i = 1, n do
+            size = size + bytes(values[i])
+        end
+        return size
+    end
+    for i = 1, n do
+        size = size + bytes((select(i, ...)))
+    end
+    return size
+end
+
+-- The first value is a format, each byte of which is a step.
+local function charge_texts(name, ...)
+    local size = all_bytes(select("#", ...), ...)
+    if size > SHORT then
+        if size > memory then
+            refuse("string." .. name .. " of texts of more than " .. shown)
+        end
+        charge(bytes((...)) * 12 + size * 4)
+    end
+end
+
+local format, pack = string.format, string.pack
+function string.format(...)
+    charge_texts("format", ...)
+    return format(...)
+end
+
+function string.pack(...)
+    charge_texts("pack", ...)
+    return pack(...)
+end
+
+-- What these read beside the format they read once.
+local packsize = string.packsize
+do
+    local unpack = string.unpack
+    function string.unpack(...)
+        charge_texts("unpack", (...))
+        return unpack(...)
+    end
+end
+
+function string.packsize(...)
+    charge_texts("packsize", (...))
+    return packsize(...)
+end
+
 local tonumber_any = tonumber
 function tonumber(...)
     local s, base = ...

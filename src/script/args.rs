@@ -75,10 +75,18 @@ impl Args {
         }
     }
 
-    /// What a person would read: a string, or a number or boolean as text.
-    pub(super) fn text(&self, at: usize) -> Result<String> {
+    /// What a person would read: a string, or a number or boolean as text, cut after so many bytes.
+    pub(super) fn text(&self, at: usize, longest: usize) -> Result<String> {
         match self.get(at) {
-            LuaValue::String(text) => Ok(text.to_string_lossy()),
+            LuaValue::String(text) => {
+                let bytes = text.as_bytes();
+                Ok(match bytes.get(..longest) {
+                    Some(head) if head.len() < bytes.len() => {
+                        format!("{} … (cut)", String::from_utf8_lossy(head))
+                    }
+                    _ => text.to_string_lossy(),
+                })
+            }
             LuaValue::Integer(_) | LuaValue::Number(_) | LuaValue::Boolean(_) => {
                 Ok(self.get(at).to_string().unwrap_or_default())
             }

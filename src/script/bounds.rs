@@ -26,7 +26,7 @@
 //! | `next` | linear: in the places of a table that was emptied |
 //! | `pairs` | small |
 //! | `pcall` | fenced |
-//! | `print` | charged |
+//! | `print` | charged; a line is within the memory limit |
 //! | `rawequal` | linear |
 //! | `rawget` | small |
 //! | `rawlen` | small |
@@ -82,18 +82,18 @@
 //! | `string.char` | linear |
 //! | `string.dump` | linear |
 //! | `string.find` | counted: see `patterns`; a short text goes to the library, which takes a million steps at most |
-//! | `string.format` | linear |
+//! | `string.format` | charged: by its texts, which together are within the memory limit |
 //! | `string.gmatch` | counted, as `string.find` |
 //! | `string.gsub` | counted, as `string.find`; what it makes is charged |
 //! | `string.len` | small |
 //! | `string.lower` | linear |
 //! | `string.match` | counted, as `string.find` |
-//! | `string.pack` | linear: what it makes is within the memory limit |
-//! | `string.packsize` | linear |
+//! | `string.pack` | charged, as `string.format`; what it makes is within the memory limit |
+//! | `string.packsize` | charged |
 //! | `string.rep` | charged |
 //! | `string.reverse` | linear |
 //! | `string.sub` | linear |
-//! | `string.unpack` | linear: at most a million values |
+//! | `string.unpack` | charged by its format; linear in the text, at most a million values |
 //! | `string.upper` | linear |
 //! | `table.concat` | charged; counted where a metatable decides |
 //! | `table.insert` | charged; counted where a metatable decides |

@@ -11,7 +11,7 @@
 use super::failure;
 use crate::error::Error;
 use crate::time::{format_duration, monotonic};
-use mlua::{HookTriggers, Lua, VmState};
+use mlua::{HookTriggers, Lua, Value, VmState};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -81,7 +81,20 @@ impl Budget {
             place: RefCell::new(None),
         });
         budget.hook(lua, INSTRUCTIONS)?;
+        lua.set_app_data(budget.clone());
         Ok(budget)
+    }
+
+    /// Charges the VM that runs for the texts that a function of the host is given.
+    pub fn charge_texts(lua: &Lua, values: &[Value]) {
+        let budget = lua
+            .app_data_ref::<Rc<Budget>>()
+            .map(|budget| budget.clone());
+        let texts = values.iter().filter_map(Value::as_string);
+        let size: usize = texts.map(|text| text.as_bytes().len()).sum();
+        if let Some(budget) = budget {
+            budget.charge(lua, size.saturating_mul(8));
+        }
     }
 
     /// Has the hook look every so many instructions, in the coroutine that runs and in those that it

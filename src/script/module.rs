@@ -16,6 +16,7 @@ mod timing;
 
 use super::args::Args;
 use super::branches::{Access, BranchJoin, branch_joins};
+use super::budget::Budget;
 use super::failure::{self, raise};
 use super::function::Host;
 use super::limits::Limits;
@@ -307,7 +308,9 @@ pub(super) fn native(
 ) -> mlua::Result<Function> {
     let called = name.to_owned();
     lua.create_function(move |lua, values: MultiValue| {
-        let args = Args::new(&called, values.into_vec());
+        let values = values.into_vec();
+        Budget::charge_texts(lua, &values);
+        let args = Args::new(&called, values);
         let value = run(lua, &args).map_err(|error| raise(lua, error))?;
         to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {
             Some(ours) => raise(lua, ours.clone()),

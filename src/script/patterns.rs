@@ -9,9 +9,8 @@ mod matcher;
 use super::budget::Budget;
 use super::failure::{self, raise};
 use crate::error::{Error, Result};
-use compiled::{Pattern, has_magic, is_plain};
-use matcher::{Capture, Matcher, Notes};
-use memchr::memmem;
+use compiled::{Pattern, has_magic};
+use matcher::{Capture, Matcher, Notes, find_text};
 use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,15 +31,12 @@ struct Patterns {
 }
 
 impl Patterns {
-    fn get(&self, text: &[u8]) -> Result<Rc<Pattern>> {
+    fn get(&self, lua: &Lua, text: &[u8]) -> Result<Rc<Pattern>> {
         if let Some(pattern) = self.known.borrow().get(text) {
             return Ok(pattern.clone());
         }
-        if text.len() > LONGEST && !is_plain(text) {
-            let error = format!("a pattern of {} bytes, more than {LONGEST}", text.len());
-            return Err(Error::data(error));
-        }
-        let pattern = Rc::new(Pattern::new(text));
+        self.budget.charge(lua, text.len() * 4);
+        let pattern = Rc::new(Pattern::new(text, LONGEST)?);
         if text.len() < SHORT {
             let mut known = self.known.borrow_mut();
             if known.len() >= KEPT {
@@ -182,14 +178,15 @@ pub(super) fn natives(lua: &Lua, budget: &Rc<Budget>, memory: usize) -> mlua::Re
     type Asked = (LuaString, LuaString, usize, Option<bool>);
     let scan = move |lua: &Lua, (text, pattern, from, plain): Asked| {
         let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+        at.budget.charge(lua, pattern.len() * 4);
         if plain.is_some_and(|plain| plain || !has_magic(&pattern)) {
-            at.budget.charge(lua, text.len() - from + pattern.len());
-            let found = memmem::find(&text[from..], &pattern);
+            at.budget.charge(lua, text.len() - from);
+            let found = find_text(&text[from..], &pattern);
             let found = found.map(|at| (at + from, at + from + pattern.len()));
             return found.map_or(Ok(MultiValue::new()), |found| found.into_lua_multi(lua));
         }
         let (pattern, anchored) = anchored(&pattern);
-        let pattern = at.get(pattern).map_err(|error| raise(lua, error))?;
+        let pattern = at.get(lua, pattern).map_err(|error| raise(lua, error))?;
         let asked = (from, None, anchored);
         at.scan(lua, (&text, &pattern), &mut at.notes(), asked)
     };
@@ -205,7 +202,7 @@ pub(super) fn natives(lua: &Lua, budget: &Rc<Budget>, memory: usize) -> mlua::Re
         let (bytes, pattern, new) = (text.as_bytes(), pattern.as_bytes(), new.as_bytes());
         let (pattern, anchored) = anchored(&pattern);
         let replaced = patterns
-            .get(pattern)
+            .get(lua, pattern)
             .and_then(|pattern| patterns.replace(lua, (&bytes, &pattern, anchored), &new, most));
         match replaced.map_err(|error| raise(lua, error))? {
             (_, 0) => Ok((text.clone(), 0)),
@@ -228,7 +225,9 @@ fn scanner(
         true => (pattern, false),
         false => anchored(pattern),
     };
-    let pattern = patterns.get(pattern).map_err(|error| raise(lua, error))?;
+    let pattern = patterns
+        .get(lua, pattern)
+        .map_err(|error| raise(lua, error))?;
     let (patterns, notes) = (patterns.clone(), RefCell::new(patterns.notes()));
     lua.create_function(move |lua, (from, last): (usize, Option<usize>)| {
         let text = text.as_bytes();
@@ -249,12 +248,12 @@ mod tests {
         let mut notes = Notes::new(1 << 20);
         notes.after = after;
         if !has_magic(pattern) {
-            let found = memmem::find(text, pattern).map(|at| [at + 1, at + pattern.len()]);
+            let found = find_text(text, pattern).map(|at| [at + 1, at + pattern.len()]);
             let found = found.map(|found| found.map(|at| Value::Integer(at as i64)).to_vec());
             return Ok(found.unwrap_or_else(|| vec![Value::Nil]));
         }
         let (pattern, anchored) = anchored(pattern);
-        let pattern = Pattern::new(pattern);
+        let pattern = Pattern::new(pattern, LONGEST)?;
         let mut matcher = Matcher::new(text, &pattern, &mut notes, &|| {});
         let Some((from, to)) = matcher.first(0, None, anchored)? else {
             return Ok(vec![Value::Nil]);

@@ -96,7 +96,8 @@ impl Vm {
             globals.raw_set(name, absent(&lua, name)?)?;
         }
         let printed = budget.clone();
-        let print = lua.create_function(move |lua, values| print(lua, &printed, values))?;
+        let memory = limits.memory;
+        let print = lua.create_function(move |lua, values| print(lua, &printed, memory, values))?;
         globals.raw_set("print", print)?;
         watch.call::<()>(true)?;
         Ok(Vm {
@@ -152,19 +153,29 @@ fn natives(lua: &Lua, budget: &Rc<Budget>, limits: Limits) -> mlua::Result<Table
 }
 
 /// `print`, to the standard output that sinks write to.
-fn print(lua: &Lua, budget: &Budget, values: MultiValue) -> mlua::Result<()> {
+///
+/// A text may be given many times, so the line may be longer than all that the VM holds.
+fn print(lua: &Lua, budget: &Budget, memory: usize, values: MultiValue) -> mlua::Result<()> {
     let mut line = Vec::new();
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
             line.push(b'\t');
         }
+        let mut add = |text: &[u8]| {
+            budget.charge(lua, text.len());
+            if line.len() + text.len() > memory / 2 {
+                let error = format!("memory limit of {} exceeded", failure::size(memory));
+                return Err(raise(lua, Error::data(error)));
+            }
+            line.extend_from_slice(text);
+            Ok(())
+        };
         match value {
-            Value::String(text) => line.extend_from_slice(&text.as_bytes()),
-            other => line.extend_from_slice(other.to_string()?.as_bytes()),
+            Value::String(text) => add(&text.as_bytes())?,
+            other => add(other.to_string()?.as_bytes())?,
         }
     }
     line.push(b'\n');
-    budget.charge(lua, line.len());
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(&line).and_then(|()| stdout.flush());
     written.map_err(|error| {

@@ -252,8 +252,17 @@ fn what_the_library_does_in_one_go_is_bounded() -> Result<()> {
             "table.insert({}, 5, 1)",
             "bad argument #2 to 'insert' (position out of bounds)",
         ),
+        (
+            "local s = ('x'):rep(4 << 20) string.format('%.1s%.1s%.1s%.1s%.1s', s, s, s, s, s)",
+            "string.format of texts of more than 16 MiB",
+        ),
+        (
+            "local s = ('x'):rep(4 << 20) print(s, s, s, s, s)",
+            "memory limit of 16 MiB exceeded",
+        ),
     ] {
-        assert_eq!(told(script)?, format!("s.lua:1: {wanted}"), "of {script}");
+        let raised = told_within(small(), script)?;
+        assert_eq!(raised, format!("s.lua:1: {wanted}"), "of {script}");
     }
     Ok(())
 }

@@ -35,6 +35,9 @@ fn now(_: &Session, args: &Args) -> Result<Value> {
     Ok(SystemClock.now().as_secs_f64().into())
 }
 
+/// A text of a script is logged up to this length.
+const LONGEST: usize = 64 << 10;
+
 /// Logs what a script, or the function of this node, says.
 pub(in crate::script) fn log(args: &Args, node: Option<&str>) -> Result<Value> {
     args.at_most(2)?;
@@ -45,7 +48,7 @@ pub(in crate::script) fn log(args: &Args, node: Option<&str>) -> Result<Value> {
         ("debug", Level::Debug),
     ];
     let (level, text) = match args.len() {
-        0 | 1 => (Level::Info, args.text(1)?),
+        0 | 1 => (Level::Info, args.text(1, LONGEST)?),
         _ => {
             let name = args.string(1)?;
             let Some((_, level)) = levels.iter().find(|(known, _)| *known == name) else {
@@ -54,7 +57,7 @@ pub(in crate::script) fn log(args: &Args, node: Option<&str>) -> Result<Value> {
                     .unwrap_or_else(|| format!("the levels are {}", names.join(", ")));
                 return Err(Error::data(format!("no level {}", quote(name))).with_hint(hint));
             };
-            (*level, args.text(2)?)
+            (*level, args.text(2, LONGEST)?)
         }
     };
     // The error type knows how to show what a terminal must not get.

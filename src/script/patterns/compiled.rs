@@ -3,6 +3,8 @@
 //! The library finds a malformed pattern only where a match comes to it. So does this: the items end
 //! with [`Item::Bad`] there.
 
+use crate::error::Error;
+
 /// The bytes that one place of a pattern accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Set([u64; 4]);
@@ -108,25 +110,34 @@ pub(super) struct Pattern {
     pub plain: Option<Vec<u8>>,
 }
 
+/// Which bytes have a meaning for `string.find`, which looks for a text where there is none of them.
+const MAGIC: [bool; 256] = {
+    let mut magic = [false; 256];
+    let bytes = b"^$*+?.([%-";
+    let mut at = 0;
+    while at < bytes.len() {
+        magic[bytes[at] as usize] = true;
+        at += 1;
+    }
+    magic
+};
+
 /// Whether `string.find` looks for a pattern and not for a text.
 pub(super) fn has_magic(text: &[u8]) -> bool {
-    let magic = |byte: &u8| {
-        matches!(
-            byte,
-            b'^' | b'$' | b'*' | b'+' | b'?' | b'.' | b'(' | b'[' | b'%' | b'-'
-        )
-    };
-    text.iter().any(magic)
+    text.iter().any(|byte| MAGIC[usize::from(*byte)])
 }
 
 /// Whether nothing in a pattern has a meaning.
-pub(super) fn is_plain(text: &[u8]) -> bool {
-    !has_magic(text) && !text.contains(&b')')
+fn is_plain(text: &[u8]) -> bool {
+    !text
+        .iter()
+        .any(|byte| MAGIC[usize::from(*byte)] || *byte == b')')
 }
 
 impl Pattern {
-    /// Takes a pattern apart, without the `^` in front of it.
-    pub fn new(text: &[u8]) -> Self {
+    /// Takes a pattern apart, without the `^` in front of it. One that is longer than this must be a
+    /// text without magic.
+    pub fn new(text: &[u8], longest: usize) -> Result<Self, Error> {
         let mut pattern = Pattern {
             items: Vec::new(),
             repeats: 0,
@@ -137,13 +148,17 @@ impl Pattern {
         };
         if !text.is_empty() && is_plain(text) {
             pattern.plain = Some(text.to_vec());
-            return pattern;
+            return Ok(pattern);
+        }
+        if text.len() > longest {
+            let error = format!("a pattern of {} bytes, more than {longest}", text.len());
+            return Err(Error::data(error));
         }
         if let Err(bad) = pattern.read(text) {
             pattern.items.push(Item::Bad(bad));
         }
         pattern.first = pattern.first();
-        pattern
+        Ok(pattern)
     }
 
     fn first(&self) -> Option<Set> {

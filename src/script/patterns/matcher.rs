@@ -89,7 +89,7 @@ impl<'a> Matcher<'a> {
             let rest = &self.text[start.min(self.text.len())..];
             let found = match anchored {
                 true => rest.starts_with(plain).then_some(0),
-                false => memmem::find(rest, plain),
+                false => find_text(rest, plain),
             };
             self.take(found.unwrap_or(rest.len()) + 1);
             return Ok(found.map(|at| (start + at, start + at + plain.len())));
@@ -403,5 +403,14 @@ impl<'a> Matcher<'a> {
                 char::from(digit)
             ))),
         }
+    }
+}
+
+/// Where a text stands in another. To prepare the search takes time for each byte of what is looked
+/// for, so one that is too long is not looked for.
+pub(super) fn find_text(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    match wanted.len() > text.len() {
+        true => None,
+        false => memmem::find(text, wanted),
     }
 }
