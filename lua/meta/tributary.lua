@@ -370,7 +370,7 @@ function tb.hopping_window(name, out, query, table, size, slide, time_column) en
 ---@return true
 function tb.link(from, to, options) end
 
----logs a text: level is "error", "warn", "info" (where none is given), "debug"
+---logs a text, at most 64 KiB of it: level is "error", "warn", "info" (where none is given), "debug"
 ---@param level string the level, or the text
 ---@param text? string the text
 function tb.log(level, text) end

@@ -13,7 +13,7 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "log",
         arguments: "[level,] text",
-        about: "logs a text: level is \"error\", \"warn\", \"info\" (where none is given), \"debug\"",
+        about: "logs a text, at most 64 KiB of it: level is \"error\", \"warn\", \"info\" (where none is given), \"debug\"",
         run: |_, args| log(args, None),
     },
     Export {
