@@ -100,7 +100,9 @@ impl LineSource {
             reading.replaced = true;
         }
         let many = self.files.len();
-        let done = self.open_siblings(path)? && self.open_current(path)?;
+        // Before the siblings are listed: a file that is renamed in between is a sibling at the next look.
+        let here = std::fs::metadata(path).map(|meta| Id::of(&meta)).ok();
+        let done = self.open_siblings(path)? && self.open_current(path, here)?;
         if let Some(memory) = &mut self.memory {
             memory.saw_siblings(&self.log.seen);
         }
@@ -170,7 +172,9 @@ impl LineSource {
             .find(|known| len >= LEAST && known.is_regular() && begin_alike(&known.file, file, len))
     }
 
-    fn open_current(&mut self, path: &Path) -> Result<bool> {
+    /// Opens what the path leads to, if that is still the file that it led to when the siblings were
+    /// listed: otherwise files that were renamed since would be passed over.
+    fn open_current(&mut self, path: &Path, here: Option<Id>) -> Result<bool> {
         let file = match self.open_file(path) {
             Ok(file) => file,
             Err(_) if !path.exists() => return Ok(false),
@@ -179,6 +183,9 @@ impl LineSource {
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let reading = Reading::new(file, target, self.name.clone());
         let reading = reading.map_err(|error| self.wrong(&error))?;
+        if Some(reading.id) != here {
+            return Ok(false);
+        }
         // It has its name again.
         if let Some(at) = self.files.iter().position(|file| file.id == reading.id) {
             let mut known = self.files.remove(at);
