@@ -307,6 +307,11 @@ impl Source for LineSource {
         let mut at = 0;
         let mut waits = false;
         while at < self.files.len() {
+            // What the log had before may lie in a copy that was made since the last look: that is first.
+            let is_first = follows && at + 1 == self.files.len() && self.files[at].is_unread();
+            if is_first && self.look()? {
+                return Ok(Read::More);
+            }
             let filled = self.files[at].fill(&mut self.buffer, wait);
             match filled.map_err(|error| self.wrong(&error))? {
                 Filled::Bytes(bytes) => {

@@ -107,6 +107,11 @@ impl Reading {
         self.is_pipe
     }
 
+    /// Whether it is what the log is now, and nothing of it was read.
+    pub fn is_unread(&self) -> bool {
+        self.at == 0 && self.is_regular && !self.replaced
+    }
+
     /// Up to where it was read.
     pub fn at(&self) -> u64 {
         self.at
