@@ -19,6 +19,8 @@ mod command_line_replay;
 mod command_line_signals;
 mod command_line_tests;
 mod comparing_texts;
+// It is over every sink, those that post included.
+#[cfg(all(feature = "http", feature = "slack", feature = "telegram"))]
 mod conformance;
 mod connect;
 mod connectors;
