@@ -146,7 +146,7 @@ impl Claim {
         );
         match by.contains("node") {
             true => error.with_hint("each needs a file of its own"),
-            false => error.with_hint("run --wait-lock stands by until it is free"),
+            false => error.with_hint("run --wait-lock waits until it is free"),
         }
     }
 }
@@ -173,7 +173,7 @@ impl Drop for Lock {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // While it is locked: whoever has opened it already finds another one there, or none. A process
+        // While it is locked: another process that has opened it finds a different file there, or none. A process
         // that was forked, to run a program, must not keep the lock.
         let _ = std::fs::remove_file(&self.identity);
         let _ = flock(&self.file, FlockOperation::Unlock);

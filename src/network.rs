@@ -226,7 +226,7 @@ impl Network {
     }
 
     /// Locks the files that nodes of a network that was not started [claim](crate::Node::claims): all of
-    /// them, or none. [`start`](Self::start) does so too; this is for whoever waits for the locks. A
+    /// them, or none. [`start`](Self::start) does so too; this is for callers that wait for the locks. A
     /// network that is dropped releases them.
     ///
     /// # Errors

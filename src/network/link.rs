@@ -47,7 +47,7 @@ pub(crate) struct LinkReceiver {
 }
 
 /// Makes a link, whose sender's node is woken at this control channel. In a simulation it has no
-/// bound, since nobody could wait there: one that blocks or spills takes everything, one that drops
+/// bound, since nothing can wait there: one that blocks or spills takes everything, one that drops
 /// does so there too.
 pub(crate) fn link(
     from: &Endpoint,
@@ -117,7 +117,7 @@ impl LinkReceiver {
 
 impl Drop for LinkReceiver {
     fn drop(&mut self) {
-        // What still waits is lost with the receiver, and has failed for whoever tracks it.
+        // What still waits is lost with the receiver, and has failed for the source that tracks it.
         if let Some(shelf) = &self.shelf {
             return shelf.close();
         }

@@ -178,7 +178,7 @@ impl<'a> Context<'a> {
         self.frame.refuse(event, error);
     }
 
-    /// A line was skipped that is no event; whoever numbers the lines counts it.
+    /// A line was skipped that is no event; a replay that numbers lines counts it.
     pub(crate) fn skip_line(&mut self) {
         let emitted = self.frame.fresh.len() + self.frame.outputs.len();
         if let Some(skipped) = &mut self.frame.skipped {

@@ -130,7 +130,7 @@ impl Node for Collect {
             self.open.hasten(cx.now().after(time));
         }
         if let Some(last) = self.awaited {
-            // A clock that was set back makes nobody wait for longer.
+            // A clock that was set back lengthens no wait.
             let last = last.min(cx.now());
             self.awaited = Some(last);
             if cx.now().since(last) >= SILENCE {

@@ -30,7 +30,7 @@
 //! | `rawequal` | linear |
 //! | `rawget` | small |
 //! | `rawlen` | small |
-//! | `rawset` | linear: a table that grows is filled anew |
+//! | `rawset` | linear: a table that grows is rehashed |
 //! | `require` | counted: it loads files while a script is loaded |
 //! | `select` | linear |
 //! | `setmetatable` | small; refuses `__gc` and `__close`, as do copies of states and what moves to a node |

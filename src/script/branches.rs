@@ -67,7 +67,7 @@ fn branch_join(
         let names: Vec<&str> = fillers.map(|(name, _)| name.as_str()).collect();
         names
     };
-    // One table alone is no join, whoever fills it.
+    // One table alone is no join, whichever node fills it.
     let by_table: HashSet<Vec<&str>> = tables
         .iter()
         .map(|table| fills(std::slice::from_ref(table)))

@@ -1,6 +1,6 @@
 //! A sink that writes lines: to standard output, or to a file.
 //!
-//! - `file` — the file: what is there under its path, opened anew where that has changed.
+//! - `file` — the file: what is there under its path, opened again where that has changed.
 //! - `beginning`, `mend` — what happens to it before the first line.
 //! - `output` — lines go out whole or not at all.
 //! - `rotation` — when it is set aside.

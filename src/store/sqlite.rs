@@ -144,7 +144,7 @@ impl Sqlite {
     }
 }
 
-/// What every connection is told: a name in double quotes is never a text, and LIKE compares texts
+/// Settings of every connection: a name in double quotes is never a text, and LIKE compares texts
 /// by their bytes, as `=` does, and as it does on the tables that we make on MySQL.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;

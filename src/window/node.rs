@@ -346,7 +346,7 @@ impl Node for Window {
         if let Some(session) = &mut self.session {
             session.rollback();
         }
-        // What nobody stores is not taken back, nor is what came of it.
+        // Rows that are not stored are not taken back, nor is what was emitted because of them.
         if self.stored {
             for output in self.outputs.drain(..) {
                 if let Output::Entry(_, entry, true) = output {

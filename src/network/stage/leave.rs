@@ -194,7 +194,7 @@ impl Stage {
     }
 }
 
-/// Keeps the log of rejected events to a line a second, by the clock of whoever reads it: virtual
+/// Keeps the log of rejected events to a line a second, by real time: virtual
 /// time may pass as fast as events do.
 #[derive(Default)]
 pub(super) struct Warned {

@@ -223,7 +223,7 @@ impl NodeVm {
         made.map_err(|error| self.failure(&error))
     }
 
-    /// What it holds now it would hold after it was made anew, too.
+    /// What it holds now it would hold after a rebuild, too.
     pub fn settle(&self) {
         let _ = self.vm.lua.gc_collect();
         self.floor.set(self.vm.lua.used_memory());

@@ -182,7 +182,7 @@ impl LineFile {
         let path = quote(self.path.to_string_lossy());
         let (open, meta) = self.opened().map_err(Error::retryable)?;
         match file.metadata().is_ok_and(|meta| meta.nlink() == 0) {
-            true => log::warn!("{path} was removed: it is made anew"),
+            true => log::warn!("{path} was removed: it is created again"),
             false => log::info!("{path} was renamed or replaced: what is there now is written on"),
         }
         self.len = meta.len();

@@ -34,6 +34,8 @@ const REMOVE: Duration = Duration::from_millis(100);
 const PIECE: usize = 1 << 20;
 /// How many bytes may be under way or wait before the window takes nothing more in.
 const FULL: usize = 64 << 20;
+/// Of how many events it is known that they are still to come again.
+const EXPECTED: usize = 1 << 20;
 /// What an entry takes beside its row, in bytes.
 const ENTRY: usize = 160;
 
@@ -246,7 +248,7 @@ impl Outbox {
                 self.order += 1;
                 entries += 1;
                 self.count(&entry);
-                self.expected.extend(entry.key());
+                self.expect(entry.key());
                 self.waiting.insert(entry.order, entry);
             }
             match entries {
@@ -290,6 +292,15 @@ impl Outbox {
     /// The place of the next entry.
     pub fn next_order(&self) -> u64 {
         self.order
+    }
+
+    /// The event of a key is still to come again. A source that never sends it again would make this
+    /// grow: beyond the bound all are forgotten, and an event that comes then is answered twice.
+    fn expect(&mut self, key: Option<u128>) {
+        if self.expected.len() >= EXPECTED {
+            self.expected.clear();
+        }
+        self.expected.extend(key);
     }
 
     fn count(&mut self, entry: &Entry) {
@@ -393,7 +404,7 @@ impl Outbox {
         let takers = entry.takers().map(std::mem::take).unwrap_or_default();
         if outcome == Outcome::Failed {
             // Its event may come again when the entry is delivered already.
-            self.expected.extend(entry.key());
+            self.expect(entry.key());
         }
         if outcome == Outcome::Failed && is_newest(&entry, entry.order) {
             self.waiting.insert(entry.order, entry);

@@ -21,7 +21,7 @@ const LIMB: i32 = 32;
 /// The limbs that the total of doubles can have: 2,098 bits, and the bits of their count.
 const LIMBS: usize = 72;
 
-/// 128 bits at any multiple of eight bytes: a multiple of sixteen would leave room that nobody uses.
+/// 128 bits at any multiple of eight bytes: a multiple of sixteen would leave unused room.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(Rust, packed(8))]
 struct Wide(i128);

@@ -105,7 +105,7 @@ impl Groups {
         self.ended.forget(by);
     }
 
-    /// A session of this key ended at an instant before the state was made anew, and another one
+    /// A session of this key ended at an instant before the state was rebuilt, and another one
     /// overlaps with it.
     pub fn note_ended(&mut self, key: Digest, end: i64) {
         self.ended.note_again(key, end);
