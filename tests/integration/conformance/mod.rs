@@ -4,7 +4,8 @@
 //!
 //! The tables in `pipelines` and `sinks` name what is tested. `listed` compares them with the functions
 //! of Lua, the schemes of the connectors and the types that `src/pipeline.rs` and `src/sink.rs` export:
-//! a new one that is in no table fails there. Brokers pass the same claims in `connectors/claims`.
+//! a new one that is in no table fails there. Brokers pass the same claims in `connectors/claims`: the
+//! comparison fails for a scheme that has neither a table's line nor these claims.
 
 mod listed;
 mod pipelines;

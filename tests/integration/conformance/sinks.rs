@@ -6,6 +6,7 @@ use crate::binary::Site;
 use crate::probe::soon;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 use tributary::{Network, Outcome, Result, connect, sink};
 
@@ -446,10 +447,27 @@ fn the_sinks_of_a_host_end_with_their_place_at_the_end() -> Result<()> {
     Ok(())
 }
 
+/// Whether a broker passes the claims of `connectors/claims`, of the same content: its file there has
+/// them all made by `conforms!`, which compiles only if each is implemented.
+fn passes_the_claims(scheme: &str) -> bool {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/connectors");
+    let text = std::fs::read_to_string(folder.join(format!("{scheme}.rs")));
+    let list = std::fs::read_to_string(folder.join("mod.rs")).expect("a source file");
+    let (_, list) = list.split_once("macro_rules! conforms").expect("the list");
+    let claims = [
+        "behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end",
+        "an_event_that_failed_once_is_delivered_when_its_source_sends_it_again",
+        "an_event_that_is_tried_again_in_place_is_delivered_once_and_the_others_keep_their_order",
+        "an_event_that_always_fails_goes_to_the_dead_letters",
+        "behind_a_checkpoint_a_stop_in_the_middle_loses_nothing",
+    ];
+    let is_listed = |claim: &&str| list.contains(&format!(" {claim},"));
+    text.is_ok_and(|text| text.contains("conforms!("))
+        && claims.iter().all(|claim| is_listed(&claim))
+}
+
 #[test]
 fn every_scheme_of_a_sink_is_in_the_suite() {
-    // Brokers pass the claims of `connectors/claims` of the same content.
-    let brokers = ["amqp", "kafka", "mqtt", "nats", "redis"];
     // What differs is the encryption of the connection.
     let encrypted = ["https", "tls"];
     for scheme in connect::sink_schemes() {
@@ -458,7 +476,7 @@ fn every_scheme_of_a_sink_is_in_the_suite() {
             .map(|sink| sink.name)
             .any(|name| name == scheme);
         let standard = STANDARD.iter().any(|(name, _)| *name == scheme);
-        let elsewhere = brokers.contains(&scheme) || encrypted.contains(&scheme);
+        let elsewhere = passes_the_claims(scheme) || encrypted.contains(&scheme);
         assert!(
             listed || standard || elsewhere,
             "{scheme} is not in the suite"

@@ -1,7 +1,7 @@
 //! `amqp:`, with queues of RabbitMQ.
 
 use super::server::{Process, free_port};
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use crate::probe::Seen;
 use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
@@ -112,6 +112,11 @@ impl Server {
 
     /// Makes a queue that takes what the exchange of the same name gets.
     fn make(&self, name: &str) {
+        self.make_bound(name, "#");
+    }
+
+    /// The same, of what has this routing key.
+    fn make_bound(&self, name: &str, key: &str) {
         self.ask(|channel| async move {
             let durable = ExchangeDeclareOptions {
                 durable: true,
@@ -129,7 +134,7 @@ impl Server {
             channel.queue_declare(name.into(), durable, none()).await?;
             let bind = QueueBindOptions::default();
             channel
-                .queue_bind(name.into(), name.into(), "#".into(), bind, none())
+                .queue_bind(name.into(), name.into(), key.into(), bind, none())
                 .await
         });
     }
@@ -204,6 +209,33 @@ impl Connector for Queues {
             .with("exchange", name)
             .with("key", "{data.customer}");
         (self.0.url(), options)
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        let options = Options::new()
+            .with("exchange", name)
+            .with("key", "{data.to}");
+        (self.0.url(), options)
+    }
+
+    /// No queue takes the bad event.
+    fn refuse(&mut self, name: &str, _: Refusal) -> Result<Option<usize>> {
+        // The server may be shared with a test that has ended.
+        let unbound = |channel: Channel| async move {
+            let none = FieldTable::default();
+            channel
+                .queue_unbind(name.into(), name.into(), "bad".into(), none)
+                .await
+        };
+        self.0.make_bound(name, "good");
+        self.0.ask(unbound);
+        self.0.purge(name);
+        Ok(Some(0))
+    }
+
+    fn relent(&mut self, name: &str) -> Result<()> {
+        self.0.make_bound(name, "bad");
+        Ok(())
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {

@@ -4,6 +4,7 @@ mod killed;
 mod oversized;
 mod placed;
 mod process;
+mod refused;
 mod threads;
 
 pub use killed::a_process_that_is_killed_loses_nothing;
@@ -11,6 +12,11 @@ pub use oversized::an_event_that_is_too_large_leaves_its_head_its_size_and_its_h
 pub use placed::{
     behind_a_checkpoint_a_stop_in_the_middle_loses_nothing,
     behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end,
+};
+pub use refused::{
+    an_event_that_always_fails_goes_to_the_dead_letters,
+    an_event_that_failed_once_is_delivered_when_its_source_sends_it_again,
+    an_event_that_is_tried_again_in_place_is_delivered_once_and_the_others_keep_their_order,
 };
 pub use threads::it_starts_no_thread_beside_those_of_its_client;
 

@@ -1,6 +1,6 @@
 //! `file:`, which needs no server: it holds the suite to what a connector can do.
 
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use tempfile::TempDir;
 use tributary::connect::Options;
 use tributary::{Error, Result};
@@ -58,6 +58,19 @@ impl Connector for Files {
             (format!("file:{}", self.path("nothing")), Options::new()),
             nothing,
         ))
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        self.sink(name)
+    }
+
+    /// What it writes to takes any line: see the table of `conformance`.
+    fn refuse(&mut self, _name: &str, _: Refusal) -> Result<Option<usize>> {
+        Ok(None)
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! `kafka:`, with the cluster that its client brings for tests.
 
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -87,6 +88,36 @@ impl Connector for Cluster {
 
     fn sink(&self, name: &str) -> At {
         (self.url(name), Options::new())
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        (self.url(&format!("{name}-{{data.to}}")), Options::new())
+    }
+
+    fn picky_sources(&self, name: &str) -> Vec<At> {
+        let source = |to| self.source(&format!("{name}-{to}"));
+        ["good", "bad"].map(source).into()
+    }
+
+    /// The bad event is too large, or its topic may not be used.
+    fn refuse(&mut self, name: &str, refusal: Refusal) -> Result<Option<usize>> {
+        for to in ["good", "bad"] {
+            self.topic(&format!("{name}-{to}"), 1)?;
+        }
+        if refusal == Refusal::Always {
+            return Ok(Some(3 << 20));
+        }
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        let refused = self.0.topic_error(&format!("{name}-bad"), error);
+        refused.map_err(wrong)?;
+        Ok(Some(0))
+    }
+
+    fn relent(&mut self, name: &str) -> Result<()> {
+        let none = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        self.0
+            .topic_error(&format!("{name}-bad"), none)
+            .map_err(wrong)
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {

@@ -67,6 +67,14 @@ pub struct Promises {
 /// Where to connect to, and with which options.
 pub type At = (String, Options);
 
+/// How often the server refuses an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Until it relents, or at the first attempt only.
+    Once,
+    Always,
+}
+
 /// What a connector brings to the suite.
 pub trait Connector: Sized {
     const PROMISES: Promises;
@@ -89,6 +97,21 @@ pub trait Connector: Sized {
 
     /// Where a sink writes it.
     fn sink(&self, name: &str) -> At;
+
+    /// A sink of events whose member `to` is "good" or "bad", for [`refuse`](Self::refuse).
+    fn picky_sink(&self, name: &str) -> At;
+
+    /// Where what it writes is read: the good events by the first source.
+    fn picky_sources(&self, name: &str) -> Vec<At> {
+        vec![self.source(name)]
+    }
+
+    /// Makes what the picky sink of this name needs, and has the server refuse the bad event; gives
+    /// how many bytes that must have beside its members. `None` where no server refuses it so.
+    fn refuse(&mut self, name: &str, refusal: Refusal) -> Result<Option<usize>>;
+
+    /// Has the server take the bad event, too.
+    fn relent(&mut self, name: &str) -> Result<()>;
 
     /// A source and a sink at another port of the loopback, with short time limits.
     fn elsewhere(_port: u16) -> Option<(At, At)> {
@@ -121,6 +144,9 @@ macro_rules! conforms {
             a_process_that_is_killed_loses_nothing,
             behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end,
             behind_a_checkpoint_a_stop_in_the_middle_loses_nothing,
+            an_event_that_failed_once_is_delivered_when_its_source_sends_it_again,
+            an_event_that_is_tried_again_in_place_is_delivered_once_and_the_others_keep_their_order,
+            an_event_that_always_fails_goes_to_the_dead_letters,
             it_starts_no_thread_beside_those_of_its_client,
             a_source_that_is_not_answered_takes_so_much_and_goes_on,
             a_restart_of_the_server_loses_nothing,

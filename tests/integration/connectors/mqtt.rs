@@ -1,7 +1,7 @@
 //! `mqtt:`, with QoS 1 and with QoS 2.
 
 use super::server::{Process, free_port};
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use std::cell::Cell;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use tributary::sink::{self, Receiver};
 use tributary::{Error, Event, Network, Outcome, Result, source};
 
 const PASSWORD: &str = "canary-of-mqtt";
+const RIGHTS: &str = "user user\ntopic #\ntopic deny closed/#\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A broker that writes its sessions to the disk.
@@ -39,9 +40,8 @@ impl Broker {
             path("rights"),
             place.path().display()
         );
-        let rights = "user user\ntopic #\ntopic deny closed/#\n";
         std::fs::write(path("config"), config).map_err(io("a file"))?;
-        std::fs::write(path("rights"), rights).map_err(io("a file"))?;
+        std::fs::write(path("rights"), RIGHTS).map_err(io("a file"))?;
         std::fs::write(path("passwords"), "").map_err(io("a file"))?;
         let mut command = Command::new("mosquitto_passwd");
         command.args(["-b", &path("passwords"), "user", PASSWORD]);
@@ -60,6 +60,18 @@ impl Broker {
         let mut command = Command::new("mosquitto");
         command.arg("-c").arg(self.place.path().join("config"));
         self.process = Some(Process::start(&mut command, self.port)?);
+        Ok(())
+    }
+
+    /// Changes the rights of the user: this line is added.
+    fn allow(&self, right: &str) -> Result<()> {
+        let path = self.place.path().join("rights");
+        std::fs::write(path, format!("{RIGHTS}{right}\n")).map_err(io("a file"))?;
+        if let Some(process) = &self.process {
+            process.reload()?;
+        }
+        // The broker reads them some time after the signal.
+        std::thread::sleep(Duration::from_millis(300));
         Ok(())
     }
 
@@ -132,6 +144,21 @@ impl<const QOS: u8> Connector for With<QOS> {
 
     fn sink(&self, name: &str) -> At {
         self.0.sink(name, QOS)
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        let topic = format!("{name}/{{data.to}}");
+        let options = Options::new().with("topic", topic).with("qos", QOS);
+        (self.0.url(), options)
+    }
+
+    fn refuse(&mut self, name: &str, _: Refusal) -> Result<Option<usize>> {
+        self.0.allow(&format!("topic deny {name}/bad"))?;
+        Ok(Some(0))
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        self.0.allow("")
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {

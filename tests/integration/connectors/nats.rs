@@ -1,7 +1,7 @@
 //! `nats:`, with a stream and with a plain subject.
 
 use super::server::{Process, free_port};
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use std::process::Command;
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
@@ -66,6 +66,14 @@ impl Server {
         assert!(!answer.contains("\"error\""), "{answer}");
     }
 
+    /// Sets the largest message that the stream takes, in bytes.
+    fn set_largest(&self, stream: &str, bytes: i64) {
+        let request =
+            format!(r#"{{"name":"{stream}","subjects":["{stream}.>"],"max_msg_size":{bytes}}}"#);
+        let answer = self.ask(&format!("STREAM.UPDATE.{stream}"), request);
+        assert!(!answer.contains("\"error\""), "{answer}");
+    }
+
     fn elsewhere(port: u16, options: Options) -> (At, At) {
         let options = options.with("timeout", "1s");
         let url = format!("nats://127.0.0.1:{port}/there.x");
@@ -119,6 +127,23 @@ impl Connector for Streams {
     fn sink(&self, name: &str) -> At {
         let subject = format!("{name}.{{data.customer}}");
         (self.0.url(&subject), Options::new().with("stream", name))
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        let subject = format!("{name}.{{data.to}}");
+        (self.0.url(&subject), Options::new().with("stream", name))
+    }
+
+    /// The bad event is too large for the stream.
+    fn refuse(&mut self, name: &str, _: Refusal) -> Result<Option<usize>> {
+        self.0.make(name);
+        self.0.set_largest(name, 1_000);
+        Ok(Some(2_000))
+    }
+
+    fn relent(&mut self, name: &str) -> Result<()> {
+        self.0.set_largest(name, -1);
+        Ok(())
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {
@@ -176,6 +201,19 @@ impl Connector for Subjects {
 
     fn sink(&self, name: &str) -> At {
         (self.0.url(&format!("{name}.x")), Options::new())
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        (self.0.url(&format!("{name}.{{data.to}}")), Options::new())
+    }
+
+    /// The server takes each message of a plain subject that is no larger than its limit.
+    fn refuse(&mut self, _name: &str, refusal: Refusal) -> Result<Option<usize>> {
+        Ok((refusal == Refusal::Always).then_some(1 << 20))
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        Ok(())
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {

@@ -1,7 +1,7 @@
 //! `redis:`, with a stream and with a channel.
 
 use super::server::{Process, free_port};
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use crate::probe::Seen;
 use std::process::Command;
 use std::time::Duration;
@@ -42,6 +42,17 @@ impl Server {
 
     fn url(&self) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{}/0", self.port)
+    }
+
+    /// The address for a user whose rights are those of [`allow_picky`](Self::allow_picky).
+    fn url_of_picky(&self) -> String {
+        self.url().replace("://:", "://picky:")
+    }
+
+    fn allow_picky(&self, keys_or_channels: &str) {
+        let password = format!(">{PASSWORD}");
+        let rights = ["ACL", "SETUSER", "picky", "reset", "on", &password, "+@all"];
+        self.ask::<String>(&[&rights[..], &[keys_or_channels]].concat());
     }
 
     fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
@@ -97,6 +108,30 @@ impl Connector for Streams {
 
     fn sink(&self, name: &str) -> At {
         (self.0.url(), Options::new().with("stream", name))
+    }
+
+    /// The sink is a user who may not write to the stream of bad events.
+    fn picky_sink(&self, name: &str) -> At {
+        let options = Options::new().with("stream", format!("{name}-{{data.to}}"));
+        (self.0.url_of_picky(), options)
+    }
+
+    fn picky_sources(&self, name: &str) -> Vec<At> {
+        let source = |to| self.source(&format!("{name}-{to}"));
+        ["good", "bad"].map(source).into()
+    }
+
+    fn refuse(&mut self, name: &str, _: Refusal) -> Result<Option<usize>> {
+        for to in ["good", "bad"] {
+            self.prepare(&format!("{name}-{to}"))?;
+        }
+        self.0.allow_picky(&format!("~{name}-good"));
+        Ok(Some(0))
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        self.0.allow_picky("allkeys");
+        Ok(())
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {
@@ -156,6 +191,22 @@ impl Connector for Channels {
     fn sink(&self, name: &str) -> At {
         let options = Options::new().with("channel", format!("{name}.{{data.customer}}"));
         (self.0.url(), options)
+    }
+
+    /// The sink is a user who may not publish to the channel of bad events.
+    fn picky_sink(&self, name: &str) -> At {
+        let options = Options::new().with("channel", format!("{name}.{{data.to}}"));
+        (self.0.url_of_picky(), options)
+    }
+
+    fn refuse(&mut self, name: &str, _: Refusal) -> Result<Option<usize>> {
+        self.0.allow_picky(&format!("&{name}.good"));
+        Ok(Some(0))
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        self.0.allow_picky("allchannels");
+        Ok(())
     }
 
     fn elsewhere(port: u16) -> Option<(At, At)> {

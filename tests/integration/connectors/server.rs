@@ -58,6 +58,14 @@ impl Process {
 }
 
 impl Process {
+    /// Asks it to read its configuration again.
+    #[cfg(feature = "mqtt")]
+    pub fn reload(&self) -> Result<()> {
+        let id = rustix::process::Pid::from_child(&self.0);
+        let asked = rustix::process::kill_process(id, rustix::process::Signal::HUP);
+        asked.map_err(|error| Error::io("a signal", &error.into()))
+    }
+
     /// Asks it to end, so that it may write what it has in memory, and waits until it has.
     #[cfg(feature = "mqtt")]
     pub fn end(mut self) -> Result<()> {

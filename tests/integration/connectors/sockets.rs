@@ -1,7 +1,7 @@
 //! `tcp:` and `unix:`, whose server is the source.
 
 use super::server::{Process, free_port};
-use super::{At, Connector, Promises, conforms};
+use super::{At, Connector, Promises, Refusal, conforms};
 use crate::probe::{Seen, soon};
 use std::collections::HashMap;
 use std::io::{BufRead as _, Write};
@@ -61,6 +61,19 @@ impl Connector for Tcp {
     fn sink(&self, name: &str) -> At {
         self.at(name)
     }
+
+    fn picky_sink(&self, name: &str) -> At {
+        self.sink(name)
+    }
+
+    /// What it writes to takes any line: see the table of `conformance`.
+    fn refuse(&mut self, _name: &str, _: Refusal) -> Result<Option<usize>> {
+        Ok(None)
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Connector for Unix {
@@ -86,6 +99,19 @@ impl Connector for Unix {
     }
     fn sink(&self, name: &str) -> At {
         self.at(name)
+    }
+
+    fn picky_sink(&self, name: &str) -> At {
+        self.sink(name)
+    }
+
+    /// What it writes to takes any line: see the table of `conformance`.
+    fn refuse(&mut self, _name: &str, _: Refusal) -> Result<Option<usize>> {
+        Ok(None)
+    }
+
+    fn relent(&mut self, _name: &str) -> Result<()> {
+        Ok(())
     }
 }
 
