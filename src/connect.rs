@@ -32,6 +32,7 @@
 //! ```
 
 mod address;
+mod admission;
 #[cfg(feature = "amqp")]
 mod amqp;
 #[cfg(any(feature = "slack", feature = "telegram"))]

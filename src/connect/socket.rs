@@ -2,6 +2,7 @@
 //!
 //! What listens is read in one thread, its node's: `poll` says which of the streams have something.
 
+use super::admission::Origin;
 use super::{Address, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::monotonic;
@@ -64,6 +65,7 @@ pub(super) struct Listener {
     /// When the last warning of its kind was logged.
     failed: Option<Instant>,
     full: Option<Instant>,
+    refused: Option<Instant>,
 }
 
 enum Socket {
@@ -120,6 +122,7 @@ impl Listener {
             paused: None,
             failed: None,
             full: None,
+            refused: None,
         })
     }
 
@@ -143,21 +146,34 @@ impl Listener {
         waits
     }
 
-    /// The next connection, where there is one.
-    pub fn accept(&mut self) -> Option<Stream> {
+    /// Logs that a connection from `origin`, which has `open` connections in use, is refused.
+    pub fn warn_refused(&mut self, origin: Option<Origin>, open: usize) {
+        if let Some(origin) = origin
+            && is_due(&mut self.refused)
+        {
+            let address = &self.address;
+            log::warn!(
+                "{address}: a connection from {origin} is refused: {open} are open; see its option \
+                 connections_per_address"
+            );
+        }
+    }
+
+    /// The next connection, where there is one, and where it comes from; a Unix socket does not tell.
+    pub fn accept(&mut self) -> Option<(Stream, Option<Origin>)> {
         let accepted = match &self.socket {
-            Socket::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
+            Socket::Tcp(listener) => listener.accept().and_then(|(stream, from)| {
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok((Stream::Tcp(stream), Some(Origin::from(from.ip()))))
             }),
             Socket::Unix(listener, _) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
-                Ok(Stream::Unix(stream))
+                Ok((Stream::Unix(stream), None))
             }),
         };
         match accepted {
-            Ok(stream) => Some(stream),
+            Ok(accepted) => Some(accepted),
             Err(error) => {
                 let passes = [
                     io::ErrorKind::WouldBlock,
@@ -255,6 +271,12 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Whether something can be read at once.
+    pub fn has_input(&self) -> bool {
+        let mut fds = [PollFd::new(self, PollFlags::IN)];
+        wait_for(&mut fds, Duration::ZERO).unwrap_or(false)
     }
 
     /// Whether nothing can be sent any more: the other side has refused it, or closed both directions.

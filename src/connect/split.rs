@@ -28,6 +28,23 @@ impl Lines {
             emit(found, from, cx);
         }
     }
+
+    /// Whether no line has begun.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// No more is read, though the stream goes on: a line that has begun is rejected.
+    pub fn cut(&mut self, from: &str, cx: &mut Context<'_>) {
+        match self.0.end(cx.max_event_bytes()) {
+            Some(Found::Line(line)) => {
+                let error = Error::data("its connection gave way to another before the line ended");
+                cx.reject(Event::new(line, cx.now()), error.at(from));
+            }
+            Some(found) => emit(found, from, cx),
+            None => {}
+        }
+    }
 }
 
 fn emit(found: Found<'_>, from: &str, cx: &mut Context<'_>) {

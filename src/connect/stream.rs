@@ -1,8 +1,12 @@
 //! `tcp://host:port` and `unix:path`: lines over a socket. A source listens, a sink connects.
 //!
 //! Nothing is acknowledged: what the system has taken counts as delivered, and is lost where the
-//! other side dies. A source that does not get on stops reading, which holds back who writes.
+//! other side dies. A source that does not get on stops reading, which holds back who writes. Where no
+//! more connections may be open, one that is not used gives way to a new one ([`admission`]).
+//!
+//! [`admission`]: super::admission
 
+use super::admission::{Admission, Entry, Open, Origin, STALLED, Usage};
 use super::socket::{Listener, Place, Stream, wait_for};
 use super::split::{Lines, write_line};
 use super::{Address, Connector, Make, Settings};
@@ -14,11 +18,6 @@ use rustix::event::{PollFd, PollFlags};
 use std::io::{self, Read as _};
 use std::time::{Duration, Instant};
 
-const SOURCE: Make<dyn Source> = Make {
-    options: &["connections", "insecure"],
-    make: source,
-};
-
 const SINK: Make<dyn Sink> = Make {
     options: &["timeout"],
     make: sink,
@@ -26,27 +25,38 @@ const SINK: Make<dyn Sink> = Make {
 
 pub(super) const TCP: Connector = Connector {
     scheme: "tcp",
-    source: Some(SOURCE),
+    source: Some(Make {
+        options: &["connections", "connections_per_address", "insecure"],
+        make: source,
+    }),
     sink: Some(SINK),
     ..Connector::NONE
 };
 
 pub(super) const UNIX: Connector = Connector {
     scheme: "unix",
-    source: Some(SOURCE),
+    // Its peers have no addresses.
+    source: Some(Make {
+        options: &["connections", "insecure"],
+        make: source,
+    }),
     sink: Some(SINK),
     ..Connector::NONE
 };
 
-/// How much is read of one connection before the next one has its turn, in bytes.
+/// How much is read of all connections before new ones have their turn, in bytes, and the least that
+/// is read of one.
 const CHUNK: usize = 64 << 10;
+const SHARE: usize = 4 << 10;
 /// How often it is looked whether others wait while no more connections may be open.
 const LOOK: Duration = Duration::from_millis(250);
+/// How many connections are taken before those that are open have their turn.
+const TURN: usize = 64;
 
 struct Listening {
     address: Address,
     place: Place,
-    most: usize,
+    admission: Admission,
     listener: Option<Listener>,
     peers: Vec<Peer>,
     chunk: Vec<u8>,
@@ -55,7 +65,11 @@ struct Listening {
 
 struct Peer {
     stream: Stream,
+    origin: Option<Origin>,
     lines: Lines,
+    is_used: bool,
+    /// When something came last.
+    moved: Instant,
 }
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
@@ -67,7 +81,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     Ok(Box::new(Listening {
         address: address.clone(),
         place,
-        most: settings.count("connections", 256)?,
+        admission: Admission::of(settings)?,
         listener: None,
         peers: Vec::new(),
         chunk: vec![0; CHUNK],
@@ -98,16 +112,12 @@ impl Source for Listening {
         let Some(listener) = &mut self.listener else {
             return Ok(Read::Idle);
         };
-        let takes = match self.peers.len() < self.most {
-            true => listener.pause().is_none(),
-            false => {
-                if self.looked.elapsed() >= LOOK {
-                    self.looked = monotonic();
-                    listener.is_short(self.most);
-                }
-                false
-            }
-        };
+        let is_full = self.peers.len() >= self.admission.most;
+        if is_full && self.looked.elapsed() >= LOOK {
+            self.looked = monotonic();
+            listener.is_short(self.admission.most);
+        }
+        let takes = listener.pause().is_none() && self.admission.has_room(open(&self.peers));
         let wait = match takes {
             true => wait,
             false => wait.min(listener.pause().unwrap_or(LOOK)),
@@ -126,31 +136,72 @@ impl Source for Listening {
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);
         let name = self.address.to_string();
+        let many = ready.iter().filter(|ready| **ready).count();
+        let share = (CHUNK / many.max(1)).max(SHARE);
         let mut ready_peers = ready.iter();
         self.peers.retain_mut(|peer| {
             let is_ready = ready_peers.next().is_some_and(|ready| *ready);
-            !is_ready || peer.read(&mut self.chunk, &name, cx)
+            !is_ready || peer.read(&mut self.chunk[..share], &name, cx)
         });
         // The listener comes last, where it was asked at all.
         if ready_peers.next() == Some(&true) {
-            while let Some(stream) = listener.accept() {
-                let lines = Lines::default();
-                self.peers.push(Peer { stream, lines });
-                if self.peers.len() == self.most {
-                    break;
+            let mut left = TURN;
+            while left > 0
+                && self.admission.has_room(open(&self.peers))
+                && let Some((stream, origin)) = listener.accept()
+            {
+                left -= 1;
+                let may_close = |at: usize| !self.peers[at].stream.has_input();
+                match self.admission.admit(origin, open(&self.peers), may_close) {
+                    Entry::Free => {}
+                    Entry::Replaces(at) => {
+                        log::info!("{name}: a connection that is not used gives way to another");
+                        self.peers.remove(at).lines.cut(&name, cx);
+                    }
+                    Entry::Refused => {
+                        listener.warn_refused(origin, self.admission.per_address);
+                        continue;
+                    }
                 }
+                self.peers.push(Peer {
+                    stream,
+                    origin,
+                    lines: Lines::default(),
+                    is_used: false,
+                    moved: monotonic(),
+                });
             }
         }
         Ok(Read::More)
     }
 }
 
+/// The connections as they are counted.
+fn open(peers: &[Peer]) -> impl ExactSizeIterator<Item = Open<usize>> {
+    peers.iter().enumerate().map(|(key, peer)| Open {
+        key,
+        origin: peer.origin,
+        usage: peer.usage(),
+    })
+}
+
 impl Peer {
+    fn usage(&self) -> Usage {
+        match (self.is_used, self.lines.is_empty()) {
+            (false, _) => Usage::Unused(self.moved),
+            // What its peer is about to send would be lost.
+            _ if self.moved.elapsed() < STALLED => Usage::Busy,
+            (true, true) => Usage::Idle(self.moved),
+            (true, false) => Usage::Stalled(self.moved),
+        }
+    }
+
     /// Emits what there is; false when it has ended.
     fn read(&mut self, chunk: &mut [u8], name: &str, cx: &mut Context<'_>) -> bool {
         match self.stream.read(chunk) {
             Ok(0) => {}
             Ok(len) => {
+                (self.is_used, self.moved) = (true, monotonic());
                 self.lines.add(&chunk[..len], name, cx);
                 return true;
             }

@@ -3,12 +3,14 @@
 //! The body of a request is a JSON document, a list of them, or JSON lines; it is taken as a whole or
 //! refused as a whole. It is answered when each of its events is settled: 204 when all were delivered,
 //! 500 when one has failed. The head of an event that is too large leaves by `errors` beside the answer,
-//! which is 413. Where as many events are under way as may be, it is answered 429.
+//! which is 413. Where as many events are under way as may be, it is answered 429. A client that does
+//! not read its answers is not read from, and closed after `timeout`.
 
 use super::check_token;
 use super::peer::{Peer, State, Whole};
 use super::request::{Head, Refused, same};
 use crate::ack::{Outcome, Token};
+use crate::connect::admission::{Admission, Entry, Open};
 use crate::connect::socket::{Listener, Place, wait_for};
 use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,16 +31,21 @@ pub(super) const OPTIONS: &[&str] = &[
     "body_limit",
     "in_flight",
     "connections",
+    "connections_per_address",
     "timeout",
     "settle_timeout",
 ];
 
-/// How much is read of one connection before the next one has its turn, in bytes.
+/// How much is read of all connections before new ones have their turn, in bytes, and the least that
+/// is read of one.
 const CHUNK: usize = 64 << 10;
+const SHARE: usize = 4 << 10;
 /// How often it is looked at what has taken too long.
 const LOOK: Duration = Duration::from_millis(250);
-/// A connection that has been idle for so long is closed where others wait for it.
-const IDLE: Duration = Duration::from_secs(2);
+/// How many requests of one connection are taken before the next one has its turn.
+const REQUESTS: usize = 32;
+/// How many connections are taken before those that are open have their turn.
+const TURN: usize = 64;
 
 struct Ingest {
     address: Address,
@@ -47,7 +54,7 @@ struct Ingest {
     token: Option<Vec<u8>>,
     body_limit: usize,
     in_flight: usize,
-    connections: usize,
+    admission: Admission,
     reading: Duration,
     settling: Duration,
     listener: Option<Listener>,
@@ -55,7 +62,7 @@ struct Ingest {
     next: u64,
     /// By which connection an event came.
     waiting: HashMap<Token, u64>,
-    /// Connections that may have brought the next request before the last one was answered.
+    /// Connections that may have brought another request that was not looked at.
     again: Vec<u64>,
     looked: Instant,
     chunk: Vec<u8>,
@@ -87,7 +94,7 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
         token,
         body_limit: settings.count("body_limit", 1 << 20)?,
         in_flight: settings.count("in_flight", 4_000)?,
-        connections: settings.count("connections", 256)?,
+        admission: Admission::of(settings)?,
         reading: settings.duration("timeout", Duration::from_secs(10))?,
         settling: settings.duration("settle_timeout", Duration::from_secs(30))?,
         listener: None,
@@ -102,53 +109,74 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
 }
 
 impl Ingest {
+    /// The connections as they are counted.
+    fn connections(&self) -> impl ExactSizeIterator<Item = Open<u64>> {
+        self.peers.iter().map(|(id, peer)| Open {
+            key: *id,
+            origin: peer.origin,
+            usage: peer.usage(),
+        })
+    }
+
     fn accept(&mut self) {
-        while let Some(listener) = &mut self.listener
-            && self.peers.len() < self.connections
-            && let Some(stream) = listener.accept()
-        {
-            self.peers.insert(self.next, Peer::new(stream));
+        for _ in 0..TURN {
+            if !self.admission.has_room(self.connections()) {
+                break;
+            }
+            let accepted = self.listener.as_mut().and_then(Listener::accept);
+            let Some((stream, origin)) = accepted else {
+                break;
+            };
+            let may_close = |id| !self.peers[&id].stream().has_input();
+            let entry = self.admission.admit(origin, self.connections(), may_close);
+            let mut peer = Peer::new(stream, origin);
+            match entry {
+                Entry::Free => {}
+                Entry::Replaces(id) => drop(self.peers.remove(&id)),
+                Entry::Refused => {
+                    peer.answer(503, "too many connections are open", true);
+                    if let Some(listener) = &mut self.listener {
+                        listener.warn_refused(origin, self.admission.per_address);
+                    }
+                    continue;
+                }
+            }
+            self.peers.insert(self.next, peer);
             self.next += 1;
         }
     }
 
-    /// Makes room for those who wait, where a connection has been idle for some time.
-    fn make_room(&mut self) {
-        let Some(listener) = &mut self.listener else {
-            return;
-        };
-        if self.peers.len() < self.connections || !listener.is_short(self.connections) {
-            return;
-        }
-        let quiet = self.peers.values_mut();
-        let quiet = quiet.filter(|peer| peer.state == State::Quiet && !peer.is_writing());
-        if let Some(peer) = quiet.min_by_key(|peer| peer.since)
-            && peer.since.elapsed() >= IDLE
+    /// Logs that others wait.
+    fn warn_full(&mut self) {
+        if self.peers.len() >= self.admission.most
+            && let Some(listener) = &mut self.listener
         {
-            peer.turn(State::Ended);
+            listener.is_short(self.admission.most);
         }
     }
 
-    /// Takes every request of this connection that is there.
+    /// Takes the requests of this connection that are there, as long as its answers leave.
     fn take(&mut self, id: u64, cx: &mut Context<'_>) {
-        while let Some(mut peer) = self.peers.remove(&id) {
+        let Some(mut peer) = self.peers.remove(&id) else {
+            return;
+        };
+        peer.has_more = false;
+        for left in (0..REQUESTS).rev() {
             let check = |head: &Head| self.check(head);
-            let goes_on = match peer.next(self.body_limit, check) {
-                Ok(None) => false,
-                Ok(Some(request)) => {
-                    self.handle(id, &mut peer, request, cx);
-                    peer.state == State::Reading && peer.has_input()
-                }
-                Err((status, why)) => {
-                    peer.answer(status, why, true);
-                    false
-                }
-            };
-            self.peers.insert(id, peer);
-            if !goes_on {
+            match peer.next(self.body_limit, check) {
+                Ok(None) => break,
+                Ok(Some(request)) => self.handle(id, &mut peer, request, cx),
+                Err((status, why)) => peer.answer(status, why, true),
+            }
+            if peer.state != State::Reading || !peer.has_input() || peer.is_writing() {
                 break;
             }
+            if left == 0 {
+                peer.has_more = true;
+                self.again.push(id);
+            }
         }
+        self.peers.insert(id, peer);
     }
 
     fn check(&self, head: &Head) -> Result<(), Refused> {
@@ -202,7 +230,7 @@ impl Ingest {
         for peer in self.peers.values_mut() {
             peer.expire(self.reading, self.settling);
         }
-        self.make_room();
+        self.warn_full();
     }
 }
 
@@ -321,7 +349,8 @@ impl Node for Ingest {
                 false => peer.answer(204, "", closes),
                 true => peer.answer(500, "an event was not delivered", closes),
             }
-            if peer.state == State::Reading {
+            if peer.state == State::Reading && !peer.is_writing() {
+                peer.has_more = true;
                 self.again.push(id);
             }
         }
@@ -342,11 +371,9 @@ impl Source for Ingest {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
         self.expire();
         let again = std::mem::take(&mut self.again);
-        if !again.is_empty() {
-            for id in again {
-                self.take(id, cx);
-            }
-            return Ok(Read::More);
+        let has_taken = !again.is_empty();
+        for id in again {
+            self.take(id, cx);
         }
         self.peers.retain(|_, peer| peer.state != State::Ended);
         let mut ids: Vec<u64> = self.peers.keys().copied().collect();
@@ -354,30 +381,33 @@ impl Source for Ingest {
         let mut fds = Vec::with_capacity(ids.len() + 1);
         for id in &ids {
             let peer = &self.peers[id];
-            let mut flags = match peer.state {
-                State::Waiting { .. } => PollFlags::empty(),
-                _ => PollFlags::IN,
-            };
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, peer.reads());
             flags.set(PollFlags::OUT, peer.is_writing());
             fds.push(PollFd::new(peer.stream(), flags));
         }
         if let Some(listener) = &self.listener
-            && ids.len() < self.connections
             && listener.pause().is_none()
+            && self.admission.has_room(self.connections())
         {
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
         // While outcomes may come, it is the engine that waits: it hears of them at once.
-        let wait = match self.waiting.is_empty() {
+        let wait = match self.waiting.is_empty() && !has_taken {
             true => wait.min(LOOK),
             false => Duration::ZERO,
         };
         let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
         if !wait_for(&mut fds, wait).map_err(wrong)? {
-            return Ok(Read::Idle);
+            return Ok(match has_taken {
+                true => Read::More,
+                false => Read::Idle,
+            });
         }
         let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
+        let many = ready.iter().filter(|ready| !ready.is_empty()).count();
+        let share = (CHUNK / many.max(1)).max(SHARE);
         for (id, ready) in ids.iter().zip(&ready) {
             let Some(peer) = self.peers.get_mut(id) else {
                 continue;
@@ -386,12 +416,19 @@ impl Source for Ingest {
                 peer.flush();
             }
             match peer.state {
-                State::Waiting { .. } if ready.intersects(PollFlags::HUP | PollFlags::ERR) => {
-                    peer.turn(State::Ended);
+                // It has its turn, also where its peer has gone.
+                _ if peer.has_more => {}
+                _ if !peer.reads() => {
+                    if ready.intersects(PollFlags::HUP | PollFlags::ERR) {
+                        peer.turn(State::Ended);
+                    }
                 }
-                State::Waiting { .. } => {}
+                // What came before its last answer left.
+                State::Reading if ready.contains(PollFlags::OUT) && peer.has_input() => {
+                    self.take(*id, cx);
+                }
                 _ if ready.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) => {
-                    peer.read(&mut self.chunk);
+                    peer.read(&mut self.chunk[..share]);
                     if peer.state == State::Reading {
                         self.take(*id, cx);
                     }

@@ -1,6 +1,10 @@
 //! One connection of the server: what came by it, what leaves by it, and what it waits for.
+//!
+//! The invariant: no more than one answer waits to be read. While one does, nothing is read of the
+//! connection and no further request of it is taken.
 
 use super::request::{Head, Length, Refused, chunks, head};
+use crate::connect::admission::{Origin, STALLED, Usage};
 use crate::connect::socket::Stream;
 use crate::time::monotonic;
 use std::io::{self, Read as _, Write as _};
@@ -12,13 +16,21 @@ const LINGER: Duration = Duration::from_secs(2);
 
 pub(super) struct Peer {
     stream: Stream,
+    pub origin: Option<Origin>,
     input: Vec<u8>,
     output: Vec<u8>,
     head: Option<Head>,
     body: Vec<u8>,
+    /// Whether the request in hand is to be answered without a body.
+    is_head: bool,
+    is_used: bool,
+    /// Whether something came that is not looked at before its turn.
+    pub has_more: bool,
     pub state: State,
     /// Since when it is in this state.
-    pub since: Instant,
+    since: Instant,
+    /// When something was read or written last.
+    moved: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,15 +57,20 @@ pub(super) struct Whole {
 }
 
 impl Peer {
-    pub fn new(stream: Stream) -> Self {
+    pub fn new(stream: Stream, origin: Option<Origin>) -> Self {
         Peer {
             stream,
+            origin,
             input: Vec::new(),
             output: Vec::new(),
             head: None,
             body: Vec::new(),
+            is_head: false,
+            is_used: false,
+            has_more: false,
             state: State::Quiet,
             since: monotonic(),
+            moved: monotonic(),
         }
     }
 
@@ -63,6 +80,27 @@ impl Peer {
 
     pub fn is_writing(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Whether what comes is to be read.
+    pub fn reads(&self) -> bool {
+        match self.state {
+            State::Quiet | State::Reading => !self.is_writing() && !self.has_more,
+            State::Lingering => true,
+            State::Waiting { .. } | State::Ended => false,
+        }
+    }
+
+    /// How far it is in use.
+    pub fn usage(&self) -> Usage {
+        match self.state {
+            State::Ended => Usage::Unused(self.since),
+            State::Quiet if !self.is_used => Usage::Unused(self.since),
+            State::Quiet if !self.is_writing() => Usage::Idle(self.since),
+            State::Waiting { .. } => Usage::Busy,
+            _ if self.moved.elapsed() >= STALLED => Usage::Stalled(self.moved),
+            _ => Usage::Busy,
+        }
     }
 
     pub fn turn(&mut self, state: State) {
@@ -76,6 +114,7 @@ impl Peer {
             Ok(0) => self.turn(State::Ended),
             Ok(_) if self.state == State::Lingering => {}
             Ok(len) => {
+                (self.is_used, self.moved) = (true, monotonic());
                 self.input.extend(&chunk[..len]);
                 if self.state == State::Quiet {
                     self.turn(State::Reading);
@@ -99,12 +138,13 @@ impl Peer {
             let Some((head, size)) = head(&self.input)? else {
                 return Ok(None);
             };
+            self.is_head = head.method == "HEAD";
             check(&head)?;
             if matches!(head.length, Length::Known(length) if length > limit) {
                 return Err((413, "its body is too long"));
             }
             self.input.drain(..size);
-            if head.expects {
+            if head.expects && self.input.is_empty() {
                 self.output.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
                 self.flush();
             }
@@ -170,12 +210,15 @@ impl Peer {
         }
         head.push_str("\r\n");
         self.output.extend(head.as_bytes());
-        self.output.extend(body.as_bytes());
+        if !self.is_head {
+            self.output.extend(body.as_bytes());
+        }
         self.turn(match closes {
             true => State::Lingering,
             false if self.input.is_empty() => State::Quiet,
             false => State::Reading,
         });
+        self.moved = self.since;
         self.flush();
     }
 
@@ -183,7 +226,10 @@ impl Peer {
     pub fn flush(&mut self) {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
-                Ok(len) if len > 0 => drop(self.output.drain(..len)),
+                Ok(len) if len > 0 => {
+                    self.output.drain(..len);
+                    self.moved = monotonic();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => return self.turn(State::Ended),
@@ -203,6 +249,8 @@ impl Peer {
         const QUIET: Duration = Duration::from_secs(60);
         let past = self.since.elapsed();
         match self.state {
+            // Its peer does not read.
+            _ if self.is_writing() && self.moved.elapsed() >= reading => self.turn(State::Ended),
             State::Quiet if past >= QUIET => self.turn(State::Ended),
             State::Reading if past >= reading => {
                 self.answer(408, "the request takes too long", true)

@@ -5,6 +5,14 @@
 pub(super) const LONGEST: usize = 16 << 10;
 /// The most headers.
 const HEADERS: usize = 64;
+/// The headers that are ambiguous where they are given twice.
+const ONCE: [&str; 5] = [
+    "authorization",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+];
 
 /// The head of a request.
 #[derive(Debug)]
@@ -41,6 +49,7 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err((431, "its head is too long")),
         Err(_) => return Err((400, "it is no request")),
     };
+    let is_old = request.version == Some(0);
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut head = Head {
@@ -51,22 +60,29 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
         token: None,
         content_type: String::new(),
         expects: false,
-        closes: request.version == Some(0),
+        closes: is_old,
     };
     let (mut known, mut chunked) = (None, false);
+    let mut once = Vec::new();
     for header in request.headers.iter() {
         let text = || std::str::from_utf8(header.value).unwrap_or_default().trim();
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if let Some(name) = ONCE.into_iter().find(|name| is(name)) {
+            if once.contains(&name) {
+                return Err((400, "a header that may be given once is given twice"));
+            }
+            once.push(name);
+        }
         if is("content-length") {
             let digits = text();
             let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-            if known.is_some() || !is_number {
+            if !is_number {
                 return Err((400, "its length is not one number"));
             }
             // What does not fit is too much in any case.
             known = Some(digits.parse().unwrap_or(usize::MAX));
         } else if is("transfer-encoding") {
-            if chunked || !text().eq_ignore_ascii_case("chunked") {
+            if chunked || is_old || !text().eq_ignore_ascii_case("chunked") {
                 return Err((400, "its transfer encoding is not chunked"));
             }
             chunked = true;
@@ -77,7 +93,8 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
         } else if is("content-type") {
             head.content_type = text().to_ascii_lowercase();
         } else if is("expect") {
-            head.expects = text().eq_ignore_ascii_case("100-continue");
+            // A client of HTTP/1.0 does not wait for it.
+            head.expects = !is_old && text().eq_ignore_ascii_case("100-continue");
         } else if is("connection") {
             head.closes |= text().to_ascii_lowercase().contains("close");
         } else if is("content-encoding") && !text().eq_ignore_ascii_case("identity") {
@@ -103,7 +120,12 @@ pub(super) fn chunks(
     let ended = loop {
         let rest = &bytes[taken..];
         let (start, size) = match httparse::parse_chunk_size(rest) {
-            Ok(httparse::Status::Complete(found)) => found,
+            // An extension with a line feed would end the line for some parsers.
+            Ok(httparse::Status::Complete((start, size)))
+                if rest[0].is_ascii_hexdigit() && !rest[..start - 2].contains(&b'\n') =>
+            {
+                (start, size)
+            }
             Ok(httparse::Status::Partial) if rest.len() < 1024 => break false,
             _ => return Err((400, "a chunk has no size")),
         };

@@ -203,6 +203,20 @@ fn a_request_that_is_none_is_refused_and_its_connection_closed() -> Result<()> {
             400,
         ),
         (format!("{post}x: {long}\r\n\r\n"), 431),
+        (format!("{post}{}\r\n", "x: y\r\n".repeat(65)), 431),
+        (format!("{post}host: a\r\nhost: b\r\n\r\n"), 400),
+        (
+            format!("{post}transfer-encoding: chunked\r\n\r\n1;a\n\r\n1\r\n0\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("{post}transfer-encoding: chunked\r\n\r\n;a\r\n\r\n"),
+            400,
+        ),
+        (
+            "POST /events HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            400,
+        ),
         (
             format!("{post}content-encoding: gzip\r\ncontent-length: 1\r\n\r\n1"),
             415,
@@ -234,6 +248,50 @@ fn a_request_that_is_none_is_refused_and_its_connection_closed() -> Result<()> {
 }
 
 #[test]
+fn an_answer_to_head_has_no_body_and_an_old_client_is_not_asked_to_go_on() -> Result<()> {
+    let served = serve(&Options::new())?;
+    let mut client = Client::new(&served);
+    client.send("HEAD /events HTTP/1.1\r\n\r\n");
+    let mut all = String::new();
+    client.0.read_to_string(&mut all).expect("text");
+    assert!(all.starts_with("HTTP/1.1 405 "), "{all}");
+    assert!(all.ends_with("\r\n\r\n"), "{all}");
+    let mut client = Client::new(&served);
+    client.send("POST /events HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n5");
+    settle(&served, 1, Outcome::Delivered);
+    assert_eq!(client.status(), 204);
+    served.network.stop()
+}
+
+#[test]
+fn requests_whose_answers_wait_are_taken_once_these_are_read() -> Result<()> {
+    let served = serve(&Options::new())?;
+    let mut client = Client::new(&served);
+    let bad = "POST /events HTTP/1.1\r\ncontent-length: 1\r\n\r\n{";
+    let many = 100_000;
+    let mut sender = client.0.try_clone().expect("a handle");
+    let sending = std::thread::spawn(move || {
+        let some = bad.repeat(1_000);
+        for _ in 0..many / 1_000 {
+            sender.write_all(some.as_bytes()).expect("sent");
+        }
+    });
+    // So many answers fill the buffers of the system.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut reader = std::io::BufReader::new(client.0.try_clone().expect("a handle"));
+    let mut answers = 0;
+    while answers < many {
+        let mut line = String::new();
+        assert!(std::io::BufRead::read_line(&mut reader, &mut line).expect("text") > 0);
+        answers += line.matches("HTTP/1.1 400 ").count();
+    }
+    sending.join().expect("all was sent");
+    client.post("1");
+    settle(&served, 1, Outcome::Delivered);
+    served.network.stop()
+}
+
+#[test]
 fn only_who_has_the_token_may_post() -> Result<()> {
     let served = serve(&Options::new().with("token", "xyzzy-token"))?;
     for (header, status) in [
@@ -242,6 +300,14 @@ fn only_who_has_the_token_may_post() -> Result<()> {
         ("authorization: Bearer xyzzy-tokem", 401),
         ("authorization: Basic xyzzy-token", 401),
         ("Authorization: bearer xyzzy-token", 204),
+        (
+            "authorization: Bearer xyzzy-token\r\nauthorization: Bearer xyzzy-token",
+            400,
+        ),
+        (
+            "Authorization: Bearer other\r\nauthorization: Bearer xyzzy-token",
+            400,
+        ),
     ] {
         let mut client = Client::new(&served);
         client.send(&format!(

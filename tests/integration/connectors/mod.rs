@@ -22,6 +22,7 @@ mod amqp;
 mod bus_to_alerts;
 mod claims;
 mod files;
+mod hostile_peers;
 #[cfg(feature = "http")]
 mod http_sink;
 #[cfg(feature = "http")]

@@ -301,16 +301,28 @@ fn a_listener_without_file_handles_waits_for_some() {
 #[test]
 fn clients_that_lock_out_another_are_logged_once() {
     let port = free_port();
-    let source = format!("tb.create_source('in', 'tcp://127.0.0.1:{port}', {{ connections = 2 }})");
+    let source = format!(
+        "tb.create_source('in', 'tcp://127.0.0.1:{port}', \
+         {{ connections = 2, connections_per_address = 2 }})"
+    );
     let (log, _) = with_few_handles(&source, port, || {
         // The one that has found out whether it listens is gone.
         std::thread::sleep(std::time::Duration::from_millis(300));
         let connect = || std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
-        let idle = [connect(), connect()];
-        let mut third = connect();
-        third.write_all(b"{\"n\":1}\n").expect("written");
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        drop(idle);
+        let mut busy = [connect(), connect()];
+        let mut third = None;
+        for at in 0..12 {
+            for stream in &mut busy {
+                stream.write_all(b"{\"m\":1}\n").expect("written");
+            }
+            if at == 2 {
+                let mut stream = connect();
+                stream.write_all(b"{\"n\":1}\n").expect("written");
+                third = Some(stream);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        drop(busy);
         std::mem::forget(third);
     });
     let said = log.matches("2 connections are open, and others wait; see its option connections");
