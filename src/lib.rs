@@ -37,7 +37,8 @@
 //! - [`connect`]: sources and sinks by address, with secrets and templates.
 //! - [`store`] and [`window`]: tables, queries and windows in SQL.
 //! - [`script`]: networks in Lua.
-//! - [`doc`]: why it is built as it is, and what has changed.
+//! - [`doc::guide`]: how to use it, page by page. [`doc::glossary`]: the terms. [`doc`]: design decisions.
+//!   [`doc::changelog`], [`doc::contributing`].
 //!
 //! # What is promised
 //!
@@ -88,13 +89,107 @@ pub mod store;
 pub mod time;
 pub mod window;
 
-/// What was decided and why, and what has changed.
+/// The targets of links between documents. A document defines them as files, for readers on a code host;
+/// the definition that comes first counts, so for rustdoc it is this one.
+macro_rules! document_links {
+    () => {
+        concat!(
+            "[changelog]: crate::doc::changelog\n",
+            "[contributing]: crate::doc::contributing\n",
+            "[design]: crate::doc\n",
+            "[glossary]: crate::doc::glossary\n",
+            "[getting_started]: crate::doc::guide::getting_started\n",
+            "[windows]: crate::doc::guide::windows\n",
+            "[time]: crate::doc::guide::time\n",
+            "[delivery]: crate::doc::guide::delivery\n",
+            "[links]: crate::doc::guide::links\n",
+            "[connectors]: crate::doc::guide::connectors\n",
+            "[lua_nodes]: crate::doc::guide::lua_nodes\n",
+            "[functions]: crate::doc::guide::functions\n",
+            "[testing]: crate::doc::guide::testing\n",
+            "[command_line]: crate::doc::guide::command_line\n",
+            "[processes]: crate::doc::guide::processes\n",
+            "[embedding]: crate::doc::guide::embedding\n",
+            "[nodes]: crate::doc::guide::nodes\n",
+            "[operations]: crate::doc::guide::operations\n",
+        )
+    };
+}
+
+/// The documents of the project: design, guide, glossary, changelog.
 pub mod doc {
     #![doc = include_str!("doc/design.md")]
 
-    /// What has changed.
-    pub mod changelog {
-        #![doc = include_str!("doc/changelog.md")]
+    #[doc = document_links!()]
+    #[doc = include_str!("doc/changelog.md")]
+    pub mod changelog {}
+
+    #[doc = document_links!()]
+    #[doc = include_str!("doc/contributing.md")]
+    pub mod contributing {}
+
+    #[doc = document_links!()]
+    #[doc = include_str!("doc/glossary.md")]
+    pub mod glossary {}
+
+    #[doc = document_links!()]
+    #[doc = include_str!("doc/guide/index.md")]
+    pub mod guide {
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/getting_started.md")]
+        pub mod getting_started {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/windows.md")]
+        pub mod windows {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/time.md")]
+        pub mod time {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/delivery.md")]
+        pub mod delivery {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/links.md")]
+        pub mod links {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/connectors.md")]
+        pub mod connectors {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/lua_nodes.md")]
+        pub mod lua_nodes {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/functions.md")]
+        pub mod functions {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/testing.md")]
+        pub mod testing {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/command_line.md")]
+        pub mod command_line {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/processes.md")]
+        pub mod processes {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/embedding.md")]
+        pub mod embedding {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/nodes.md")]
+        pub mod nodes {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/operations.md")]
+        pub mod operations {}
     }
 }
 

@@ -36,7 +36,7 @@ impl fmt::Display for BranchJoin {
             f,
             "node {} joins tables that {} fill on several branches: in a live run a pair comes \
              twice or not at all; exact is one window over one table that all of them lead to \
-             (README, \"A join of two streams\")",
+             (guide, windows: \"Join two streams in one window\")",
             self.node,
             self.fills.join(" and ")
         )

@@ -83,7 +83,7 @@ tb.link('pairs', 'out')
     Ok(())
 }
 
-/// The form that the README shows.
+/// The form that the guide shows.
 const ON_ONE_PATH: &str = r#"
 local tb = require("tributary")
 tb.create_table("events", { key = "id", columns = { id = "text", kind = "text", ref = "text", at = "integer" } })
@@ -97,9 +97,9 @@ tb.link("pairs_out", "seen")
 
 #[test]
 fn a_join_on_one_path_finds_each_pair_once_whichever_comes_first() -> Tested {
-    let readme = std::fs::read_to_string("README.md")?;
+    let guide = std::fs::read_to_string("src/doc/guide/windows.md")?;
     for line in ON_ONE_PATH.lines().filter(|line| line.contains("events o")) {
-        assert!(readme.contains(line.trim()), "{line}");
+        assert!(guide.contains(line.trim()), "{line}");
     }
     let network = Network::new();
     let seen = Seen::at(&network, "seen")?;

@@ -40,6 +40,7 @@ mod filter;
 mod flow;
 mod followed;
 mod full_checkpoints;
+mod guide;
 mod inputs;
 mod limits;
 mod line_sources;
