@@ -23,9 +23,11 @@ fn column(heading: &str, first: &str) -> Option<BTreeSet<String>> {
         .skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
     let cells = rows.filter_map(|row| row.split('|').nth(1));
-    let names = cells.flat_map(|cell| {
-        cell.split(", ")
-            .map(|name| name.trim().trim_matches('`').to_owned())
+    let names = cells.filter_map(|cell| {
+        // "`name` (`scheme:`)": where a section has several schemes and not all have it.
+        let (name, only) = cell.trim().split_once(" (").unwrap_or((cell.trim(), ""));
+        let is_here = only.is_empty() || only.contains(&format!("`{heading}:`"));
+        is_here.then(|| name.trim_matches('`').to_owned())
     });
     let names: BTreeSet<String> = names.collect();
     (!names.is_empty()).then_some(names)
