@@ -1,4 +1,4 @@
-//! Functions of one's own for scripts: one that computes, one that makes nodes.
+//! Functions of a host program for scripts: one that computes, one that creates nodes.
 //!
 //! ```sh
 //! cargo run --release --example custom_export
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("my_custom_fn got {first} and {second}");
         Ok(true.into())
     })?;
-    // `create_repeat(name, times)` makes an injector: n events for each one.
+    // `create_repeat(name, times)` creates an injector, which emits each event n times.
     runtime.export_pipeline("create_repeat", |args| {
         let times = usize::try_from(args.integer(2)?).unwrap_or(0);
         Ok(pipeline::injector(move |e| Ok(vec![e.clone(); times])))

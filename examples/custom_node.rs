@@ -1,5 +1,5 @@
-//! Nodes of one's own: a source, a pipeline with state and a timer, a sink; tried out in virtual
-//! time first, then run.
+//! Custom nodes: a source, a pipeline with state and a timer, a sink. They are tested in virtual time
+//! first, then run.
 //!
 //! ```sh
 //! cargo run --release --example custom_node
@@ -38,7 +38,7 @@ impl Source for Count {
     }
 }
 
-/// Emits every ten seconds how many events came within them.
+/// Emits the number of events of every ten seconds.
 #[derive(Default)]
 struct PerTenSeconds {
     count: u32,
@@ -69,7 +69,7 @@ impl Pipeline for PerTenSeconds {
     }
 }
 
-/// Prints each event after a word.
+/// Prints each event with a prefix.
 struct Print(&'static str);
 
 impl Node for Print {}

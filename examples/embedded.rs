@@ -1,4 +1,4 @@
-//! A blocking program with a network inside: it puts events in and takes them out.
+//! A blocking program with a network inside: it sends events in and receives events.
 //!
 //! ```sh
 //! cargo run --release --example embedded
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     print(1);
     orders.send(json!({"item": "apples", "count": 2}))?;
     print(2);
-    // `deliver` waits until it is known what became of the event.
+    // `deliver` waits for the outcome of the event.
     println!(
         "delivered: {:?}",
         orders.deliver(json!({"item": "pears", "count": 4}))?
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("refused: {:?}", orders.deliver("this is no JSON")?);
     print(3);
 
-    drop(orders); // nothing more will come: the network ends by itself
+    drop(orders); // no more input: the network ends by itself
     network.wait()?;
     Ok(())
 }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The host program (this file) has the source and the sinks and declares the tables. The first
-//! script alerts when what a customer stands to win on one game exceeds 130 within ten seconds; the
-//! second one, loaded while the network runs, when a stake of 100 or more is placed on one game.
+//! script alerts when the possible win of a customer on one game exceeds 130 within ten seconds. The
+//! second one, loaded while the network runs, alerts when a stake of 100 or more is placed on one game.
 //! Neither repeats an alert within ten seconds.
 //!
 //! ```text
@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A bet every 20 ms: now and then a high stake, otherwise low ones of somebody else.
+/// A bet every 20 ms: now and then a high stake, otherwise low ones of another customer.
 #[derive(Default)]
 struct Bets {
     count: u64,
@@ -123,7 +123,7 @@ impl Node for Bets {
 }
 
 impl Source for Bets {
-    /// There is nothing to read: it wakes.
+    /// There is nothing to read: bets are made by `tick`.
     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
         self.due.get_or_insert(cx.now());
         Ok(Read::Idle)

@@ -17,8 +17,8 @@ order by
 	b.create_time desc
 limit 1
 ]]
--- a bet goes on once its row is there, so that the query sees it; the other window inserts the
--- same rows, and a second row with the same key is not inserted again
+-- a bet is passed on after its row is committed, so that the query finds it; the other window inserts
+-- the same rows, and a second row with the same key is not inserted again
 tb.create_window("bets_stored", "example_bets")
 tb.query_window("latest_stake", query)
 tb.create_filter("dedupe_stake", "10s")

@@ -1,4 +1,4 @@
--- The tables of main.rs, for running the scripts without it, on bets that come in as they are made:
+-- The tables of main.rs, for running the scripts without it on a live stream of bets:
 --
 --   live_bets | tributary run tables.lua network.lua network2.lua --input streaming_ingest=- \
 --       --output liability_printer=- --output stake_printer=-

@@ -1,5 +1,5 @@
--- Bets come from a stream of NATS; what stands to be paid on a game is watched in SQL; a game that goes
--- beyond the limit is told to Slack and to an exchange of RabbitMQ.
+-- Reads bets from a NATS stream, computes the liability of each game in SQL, and alerts Slack and a
+-- RabbitMQ exchange when a game exceeds the limit.
 --
 --   nats stream add BETS --subjects "bets.>" --defaults
 --   NATS=127.0.0.1:4222 AMQP=127.0.0.1:5672 AMQP_PASSWORD=guest SLACK_WEBHOOK=https://hooks.slack.com/… \
@@ -8,15 +8,15 @@
 --
 local tb = require("tributary")
 
--- A bet is acked when all that was made of it was delivered: with an alert, when both have it. One that
--- failed comes again.
+-- A bet is acked when everything made of it was delivered: an alert, by both sinks. A bet that failed is
+-- delivered again.
 tb.create_source("bets", "nats://${env:NATS}/bets.>", { stream = "BETS", durable = "liability" })
 
 tb.create_table("bets", {
     key = "uuid",
     columns = { uuid = "text", create_time = "integer", game_id = "integer", stake = "real", odds = "real" },
 })
--- `enter`: an alert as a game goes beyond the limit, not with each bet that follows.
+-- `enter`: one alert when a game exceeds the limit, and none for the bets after that.
 tb.window("liability", "alert", {
     table = "bets", time = "create_time", size = "1h", emit = "enter",
     query = [[
@@ -35,6 +35,7 @@ tb.create_sink("alerts", "amqp://guest:${env:AMQP_PASSWORD}@${env:AMQP}/%2f", {
 tb.link("bets", "liability")
 tb.fanout("alert", "slack", "alerts")
 
--- What is no bet: `tributary dlq list refused.db` shows it. Without this it would come again for ever.
+-- Events that are not bets: `tributary dlq list refused.db` lists them. Without this they would be redelivered
+-- forever.
 tb.create_dlq("refused", { path = "refused.db" })
 tb.fanin("refused", "bets.errors", "liability.errors")

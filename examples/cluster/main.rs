@@ -4,9 +4,9 @@
 //! cargo run --release --features nats --example cluster
 //! ```
 //!
-//! It needs `nats-server` and MariaDB installed, starts servers of its own on free ports of the loopback
-//! (`servers.sh`), and ends them however it ends itself. It takes some seconds, and exits with 1 when a
-//! claim does not hold. The processes run the script beside this file: they share the work through a
+//! It needs `nats-server` and MariaDB installed. It starts private servers on free ports of the loopback
+//! interface (`servers.sh`), which end with it. It takes some seconds, and exits with 1 when a claim
+//! fails. The processes run the script beside this file: they share the work through a
 //! durable consumer of JetStream, and the window through the database. When half of the bets are stored,
 //! one of them is killed as `kill -9` does.
 //!
@@ -17,9 +17,9 @@
 //! killed … by SIGKILL: … bets were stored, … were not yet acked
 //! process … took … bets and raised … alerts
 //! held: every bet is stored: 3000 of 3000
-//! held: what the killed one had in hand came to another one: … bets were delivered again
-//! held: the consumer has nothing left: 0 waiting, 0 not acked
-//! held: 30 customers beyond the limit have one alert each, nobody else has any: 30 alerts
+//! held: the unacked bets of the killed process were delivered to another one: … redeliveries
+//! held: the consumer is empty: 0 waiting, 0 not acked
+//! held: 30 customers beyond the limit have one alert each, and no other customer has one: 30 alerts
 //! ```
 
 mod servers;
@@ -61,14 +61,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// What one of the processes does, until it is told to stop.
+/// One of the processes: runs the network until a line on standard input, or its end.
 fn member() -> Done<()> {
     let network = Network::new();
     let database = Database::open(&std::env::var("STORE")?)?;
     Runtime::with_database(&network, &database)?.run(SCRIPT)?;
     network.start()?;
     if std::io::stdin().read_line(&mut String::new())? == 0 {
-        // Nobody is there to tell it, nor are the servers.
+        // The parent process has gone, and the servers with it.
         std::process::exit(1);
     }
     network.stop()?;
@@ -115,7 +115,7 @@ fn cluster() -> Done<bool> {
     until("half of the bets are stored", || {
         Ok(servers.stored()? >= BETS / 2)
     })?;
-    // Its end is its kill.
+    // Dropping it kills it.
     drop(members.remove(0));
     let stored = servers.stored()?;
     let left = left(&consumer(&servers)?);
@@ -125,7 +125,7 @@ fn cluster() -> Done<bool> {
         left.0 + left.1
     );
 
-    until("the consumer has nothing left", || {
+    until("the consumer is empty", || {
         Ok(self::left(&consumer(&servers)?) == (0, 0))
     })?;
     for member in members {
@@ -134,7 +134,7 @@ fn cluster() -> Done<bool> {
     account(&servers)
 }
 
-/// Compares what is there with what should be.
+/// Compares the result with the claims.
 fn account(servers: &Servers) -> Done<bool> {
     let consumer = consumer(servers)?;
     let (waiting, unacked) = left(&consumer);
@@ -155,17 +155,17 @@ fn account(servers: &Servers) -> Done<bool> {
         (
             again > 0,
             format!(
-                "what the killed one had in hand came to another one: {again} bets were delivered again"
+                "the unacked bets of the killed process were delivered to another one: {again} redeliveries"
             ),
         ),
         (
             waiting + unacked == 0,
-            format!("the consumer has nothing left: {waiting} waiting, {unacked} not acked"),
+            format!("the consumer is empty: {waiting} waiting, {unacked} not acked"),
         ),
         (
             alerts == high,
             format!(
-                "{} customers beyond the limit have one alert each, nobody else has any: {} alerts",
+                "{} customers beyond the limit have one alert each, and no other customer has one: {} alerts",
                 high.len(),
                 alerts.len()
             ),
@@ -190,7 +190,7 @@ impl Member {
         Ok(Member(command.spawn()?))
     }
 
-    /// Tells it to stop, and waits until it has.
+    /// Stops it, and waits for its end.
     fn stop(mut self) -> Done<()> {
         if let Some(mut stdin) = self.0.stdin.take() {
             writeln!(stdin, "stop")?;
@@ -223,7 +223,7 @@ fn is_high(customer: u64) -> bool {
 }
 
 /// Each customer bets 50 times. With a stake of 10 at odds of 1.5 the limit of 130 is passed by the
-/// 27th bet; with a stake of 1 it never is.
+/// 27th bet; with a stake of 1 it is not.
 fn publish(servers: &Servers) -> Done<()> {
     let now = SystemClock.now().as_secs();
     let bets = (0..BETS).map(move |number| {
@@ -245,14 +245,14 @@ fn publish(servers: &Servers) -> Done<()> {
     Ok(done.ok_or("the bets could not be published")??)
 }
 
-/// What JetStream says of the consumer.
+/// The state of the consumer in JetStream.
 fn consumer(servers: &Servers) -> Done<Value> {
     servers.ask("CONSUMER.INFO.BETS.liability", "")
 }
 
-/// How many bets wait to be delivered, and how many to be acked.
+/// How many bets are not delivered, and how many not acked.
 fn left(consumer: &Value) -> (u64, u64) {
-    // An answer that lacks a number holds no claim.
+    // A missing number fails the claim.
     let number = |name: &str| consumer[name].as_u64().unwrap_or(BETS);
     (number("num_pending"), number("num_ack_pending"))
 }

@@ -1,25 +1,25 @@
--- What each of the processes runs: bets from the one consumer that they share, kept in the one database
--- that they share. Without the example around it:
+-- The script of each process: bets from a shared consumer, stored in a shared database. To run it without
+-- the example:
 --
 --   NATS=127.0.0.1:4222 tributary run network.lua --db mysql://USER:PASSWORD@HOST/DB
 --
 local tb = require("tributary")
 
--- A bet is acked when all that was made of it was delivered. What a process had in hand when it was killed
--- goes to another one after `ack_wait`.
+-- A bet is acked when everything made of it was delivered. The unacked bets of a killed process are delivered
+-- to another one after `ack_wait`.
 tb.create_source("bets", "nats://${env:NATS}/bets.>", {
     stream = "BETS", durable = "liability", in_flight = 64, ack_wait = "2s",
 })
 
--- A bet that comes again is not stored again: its key is there.
+-- A bet that is delivered again is not stored again, because its key exists.
 tb.create_table("cluster_bets", {
     key = "uuid",
     columns = { uuid = "text", create_time = "integer", customer_uuid = "text", stake = "real", odds = "real" },
 })
 tb.create_window("stored", "cluster_bets")
 
--- The question comes once the bet is committed. A window that did both in one transaction would not see
--- what another process is about to commit: of two bets that are too much together, neither might raise the
+-- The query runs after the bet is committed. A window that did both in one transaction would not see what
+-- another process is about to commit: of two bets that exceed the limit together, neither might raise the
 -- alert.
 tb.query_window("liability", [[
 select b.customer_uuid, round(sum(b.stake * (b.odds - 1)), 2) as liability
@@ -29,8 +29,8 @@ group by b.customer_uuid
 having liability > 130
 ]])
 
--- Each bet beyond the limit raises the alert anew, in whichever process; the key makes them one row, and
--- the first one stays.
+-- Each bet beyond the limit raises the alert again, in any process. The key makes them one row, and the first
+-- one is kept.
 tb.create_table("cluster_alerts", {
     key = "customer_uuid",
     columns = { customer_uuid = "text", liability = "real" },

@@ -1,4 +1,4 @@
-//! What the processes share: a bus and a database, both ended with the value or with this process.
+//! The servers that the processes share: NATS and MariaDB. They end when the value is dropped, or with this process.
 
 use super::{Done, until};
 use mysql::prelude::Queryable;
@@ -17,9 +17,9 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts them and waits until both answer.
+    /// Starts both servers and waits until they respond.
     pub fn start() -> Done<Servers> {
-        // Both are held before one is let go, so that they are two.
+        // Both ports are bound before one is released, so that they differ.
         let ports = [
             TcpListener::bind("127.0.0.1:0")?,
             TcpListener::bind("127.0.0.1:0")?,
@@ -48,17 +48,17 @@ impl Servers {
         Ok(servers)
     }
 
-    /// Where the bus is.
+    /// The address of NATS.
     pub fn bus(&self) -> String {
         format!("127.0.0.1:{}", self.nats)
     }
 
-    /// Where the database is.
+    /// The URL of the database.
     pub fn store(&self) -> String {
         format!("mysql://cluster:cluster@127.0.0.1:{}/cluster", self.mariadb)
     }
 
-    /// Asks JetStream.
+    /// A request to JetStream.
     pub fn ask(&self, what: &str, request: &'static str) -> Done<Value> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,10 +1,10 @@
-# Private servers of NATS and MariaDB at these ports of the loopback, with all they write in a temporary
-# directory. They serve until standard input ends, so that whoever holds its other end may end in any way,
-# and leave nothing behind.
+# Private NATS and MariaDB servers on these ports of the loopback interface, with their files in a temporary
+# directory. They end when standard input ends, so that nothing is left behind however the parent process
+# ends.
 #
 #   sh servers.sh NATS_PORT MARIADB_PORT
 
-# Ctrl-C is for who has started this.
+# Ctrl-C is handled by the parent process.
 trap '' HUP INT TERM
 PATH=$PATH:/usr/local/sbin:/usr/sbin
 for program in nats-server mariadb-install-db mariadbd; do
@@ -16,7 +16,7 @@ done
 place=$(mktemp -d) || exit 73
 exec 3<&0
 
-# Ends with the last words of what has failed.
+# Exits with the last lines of the log of the program that failed.
 failed() {
     echo "$1 has failed:" >&2
     tail -n 5 "$place/$1.log" >&2
@@ -34,7 +34,7 @@ CREATE USER 'cluster'@'%' IDENTIFIED BY 'cluster';
 CREATE DATABASE cluster;
 GRANT ALL ON cluster.* TO 'cluster'@'%';
 SQL
-# Only root may say so, and root must.
+# Only root may set the user, and has to.
 user=
 if [ "$(id -u)" = 0 ]; then user=--user=root; fi
 mariadb-install-db --no-defaults $user --datadir="$place/data" --skip-test-db \

@@ -1,4 +1,4 @@
--- Lets each id pass once an hour.
+-- Passes each id once an hour.
 --
 --   printf '{"id":1}\n{"id":2}\n{"id":1}\n' | tributary run network.lua --input in=- --output out=-
 local tb = require("tributary")

@@ -1,4 +1,4 @@
--- Sessions of customers: each ends after ten seconds without a bet, and says what was staked.
+-- Sessions of customers: each ends after ten seconds without a bet, and emits the sum of the stakes.
 local tb = require("tributary")
 
 local currencies = { EUR = 1.0, USD = 0.9 }

@@ -14,7 +14,7 @@ tb.test("a session ends after ten seconds without a bet", function(t)
     t:expect("small", { { customer = "bob", bets = 1, staked = 1 } })
 end)
 
-tb.test("what is under way counts at the end", function(t)
+tb.test("an open session is emitted at the end", function(t)
     t:load("network.lua")
     t:inject("in", bet("ann", 2000))
     t:finish()

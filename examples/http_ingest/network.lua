@@ -1,10 +1,10 @@
--- Events come in by HTTP, each id once an hour, and go out to a webhook.
+-- Accepts events by HTTP, passes each id once an hour, and posts them to a webhook.
 --
 -- In one terminal:
 --
 --   WEBHOOK=http://127.0.0.1:9000/alerts cargo run --release --features http -- run examples/http_ingest/network.lua
 --
--- and in another, which ends when the event was delivered:
+-- In another one; the command ends when the event was delivered:
 --
 --   curl -i --data '{"id":1,"text":"hello"}' http://127.0.0.1:8080/events
 --

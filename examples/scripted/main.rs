@@ -5,8 +5,8 @@
 //! cargo run --release --example scripted -- --for 5s   # ends by itself
 //! ```
 //!
-//! It prints the network in the language of Graphviz, then a dot for every tick that comes through,
-//! two at a time when the rate limit lets one pass:
+//! It prints the network as a Graphviz graph, then a dot for every tick that arrives, two when
+//! the rate limit passes one:
 //!
 //! ```text
 //! digraph network {

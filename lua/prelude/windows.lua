@@ -1,27 +1,27 @@
--- Windows by name, over `window`.
+-- Short forms of `window`.
 local tb = ...
 
---- inserts each event, answers with the query over the last `n` rows at node `out`
+--- a window over the last `n` rows: inserts each event and emits the query's result at node `out`
 function tb.sliding_window_count(name, out, query, table, n)
     return tb.window(name, out, { query = query, table = table, count = n })
 end
 
---- inserts each event, answers at node `out` with the query over each `size` when it has ended
+--- windows of `size`, one after another: emits the query's result at node `out` when a window ends
 function tb.tumbling_window(name, out, query, table, size, time_column)
     return tb.window(name, out, { query = query, table = table, size = size, slide = size, time = time_column })
 end
 
---- like tumbling_window, for windows of `size` of which one begins every `slide`
+--- windows of `size`, of which one begins every `slide`: emits like tumbling_window
 function tb.hopping_window(name, out, query, table, size, slide, time_column)
     return tb.window(name, out, { query = query, table = table, size = size, slide = slide, time = time_column })
 end
 
---- inserts each event, answers at node `out` when no row of a group has come for `gap`
+--- a session for each group: emits the result at node `out` when no row has come for `gap`
 function tb.session_window(name, out, query, table, gap, time_column)
     return tb.window(name, out, { query = query, table = table, gap = gap, time = time_column })
 end
 
--- What is missing or too much is refused as the native functions do, not passed on as it is.
+-- Missing and additional arguments are errors, as in the native functions.
 for called, count in pairs({
     sliding_window_count = 5,
     tumbling_window = 6,

@@ -10,16 +10,16 @@ fn one_function_is_shown_with_the_types_defaults_and_meanings_of_its_options() -
     let site = Site::new()?;
     let expected = "\
 create_file_sink(name, path [, {append = true, sync = false}])
-    a sink that adds each event as a line to a file; `append = false` overwrites it
+    a sink that appends each event as a line to a file; `append = false` overwrites the file
 name: string
     the name of the node
 path: string
     the path of the file
 options?: table
     append?: boolean
-        whether what is there stays; false overwrites it (default true)
+        whether the content of the file is kept; false overwrites it (default true)
     sync?: boolean
-        whether each batch is written through to the disk (default false)
+        whether each batch is synced to the disk (default false)
 ";
     for name in ["create_file_sink", "tb.create_file_sink"] {
         site.call(&["functions", name])?.expect(0, expected, "");

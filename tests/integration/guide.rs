@@ -107,3 +107,13 @@ fn few_blocks_are_shown_and_not_run() -> Tested {
     assert!(reasons.len() <= MOST_NOT_RUN, "{}", reasons.join("\n"));
     Ok(())
 }
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn the_example_advanced_runs_on_mariadb_as_the_guide_shows() -> Tested {
+    let url = super::mariadb::server().database();
+    let command = format!("cargo run --release --example advanced -- '{url}' --for 10s");
+    let printed = run::command(&command)?;
+    assert!(printed.contains("\"liability\":"), "{printed}");
+    Ok(())
+}

@@ -13,19 +13,19 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "log",
         arguments: "[level,] text",
-        about: "logs a text, at most 64 KiB of it: level is \"error\", \"warn\", \"info\" (where none is given), \"debug\"",
+        about: "logs a text, at most 64 KiB of it; the level is \"error\", \"warn\", \"info\" (the default) or \"debug\"",
         run: |_, args| log(args, None),
     },
     Export {
         name: "now",
         arguments: "",
-        about: "the network's instant, in seconds since 1970 with their fraction",
+        about: "the network's time, in seconds since 1970 with a fraction",
         run: now,
     },
     Export {
         name: "stats",
         arguments: "",
-        about: "the account of a running network: a table of nodes and a list of links",
+        about: "the counts of a running network: a table of nodes and a list of links",
         run: |session, args| stats(args, &session.network.stats()),
     },
 ];

@@ -11,13 +11,13 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_source",
         arguments: "name, url [, options]",
-        about: "a source by its address, as \"file:bets.jsonl\"; see the table of connectors",
+        about: "a source by its address, such as \"file:bets.jsonl\"; see the guide, connectors",
         run: source,
     },
     Export {
         name: "create_sink",
         arguments: "name, url [, options]",
-        about: "a sink by its address, as \"file:alerts.jsonl\"; see the table of connectors",
+        about: "a sink by its address, such as \"file:alerts.jsonl\"; see the guide, connectors",
         run: sink,
     },
 ];

@@ -17,7 +17,7 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_sql_sink",
         arguments: "name, {table = ..., mode = \"insert\"}",
-        about: "a sink that writes each event into a table; with `mode = \"upsert\"` the last of a key wins",
+        about: "a sink that writes each event as a row; `mode = \"upsert\"` replaces the row of the same key",
         run: sql_sink,
     },
 ];

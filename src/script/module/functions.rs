@@ -13,31 +13,31 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_map",
         arguments: "name, function(event)",
-        about: "a pipeline: the function returns the event that goes on, changed or not; nil drops it",
+        about: "a pipeline that emits what the function returns, the event or another one; nil drops it",
         run: |session, args| each(session, args, Kind::Map),
     },
     Export {
         name: "create_filter_fn",
         arguments: "name, function(event)",
-        about: "a pipeline that lets an event pass when the function returns true",
+        about: "a pipeline that passes an event if the function returns true",
         run: |session, args| each(session, args, Kind::Filter),
     },
     Export {
         name: "create_flat_map",
         arguments: "name, function(event, emit)",
-        about: "a pipeline: what the function emits, any number of events, goes on in place of one",
+        about: "a pipeline that replaces each event by those that the function emits, any number of them",
         run: |session, args| each(session, args, Kind::FlatMap),
     },
     Export {
         name: "create_route",
         arguments: "name, {port = function(event), ...}",
-        about: "a pipeline that sends an event to each port whose function returns true, or `unmatched`",
+        about: "a pipeline that sends an event to each port whose function returns true, or to `unmatched`",
         run: route,
     },
     Export {
         name: "create_process",
         arguments: "name, {process = function(event, emit, state), init, every, key, finish}",
-        about: "a pipeline with a state (for each `key`, a field), timers `every` and a last word",
+        about: "a pipeline with a state, or one for each value of the field `key`, with timers and a function for the end",
         run: process,
     },
     Export {

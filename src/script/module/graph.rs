@@ -28,19 +28,19 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "balance",
         arguments: "from, to, to, ... [, {key = \"field\"}]",
-        about: "shares the events of one node among several; with a key, equal keys stay together",
+        about: "shares the events of one node among several; with a key, events of one key go to one node",
         run: balance,
     },
     Export {
         name: "on_error",
         arguments: "node, target or {retry = 5, backoff = \"100ms..10s\", jitter = true, after = target}",
-        about: "tries a rejected event again, then sends it to `target`; node \"*\" is all but what that leads to",
+        about: "retries a rejected event, then sends it to `target`; node \"*\" stands for all nodes not behind the target",
         run: on_error,
     },
     Export {
         name: "node_exists",
         arguments: "name",
-        about: "whether there is a node of this name",
+        about: "whether a node of this name exists",
         run: node_exists,
     },
 ];

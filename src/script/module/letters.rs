@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) const EXPORTS: &[Export] = &[Export {
     name: "create_dlq",
     arguments: "name, {path = \"file\"} or {db = true}",
-    about: "a sink that keeps rejected events, byte for byte, with all that is known of why: see `tributary dlq`",
+    about: "a dead-letter queue: keeps rejected events, byte for byte, with their errors; see `tributary dlq`",
     run: dlq,
 }];
 

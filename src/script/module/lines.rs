@@ -23,13 +23,13 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_file_source",
         arguments: "name, path [, {follow = false, checkpoint = \"path\"}]",
-        about: "a source that emits each line of a file (JSON lines); `checkpoint` keeps its place",
+        about: "a source that emits each line of a file (JSON lines); `checkpoint` keeps its position",
         run: file_source,
     },
     Export {
         name: "create_file_sink",
         arguments: "name, path [, {append = true, sync = false}]",
-        about: "a sink that adds each event as a line to a file; `append = false` overwrites it",
+        about: "a sink that appends each event as a line to a file; `append = false` overwrites the file",
         run: file_sink,
     },
 ];

@@ -18,25 +18,25 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_forwarder",
         arguments: "name",
-        about: "a pipeline that lets every event pass",
+        about: "a pipeline that passes every event",
         run: forwarder,
     },
     Export {
         name: "create_ratelimit",
         arguments: "name, interval",
-        about: "a pipeline that lets at most one event pass in each interval",
+        about: "a pipeline that passes at most one event in each interval",
         run: ratelimit,
     },
     Export {
         name: "create_filter",
         arguments: "name, interval [, {by = {\"field\", ...}, store = false}]",
-        about: "a pipeline that drops duplicates within the interval; `store` survives restarts",
+        about: "a pipeline that drops duplicates within the interval; with `store`, also after a restart",
         run: filter,
     },
     Export {
         name: "create_discarder",
         arguments: "name",
-        about: "a sink that forgets every event",
+        about: "a sink that discards every event",
         run: discarder,
     },
     Export {

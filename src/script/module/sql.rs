@@ -14,7 +14,7 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_table",
         arguments: "name, {key = \"column\", columns = {...}, children = {...}}",
-        about: "declares a table, which is created where it does not exist",
+        about: "declares a table and creates it if it does not exist",
         run: create_table,
     },
     Export {
@@ -26,25 +26,25 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "query_window",
         arguments: "name, query",
-        about: "a pipeline that runs a query for each event and emits each row of the answer",
+        about: "a pipeline that runs a query for each event and emits each row of the result",
         run: query_window,
     },
     Export {
         name: "sliding_window_time",
         arguments: "name, out, query, table, size, time_column",
-        about: "inserts each event, answers with the query over the last `size` at node `out`",
+        about: "a window over the last `size`: inserts each event and emits the query's result at node `out`",
         run: sliding_window_time,
     },
     Export {
         name: "window",
         arguments: "name, out, {table = ..., query = ..., time = \"column\", size = \"10s\", ...}",
-        about: "inserts each event, keeps the answer of the query up to date, emits at node `out`",
+        about: "a window: inserts each event, keeps the query's result up to date and emits it at node `out`",
         run: window,
     },
     Export {
         name: "explain",
         arguments: "name",
-        about: "how a window keeps its answer up to date: the plan, why, the SQL, the indexes",
+        about: "how a window keeps its result up to date: the plan, the reason, the SQL, the indexes",
         run: explain,
     },
 ];

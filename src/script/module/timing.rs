@@ -15,13 +15,13 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_throttle",
         arguments: "name, count, interval [, {key = \"field\"}]",
-        about: "a pipeline that lets at most so many events pass in any interval",
+        about: "a pipeline that passes at most this many events in any interval",
         run: throttle,
     },
     Export {
         name: "create_debounce",
         arguments: "name, time [, {key = \"field\"}]",
-        about: "a pipeline that emits the last event once no other has come for this time",
+        about: "a pipeline that emits the last event when no other has come for this time",
         run: debounce,
     },
     Export {
@@ -33,13 +33,13 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_batch",
         arguments: "name, {count = 100, bytes = 65536, time = \"1s\", key = \"field\"}",
-        about: "a pipeline that emits several events as one list; the first limit reached counts",
+        about: "a pipeline that emits several events as one list, when one of the limits is reached",
         run: batch,
     },
     Export {
         name: "create_changed",
         arguments: "name, {by = {\"field\", ...}, key = \"field\", forget = \"1h\"}",
-        about: "a pipeline that drops an event whose fields `by` are those of the last one",
+        about: "a pipeline that drops an event if its fields `by` equal those of the last one",
         run: changed,
     },
     Export {
@@ -51,7 +51,7 @@ pub(super) const EXPORTS: &[Export] = &[
     Export {
         name: "create_delay",
         arguments: "name, time [, {limit = 1000000}]",
-        about: "a pipeline that lets every event go on this much later, and holds `limit` at most",
+        about: "a pipeline that passes every event after this time, and holds at most `limit` events",
         run: delay,
     },
 ];

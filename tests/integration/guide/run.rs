@@ -67,6 +67,13 @@ pub fn page(path: &Path) -> Tested {
     Ok(())
 }
 
+/// Runs a command that a page shows, in a directory as a page has it, and gives what it prints.
+pub fn command(command: &str) -> Result<String, Box<dyn Error>> {
+    let done = Page::new()?.shell(command)?;
+    succeeded(&done)?;
+    Ok(String::from_utf8(done.stdout)?)
+}
+
 impl Page {
     fn new() -> Result<Self, Box<dyn Error>> {
         let directory = tempfile::tempdir()?;
