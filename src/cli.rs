@@ -57,6 +57,12 @@ pub fn main() -> ExitCode {
         }
     };
     signals::survive_file_limits();
+    // A script that does not return cannot be ended in any other way; nothing runs beside it that
+    // would have to drain, but what a person has started line by line.
+    tributary::script::on_overrun(|error| {
+        report(error);
+        std::process::exit(i32::from(error.kind().exit_code()));
+    });
     log_to_stderr(cli.verbose, matches!(cli.verb, Verb::Replay(_)));
     let done = match cli.verb {
         Verb::Run(options) => run::run(&options),

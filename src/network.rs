@@ -3,7 +3,7 @@
 //! The parts: `graph` (what is joined to what, and what makes a link wrong), `verbs` (building it),
 //! `runner` (a node of any kind), `stage` (feeds one batch to one node: the only place that settles
 //! acks), `link` (bounded channels of batches), `ways` (where the events of a port go),
-//! `worker` (drives a stage from its links), `timer` (wakes nodes), `running` (threads and how
+//! `worker` (drives a stage from its links), `timer` (wakes nodes), `watchdog` (gives up on calls that do not return), `running` (threads and how
 //! they end), `simulation` (the same without threads, in virtual time), `replay` (recorded events that
 //! drive it), `stats` (the account), `losses` (what
 //! nobody listened to, for one line at the end),
@@ -28,6 +28,7 @@ mod stats;
 mod timer;
 mod verbs;
 mod watch;
+mod watchdog;
 mod ways;
 mod worker;
 
@@ -42,6 +43,8 @@ pub use runner::Kind;
 pub use simulation::Simulation;
 pub use stats::{LinkStats, NodeStats, Stats};
 pub(crate) use watch::Watch;
+pub(crate) use watchdog::Pulse;
+pub use watchdog::on_overrun;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};

@@ -33,6 +33,7 @@ mod source;
 mod testing;
 mod value;
 
+pub use crate::network::on_overrun;
 pub use args::Args;
 pub use branches::BranchJoin;
 pub use evaluate::Evaluated;

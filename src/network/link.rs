@@ -96,6 +96,11 @@ impl LinkReceiver {
         }
     }
 
+    /// Whether nothing more can come: its sender was given up.
+    pub fn is_cut(&self) -> bool {
+        self.account.is_cut()
+    }
+
     /// Counts a parcel that came out of the channel; there may be nothing left for it.
     pub fn accept(&self, parcel: Parcel) -> Option<Batch> {
         match parcel {

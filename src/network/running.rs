@@ -1,9 +1,11 @@
 //! A network that runs: its threads, how it ends, and what is left behind when it must.
 
+mod abandon;
 mod end;
 mod fragment;
 mod members;
 
+pub(crate) use abandon::Lifeline;
 pub(crate) use end::End;
 pub(crate) use fragment::{Fragment, NewNode, lock};
 pub(crate) use members::Shared;
@@ -16,7 +18,7 @@ use super::worker::{Attachment, Control, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, format_duration, monotonic};
-use members::Member;
+use members::{Joint, Member};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -173,7 +175,7 @@ impl Running {
         &mut self,
         attachments: BTreeMap<usize, Attachment>,
         members: &mut Vec<Member>,
-        links: Vec<(String, Arc<LinkAccount>)>,
+        links: Vec<Joint>,
         sources: usize,
     ) -> Result<()> {
         let mut state = self.shared.lock();
@@ -218,7 +220,7 @@ impl Running {
             let _ = member.control.send(Control::Go);
         }
         state.members.append(members);
-        let accounts = links.iter().map(|(_, account)| account.clone());
+        let accounts = links.iter().map(|link| link.account.clone());
         self.links.extend(accounts);
         state.links.extend(links);
         Ok(())
@@ -287,9 +289,9 @@ impl Running {
             let texts = member.account.losses.texts().into_iter();
             texts.map(|text| format!("node {}: {text}", member.name))
         });
-        let links = state.links.iter().filter_map(|(link, account)| {
-            let dropped = account.dropped.load(Ordering::Relaxed);
-            (dropped > 0).then(|| format!("link {link}: {dropped} dropped because it was full"))
+        let links = state.links.iter().filter_map(|link| {
+            let (name, dropped) = (&link.name, link.account.dropped.load(Ordering::Relaxed));
+            (dropped > 0).then(|| format!("link {name}: {dropped} dropped because it was full"))
         });
         let all: Vec<String> = nodes.chain(links).collect();
         if !all.is_empty() {
@@ -302,6 +304,7 @@ impl Running {
         self.timer = None;
         if let Some(thread) = self.timer_thread.take()
             && self.all_ended()
+            && !self.shared.lock().abandoned
         {
             let _ = thread.join();
         }
@@ -325,6 +328,7 @@ fn live(
         }
     }
     NODE_OF.set(Arc::as_ptr(shared) as usize);
+    Lifeline::set(shared, at);
     let open = match fail_fast {
         true => worker.open(),
         false => worker.open_or_stall(),

@@ -15,11 +15,11 @@
 use super::losses::Losses;
 use crate::name::{Endpoint, Name};
 #[cfg(shuttle)]
-use shuttle::sync::atomic::{AtomicU64, Ordering};
+use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::fmt;
 #[cfg(not(shuttle))]
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -109,9 +109,15 @@ pub(crate) struct LinkAccount {
     pub spilled: AtomicU64,
     pub lost: AtomicU64,
     pub blocked: AtomicU64,
+    /// The node at one of its ends was given up: nothing more goes in, and what is in it is the last.
+    pub cut: AtomicBool,
 }
 
 impl LinkAccount {
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
     /// How many events wait in it, or for room in it.
     pub(crate) fn queued(&self) -> u64 {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -10,11 +10,13 @@
 
 use super::failure;
 use crate::error::Error;
+use crate::network::Pulse;
 use crate::time::{format_duration, monotonic};
 use mlua::{HookTriggers, Lua, Value, VmState};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time is looked at after so many instructions, where each takes no time to speak of.
@@ -62,11 +64,14 @@ pub(super) struct Budget {
     largest: Cell<usize>,
     /// Where the hook was last, for errors that know no line.
     place: RefCell<Option<String>>,
+    /// What the watchdog sees: the last resort, where no instruction is executed any more.
+    pulse: Arc<Pulse>,
+    beat: Cell<u64>,
 }
 
 impl Budget {
-    /// Sets the hook of a VM.
-    pub fn install(lua: &Lua) -> mlua::Result<Rc<Self>> {
+    /// Sets the hook of a VM; no call of it is expected to have a shorter limit than this.
+    pub fn install(lua: &Lua, shortest: Duration) -> mlua::Result<Rc<Self>> {
         let budget = Rc::new(Budget {
             what: Cell::new("call"),
             limit: Cell::new(Duration::MAX),
@@ -79,17 +84,23 @@ impl Budget {
             memory: Cell::new(lua.used_memory()),
             largest: Cell::new(0),
             place: RefCell::new(None),
+            pulse: Pulse::new(shortest),
+            beat: Cell::new(0),
         });
         budget.hook(lua, INSTRUCTIONS)?;
         lua.set_app_data(budget.clone());
         Ok(budget)
     }
 
+    /// That of a VM.
+    pub fn of(lua: &Lua) -> Option<Rc<Self>> {
+        lua.app_data_ref::<Rc<Budget>>()
+            .map(|budget| budget.clone())
+    }
+
     /// Charges the VM that runs for the texts that a function of the host is given.
     pub fn charge_texts(lua: &Lua, values: &[Value]) {
-        let budget = lua
-            .app_data_ref::<Rc<Budget>>()
-            .map(|budget| budget.clone());
+        let budget = Self::of(lua);
         let texts = values.iter().filter_map(Value::as_string);
         let size: usize = texts.map(|text| text.as_bytes().len()).sum();
         if let Some(budget) = budget {
@@ -182,7 +193,7 @@ impl Budget {
         if !self.killed.get() && (over || now.duration_since(begun) > FAST) {
             let place = failure::place_from(lua, 0);
             if place.is_some() {
-                *self.place.borrow_mut() = place;
+                self.set_place(place);
             }
         }
         if over {
@@ -202,6 +213,36 @@ impl Budget {
         }
     }
 
+    /// Tells the watchdog that a call begins or ends.
+    #[inline]
+    fn beat(&self, in_call: bool) {
+        // The next number that is odd or even.
+        let beat = self.beat.get().div_ceil(2) * 2 + u64::from(in_call);
+        self.beat.set(beat);
+        self.pulse.set(beat);
+    }
+
+    /// Does something within a call that may have to wait for others, which is not the script's
+    /// fault: the watchdog does not count it.
+    pub fn aside<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let was_running = self.running.get();
+        self.beat(false);
+        let done = wait();
+        self.beat(was_running);
+        done
+    }
+
+    /// Notes where the call is, for errors that know no line.
+    pub fn set_place(&self, place: Option<String>) {
+        self.pulse.set_place(place.clone());
+        *self.place.borrow_mut() = place;
+    }
+
+    /// Notes the script that the next calls come from.
+    pub fn set_origin(&self, origin: Option<String>) {
+        self.pulse.set_origin(origin);
+    }
+
     /// Where the call was when the hook last looked.
     pub fn last_place(&self) -> Option<String> {
         self.place.borrow().clone()
@@ -215,16 +256,21 @@ impl Budget {
         limit: Duration,
         call: impl FnOnce() -> mlua::Result<T>,
     ) -> mlua::Result<T> {
-        self.what.set(what);
-        self.limit.set(limit);
+        if self.limit.get() != limit || !std::ptr::eq(self.what.get(), what) {
+            self.what.set(what);
+            self.limit.set(limit);
+            self.pulse.expect(what, limit);
+        }
         self.begun.set(None);
         self.hooked.set(None);
         self.killed.set(false);
         if self.place.borrow().is_some() {
-            *self.place.borrow_mut() = None;
+            self.set_place(None);
         }
         self.running.set(true);
+        self.beat(true);
         let done = catch_unwind(AssertUnwindSafe(call));
+        self.beat(false);
         self.running.set(false);
         match done {
             Ok(result) => result,

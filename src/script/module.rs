@@ -233,7 +233,8 @@ pub fn functions_in(directory: impl AsRef<Path>) -> Result<Vec<Signature>> {
 pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
     for export in natives() {
-        add(lua, &module, session, export.name, Rc::new(export.run))?;
+        let run = Rc::new(export.run);
+        add(lua, &module, session, export.name, run, Waits::Yes)?;
     }
     prelude::load(lua, &module)?;
     for helper in prelude::functions() {
@@ -319,6 +320,13 @@ pub(super) fn native(
     })
 }
 
+/// Whether a function may wait for others, such as databases, for whom it has limits of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    Yes,
+    No,
+}
+
 /// Adds a function to the module.
 pub(super) fn add(
     lua: &Lua,
@@ -326,14 +334,23 @@ pub(super) fn add(
     session: &Rc<Session>,
     name: &str,
     run: Rc<Run>,
+    waits: Waits,
 ) -> mlua::Result<()> {
     let session = session.clone();
     let function = native(lua, name, move |lua, args| {
         let place = failure::place(lua);
+        let budget = Budget::of(lua);
+        if let Some(budget) = &budget {
+            budget.set_place(place.clone());
+        }
         if let Some(draft) = &mut *session.draft.borrow_mut() {
             draft.set_place(place);
         }
-        session.whole(|| run(&session, args))
+        let call = || session.whole(|| run(&session, args));
+        match budget {
+            Some(budget) if waits == Waits::Yes => budget.aside(call),
+            _ => call(),
+        }
     })?;
     module.raw_set(name, function)
 }

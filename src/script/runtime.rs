@@ -4,7 +4,7 @@ use super::args::Args;
 use super::branches::BranchJoin;
 use super::function::{Host, Known};
 use super::limits::Limits;
-use super::module::{self, Run, Session};
+use super::module::{self, Run, Session, Waits};
 use super::prelude::Helpers;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
@@ -160,6 +160,7 @@ impl Runtime {
         self.session.begin();
         self.modules.begin(&script.name, script.directory.clone());
         let (budget, limit) = (&self.vm.budget, self.vm.limits.load_time);
+        budget.set_origin(Some(script.name.clone()));
         let ran = budget.within("load", limit, || script.function.call::<R>(()));
         let draft = self.session.end();
         let applied = match (ran, draft) {
@@ -362,6 +363,9 @@ impl Runtime {
         limit: Duration,
         call: impl FnOnce(&Lua) -> mlua::Result<T>,
     ) -> Result<T> {
+        self.vm
+            .budget
+            .set_origin(self.modules.chunks().into_iter().next());
         let called = self.vm.budget.within(what, limit, || call(&self.vm.lua));
         called.map_err(|error| self.vm.failure(&error, &self.modules.chunks()))
     }
@@ -389,7 +393,14 @@ impl Runtime {
     }
 
     pub(super) fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
-        module::add(&self.vm.lua, &self.module, &self.session, name, run)
-            .map_err(|error| failure::from_lua(&error, &[name.to_owned()]))
+        module::add(
+            &self.vm.lua,
+            &self.module,
+            &self.session,
+            name,
+            run,
+            Waits::No,
+        )
+        .map_err(|error| failure::from_lua(&error, &[name.to_owned()]))
     }
 }

@@ -72,7 +72,7 @@ impl Vm {
             join: debug.raw_get("upvaluejoin")?,
         };
         let setmetatable = globals.raw_get("setmetatable")?;
-        let budget = Budget::install(&lua)?;
+        let budget = Budget::install(&lua, limits.call_time.min(limits.load_time))?;
         let natives = natives(&lua, &budget, limits)?;
         let watch: Function =
             host_chunk(&lua, "sandbox", include_str!("../../lua/host/sandbox.lua"))
@@ -176,8 +176,11 @@ fn print(lua: &Lua, budget: &Budget, memory: usize, values: MultiValue) -> mlua:
         }
     }
     line.push(b'\n');
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(&line).and_then(|()| stdout.flush());
+    // A reader that takes its time holds a script back, as it does a sink.
+    let written = budget.aside(|| {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(&line).and_then(|()| stdout.flush())
+    });
     written.map_err(|error| {
         let error = match error.kind() {
             std::io::ErrorKind::BrokenPipe => {

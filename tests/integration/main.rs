@@ -56,6 +56,7 @@ mod lua_nodes;
 mod lua_patterns;
 mod lua_payload;
 mod lua_prelude;
+mod lua_watchdog;
 mod mariadb;
 mod mortal;
 mod network;

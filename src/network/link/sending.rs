@@ -98,6 +98,9 @@ impl LinkSender {
     /// Puts a batch in that is no larger than [`batch`](Self::batch), if there is room.
     #[inline]
     fn put(&self, batch: Batch) -> Sent {
+        if self.account.is_cut() {
+            return Sent::Gone(batch);
+        }
         if let Some(shelf) = &self.shelf {
             return self.shelve(shelf, batch);
         }
@@ -145,7 +148,7 @@ impl LinkSender {
 
     /// Whether its receiver has gone.
     fn is_gone(&self) -> bool {
-        self.tx.is_disconnected()
+        self.tx.is_disconnected() || self.account.is_cut()
     }
 
     fn wait_no_longer(&self) {

@@ -23,9 +23,10 @@ impl End {
         NODE_OF.get() == Arc::as_ptr(&self.0) as usize
     }
 
-    /// Whether everything was let go: then the account need not balance.
+    /// Whether everything was let go, or a node was: then the account need not balance.
     pub fn was_aborted(&self) -> bool {
-        self.0.lock().aborted
+        let state = self.0.lock();
+        state.aborted || state.abandoned
     }
 
     /// Tells every node that no more input will come.
@@ -135,9 +136,9 @@ impl End {
                     false => format!("node {} ({})", member.name, what.join(", ")),
                 }
             })
-            .chain(state.links.iter().filter_map(|(edge, account)| {
-                let queued = account.queued();
-                (queued > 0).then(|| format!("link {edge} ({queued} events waiting)"))
+            .chain(state.links.iter().filter_map(|link| {
+                let (name, queued) = (&link.name, link.account.queued());
+                (queued > 0).then(|| format!("link {name} ({queued} events waiting)"))
             }))
             .collect()
     }

@@ -1,6 +1,6 @@
 //! A fragment: workers and links for what a graph has beyond what runs.
 
-use super::{Member, Running};
+use super::{Joint, Member, Running};
 use crate::ack::Settled;
 use crate::claim::{Claim, Lock};
 use crate::error::Result;
@@ -73,8 +73,7 @@ pub(crate) struct Fragment {
     pub workers: Vec<(usize, Worker)>,
     pub(super) attachments: BTreeMap<usize, Attachment>,
     pub(super) members: Vec<Member>,
-    /// Each with a text that names it.
-    pub(super) links: Vec<(String, Arc<LinkAccount>)>,
+    pub(super) links: Vec<Joint>,
     pub(super) sources: usize,
     /// How much of what `on_error` said the nodes know then.
     pub(super) handled: usize,
@@ -120,6 +119,7 @@ impl Running {
                 place: info.place.clone(),
                 control: tx.clone(),
                 account,
+                is_source: info.kind == Kind::Source,
                 thread: None,
                 failed: false,
                 closed: false,
@@ -148,7 +148,12 @@ impl Running {
                 account.clone(),
                 self.control(from, &fragment.members),
             );
-            fragment.links.push((edge.to_string(), account));
+            fragment.links.push(Joint {
+                name: edge.to_string(),
+                account,
+                from,
+                to,
+            });
             let port = graph.nodes[from]
                 .ports
                 .iter()

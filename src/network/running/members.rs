@@ -25,11 +25,13 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub members: Vec<Member>,
-    pub links: Vec<(String, Arc<LinkAccount>)>,
+    pub links: Vec<Joint>,
     pub live_sources: usize,
     /// It was told to stop, or to let everything go: nothing new can become part of it.
     pub ending: bool,
     pub aborted: bool,
+    /// A node was given up: its thread is left behind.
+    pub abandoned: bool,
     /// When a node was first found to take nothing: it may never end.
     pub wedged: Option<Instant>,
     pub failures: Vec<Error>,
@@ -41,6 +43,7 @@ pub(super) struct Member {
     pub place: Option<String>,
     pub control: flume::Sender<Control>,
     pub account: Arc<Account>,
+    pub is_source: bool,
     pub thread: Option<JoinHandle<()>>,
     pub failed: bool,
     /// It takes and sends nothing more: no link can be attached to it.
@@ -48,11 +51,29 @@ pub(super) struct Member {
     pub ended: bool,
 }
 
+/// A link between two members.
+pub(super) struct Joint {
+    /// A text that names it.
+    pub name: String,
+    pub account: Arc<LinkAccount>,
+    /// The places of the members.
+    pub from: usize,
+    pub to: usize,
+}
+
 impl State {
     /// When a node that takes nothing is waited for no longer.
     fn gives_up(&self) -> Option<Instant> {
         let wedged = self.wedged.filter(|_| !self.aborted)?;
         wedged.checked_add(STOP_LIMIT)
+    }
+}
+
+/// An error that names its node.
+pub(super) fn naming(node: &Name, error: Error) -> Error {
+    match error.message().contains(&format!("node {node}")) {
+        true => error,
+        false => error.within(format!("node {node}")),
     }
 }
 
@@ -109,12 +130,7 @@ impl Shared {
     /// A node that cannot go on: the network stops, and reports why. What a node fails of after
     /// that is only what follows from it.
     pub fn fail(&self, node: &Name, error: Error) {
-        let named = error.message().contains(&format!("node {node}"));
-        let mut error = if named {
-            error
-        } else {
-            error.within(format!("node {node}"))
-        };
+        let mut error = naming(node, error);
         let mut state = self.lock();
         if let Some(member) = state.members.iter_mut().find(|member| member.name == *node) {
             if std::mem::replace(&mut member.failed, true) {
@@ -152,6 +168,11 @@ impl Shared {
         if let Some(member) = self.lock().members.get_mut(at) {
             member.ended = true;
         }
+        self.changed();
+    }
+
+    /// Wakes those who wait for nodes to end.
+    pub(super) fn changed(&self) {
         self.changed.notify_all();
     }
 

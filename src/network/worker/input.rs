@@ -169,6 +169,10 @@ impl Worker {
                         return Some(self.fill(at, batch));
                     }
                 }
+                Err(flume::TryRecvError::Empty) if input.is_cut() => {
+                    self.next_input = at;
+                    self.detach(at);
+                }
                 Err(flume::TryRecvError::Empty) => {
                     dry += 1;
                     self.next_input = at + 1;

@@ -2,6 +2,7 @@
 
 use super::vm::Shared;
 use crate::error::Error;
+use crate::script::budget::Budget;
 use crate::script::module::{always, guard, native};
 use crate::script::{prelude, value};
 use mlua::{Lua, Table};
@@ -31,8 +32,12 @@ pub(super) fn create(lua: &Lua, names: &[String], shared: &Rc<Shared>) -> mlua::
         Ok(at.now.get().as_secs_f64().into())
     })?;
     let spoken = shared.clone();
-    let log = native(lua, "log", move |_, args| {
-        always::log(args, Some(&spoken.spec.node))
+    let log = native(lua, "log", move |lua, args| {
+        let log = || always::log(args, Some(&spoken.spec.node));
+        match Budget::of(lua) {
+            Some(budget) => budget.aside(log),
+            None => log(),
+        }
     })?;
     let seen = shared.clone();
     let stats =

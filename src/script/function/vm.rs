@@ -101,6 +101,7 @@ impl NodeVm {
             failure::from_lua(&error, spec.portable.chunks()).at_opt(spec.place.clone())
         };
         let vm = Vm::new(spec.limits).map_err(wrong)?;
+        vm.budget.set_origin(spec.place.clone());
         let shared = Rc::new(Shared {
             spec: spec.clone(),
             now: Cell::new(Timestamp::EPOCH),
@@ -114,7 +115,10 @@ impl NodeVm {
 
     fn furnish(vm: Vm, shared: Rc<Shared>, kind: &str) -> mlua::Result<Self> {
         let (lua, spec) = (&vm.lua, shared.spec.clone());
-        let module = module::create(lua, spec.portable.functions(), &shared)?;
+        // The user's own helpers are executed there.
+        let module = vm.budget.within("load", spec.limits.load_time, || {
+            module::create(lua, spec.portable.functions(), &shared)
+        })?;
         let given = module.clone();
         let require = lua.create_function(move |lua, name: Value| match &name {
             Value::String(name) if *name == "tributary" => Ok(given.clone()),
