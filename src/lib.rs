@@ -1,8 +1,8 @@
 //! An event-stream processor to embed in blocking programs, and to script in Lua.
 //!
-//! A [`Network`] is made of named nodes, each on an OS thread of its own, joined by bounded links.
-//! Networks are written in Lua or Rust and can be extended while they run; windows over the stream
-//! are plain SQL on SQLite or MySQL. Nothing here is async.
+//! A [`Network`] consists of named nodes, each on its own OS thread, joined by bounded links. Networks
+//! are written in Lua or Rust and can be extended while they run; windows over the stream are plain SQL
+//! on SQLite or MySQL. There is no async.
 //!
 //! ```
 //! use tributary::{Network, Runtime, sink, source};
@@ -21,7 +21,7 @@
 //! for number in ["1", "2", "1"] {
 //!     numbers.send(number)?;
 //! }
-//! drop(numbers); // nothing more will come
+//! drop(numbers); // no more input
 //! let seen: Vec<_> = results.iter().map(|event| event.payload().clone()).collect();
 //! assert_eq!(seen, ["1".into(), "2".into()]);
 //! network.wait()?;
@@ -32,8 +32,8 @@
 //!
 //! - [`Network`]: build, start, extend, stop, [simulate](Network::simulate), account.
 //!   [`Replay`]: the same network on recorded events.
-//! - [`node`]: the contracts, for nodes of one's own; [`source`], [`pipeline`], [`sink`]: those that
-//!   are there, and closures as nodes.
+//! - [`node`]: the contracts of nodes; [`source`], [`pipeline`], [`sink`]: the built-in nodes, and closures
+//!   as nodes.
 //! - [`connect`]: sources and sinks by address, with secrets and templates.
 //! - [`store`] and [`window`]: tables, queries and windows in SQL.
 //! - [`script`]: networks in Lua.
@@ -42,34 +42,34 @@
 //!
 //! # What is promised
 //!
-//! - Links are bounded: a slow node holds back those before it, and memory stays bounded.
+//! - Links are bounded: a slow node holds back the nodes before it, and memory stays bounded.
 //! - Order is kept along each path; events that come over different paths are merged as they come.
 //! - Every event is accounted for: received is passed, consumed, dropped (with a reason), rejected
 //!   or held, exactly, after every graceful stop.
 //! - An event that a source tracks has exactly one outcome: delivered when every branch delivered
-//!   it or let it go on purpose, failed otherwise (an error, a panic, an abort).
-//! - A stop drains: what a source has sent by then arrives.
+//!   it or dropped it on purpose, failed otherwise (an error, a panic, an abort).
+//! - A stop drains: what a source has emitted by then is processed.
 //!
 //! # Features
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
-//! | `http` | posts events and has them posted to it: ureq, httparse | no |
-//! | `slack`, `telegram` | messages to people, over `http` | no |
+//! | `http` | posts events, and accepts posted ones: ureq, httparse | no |
+//! | `slack`, `telegram` | messages, over `http` | no |
 //! | `amqp`, `kafka`, `mqtt`, `nats`, `redis` | connectors to brokers, each with its client | no |
 //! | `full` | all connectors | no |
 //! | `cli` | the `tributary` binary: clap, env_logger, indicatif, signals, mimalloc | yes |
 //!
-//! A host that only wants the library sets `default-features = false`. Memory is freed on another
-//! thread than it came from all the time here, and the system's allocator loses half of its speed
-//! on that: hosts with much traffic may want mimalloc as their global allocator, with its feature
-//! `no_thp` (without it a thousand nodes take several times the memory).
+//! A program that uses the library only sets `default-features = false`. Events are usually freed on
+//! another thread than the one that allocated them, which halves the speed of the system's allocator:
+//! programs with much traffic may want mimalloc as their global allocator, with its feature `no_thp`
+//! (without it a thousand nodes take several times the memory).
 //!
 //! # Log levels
 //!
-//! Through the crate `log`: `error` for what stops a node or breaks a promise, `warn` for events
-//! that were rejected unheard (at most a line a second and node), nodes that are lost and opened again (a
-//! line as the pauses grow, then one a minute, and one when they are back) and nodes that are not linked,
+//! Through the crate `log`: `error` for what stops a node or breaks a promise; `warn` for rejected events
+//! that no link takes (at most one line a second and node), for nodes that are lost and opened again (a line as
+//! the pauses grow, then one a minute, and one when they are back) and for nodes that are not linked;
 //! `info` for stops.
 
 pub mod ack;
