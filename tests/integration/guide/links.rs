@@ -1,6 +1,7 @@
-//! Each relative link of the documents leads to a file.
+//! Each relative link of the documents leads to a file, or to a heading.
 
 use super::{Tested, pages, root};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The targets of links: `](target)` and `[label]: target`.
@@ -29,6 +30,15 @@ fn targets(text: &str) -> Vec<String> {
     found
 }
 
+/// The anchor of a heading, as code hosts and rustdoc make it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
 #[test]
 fn every_link_to_a_file_leads_to_one() -> Tested {
     let mut documents = pages()?;
@@ -43,8 +53,18 @@ fn every_link_to_a_file_leads_to_one() -> Tested {
     }
     for document in documents.iter().filter(|path| path.exists()) {
         let directory = document.parent().unwrap_or(Path::new("."));
-        for target in targets(&std::fs::read_to_string(document)?) {
-            let path = target.split('#').next().unwrap_or_default();
+        let text = std::fs::read_to_string(document)?;
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        let anchors: BTreeSet<String> = headings.map(anchor).collect();
+        for target in targets(&text) {
+            let (path, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            if path.is_empty() {
+                assert!(
+                    anchors.contains(anchor),
+                    "{}: no heading {anchor}",
+                    document.display()
+                );
+            }
             // Names of Rust items are checked by rustdoc.
             let is_file = path.ends_with(".md") || path.contains('/') || path.ends_with(".lua");
             if !is_file || path.contains("://") {
