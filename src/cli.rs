@@ -27,7 +27,7 @@ struct Cli {
     #[command(subcommand)]
     verb: Verb,
 
-    /// Log more: -v what happens, -vv every detail (RUST_LOG, where it is set, decides instead).
+    /// Log more: -v progress, -vv every detail (RUST_LOG overrides it).
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 }

@@ -5,13 +5,13 @@ use tributary::{Error, Network, Result};
 
 /// Load the scripts and prepare all queries, without running anything or changing a table.
 ///
-/// Names everything that is not linked.
+/// Lists everything that is not linked.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     load: load::Scripts,
 
-    /// Fail when something is not linked
+    /// Fail if something is not linked
     #[arg(long)]
     strict: bool,
 }

@@ -11,7 +11,7 @@ use tributary::store::{DeadLetters, Letter, LetterFilter};
 use tributary::time::{Clock, SystemClock, Timestamp, parse_positive_duration, read_instant};
 use tributary::{Database, Error, ErrorKind, Result};
 
-/// Look at dead letters, feed them back to the nodes that rejected them, or throw them away.
+/// List dead letters, send them to the nodes that rejected them again, or delete them.
 ///
 /// PLACE is the file that create_dlq names, or the URL of a database (sqlite:PATH or mysql://…) with
 /// create_dlq(name, {db = true}).
@@ -23,7 +23,7 @@ pub struct Options {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// List letters, the oldest first, with their reasons
+    /// List letters, the oldest first, with their errors
     List {
         #[arg(value_name = "PLACE")]
         place: String,
@@ -37,22 +37,22 @@ enum Verb {
         /// The number of the letter
         #[arg(value_name = "ID")]
         id: u64,
-        /// Write the payload alone, byte for byte
+        /// Write the payload only, byte for byte
         #[arg(long)]
         raw: bool,
     },
     Requeue(Box<requeue::Options>),
-    /// Throw letters away: those of a node, those from a time on, or all
+    /// Delete letters: those of a node, those since a time, or all
     Purge {
         #[arg(value_name = "PLACE")]
         place: String,
-        /// Throw all letters away
+        /// Delete all letters
         #[arg(long, conflicts_with_all = ["node", "since"])]
         all: bool,
-        /// Those that this node rejected
+        /// Only letters that this node rejected
         #[arg(long, value_name = "NODE")]
         node: Option<String>,
-        /// Those rejected since then: a time ago, as in 1h, or an instant, as in 2026-11-24T03:00:00Z
+        /// Only letters rejected since then: a time ago, such as 1h, or an instant, such as 2026-11-24T03:00:00Z
         #[arg(long, value_name = "TIME", value_parser = instant)]
         since: Option<Timestamp>,
     },
@@ -61,13 +61,13 @@ enum Verb {
 /// Which letters are meant.
 #[derive(clap::Args)]
 struct Which {
-    /// Those that this node rejected
+    /// Only letters that this node rejected
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
-    /// Those rejected since then: a time ago, as in 1h, or an instant, as in 2026-11-24T03:00:00Z
+    /// Only letters rejected since then: a time ago, such as 1h, or an instant, such as 2026-11-24T03:00:00Z
     #[arg(long, value_name = "TIME", value_parser = instant)]
     since: Option<Timestamp>,
-    /// The first so many
+    /// At most this many letters
     #[arg(long, value_name = "LETTERS")]
     limit: Option<usize>,
 }

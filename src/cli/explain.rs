@@ -3,10 +3,10 @@
 use super::{load, print};
 use tributary::{Error, Result};
 
-/// Say how the windows that the scripts build keep their answers up to date; runs nothing.
+/// Explain how the windows of the scripts keep their results up to date; runs nothing.
 ///
-/// For each window: the plan, why it is this one and no better one, what is emitted, the SQL that
-/// is run and the indexes that serve it.
+/// For each window: the plan, the reason, why no better one is possible, what is emitted, the SQL that is run
+/// and the indexes that it uses.
 #[derive(clap::Args)]
 #[command(override_usage = "tributary explain [OPTIONS] <SCRIPT>... [NODE]")]
 pub struct Options {

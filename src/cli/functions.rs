@@ -17,7 +17,7 @@ pub struct Options {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// A directory of Lua helpers of your own (in place of that in TRIBUTARY_PRELUDE)
+    /// A directory with your own Lua helpers (overrides TRIBUTARY_PRELUDE)
     #[arg(long, value_name = "DIR")]
     prelude: Option<PathBuf>,
 }

@@ -3,13 +3,13 @@
 use super::{load, print};
 use tributary::{Format, Result};
 
-/// Draw the network that the scripts build, linked or not; runs nothing.
+/// Draw the network that the scripts build, with nodes that are not linked; runs nothing.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     load: load::Scripts,
 
-    /// What to draw it as: dot, svg or mermaid
+    /// The format: dot, svg or mermaid
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: Format,
 }

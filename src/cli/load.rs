@@ -33,12 +33,12 @@ pub struct Setup {
     )]
     pub db: String,
 
-    /// The longest time that one query runs, as in 5s, 500ms
+    /// The time limit of a query, such as 5s or 500ms
     #[arg(long, value_name = "TIME", default_value = "5s",
           value_parser = tributary::time::parse_positive_duration, allow_hyphen_values = true)]
     pub query_time: Duration,
 
-    /// The most rows that the answer to one query has
+    /// The most rows of a result
     #[arg(long, value_name = "ROWS", default_value_t = 100_000, value_parser = rows,
           allow_hyphen_values = true)]
     pub query_rows: usize,
@@ -53,12 +53,12 @@ pub struct Setup {
     #[arg(long, value_name = "NODE=FILE", value_parser = Endpoint::parse)]
     pub output: Vec<Endpoint>,
 
-    /// How many events may wait in a link (1 to 1000000)
+    /// The capacity of a link in events (1 to 1000000)
     #[arg(long, value_name = "EVENTS", default_value_t = 4096, value_parser = events,
           allow_hyphen_values = true)]
     pub buffer: usize,
 
-    /// The greatest event that a source may bring (1KiB to 1MiB); what is larger leaves by `errors`, cut
+    /// The largest event of a source (1KiB to 1MiB); the head of a larger one leaves by `errors`
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = event_bytes,
           allow_hyphen_values = true)]
     pub max_event_bytes: usize,
@@ -70,22 +70,22 @@ pub struct Setup {
 /// What scripts may use.
 #[derive(clap::Args)]
 pub struct Scripted {
-    /// How much memory the scripts may use, and each node written in Lua
+    /// The memory limit of the scripts, and of each node written in Lua
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size,
           allow_hyphen_values = true)]
     pub lua_memory: usize,
 
-    /// How long one call of a Lua function may take
+    /// The time limit of a call of a Lua function
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration,
           allow_hyphen_values = true)]
     pub lua_call_time: Duration,
 
-    /// Give scripts the libraries os, io and debug: whoever wrote them may then do what you may
+    /// Give scripts the libraries os, io and debug, and with those all your permissions
     #[arg(long)]
     pub allow_os: bool,
 
-    /// A directory of Lua helpers of your own, which add functions to the module (in place of that
-    /// in TRIBUTARY_PRELUDE)
+    /// A directory with your own Lua helpers, which add functions to the module (overrides
+    /// TRIBUTARY_PRELUDE)
     #[arg(long, value_name = "DIR")]
     pub prelude: Option<PathBuf>,
 }

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use tributary::script::{Evaluated, functions};
 use tributary::{Error, ErrorKind, Format, Network, Result, Runtime};
 
-/// Build and run a network line by line: Lua, with the module as `tb`, and the words that :help
-/// lists. Tab completes functions and the names of nodes.
+/// Build and run a network line by line: Lua, with the module as `tb`, and the commands that :help
+/// lists. Tab completes functions and names of nodes.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Lua scripts to begin with
+    /// Lua scripts to load first
     #[arg(value_name = "SCRIPT")]
     scripts: Vec<PathBuf>,
 

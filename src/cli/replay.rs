@@ -8,10 +8,10 @@ use tributary::network::Replaying;
 use tributary::sink::Recorder;
 use tributary::{Replay, Result};
 
-/// Run the network that the scripts build on recorded events, as fast as it goes.
+/// Run the network that the scripts build on recorded events, as fast as possible.
 ///
-/// The network's clock stands at the greatest time that the events have shown so far; timers,
-/// windows and tickers follow it. The inputs are merged by time, equal times in the order of the
+/// The network's clock is the greatest time of the events so far; timers, windows and tickers follow
+/// it. The inputs are merged by time, equal times in the order of the
 /// inputs. Two replays of the same files print the same. The replay ends with its inputs.
 #[derive(clap::Args)]
 #[command(
@@ -25,12 +25,12 @@ pub struct Options {
     #[command(flatten)]
     load: load::Scripts,
 
-    /// The field of an event that says when it came: unix seconds (whole or with a fraction), or a
-    /// text like 2025-11-24T16:00:00.5Z
+    /// The field with the time of an event: unix seconds (whole or with a fraction), or a text like
+    /// 2025-11-24T16:00:00.5Z
     #[arg(long, value_name = "FIELD")]
     time: String,
 
-    /// Print the account of every node and link to standard error at the end
+    /// Print the counts of every node and link to standard error at the end
     #[arg(long)]
     stats: bool,
 
@@ -38,8 +38,8 @@ pub struct Options {
     #[arg(long)]
     strict: bool,
 
-    /// Run the sinks that leave the process (files, programs, services, brokers, dead letters), which
-    /// are recorded otherwise
+    /// Run the sinks that leave the process (files, programs, services, brokers, dead letters) instead of
+    /// recording them
     #[arg(long)]
     real: bool,
 }

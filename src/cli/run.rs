@@ -9,32 +9,31 @@ use tributary::{Error, ErrorKind, Kind, Network, Result};
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
 ///
-/// Ctrl-C and SIGTERM stop the sources and drain what is under way; a second one aborts.
+/// Ctrl-C and SIGTERM stop the sources and drain what is in flight; a second one aborts.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     load: load::Scripts,
 
-    /// Stop after this time, as in 10s, 1h30m
+    /// Stop after this time, such as 10s or 1h30m
     #[arg(long = "for", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     run_for: Option<Duration>,
 
-    /// How long to wait for everything to drain once it stops
+    /// The time limit for draining after a stop
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration,
           allow_hyphen_values = true)]
     drain: Duration,
 
-    /// Print the account of every node and link to standard error at the end
+    /// Print the counts of every node and link to standard error at the end
     #[arg(long)]
     stats: bool,
 
-    /// End with code 69 where a database or a broker is not there at the start, instead of trying
-    /// again
+    /// End with code 69 if a database or a broker is not available at the start, instead of retrying
     #[arg(long)]
     fail_fast: bool,
 
-    /// Stand by while another process uses a checkpoint, a queue or a database file of windows, and
-    /// take over when that has ended
+    /// Wait while another process uses a checkpoint, a queue or a database file of windows, and take over
+    /// when it has ended
     #[arg(long)]
     wait_lock: bool,
 

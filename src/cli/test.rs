@@ -10,7 +10,7 @@ use tributary::{Error, ErrorKind, Result, Runtime};
 /// Run tests of networks that are written in Lua, in virtual time.
 ///
 /// A file calls tb.test(name, function(t) ... end) for each test; t loads scripts, injects events,
-/// advances the clock and says what is expected.
+/// advances the clock and compares the output.
 #[derive(clap::Args)]
 pub struct Options {
     /// Files of tests, and directories: all files in them that end in test.lua or tests.lua

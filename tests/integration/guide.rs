@@ -109,6 +109,39 @@ fn few_blocks_are_shown_and_not_run() -> Tested {
 }
 
 #[test]
+fn every_option_of_the_command_line_is_in_the_guide() -> Tested {
+    let mut guide = String::new();
+    for page in pages()? {
+        guide += &std::fs::read_to_string(page)?;
+    }
+    for verb in [
+        "run",
+        "replay",
+        "check",
+        "graph",
+        "explain",
+        "test",
+        "repl",
+        "functions",
+        "dlq list",
+        "dlq show",
+        "dlq requeue",
+        "dlq purge",
+    ] {
+        let help = run::command(&format!("tributary {verb} --help"))?;
+        for word in help.split_whitespace() {
+            let Some(option) = word.strip_prefix("--") else {
+                continue;
+            };
+            let option = option.trim_end_matches(['.', ',', ':']);
+            let is_known = option == "help" || guide.contains(&format!("--{option}"));
+            assert!(is_known, "--{option} of {verb} is in no page of the guide");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 #[ignore = "needs mariadbd: run tests/run"]
 fn the_example_advanced_runs_on_mariadb_as_the_guide_shows() -> Tested {
     let url = super::mariadb::server().database();

@@ -9,10 +9,10 @@ use tributary::error::quote;
 use tributary::source::Requeue;
 use tributary::{Error, Kind, Network, Result};
 
-/// Feed letters back to the nodes of the scripts that rejected them
+/// Send letters again to the nodes of the scripts that rejected them
 ///
-/// The scripts' own sources stay silent. A letter is removed once its event was delivered; what is
-/// rejected again goes where the scripts send it, to the same dead letters, say, as a new one.
+/// The scripts' own sources emit nothing. A letter is removed when its event was delivered. An event that is
+/// rejected again goes where the scripts send it: to the same dead letters, for example, as a new letter.
 #[derive(clap::Args)]
 pub struct Options {
     #[arg(value_name = "PLACE")]

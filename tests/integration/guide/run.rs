@@ -148,9 +148,10 @@ impl Page {
         let path = self.directory.path().join(&file);
         fs::create_dir_all(path.parent().ok_or("no directory")?)?;
         let module = "local tb = require(\"tributary\")\n";
-        match block.text.contains("local tb =") || block.is("helper") {
-            true => fs::write(&path, &block.text)?,
-            false => fs::write(&path, format!("{module}{}", block.text))?,
+        if block.text.contains("local tb =") || block.is("helper") {
+            fs::write(&path, &block.text)?;
+        } else {
+            fs::write(&path, format!("{module}{}", block.text))?;
         }
         let is_test = file.ends_with("test.lua");
         if (is_test && !only_loaded) || block.is("helper") {
@@ -166,9 +167,10 @@ impl Page {
                 .args(block.values("with"))
                 .arg(&file);
             for name in secrets(&block.text) {
-                let value = match name.contains("WEBHOOK") {
-                    true => "https://127.0.0.1:9/hook",
-                    false => "127.0.0.1:9",
+                let value = if name.contains("WEBHOOK") {
+                    "https://127.0.0.1:9/hook"
+                } else {
+                    "127.0.0.1:9"
                 };
                 check.env(name, value);
             }
@@ -201,15 +203,11 @@ fn secrets(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn succeeded(done: &Output) -> Tested {
-    match done.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{}:\n{}",
-            done.status,
-            String::from_utf8_lossy(&done.stdout)
-        )
-        .into()),
+    if done.status.success() {
+        return Ok(());
     }
+    let printed = String::from_utf8_lossy(&done.stdout);
+    Err(format!("{}:\n{printed}", done.status).into())
 }
 
 /// Whether the lines are those that are shown; a line `…` is any number of them.
