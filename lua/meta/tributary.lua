@@ -70,6 +70,9 @@
 ---@field key? string the column that identifies a row
 ---@field children? table<string, table> child tables for the arrays of an event, by the name of the field
 
+---@class tributary.Reads
+---@field reads? string|string[] other tables and views that the query reads
+
 ---@class tributary.Window
 ---@field table string the declared table that stores the rows
 ---@field query string one SELECT
@@ -85,6 +88,7 @@
 ---@field plan? "auto"|"requery"|"keyed"|"incremental" how the result is kept up to date (default "auto")
 ---@field verify? number the share of events for which the whole query is run as well (default 0)
 ---@field keys? string|string[] the columns that identify a group (default: those of GROUP BY)
+---@field reads? string|string[] other tables and views that the query reads
 ---@field store? boolean whether rows are stored if no node reads them (default false)
 ---@field shared? boolean whether other processes write the table (default false)
 
@@ -359,8 +363,9 @@ function tb.fanout(from, to, ...) end
 ---@param size string how long a row is in the window, as in "10s"
 ---@param slide string the distance between the beginnings of two windows
 ---@param time_column string the column with a row's time, in unix seconds
+---@param options? tributary.Reads
 ---@return true
-function tb.hopping_window(name, out, query, table, size, slide, time_column) end
+function tb.hopping_window(name, out, query, table, size, slide, time_column, options) end
 
 ---copies every event that leaves `from` (a node or "node.port") to `to`
 ---@param from string a node, or "node.port"
@@ -392,8 +397,9 @@ function tb.on_error(node, target) end
 ---a pipeline that runs a query for each event and emits each row of the result
 ---@param name string the name of the node
 ---@param query string one SELECT
+---@param options? tributary.Reads
 ---@return true
-function tb.query_window(name, query) end
+function tb.query_window(name, query, options) end
 
 ---a session for each group: emits the result at node `out` when no row has come for `gap`
 ---@param name string the name of the node
@@ -402,8 +408,9 @@ function tb.query_window(name, query) end
 ---@param table string the declared table
 ---@param gap string the time without a row that ends a session
 ---@param time_column string the column with a row's time, in unix seconds
+---@param options? tributary.Reads
 ---@return true
-function tb.session_window(name, out, query, table, gap, time_column) end
+function tb.session_window(name, out, query, table, gap, time_column, options) end
 
 ---a window over the last `n` rows: inserts each event and emits the query's result at node `out`
 ---@param name string the name of the node
@@ -411,8 +418,9 @@ function tb.session_window(name, out, query, table, gap, time_column) end
 ---@param query string one SELECT
 ---@param table string the declared table
 ---@param n integer how many rows
+---@param options? tributary.Reads
 ---@return true
-function tb.sliding_window_count(name, out, query, table, n) end
+function tb.sliding_window_count(name, out, query, table, n, options) end
 
 ---a window over the last `size`: inserts each event and emits the query's result at node `out`
 ---@param name string the name of the node
@@ -421,8 +429,9 @@ function tb.sliding_window_count(name, out, query, table, n) end
 ---@param table string the declared table
 ---@param size string how long a row is in the window, as in "10s"
 ---@param time_column string the column with a row's time, in unix seconds
+---@param options? tributary.Reads
 ---@return true
-function tb.sliding_window_time(name, out, query, table, size, time_column) end
+function tb.sliding_window_time(name, out, query, table, size, time_column, options) end
 
 ---the counts of a running network: a table of nodes and a list of links
 ---@return {nodes: table<string, table>, links: table[]}
@@ -435,8 +444,9 @@ function tb.stats() end
 ---@param table string the declared table
 ---@param size string how long a row is in the window, as in "10s"
 ---@param time_column string the column with a row's time, in unix seconds
+---@param options? tributary.Reads
 ---@return true
-function tb.tumbling_window(name, out, query, table, size, time_column) end
+function tb.tumbling_window(name, out, query, table, size, time_column, options) end
 
 ---a window: inserts each event, keeps the query's result up to date and emits it at node `out`
 ---@param name string the name of the node

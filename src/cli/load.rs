@@ -43,6 +43,11 @@ pub struct Setup {
           allow_hyphen_values = true)]
     pub query_rows: usize,
 
+    /// The most bytes that the answer to one query has, and each value while it is computed
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = query_bytes,
+          allow_hyphen_values = true)]
+    pub query_bytes: usize,
+
     /// Add a source that reads JSON lines from a file (- is standard input) before the scripts are
     /// loaded
     #[arg(long, value_name = "NODE=FILE", value_parser = Endpoint::parse)]
@@ -103,6 +108,11 @@ fn event_bytes(text: &str) -> Result<usize, &'static str> {
     const GRAMMAR: &str = "a size from 1KiB to 1MiB is expected, as in 64KiB";
     let fits = |size: &usize| (1 << 10..=1 << 20).contains(size);
     bytes(text).filter(fits).ok_or(GRAMMAR)
+}
+
+fn query_bytes(text: &str) -> Result<usize, &'static str> {
+    const GRAMMAR: &str = "a size from 1KiB is expected, as in 64MiB";
+    bytes(text).filter(|size| *size >= 1 << 10).ok_or(GRAMMAR)
 }
 
 fn bytes(text: &str) -> Option<usize> {
@@ -189,6 +199,7 @@ fn open_with(
     let database = Database::open(&options.db)?.with_limits(store::Limits {
         rows: options.query_rows,
         time: options.query_time,
+        bytes: options.query_bytes,
     });
     network.extend(|draft| {
         for input in &options.input {

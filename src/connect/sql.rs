@@ -28,6 +28,9 @@
 //! tells rows of one instant apart. What remains is a transaction that commits after another one with
 //! greater values: leave time for it, as in `and at < :now - 10`.
 //!
+//! An answer that is over a limit (64 MiB, 100,000 rows, 5 s) is none: the source waits and asks again,
+//! and says so in the log. `limit` in the query makes answers smaller.
+//!
 //! A sink is a [`SqlSink`](crate::sink::SqlSink) with a database of its own ([`sink`]), as
 //! `create_sql_sink` makes one into the database of the network.
 
@@ -40,7 +43,7 @@ use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::store::{Asker, Database, Dialect, LIMIT, Params, Query, Store};
+use crate::store::{Asker, Database, Dialect, LIMIT, Params, Query, Store, is_over};
 use crate::time::Timestamp;
 use cursor::{Columns, Place, may_be_same, order, shown};
 use serde_json::{Map, Value};
@@ -372,12 +375,17 @@ impl Rows {
                 now,
                 event: Some(&params),
             };
-            let found = store
-                .query(&asked.query, &params)
-                .map_err(|error| match is_raised {
+            let found = store.query(&asked.query, &params).map_err(|error| {
+                let error = match is_over(&error) {
+                    // Nobody is to blame but the rows that are there now.
+                    true => error.retryable(),
+                    false => error,
+                };
+                match is_raised {
                     false => error,
                     true => error.within("the limit is raised, as all rows have one cursor value"),
-                })?;
+                }
+            })?;
             let mut rows = Vec::with_capacity(found.len());
             for row in found {
                 let place = self.columns.of(&row)?;

@@ -9,7 +9,7 @@ use super::query::Asker;
 use super::session::Session;
 use super::sqlite::Sqlite;
 use super::url::Url;
-use super::{Limits, Query, Store, Table, fit, statements};
+use super::{Limits, Query, Store, Table, fit, reads, statements};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
@@ -21,7 +21,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A database: where it is, and which tables are declared. A cheap handle; clones share it,
-/// but for the [limits](Self::with_limits), which each has of its own.
+/// but for the [limits](Self::with_limits) and what queries may [read](Self::with_reads) beside the
+/// declared tables, which each has of its own.
 ///
 /// SQLite, in memory or in a file, is one connection that all nodes of the process share: who is
 /// in a transaction shuts out the others until it ends. On MySQL each node has its own.
@@ -31,6 +32,7 @@ pub struct Database {
     backend: Arc<dyn Backend>,
     catalog: Arc<Catalog>,
     limits: Limits,
+    reads: Vec<String>,
 }
 
 impl Database {
@@ -53,6 +55,7 @@ impl Database {
             backend,
             catalog: Arc::default(),
             limits: Limits::default(),
+            reads: Vec::new(),
         })
     }
 
@@ -75,6 +78,7 @@ impl Database {
             backend: Arc::new(Sqlite::file(path)?),
             catalog: Arc::default(),
             limits: Limits::default(),
+            reads: Vec::new(),
         })
     }
 
@@ -95,6 +99,39 @@ impl Database {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits.checked();
         self
+    }
+
+    /// The same database, whose queries may read these tables and views beside the declared tables,
+    /// when they are prepared through this handle. On MySQL `"other.rates"` is a table of another
+    /// database of the server.
+    ///
+    /// ```
+    /// use tributary::Database;
+    ///
+    /// let path = std::env::temp_dir().join("tributary-doc-reads.db");
+    /// # let _ = std::fs::remove_file(&path);
+    /// let other = rusqlite::Connection::open(&path)?;
+    /// other.execute_batch("create table rates (currency text, rate real)")?;
+    ///
+    /// let database = Database::open(&format!("sqlite:{}", path.display()))?;
+    /// let sql = "select rate from rates where currency = 'EUR'";
+    /// assert!(database.prepare(sql).is_err(), "nobody has declared it");
+    /// let database = database.with_reads(["rates"])?;
+    /// database.prepare(sql)?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A table that is not there, and what belongs to the database itself.
+    pub fn with_reads<T: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        reads::check_names(&*self.backend, &self.catalog, &names)?;
+        self.reads.extend(names);
+        Ok(self)
     }
 
     /// How much a query may ask for.
@@ -137,11 +174,12 @@ impl Database {
         self.catalog.tables()
     }
 
-    /// Checks a query against the declared tables and those that exist; changes no table.
+    /// Checks a query against the declared tables and those that exist; changes no table. It reads
+    /// declared tables and what [`with_reads`](Self::with_reads) names, and calls functions that compute.
     ///
     /// # Errors
-    /// Anything but one SELECT, a clock or parameter that is not known, and whatever the database
-    /// says against it, with the place.
+    /// Anything but one SELECT, a clock or parameter that is not known, a table that it may not read, a
+    /// function that it may not call, and whatever the database says against it, with the place.
     pub fn prepare(&self, sql: &str) -> Result<Query> {
         self.prepare_for(Asker::Anybody, sql)
     }
@@ -151,7 +189,7 @@ impl Database {
     /// # Errors
     /// The same.
     pub(crate) fn prepare_for(&self, asker: Asker, sql: &str) -> Result<Query> {
-        Query::prepare(&*self.backend, &self.catalog, sql, asker)
+        Query::prepare(&*self.backend, &self.catalog, sql, asker, &self.reads)
     }
 
     /// The query of a source that reads on from a cursor, taken apart.

@@ -7,6 +7,8 @@
 //! - `lex` — SQL in pieces, by the rules of each database.
 //! - `tokens` — what can be told without a grammar: one statement, its parameters, its clocks.
 //! - `clock` — the clocks and intervals of a parsed query, and what stands in their place.
+//! - `functions` — the functions that a query may call.
+//! - `relations` — the tables and views that a query for MySQL reads.
 //! - `build` — expressions made by hand.
 //! - `paged` — the limit and the order of a query that reads on from a cursor.
 //!
@@ -14,18 +16,22 @@
 
 mod build;
 mod clock;
+mod functions;
 mod lex;
 mod paged;
+mod relations;
 mod tokens;
 
 use crate::error::{Error, Result};
 pub(crate) use build::call;
+pub(crate) use functions::{is_harmless, refused as refused_call};
 pub(crate) use paged::{LIMIT, Paged, paged};
 use sqlparser::ast::{Query, Select, SetExpr, Statement, Visit, VisitMut, Visitor};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
 use std::ops::ControlFlow;
 
+pub(crate) use relations::{Relations, There, is_system};
 pub(crate) use tokens::{locate, positional};
 
 /// A dialect of SQL.
@@ -127,8 +133,21 @@ pub(crate) fn replace_clocks(dialect: Dialect, part: &mut impl VisitMut) -> Resu
     clocks.outcome()
 }
 
-/// The query as it is parsed, or why the parser doesn't know it.
+/// The query as it is parsed, or why the parser doesn't know it. It calls no function that does more
+/// than compute, where the database does not report that itself.
 fn parse_scanned(
+    dialect: Dialect,
+    sql: &str,
+    tokens: &tokens::Tokens<'_>,
+) -> Result<Result<Statement, String>> {
+    let statement = parse_select(dialect, sql, tokens)?;
+    if dialect == Dialect::Mysql {
+        functions::check(tokens)?;
+    }
+    Ok(statement)
+}
+
+fn parse_select(
     dialect: Dialect,
     sql: &str,
     tokens: &tokens::Tokens<'_>,
@@ -250,6 +269,14 @@ impl Grammar for Sqlite {
     fn require_interval_qualifier(&self) -> bool {
         true
     }
+}
+
+/// The names that a query gives to queries of its own, with `with`.
+///
+/// # Errors
+/// Those of [`rewrite`].
+pub(crate) fn with_names(dialect: Dialect, sql: &str) -> Result<Vec<String>> {
+    Ok(tokens::scan(dialect, sql)?.with_names())
 }
 
 /// The words of a statement, in lower case, without what stands in quotes.

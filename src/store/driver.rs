@@ -7,6 +7,7 @@
 use super::datum::Datum;
 use super::dialect::Dialect;
 use super::limits::Limits;
+use super::reads::{Asked, Checked};
 use super::row::Cell;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -24,9 +25,12 @@ pub(crate) trait Backend: Send + Sync {
     /// The table of this name as it is in the database.
     fn existing(&self, name: &str) -> Result<Option<Existing>>;
 
+    /// The names of the tables and views that are there.
+    fn relations(&self) -> Result<Vec<String>>;
+
     /// Prepares a query against a scratch copy of the schema, in which those of these tables that
-    /// don't exist are made; returns the names of its columns.
-    fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal>;
+    /// don't exist are made; returns what it reaches.
+    fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal>;
 
     /// A new connection, whose queries have these limits.
     fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>>;

@@ -26,13 +26,26 @@ pub struct Limits {
     pub rows: usize,
     /// The longest time that a query runs: 5 s unless said otherwise, at least 1 ms.
     pub time: Duration,
+    /// The most bytes of an answer, and of each value while it is computed: 64 MiB unless said
+    /// otherwise, at least 1 KiB. Of an answer the names of its columns count for each row, and each
+    /// value counts for 16 bytes more than it has.
+    pub bytes: usize,
 }
+
+/// How the errors begin.
+const ANSWER: &str = "the answer has more than ";
+const GIVEN_UP: &str = "the query was given up after ";
+/// The least that can be said of `bytes`.
+const LEAST_BYTES: usize = 1 << 10;
+/// What a value of an answer takes beside its name and its bytes.
+const VALUE: usize = 16;
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             rows: 100_000,
             time: Duration::from_secs(5),
+            bytes: 64 << 20,
         }
     }
 }
@@ -43,6 +56,7 @@ impl Limits {
         Limits {
             rows: self.rows.max(1),
             time: self.time.max(Duration::from_millis(1)),
+            bytes: self.bytes.max(LEAST_BYTES),
         }
     }
 
@@ -56,14 +70,67 @@ impl Limits {
 
     /// The error of an answer that is too long.
     pub(crate) fn too_many_rows(&self) -> Error {
-        Error::data(format!("the answer has more than {} rows", self.rows))
+        Error::data(format!("{ANSWER}{} rows", self.rows))
             .with_hint("add a limit, or a narrower condition")
+    }
+
+    /// Checks how many bytes an answer has.
+    pub(crate) fn check_bytes(&self, bytes: usize) -> Result<()> {
+        match bytes <= self.bytes {
+            true => Ok(()),
+            false => Err(self.too_many_bytes()),
+        }
+    }
+
+    /// The error of an answer, or a value, that is too large.
+    pub(crate) fn too_many_bytes(&self) -> Error {
+        let most = match self.bytes {
+            bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+            bytes => format!("{bytes} bytes"),
+        };
+        Error::data(format!("{ANSWER}{most}"))
+            .with_hint("ask for fewer rows or columns, or shorter values")
     }
 
     /// The error of a query that takes too long.
     pub(crate) fn too_long(&self) -> Error {
         let time = format_duration(self.time);
-        Error::data(format!("the query was given up after {time}"))
-            .with_hint("add a narrower condition, or an index")
+        Error::data(format!("{GIVEN_UP}{time}")).with_hint("add a narrower condition, or an index")
+    }
+}
+
+/// Whether an error says that a query was over a limit.
+pub(crate) fn is_over(error: &Error) -> bool {
+    let text = error.message();
+    text.starts_with(ANSWER) || text.starts_with(GIVEN_UP)
+}
+
+/// Counts an answer while it is read, before memory is taken for it.
+pub(crate) struct Tally {
+    limits: Limits,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Tally {
+    pub fn new(limits: Limits) -> Self {
+        Tally {
+            limits,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    /// One more row.
+    pub fn row(&mut self) -> Result<()> {
+        self.rows += 1;
+        self.limits.check_rows(self.rows)
+    }
+
+    /// A value of so many bytes, under this name.
+    pub fn value(&mut self, name: &str, bytes: usize) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(name.len() + VALUE + bytes);
+        self.limits.check_bytes(self.bytes)
     }
 }

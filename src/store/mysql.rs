@@ -9,9 +9,10 @@ mod fault;
 mod limit;
 mod schema;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Relations, There};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::Limits;
+use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
 use super::url::Server;
@@ -27,6 +28,10 @@ use std::time::Duration;
 /// How long a server may take to accept a connection, and then for each of its answers until the
 /// session is there.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The largest statement that is sent, at least, whatever the limit of answers is.
+const WRITTEN: usize = 64 << 20;
+/// What a row has beside its values.
+const ENVELOPE: usize = 1 << 20;
 /// How many statements stay prepared.
 const PREPARED: usize = 256;
 
@@ -133,7 +138,13 @@ impl Backend for Mysql {
         schema::existing(connection, name).map_err(|error| self.place.error(error))
     }
 
-    fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal> {
+    fn relations(&self) -> Result<Vec<String>> {
+        let there = connect(&self.options, self.collation)
+            .and_then(|mut connection| schema::there(&mut connection));
+        Ok(there.map_err(|error| self.place.error(error))?.relations)
+    }
+
+    fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal> {
         let other = |error| Refusal::Other(self.place.error(error));
         // Tables of this connection alone: they are gone with it.
         let mut connection = connect(&self.options, self.collation).map_err(other)?;
@@ -152,20 +163,34 @@ impl Backend for Mysql {
             }
         }
         let statement = connection
-            .prep(query)
+            .prep(query.text)
             .map_err(|error| fault::refusal(&self.place, error))?;
-        Ok(statement
-            .columns()
-            .iter()
-            .map(|column| column.name_str().into_owned())
-            .collect())
+        let columns = statement.columns();
+        let columns = columns.iter().map(|column| column.name_str().into_owned());
+        let columns = columns.collect();
+        let relations = Relations::of(query.sql).map_err(Refusal::Other)?;
+        let there: There = schema::there(&mut connection).map_err(other)?;
+        Ok(Checked {
+            columns,
+            outside: relations.outside(&there, &query.reach),
+            // The tokens of the query were looked at before.
+            calls: Vec::new(),
+        })
     }
 
     fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
-        let error = |said| self.place.error(said);
-        let mut connection = connect(&self.options, self.collation).map_err(error)?;
-        let watch = Watch::new(&mut connection, limits).map_err(error)?;
-        let place = self.place.clone();
-        Ok(Box::new(driver::Mysql::new(connection, watch, place)))
+        // What is larger than an answer may be is not read; what is written is often larger.
+        let largest = limits.bytes.max(WRITTEN).saturating_add(ENVELOPE);
+        let options: Opts = OptsBuilder::from_opts(self.options.clone())
+            .max_allowed_packet(Some(largest))
+            .into();
+        let collation = self.collation;
+        let connect = move || {
+            let mut connection = connect(&options, collation)?;
+            let watch = Watch::new(&mut connection, limits)?;
+            Ok((connection, watch))
+        };
+        let driver = driver::Mysql::new(self.place.clone(), Box::new(connect))?;
+        Ok(Box::new(driver))
     }
 }

@@ -5,6 +5,7 @@ use super::datum::Datum;
 use super::dialect::{self, NOW, NOW_DATETIME, NOW_UNIX};
 use super::driver::{Backend, Refusal};
 use super::feed::Use;
+use super::reads::{Asked, Reach};
 use super::row::{Cell, convert};
 use super::table::Type;
 use super::{Params, calendar};
@@ -108,6 +109,7 @@ impl Query {
         catalog: &Catalog,
         original: &str,
         asker: Asker,
+        reads: &[String],
     ) -> Result<Self> {
         let sql = dialect::rewrite(backend.dialect(), original)?;
         let (text, names) = dialect::positional(backend.dialect(), &sql)?;
@@ -115,14 +117,30 @@ impl Query {
             .iter()
             .map(|name| param(catalog, asker, name))
             .collect::<Result<_>>()?;
-        let columns = backend
-            .check(&text, &catalog.tables())
-            .map_err(|refusal| match refusal {
-                Refusal::Other(error) => error,
-                Refusal::Query { message, near } => {
-                    refused(backend, catalog, original, &message, near.as_deref())
-                }
-            })?;
+        let reach = match asker {
+            Asker::Cursor => Reach::Own,
+            Asker::Anybody | Asker::Window | Asker::Plan => {
+                let mut names = catalog.table_names();
+                names.extend_from_slice(reads);
+                Reach::Named(names)
+            }
+        };
+        let asked = Asked {
+            sql: &sql,
+            text: &text,
+            reach,
+        };
+        let checked =
+            backend
+                .check(&asked, &catalog.tables())
+                .map_err(|refusal| match refusal {
+                    Refusal::Other(error) => error,
+                    Refusal::Query { message, near } => {
+                        refused(backend, catalog, original, &message, near.as_deref())
+                    }
+                })?;
+        checked.judge(backend.dialect(), catalog, original)?;
+        let columns = checked.columns;
         for (at, column) in columns.iter().enumerate() {
             if asker != Asker::Plan && columns[..at].contains(column) {
                 return Err(Error::data(format!(

@@ -11,12 +11,14 @@ mod queue;
 mod round;
 mod schema;
 mod scratch;
+mod watch;
 
 pub(crate) use queue::{QueueFile, Stored};
 
-use super::dialect::Dialect;
+use super::dialect::{self, Dialect};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::Limits;
+use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, quote};
@@ -24,6 +26,7 @@ use crate::time::monotonic;
 use fault::Place;
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 pub(super) use scratch::forget;
 use std::path::Path;
@@ -35,8 +38,9 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(5);
 /// How many statements stay prepared.
 const PREPARED: usize = 256;
-/// After how many steps of SQLite it is asked whether a query takes too long.
-const STEPS: i32 = 10_000;
+/// After how many steps of SQLite it is asked whether a query takes too long. One step may make a
+/// value as large as values may be, so that they are few.
+const STEPS: i32 = 250;
 
 /// The backend.
 pub(crate) struct Sqlite {
@@ -93,6 +97,36 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.at.store(0, Ordering::Relaxed);
     }
+}
+
+/// The limit on values while one query runs: what is stored is not bound by it.
+struct Lengths<'a> {
+    connection: &'a Connection,
+    before: i32,
+}
+
+impl<'a> Lengths<'a> {
+    fn limit(connection: &'a Connection, bytes: usize) -> rusqlite::Result<Self> {
+        let before = connection.limit(Limit::SQLITE_LIMIT_LENGTH)?;
+        set_length(connection, bytes)?;
+        Ok(Lengths { connection, before })
+    }
+}
+
+impl Drop for Lengths<'_> {
+    fn drop(&mut self) {
+        // It was the limit before, so it is a limit that can be set.
+        let _ = self
+            .connection
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, self.before);
+    }
+}
+
+/// Limits the length of each value, and of each row.
+fn set_length(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)?;
+    Ok(())
 }
 
 impl Sqlite {
@@ -198,13 +232,19 @@ impl Backend for Sqlite {
         schema::existing(&connection, name).map_err(|error| self.shared.place.broken(error))
     }
 
-    fn check(&self, query: &str, tables: &[Arc<Table>]) -> Result<Vec<String>, Refusal> {
+    fn relations(&self) -> Result<Vec<String>> {
+        let connection = self.shared.connection.lock();
+        let relations = watch::relations(&connection).map_err(|e| self.shared.place.broken(e))?;
+        Ok(relations.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal> {
         let schema = {
             let connection = self.shared.connection.lock();
             schema::copy(&connection)
         };
         let other = |error| Refusal::Other(self.shared.place.broken(error));
-        let scratch = Connection::open_in_memory().map_err(other)?;
+        let mut scratch = Connection::open_in_memory().map_err(other)?;
         configure(&scratch).map_err(other)?;
         for sql in schema.map_err(other)? {
             // What cannot be copied (a virtual table of a module that we lack) is not there.
@@ -218,13 +258,23 @@ impl Backend for Sqlite {
                 scratch.execute_batch(&sql).map_err(other)?;
             }
         }
+        let with = dialect::with_names(Dialect::Sqlite, query.sql).map_err(Refusal::Other)?;
+        // To prepare a query may compute what is constant in it.
+        set_length(&scratch, Limits::default().bytes).map_err(other)?;
+        let watch = watch::Watch::on(&mut scratch).map_err(other)?;
         let statement = scratch
-            .prepare(query)
+            .prepare(query.text)
             .map_err(|error| fault::refusal(&error))?;
         if !statement.readonly() {
-            return Err(Refusal::Other(super::dialect::not_one_select()));
+            return Err(Refusal::Other(dialect::not_one_select()));
         }
-        Ok(statement.column_names().map(str::to_owned).collect())
+        let seen = watch.take();
+        let outside = seen.outside(&scratch, &watch, &with, &query.reach);
+        Ok(Checked {
+            columns: statement.column_names().map(str::to_owned).collect(),
+            outside: outside.map_err(other)?,
+            calls: seen.calls,
+        })
     }
 
     fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {

@@ -258,6 +258,7 @@ fn a_batch_on_mysql_is_one_transaction_and_few_statements() {
             }
             return;
         }
+        let db = &db.clone().with_reads(["log"]).unwrap();
         assert_eq!(count(db, "select count(*) from log"), 600);
         // So many commits before it, and none in between.
         assert_eq!(count(db, "select count(distinct commits) from log"), 1);

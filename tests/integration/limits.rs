@@ -21,6 +21,7 @@ crate::over_all_databases! {
 const SHORT: Limits = Limits {
     rows: 100,
     time: Duration::from_millis(300),
+    bytes: 1 << 20,
 };
 
 /// A query that has no end where `n` is more than zero.
@@ -152,6 +153,7 @@ fn the_rows_of_an_answer_are_limited_for_each_handle(place: &Place) {
     let limits = Limits {
         rows: 0,
         time: Duration::ZERO,
+        bytes: 0,
     };
     let mut store = db.clone().with_limits(limits).connect().unwrap();
     let one = "select 1 as one";

@@ -65,6 +65,8 @@ mod on_error;
 mod overflow;
 mod panics;
 mod probe;
+mod query_bytes;
+mod query_reach;
 mod queues;
 mod recorded_sinks;
 mod replay;

@@ -126,7 +126,7 @@ fn what_is_missing_or_too_much_is_named_with_its_line() -> Tested {
         ),
         (
             "tb.session_window('w', 'out', 'select 1 as a from ev', 'ev', '5s', 't', 'extra', 'more')",
-            "net.lua:3: too many arguments to session_window: 6 at most, got 8",
+            "net.lua:3: too many arguments to session_window: 7 at most, got 8",
         ),
         (
             "tb.tumbling_window('w', 'out', nil, 'ev', '5s', 't')",

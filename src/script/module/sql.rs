@@ -6,7 +6,7 @@ use crate::pipeline::Forwarder;
 use crate::script::Args;
 use crate::script::args::Options;
 use crate::script::branches::Access;
-use crate::store::Table;
+use crate::store::{Database, Table};
 use crate::window::{CreateWindow, Extent, QueryWindow, Window, WindowOptions};
 use serde_json::Value;
 
@@ -25,13 +25,13 @@ pub(super) const EXPORTS: &[Export] = &[
     },
     Export {
         name: "query_window",
-        arguments: "name, query",
+        arguments: "name, query [, {reads = {\"table\", ...}}]",
         about: "a pipeline that runs a query for each event and emits each row of the result",
         run: query_window,
     },
     Export {
         name: "sliding_window_time",
-        arguments: "name, out, query, table, size, time_column",
+        arguments: "name, out, query, table, size, time_column [, {reads = {\"table\", ...}}]",
         about: "a window over the last `size`: inserts each event and emits the query's result at node `out`",
         run: sliding_window_time,
     },
@@ -68,10 +68,11 @@ fn create_window(session: &Session, args: &Args) -> Result<Value> {
 }
 
 fn query_window(session: &Session, args: &Args) -> Result<Value> {
-    args.at_most(2)?;
+    args.at_most(3)?;
     let name = args.string(1)?;
     let query = args.string(2)?;
-    let window = QueryWindow::new(&session.database, &query)?;
+    let database = reading(session, &args.options(3, &["reads"])?)?;
+    let window = QueryWindow::new(&database, &query)?;
     session.draft()?.add_pipeline(&name, window)?;
     let tables = session.database.tables_in(&query);
     session.note_access(&name, Access::Asks(tables));
@@ -79,7 +80,7 @@ fn query_window(session: &Session, args: &Args) -> Result<Value> {
 }
 
 fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
-    args.at_most(6)?;
+    args.at_most(7)?;
     let (name, out) = (args.string(1)?, args.string(2)?);
     let (query, table) = (args.string(3)?, args.string(4)?);
     let (size, column) = (args.duration(5)?, args.string(6)?);
@@ -87,13 +88,25 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
     let options = WindowOptions::new(table, query, Extent::Sliding(size))
         .time(column)
         .store(true);
-    add(session, "sliding_window_time", &name, &out, options)
+    let database = reading(session, &args.options(7, &["reads"])?)?;
+    add(
+        session,
+        &database,
+        ("sliding_window_time", &name, &out),
+        options,
+    )
+}
+
+/// The database, whose queries may read what `reads` names.
+fn reading(session: &Session, given: &Options) -> Result<Database> {
+    let names = given.strings("reads")?.unwrap_or_default();
+    session.database.clone().with_reads(names)
 }
 
 /// The options of `window`.
 const OPTIONS: &[&str] = &[
     "table", "query", "time", "size", "slide", "count", "gap", "clock", "lateness", "idle", "emit",
-    "plan", "verify", "keys", "store", "shared",
+    "plan", "verify", "keys", "reads", "store", "shared",
 ];
 
 fn window(session: &Session, args: &Args) -> Result<Value> {
@@ -134,7 +147,8 @@ fn window(session: &Session, args: &Args) -> Result<Value> {
     if let Some(shared) = given.boolean("shared")? {
         options = options.shared(shared);
     }
-    add(session, "window", &name, &out, options)
+    let database = reading(session, &given)?;
+    add(session, &database, ("window", &name, &out), options)
 }
 
 /// Which of the ways to say the extent of a window was taken.
@@ -164,12 +178,11 @@ fn extent(given: &Options) -> Result<Extent> {
 /// Adds a window and the node that its answers go through.
 fn add(
     session: &Session,
-    function: &str,
-    name: &str,
-    out: &str,
+    database: &Database,
+    (function, name, out): (&str, &str, &str),
     options: WindowOptions,
 ) -> Result<Value> {
-    let window = Window::new(&session.database, &options.name(name))?;
+    let window = Window::new(database, &options.name(name))?;
     let explanation = window.explain();
     let mut draft = session.draft()?;
     let node = draft.add_pipeline(name, window)?;

@@ -62,6 +62,10 @@ pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Re
                 if mysql && (rest.starts_with(b"/*!") || rest.starts_with(b"/*M!")) {
                     return Err(bad(sql, at, "a comment that MySQL executes"));
                 }
+                if mysql && rest.starts_with(b"/*+") {
+                    // It may take the limit of time off.
+                    return Err(bad(sql, at, "a hint for the optimizer"));
+                }
                 at += find(&rest[2..], b"*/").ok_or_else(open("an open comment"))? + 4;
                 continue;
             }

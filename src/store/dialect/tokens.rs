@@ -10,20 +10,6 @@ const WRITING: [&str; 10] = [
     "into", "insert", "update", "delete", "drop", "create", "alter", "attach", "pragma", "lock",
 ];
 
-/// Functions that do more than compute: they write, wait, lock or read files.
-const ACTING: [&str; 10] = [
-    "nextval",
-    "setval",
-    "sleep",
-    "benchmark",
-    "get_lock",
-    "release_lock",
-    "release_all_locks",
-    "is_used_lock",
-    "load_file",
-    "load_extension",
-];
-
 /// Words that nest what stands before them one deeper.
 const OPERATORS: [&str; 20] = [
     "and",
@@ -78,7 +64,9 @@ pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
     if end.is_some_and(|end| end + 1 < tokens.list.len()) {
         return Err(not_one_select().with_hint("there is more after a semicolon"));
     }
-    tokens.refuse_acting()?;
+    if dialect == Dialect::Mysql {
+        tokens.refuse_sequences()?;
+    }
     Ok(tokens)
 }
 
@@ -88,7 +76,7 @@ impl Tokens<'_> {
     }
 
     /// The word at this place in lower case; empty where something else stands there.
-    fn word(&self, at: usize) -> String {
+    pub fn word(&self, at: usize) -> String {
         match self.list.get(at) {
             Some(token) if token.kind == Kind::Word => {
                 self.sql[token.at.clone()].to_ascii_lowercase()
@@ -97,21 +85,95 @@ impl Tokens<'_> {
         }
     }
 
-    fn is_called(&self, at: usize) -> bool {
-        self.list.get(at + 1).map(|token| token.kind) == Some(Kind::Symbol(b'('))
+    /// Whether a parenthesis follows.
+    pub fn is_called(&self, at: usize) -> bool {
+        self.is_symbol(at + 1, b'(')
     }
 
-    fn refuse_acting(&self) -> Result<()> {
-        let acting = (0..self.list.len())
-            .filter(|at| self.is_called(*at))
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub fn kind(&self, at: usize) -> Option<Kind> {
+        self.list.get(at).map(|token| token.kind)
+    }
+
+    pub fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+        self.kind(at) == Some(Kind::Symbol(symbol))
+    }
+
+    pub fn is_symbol_before(&self, at: usize, symbol: u8) -> bool {
+        at > 0 && self.is_symbol(at - 1, symbol)
+    }
+
+    /// The word before this place, in lower case.
+    pub fn before(&self, at: usize) -> String {
+        at.checked_sub(1)
             .map(|at| self.word(at))
-            .find(|word| ACTING.contains(&word.as_str()));
-        match acting {
-            None => Ok(()),
-            Some(word) => Err(Error::data(format!(
-                "bad query: {word}() does more than compute"
-            ))),
+            .unwrap_or_default()
+    }
+
+    /// The identifier at this place, without its quotes.
+    pub fn name(&self, at: usize) -> Option<String> {
+        let token = self.list.get(at)?;
+        let text = &self.sql[token.at.clone()];
+        match token.kind {
+            Kind::Word => Some(text.to_owned()),
+            Kind::Quoted => {
+                let (open, inner) = (text.chars().next()?, text.get(1..text.len() - 1)?);
+                Some(match open {
+                    '[' => inner.to_owned(),
+                    mark => inner.replace(&format!("{mark}{mark}"), &mark.to_string()),
+                })
+            }
+            _ => None,
         }
+    }
+
+    /// The line and column of this place.
+    pub fn position(&self, at: usize) -> (usize, usize) {
+        let start = self.list.get(at).map_or(0, |token| token.at.start);
+        position(self.sql, start)
+    }
+
+    /// The names that a query gives to queries: `with name as (…)`.
+    pub fn with_names(&self) -> Vec<String> {
+        let defined = |at: &usize| {
+            let mut end = at + 1;
+            if self.is_symbol(end, b'(') {
+                while end < self.len() && !self.is_symbol(end, b')') {
+                    end += 1;
+                }
+                end += 1;
+            }
+            let is_as = self.word(end) == "as";
+            let next = self.word(end + 1);
+            is_as && (self.is_symbol(end + 1, b'(') || next == "materialized" || next == "not")
+        };
+        let all = (0..self.len()).filter(defined);
+        all.filter_map(|at| self.name(at)).collect()
+    }
+
+    /// The identifiers that may be relations, and of each whether a dot follows. What stands after `as`
+    /// is a new name.
+    pub fn names(&self) -> Vec<(String, bool)> {
+        let all = (0..self.len()).filter(|at| self.before(*at) != "as");
+        all.filter_map(|at| Some((self.name(at)?, self.is_symbol(at + 1, b'.'))))
+            .collect()
+    }
+
+    /// Refuses what reads a relation in a place where none is looked for.
+    fn refuse_sequences(&self) -> Result<()> {
+        for at in 0..self.len() {
+            let word = self.word(at);
+            if word == "value" && self.word(at + 1) == "for" {
+                return Err(not_one_select().with_hint("a sequence is written when it is read"));
+            }
+            if word == "table" && !self.is_symbol_before(at, b'.') {
+                return Err(not_one_select().with_hint("write select * from in place of table"));
+            }
+        }
+        Ok(())
     }
 
     /// How deep the query may nest through its operators.
@@ -151,9 +213,6 @@ impl Tokens<'_> {
         }
         if words.windows(2).any(|pair| pair == ["for", "share"]) {
             return Err(not_one_select().with_hint(LOCKS));
-        }
-        if words.windows(2).any(|pair| pair == ["next", "value"]) {
-            return Err(not_one_select().with_hint("a sequence is written when it is read"));
         }
         match self.clock(true) {
             None => Ok(()),

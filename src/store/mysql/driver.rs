@@ -6,6 +6,7 @@ use super::schema;
 use crate::error::Result;
 use crate::store::datum::Datum;
 use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
+use crate::store::limits::Tally;
 use crate::store::row::{Cell, unsigned};
 use crate::store::value;
 use mysql::consts::{ColumnFlags, ColumnType};
@@ -13,23 +14,52 @@ use mysql::prelude::Queryable;
 use mysql::{Column, Conn, Params, Value as Raw};
 use serde_json::{Map, Value};
 
+/// Makes a connection.
+pub(super) type Connect = dyn Fn() -> mysql::Result<(Conn, Watch)> + Send;
+
 /// The driver.
+///
+/// A row that is larger than an answer may be is not read, which leaves the connection in the midst of
+/// it: such a connection is used no more, and another one is made once no transaction is lost with it.
 pub(super) struct Mysql {
     connection: Conn,
     watch: Watch,
     place: Place,
+    connect: Box<Connect>,
+    begun: bool,
+    spent: bool,
 }
 
 impl Mysql {
-    pub fn new(connection: Conn, watch: Watch, place: Place) -> Self {
-        Mysql {
+    pub fn new(place: Place, connect: Box<Connect>) -> Result<Self> {
+        let (connection, watch) = connect().map_err(|error| place.error(error))?;
+        Ok(Mysql {
             connection,
             watch,
             place,
+            connect,
+            begun: false,
+            spent: false,
+        })
+    }
+
+    /// Makes another connection in place of one that is spent.
+    fn ready(&mut self) -> Result<()> {
+        if self.spent {
+            if self.begun {
+                return Err(self
+                    .place
+                    .gone("an answer was too large to be read to its end"));
+            }
+            let made = (self.connect)().map_err(|error| self.place.error(error))?;
+            (self.connection, self.watch) = made;
+            self.spent = false;
         }
+        Ok(())
     }
 
     fn run(&mut self, sql: &str) -> Result<()> {
+        self.ready()?;
         self.connection
             .query_drop(sql)
             .map_err(|error| self.place.error(error))
@@ -41,33 +71,47 @@ impl Mysql {
         cells: &[Cell<'_>],
         limited: bool,
     ) -> Result<Vec<Map<String, Value>>> {
-        let (place, limits) = (&self.place, self.watch.limits);
-        let said = |error| match fault::is_too_long(&error) {
-            true => limits.too_long(),
-            false => place.error(error),
+        self.ready()?;
+        let (place, limits, spent) = (&self.place, self.watch.limits, &mut self.spent);
+        let mut said = |error| match error {
+            error if fault::is_too_long(&error) => limits.too_long(),
+            error if fault::is_too_large(&error) => {
+                *spent = true;
+                limits.too_many_bytes()
+            }
+            error => place.error(error),
         };
+        let mut tally = limited.then(|| Tally::new(limits));
         let sql = self
             .watch
             .prepare(&mut self.connection, sql, limited)
-            .map_err(said)?;
+            .map_err(&mut said)?;
         let mut rows = self
             .connection
             .exec_iter(&*sql, params(cells))
-            .map_err(said)?;
+            .map_err(&mut said)?;
         let columns: Vec<Column> = rows.columns().as_ref().to_vec();
         let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
         let mut answer = Vec::new();
         for row in rows.by_ref() {
-            let mut row = row.map_err(said)?;
-            if limited && answer.len() == limits.rows {
-                return Err(limits.too_many_rows());
+            let mut row = row.map_err(&mut said)?;
+            if let Some(tally) = &mut tally {
+                tally.row()?;
             }
             let mut object = Map::with_capacity(names.len());
             for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
                 let raw = row.take(at).unwrap_or(Raw::NULL);
+                if let Some(tally) = &mut tally {
+                    tally.value(name, size(column, &raw))?;
+                }
                 object.insert(name.clone(), json(name, column, raw)?);
             }
             answer.push(object);
+        }
+        let warned = limited && rows.warnings() > 0;
+        drop(rows);
+        if warned && cut_short(&mut self.connection).map_err(said)? {
+            return Err(limits.too_many_bytes());
         }
         Ok(answer)
     }
@@ -75,20 +119,29 @@ impl Mysql {
 
 impl Mysql {
     fn read_data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
-        let place = &self.place;
-        let said = |error| place.error(error);
+        self.ready()?;
+        let (place, limits, spent) = (&self.place, self.watch.limits, &mut self.spent);
+        let mut said = |error| match fault::is_too_large(&error) {
+            true => {
+                *spent = true;
+                limits.too_many_bytes()
+            }
+            false => place.error(error),
+        };
         let mut rows = self
             .connection
             .exec_iter(sql, params(cells))
-            .map_err(said)?;
+            .map_err(&mut said)?;
         let columns: Vec<Column> = rows.columns().as_ref().to_vec();
         let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
         let mut data = Vec::with_capacity(columns.len());
         for row in rows.by_ref() {
-            let mut row = row.map_err(said)?;
+            let mut row = row.map_err(&mut said)?;
             data.clear();
             for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
                 let raw = row.take(at).unwrap_or(Raw::NULL);
+                // One row after the other: each may have as much as an answer.
+                limits.check_bytes(size(column, &raw))?;
                 data.push(match raw {
                     // An infinite one too: whether it is shown is not known here.
                     Raw::Double(real) => Datum::Real(unsigned(real)),
@@ -103,14 +156,22 @@ impl Mysql {
 
 impl Driver for Mysql {
     fn begin(&mut self) -> Result<()> {
-        self.run("BEGIN")
+        self.run("BEGIN")?;
+        self.begun = true;
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.run("COMMIT")
+        self.run("COMMIT")?;
+        self.begun = false;
+        Ok(())
     }
 
     fn rollback(&mut self) {
+        self.begun = false;
+        if self.spent {
+            return;
+        }
         // Where the connection is gone, so is the transaction.
         if let Err(error) = self.run("ROLLBACK") {
             log::debug!("rollback failed: {error}");
@@ -120,6 +181,7 @@ impl Driver for Mysql {
     fn release(&mut self) {}
 
     fn execute(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<u64, Failure> {
+        self.ready().map_err(Failure::Other)?;
         let done = match cells {
             // Not every statement can be prepared.
             [] => self.connection.query_drop(sql),
@@ -164,7 +226,26 @@ impl Driver for Mysql {
     }
 
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {
+        self.ready()?;
         schema::existing(&mut self.connection, name).map_err(|error| self.place.error(error))
+    }
+}
+
+/// The warning that the server has made a value null, since it was larger than what it sends.
+const OVERFLOWED: u16 = 1301;
+
+/// Whether a value of the answer before this was left out by the server.
+fn cut_short(connection: &mut Conn) -> mysql::Result<bool> {
+    let warnings: Vec<(String, u16, String)> = connection.query("SHOW WARNINGS")?;
+    Ok(warnings.iter().any(|(_, code, _)| *code == OVERFLOWED))
+}
+
+/// How many bytes a value takes in an answer, at most.
+fn size(column: &Column, raw: &Raw) -> usize {
+    match raw {
+        Raw::Bytes(bytes) if column.character_set() == BINARY => bytes.len() / 3 * 4 + 4,
+        Raw::Bytes(bytes) => bytes.len(),
+        _ => 8,
     }
 }
 

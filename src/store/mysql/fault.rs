@@ -75,7 +75,7 @@ impl Place {
         }
     }
 
-    fn gone(&self, why: &str) -> Error {
+    pub fn gone(&self, why: &str) -> Error {
         let message = format!("{}: {why}", self.0);
         Error::new(ErrorKind::Unavailable, message).retryable()
     }
@@ -93,6 +93,12 @@ impl Place {
 /// Whether a query has taken longer than it may.
 pub(super) fn is_too_long(said: &Said) -> bool {
     matches!(said, Said::MySqlError(said) if TOO_LONG.contains(&said.code))
+}
+
+/// Whether a row is larger than what this connection reads.
+pub(super) fn is_too_large(said: &Said) -> bool {
+    // The client does not show the type of what this is.
+    matches!(said, Said::CodecError(error) if format!("{error:?}") == "PacketTooLarge")
 }
 
 /// What was said against a query, and the word that it names: the first in quotes.

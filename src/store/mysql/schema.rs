@@ -1,5 +1,6 @@
 //! What is in a MySQL database: its tables, columns and indexes.
 
+use crate::store::dialect::There;
 use crate::store::driver::{Existing, ExistingColumn};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result, params};
@@ -87,4 +88,19 @@ pub(super) fn existing(connection: &mut Conn, name: &str) -> Result<Option<Exist
         columns,
         indexes: indexes.into_values().collect(),
     }))
+}
+
+/// What there is beside the tables that are known.
+pub(super) fn there(connection: &mut Conn) -> Result<There> {
+    let about: Option<(Option<String>, i64)> =
+        connection.query_first("SELECT database(), @@lower_case_table_names")?;
+    let (database, folds) = about.unwrap_or_default();
+    Ok(There {
+        database: database.unwrap_or_default(),
+        folds: folds != 0,
+        relations: connection.query(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+        )?,
+        databases: connection.query("SELECT schema_name FROM information_schema.schemata")?,
+    })
 }

@@ -1,10 +1,10 @@
 //! One node's way to the shared connection.
 
-use super::{Shared, schema};
+use super::{Lengths, Shared, schema};
 use crate::error::{Error, Result};
 use crate::store::datum::Datum;
 use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
-use crate::store::limits::Limits;
+use crate::store::limits::{Limits, Tally};
 use crate::store::row::{Cell, unsigned};
 use crate::store::value;
 use parking_lot::{ArcMutexGuard, RawMutex};
@@ -59,23 +59,30 @@ impl Sqlite {
     ) -> Result<Vec<Map<String, Value>>> {
         let said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
             (Some(ErrorCode::OperationInterrupted), Some(limits)) => limits.too_long(),
+            (Some(ErrorCode::TooBig), Some(limits)) => limits.too_many_bytes(),
             _ => self.shared.place.error(error),
         };
         let answer = self.with(|connection| {
             // Not before the connection is ours: there is one deadline.
             let _deadline = limits.map(|limits| self.shared.deadline.set(limits.time));
+            let lengths = limits.map(|limits| Lengths::limit(connection, limits.bytes));
+            let _lengths = lengths.transpose().map_err(said)?;
+            let mut tally = limits.map(Tally::new);
             let mut statement = connection.prepare_cached(sql).map_err(said)?;
             let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut answer = Vec::new();
             let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
             while let Some(row) = rows.next().map_err(said)? {
-                if let Some(limits) = limits.filter(|limits| limits.rows == answer.len()) {
-                    return Err(limits.too_many_rows());
+                if let Some(tally) = &mut tally {
+                    tally.row()?;
                 }
                 let mut object = Map::with_capacity(names.len());
                 for (at, name) in names.iter().enumerate() {
-                    let value = json(name, row.get_ref(at).map_err(said)?)?;
-                    object.insert(name.clone(), value);
+                    let value = row.get_ref(at).map_err(said)?;
+                    if let Some(tally) = &mut tally {
+                        tally.value(name, size(value))?;
+                    }
+                    object.insert(name.clone(), json(name, value)?);
                 }
                 answer.push(object);
             }
@@ -168,7 +175,7 @@ impl Driver for Sqlite {
         cells: &mut dyn Iterator<Item = Cell<'_>>,
         row: &mut Vec<Datum>,
     ) -> Result<bool> {
-        super::scratch::evaluate(&self.shared.place, evaluation, cells, row)
+        super::scratch::evaluate(&self.shared.place, self.limits, evaluation, cells, row)
     }
 
     fn data_version(&mut self) -> Result<Option<u64>> {
@@ -197,6 +204,16 @@ impl ToSql for Cell<'_> {
             Cell::Real(real) => ToSqlOutput::Owned(Owned::Real(*real)),
             Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
         })
+    }
+}
+
+/// How many bytes a value takes in an answer.
+pub(super) fn size(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 8,
+        ValueRef::Text(text) => text.len(),
+        // As base64.
+        ValueRef::Blob(bytes) => bytes.len() / 3 * 4 + 4,
     }
 }
 

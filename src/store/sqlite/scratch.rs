@@ -4,23 +4,41 @@
 //! thread are held beside the connection that made them, so that to run one costs no search for
 //! its text.
 
-use super::configure;
 use super::fault::Place;
 use super::round;
+use super::{configure, set_length};
 use crate::error::Result;
 use crate::store::datum::Datum;
 use crate::store::driver::Evaluation;
+use crate::store::limits::Limits;
 use crate::store::row::Cell;
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, ErrorCode, Statement};
 use self_cell::self_cell;
+use std::cell;
 use std::cell::RefCell;
 
 /// By the numbers of their evaluations, in order: a thread has few.
 type Held<'a> = RefCell<Vec<(u64, Statement<'a>)>>;
 
+/// A connection, and the limit on its values.
+struct Limited {
+    connection: Connection,
+    bytes: cell::Cell<usize>,
+}
+
+impl Limited {
+    /// Sets the limit, where it is another one.
+    fn limit(&self, bytes: usize) -> rusqlite::Result<()> {
+        if self.bytes.replace(bytes) != bytes {
+            set_length(&self.connection, bytes)?;
+        }
+        Ok(())
+    }
+}
+
 self_cell!(
     struct Scratch {
-        owner: Connection,
+        owner: Limited,
         #[not_covariant]
         dependent: Held,
     }
@@ -33,6 +51,7 @@ thread_local! {
 /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
 pub(super) fn evaluate(
     place: &Place,
+    limits: Limits,
     evaluation: &Evaluation,
     cells: &mut dyn Iterator<Item = Cell<'_>>,
     row: &mut Vec<Datum>,
@@ -44,30 +63,43 @@ pub(super) fn evaluate(
                 let connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
                 let ready = configure(&connection).and_then(|()| round::install(&connection));
                 ready.map_err(|error| place.error(error))?;
-                scratch.insert(Scratch::new(connection, |_| Held::default()))
+                let owner = Limited {
+                    connection,
+                    bytes: cell::Cell::new(0),
+                };
+                scratch.insert(Scratch::new(owner, |_| Held::default()))
             }
         };
-        scratch.with_dependent(|connection, held| {
+        scratch.with_dependent(|owner, held| {
+            owner
+                .limit(limits.bytes)
+                .map_err(|error| place.error(error))?;
             let mut held = held.borrow_mut();
             let at = match held.binary_search_by_key(&evaluation.number, |held| held.0) {
                 Ok(at) => at,
                 Err(at) => {
-                    let prepared = connection.prepare(&evaluation.sql);
+                    let prepared = owner.connection.prepare(&evaluation.sql);
                     let statement = prepared.map_err(|error| place.error(error))?;
                     held.insert(at, (evaluation.number, statement));
                     at
                 }
             };
-            run(&mut held[at].1, cells, row).map_err(|error| place.error(error))
+            run(&mut held[at].1, limits, cells, row).map_err(|error| {
+                match error.sqlite_error_code() {
+                    Some(ErrorCode::TooBig) => limits.too_many_bytes(),
+                    _ => place.error(error),
+                }
+            })?
         })
     })
 }
 
 fn run(
     statement: &mut Statement<'_>,
+    limits: Limits,
     cells: &mut dyn Iterator<Item = Cell<'_>>,
     row: &mut Vec<Datum>,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Result<bool>> {
     for (at, cell) in (1..).zip(cells) {
         statement.raw_bind_parameter(at, cell)?;
     }
@@ -75,12 +107,18 @@ fn run(
     let mut rows = statement.raw_query();
     row.clear();
     match rows.next()? {
-        None => Ok(false),
+        None => Ok(Ok(false)),
         Some(values) => {
+            let mut bytes = 0;
             for at in 0..columns {
-                row.push(super::driver::datum(values.get_ref(at)?));
+                let value = values.get_ref(at)?;
+                bytes += super::driver::size(value);
+                if let Err(error) = limits.check_bytes(bytes) {
+                    return Ok(Err(error));
+                }
+                row.push(super::driver::datum(value));
             }
-            Ok(true)
+            Ok(Ok(true))
         }
     }
 }

@@ -187,6 +187,8 @@ impl Incremental {
         let rows = self.listed.iter().filter(wanted);
         let rows: Vec<Payload> = rows.map(|listed| listed.row.clone()).collect();
         self.limits.check_rows(rows.len())?;
+        self.limits
+            .check_bytes(rows.iter().map(|row| row.bytes().len()).sum())?;
         Ok(rows)
     }
 
@@ -234,8 +236,11 @@ impl Incremental {
         session: &mut Session,
     ) -> Result<Vec<(Identity, Payload)>> {
         let mut rows = Vec::new();
+        let mut bytes = 0;
         for at in self.groups_in(window) {
             if let Some(row) = self.evaluate(at, session)? {
+                bytes += row.bytes().len();
+                self.limits.check_bytes(bytes)?;
                 rows.push((self.rank(at)?, self.identity(at), row));
             }
         }

@@ -24,6 +24,10 @@ impl Pipeline for Window {
             let text = "it takes nothing more in until some of what it has emitted is delivered";
             return Err(Error::new(ErrorKind::Unavailable, text).busy());
         }
+        // Its batch is fed again, event by event.
+        if let Some(error) = &self.spoiled {
+            return Err(error.clone());
+        }
         let alone = !std::mem::replace(&mut self.stirred, true);
         let careful = !self.broken.is_empty();
         self.row_taken = false;
