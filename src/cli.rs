@@ -11,6 +11,7 @@ mod progress;
 mod repl;
 mod replay;
 mod run;
+mod scrubbed;
 mod signals;
 mod suggest;
 mod test;
@@ -18,6 +19,7 @@ mod test;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use tributary::secret::scrub;
 use tributary::{Error, ErrorKind, Result};
 
 /// Runs networks of event-processing nodes that are written in Lua.
@@ -85,7 +87,7 @@ pub fn main() -> ExitCode {
 }
 
 fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
-    // Clients of connectors say much, and what they say may hold secrets: only RUST_LOG lets them.
+    // The clients of connectors log much: only RUST_LOG lets them.
     let level =
         ["warn", "warn,tributary=info", "warn,tributary=debug"][usize::from(verbose.min(2))];
     let mut log =
@@ -94,7 +96,8 @@ fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
     if beside_a_bar {
         progress::log_above(&mut log);
     }
-    log.init();
+    log::set_max_level(scrubbed::log(log));
+    scrubbed::panics();
 }
 
 /// Tells a person what went wrong, where, and what to do about it.
@@ -111,15 +114,14 @@ fn report(error: &Error) {
     if let Some(hint) = error.hint() {
         text.push_str(&format!("  hint: {hint}\n"));
     }
-    // There is nowhere else to say it.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    scrubbed::to_stderr(&text);
 }
 
 /// Writes a whole text to standard output.
 fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout
-        .write_all(text.as_bytes())
+        .write_all(scrub(text).as_bytes())
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::BrokenPipe => {

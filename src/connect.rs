@@ -3,7 +3,7 @@
 //! [`source()`] and [`sink()`] find the connector of the address's scheme, fill in every
 //! `${env:NAME}` and `${file:path}` of the address and the options, refuse options that it does
 //! not know, and have it make a node. No secret comes out of here: what was filled in, and every
-//! password, is `***` in whatever a connector says ([`Masked`], [`Secrets`]).
+//! password, is `***` in whatever a connector says ([`Masked`], [`secret`](crate::secret)).
 //!
 //! What connectors promise: an error that trying again may mend is
 //! [retryable](crate::Error::retryable), and the engine opens the node again with growing pauses;
@@ -38,7 +38,6 @@ mod amqp;
 #[cfg(any(feature = "slack", feature = "telegram"))]
 mod chat;
 mod exec;
-mod guard;
 #[cfg(feature = "http")]
 mod http;
 mod inbox;
@@ -66,13 +65,14 @@ mod template;
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
 use crate::node::{Sink, Source};
-use guard::Guard;
 
 pub use address::{Address, Server};
 pub use inbox::Inbox;
 pub use options::{Options, Settings};
 pub use progress::Progress;
-pub use secret::{MASK, Masked, Secrets};
+pub use secret::Masked;
+
+pub use crate::secret::MASK;
 pub use template::{JsonTemplate, Template};
 
 /// What makes a node of an address: the options that it knows, and how.
@@ -182,7 +182,7 @@ pub fn option_names() -> Vec<OptionNames> {
 /// # Errors
 /// A bad address, a scheme that is not known.
 pub(crate) fn shown(url: &str, options: &Options) -> Result<(String, String)> {
-    let (address, connector, _) = find(url, options)?;
+    let (address, connector) = find(url, options)?;
     Ok((connector.scheme.to_owned(), address.to_string()))
 }
 
@@ -193,16 +193,11 @@ pub(crate) fn shown(url: &str, options: &Options) -> Result<(String, String)> {
 /// unknown or wrong, a `${..}` that stands for nothing. Whether the other side answers is found when
 /// the network starts.
 pub fn source(url: &str, options: &Options) -> Result<Box<dyn Source>> {
-    let (address, connector, secrets) = find(url, options)?;
+    let (address, connector) = find(url, options)?;
     let make = connector.source.ok_or_else(|| only(&address, "sink"))?;
     let of = format!("{} sources", connector.scheme);
-    let settings = Settings::new(of, options, make.options, &[], secrets)?;
-    let secrets = settings.secrets().clone();
-    let made = (make.make)(&address, &settings).map_err(|error| secrets.scrub_error(error));
-    Ok(Box::new(Guard {
-        inner: made?,
-        secrets,
-    }))
+    let settings = Settings::new(of, options, make.options, &[])?;
+    (make.make)(&address, &settings)
 }
 
 /// A sink for this address.
@@ -210,26 +205,19 @@ pub fn source(url: &str, options: &Options) -> Result<Box<dyn Source>> {
 /// # Errors
 /// Those of [`source()`].
 pub fn sink(url: &str, options: &Options) -> Result<Box<dyn Sink>> {
-    let (address, connector, secrets) = find(url, options)?;
+    let (address, connector) = find(url, options)?;
     let make = connector.sink.ok_or_else(|| only(&address, "source"))?;
     let of = format!("{} sinks", connector.scheme);
-    let settings = Settings::new(of, options, make.options, connector.templates, secrets)?;
-    let secrets = settings.secrets().clone();
-    let made = (make.make)(&address, &settings).map_err(|error| secrets.scrub_error(error));
-    Ok(Box::new(Guard {
-        inner: made?,
-        secrets,
-    }))
+    let settings = Settings::new(of, options, make.options, connector.templates)?;
+    (make.make)(&address, &settings)
 }
 
 fn only(address: &Address, there: &str) -> Error {
     address.wrong(format!("{} can be a {there} only", address.scheme()))
 }
 
-fn find(url: &str, options: &Options) -> Result<(Address, Connector, Secrets)> {
-    let mut secrets = Secrets::default();
-    let text = secret::fill(url, &mut secrets)?;
-    let mut address = Address::new(text, &mut secrets)?;
+fn find(url: &str, options: &Options) -> Result<(Address, Connector)> {
+    let mut address = Address::new(secret::fill(url)?)?;
     let scheme = address.scheme();
     let known = connectors()
         .into_iter()
@@ -260,9 +248,9 @@ fn find(url: &str, options: &Options) -> Result<(Address, Connector, Secrets)> {
     }
     address.show_scheme();
     if connector.is_secret {
-        address.hide(&mut secrets);
+        address.hide();
     }
-    Ok((address, connector, secrets))
+    Ok((address, connector))
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //!
 //! An [`Error`] is opaque and one word wide. It carries a [kind](ErrorKind) that decides the exit
 //! code of the command line, a message (lower case, no full stop, the value quoted), the place in
-//! a script where there is one, and a hint where one exists.
+//! a script where there is one, and a hint where one exists. No text of it shows a [secret](crate::secret).
 
+use crate::secret::scrub;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The result of everything here that can fail.
@@ -106,7 +108,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
-            message: printable(&message.into()),
+            message: clean(message.into()),
             hint: None,
             place: None,
             remedy: Remedy::Reject,
@@ -140,7 +142,7 @@ impl Error {
     /// The same error with a hint: what the reader can do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(printable(&hint.into()));
+        self.0.hint = Some(clean(hint.into()));
         self
     }
 
@@ -156,7 +158,7 @@ impl Error {
     /// The same error with the place where it arose (`"net.lua:5"`), unless it has one already.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.0.place.get_or_insert_with(|| printable(&place.into()));
+        self.0.place.get_or_insert_with(|| clean(place.into()));
         self
     }
 
@@ -172,16 +174,7 @@ impl Error {
     /// The same error, whose message is preceded by `what` and a colon.
     #[must_use]
     pub fn within(mut self, what: impl fmt::Display) -> Self {
-        self.0.message = format!("{what}: {}", self.0.message);
-        self
-    }
-
-    /// The same error whose message, hint and place have gone through `map`.
-    #[must_use]
-    pub(crate) fn map_text(mut self, map: impl Fn(&str) -> String) -> Self {
-        self.0.message = map(&self.0.message);
-        self.0.hint = self.0.hint.as_deref().map(&map);
-        self.0.place = self.0.place.as_deref().map(&map);
+        self.0.message = clean(format!("{what}: {}", self.0.message));
         self
     }
 
@@ -293,7 +286,7 @@ impl std::error::Error for Error {}
 /// assert_eq!(tributary::error::quote("a\u{1b}b"), r#""a\u{1b}b""#);
 /// ```
 pub fn quote(value: impl AsRef<str>) -> String {
-    let value = value.as_ref();
+    let value = scrub(value.as_ref());
     let mut cut = String::from("\"");
     let mut chars = value.chars();
     for c in chars.by_ref().take(QUOTE_LIMIT) {
@@ -367,13 +360,22 @@ fn system_text(error: &std::io::Error) -> String {
     }
 }
 
+/// Text as an error shows it: without secrets and control characters.
+fn clean(text: String) -> String {
+    let text = match scrub(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(scrubbed) => scrubbed,
+    };
+    printable(text)
+}
+
 /// Text that can be shown on a terminal: control characters other than line feed and tab escaped.
-fn printable(text: &str) -> String {
+fn printable(text: String) -> String {
     if !text
         .chars()
         .any(|c| c.is_control() && c != '\n' && c != '\t')
     {
-        return text.to_owned();
+        return text;
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -83,6 +83,7 @@ pub mod node;
 pub mod payload;
 pub mod pipeline;
 pub mod script;
+pub mod secret;
 pub mod sink;
 pub mod source;
 pub mod store;

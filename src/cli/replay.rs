@@ -3,7 +3,6 @@
 use super::check::{counted, refuse_unlinked};
 use super::load;
 use super::progress::Progress;
-use std::io::Write;
 use tributary::network::Replaying;
 use tributary::sink::Recorder;
 use tributary::{Replay, Result};
@@ -72,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(before) = before {
         let stats = finished.as_ref().unwrap_or(&before).to_string();
         // There is nowhere else to say it.
-        let _ = std::io::stderr().write_all(stats.as_bytes());
+        super::scrubbed::to_stderr(&stats);
     }
     stepped.and(finished.map(drop))
 }

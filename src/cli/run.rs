@@ -2,7 +2,6 @@
 
 use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
-use std::io::Write;
 use std::time::Duration;
 use tributary::time::{Clock as _, SystemClock};
 use tributary::{Error, ErrorKind, Kind, Network, Result};
@@ -114,7 +113,7 @@ pub fn run(options: &Options) -> Result<()> {
     if options.stats {
         let stats = network.stats().to_string();
         // There is nowhere else to say it.
-        let _ = std::io::stderr().write_all(stats.as_bytes());
+        super::scrubbed::to_stderr(&stats);
     }
     ended
 }

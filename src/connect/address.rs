@@ -6,9 +6,10 @@
 //!
 //! [`Display`]: fmt::Display
 
-use super::secret::{MASK, Masked, Secrets};
+use super::secret::Masked;
 use super::template::Template;
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::secret::{self, MASK};
 use std::fmt;
 
 /// The longest address.
@@ -39,7 +40,7 @@ pub struct Server {
 }
 
 impl Address {
-    pub(super) fn new(text: Masked, secrets: &mut Secrets) -> Result<Self> {
+    pub(super) fn new(text: Masked) -> Result<Self> {
         let value = text.reveal();
         let bad = |why: &str| {
             let error = format!("bad address {}: {why}", quote(masked(&text.to_string())));
@@ -57,10 +58,12 @@ impl Address {
             let error = bad("it has no scheme");
             return Err(error.with_hint("write it as in \"nats://host:4222/subject\""));
         }
-        if let Some(password) = password(value) {
-            secrets.add(password);
-            if let Ok(password) = decoded(password) {
-                secrets.add(&password);
+        if let Some(range) = password_range(value) {
+            let user = value[..range.start - 1].rsplit('/').next();
+            let (user, password) = (user.unwrap_or_default(), &value[range]);
+            secret::add_password(user, password);
+            if let (Ok(user), Ok(password)) = (decoded(user), decoded(password)) {
+                secret::add_password(&user, &password);
             }
         }
         let scheme = scheme.to_ascii_lowercase();
@@ -84,8 +87,8 @@ impl Address {
     }
 
     /// Makes all that follows the scheme a secret.
-    pub(super) fn hide(&mut self, secrets: &mut Secrets) {
-        secrets.add(self.rest());
+    pub(super) fn hide(&mut self) {
+        secret::add(self.rest());
         let shown = format!("{}:{MASK}", self.scheme);
         self.text = self.text.clone().shown_as(shown);
     }
@@ -240,10 +243,6 @@ fn password_range(text: &str) -> Option<std::ops::Range<usize>> {
     let at = authority.rfind('@')?;
     let colon = authority[..at].find(':')?;
     Some(start + colon + 1..start + at)
-}
-
-fn password(text: &str) -> Option<&str> {
-    password_range(text).map(|range| &text[range])
 }
 
 fn masked(text: &str) -> String {

@@ -183,7 +183,6 @@ fn place(address: &Address, settings: &Settings) -> Result<(Place, Server)> {
             .collect(),
         credentials: settings.string("credentials")?.map(str::to_owned),
         ca: settings.string("ca")?.map(str::to_owned),
-        secrets: settings.secrets().clone(),
         timeout: settings.duration("timeout", Duration::from_secs(5))?,
     };
     Ok((place, server))

@@ -4,12 +4,16 @@
 //! every name was found among those that the connector knows. To read another type, add a method
 //! to [`Settings`].
 
-use super::secret::{Masked, Secrets, fill};
+use super::secret::{Masked, fill};
 use super::template::{JsonTemplate, Template};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote, quote_json};
+use crate::secret;
 use crate::time::{parse_duration, parse_positive_duration};
 use serde_json::{Map, Value};
 use std::time::Duration;
+
+/// The options whose values are secrets, also where they are written in a script.
+const SECRET: [&str; 1] = ["token"];
 
 /// The options of a connector, as they are given.
 ///
@@ -87,7 +91,6 @@ pub struct Settings {
     templates: Map<String, Value>,
     /// The options that may be read as templates.
     may_be_templates: &'static [&'static str],
-    secrets: Secrets,
 }
 
 impl Settings {
@@ -97,7 +100,6 @@ impl Settings {
         options: &Options,
         known: &[&str],
         may_be_templates: &'static [&'static str],
-        mut secrets: Secrets,
     ) -> Result<Self> {
         if let Some(unknown) = options
             .values
@@ -115,7 +117,10 @@ impl Settings {
         let (mut values, mut templates) = (Map::new(), Map::new());
         for (name, value) in &options.values {
             let within = |error: Error| error.within(format!("option {name} of {of}"));
-            let (value, template) = fill_all(value, &mut secrets).map_err(within)?;
+            let (value, template) = fill_all(value).map_err(within)?;
+            if let (Value::String(text), true) = (&value, SECRET.contains(&name.as_str())) {
+                secret::add(text);
+            }
             values.insert(name.clone(), value);
             templates.insert(name.clone(), template);
         }
@@ -124,13 +129,7 @@ impl Settings {
             values,
             templates,
             may_be_templates,
-            secrets,
         })
-    }
-
-    /// What must not be shown: a connector that writes foreign text to the log scrubs it first.
-    pub fn secrets(&self) -> &Secrets {
-        &self.secrets
     }
 
     /// Whether this option is given.
@@ -147,7 +146,7 @@ impl Settings {
     pub fn wrong(&self, name: &str, expected: &str) -> Error {
         let got = match self.values.get(name) {
             None => "nothing".to_owned(),
-            Some(value) => self.secrets.scrub(&quote_json(value)),
+            Some(value) => quote_json(value),
         };
         let error = format!(
             "option {name} of {}: {expected} expected, got {got}",
@@ -265,10 +264,7 @@ impl Settings {
             Some(Value::String(text)) => text,
             Some(_) => return Err(self.wrong(name, "a time such as \"10s\"")),
         };
-        let of = |error: Error| {
-            let error = error.within(format!("option {name} of {}", self.of));
-            self.secrets.scrub_error(error)
-        };
+        let of = |error: Error| error.within(format!("option {name} of {}", self.of));
         parse(text).map(Some).map_err(of)
     }
 
@@ -372,10 +368,7 @@ impl Settings {
     }
 
     fn parsed<T>(&self, name: &str, parsed: Result<T>) -> Result<T> {
-        parsed.map_err(|error| {
-            let error = error.within(format!("option {name} of {}", self.of));
-            self.secrets.scrub_error(error)
-        })
+        parsed.map_err(|error| error.within(format!("option {name} of {}", self.of)))
     }
 
     /// That what was given cannot be done.
@@ -385,21 +378,21 @@ impl Settings {
 }
 
 /// The value with every `${..}` filled in, and the same as a template.
-fn fill_all(value: &Value, secrets: &mut Secrets) -> Result<(Value, Value)> {
+fn fill_all(value: &Value) -> Result<(Value, Value)> {
     Ok(match value {
         Value::String(text) => {
-            let filled: Masked = fill(text, secrets)?;
+            let filled: Masked = fill(text)?;
             (filled.reveal().into(), filled.template().into())
         }
         Value::Array(items) => {
-            let items = items.iter().map(|item| fill_all(item, secrets));
+            let items = items.iter().map(fill_all);
             let (items, templates) = items.collect::<Result<(Vec<_>, Vec<_>)>>()?;
             (items.into(), templates.into())
         }
         Value::Object(map) => {
             let (mut items, mut templates) = (Map::new(), Map::new());
             for (name, item) in map {
-                let (item, template) = fill_all(item, secrets)?;
+                let (item, template) = fill_all(item)?;
                 items.insert(name.clone(), item);
                 templates.insert(name.clone(), template);
             }

@@ -1,22 +1,16 @@
-//! Secrets: what `${env:NAME}` and `${file:path}` stand for, and how it is kept out of sight.
+//! Secrets in addresses and options: what `${env:NAME}` and `${file:path}` stand for.
 //!
-//! The invariants: what came from a `${..}`, and the password of an address, is never shown. So filled
-//! text keeps apart what was written and what was filled in ([`Masked`]), and errors that come out of
-//! a connector are searched for every secret that it was given ([`Secrets`]). What was filled in is a
-//! value: it is parsed neither as a template nor as another `${..}` ([`Masked::template`]). To read
-//! from another place, add it to `fetch`.
+//! The invariants: what came from a `${..}`, and the password of an address, is never shown. Filled text
+//! keeps apart what was written and what was filled in ([`Masked`]), and what was filled in is added to
+//! the [secrets of the process](crate::secret). It is a value: it is parsed neither as a template nor as
+//! another `${..}` ([`Masked::template`]). To read from another place, add it to `fetch`.
 
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::secret::{self, MASK, percent_encoded};
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 
-/// What stands in place of a secret.
-pub const MASK: &str = "***";
-/// Shorter ones are not looked for in other text: they would blot out what is no secret.
-const SHORTEST: usize = 4;
-/// So much of a secret gives it away: text may have been cut.
-const TELLING: usize = 16;
 /// The longest file that is read for a secret.
 const LONGEST: u64 = 64 << 10;
 
@@ -124,59 +118,8 @@ impl fmt::Debug for Masked {
     }
 }
 
-/// What must not be shown.
-#[derive(Clone, Default)]
-pub struct Secrets(Vec<String>);
-
-impl Secrets {
-    /// One more.
-    pub fn add(&mut self, secret: &str) {
-        // Also as an address, a template and a quoted text have it.
-        let quoted = quote(secret).trim_matches(['"', '…']).to_owned();
-        for secret in [secret.to_owned(), encoded(secret), literal(secret), quoted] {
-            if secret.len() >= SHORTEST && !self.0.contains(&secret) {
-                self.0.push(secret);
-            }
-        }
-        // One may be part of another.
-        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    }
-
-    /// The text with `***` in place of every secret, also of one that was cut.
-    pub fn scrub(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
-        for secret in &self.0 {
-            let telling = secret.floor_char_boundary(TELLING);
-            let mut from = 0;
-            while let Some(at) = shown[from..].find(&secret[..telling]) {
-                let at = from + at;
-                let same = shown[at..].chars().zip(secret.chars());
-                let same = same.take_while(|(a, b)| a == b);
-                let end = at + same.map(|(a, _)| a.len_utf8()).sum::<usize>();
-                shown.replace_range(at..end, MASK);
-                from = at + MASK.len();
-            }
-        }
-        shown
-    }
-
-    /// The error without secrets.
-    pub fn scrub_error(&self, error: Error) -> Error {
-        match self.0.is_empty() {
-            true => error,
-            false => error.map_text(|text| self.scrub(text)),
-        }
-    }
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
-    }
-}
-
 /// Fills in every `${env:NAME}` and `${file:path}`; `$${` stands for `${`.
-pub(super) fn fill(text: &str, secrets: &mut Secrets) -> Result<Masked> {
+pub(super) fn fill(text: &str) -> Result<Masked> {
     let mut filled = Masked {
         value: String::new(),
         shown: String::new(),
@@ -196,11 +139,11 @@ pub(super) fn fill(text: &str, secrets: &mut Secrets) -> Result<Masked> {
             Error::new(ErrorKind::Config, error).with_hint("write $${ where it is meant as it is")
         })?;
         let secret = fetch(name)?;
-        secrets.add(&secret);
+        secret::add(&secret);
         filled.write(before);
         filled.fill(
             match filled.value.contains("://") && is_before_host(after) {
-                true => encoded(&secret),
+                true => percent_encoded(&secret),
                 false => secret,
             },
         );
@@ -247,18 +190,4 @@ fn fetch(name: &str) -> Result<String> {
         return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
     Err(wrong("it is neither env nor file").with_hint("write ${env:NAME} or ${file:path}"))
-}
-
-/// Text as it stands in an address: what has a meaning there is written as `%40` and the like.
-pub(super) fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(byte as char);
-            }
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }

@@ -1,7 +1,7 @@
 //! Every connector of the registry, held against what all of them promise.
 
 use super::secret::fill;
-use super::{Address, Options, Secrets, Settings, connectors, sink};
+use super::{Address, Options, Settings, connectors, sink};
 use crate::event::Event;
 use crate::time::Timestamp;
 use serde_json::{Value, json};
@@ -79,13 +79,7 @@ fn a_secret_is_no_template_in_any_option_of_any_connector() {
                     if let Err(error) = sink(url, &given) {
                         panic!("{of}: {error}");
                     }
-                    let settings = Settings::new(
-                        String::new(),
-                        &given,
-                        known,
-                        connector.templates,
-                        Secrets::default(),
-                    );
+                    let settings = Settings::new(String::new(), &given, known, connector.templates);
                     let template = settings.expect("settings").json_template(option);
                     let template = template.expect(&of).expect("it is given");
                     let expected = expected.to_string();
@@ -109,9 +103,8 @@ fn a_secret_in_the_path_of_an_address_is_no_template() {
             "nats://host/a.{{data.n}}.${{file:{}}}",
             file.path().display()
         );
-        let mut secrets = Secrets::default();
-        let text = fill(&text, &mut secrets).expect("filled in");
-        let address = Address::new(text, &mut secrets).expect("an address");
+        let text = fill(&text).expect("filled in");
+        let address = Address::new(text).expect("an address");
         let template = address.path_template().expect(secret);
         let rendered = template.render(&event()).expect(secret);
         assert_eq!(rendered, format!("a.1.{secret}"));
@@ -140,6 +133,6 @@ fn a_byte_order_mark_is_no_part_of_a_secret() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(b"\xef\xbb\xbfhunter2\r\n").expect("written");
     let text = format!("${{file:{}}}", file.path().display());
-    let filled = fill(&text, &mut Secrets::default()).expect("filled in");
+    let filled = fill(&text).expect("filled in");
     assert_eq!(filled.reveal(), "hunter2");
 }

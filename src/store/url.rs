@@ -3,6 +3,7 @@
 //! User and password are percent-decoded. No message and no `Display` shows a password.
 
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
+use crate::secret;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -49,7 +50,10 @@ impl Url {
         }
         if let Some(rest) = text.strip_prefix("mysql://") {
             return match server(rest) {
-                Ok(server) => Ok(Url::Mysql(server)),
+                Ok(server) => {
+                    secret::add_password(&server.user, &server.password);
+                    Ok(Url::Mysql(server))
+                }
                 Err(why) => Err(bad(why).with_hint(GRAMMAR)),
             };
         }

@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&self, name: &str, expected: &str, value: &Value) -> Error {
-        let value = self.settings.secrets().scrub(&quote_json(value));
+        let value = quote_json(value);
         let error = format!("{name} of declare: {expected} expected, got {value}");
         self.settings.refuse(error)
     }

@@ -8,6 +8,7 @@
 
 use crate::connect::Address;
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::secret::scrub_cut;
 use crate::time::{format_duration, monotonic};
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -103,6 +104,10 @@ impl Client {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&body);
+        let text = match body.len() as u64 == SHOWN {
+            true => scrub_cut(&text),
+            false => text.as_ref().into(),
+        };
         let why = match text.trim() {
             "" => format!("it answers {status}"),
             text => format!("it answers {status}: {}", quote(text)),

@@ -418,11 +418,10 @@ impl Source for Ingest {
             match peer.state {
                 // It has its turn, also where its peer has gone.
                 _ if peer.has_more => {}
-                _ if !peer.reads() => {
-                    if ready.intersects(PollFlags::HUP | PollFlags::ERR) {
-                        peer.turn(State::Ended);
-                    }
+                _ if !peer.reads() && ready.intersects(PollFlags::HUP | PollFlags::ERR) => {
+                    peer.turn(State::Ended);
                 }
+                _ if !peer.reads() => {}
                 // What came before its last answer left.
                 State::Reading if ready.contains(PollFlags::OUT) && peer.has_input() => {
                     self.take(*id, cx);

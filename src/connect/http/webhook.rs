@@ -6,6 +6,7 @@ use crate::connect::{Address, JsonTemplate, Progress, Settings, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
+use crate::secret::{self, base64};
 use serde_json::Value;
 use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue, Method, Request};
@@ -19,6 +20,15 @@ pub(super) const OPTIONS: &[&str] = &[
     "batch",
     "format",
     "timeout",
+];
+
+/// The headers whose values are secrets.
+const SECRET_HEADERS: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "x-auth-token",
 ];
 
 struct Webhook {
@@ -88,6 +98,14 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
     for (name, value) in settings.pairs("headers")? {
         if value.chars().any(char::is_control) {
             return Err(bad(&format!("header {name}")));
+        }
+        if SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            // Behind the name of its scheme, where there is one.
+            secret::add(
+                value
+                    .split_once(' ')
+                    .map_or(value.as_str(), |(_, secret)| secret),
+            );
         }
     }
     for (name, template) in settings.template_pairs("headers")? {
@@ -233,24 +251,4 @@ impl Sink for Webhook {
         self.sequences.extend(cx.sequence());
         Ok(())
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let value = three
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-        let value = value << (8 * (3 - three.len()));
-        for at in 0..4 {
-            let digit = DIGITS[(value >> (18 - 6 * at) & 63) as usize];
-            text.push(if at <= three.len() {
-                digit as char
-            } else {
-                '='
-            });
-        }
-    }
-    text
 }

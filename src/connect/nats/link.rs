@@ -4,8 +4,9 @@
 //! limit, or when the connection is lost. A link that was lost is never used again: the client would
 //! connect anew by itself, but what was under way then is known only to whoever opens a new one.
 
-use crate::connect::{Address, Secrets};
+use crate::connect::Address;
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::secret::scrub;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use futures_util::StreamExt as _;
 use std::future::Future;
@@ -24,7 +25,6 @@ pub(super) struct Place {
     pub servers: Vec<String>,
     pub credentials: Option<String>,
     pub ca: Option<String>,
-    pub secrets: Secrets,
     pub timeout: Duration,
 }
 
@@ -95,7 +95,6 @@ impl Place {
     }
 
     fn options(&self, trouble: Arc<Trouble>) -> Result<ConnectOptions> {
-        let secrets = self.secrets.clone();
         let mut options = ConnectOptions::new()
             .name("tributary")
             .connection_timeout(self.timeout)
@@ -106,7 +105,7 @@ impl Place {
             .skip_subject_validation(true)
             .subscription_capacity(1 << 20)
             .event_callback(move |event| {
-                trouble.hear(&event, &secrets);
+                trouble.hear(&event);
                 std::future::ready(())
             });
         if let Some(ca) = &self.ca {
@@ -122,14 +121,14 @@ impl Place {
 }
 
 impl Trouble {
-    fn hear(&self, event: &Event, secrets: &Secrets) {
+    fn hear(&self, event: &Event) {
         match event {
             Event::Disconnected | Event::Closed => {
                 self.lost.store(true, Ordering::Relaxed);
                 self.changed.notify_waiters();
             }
             Event::ServerError(ServerError::Other(text)) => {
-                let text = secrets.scrub(text).to_lowercase();
+                let text = scrub(text).to_lowercase();
                 log::warn!("the NATS server says: {text}");
                 *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
                 self.changed.notify_waiters();
