@@ -1,43 +1,43 @@
 //! The window nodes: events become rows, and queries over the rows become events.
 //!
 //! - [`CreateWindow`] inserts each event and passes it on once its row is committed.
-//! - [`QueryWindow`] asks a query for each event and emits an event for each row of the answer.
+//! - [`QueryWindow`] runs a query for each event and emits an event for each row of the answer.
 //! - [`Window`] inserts each event, keeps the answer of a query over the rows of its window up to
-//!   date, and emits of it what is asked for.
+//!   date, and emits the rows that its mode selects.
 //!
-//! A window begins a transaction at the first event of a batch and commits it with the batch; what
-//! it emits leaves after that. A bad row is found before it is inserted, or undone alone, so it
-//! rejects its event and no other. The row of an event that cannot be answered is not kept: the commit
-//! fails, and the engine feeds the events of the batch one by one.
+//! A window begins a transaction at the first event of a batch and commits it with the batch; its
+//! events leave after that. A bad row is found before it is inserted, or its insertion is undone, so
+//! that it rejects its event and no other. The row of an event whose query fails is not kept: the
+//! commit fails, and the engine feeds the events of the batch again, one by one.
 //!
-//! What a [`Window`] is made of:
+//! The parts of a [`Window`]:
 //!
-//! - `options` — what it is told; `make` — checks of that, and the choice of the plan.
-//! - `plan` — reads a query: what it is, and which SQL serves each plan.
-//! - `node` — the node: rows in and out, answers, emissions.
-//! - `span` — for how long a row is in a window; `watermark` — the clock of events.
-//! - `requery`, `incremental` — the plans; `rows` and `state` are what the latter stands on.
-//! - `broken` — groups whose answer cannot be given for a while.
-//! - `emission` — what was emitted last; `answer` — what groups are called; `explain`.
+//! - `kind` — which rows are in a window, and when they leave: everything that depends on the kind.
+//! - `options` — the settings; `make` — checks them, and chooses the plan.
+//! - `analysis` — reads a query: which plans can serve it, and the SQL of each plan.
+//! - `strategy` — the plans; `state` — the running state of the plan `incremental`.
+//! - `node` — the node: rows in and out, answers, emission.
+//! - `watermark` — event time.
+//! - `failing` — groups whose query fails for a while.
+//! - `emission` — what was emitted, and the outbox; `answer` — group ids; `explain`.
 //!
 //! A new mode of emission: a variant of `Emit`, a line in the table of `emission`, an arm in
-//! `node/answering`. A new plan: a variant of `Plan`, a file beside `requery`, an arm there too.
+//! `node/answering`. A new plan: a variant of `Plan`, a file in `strategy`, an arm there too. A new
+//! kind of window: a variant of `WindowKind`, and its arms in `kind`.
 
+mod analysis;
 mod answer;
-mod broken;
 mod create;
 mod emission;
 mod explain;
-mod incremental;
+mod failing;
+mod kind;
 mod make;
 mod node;
 mod options;
-mod plan;
 mod query;
-mod requery;
-mod rows;
-mod span;
 mod state;
+mod strategy;
 mod watermark;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -45,19 +45,20 @@ use crate::store::{self, Database, Store};
 
 pub use create::CreateWindow;
 pub use explain::Explanation;
+pub use kind::WindowKind;
 pub use node::Window;
-pub use options::{Emit, Extent, Now, Plan, WindowOptions};
+pub use options::{Emit, Plan, TimeDomain, WindowOptions};
 pub use query::QueryWindow;
 
 /// A window's connection, made when the node is opened.
-struct Session {
+struct Connection {
     database: Database,
     store: Option<store::Session>,
 }
 
-impl Session {
+impl Connection {
     fn new(database: &Database) -> Self {
-        Session {
+        Connection {
             database: database.clone(),
             store: None,
         }

@@ -64,7 +64,7 @@ const FENCES: [(&str, &[&str]); 25] = [
     ("mlua::", &["script/", "script.rs"]),
     ("rusqlite::", &["store/sqlite"]),
     ("mysql::", &["store/mysql"]),
-    ("sqlparser::", &["store/dialect", "window/plan"]),
+    ("sqlparser::", &["store/dialect", "window/analysis"]),
     ("async_nats::", &["connect/nats"]),
     ("rdkafka::", &["connect/kafka"]),
     ("redis::", &["connect/redis", "connect.rs"]),

@@ -1,12 +1,12 @@
 //! Rows of an answer, and what their groups are called.
 
-use super::emission::Identity;
+use super::emission::GroupId;
 use crate::payload::Payload;
 use crate::store::Datum;
 
 /// What is known of one group after something has happened.
 pub(super) struct Answer {
-    pub identity: Identity,
+    pub group_id: GroupId,
     /// Its row in the answer, if it has one.
     pub row: Option<Payload>,
     /// Whether the event in hand has touched the group.
@@ -14,7 +14,7 @@ pub(super) struct Answer {
 }
 
 /// What a group is called: its keys, and when its window begins where windows end, as JSON.
-pub(super) fn identity(window: Option<(i64, i64)>, key: &[Datum]) -> Identity {
+pub(super) fn group_id(window: Option<(i64, i64)>, key: &[Datum]) -> GroupId {
     let mut text = vec![b'['];
     if let Some((start, _)) = window {
         text.extend_from_slice(start.to_string().as_bytes());

@@ -1,6 +1,6 @@
 //! Events become rows.
 
-use super::Session;
+use super::Connection;
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 ///
 /// A second event with the same key is not inserted again, and passed on all the same.
 pub struct CreateWindow {
-    session: Session,
+    session: Connection,
     claim: Option<Claim>,
     reader: RowReader,
     _used: Arc<Use>,
@@ -29,7 +29,7 @@ impl CreateWindow {
             None => only(database)?,
         };
         Ok(CreateWindow {
-            session: Session::new(database),
+            session: Connection::new(database),
             claim: database.claim(),
             _used: database.name_table(table.name())?,
             reader: RowReader::new(table),

@@ -10,8 +10,8 @@
 //! | enter | emits | | |
 //! | leave | | | emits the row that was |
 
-mod cuts;
 mod outbox;
+mod session_boundaries;
 
 use super::options::Emit;
 use crate::ack::{Outcome, Token};
@@ -24,14 +24,14 @@ use outbox::Outbox;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-pub(super) use cuts::Cuts;
-pub(super) use outbox::Entry;
+pub(super) use outbox::OutboxEntry;
+pub(super) use session_boundaries::SessionBoundaries;
 
 /// What is not a group's: up to when windows have ended. The names of groups begin with a bracket.
 const CLOSED: &str = "closed";
 
 /// What a group is called.
-pub(super) type Identity = Arc<str>;
+pub(super) type GroupId = Arc<str>;
 
 /// The memory of what was emitted.
 pub(super) struct Emission {
@@ -40,20 +40,20 @@ pub(super) struct Emission {
     scope: Option<Arc<str>>,
     /// Whether more is kept there than the outbox.
     remembers: bool,
-    last: HashMap<Identity, Last>,
+    last: HashMap<GroupId, LastRow>,
     /// Up to when windows have ended, in microseconds; the same before the batch.
     closed: i64,
     closed_before: i64,
-    cuts: Cuts,
+    boundaries: SessionBoundaries,
     /// What `last` was before the batch.
-    before: Vec<(Identity, Option<Last>)>,
+    before: Vec<(GroupId, Option<LastRow>)>,
     outbox: Outbox,
     /// Whether no more input comes.
     ended: bool,
 }
 
 #[derive(Clone)]
-struct Last {
+struct LastRow {
     row: Payload,
     /// The place of its emission in the order of all.
     order: u64,
@@ -61,16 +61,16 @@ struct Last {
 
 impl Emission {
     /// The memory of a window of this mode, under the name by which a database on disk would
-    /// remember it; `cuts` says whether its groups are cut into sessions.
-    pub fn new(mode: Emit, scope: Option<Arc<str>>, cuts: bool) -> Self {
+    /// remember it; `boundaries` says whether its groups are cut into sessions.
+    pub fn new(mode: Emit, scope: Option<Arc<str>>, boundaries: bool) -> Self {
         Emission {
             mode,
-            remembers: mode.remembers() || mode == Emit::Close || cuts,
+            remembers: mode.remembers() || mode == Emit::Close || boundaries,
             scope,
             last: HashMap::new(),
             closed: i64::MIN,
             closed_before: i64::MIN,
-            cuts: Cuts::default(),
+            boundaries: SessionBoundaries::default(),
             before: Vec::new(),
             outbox: Outbox::new(),
             ended: false,
@@ -90,26 +90,26 @@ impl Emission {
             return Ok(());
         }
         let newest = self.outbox.newest();
-        self.cuts.open();
+        self.boundaries.open();
         self.last.clear();
-        for (identity, row) in session.emitted(scope)? {
-            if identity == CLOSED {
+        for (group_id, row) in session.emitted(scope)? {
+            if group_id == CLOSED {
                 self.closed = self.closed.max(row.parse().unwrap_or(i64::MIN));
                 continue;
             }
-            if self.cuts.read(&identity, &row) {
+            if self.boundaries.read(&group_id, &row) {
                 continue;
             }
-            let order = newest.get(identity.as_str()).copied().unwrap_or(0);
+            let order = newest.get(group_id.as_str()).copied().unwrap_or(0);
             let row = row.into();
-            self.last.insert(identity.into(), Last { row, order });
+            self.last.insert(group_id.into(), LastRow { row, order });
         }
         self.closed_before = self.closed;
         Ok(())
     }
 
     /// The groups that had a row when they were looked at last.
-    pub fn present(&self) -> impl Iterator<Item = &Identity> {
+    pub fn present(&self) -> impl Iterator<Item = &GroupId> {
         self.last.keys()
     }
 
@@ -128,31 +128,31 @@ impl Emission {
         self.scope.is_some()
     }
 
-    fn set(&mut self, identity: &Identity, last: Option<Last>) {
+    fn set(&mut self, group_id: &GroupId, last: Option<LastRow>) {
         let before = match last {
-            Some(last) => self.last.insert(identity.clone(), last),
-            None => self.last.remove(identity),
+            Some(last) => self.last.insert(group_id.clone(), last),
+            None => self.last.remove(group_id),
         };
-        self.before.push((identity.clone(), before));
+        self.before.push((group_id.clone(), before));
     }
 
     /// A group has this row now, or none. The row that is to be emitted comes out.
-    pub fn observe(&mut self, identity: &Identity, row: Option<&Payload>) -> Option<Payload> {
-        let last = self.last.get(identity);
+    pub fn observe(&mut self, group_id: &GroupId, row: Option<&Payload>) -> Option<Payload> {
+        let last = self.last.get(group_id);
         match (self.mode, last, row) {
             (_, None, None) | (Emit::Enter, Some(_), Some(_)) => None,
             (_, Some(last), Some(row)) if last.row == *row => None,
             (mode, _, Some(row)) => {
-                let last = Last {
+                let last = LastRow {
                     row: row.clone(),
                     order: self.outbox.next_order(),
                 };
-                self.set(identity, Some(last));
+                self.set(group_id, Some(last));
                 (mode != Emit::Leave).then(|| row.clone())
             }
             (mode, Some(last), None) => {
                 let row = last.row.clone();
-                self.set(identity, None);
+                self.set(group_id, None);
                 (mode == Emit::Leave).then_some(row)
             }
         }
@@ -162,16 +162,16 @@ impl Emission {
     /// event, where that may come again.
     pub fn entry(
         &mut self,
-        identity: Option<Identity>,
+        group_id: Option<GroupId>,
         row: Payload,
         key: Option<u128>,
         under: (Timestamp, Meta),
-    ) -> Entry {
-        self.outbox.entry(identity, row, key, under)
+    ) -> OutboxEntry {
+        self.outbox.entry(group_id, row, key, under)
     }
 
     /// An entry was emitted under a token; for the first time, or `again`.
-    pub fn emitted(&mut self, token: Token, entry: Entry, again: bool) {
+    pub fn emitted(&mut self, token: Token, entry: OutboxEntry, again: bool) {
         match again {
             false => self.outbox.emitted(token, entry),
             true => self.outbox.repeated(token, entry),
@@ -179,7 +179,7 @@ impl Emission {
     }
 
     /// An entry that was to be emitted again is not.
-    pub fn put_back(&mut self, entry: Entry) {
+    pub fn put_back(&mut self, entry: OutboxEntry) {
         self.outbox.put_back(entry);
     }
 
@@ -190,18 +190,18 @@ impl Emission {
 
     /// The entries that answer an event which has come again, as far as they wait; the others settle
     /// it.
-    pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, Entry)> {
+    pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, OutboxEntry)> {
         self.outbox.forget(key);
         self.outbox.take_for(key, event)
     }
 
     /// Takes what is to be emitted again by now, in order.
-    pub fn take_due(&mut self, now: Timestamp) -> Vec<Entry> {
+    pub fn take_due(&mut self, now: Timestamp) -> Vec<OutboxEntry> {
         if !self.outbox.is_due(now) {
             return Vec::new();
         }
         let waiting = self.outbox.take_waiting().into_iter();
-        let (due, superseded): (Vec<Entry>, Vec<Entry>) =
+        let (due, superseded): (Vec<OutboxEntry>, Vec<OutboxEntry>) =
             waiting.partition(|entry| is_newest(self.mode, &self.last, entry, entry.order()));
         for entry in superseded {
             self.outbox.done(&entry, now);
@@ -248,16 +248,16 @@ impl Emission {
         session.begin()?;
         self.outbox.write(scope, session)?;
         let mut seen = BTreeSet::new();
-        for (identity, before) in &self.before {
-            if !seen.insert(identity) {
+        for (group_id, before) in &self.before {
+            if !seen.insert(group_id) {
                 continue;
             }
-            match (self.last.get(identity), before) {
+            match (self.last.get(group_id), before) {
                 (Some(last), _) => {
                     let row = last.row.text().unwrap_or_default();
-                    session.set_emitted(scope, identity, row)?;
+                    session.set_emitted(scope, group_id, row)?;
                 }
-                (None, Some(_)) => session.unset_emitted(scope, identity)?,
+                (None, Some(_)) => session.unset_emitted(scope, group_id)?,
                 (None, None) => {}
             }
         }
@@ -270,7 +270,7 @@ impl Emission {
     /// The batch is committed; `wrote` says whether it was written.
     pub fn commit(&mut self, wrote: bool) {
         self.closed_before = self.closed;
-        self.cuts.commit();
+        self.boundaries.commit();
         self.before.clear();
         self.outbox.commit(wrote);
     }
@@ -279,19 +279,24 @@ impl Emission {
     /// which is told later, says nothing: what comes again says it.
     pub fn rollback(&mut self) {
         self.closed = self.closed_before;
-        self.cuts.rollback();
+        self.boundaries.rollback();
         self.outbox.rollback();
-        for (identity, last) in std::mem::take(&mut self.before).into_iter().rev() {
+        for (group_id, last) in std::mem::take(&mut self.before).into_iter().rev() {
             match last {
-                Some(last) => self.last.insert(identity, last),
-                None => self.last.remove(&identity),
+                Some(last) => self.last.insert(group_id, last),
+                None => self.last.remove(&group_id),
             };
         }
     }
 }
 
 /// Whether no later emission of its group takes the place of an entry.
-fn is_newest(mode: Emit, last: &HashMap<Identity, Last>, entry: &Entry, order: u64) -> bool {
-    let last = entry.identity().and_then(|group| last.get(group));
+fn is_newest(
+    mode: Emit,
+    last: &HashMap<GroupId, LastRow>,
+    entry: &OutboxEntry,
+    order: u64,
+) -> bool {
+    let last = entry.group_id().and_then(|group| last.get(group));
     mode != Emit::Changes || last.is_none_or(|last| last.order <= order)
 }

@@ -1,6 +1,7 @@
 //! How a window keeps its answer up to date, told to a person.
 
-use super::options::{Emit, Extent, Plan};
+use super::kind::WindowKind;
+use super::options::{Emit, Plan};
 use std::fmt;
 
 /// How a window keeps its answer up to date: the plan, why it is this one and no better one, the
@@ -14,7 +15,7 @@ pub struct Explanation {
     /// The plans that were not, and why.
     pub refused: Vec<(Plan, String)>,
     /// Which rows are in the window.
-    pub extent: Extent,
+    pub kind: WindowKind,
     /// What `now()` is, and what is late.
     pub clock: String,
     /// What is emitted.
@@ -36,7 +37,7 @@ impl fmt::Display for Explanation {
         for (plan, why) in &self.refused {
             writeln!(f, "not {plan}: {why}")?;
         }
-        writeln!(f, "window: {}", self.extent)?;
+        writeln!(f, "window: {}", self.kind)?;
         writeln!(f, "clock: {}", self.clock)?;
         writeln!(f, "emits: {}", self.emit)?;
         if let Some(verify) = &self.verify {

@@ -6,12 +6,13 @@
 mod checks;
 mod choice;
 
-use super::broken::Broken;
+use super::analysis;
 use super::emission::Emission;
-use super::node::{Moment, Verify, Window};
-use super::options::{Extent, Now, Plan, WindowOptions};
-use super::plan;
-use super::span::Span;
+use super::failing::FailingGroups;
+use super::kind::WindowKind;
+use super::kind::WindowRules;
+use super::node::{Progress, Verification, Window};
+use super::options::{Plan, TimeDomain, WindowOptions};
 use super::watermark::Watermark;
 use crate::error::{Error, Result};
 use crate::store::{Asker, Database, RowReader, Type};
@@ -20,8 +21,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use checks::{check_clock, check_extent, check_keys, emit_of, time_column};
-use choice::Choice;
+use checks::{check_clock, check_keys, check_kind, emit_of, time_column};
+use choice::PlanChoice;
 
 impl Window {
     /// A window as these options have it.
@@ -36,9 +37,9 @@ impl Window {
             Some(column) => Some(time_column(&table, column)?),
             None => None,
         };
-        check_extent(options, &table, time)?;
+        check_kind(options, &table, time)?;
         check_clock(options)?;
-        if let (Extent::Session(_), true) = (options.extent, options.verify > 0.0) {
+        if let (WindowKind::Session(_), true) = (options.kind, options.verify > 0.0) {
             return Err(Error::data(
                 "verify does not serve sessions: no query tells them apart",
             ));
@@ -51,11 +52,11 @@ impl Window {
         // As it was written: whatever is wrong is said of that.
         let query = database.prepare_for(Asker::Window, &options.query)?;
         check_keys(options, &query)?;
-        let by_time = match options.extent {
-            Extent::Count(_) => None,
+        let by_time = match options.kind {
+            WindowKind::Count(_) => None,
             _ => options.time.as_deref(),
         };
-        let reading = plan::read_within(
+        let reading = analysis::read_within(
             database.dialect(),
             &options.query,
             &table,
@@ -64,32 +65,32 @@ impl Window {
         )?;
         let bound = reading.bound.clone().ok().flatten();
         let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer);
-        let span = Span::new(options.extent, bound, whole_seconds);
-        let choice = Choice {
+        let rules = WindowRules::new(options.kind, bound, whole_seconds);
+        let choice = PlanChoice {
             database,
             options,
             emit,
             table: &table,
             query: &query,
             reading: &reading,
-            span: &span,
+            rules: &rules,
             exact: database.is_exact(&table)?,
         };
         let exact = choice.exact;
         let chosen = choice.choose()?;
-        let hold = match (&options.time, options.extent) {
-            (Some(column), Extent::Sliding(size) | Extent::Hopping { size, .. }) => {
+        let hold = match (&options.time, options.kind) {
+            (Some(column), WindowKind::Sliding(size) | WindowKind::Hopping { size, .. }) => {
                 // How far the clock of the events has come, nobody knows before the window does.
-                let size = Some(size).filter(|_| options.clock == Now::System);
+                let size = Some(size).filter(|_| options.clock == TimeDomain::System);
                 Some(database.hold(table.name(), column, size)?)
             }
-            (Some(column), Extent::Session(_)) => {
+            (Some(column), WindowKind::Session(_)) => {
                 Some(database.hold(table.name(), column, None)?)
             }
             _ => None,
         };
-        let last = match options.extent {
-            Extent::Count(rows) => {
+        let last = match options.kind {
+            WindowKind::Count(rows) => {
                 let asks = chosen.explanation.plan != Plan::Incremental;
                 Some(database.last(table.name(), rows, asks)?)
             }
@@ -108,18 +109,18 @@ impl Window {
         Ok(Window {
             database: database.clone(),
             time,
-            span,
+            rules,
             clock: options.clock,
             emit,
             plan: chosen.explanation.plan,
-            requery: chosen.requery,
+            queries: chosen.queries,
             incremental: chosen.incremental,
             watermark: Watermark::new(options.lateness, options.idle),
             watermark_before: Watermark::new(options.lateness, options.idle),
-            emission: Emission::new(emit, scope, matches!(options.extent, Extent::Session(_))),
+            emission: Emission::new(emit, scope, matches!(options.kind, WindowKind::Session(_))),
             hold,
             last,
-            verify: Verify::new(options.verify, chosen.beside),
+            verify: Verification::new(options.verify, chosen.beside),
             explanation: chosen.explanation,
             name: options
                 .name
@@ -140,12 +141,12 @@ impl Window {
             bytes: Vec::new(),
             touched: Vec::new(),
             outputs: Vec::new(),
-            broken: Broken::default(),
+            failing: FailingGroups::default(),
             stirred: false,
             row_taken: false,
             spoiled: None,
-            moment: Moment::default(),
-            before: Moment::default(),
+            progress: Progress::default(),
+            before: Progress::default(),
         })
     }
 }
@@ -153,15 +154,15 @@ impl Window {
 impl WindowOptions {
     /// How long a window that slides is.
     fn size(&self) -> Option<Duration> {
-        match self.extent {
-            Extent::Sliding(size) => Some(size),
+        match self.kind {
+            WindowKind::Sliding(size) => Some(size),
             _ => None,
         }
     }
 
     /// The clock, told to a person.
     fn told_clock(&self) -> String {
-        if self.clock == Now::System {
+        if self.clock == TimeDomain::System {
             return "the network's".to_owned();
         }
         let mut told = "the events'".to_owned();

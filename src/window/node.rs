@@ -16,13 +16,13 @@ mod rows;
 mod time;
 mod verifying;
 
-use super::broken::Broken;
-use super::emission::{Emission, Entry};
+use super::emission::{Emission, OutboxEntry};
 use super::explain::Explanation;
-use super::incremental::Incremental;
-use super::options::{Emit, Extent, Now, Plan};
-use super::requery::Requery;
-use super::span::Span;
+use super::failing::FailingGroups;
+use super::kind::{WindowKind, WindowRules};
+use super::options::{Emit, Plan, TimeDomain};
+use super::strategy::Queries;
+use super::strategy::incremental::IncrementalState;
 use super::watermark::Watermark;
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
@@ -52,12 +52,12 @@ pub struct Window {
     pub(super) reader: Arc<RowReader>,
     /// The place of the time column.
     pub(super) time: Option<usize>,
-    pub(super) span: Span,
-    pub(super) clock: Now,
+    pub(super) rules: WindowRules,
+    pub(super) clock: TimeDomain,
     pub(super) emit: Emit,
     pub(super) plan: Plan,
-    pub(super) requery: Requery,
-    pub(super) incremental: Option<Incremental>,
+    pub(super) queries: Queries,
+    pub(super) incremental: Option<IncrementalState>,
     pub(super) watermark: Watermark,
     /// The same before the batch: one that is fed again is no later for that.
     pub(super) watermark_before: Watermark,
@@ -65,7 +65,7 @@ pub struct Window {
     pub(super) hold: Option<Arc<Hold>>,
     /// Of a window of the last so many rows.
     pub(super) last: Option<Arc<Last>>,
-    pub(super) verify: Verify,
+    pub(super) verify: Verification,
     pub(super) explanation: Explanation,
     /// What it is called in the log.
     pub(super) name: String,
@@ -93,21 +93,21 @@ pub struct Window {
     pub(super) touched: Vec<u32>,
     /// What leaves once the event in hand, or the wake, is done with.
     pub(super) outputs: Vec<Output>,
-    pub(super) broken: Broken,
+    pub(super) failing: FailingGroups,
     /// Whether anything was done since the last commit.
     pub(super) stirred: bool,
     /// Whether anything was done for the event in hand: its row could be read.
     pub(super) row_taken: bool,
     /// The error of an event of the batch whose row must not be kept.
     pub(super) spoiled: Option<Error>,
-    pub(super) moment: Moment,
+    pub(super) progress: Progress,
     /// The same before the batch.
-    pub(super) before: Moment,
+    pub(super) before: Progress,
 }
 
 /// What of a window changes with every event.
 #[derive(Clone, Default)]
-pub(super) struct Moment {
+pub(super) struct Progress {
     /// The least time of the rows that are stored and in the window, as far as is known.
     pub oldest: Option<Timestamp>,
     /// When rows that others needed are to be looked for again.
@@ -124,19 +124,19 @@ pub(super) struct Moment {
 pub(super) enum Output {
     Event(Event),
     /// One that waits in the outbox meanwhile; whether it was emitted before.
-    Entry(Event, Entry, bool),
+    Entry(Event, OutboxEntry, bool),
     Refuse(Event, Error),
 }
 
 /// On which events the answer is compared with that of the whole query.
-pub(super) struct Verify {
+pub(super) struct Verification {
     share: f64,
     owed: f64,
     /// What could keep the answer though another plan does: it knows how far sums may be apart.
-    beside: Option<Box<Incremental>>,
+    beside: Option<Box<IncrementalState>>,
 }
 
-impl Verify {
+impl Verification {
     fn is_due(&mut self) -> bool {
         self.owed += self.share;
         let due = self.owed >= 1.0;
@@ -147,9 +147,9 @@ impl Verify {
     }
 }
 
-impl Verify {
-    pub fn new(share: f64, beside: Option<Incremental>) -> Self {
-        Verify {
+impl Verification {
+    pub fn new(share: f64, beside: Option<IncrementalState>) -> Self {
+        Verification {
             share,
             owed: 0.0,
             beside: beside.map(Box::new),
@@ -158,7 +158,7 @@ impl Verify {
 }
 
 /// What an event or a wake is, to the answer.
-struct Step<'a> {
+struct Update<'a> {
     now: Timestamp,
     event: Option<&'a Event>,
     row: Option<&'a Row<'a>>,
@@ -185,7 +185,7 @@ impl Window {
     /// The window's instant for a row that has come.
     fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.clock, time) {
-            (Now::Event, Some(time)) => {
+            (TimeDomain::Event, Some(time)) => {
                 // The network's clock says who is silent for how long, where that matters.
                 let now = match self.watermark.goes_by_clock() {
                     true => cx.now(),
@@ -201,8 +201,8 @@ impl Window {
     /// The window's instant without a row.
     fn now(&mut self, cx: &Context<'_>) -> Option<Timestamp> {
         match self.clock {
-            Now::System => Some(cx.now()),
-            Now::Event => {
+            TimeDomain::System => Some(cx.now()),
+            TimeDomain::Event => {
                 self.watermark.refresh(cx.inputs(), cx.now());
                 self.watermark.current()
             }
@@ -217,16 +217,18 @@ impl Window {
 
     /// Whether no window takes a row of this time any more.
     fn is_late(&self, time: Timestamp, now: Timestamp) -> bool {
-        match self.span.extent {
-            Extent::Hopping { .. } => {
-                let mut open = self.span.open_windows(time, self.ended_by(now));
+        match self.rules.kind {
+            WindowKind::Hopping { .. } => {
+                let mut open = self.rules.open_windows(time, self.ended_by(now));
                 open.next().is_none()
             }
-            Extent::Sliding(_) | Extent::Count(_) => self.clock == Now::Event && time < now,
-            Extent::Session(_) => {
+            WindowKind::Sliding(_) | WindowKind::Count(_) => {
+                self.clock == TimeDomain::Event && time < now
+            }
+            WindowKind::Session(_) => {
                 let ends = time
                     .as_micros()
-                    .saturating_add(self.span.gap().unwrap_or(0));
+                    .saturating_add(self.rules.gap().unwrap_or(0));
                 ends <= self.ended_by(now).as_micros()
             }
         }
@@ -234,8 +236,8 @@ impl Window {
 
     /// Whether a row that is late by the clock belongs to a session that is open.
     fn joins_open(&mut self, row: &Row<'_>, time: Timestamp) -> Result<bool> {
-        match (&mut self.incremental, self.span.extent) {
-            (Some(incremental), Extent::Session(_)) => {
+        match (&mut self.incremental, self.rules.kind) {
+            (Some(incremental), WindowKind::Session(_)) => {
                 incremental.joins_open(row, time, Self::session(&mut self.session)?)
             }
             _ => Ok(false),
@@ -244,7 +246,7 @@ impl Window {
 
     /// Whether a late row was in time before, and is there: its event comes once more.
     fn is_back(&mut self, row: &Row<'_>) -> Result<bool> {
-        let ends = self.span.extent.is_bounded();
+        let ends = self.rules.kind.is_bounded();
         let forgets = matches!(self.emit, Emit::All | Emit::Touched);
         if ends || !forgets || self.table.key_columns().is_empty() {
             return Ok(false);
@@ -275,9 +277,9 @@ impl Window {
                 from: Timestamp::from_micros(start),
             },
             None => Interval {
-                start: self.span.start(now),
+                start: self.rules.start(now),
                 end: now,
-                from: self.span.cutoff(now),
+                from: self.rules.cutoff(now),
             },
         };
         Binding {
@@ -307,7 +309,7 @@ impl Node for Window {
         }
         if self.stored {
             session.listen(&self.table);
-            if let (Now::Event, Some(at)) = (self.clock, self.time) {
+            if let (TimeDomain::Event, Some(at)) = (self.clock, self.time) {
                 let column = &self.table.columns()[at].name;
                 let latest = session.latest(&self.table, column);
                 self.latest = latest.map_err(|error| self.database.named(error))?;
@@ -315,8 +317,8 @@ impl Node for Window {
         }
         let opened = self.emission.open(session);
         opened.map_err(|error| self.database.named(error))?;
-        self.moment.fresh = true;
-        self.before = self.moment.clone();
+        self.progress.fresh = true;
+        self.before = self.progress.clone();
         self.spoiled = None;
         Ok(())
     }
@@ -330,13 +332,13 @@ impl Node for Window {
             wrote = self.emission.write(session, cx.now())?;
             session.commit()?;
             // Rows were taken in that are another's: the table knows.
-            self.moment.fresh |= session.take_known();
+            self.progress.fresh |= session.take_known();
         }
         self.emission.commit(wrote);
         self.stirred = false;
-        self.moment.changed = false;
-        self.before.clone_from(&self.moment);
-        if self.clock == Now::Event {
+        self.progress.changed = false;
+        self.before.clone_from(&self.progress);
+        if self.clock == TimeDomain::Event {
             self.watermark_before.clone_from(&self.watermark);
         }
         Ok(())
@@ -358,20 +360,20 @@ impl Node for Window {
         self.spoiled = None;
         self.emission.rollback();
         self.watermark.clone_from(&self.watermark_before);
-        let stale = self.moment.changed && self.stored;
-        self.moment.clone_from(&self.before);
-        self.moment.fresh |= stale;
+        let stale = self.progress.changed && self.stored;
+        self.progress.clone_from(&self.before);
+        self.progress.fresh |= stale;
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        if self.moment.fresh || !self.outputs.is_empty() {
+        if self.progress.fresh || !self.outputs.is_empty() {
             return Some(Timestamp::from_micros(i64::MIN));
         }
         let instant = self.next().filter(|next| *next < i64::MAX);
         let instant = instant.map(Timestamp::from_micros);
         let by_time = match self.clock {
-            Now::System => instant,
-            Now::Event => instant.and_then(|instant| self.watermark.reaches(instant)),
+            TimeDomain::System => instant,
+            TimeDomain::Event => instant.and_then(|instant| self.watermark.reaches(instant)),
         };
         by_time.into_iter().chain(self.emission.wake()).min()
     }
@@ -385,7 +387,7 @@ impl Node for Window {
             return Ok(());
         };
         let left = self.move_to(now, cx.now())?;
-        let step = Step {
+        let update = Update {
             now,
             event: None,
             row: None,
@@ -393,9 +395,9 @@ impl Node for Window {
             whole: more || left,
             key: None,
         };
-        let answered = self.answer(&step, &[]);
+        let answered = self.answer(&update, &[]);
         answered.or_else(|error| self.refuse_now(now, error))?;
-        self.refuse_broken(now)?;
+        self.reject_failing(now)?;
         self.leave_now(cx);
         Ok(())
     }
@@ -408,7 +410,7 @@ impl Node for Window {
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.emission.end();
         // What is on disk is there when it goes on; what is in memory would never be said.
-        if self.span.extent.is_bounded() && self.database.is_memory() {
+        if self.rules.kind.is_bounded() && self.database.is_memory() {
             self.start(cx)?;
             self.close(Timestamp::from_micros(i64::MAX))?;
             self.leave_now(cx);

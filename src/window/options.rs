@@ -1,55 +1,10 @@
-//! What a window is told: its rows, its extent, its clock, and what it emits when.
+//! What a window is told: its rows, its kind, its clock, and what it emits when.
 
+use super::kind::WindowKind;
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::time::format_duration;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
-
-/// Which rows are in a window at an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// Those that are at most so old.
-    Sliding(Duration),
-    /// The last so many, in the order of their arrival.
-    Count(usize),
-    /// One window begins at every multiple of `slide` since 1970 and ends `size` later. Where the
-    /// two are equal each row is in one window (a tumbling window), else in `size / slide`.
-    Hopping {
-        /// How long each window is.
-        size: Duration,
-        /// How far apart they begin.
-        slide: Duration,
-    },
-    /// A window for each group: it ends when for so long no row of the group has come.
-    Session(Duration),
-}
-
-impl Extent {
-    /// Whether its windows have an end, after which they are closed for good.
-    pub(super) fn is_bounded(self) -> bool {
-        matches!(self, Extent::Hopping { .. } | Extent::Session(_))
-    }
-}
-
-impl fmt::Display for Extent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Extent::Sliding(size) => write!(f, "sliding, {}", format_duration(*size)),
-            Extent::Count(rows) => write!(f, "the last {rows} rows"),
-            Extent::Hopping { size, slide } if size == slide => {
-                write!(f, "tumbling, {}", format_duration(*size))
-            }
-            Extent::Hopping { size, slide } => write!(
-                f,
-                "hopping, {} every {}",
-                format_duration(*size),
-                format_duration(*slide)
-            ),
-            Extent::Session(gap) => write!(f, "sessions, gap {}", format_duration(*gap)),
-        }
-    }
-}
 
 /// What a window emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,15 +60,16 @@ impl Plan {
 
 /// Whose time it is in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Now {
+pub enum TimeDomain {
     /// The network's.
     System,
     /// The rows': `now()` is the watermark.
     Event,
 }
 
-impl Now {
-    const NAMES: [(&'static str, Now); 2] = [("system", Now::System), ("event", Now::Event)];
+impl TimeDomain {
+    const NAMES: [(&'static str, TimeDomain); 2] =
+        [("system", TimeDomain::System), ("event", TimeDomain::Event)];
 }
 
 fn named<T: Copy>(what: &str, text: &str, names: &[(&'static str, T)]) -> Result<T> {
@@ -149,16 +105,16 @@ macro_rules! named_options {
     )*};
 }
 
-named_options!(Emit "emit", Plan "plan", Now "clock");
+named_options!(Emit "emit", Plan "plan", TimeDomain "clock");
 
 /// What a [`Window`](super::Window) is told.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tributary::window::{Emit, Extent, WindowOptions};
+/// use tributary::window::{Emit, WindowKind, WindowOptions};
 ///
 /// let query = "select customer, sum(stake) as total from bets group by customer";
-/// let options = WindowOptions::new("bets", query, Extent::Sliding(Duration::from_secs(10)))
+/// let options = WindowOptions::new("bets", query, WindowKind::Sliding(Duration::from_secs(10)))
 ///     .time("placed_at")
 ///     .emit(Emit::Changes);
 /// ```
@@ -166,9 +122,9 @@ named_options!(Emit "emit", Plan "plan", Now "clock");
 pub struct WindowOptions {
     pub(super) table: String,
     pub(super) query: String,
-    pub(super) extent: Extent,
+    pub(super) kind: WindowKind,
     pub(super) time: Option<String>,
-    pub(super) clock: Now,
+    pub(super) clock: TimeDomain,
     pub(super) lateness: Duration,
     pub(super) idle: Option<Duration>,
     pub(super) emit: Option<Emit>,
@@ -182,13 +138,13 @@ pub struct WindowOptions {
 
 impl WindowOptions {
     /// A window over the rows of a declared table, and the SELECT that is its answer.
-    pub fn new(table: impl Into<String>, query: impl Into<String>, extent: Extent) -> Self {
+    pub fn new(table: impl Into<String>, query: impl Into<String>, kind: WindowKind) -> Self {
         WindowOptions {
             table: table.into(),
             query: query.into(),
-            extent,
+            kind,
             time: None,
-            clock: Now::System,
+            clock: TimeDomain::System,
             lateness: Duration::ZERO,
             idle: None,
             emit: None,
@@ -201,7 +157,7 @@ impl WindowOptions {
         }
     }
 
-    /// The column that holds a row's time in unix seconds. Every extent but a count needs one.
+    /// The column that holds a row's time in unix seconds. Every kind but a count needs one.
     #[must_use]
     pub fn time(mut self, column: impl Into<String>) -> Self {
         self.time = Some(column.into());
@@ -210,7 +166,7 @@ impl WindowOptions {
 
     /// Whose time it is: the network's unless said.
     #[must_use]
-    pub fn clock(mut self, clock: Now) -> Self {
+    pub fn clock(mut self, clock: TimeDomain) -> Self {
         self.clock = clock;
         self
     }

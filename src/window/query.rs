@@ -1,6 +1,6 @@
 //! Events ask, rows answer.
 
-use super::Session;
+use super::Connection;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -11,7 +11,7 @@ use crate::store::{Database, Params, Query, Store};
 /// The query sees what is committed when it runs. That may include rows of later events; and next
 /// to a node on a sibling branch that inserts the same event, it may not yet include its own.
 pub struct QueryWindow {
-    session: Session,
+    session: Connection,
     query: Query,
     /// Whether it asks for columns of the event.
     asks: bool,
@@ -25,7 +25,7 @@ impl QueryWindow {
     pub fn new(database: &Database, sql: &str) -> Result<Self> {
         let query = database.prepare(sql)?;
         Ok(QueryWindow {
-            session: Session::new(database),
+            session: Connection::new(database),
             asks: !query.fields().is_empty(),
             query,
         })

@@ -15,33 +15,33 @@
 
 mod acc;
 mod digest;
-mod ended;
+mod ended_sessions;
 mod exact;
-mod queue;
+mod expiry;
 mod sessions;
 
 use crate::store::Datum;
-use crate::window::plan::Function;
+use crate::window::analysis::Function;
 use acc::Acc;
-use digest::AsIs;
-use ended::Ended;
-use queue::Queue;
+use digest::DigestHashBuilder;
+use ended_sessions::EndedSessions;
+use expiry::ExpiryQueue;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub(crate) use digest::Digest;
-pub(crate) use sessions::Joining;
+pub(crate) use sessions::SessionRow;
 
 /// The groups of a window.
 pub(crate) struct Groups {
     functions: Vec<Function>,
     /// Whether sums know by how much others may have them otherwise.
-    weighs: bool,
+    track_slack: bool,
     /// How many values a key has.
     width: usize,
-    index: HashMap<Digest, u32, AsIs>,
+    index: HashMap<Digest, u32, DigestHashBuilder>,
     // What is looked at for every row lies apart from the rest, so that more of it is at hand.
-    tallies: Vec<Tally>,
+    slots: Vec<GroupSlot>,
     /// The running aggregates of each place, one after the other.
     accs: Vec<Acc>,
     /// The keys likewise.
@@ -49,14 +49,14 @@ pub(crate) struct Groups {
     slab: Vec<Group>,
     /// Places of groups that were forgotten.
     free: Vec<u32>,
-    queue: Queue,
+    queue: ExpiryQueue,
     /// The keys of the rows that are in the window.
-    live: HashSet<Digest, AsIs>,
+    live: HashSet<Digest, DigestHashBuilder>,
     /// When the groups of windows that end do so, and when those began.
     ends: BTreeSet<(i64, i64, u32)>,
     /// Of each key the sessions that are open.
-    sessions: HashMap<Digest, Vec<u32>, AsIs>,
-    ended: Ended,
+    sessions: HashMap<Digest, Vec<u32>, DigestHashBuilder>,
+    ended: EndedSessions,
     /// Sessions that overlap with the one before, which has ended, and when it has.
     overlapping: Vec<(u32, i64)>,
     /// Groups that have changed since they were last asked for, where that is wanted.
@@ -65,11 +65,11 @@ pub(crate) struct Groups {
 
 /// What is kept beside what answers need.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Keeping {
+pub(crate) struct StateOptions {
     /// Which groups have changed: where more is looked at than what an event touches.
-    pub notes: bool,
+    pub track_changes: bool,
     /// By how much others may have a sum otherwise: where answers are compared.
-    pub weighs: bool,
+    pub track_slack: bool,
 }
 
 /// What else is known of a group.
@@ -78,13 +78,13 @@ pub(crate) struct Group {
     /// From when to when its window lasts, in microseconds, where windows end.
     pub window: Option<(i64, i64)>,
     /// What it is called towards others, once somebody has asked.
-    pub identity: Option<Arc<str>>,
+    pub group_id: Option<Arc<str>>,
     /// The keys of its rows, where they leave with it and not at a time of their own.
     digests: Vec<Digest>,
 }
 
 /// How many rows a group has.
-struct Tally {
+struct GroupSlot {
     rows: u64,
     /// Whether it is one, and not the place for one.
     there: bool,
@@ -96,43 +96,43 @@ struct Tally {
 const STAYS: &str = "a place stays a group's until it is forgotten";
 
 /// Accumulators of no row.
-fn empty(accs: &mut [Acc], functions: &[Function], weighs: bool) {
+fn empty(accs: &mut [Acc], functions: &[Function], track_slack: bool) {
     for (acc, function) in accs.iter_mut().zip(functions) {
-        *acc = Acc::new(*function, weighs);
+        *acc = Acc::new(*function, track_slack);
     }
 }
 
 impl Groups {
     /// No groups, of keys of so many values.
-    pub fn new(functions: Vec<Function>, width: usize, keeping: Keeping) -> Self {
+    pub fn new(functions: Vec<Function>, width: usize, state_options: StateOptions) -> Self {
         Groups {
             functions,
-            weighs: keeping.weighs,
+            track_slack: state_options.track_slack,
             width,
             index: HashMap::default(),
-            tallies: Vec::new(),
+            slots: Vec::new(),
             accs: Vec::new(),
             keys: Vec::new(),
             slab: Vec::new(),
             free: Vec::new(),
-            queue: Queue::default(),
+            queue: ExpiryQueue::default(),
             live: HashSet::default(),
             ends: BTreeSet::new(),
             sessions: HashMap::default(),
-            ended: Ended::default(),
+            ended: EndedSessions::default(),
             overlapping: Vec::new(),
-            changed: keeping.notes.then(Vec::new),
+            changed: state_options.track_changes.then(Vec::new),
         }
     }
 
     /// The group at this place.
     pub fn group(&self, at: u32) -> &Group {
-        debug_assert!(self.tallies[at as usize].there, "{STAYS}");
+        debug_assert!(self.slots[at as usize].there, "{STAYS}");
         &self.slab[at as usize]
     }
 
     pub fn group_mut(&mut self, at: u32) -> &mut Group {
-        debug_assert!(self.tallies[at as usize].there, "{STAYS}");
+        debug_assert!(self.slots[at as usize].there, "{STAYS}");
         &mut self.slab[at as usize]
     }
 
@@ -151,7 +151,7 @@ impl Groups {
 
     /// How many rows a group has.
     pub fn rows(&self, at: u32) -> u64 {
-        self.tallies[at as usize].rows
+        self.slots[at as usize].rows
     }
 
     /// The value of one of a group's aggregates.
@@ -169,10 +169,10 @@ impl Groups {
         acc.slack(self.functions[number])
     }
 
-    fn tally(&mut self, at: u32) -> &mut Tally {
-        let tally = &mut self.tallies[at as usize];
-        debug_assert!(tally.there, "{STAYS}");
-        tally
+    fn slot(&mut self, at: u32) -> &mut GroupSlot {
+        let slot = &mut self.slots[at as usize];
+        debug_assert!(slot.there, "{STAYS}");
+        slot
     }
 
     /// The running aggregates of a group.
@@ -183,8 +183,8 @@ impl Groups {
 
     /// All groups.
     pub fn all(&self) -> impl Iterator<Item = u32> {
-        let places = self.tallies.iter().enumerate();
-        places.filter_map(|(at, tally)| tally.there.then_some(at as u32))
+        let places = self.slots.iter().enumerate();
+        places.filter_map(|(at, slot)| slot.there.then_some(at as u32))
     }
 
     /// Whether a row with this key is in the window.
@@ -222,7 +222,7 @@ impl Groups {
         window: Option<(i64, i64)>,
         key: impl FnOnce(&mut [Datum]),
     ) -> u32 {
-        let tally = Tally {
+        let slot = GroupSlot {
             rows: 0,
             there: true,
             changed: false,
@@ -230,13 +230,16 @@ impl Groups {
         };
         let at = match self.free.pop() {
             Some(at) => {
-                self.tallies[at as usize] = tally;
+                self.slots[at as usize] = slot;
                 at
             }
             None => {
-                self.tallies.push(tally);
-                self.accs
-                    .extend(self.functions.iter().map(|f| Acc::new(*f, self.weighs)));
+                self.slots.push(slot);
+                self.accs.extend(
+                    self.functions
+                        .iter()
+                        .map(|f| Acc::new(*f, self.track_slack)),
+                );
                 self.keys.extend((0..self.width).map(|_| Datum::Null));
                 self.slab.push(Group::default());
                 (self.slab.len() - 1) as u32
@@ -244,7 +247,7 @@ impl Groups {
         };
         let group = self.group_mut(at);
         group.window = window;
-        group.identity = None;
+        group.group_id = None;
         key(&mut self.keys[at as usize * self.width..][..self.width]);
         at
     }
@@ -264,7 +267,7 @@ impl Groups {
     }
 
     fn add_member(&mut self, at: u32, arguments: &[Datum]) {
-        self.tally(at).rows += 1;
+        self.slot(at).rows += 1;
         for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
             acc.add(value);
         }
@@ -300,9 +303,9 @@ impl Groups {
     }
 
     fn subtract_member(&mut self, at: u32, arguments: &[Datum]) {
-        let tally = self.tally(at);
-        tally.rows -= 1;
-        let over = tally.rows == 0;
+        let slot = self.slot(at);
+        slot.rows -= 1;
+        let over = slot.rows == 0;
         for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
             acc.subtract(value);
         }
@@ -314,8 +317,8 @@ impl Groups {
 
     fn note(&mut self, at: u32) {
         if let Some(changed) = &mut self.changed {
-            let tally = &mut self.tallies[at as usize];
-            if !std::mem::replace(&mut tally.changed, true) {
+            let slot = &mut self.slots[at as usize];
+            if !std::mem::replace(&mut slot.changed, true) {
                 changed.push(at);
             }
         }
@@ -335,15 +338,15 @@ impl Groups {
             .map(std::mem::take)
             .unwrap_or_default();
         for at in &changed {
-            self.tally(*at).changed = false;
+            self.slot(*at).changed = false;
         }
         changed
     }
 
     /// Forgets a group if nothing is left of it; the one group of a query without keys stays.
     pub fn let_go(&mut self, at: u32) {
-        let tally = self.tally(at);
-        if tally.rows == 0 && !tally.changed {
+        let slot = self.slot(at);
+        if slot.rows == 0 && !slot.changed {
             self.forget(at);
         }
     }
@@ -352,7 +355,7 @@ impl Groups {
         if self.width == 0 {
             return;
         }
-        let name = self.tally(at).name;
+        let name = self.slot(at).name;
         if let Some((start, end)) = self.window(at) {
             self.ends.remove(&(end, start, at));
         }
@@ -362,10 +365,10 @@ impl Groups {
 
     /// Leaves the place of a group to another one.
     fn clear(&mut self, at: u32) {
-        self.tally(at).there = false;
+        self.slot(at).there = false;
         let width = self.functions.len();
         let accs = &mut self.accs[at as usize * width..][..width];
-        empty(accs, &self.functions, self.weighs);
+        empty(accs, &self.functions, self.track_slack);
         self.free.push(at);
     }
 
@@ -386,7 +389,7 @@ impl Groups {
     pub fn end(&mut self, window: (i64, i64)) {
         for at in self.of_window(window) {
             self.ends.remove(&(window.1, window.0, at));
-            let Tally { name, changed, .. } = *self.tally(at);
+            let GroupSlot { name, changed, .. } = *self.slot(at);
             for digest in std::mem::take(&mut self.group_mut(at).digests) {
                 self.live.remove(&digest);
             }

@@ -4,7 +4,7 @@ use crate::databases::{Kind, Place, insert, one};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tributary::time::Timestamp;
-use tributary::window::{CreateWindow, Emit, Extent, Plan, Window, WindowOptions};
+use tributary::window::{CreateWindow, Emit, Plan, Window, WindowKind, WindowOptions};
 use tributary::{Batch, Database, Event, Network, Table, sink, source};
 
 crate::over_all_databases! {
@@ -200,7 +200,7 @@ fn rows_too_large_to_go_together_go_all_the_same(place: &Place) {
 /// by `create_window`, and by a window that keeps running state.
 fn one_batch(place: &Place, mut counted: impl FnMut(&Database, &Place, bool)) {
     let sum = "select n % 2 as odd, count(*) as c from slips group by n % 2";
-    let hour = Extent::Sliding(std::time::Duration::from_secs(3_600));
+    let hour = WindowKind::Sliding(std::time::Duration::from_secs(3_600));
     let options = WindowOptions::new("slips", sum, hour).time("n").store(true);
     let options = options.emit(Emit::Touched).plan(Plan::Incremental);
     for creates in [true, false] {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tributary::store::Limits;
 use tributary::time::Timestamp;
-use tributary::window::{Extent, QueryWindow, Window, WindowOptions};
+use tributary::window::{QueryWindow, Window, WindowKind, WindowOptions};
 use tributary::{Database, Event, Network, Pipeline, Table, sink};
 
 crate::over_all_databases! {
@@ -102,7 +102,7 @@ fn a_join_of_everything_with_everything_is_that_events_error(place: &Place) {
 fn a_window_keeps_the_row_of_an_event_that_it_cannot_answer_in_time(place: &Place) {
     let db = filled(place).with_limits(SHORT);
     let size = Duration::from_secs(10);
-    let options = WindowOptions::new("t", JOIN, Extent::Sliding(size)).time("at");
+    let options = WindowOptions::new("t", JOIN, WindowKind::Sliding(size)).time("at");
     let (errors, out) = feed(Window::new(&db, &options).unwrap());
     is_given_up(&errors);
     assert_eq!(out, [0, 0]);

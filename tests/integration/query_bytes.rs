@@ -307,7 +307,7 @@ fn what_is_stored_is_not_bound_by_the_limit(place: &Place) {
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
 fn a_row_that_a_server_sends_beyond_the_limit_is_not_read_and_the_window_goes_on() {
-    use tributary::window::{Extent, QueryWindow, Window, WindowOptions};
+    use tributary::window::{QueryWindow, Window, WindowKind, WindowOptions};
     use tributary::{Network, Table, sink};
     let place = Place::mariadb();
     place.execute("set global max_allowed_packet = 1073741824");
@@ -316,7 +316,7 @@ fn a_row_that_a_server_sends_beyond_the_limit_is_not_read_and_the_window_goes_on
         .unwrap();
     let sql = "select k, repeat('x', sum(n)) as x from t group by k";
     let asked = QueryWindow::new(&db, "select repeat('x', :n) as x").unwrap();
-    let options = WindowOptions::new("t", sql, Extent::Count(1));
+    let options = WindowOptions::new("t", sql, WindowKind::Count(1));
     let window = Window::new(&db, &options).unwrap();
     let network = Network::new();
     let (out, errors) = (std::sync::Arc::default(), std::sync::Arc::default());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::store::{Inserted, Params, Store};
 use tributary::time::Timestamp;
-use tributary::window::{Extent, Window, WindowOptions};
+use tributary::window::{Window, WindowKind, WindowOptions};
 use tributary::{Database, ErrorKind, Result, Table};
 
 crate::over_all_databases! {
@@ -897,7 +897,7 @@ fn keys_links_and_times_of_windows_are_indexed(place: &Place) {
     db.declare(bets()).unwrap();
     let size = Duration::from_secs(10);
     let one = "select 1 as one";
-    let options = WindowOptions::new("example_bets", one, Extent::Sliding(size));
+    let options = WindowOptions::new("example_bets", one, WindowKind::Sliding(size));
     Window::new(&db, &options.time("create_time")).unwrap();
     db.connect().unwrap();
     db.connect().unwrap();

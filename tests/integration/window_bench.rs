@@ -9,7 +9,7 @@ use std::time::Duration;
 use tributary::source::{self, Sender};
 use tributary::store::Params;
 use tributary::time::Timestamp;
-use tributary::window::{Extent, Plan, Window, WindowOptions};
+use tributary::window::{Plan, Window, WindowKind, WindowOptions};
 use tributary::{Batch, Database, Error, Event, Network, Pipeline, Simulation, Stats, Table, sink};
 
 /// Where virtual time begins: a multiple of 100 seconds.
@@ -43,13 +43,13 @@ pub fn declared(place: &Place) -> Database {
 
 /// A window of ten seconds over it.
 pub fn sliding(sql: &str) -> WindowOptions {
-    WindowOptions::new("things", sql, Extent::Sliding(Duration::from_secs(10))).time("t")
+    WindowOptions::new("things", sql, WindowKind::Sliding(Duration::from_secs(10))).time("t")
 }
 
 /// A window that ends every ten seconds.
 pub fn tumbling(sql: &str) -> WindowOptions {
     let size = Duration::from_secs(10);
-    WindowOptions::new("things", sql, Extent::Hopping { size, slide: size }).time("t")
+    WindowOptions::new("things", sql, WindowKind::Hopping { size, slide: size }).time("t")
 }
 
 /// A row of a group, so many seconds after the beginning.

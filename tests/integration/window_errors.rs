@@ -4,7 +4,7 @@ use crate::databases::Place;
 use crate::window_bench::{Bench, START, declared, sliding, tumbling};
 use serde_json::json;
 use std::time::Duration;
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{Database, ErrorKind, Network, Runtime, Table};
 
 crate::over_all_databases! {
@@ -36,7 +36,7 @@ const fn seconds(seconds: u64) -> Duration {
 fn a_table_or_column_that_is_not_declared_is_named(place: &Place) {
     let database = declared(place);
     let of = |table: &str, time: &str| {
-        WindowOptions::new(table, SUM, Extent::Sliding(seconds(10))).time(time)
+        WindowOptions::new(table, SUM, WindowKind::Sliding(seconds(10))).time(time)
     };
     for (options, wanted) in [
         (
@@ -63,7 +63,7 @@ fn a_table_or_column_that_is_not_declared_is_named(place: &Place) {
     ] {
         assert_eq!(said(&database, &options), wanted);
     }
-    let no_time = WindowOptions::new("things", SUM, Extent::Sliding(seconds(10)));
+    let no_time = WindowOptions::new("things", SUM, WindowKind::Sliding(seconds(10)));
     assert_eq!(
         said(&database, &no_time),
         "a window that goes by time needs a time column; \
@@ -74,14 +74,14 @@ fn a_table_or_column_that_is_not_declared_is_named(place: &Place) {
 fn an_extent_that_cannot_be_is_refused(place: &Place) {
     let database = declared(place);
     let zero = Duration::ZERO;
-    let hopping = |size, slide| Extent::Hopping { size, slide };
+    let hopping = |size, slide| WindowKind::Hopping { size, slide };
     for (extent, wanted) in [
         (
-            Extent::Sliding(zero),
+            WindowKind::Sliding(zero),
             "bad window size \"0s\": it must be longer",
         ),
         (
-            Extent::Session(zero),
+            WindowKind::Session(zero),
             "bad window gap \"0s\": it must be longer",
         ),
         (
@@ -100,11 +100,11 @@ fn an_extent_that_cannot_be_is_refused(place: &Place) {
              let windows begin less often, or have one that slides: size without slide",
         ),
         (
-            Extent::Sliding(Duration::from_millis(1_500)),
+            WindowKind::Sliding(Duration::from_millis(1_500)),
             "bad window size \"1s500ms\": column resolution is 1 s; \
              the size is a whole number of seconds",
         ),
-        (Extent::Count(0), "bad window count 0"),
+        (WindowKind::Count(0), "bad window count 0"),
     ] {
         let options = WindowOptions::new("things", SUM, extent).time("t");
         assert_eq!(said(&database, &options), wanted);
@@ -116,7 +116,7 @@ fn an_extent_that_cannot_be_is_refused(place: &Place) {
     assert_eq!(
         said(
             &database,
-            &WindowOptions::new("keyless", sql, Extent::Count(3))
+            &WindowOptions::new("keyless", sql, WindowKind::Count(3))
         ),
         "a window of the last rows needs a key, table \"keyless\" has none"
     );
@@ -133,7 +133,7 @@ fn what_is_of_the_events_clock_is_refused_under_the_systems(place: &Place) {
         said(&database, &sliding(SUM).idle(seconds(1))),
         format!("idle is for the clock of the events, this window {by_events}")
     );
-    let counted = WindowOptions::new("things", SUM, Extent::Count(3)).clock(Now::Event);
+    let counted = WindowOptions::new("things", SUM, WindowKind::Count(3)).clock(TimeDomain::Event);
     assert_eq!(
         said(&database, &counted),
         "the clock of the events needs a time column"
@@ -143,7 +143,7 @@ fn what_is_of_the_events_clock_is_refused_under_the_systems(place: &Place) {
 fn a_mode_that_an_extent_or_query_cannot_serve_is_refused(place: &Place) {
     let database = declared(place);
     let opaque = "select distinct g from things";
-    let session = WindowOptions::new("things", SUM, Extent::Session(seconds(10))).time("t");
+    let session = WindowOptions::new("things", SUM, WindowKind::Session(seconds(10))).time("t");
     for (options, wanted) in [
         (
             sliding(SUM).emit(Emit::Close),
@@ -222,7 +222,7 @@ fn a_plan_that_cannot_serve_is_refused_with_the_reason(place: &Place) {
             "the whole answer is wanted when a window ends",
         ),
         (
-            WindowOptions::new("things", SUM, Extent::Session(seconds(10))).time("t"),
+            WindowOptions::new("things", SUM, WindowKind::Session(seconds(10))).time("t"),
             Plan::Requery,
             "where sessions begin and end is kept as running state",
         ),

@@ -6,7 +6,7 @@ use crate::window_bench::{Bench, START, declared, row, sliding, stored, tumbling
 use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, Plan, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, WindowKind, WindowOptions};
 
 crate::over_all_databases! {
     a_late_row_leaves_by_the_port_late_and_counts_nowhere
@@ -40,7 +40,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn by_events(options: WindowOptions) -> WindowOptions {
-    options.clock(Now::Event)
+    options.clock(TimeDomain::Event)
 }
 
 fn sums(bench: &Bench) -> Vec<Value> {
@@ -250,7 +250,7 @@ fn tumbling_windows_say_their_answers_in_order_as_they_end(place: &Place) {
                from things group by g order by s desc";
     over_plans(place, |database, plan| {
         let size = seconds(10);
-        let hopping = Extent::Hopping {
+        let hopping = WindowKind::Hopping {
             size,
             slide: seconds(5),
         };
@@ -278,7 +278,7 @@ fn tumbling_windows_say_their_answers_in_order_as_they_end(place: &Place) {
 
 fn a_row_is_late_only_when_its_last_window_has_ended(place: &Place) {
     over_plans(place, |database, plan| {
-        let hopping = Extent::Hopping {
+        let hopping = WindowKind::Hopping {
             size: seconds(10),
             slide: seconds(5),
         };
@@ -300,7 +300,7 @@ fn a_row_is_late_only_when_its_last_window_has_ended(place: &Place) {
 }
 
 fn session(sql: &str) -> WindowOptions {
-    let options = WindowOptions::new("things", sql, Extent::Session(seconds(5)));
+    let options = WindowOptions::new("things", sql, WindowKind::Session(seconds(5)));
     by_events(options.time("t"))
 }
 
@@ -333,7 +333,7 @@ fn a_row_that_is_late_by_the_clock_joins_the_session_that_is_open(place: &Place)
     let sql = "select :window_start as begins, :window_end as ends, g, count(*) as n \
                from things group by g";
     let of = |begins: i64, ends: i64, g: &str, n: i64| json!({"begins": START + begins, "ends": START + ends, "g": g, "n": n});
-    for clock in [Now::Event, Now::System] {
+    for clock in [TimeDomain::Event, TimeDomain::System] {
         let database = declared(&place.another());
         let mut bench = Bench::new(&database, session(sql).clock(clock));
         bench.simulation.end_source("right").unwrap();
@@ -370,7 +370,7 @@ fn rows_that_are_exactly_the_gap_apart_are_one_session(place: &Place) {
     let sql = "select :window_start as begins, :window_end as ends, g, count(*) as n \
                from things group by g";
     let of = |begins: i64, ends: i64, g: &str, n: i64| json!({"begins": START + begins, "ends": START + ends, "g": g, "n": n});
-    for clock in [Now::Event, Now::System] {
+    for clock in [TimeDomain::Event, TimeDomain::System] {
         for between in [false, true] {
             let database = declared(&place.another());
             let mut bench = Bench::new(&database, session(sql).clock(clock));

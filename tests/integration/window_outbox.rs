@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, Window, WindowOptions};
+use tributary::window::{Emit, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{
     Context, Error, Event, Network, Node, Outcome, Read, Result, Simulation, Source, Token, sink,
 };
@@ -269,21 +269,21 @@ fn without<'a>(all: &'a [(i64, String)], some: &[(i64, String)]) -> Vec<&'a (i64
 
 fn holds(place: &Place, emit: Emit) {
     let seconds = Duration::from_secs;
-    let hopping = |size, slide| Extent::Hopping {
+    let hopping = |size, slide| WindowKind::Hopping {
         size: seconds(size),
         slide: seconds(slide),
     };
     let extents = [
-        Extent::Sliding(seconds(10)),
-        Extent::Count(3),
+        WindowKind::Sliding(seconds(10)),
+        WindowKind::Count(3),
         hopping(10, 10),
         hopping(10, 5),
-        Extent::Session(seconds(5)),
+        WindowKind::Session(seconds(5)),
     ];
     let (mut windows, mut missed_in_all) = (0, 0);
     for extent in extents {
         for plan in PLANS {
-            for clock in [Now::System, Now::Event] {
+            for clock in [TimeDomain::System, TimeDomain::Event] {
                 let options = WindowOptions::new("things", SQL, extent).time("t");
                 let options = options.emit(emit).plan(plan).clock(clock).name("w");
                 if Window::new(&declared(&place.another()), &options).is_err() {
@@ -355,7 +355,7 @@ fn large(k: i64) -> Value {
 fn a_window_whose_outbox_is_full_takes_nothing_more_in_and_loses_nothing() {
     for place in [Place::memory(), Place::file()] {
         let sql = "select g, count(*) as c from things group by g";
-        let size = Extent::Sliding(Duration::from_secs(3_600));
+        let size = WindowKind::Sliding(Duration::from_secs(3_600));
         let options = WindowOptions::new("things", sql, size).time("t");
         let options = options.emit(Emit::Touched).store(true);
         let seen: Arc<Mutex<Seen>> = Arc::default();
@@ -396,7 +396,7 @@ fn an_event_without_a_key_is_stored_and_delivered_once_though_its_delivery_faile
     let database = place.open();
     let plain = tributary::Table::new("plain").integer("t").integer("n");
     database.declare(plain).unwrap();
-    let size = Extent::Sliding(Duration::from_secs(10));
+    let size = WindowKind::Sliding(Duration::from_secs(10));
     let options = WindowOptions::new("plain", "select sum(n) as s from plain", size).time("t");
     let network = Network::new();
     let sent: Arc<Mutex<Sent>> = Arc::default();

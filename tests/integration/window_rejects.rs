@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::store::Limits;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{Network, Table};
 
 crate::over_all_databases! {
@@ -69,7 +69,7 @@ fn an_event_that_is_rejected_leaves_no_row_in_a_table_without_a_key(place: &Plac
     let database = place.open().with_limits(limits);
     let plain = Table::new("plain").integer("t").integer("n");
     database.declare(plain).unwrap();
-    let size = Extent::Sliding(Duration::from_secs(10));
+    let size = WindowKind::Sliding(Duration::from_secs(10));
     let options = WindowOptions::new("plain", "select n from plain", size).time("t");
     let mut bench = Bench::new(&database, options.store(true));
     for together in [false, true, false] {
@@ -90,9 +90,9 @@ fn a_row_that_makes_its_sum_overflow_is_refused_alone(place: &Place) {
         return;
     }
     let extents = [
-        Extent::Sliding(Duration::from_secs(10)),
-        Extent::Count(20),
-        Extent::Hopping {
+        WindowKind::Sliding(Duration::from_secs(10)),
+        WindowKind::Count(20),
+        WindowKind::Hopping {
             size: Duration::from_secs(10),
             slide: Duration::from_secs(5),
         },
@@ -122,7 +122,7 @@ fn a_row_that_makes_its_sum_overflow_is_refused_alone(place: &Place) {
                 let what = format!("{extent} {emit} {plan} {together} {store}");
                 assert_eq!(bench.errors().len(), 1, "{what}");
                 let mut out = bench.out();
-                if let Extent::Hopping { .. } = extent {
+                if let WindowKind::Hopping { .. } = extent {
                     // Each of them twice: two windows are open.
                     out = out.into_iter().step_by(2).collect();
                 }
@@ -152,7 +152,7 @@ fn a_sum_that_overflows_since_a_row_has_left_is_rejected_once_and_no_event(place
                 }
                 let database = declared(&place.another());
                 let options = sliding(SUM).emit(emit).plan(plan).store(store);
-                let mut bench = Bench::new(&database, options.clock(Now::Event));
+                let mut bench = Bench::new(&database, options.clock(TimeDomain::Event));
                 bench.simulation.end_source("right").unwrap();
                 for event in [
                     row(1, 0, "a", -HALF),
@@ -198,7 +198,7 @@ fn the_neighbours_of_a_rejected_event_are_delivered_once(place: &Place) {
     let database = place.open().with_limits(limits);
     let plain = Table::new("plain").integer("t").text("n");
     database.declare(plain).unwrap();
-    let size = Extent::Sliding(Duration::from_secs(10));
+    let size = WindowKind::Sliding(Duration::from_secs(10));
     // `c` is too many while it comes.
     let sql = "select n from plain union all select 'more' as n from plain where n = 'c' union all \
                select 'most' as n from plain where n = 'c'";

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::store::Params;
 use tributary::time::Timestamp;
-use tributary::window::{CreateWindow, Extent, QueryWindow, Window, WindowOptions};
+use tributary::window::{CreateWindow, QueryWindow, Window, WindowKind, WindowOptions};
 use tributary::{Database, Event, Network, Pipeline, Simulation, Table, sink, source};
 
 crate::over_all_databases! {
@@ -128,7 +128,7 @@ fn sliding_by(
     size: Duration,
     column: &str,
 ) -> tributary::Result<Window> {
-    let options = WindowOptions::new(table, sql, Extent::Sliding(size));
+    let options = WindowOptions::new(table, sql, WindowKind::Sliding(size));
     // What is in the table is looked at.
     Window::new(db, &options.time(column).store(true))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{
     Context, Database, Event, Network, Node, Outcome, Read, Result, Sink, Source, Table, Token,
 };
@@ -126,10 +126,10 @@ fn options() -> WindowOptions {
     WindowOptions::new(
         "example_bets",
         QUERY,
-        Extent::Sliding(Duration::from_secs(SIZE)),
+        WindowKind::Sliding(Duration::from_secs(SIZE)),
     )
     .time("create_time")
-    .clock(Now::Event)
+    .clock(TimeDomain::Event)
     .emit(Emit::Touched)
 }
 

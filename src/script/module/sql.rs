@@ -7,7 +7,7 @@ use crate::script::Args;
 use crate::script::args::Options;
 use crate::script::branches::Access;
 use crate::store::{Database, Table};
-use crate::window::{CreateWindow, Extent, QueryWindow, Window, WindowOptions};
+use crate::window::{CreateWindow, QueryWindow, Window, WindowKind, WindowOptions};
 use serde_json::Value;
 
 pub(super) const EXPORTS: &[Export] = &[
@@ -85,7 +85,7 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
     let (query, table) = (args.string(3)?, args.string(4)?);
     let (size, column) = (args.duration(5)?, args.string(6)?);
     // What comes later may read the table.
-    let options = WindowOptions::new(table, query, Extent::Sliding(size))
+    let options = WindowOptions::new(table, query, WindowKind::Sliding(size))
         .time(column)
         .store(true);
     let database = reading(session, &args.options(7, &["reads"])?)?;
@@ -113,9 +113,9 @@ fn window(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, out) = (args.string(1)?, args.string(2)?);
     let given = args.options(3, OPTIONS)?;
-    let extent = extent(&given)?;
+    let kind = window_kind(&given)?;
     let (table, query) = (given.required("table")?, given.required("query")?);
-    let mut options = WindowOptions::new(table, query, extent);
+    let mut options = WindowOptions::new(table, query, kind);
     if let Some(column) = given.string("time")? {
         options = options.time(column);
     }
@@ -151,22 +151,22 @@ fn window(session: &Session, args: &Args) -> Result<Value> {
     add(session, &database, ("window", &name, &out), options)
 }
 
-/// Which of the ways to say the extent of a window was taken.
-fn extent(given: &Options) -> Result<Extent> {
+/// Which of the options `size`, `slide`, `count` and `gap` give the kind of a window.
+fn window_kind(given: &Options) -> Result<WindowKind> {
     let size = given.positive_duration("size")?;
     let slide = given.positive_duration("slide")?;
     let gap = given.positive_duration("gap")?;
     match (size, slide, given.integer("count")?, gap) {
-        (Some(size), None, None, None) => Ok(Extent::Sliding(size)),
-        (Some(size), Some(slide), None, None) => Ok(Extent::Hopping { size, slide }),
+        (Some(size), None, None, None) => Ok(WindowKind::Sliding(size)),
+        (Some(size), Some(slide), None, None) => Ok(WindowKind::Hopping { size, slide }),
         (None, None, Some(count), None) => {
             match usize::try_from(count) {
-                Ok(count @ 1..) => Ok(Extent::Count(count)),
+                Ok(count @ 1..) => Ok(WindowKind::Count(count)),
                 _ => Err(Error::data(format!("bad window count {count}"))
                     .with_hint("it is at least 1 row")),
             }
         }
-        (None, None, None, Some(gap)) => Ok(Extent::Session(gap)),
+        (None, None, None, Some(gap)) => Ok(WindowKind::Session(gap)),
         (None, Some(_), None, None) => {
             Err(Error::data("a window with a slide needs a size").with_hint("size = \"10s\""))
         }

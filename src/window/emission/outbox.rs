@@ -14,7 +14,7 @@
 //! | its event comes again | is what that event is answered with |
 //! | the process ends | is found when the window is opened, and waits for nothing |
 
-use super::Identity;
+use super::GroupId;
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::{Event, Meta};
@@ -43,7 +43,7 @@ const ENTRY: usize = 160;
 const NONE: i64 = -1;
 
 /// A row that is emitted. It is moved a few times for each event, so what few have lies apart.
-pub(in crate::window) struct Entry {
+pub(in crate::window) struct OutboxEntry {
     /// Its place in the order of all.
     order: u64,
     /// The number of the piece in which it is written.
@@ -51,13 +51,13 @@ pub(in crate::window) struct Entry {
     row: Payload,
     time: Timestamp,
     meta: Meta,
-    more: Option<Box<More>>,
+    more: Option<Box<EntryDetails>>,
 }
 
 /// What else is known of an entry.
 #[derive(Default)]
-struct More {
-    identity: Option<Identity>,
+struct EntryDetails {
+    group_id: Option<GroupId>,
     /// What stands for the key of the event that it answers, where that may come again.
     key: Option<u128>,
     /// Whose piece it was found in when the window was opened.
@@ -67,7 +67,7 @@ struct More {
     takers: Vec<(u64, Event)>,
 }
 
-impl Entry {
+impl OutboxEntry {
     /// Its place in the order of all.
     pub fn order(&self) -> u64 {
         self.order
@@ -78,8 +78,8 @@ impl Entry {
     }
 
     /// The group that it is of.
-    pub fn identity(&self) -> Option<&Identity> {
-        self.more.as_ref()?.identity.as_ref()
+    pub fn group_id(&self) -> Option<&GroupId> {
+        self.more.as_ref()?.group_id.as_ref()
     }
 
     fn key(&self) -> Option<u128> {
@@ -126,8 +126,8 @@ impl Entry {
             let _ = write!(text, "{key:032x}");
         }
         let meta = self.meta.to_json().unwrap_or_default();
-        let identity = self.identity().map_or("", |identity| identity);
-        for field in [identity, &meta, self.row.text().unwrap_or_default()] {
+        let group_id = self.group_id().map_or("", |group_id| group_id);
+        for field in [group_id, &meta, self.row.text().unwrap_or_default()] {
             text.push('\t');
             text.push_str(field);
         }
@@ -138,7 +138,7 @@ impl Entry {
     fn read(line: &str, order: u64, piece: (i64, i64)) -> Option<Self> {
         let mut fields = line.splitn(5, '\t');
         let mut next = || fields.next();
-        let (time, key, identity, meta, row) = (next()?, next()?, next()?, next()?, next()?);
+        let (time, key, group_id, meta, row) = (next()?, next()?, next()?, next()?, next()?);
         let key = match key {
             "" => None,
             key => Some(u128::from_str_radix(key, 16).ok()?),
@@ -147,15 +147,15 @@ impl Entry {
             "" => Meta::default(),
             meta => Meta::from_json(meta)?,
         };
-        let more = More {
-            identity: Some(identity)
+        let more = EntryDetails {
+            group_id: Some(group_id)
                 .filter(|text| !text.is_empty())
                 .map(Into::into),
             key,
             found: Some(piece.0),
             takers: Vec::new(),
         };
-        Some(Entry {
+        Some(OutboxEntry {
             order,
             piece: piece.1,
             row: row.into(),
@@ -175,8 +175,8 @@ pub(super) struct Outbox {
     /// The number of the next piece, and the place of the next entry.
     number: i64,
     order: u64,
-    under_way: UnderWay,
-    waiting: BTreeMap<u64, Entry>,
+    in_flight: InFlight,
+    waiting: BTreeMap<u64, OutboxEntry>,
     /// When what waits is emitted again, and how often that was tried.
     again: Option<Timestamp>,
     attempts: u32,
@@ -209,7 +209,7 @@ impl Outbox {
             opened: false,
             number: 0,
             order: 0,
-            under_way: UnderWay::default(),
+            in_flight: InFlight::default(),
             waiting: BTreeMap::new(),
             again: None,
             attempts: 0,
@@ -242,7 +242,7 @@ impl Outbox {
             }
             let mut entries = 0;
             for line in piece.text.lines() {
-                let entry = Entry::read(line, self.order, name).ok_or_else(|| {
+                let entry = OutboxEntry::read(line, self.order, name).ok_or_else(|| {
                     Error::data(format!("piece {} of the outbox is broken", piece.number))
                 })?;
                 self.order += 1;
@@ -266,20 +266,20 @@ impl Outbox {
     /// An entry that is to be emitted.
     pub fn entry(
         &mut self,
-        identity: Option<Identity>,
+        group_id: Option<GroupId>,
         row: Payload,
         key: Option<u128>,
         (time, meta): (Timestamp, Meta),
-    ) -> Entry {
+    ) -> OutboxEntry {
         self.order += 1;
-        let more = (identity.is_some() || key.is_some()).then(|| {
-            Box::new(More {
-                identity,
+        let more = (group_id.is_some() || key.is_some()).then(|| {
+            Box::new(EntryDetails {
+                group_id,
                 key,
-                ..More::default()
+                ..EntryDetails::default()
             })
         });
-        Entry {
+        OutboxEntry {
             order: self.order - 1,
             piece: NONE,
             row,
@@ -303,14 +303,14 @@ impl Outbox {
         self.expected.extend(key);
     }
 
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &OutboxEntry) {
         self.bytes += entry.size();
         if let Some(key) = entry.key() {
             *self.keys.entry(key).or_default() += 1;
         }
     }
 
-    fn uncount(&mut self, entry: &Entry) {
+    fn uncount(&mut self, entry: &OutboxEntry) {
         self.bytes -= entry.size();
         if let Some(key) = entry.key()
             && let Some(count) = self.keys.get_mut(&key)
@@ -323,16 +323,16 @@ impl Outbox {
     }
 
     /// An entry was emitted under a token.
-    pub fn emitted(&mut self, token: Token, entry: Entry) {
+    pub fn emitted(&mut self, token: Token, entry: OutboxEntry) {
         self.count(&entry);
         self.fresh.push(token);
-        self.under_way.insert(token, entry);
+        self.in_flight.insert(token, entry);
     }
 
     /// One that waited was.
-    pub fn repeated(&mut self, token: Token, entry: Entry) {
+    pub fn repeated(&mut self, token: Token, entry: OutboxEntry) {
         self.repeated.push(token);
-        self.under_way.insert(token, entry);
+        self.in_flight.insert(token, entry);
     }
 
     /// Whether the window may take nothing more in.
@@ -352,7 +352,7 @@ impl Outbox {
     }
 
     /// Takes what waits, in order.
-    pub fn take_waiting(&mut self) -> Vec<Entry> {
+    pub fn take_waiting(&mut self) -> Vec<OutboxEntry> {
         self.again = None;
         std::mem::take(&mut self.waiting).into_values().collect()
     }
@@ -371,9 +371,9 @@ impl Outbox {
 
     /// An event has come again: of the entries that answer it, those that wait come out, and what is
     /// under way settles it.
-    pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, Entry)> {
-        let under_way = self.under_way.entries();
-        for entry in under_way.filter(|entry| entry.key() == Some(key)) {
+    pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, OutboxEntry)> {
+        let in_flight = self.in_flight.entries();
+        for entry in in_flight.filter(|entry| entry.key() == Some(key)) {
             if let Some(takers) = entry.takers() {
                 takers.push((self.batch, event.clone()));
             }
@@ -381,7 +381,7 @@ impl Outbox {
         let ours = self
             .waiting
             .extract_if(.., |_, entry| entry.key() == Some(key));
-        let taken: Vec<(Event, Entry)> = ours
+        let taken: Vec<(Event, OutboxEntry)> = ours
             .map(|(_, entry)| (entry.event_again(event), entry))
             .collect();
         if self.waiting.is_empty() {
@@ -396,9 +396,9 @@ impl Outbox {
         token: Token,
         outcome: Outcome,
         now: Timestamp,
-        is_newest: impl Fn(&Entry, u64) -> bool,
+        is_newest: impl Fn(&OutboxEntry, u64) -> bool,
     ) {
-        let Some(mut entry) = self.under_way.take(token) else {
+        let Some(mut entry) = self.in_flight.take(token) else {
             return;
         };
         let takers = entry.takers().map(std::mem::take).unwrap_or_default();
@@ -423,7 +423,7 @@ impl Outbox {
     }
 
     /// An entry is delivered, or superseded by another one.
-    pub fn done(&mut self, entry: &Entry, now: Timestamp) {
+    pub fn done(&mut self, entry: &OutboxEntry, now: Timestamp) {
         self.uncount(entry);
         if let Some(piece) = entry.name(self.run)
             && let Some(left) = self.pieces.get_mut(&piece)
@@ -435,18 +435,18 @@ impl Outbox {
                 self.since.get_or_insert(now);
             }
         }
-        if self.waiting.is_empty() && self.under_way.is_empty() {
+        if self.waiting.is_empty() && self.in_flight.is_empty() {
             self.attempts = 0;
         }
     }
 
     /// The greatest place of an entry of each group.
-    pub fn newest(&mut self) -> HashMap<Identity, u64> {
+    pub fn newest(&mut self) -> HashMap<GroupId, u64> {
         let mut newest = HashMap::new();
-        let entries = self.waiting.values().chain(self.under_way.all());
+        let entries = self.waiting.values().chain(self.in_flight.all());
         for entry in entries {
-            if let Some(identity) = entry.identity() {
-                let order: &mut u64 = newest.entry(identity.clone()).or_default();
+            if let Some(group_id) = entry.group_id() {
+                let order: &mut u64 = newest.entry(group_id.clone()).or_default();
                 *order = entry.order.max(*order);
             }
         }
@@ -458,7 +458,7 @@ impl Outbox {
         let over = |since: Timestamp| now < since || now >= since.after(REMOVE);
         !self.fresh.is_empty()
             || !self.delivered.is_empty()
-                && (self.since.is_none_or(over) || ended && self.under_way.is_empty())
+                && (self.since.is_none_or(over) || ended && self.in_flight.is_empty())
     }
 
     /// Writes what this batch has emitted, and removes what was delivered.
@@ -477,7 +477,7 @@ impl Outbox {
                     break;
                 }
                 left = rest;
-                if let Some(entry) = self.under_way.get(*token) {
+                if let Some(entry) = self.in_flight.get(*token) {
                     entry.write(&mut text);
                     entry.piece = name.1;
                     entries += 1;
@@ -518,17 +518,17 @@ impl Outbox {
         self.written.clear();
         self.expected.extend(self.returned.drain(..));
         for token in std::mem::take(&mut self.fresh) {
-            if let Some(entry) = self.under_way.take(token) {
+            if let Some(entry) = self.in_flight.take(token) {
                 self.uncount(&entry);
             }
         }
         for token in std::mem::take(&mut self.repeated) {
-            if let Some(entry) = self.under_way.take(token) {
+            if let Some(entry) = self.in_flight.take(token) {
                 self.put_back(entry);
             }
         }
         // Their events are fed again, and what becomes of them then decides.
-        for entry in self.under_way.entries() {
+        for entry in self.in_flight.entries() {
             let of_batch = |taker: &mut (u64, Event)| taker.0 == self.batch;
             let takers = entry.takers().map(|takers| takers.extract_if(.., of_batch));
             for (_, event) in takers.into_iter().flatten() {
@@ -539,7 +539,7 @@ impl Outbox {
     }
 
     /// An entry waits, as before.
-    pub fn put_back(&mut self, entry: Entry) {
+    pub fn put_back(&mut self, entry: OutboxEntry) {
         self.waiting.insert(entry.order, entry);
         self.again.get_or_insert(Timestamp::from_micros(i64::MIN));
     }
@@ -547,13 +547,13 @@ impl Outbox {
 
 /// Entries by the tokens under which they were emitted. Those of a node follow on each other.
 #[derive(Default)]
-struct UnderWay {
+struct InFlight {
     first: u64,
-    entries: VecDeque<Option<Entry>>,
+    entries: VecDeque<Option<OutboxEntry>>,
 }
 
-impl UnderWay {
-    fn insert(&mut self, token: Token, entry: Entry) {
+impl InFlight {
+    fn insert(&mut self, token: Token, entry: OutboxEntry) {
         if self.entries.is_empty() {
             self.first = token.0;
         }
@@ -563,12 +563,12 @@ impl UnderWay {
         self.entries.push_back(Some(entry));
     }
 
-    fn get(&mut self, token: Token) -> Option<&mut Entry> {
+    fn get(&mut self, token: Token) -> Option<&mut OutboxEntry> {
         let at = usize::try_from(token.0.checked_sub(self.first)?).ok()?;
         self.entries.get_mut(at)?.as_mut()
     }
 
-    fn take(&mut self, token: Token) -> Option<Entry> {
+    fn take(&mut self, token: Token) -> Option<OutboxEntry> {
         let at = usize::try_from(token.0.checked_sub(self.first)?).ok()?;
         let entry = self.entries.get_mut(at)?.take();
         while let Some(None) = self.entries.front() {
@@ -582,11 +582,11 @@ impl UnderWay {
         self.entries.is_empty()
     }
 
-    fn entries(&mut self) -> impl Iterator<Item = &mut Entry> {
+    fn entries(&mut self) -> impl Iterator<Item = &mut OutboxEntry> {
         self.entries.iter_mut().flatten()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Entry> {
+    fn all(&self) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().flatten()
     }
 }

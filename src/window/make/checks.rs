@@ -3,7 +3,8 @@
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::store::{Query, Table, Type};
 use crate::time::format_duration;
-use crate::window::options::{Emit, Extent, Now, WindowOptions};
+use crate::window::kind::WindowKind;
+use crate::window::options::{Emit, TimeDomain, WindowOptions};
 use std::time::Duration;
 
 /// In so many windows a row may be at once: it is in each of them by itself.
@@ -21,7 +22,7 @@ pub(super) fn time_column(table: &Table, column: &str) -> Result<usize> {
     Ok(at)
 }
 
-pub(super) fn check_extent(
+pub(super) fn check_kind(
     options: &WindowOptions,
     table: &Table,
     time: Option<usize>,
@@ -48,10 +49,10 @@ pub(super) fn check_extent(
         }
         Ok(())
     };
-    match options.extent {
-        Extent::Sliding(size) => carry("size", size),
-        Extent::Session(gap) => carry("gap", gap),
-        Extent::Hopping { size, slide } => {
+    match options.kind {
+        WindowKind::Sliding(size) => carry("size", size),
+        WindowKind::Session(gap) => carry("gap", gap),
+        WindowKind::Hopping { size, slide } => {
             carry("size", size)?;
             carry("slide", slide)?;
             if slide > size {
@@ -73,17 +74,17 @@ pub(super) fn check_extent(
             }
             Ok(())
         }
-        Extent::Count(0) => Err(Error::data("bad window count 0")),
-        Extent::Count(_) if table.key_columns().is_empty() => Err(Error::data(format!(
+        WindowKind::Count(0) => Err(Error::data("bad window count 0")),
+        WindowKind::Count(_) if table.key_columns().is_empty() => Err(Error::data(format!(
             "a window of the last rows needs a key, table {} has none",
             quote(table.name())
         ))),
-        Extent::Count(_) => Ok(()),
+        WindowKind::Count(_) => Ok(()),
     }
 }
 
 pub(super) fn check_clock(options: &WindowOptions) -> Result<()> {
-    let by_events = options.clock == Now::Event;
+    let by_events = options.clock == TimeDomain::Event;
     if by_events && options.time.is_none() {
         return Err(Error::data("the clock of the events needs a time column"));
     }
@@ -104,18 +105,18 @@ pub(super) fn check_clock(options: &WindowOptions) -> Result<()> {
 }
 
 pub(super) fn emit_of(options: &WindowOptions) -> Result<Emit> {
-    let bounded = options.extent.is_bounded();
+    let bounded = options.kind.is_bounded();
     match options.emit {
         None if bounded => Ok(Emit::Close),
         None => Ok(Emit::All),
         Some(Emit::Close) if !bounded => Err(Error::data(format!(
             "emit = \"close\" needs windows that end, this one has none: {}",
-            options.extent
+            options.kind
         ))
         .with_hint("slide = size makes tumbling windows")),
-        Some(emit) => match (options.extent, emit) {
-            (Extent::Session(_), Emit::Close | Emit::Touched) => Ok(emit),
-            (Extent::Session(_), _) => Err(Error::data(format!(
+        Some(emit) => match (options.kind, emit) {
+            (WindowKind::Session(_), Emit::Close | Emit::Touched) => Ok(emit),
+            (WindowKind::Session(_), _) => Err(Error::data(format!(
                 "emit = \"{emit}\" does not serve sessions, which begin anew when a row joins two"
             ))
             .with_hint("emit = \"close\" or \"touched\" does")),

@@ -2,13 +2,15 @@
 
 use crate::error::{Error, Result};
 use crate::store::{Asker, Database, Query, Table};
+use crate::window::analysis::{Analysis, GroupedQuery, Reason, RestrictedSql};
 use crate::window::explain::Explanation;
-use crate::window::incremental::Incremental;
-use crate::window::options::{Emit, Extent, Plan, WindowOptions};
-use crate::window::plan::{Grouped, Reading, Reason};
-use crate::window::requery::{Form, Requery};
-use crate::window::span::Span;
-use crate::window::state::Keeping;
+use crate::window::kind::{WindowKind, WindowRules};
+use crate::window::options::{Emit, Plan, WindowOptions};
+use crate::window::state::StateOptions;
+use crate::window::strategy::Queries;
+use crate::window::strategy::full::{FullQuery, WithKeys};
+use crate::window::strategy::incremental::IncrementalState;
+use crate::window::strategy::keyed::KeyedQuery;
 use std::sync::Arc;
 
 /// Why the values of a table are not trusted to compare as ours do.
@@ -18,39 +20,35 @@ const ELSEWHERE: &str = "a table was made elsewhere, with types, collations or t
 const SESSIONS: &str = "where sessions begin and end is kept as running state";
 
 /// What the choice of a plan goes by.
-pub(super) struct Choice<'a> {
+pub(super) struct PlanChoice<'a> {
     pub database: &'a Database,
     pub options: &'a WindowOptions,
     pub emit: Emit,
     pub table: &'a Arc<Table>,
     pub query: &'a Query,
-    pub reading: &'a Reading,
-    pub span: &'a Span,
+    pub reading: &'a Analysis,
+    pub rules: &'a WindowRules,
     /// Whether the tables are as we make them.
     pub exact: bool,
 }
 
-pub(super) struct Chosen {
-    pub requery: Requery,
-    pub incremental: Option<Incremental>,
+pub(super) struct ChosenPlan {
+    pub queries: Queries,
+    pub incremental: Option<IncrementalState>,
     /// What only judges differences.
-    pub beside: Option<Incremental>,
+    pub beside: Option<IncrementalState>,
     pub explanation: Explanation,
 }
 
-impl Choice<'_> {
-    pub fn choose(&self) -> Result<Chosen> {
-        let form = match self.options.extent.is_bounded() {
-            true => Form::Bounded,
-            false => Form::Sliding,
-        };
+impl PlanChoice<'_> {
+    pub fn choose(&self) -> Result<ChosenPlan> {
+        let kind = self.options.kind;
         let grouped = self.grouped();
         self.check_emit(&grouped)?;
-        let whole = form.of(&self.reading.whole);
+        let whole = kind.sql(&self.reading.whole);
         let whole = self.database.prepare_for(Asker::Window, whole)?;
         let by_group = grouped.as_ref().ok().copied();
-        let columns = self.options.keys.clone();
-        let requery = Requery::new(self.database, whole.clone(), by_group, columns, form)?;
+        let queries = self.queries(whole.clone(), by_group)?;
         let incremental = self.incremental(&grouped);
         let keyed = self.keyed(&grouped);
         let mut refused = Vec::new();
@@ -64,10 +62,10 @@ impl Choice<'_> {
             &incremental.as_ref().map(|_| ()).map_err(Clone::clone),
         );
         note(Plan::Keyed, &keyed);
-        if let Extent::Session(_) = self.options.extent {
+        if let WindowKind::Session(_) = self.options.kind {
             note(Plan::Requery, &Err(SESSIONS.to_owned()));
         }
-        if let (Extent::Session(_), Err(why)) = (self.options.extent, &incremental) {
+        if let (WindowKind::Session(_), Err(why)) = (self.options.kind, &incremental) {
             return Err(Error::data(format!(
                 "sessions are kept as running state, which this query does not allow: {why}"
             )));
@@ -107,7 +105,10 @@ impl Choice<'_> {
         let mut sql = vec![("query".to_owned(), whole.sql().to_owned())];
         let mut indexes = Vec::new();
         if let (Plan::Keyed, Some(grouped)) = (plan, by_group) {
-            sql.push(("for a group".to_owned(), form.of(&grouped.keyed).to_owned()));
+            sql.push((
+                "for a group".to_owned(),
+                kind.sql(&grouped.keyed).to_owned(),
+            ));
             indexes.clone_from(&grouped.index);
             for (table, columns) in &indexes {
                 self.database.want_index(table, columns);
@@ -123,15 +124,15 @@ impl Choice<'_> {
             }
             sql.push(("to make the state anew".to_owned(), plan.load.sql.clone()));
         }
-        Ok(Chosen {
-            requery,
+        Ok(ChosenPlan {
+            queries,
             incremental,
             beside,
             explanation: Explanation {
                 plan,
                 why: why.to_owned(),
                 refused,
-                extent: self.options.extent,
+                kind: self.options.kind,
                 clock: self.options.told_clock(),
                 emit: self.emit,
                 verify: self.verify(plan),
@@ -139,6 +140,29 @@ impl Choice<'_> {
                 sql,
                 indexes,
             },
+        })
+    }
+
+    /// The queries of the plans `requery` and `keyed`.
+    fn queries(&self, whole: Query, grouped: Option<&GroupedQuery>) -> Result<Queries> {
+        let prepare = |sql: &RestrictedSql| {
+            let sql = self.options.kind.sql(sql);
+            self.database.prepare_for(Asker::Plan, sql)
+        };
+        let columns = self.options.keys.clone();
+        let Some(grouped) = grouped else {
+            return Ok(Queries {
+                full: FullQuery::new(whole, None, columns),
+                keyed: None,
+            });
+        };
+        let with_keys = WithKeys {
+            query: prepare(&grouped.whole)?,
+            keys: grouped.keys.len(),
+        };
+        Ok(Queries {
+            full: FullQuery::new(whole, Some(with_keys), columns),
+            keyed: Some(KeyedQuery::new(prepare(&grouped.keyed)?, grouped)),
         })
     }
 
@@ -169,12 +193,12 @@ impl Choice<'_> {
         }
     }
 
-    fn grouped(&self) -> Result<&Grouped, Reason> {
+    fn grouped(&self) -> Result<&GroupedQuery, Reason> {
         self.reading.grouped.as_ref().map_err(Clone::clone)
     }
 
     /// Refuses what cannot be emitted without knowing the groups.
-    fn check_emit(&self, grouped: &Result<&Grouped, Reason>) -> Result<()> {
+    fn check_emit(&self, grouped: &Result<&GroupedQuery, Reason>) -> Result<()> {
         let Err(why) = grouped else {
             return Ok(());
         };
@@ -193,9 +217,9 @@ impl Choice<'_> {
         }
     }
 
-    fn keyed(&self, grouped: &Result<&Grouped, Reason>) -> Result<(), Reason> {
+    fn keyed(&self, grouped: &Result<&GroupedQuery, Reason>) -> Result<(), Reason> {
         let grouped = grouped.clone()?;
-        if let Extent::Session(_) = self.options.extent {
+        if let WindowKind::Session(_) = self.options.kind {
             return Err(SESSIONS.to_owned());
         }
         if grouped.keys.is_empty() {
@@ -217,18 +241,21 @@ impl Choice<'_> {
         }
     }
 
-    fn incremental(&self, grouped: &Result<&Grouped, Reason>) -> Result<Incremental, Reason> {
+    fn incremental(
+        &self,
+        grouped: &Result<&GroupedQuery, Reason>,
+    ) -> Result<IncrementalState, Reason> {
         self.state(grouped, self.options.shared)
     }
 
     /// The state of the groups, where nobody writes to the table unseen.
     fn state(
         &self,
-        grouped: &Result<&Grouped, Reason>,
+        grouped: &Result<&GroupedQuery, Reason>,
         shared: bool,
-    ) -> Result<Incremental, Reason> {
+    ) -> Result<IncrementalState, Reason> {
         let grouped = (*grouped.clone()?).clone();
-        if !self.options.extent.is_bounded() {
+        if !self.options.kind.is_bounded() {
             self.reading.bound.clone()?;
         }
         let plan = self.reading.incremental.clone()?;
@@ -241,18 +268,18 @@ impl Choice<'_> {
         if !self.query.fields().is_empty() {
             return Err("the query asks for fields of the event".to_owned());
         }
-        let keeping = Keeping {
-            notes: self.emit.remembers() || self.emit == Emit::All,
-            weighs: self.options.verify > 0.0,
+        let state_options = StateOptions {
+            track_changes: self.emit.remembers() || self.emit == Emit::All,
+            track_slack: self.options.verify > 0.0,
         };
-        Incremental::new(
+        IncrementalState::new(
             self.database,
             self.table.clone(),
             (grouped, plan),
             self.query.columns(),
             self.options.time.clone(),
-            self.span.clone(),
-            keeping,
+            self.rules.clone(),
+            state_options,
         )
         .map_err(|error| error.to_string())
     }

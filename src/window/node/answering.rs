@@ -1,52 +1,53 @@
 //! What is emitted of the answer, by the mode and the plan.
 
-use super::{Output, Step, Window};
+use super::{Output, Update, Window};
 use crate::error::{Error, Result};
 use crate::event::{Event, Meta};
 use crate::payload::Payload;
 use crate::time::Timestamp;
-use crate::window::answer::{Answer, identity};
-use crate::window::broken::{Blame, is_final};
-use crate::window::emission::{Entry, Identity};
-use crate::window::incremental::Rank;
-use crate::window::options::{Emit, Extent, Plan};
+use crate::window::answer::{Answer, group_id};
+use crate::window::emission::{GroupId, OutboxEntry};
+use crate::window::failing::{FailureContext, is_final};
+use crate::window::kind::WindowKind;
+use crate::window::options::{Emit, Plan};
+use crate::window::strategy::incremental::SortKey;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
 impl Window {
     /// Brings the answer up to date and emits of it what is asked for; `touched` are the groups
     /// of the state that the event touches.
-    pub(super) fn answer(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<()> {
-        match (self.emit, step.event) {
+    pub(super) fn answer(&mut self, update: &Update<'_>, touched: &[u32]) -> Result<()> {
+        match (self.emit, update.event) {
             (Emit::Close, _) | (Emit::All | Emit::Touched, None) => Ok(()),
             (Emit::All, Some(event)) => {
-                let rows = self.every_row(step, touched)?;
+                let rows = self.every_row(update, touched)?;
                 rows.into_iter()
-                    .for_each(|row| self.emit_for(event, step.key, row));
+                    .for_each(|row| self.emit_for(event, update.key, row));
                 Ok(())
             }
             (Emit::Touched, Some(event)) => match self.incremental {
-                Some(_) => self.emit_touched(event, step.key, touched),
+                Some(_) => self.emit_touched(event, update.key, touched),
                 None => {
-                    let rows = self.touched_rows(step)?;
+                    let rows = self.touched_rows(update)?;
                     rows.into_iter()
-                        .for_each(|row| self.emit_for(event, step.key, row));
+                        .for_each(|row| self.emit_for(event, update.key, row));
                     Ok(())
                 }
             },
             (Emit::Changes | Emit::Enter | Emit::Leave, _) => {
-                let answers = self.changed_rows(step, touched)?;
-                self.observe(step, answers);
+                let answers = self.changed_rows(update, touched)?;
+                self.observe(update, answers);
                 Ok(())
             }
         }
     }
 
     /// The windows to which an event belongs: one that slides, or those that have not ended.
-    pub(super) fn windows_of(&self, step: &Step<'_>) -> Vec<Option<(i64, i64)>> {
-        match (self.span.extent, step.time) {
-            (Extent::Hopping { .. }, Some(time)) => {
-                let open = self.span.open_windows(time, self.ended_by(step.now));
+    pub(super) fn windows_of(&self, update: &Update<'_>) -> Vec<Option<(i64, i64)>> {
+        match (self.rules.kind, update.time) {
+            (WindowKind::Hopping { .. }, Some(time)) => {
+                let open = self.rules.open_windows(time, self.ended_by(update.now));
                 open.map(Some).collect()
             }
             _ => vec![None],
@@ -54,20 +55,20 @@ impl Window {
     }
 
     /// Every row of the answer, in its order.
-    fn every_row(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Payload>> {
-        let windows = self.windows_of(step);
+    fn every_row(&mut self, update: &Update<'_>, touched: &[u32]) -> Result<Vec<Payload>> {
+        let windows = self.windows_of(update);
         let session = Self::session(&mut self.session)?;
         if let Some(incremental) = &mut self.incremental {
-            let broken = &mut self.broken;
-            return incremental.listing(session, windows, &mut Blame { broken, touched });
+            let failing = &mut self.failing;
+            return incremental.listing(session, windows, &mut FailureContext { failing, touched });
         }
         let mut rows = Vec::new();
-        let event = fields(self.asks, step)?;
+        let event = fields(self.asks, update)?;
         for window in windows {
-            let binding = self.binding(step.now, window, event);
+            let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
-            let asked = self.requery.rows(session, &binding);
-            rows.extend(self.broken.excuse(asked)?.unwrap_or_default());
+            let asked = self.queries.full.rows(session, &binding);
+            rows.extend(self.failing.excuse(asked)?.unwrap_or_default());
         }
         Ok(rows)
     }
@@ -78,74 +79,74 @@ impl Window {
         let Some(incremental) = &mut self.incremental else {
             return Ok(());
         };
-        let mut blame = Blame {
-            broken: &mut self.broken,
+        let mut context = FailureContext {
+            failing: &mut self.failing,
             touched,
         };
         if let [at] = touched {
             if let Some(row) = incremental
-                .evaluate_for(*at, session, &mut blame)?
+                .evaluate_for(*at, session, &mut context)?
                 .flatten()
             {
                 self.emit_for(event, key, row);
             }
             return Ok(());
         }
-        for row in incremental.rows_of(touched, session, &mut blame)? {
+        for row in incremental.rows_of(touched, session, &mut context)? {
             self.emit_for(event, key, row);
         }
         Ok(())
     }
 
     /// The rows of the groups that the event touches, as the database has them.
-    fn touched_rows(&mut self, step: &Step<'_>) -> Result<Vec<Payload>> {
-        let (answers, _) = self.asked(step)?;
+    fn touched_rows(&mut self, update: &Update<'_>) -> Result<Vec<Payload>> {
+        let (answers, _) = self.asked(update)?;
         let rows = answers.into_iter().filter(|answer| answer.touched);
         Ok(rows.filter_map(|answer| answer.row).collect())
     }
 
     /// The rows of the groups that may have changed.
-    fn changed_rows(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
+    fn changed_rows(&mut self, update: &Update<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
         if self.incremental.is_some() {
-            return self.changed_groups(step, touched);
+            return self.changed_groups(update, touched);
         }
-        if !(step.whole || self.plan == Plan::Requery) {
-            return Ok(self.asked(step)?.0);
+        if !(update.whole || self.plan == Plan::Requery) {
+            return Ok(self.asked(update)?.0);
         }
-        let (mut answers, complete) = self.asked_whole(step)?;
+        let (mut answers, complete) = self.asked_whole(update)?;
         if !complete {
             return Ok(answers);
         }
         // What is not in the answer any more.
-        let there: HashSet<&Identity> = answers.iter().map(|answer| &answer.identity).collect();
+        let there: HashSet<&GroupId> = answers.iter().map(|answer| &answer.group_id).collect();
         let gone = self
             .emission
             .present()
             .filter(|known| !there.contains(known));
-        let mut gone: Vec<Identity> = gone.cloned().collect();
+        let mut gone: Vec<GroupId> = gone.cloned().collect();
         gone.sort();
-        answers.extend(gone.into_iter().map(|identity| Answer {
-            identity,
+        answers.extend(gone.into_iter().map(|group_id| Answer {
+            group_id,
             row: None,
             touched: false,
         }));
         Ok(answers)
     }
 
-    fn changed_groups(&mut self, step: &Step<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
+    fn changed_groups(&mut self, update: &Update<'_>, touched: &[u32]) -> Result<Vec<Answer>> {
         let session = Self::session(&mut self.session)?;
         let Some(incremental) = &mut self.incremental else {
             return Ok(Vec::new());
         };
         let changed = incremental.groups.take_changed();
-        let mut answers: Vec<(Rank, Answer)> = Vec::with_capacity(changed.len());
+        let mut answers: Vec<(SortKey, Answer)> = Vec::with_capacity(changed.len());
         let mut left: Vec<Answer> = Vec::new();
         for at in &changed {
-            let mut blame = Blame {
-                broken: &mut self.broken,
+            let mut context = FailureContext {
+                failing: &mut self.failing,
                 touched,
             };
-            let row = match incremental.evaluate_for(*at, session, &mut blame) {
+            let row = match incremental.evaluate_for(*at, session, &mut context) {
                 Ok(Some(row)) => row,
                 // It is as it was said last, until it can be told.
                 Ok(None) => continue,
@@ -156,31 +157,31 @@ impl Window {
                 }
             };
             let answer = Answer {
-                identity: incremental.identity(*at),
+                group_id: incremental.group_id(*at),
                 row,
                 touched: touched.contains(at),
             };
             // What has no row has no place in the order either.
             match answer.row {
-                Some(_) => answers.push((incremental.rank(*at)?, answer)),
+                Some(_) => answers.push((incremental.sort_key(*at)?, answer)),
                 None => left.push(answer),
             }
         }
         answers.sort_by(|a, b| a.0.cmp(&b.0));
-        left.sort_by(|a, b| a.identity.cmp(&b.identity));
+        left.sort_by(|a, b| a.group_id.cmp(&b.group_id));
         let answers = answers.into_iter().map(|(_, answer)| answer);
         let mut answers: Vec<Answer> = answers.chain(left).collect();
-        if step.whole {
+        if update.whole {
             // After a restart, groups may be known of which no row is left.
-            let there = incremental.identities();
+            let there = incremental.group_ids();
             let gone = self
                 .emission
                 .present()
                 .filter(|known| !there.contains(*known));
-            let mut gone: Vec<Identity> = gone.cloned().collect();
+            let mut gone: Vec<GroupId> = gone.cloned().collect();
             gone.sort();
-            answers.extend(gone.into_iter().map(|identity| Answer {
-                identity,
+            answers.extend(gone.into_iter().map(|group_id| Answer {
+                group_id,
                 row: None,
                 touched: false,
             }));
@@ -193,25 +194,25 @@ impl Window {
 
     /// Asks the database for the groups that the event touches. Says whether it has told all that it
     /// was asked for.
-    fn asked(&mut self, step: &Step<'_>) -> Result<(Vec<Answer>, bool)> {
-        let Some(row) = step.row else {
+    fn asked(&mut self, update: &Update<'_>) -> Result<(Vec<Answer>, bool)> {
+        let Some(row) = update.row else {
             return Ok((Vec::new(), true));
         };
         let session = Self::session(&mut self.session)?;
-        let keys = self.requery.touched(row, session)?;
-        let event = fields(self.asks, step)?;
+        let keys = self.queries.touched(row, session)?;
+        let event = fields(self.asks, update)?;
         let mut answers = Vec::new();
-        for window in self.windows_of(step) {
-            let binding = self.binding(step.now, window, event);
+        for window in self.windows_of(update) {
+            let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
             // Tables that were made elsewhere may take different texts for one key.
-            if self.plan == Plan::Keyed || !self.exact || self.broken.has_whole() {
+            if self.plan == Plan::Keyed || !self.exact || self.failing.has_whole() {
                 for key in &keys {
-                    let identity = identity(window, key);
-                    let row = self.requery.of_group(key, session, &binding);
-                    if let Some(row) = self.broken.excuse_group(&identity, row)? {
+                    let group_id = group_id(window, key);
+                    let row = self.queries.of_group(key, session, &binding);
+                    if let Some(row) = self.failing.excuse_group(&group_id, row)? {
                         answers.push(Answer {
-                            identity,
+                            group_id,
                             row,
                             touched: true,
                         });
@@ -219,61 +220,61 @@ impl Window {
                 }
                 continue;
             }
-            let touched: HashSet<Identity> = keys.iter().map(|key| identity(window, key)).collect();
-            for found in self.requery.answer(session, &binding, window)? {
+            let touched: HashSet<GroupId> = keys.iter().map(|key| group_id(window, key)).collect();
+            for found in self.queries.full.answer(session, &binding, window)? {
                 answers.push(Answer {
-                    touched: touched.contains(&found.identity),
-                    identity: found.identity,
+                    touched: touched.contains(&found.group_id),
+                    group_id: found.group_id,
                     row: Some(found.row),
                 });
             }
         }
-        Ok((answers, !self.broken.has_whole()))
+        Ok((answers, !self.failing.has_whole()))
     }
 
     /// Asks the database for everything; where that cannot be given, for no fault of the event, for
     /// the groups that the event touches. Says whether it has told everything.
-    fn asked_whole(&mut self, step: &Step<'_>) -> Result<(Vec<Answer>, bool)> {
-        match self.asked_for_all(step) {
+    fn asked_whole(&mut self, update: &Update<'_>) -> Result<(Vec<Answer>, bool)> {
+        match self.asked_for_all(update) {
             Ok(answers) => {
-                self.broken.mend_whole();
+                self.failing.mend_whole();
                 Ok((answers, true))
             }
-            Err(error) if is_final(&error) && step.event.is_none() => {
-                self.broken.add_whole(error);
+            Err(error) if is_final(&error) && update.event.is_none() => {
+                self.failing.add_whole(error);
                 Ok((Vec::new(), false))
             }
-            Err(error) if is_final(&error) && self.broken.has_whole() => self.asked(step),
+            Err(error) if is_final(&error) && self.failing.has_whole() => self.asked(update),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn asked_for_all(&mut self, step: &Step<'_>) -> Result<Vec<Answer>> {
+    pub(super) fn asked_for_all(&mut self, update: &Update<'_>) -> Result<Vec<Answer>> {
         let session = Self::session(&mut self.session)?;
-        let keys = match step.row {
-            Some(row) => self.requery.touched(row, session)?,
+        let keys = match update.row {
+            Some(row) => self.queries.touched(row, session)?,
             None => Vec::new(),
         };
-        let event = fields(self.asks, step)?;
-        let windows: Vec<_> = match self.span.extent.is_bounded() {
+        let event = fields(self.asks, update)?;
+        let windows: Vec<_> = match self.rules.kind.is_bounded() {
             false => vec![None],
             true => self
-                .moment
+                .progress
                 .begun
                 .iter()
                 .map(|(end, start)| Some((*start, *end)))
                 .collect(),
         };
-        let opaque = !self.requery.knows_groups() && step.event.is_some();
+        let opaque = self.queries.keyed.is_none() && update.event.is_some();
         let mut answers = Vec::new();
         for window in windows {
-            let touched: HashSet<Identity> = keys.iter().map(|key| identity(window, key)).collect();
-            let binding = self.binding(step.now, window, event);
+            let touched: HashSet<GroupId> = keys.iter().map(|key| group_id(window, key)).collect();
+            let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
-            for found in self.requery.answer(session, &binding, window)? {
+            for found in self.queries.full.answer(session, &binding, window)? {
                 answers.push(Answer {
-                    touched: opaque || touched.contains(&found.identity),
-                    identity: found.identity,
+                    touched: opaque || touched.contains(&found.group_id),
+                    group_id: found.group_id,
                     row: Some(found.row),
                 });
             }
@@ -282,12 +283,12 @@ impl Window {
     }
 
     /// Notes the rows of these groups, and emits what is due.
-    fn observe(&mut self, step: &Step<'_>, answers: Vec<Answer>) {
+    fn observe(&mut self, update: &Update<'_>, answers: Vec<Answer>) {
         for answer in answers {
-            let due = self.emission.observe(&answer.identity, answer.row.as_ref());
+            let due = self.emission.observe(&answer.group_id, answer.row.as_ref());
             if let Some(row) = due {
-                let origin = step.event.filter(|_| answer.touched);
-                self.emit_of(answer.identity, row, (origin, step.key), step.now);
+                let origin = update.event.filter(|_| answer.touched);
+                self.emit_of(answer.group_id, row, (origin, update.key), update.now);
             }
         }
     }
@@ -307,7 +308,7 @@ impl Window {
     /// Emits a row of a group, for an event or as the window's own.
     fn emit_of(
         &mut self,
-        identity: Identity,
+        group_id: GroupId,
         row: Payload,
         (origin, key): (Option<&Event>, Option<u128>),
         now: Timestamp,
@@ -316,14 +317,14 @@ impl Window {
             Some(event) => ((event.time(), event.meta().clone()), key),
             None => ((now, Meta::default()), None),
         };
-        let entry = self.emission.entry(Some(identity), row, key, under);
+        let entry = self.emission.entry(Some(group_id), row, key, under);
         self.emit_entry(entry, origin);
     }
 
     /// An event is delivered when its entries are, and takes them when it comes again. Without a key
     /// it would be another row: what is kept on disk needs no event behind it, so that one is delivered
     /// with the commit.
-    fn emit_entry(&mut self, entry: Entry, origin: Option<&Event>) {
+    fn emit_entry(&mut self, entry: OutboxEntry, origin: Option<&Event>) {
         let event = match origin {
             Some(origin) if entry.may_come_again() || !self.emission.is_kept() => {
                 entry.event_for(origin)
@@ -353,10 +354,10 @@ impl Window {
             };
             match self.emit {
                 Emit::Close => {
-                    for (identity, row) in rows {
-                        let end = self.span.shown_end(window.1);
+                    for (group_id, row) in rows {
+                        let end = self.rules.shown_end(window.1);
                         let at = Timestamp::from_micros(end.min(now.as_micros()));
-                        self.emit_of(identity, row, (None, None), at);
+                        self.emit_of(group_id, row, (None, None), at);
                     }
                 }
                 Emit::Changes | Emit::Enter | Emit::Leave => self.leave(window, now),
@@ -384,7 +385,7 @@ impl Window {
             0 => Value::from(micros / 1_000_000),
             _ => Value::from(micros as f64 / 1e6),
         };
-        let [start, end] = [window.0, self.span.shown_end(window.1)].map(seconds);
+        let [start, end] = [window.0, self.rules.shown_end(window.1)].map(seconds);
         let window = serde_json::json!({ "window_start": start, "window_end": end });
         let event = Event::new(window, now);
         self.outputs.push(Output::Refuse(event, error));
@@ -393,7 +394,11 @@ impl Window {
 
     /// The next window that has ended by now.
     fn ended(&self, now: Timestamp) -> Option<(i64, i64)> {
-        let asked = self.moment.begun.first().map(|(end, start)| (*start, *end));
+        let asked = self
+            .progress
+            .begun
+            .first()
+            .map(|(end, start)| (*start, *end));
         let state = self
             .incremental
             .as_ref()
@@ -402,7 +407,7 @@ impl Window {
     }
 
     /// The rows of a window, where they are wanted.
-    fn rows_of(&mut self, window: (i64, i64)) -> Result<Vec<(Identity, Payload)>> {
+    fn rows_of(&mut self, window: (i64, i64)) -> Result<Vec<(GroupId, Payload)>> {
         if self.emit != Emit::Close {
             return Ok(Vec::new());
         }
@@ -411,10 +416,10 @@ impl Window {
         match &mut self.incremental {
             Some(incremental) => incremental.rows_in(Some(window), session),
             None => {
-                let found = self.requery.answer(session, &binding, Some(window))?;
+                let found = self.queries.full.answer(session, &binding, Some(window))?;
                 Ok(found
                     .into_iter()
-                    .map(|found| (found.identity, found.row))
+                    .map(|found| (found.group_id, found.row))
                     .collect())
             }
         }
@@ -422,29 +427,29 @@ impl Window {
 
     /// The groups of a window that has ended have none of them a row any more.
     fn leave(&mut self, window: (i64, i64), now: Timestamp) {
-        let begins = identity(Some(window), &[]);
+        let begins = group_id(Some(window), &[]);
         let begins = begins.trim_end_matches(']');
-        let of_window = |known: &&Identity| {
+        let of_window = |known: &&GroupId| {
             let rest = known.strip_prefix(begins);
             rest.is_some_and(|rest| rest.starts_with([',', ']']))
         };
-        let mut gone: Vec<Identity> = self.emission.present().filter(of_window).cloned().collect();
+        let mut gone: Vec<GroupId> = self.emission.present().filter(of_window).cloned().collect();
         gone.sort();
-        for identity in gone {
-            if let Some(row) = self.emission.observe(&identity, None) {
-                self.emit_of(identity, row, (None, None), now);
+        for group_id in gone {
+            if let Some(row) = self.emission.observe(&group_id, None) {
+                self.emit_of(group_id, row, (None, None), now);
             }
         }
     }
 
     fn forget(&mut self, window: (i64, i64)) {
-        self.moment.changed = true;
+        self.progress.changed = true;
         self.emission.close(window.1);
-        if let Extent::Session(_) = self.span.extent {
+        if let WindowKind::Session(_) = self.rules.kind {
             // Which rows are needed depends on which sessions are open.
-            self.moment.sweep = Some(window.1);
+            self.progress.sweep = Some(window.1);
         }
-        self.moment.begun.remove(&(window.1, window.0));
+        self.progress.begun.remove(&(window.1, window.0));
         if let Some(incremental) = &mut self.incremental {
             incremental.end(window);
         }
@@ -452,8 +457,11 @@ impl Window {
 }
 
 /// The fields of the event, where the query asks for them.
-pub(super) fn fields<'a>(asks: bool, step: &Step<'a>) -> Result<Option<&'a Map<String, Value>>> {
-    match step.event {
+pub(super) fn fields<'a>(
+    asks: bool,
+    update: &Update<'a>,
+) -> Result<Option<&'a Map<String, Value>>> {
+    match update.event {
         Some(event) if asks => event.payload().object().map(Some),
         _ => Ok(None),
     }

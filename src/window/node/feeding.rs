@@ -6,14 +6,14 @@
 //! given then either, since rows have left, is rejected once, and the event is taken in without it.
 
 use super::answering::fields;
-use super::{Output, Step, Window};
+use super::{Output, Update, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{Datum, Row};
 use crate::time::Timestamp;
-use crate::window::answer::identity;
-use crate::window::broken::{Blame, Broken, is_final};
+use crate::window::answer::group_id;
+use crate::window::failing::{FailingGroups, FailureContext, is_final};
 use crate::window::options::Plan;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
@@ -29,7 +29,7 @@ impl Pipeline for Window {
             return Err(error.clone());
         }
         let alone = !std::mem::replace(&mut self.stirred, true);
-        let careful = !self.broken.is_empty();
+        let careful = !self.failing.is_empty();
         self.row_taken = false;
         let mut took = self.take(event, careful, cx);
         if let Err(error) = &took
@@ -89,7 +89,7 @@ impl Window {
         if answers {
             self.emit_again(event, key);
         }
-        let mut step = Step {
+        let mut update = Update {
             now,
             event: Some(event),
             row: Some(&row),
@@ -98,23 +98,25 @@ impl Window {
             key,
         };
         if careful {
-            self.without(&step)?;
+            self.without(&update)?;
         }
         let inserted = self.insert(&row, event.payload(), time, now)?;
-        step.whole |= inserted.gone;
+        update.whole |= inserted.gone;
         let mut answered = match answers && !self.emit.remembers() {
             true => Ok(()),
-            false => self.answer(&step, &inserted.touched),
+            false => self.answer(&update, &inserted.touched),
         };
         if answered.is_ok() && self.verify.is_due() {
-            answered = self.verify(&step).or_else(|error| match is_final(&error) {
-                // That its answer cannot be checked is no fault of the event.
-                true => {
-                    self.outputs.push(Output::Refuse(event.detached(), error));
-                    Ok(())
-                }
-                false => Err(error),
-            });
+            answered = self
+                .verify(&update)
+                .or_else(|error| match is_final(&error) {
+                    // That its answer cannot be checked is no fault of the event.
+                    true => {
+                        self.outputs.push(Output::Refuse(event.detached(), error));
+                        Ok(())
+                    }
+                    false => Err(error),
+                });
         }
         self.touched = inserted.touched;
         if let (Err(error), false, Some(entry)) = (&answered, self.stored, inserted.added)
@@ -124,7 +126,7 @@ impl Window {
             incremental.take_back(entry);
         }
         answered?;
-        self.refuse_broken(now)
+        self.reject_failing(now)
     }
 
     /// What stands for the key of an event that may come again.
@@ -150,38 +152,38 @@ impl Window {
 
     /// Finds out which answers cannot be given though the row of the event is not there, of those that
     /// it is about.
-    fn without(&mut self, step: &Step<'_>) -> Result<()> {
-        let (Some(row), time) = (step.row, step.time.unwrap_or(step.now)) else {
+    fn without(&mut self, update: &Update<'_>) -> Result<()> {
+        let (Some(row), time) = (update.row, update.time.unwrap_or(update.now)) else {
             return Ok(());
         };
         let session = Self::session(&mut self.session)?;
         if let Some(incremental) = &mut self.incremental {
             let mut touched = Vec::new();
             incremental.find(row, time, session, &mut touched)?;
-            let mut blame = Blame {
-                broken: &mut self.broken,
+            let mut context = FailureContext {
+                failing: &mut self.failing,
                 touched: &[],
             };
             for at in touched {
-                incremental.evaluate_for(at, session, &mut blame)?;
+                incremental.evaluate_for(at, session, &mut context)?;
             }
             return Ok(());
         }
-        let keys = self.requery.touched(row, session)?;
-        let whole = self.asked_without(step);
-        noted(whole, "", &mut self.broken)?;
+        let keys = self.queries.touched(row, session)?;
+        let whole = self.asked_without(update);
+        noted(whole, "", &mut self.failing)?;
         // Of a whole answer that cannot be given one error is enough.
-        let told = self.broken.has_whole();
-        let event = fields(self.asks, step)?;
-        for window in self.windows_of(step) {
-            let binding = self.binding(step.now, window, event);
+        let told = self.failing.has_whole();
+        let event = fields(self.asks, update)?;
+        for window in self.windows_of(update) {
+            let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
             for key in &keys {
-                let of_group = self.requery.of_group(key, session, &binding);
-                let group = identity(window, key);
+                let of_group = self.queries.of_group(key, session, &binding);
+                let group = group_id(window, key);
                 match told && of_group.as_ref().is_err_and(is_final) {
-                    true => self.broken.add_silently(group),
-                    false => noted(of_group.map(drop), &group, &mut self.broken)?,
+                    true => self.failing.add_silently(group),
+                    false => noted(of_group.map(drop), &group, &mut self.failing)?,
                 }
             }
         }
@@ -189,25 +191,25 @@ impl Window {
     }
 
     /// Asks for the whole answer, where an event may.
-    fn asked_without(&mut self, step: &Step<'_>) -> Result<()> {
+    fn asked_without(&mut self, update: &Update<'_>) -> Result<()> {
         if self.emit.remembers() {
-            return self.asked_for_all(step).map(drop);
+            return self.asked_for_all(update).map(drop);
         }
         if self.plan != Plan::Requery {
             return Ok(());
         }
-        let event = fields(self.asks, step)?;
-        for window in self.windows_of(step) {
-            let binding = self.binding(step.now, window, event);
+        let event = fields(self.asks, update)?;
+        for window in self.windows_of(update) {
+            let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
-            self.requery.rows(session, &binding)?;
+            self.queries.full.rows(session, &binding)?;
         }
         Ok(())
     }
 
     /// Rejects once what cannot be answered for a while.
-    pub(super) fn refuse_broken(&mut self, now: Timestamp) -> Result<()> {
-        for error in self.broken.take_news() {
+    pub(super) fn reject_failing(&mut self, now: Timestamp) -> Result<()> {
+        for error in self.failing.take_news() {
             self.refuse_now(now, error)?;
         }
         Ok(())
@@ -215,7 +217,7 @@ impl Window {
 
     /// Rejects the answer over the window of an instant.
     pub(super) fn refuse_now(&mut self, now: Timestamp, error: Error) -> Result<()> {
-        let start = self.span.start(now).as_micros();
+        let start = self.rules.start(now).as_micros();
         self.refuse((start, now.as_micros()), now, error)
     }
 
@@ -235,10 +237,10 @@ impl Window {
 }
 
 /// Notes whether an answer can be given.
-fn noted(answer: Result<()>, group: &str, broken: &mut Broken) -> Result<()> {
+fn noted(answer: Result<()>, group: &str, failing: &mut FailingGroups) -> Result<()> {
     match answer {
-        Ok(()) => broken.mend(&group.into()),
-        Err(error) if is_final(&error) => broken.add(group.into(), error),
+        Ok(()) => failing.mend(&group.into()),
+        Err(error) if is_final(&error) => failing.add(group.into(), error),
         Err(error) => return Err(error),
     }
     Ok(())

@@ -6,19 +6,20 @@ use crate::node::Context;
 use crate::payload::Payload;
 use crate::store::{Datum, Inserted, Row, Store};
 use crate::time::Timestamp;
-use crate::window::incremental::{Entry, Incremental};
-use crate::window::options::{Extent, Now};
+use crate::window::kind::WindowKind;
+use crate::window::options::TimeDomain;
+use crate::window::strategy::incremental::{IncrementalState, StateRow};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What came of a row.
-pub(super) struct Came {
+pub(super) struct Insertion {
     /// The groups of the state that it touches.
     pub touched: Vec<u32>,
     /// Whether it has driven out a row of a group that is not kept there.
     pub gone: bool,
     /// What was added to the state, where it was.
-    pub added: Option<Entry>,
+    pub added: Option<StateRow>,
 }
 
 /// How soon rows that others needed are looked for again.
@@ -28,7 +29,7 @@ impl Window {
     /// Makes ready what needs to know the time: once after the node was opened, and after what
     /// was done was taken back. Says whether it had to.
     pub(super) fn start(&mut self, cx: &Context<'_>) -> Result<bool> {
-        if !self.moment.fresh {
+        if !self.progress.fresh {
             return Ok(false);
         }
         let session = Self::session(&mut self.session)?;
@@ -36,15 +37,15 @@ impl Window {
         let column = column.filter(|_| self.stored);
         self.watermark.open(cx.now(), self.latest);
         let now = match self.clock {
-            Now::System => cx.now(),
-            Now::Event => self
+            TimeDomain::System => cx.now(),
+            TimeDomain::Event => self
                 .watermark
                 .current()
                 .unwrap_or(Timestamp::from_micros(i64::MIN)),
         };
         if let Some(incremental) = &mut self.incremental {
-            let cuts = self.emission.cuts();
-            incremental.rebuild(self.stored.then_some(&mut *session), now, cuts)?;
+            let boundaries = self.emission.boundaries();
+            incremental.rebuild(self.stored.then_some(&mut *session), now, boundaries)?;
         }
         let closed = self.emission.closed();
         if let Some(incremental) = &mut self.incremental {
@@ -54,27 +55,27 @@ impl Window {
             }
         }
         // An event whose row is not taken in begins its windows too, and no table knows of it.
-        self.moment.begun.retain(|(end, _)| *end > closed);
-        self.moment.oldest = None;
-        self.moment.sweep = None;
+        self.progress.begun.retain(|(end, _)| *end > closed);
+        self.progress.oldest = None;
+        self.progress.sweep = None;
         if let Some(column) = column {
-            if let Extent::Hopping { .. } = self.span.extent {
-                let begun = &mut self.moment.begun;
+            if let WindowKind::Hopping { .. } = self.rules.kind {
+                let begun = &mut self.progress.begun;
                 session.times(&self.table, column, &mut |time| {
-                    let ends = self.span.windows(time).map(|(start, end)| (end, start));
+                    let ends = self.rules.windows(time).map(|(start, end)| (end, start));
                     begun.extend(ends.filter(|(end, _)| *end > closed));
                 })?;
             }
-            self.moment.oldest = session.oldest(&self.table, column)?;
+            self.progress.oldest = session.oldest(&self.table, column)?;
         }
-        if let (Some(incremental), Extent::Hopping { .. }) =
-            (&mut self.incremental, self.span.extent)
+        if let (Some(incremental), WindowKind::Hopping { .. }) =
+            (&mut self.incremental, self.rules.kind)
         {
-            for (end, start) in &self.moment.begun {
+            for (end, start) in &self.progress.begun {
                 incremental.begin_window((*start, *end));
             }
         }
-        if self.stored && matches!(self.span.extent, Extent::Count(_)) {
+        if self.stored && matches!(self.rules.kind, WindowKind::Count(_)) {
             let order = self.time.map(|at| self.table.columns()[at].name.as_str());
             self.arrivals.clear();
             session.keys(&self.table, order, &mut |key| {
@@ -83,7 +84,7 @@ impl Window {
             // Others may have added rows since this window was here.
             self.evict_first()?;
         }
-        self.moment.fresh = false;
+        self.progress.fresh = false;
         Ok(true)
     }
 
@@ -102,7 +103,7 @@ impl Window {
         let version = session.data_version()?;
         let strangers = version != self.version && self.version.is_some();
         self.version = version;
-        self.moment.fresh |= brought.stale || strangers;
+        self.progress.fresh |= brought.stale || strangers;
         if self.start(cx)? {
             return Ok(true);
         }
@@ -122,8 +123,8 @@ impl Window {
         let row = reader.read(payload, sized)?;
         let time = self.time_of(&row, cx.now())?;
         let now = match self.clock {
-            Now::System => cx.now(),
-            Now::Event => match self.watermark.current().or(time) {
+            TimeDomain::System => cx.now(),
+            TimeDomain::Event => match self.watermark.current().or(time) {
                 Some(now) => now,
                 None => return Ok(()),
             },
@@ -133,14 +134,14 @@ impl Window {
         self.note_arrival(&row);
         if let Some(incremental) = &mut self.incremental {
             let session = Self::session(&mut self.session)?;
-            let entry = Entry {
+            let entry = StateRow {
                 digest: incremental.digest(&row),
                 time: time.unwrap_or(now),
             };
             incremental.begin(entry.time, ended);
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
                 incremental.add(&row, (entry, ended), session, &mut Vec::new())?;
-                self.moment.changed = true;
+                self.progress.changed = true;
                 self.keep_apart()?;
             }
         }
@@ -150,8 +151,11 @@ impl Window {
 
     /// Notes which sessions the table does not tell apart, where it may have to.
     fn keep_apart(&mut self) -> Result<()> {
-        let cuts = self.incremental.as_mut().map(Incremental::take_cuts);
-        for (group, end) in cuts.unwrap_or_default() {
+        let boundaries = self
+            .incremental
+            .as_mut()
+            .map(IncrementalState::take_boundaries);
+        for (group, end) in boundaries.unwrap_or_default() {
             if self.stored {
                 let session = Self::session(&mut self.session)?;
                 self.emission.cut(&group, end, session)?;
@@ -162,7 +166,7 @@ impl Window {
 
     /// A row of a window of the last so many has come.
     fn note_arrival(&mut self, row: &Row<'_>) {
-        if let (Extent::Count(_), true) = (self.span.extent, self.stored) {
+        if let (WindowKind::Count(_), true) = (self.rules.kind, self.stored) {
             let key = self
                 .table
                 .key_columns()
@@ -174,7 +178,8 @@ impl Window {
 
     /// Takes out the rows that a row has driven out which has come.
     fn drive_out(&mut self, now: Timestamp) -> Result<bool> {
-        if let (Extent::Count(_), Some(incremental)) = (self.span.extent, &mut self.incremental) {
+        if let (WindowKind::Count(_), Some(incremental)) = (self.rules.kind, &mut self.incremental)
+        {
             incremental.expire(now);
         }
         self.evict_first()
@@ -183,7 +188,7 @@ impl Window {
     /// Deletes the rows that are not among the last so many any more, where no other window needs
     /// them.
     fn evict_first(&mut self) -> Result<bool> {
-        let (Extent::Count(rows), Some(last)) = (self.span.extent, &self.last) else {
+        let (WindowKind::Count(rows), Some(last)) = (self.rules.kind, &self.last) else {
             return Ok(false);
         };
         if self.arrivals.len() <= rows {
@@ -198,7 +203,7 @@ impl Window {
             if deletes {
                 Self::session(&mut self.session)?.delete(&self.table, &key)?;
             }
-            self.moment.changed = true;
+            self.progress.changed = true;
             left = true;
         }
         Ok(left)
@@ -209,13 +214,13 @@ impl Window {
         let state = self
             .incremental
             .as_ref()
-            .and_then(|state| match self.span.extent {
-                Extent::Count(_) => None,
+            .and_then(|state| match self.rules.kind {
+                WindowKind::Count(_) => None,
                 _ => state.groups.next(),
             });
-        let ends = self.moment.begun.first().map(|(end, _)| *end);
-        let stored = self.moment.oldest.map(|oldest| self.leaves(oldest));
-        let sweep = self.moment.sweep;
+        let ends = self.progress.begun.first().map(|(end, _)| *end);
+        let stored = self.progress.oldest.map(|oldest| self.leaves(oldest));
+        let sweep = self.progress.sweep;
         state
             .into_iter()
             .chain(ends)
@@ -227,13 +232,13 @@ impl Window {
     /// Takes out what has left by now, closes the windows that have ended; `clock` is the network's
     /// instant. Says whether anything has left.
     pub(super) fn move_to(&mut self, now: Timestamp, clock: Timestamp) -> Result<bool> {
-        if self.span.extent.is_bounded() {
+        if self.rules.kind.is_bounded() {
             self.close(now)?;
         }
         let mut left = false;
         if let Some(incremental) = &mut self.incremental {
             left = incremental.expire(now);
-            self.moment.changed |= left;
+            self.progress.changed |= left;
         }
         Ok(self.evict(now, clock)? || left)
     }
@@ -246,11 +251,11 @@ impl Window {
         if hold.is_new() {
             hold.set(self.needed(now));
         }
-        let oldest = self.moment.oldest.map(|oldest| self.leaves(oldest));
+        let oldest = self.progress.oldest.map(|oldest| self.leaves(oldest));
         let gone = oldest.is_some_and(|leaves| leaves <= now.as_micros());
         if !gone
             && self
-                .moment
+                .progress
                 .sweep
                 .is_none_or(|sweep| sweep > now.as_micros())
         {
@@ -266,37 +271,37 @@ impl Window {
         let session = Self::session(&mut self.session)?;
         session.begin()?;
         session.expire(&self.table, column, floor)?;
-        if let Extent::Session(_) = self.span.extent {
+        if let WindowKind::Session(_) = self.rules.kind {
             let ended = floor.as_micros();
             if let Some(incremental) = &mut self.incremental {
                 incremental.groups.forget_ended(ended);
             }
-            self.emission.forget_cuts(ended, session)?;
+            self.emission.forget_boundaries(ended, session)?;
         }
         let oldest = session.oldest_from(&self.table, column, needed)?;
-        self.moment.changed = true;
+        self.progress.changed = true;
         // What others need still is looked after later: they may have gone by then.
         let left = floor < needed
             && session
                 .oldest(&self.table, column)?
                 .is_some_and(|t| t < needed);
-        self.moment.oldest = oldest.filter(|oldest| self.leaves(*oldest) > now.as_micros());
-        let left = left || self.moment.oldest != oldest;
-        self.moment.sweep = left.then(|| now.after(SWEEP).as_micros());
+        self.progress.oldest = oldest.filter(|oldest| self.leaves(*oldest) > now.as_micros());
+        let left = left || self.progress.oldest != oldest;
+        self.progress.sweep = left.then(|| now.after(SWEEP).as_micros());
         Ok(gone)
     }
 
     /// From which time on the window needs rows.
     fn needed(&self, now: Timestamp) -> Timestamp {
-        match self.span.extent {
-            Extent::Hopping { .. } => {
-                let begun = self.moment.begun.iter().map(|(_, start)| *start);
+        match self.rules.kind {
+            WindowKind::Hopping { .. } => {
+                let begun = self.progress.begun.iter().map(|(_, start)| *start);
                 let open = begun.min();
-                let next = self.span.windows(now).next().map(|(start, _)| start);
+                let next = self.rules.windows(now).next().map(|(start, _)| start);
                 let starts = open.into_iter().chain(next);
                 Timestamp::from_micros(starts.min().unwrap_or(i64::MIN))
             }
-            Extent::Session(gap) => {
+            WindowKind::Session(gap) => {
                 let state = self.incremental.as_ref();
                 let open = state.into_iter().flat_map(|state| state.groups.starts());
                 let starts = open.map(Timestamp::from_micros);
@@ -304,18 +309,18 @@ impl Window {
                     .min()
                     .map_or(now.before(gap), |start| start.min(now.before(gap)))
             }
-            Extent::Sliding(_) | Extent::Count(_) => self.span.cutoff(now),
+            WindowKind::Sliding(_) | WindowKind::Count(_) => self.rules.cutoff(now),
         }
     }
 
     pub(super) fn leaves(&self, time: Timestamp) -> i64 {
-        match self.span.extent {
-            Extent::Sliding(_) => self.span.leaves(time),
-            Extent::Hopping { .. } => {
-                let last = self.span.windows(time).last();
+        match self.rules.kind {
+            WindowKind::Sliding(_) => self.rules.leaves(time),
+            WindowKind::Hopping { .. } => {
+                let last = self.rules.windows(time).last();
                 last.map_or(i64::MIN, |(_, end)| end)
             }
-            Extent::Count(_) | Extent::Session(_) => i64::MAX,
+            WindowKind::Count(_) | WindowKind::Session(_) => i64::MAX,
         }
     }
 
@@ -326,7 +331,7 @@ impl Window {
         payload: &Payload,
         time: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Came> {
+    ) -> Result<Insertion> {
         // The allocation serves every event.
         let mut touched = std::mem::take(&mut self.touched);
         touched.clear();
@@ -341,7 +346,7 @@ impl Window {
                 left = self.evict_first()?;
             }
             self.note_time(time, now)?;
-            return Ok(Came {
+            return Ok(Insertion {
                 touched,
                 gone: left,
                 added: None,
@@ -349,9 +354,9 @@ impl Window {
         };
         // Where rows are stored that are in no window, or not any more, one may be among them.
         let may_wait =
-            self.moment.sweep.is_none() && !matches!(self.span.extent, Extent::Session(_));
+            self.progress.sweep.is_none() && !matches!(self.rules.kind, WindowKind::Session(_));
         let digest = incremental.digest(row);
-        let entry = Entry { digest, time: at };
+        let entry = StateRow { digest, time: at };
         let is_live = incremental.groups.is_live(digest);
         let mut is_new = !is_live && incremental.takes(at, now);
         if self.stored && !is_live {
@@ -368,14 +373,14 @@ impl Window {
             true => incremental.add(row, (entry, ended), session, &mut touched)?,
             false => incremental.find(row, at, session, &mut touched)?,
         }
-        if let (true, Extent::Count(_)) = (is_new, self.span.extent) {
+        if let (true, WindowKind::Count(_)) = (is_new, self.rules.kind) {
             self.note_arrival(row);
             self.drive_out(now)?;
         }
-        self.moment.changed = true;
+        self.progress.changed = true;
         self.keep_apart()?;
         self.note_time(time, now)?;
-        Ok(Came {
+        Ok(Insertion {
             touched,
             gone: false,
             added: is_new.then_some(entry),
@@ -386,19 +391,19 @@ impl Window {
         let Some(time) = time else {
             return Ok(());
         };
-        if let Extent::Hopping { .. } = self.span.extent {
-            let open = self.span.open_windows(time, self.ended_by(now));
-            let begun = &mut self.moment.begun;
+        if let WindowKind::Hopping { .. } = self.rules.kind {
+            let open = self.rules.open_windows(time, self.ended_by(now));
+            let begun = &mut self.progress.begun;
             begun.extend(open.map(|(start, end)| (end, start)));
             // A window that a row came too late for has ended for good.
-            let ended = self.span.windows(time).map(|(_, end)| end);
+            let ended = self.rules.windows(time).map(|(_, end)| end);
             if let Some(end) = ended.filter(|end| *end <= now.as_micros()).last() {
                 self.emission.close(end);
             }
         }
         if self.stored {
-            let oldest = self.moment.oldest;
-            self.moment.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
+            let oldest = self.progress.oldest;
+            self.progress.oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
         }
         Ok(())
     }

@@ -4,41 +4,41 @@
 //! groups that the event touches. `requery` has nothing to compare.
 
 use super::answering::fields;
-use super::{Output, Step, Window};
+use super::{Output, Update, Window};
 use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
-use crate::window::answer::identity;
-use crate::window::emission::Identity;
+use crate::window::answer::group_id;
+use crate::window::emission::GroupId;
 use crate::window::options::Plan;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 /// Rows of an answer, with what their groups are called.
-type Rows = Vec<(Identity, Payload)>;
+type Rows = Vec<(GroupId, Payload)>;
 
 impl Window {
     /// Compares the answer with that of the whole query. A difference is told with both, and the
     /// state made anew.
-    pub(super) fn verify(&mut self, step: &Step<'_>) -> Result<()> {
+    pub(super) fn verify(&mut self, update: &Update<'_>) -> Result<()> {
         let difference = match self.plan {
-            Plan::Incremental => self.verify_state(step)?,
-            Plan::Keyed => self.verify_groups(step)?,
+            Plan::Incremental => self.verify_state(update)?,
+            Plan::Keyed => self.verify_groups(update)?,
             Plan::Requery => None,
         };
         let Some(error) = difference else {
             return Ok(());
         };
-        self.moment.fresh = true;
-        if let Some(event) = step.event {
+        self.progress.fresh = true;
+        if let Some(event) = update.event {
             self.outputs.push(Output::Refuse(event.detached(), error));
         }
         Ok(())
     }
 
     /// Compares all of the running answer.
-    fn verify_state(&mut self, step: &Step<'_>) -> Result<Option<Error>> {
-        let mut theirs = self.right(step)?;
-        let windows = self.windows_of(step);
+    fn verify_state(&mut self, update: &Update<'_>) -> Result<Option<Error>> {
+        let mut theirs = self.right(update)?;
+        let windows = self.windows_of(update);
         let Some(incremental) = &mut self.incremental else {
             return Ok(None);
         };
@@ -49,7 +49,7 @@ impl Window {
         }
         ours.sort_by(|a, b| a.0.cmp(&b.0));
         theirs.sort_by(|a, b| a.0.cmp(&b.0));
-        if same(&ours, &theirs) || self.rounds_otherwise(step, &theirs)? {
+        if same(&ours, &theirs) || self.rounds_otherwise(update, &theirs)? {
             return Ok(None);
         }
         let error = Error::data(format!(
@@ -65,19 +65,19 @@ impl Window {
 
     /// Whether an answer is one that the running sums could have too, if what doubles round off
     /// were not carried: the database may add them up one after the other.
-    fn rounds_otherwise(&mut self, step: &Step<'_>, theirs: &Rows) -> Result<bool> {
-        let windows = self.windows_of(step);
+    fn rounds_otherwise(&mut self, update: &Update<'_>, theirs: &Rows) -> Result<bool> {
+        let windows = self.windows_of(update);
         let Some(incremental) = &mut self.incremental else {
             return Ok(false);
         };
         let session = Self::session(&mut self.session)?;
-        let mut theirs: HashMap<&Identity, &Payload> = theirs
+        let mut theirs: HashMap<&GroupId, &Payload> = theirs
             .iter()
-            .map(|(identity, row)| (identity, row))
+            .map(|(group_id, row)| (group_id, row))
             .collect();
         for window in windows {
             for at in incremental.groups_in(window) {
-                let right = theirs.remove(&incremental.identity(at));
+                let right = theirs.remove(&incremental.group_id(at));
                 if !may_be(&incremental.variants(at, session)?, right) {
                     return Ok(false);
                 }
@@ -88,29 +88,29 @@ impl Window {
 
     /// Compares what the query says when it is asked for the groups that the event touches with
     /// what it says of them when it is asked for all.
-    fn verify_groups(&mut self, step: &Step<'_>) -> Result<Option<Error>> {
-        let Some(row) = step.row else {
+    fn verify_groups(&mut self, update: &Update<'_>) -> Result<Option<Error>> {
+        let Some(row) = update.row else {
             return Ok(None);
         };
-        let mut theirs = self.right(step)?;
+        let mut theirs = self.right(update)?;
         let session = Self::session(&mut self.session)?;
-        let keys = self.requery.touched(row, session)?;
-        let event = fields(self.asks, step)?;
+        let keys = self.queries.touched(row, session)?;
+        let event = fields(self.asks, update)?;
         let mut ours = Rows::new();
-        let mut touched: HashSet<Identity> = HashSet::new();
-        for window in self.windows_of(step) {
-            let binding = self.binding(step.now, window, event);
+        let mut touched: HashSet<GroupId> = HashSet::new();
+        for window in self.windows_of(update) {
+            let binding = self.binding(update.now, window, event);
             for key in &keys {
                 let session = Self::session(&mut self.session)?;
-                let row = self.requery.of_group(key, session, &binding)?;
-                let identity = identity(window, key);
-                ours.extend(row.map(|row| (identity.clone(), row)));
-                touched.insert(identity);
+                let row = self.queries.of_group(key, session, &binding)?;
+                let group_id = group_id(window, key);
+                ours.extend(row.map(|row| (group_id.clone(), row)));
+                touched.insert(group_id);
             }
         }
         // Tables that were made elsewhere may call a group otherwise than the event does.
         match self.exact {
-            true => theirs.retain(|(identity, _)| touched.contains(identity)),
+            true => theirs.retain(|(group_id, _)| touched.contains(group_id)),
             false => theirs.retain(|(_, row)| ours.iter().any(|(_, ours)| same_row(ours, row))),
         }
         ours.sort_by(|a, b| a.0.cmp(&b.0));
@@ -121,7 +121,7 @@ impl Window {
                 .iter()
                 .all(|(_, row)| theirs.iter().any(|(_, theirs)| same_row(row, theirs))),
         };
-        if agrees || self.rounds_apart(step, &touched, [&ours, &theirs])? {
+        if agrees || self.rounds_apart(update, &touched, [&ours, &theirs])? {
             return Ok(None);
         }
         Ok(Some(
@@ -139,59 +139,59 @@ impl Window {
     /// one order and another. For that the state is made that could keep them, this once.
     fn rounds_apart(
         &mut self,
-        step: &Step<'_>,
-        touched: &HashSet<Identity>,
+        update: &Update<'_>,
+        touched: &HashSet<GroupId>,
         answers: [&Rows; 2],
     ) -> Result<bool> {
-        let windows = self.windows_of(step);
+        let windows = self.windows_of(update);
         let (true, Some(beside)) = (self.exact, &mut self.verify.beside) else {
             return Ok(false);
         };
         let session = Self::session(&mut self.session)?;
-        beside.rebuild(Some(&mut *session), step.now, self.emission.cuts())?;
-        let mut found: HashSet<Identity> = HashSet::new();
+        beside.rebuild(Some(&mut *session), update.now, self.emission.boundaries())?;
+        let mut found: HashSet<GroupId> = HashSet::new();
         let mut may = true;
         for at in windows
             .iter()
             .flat_map(|w| beside.groups_in(*w))
             .collect::<Vec<_>>()
         {
-            let identity = beside.identity(at);
-            if touched.contains(&identity) {
+            let group_id = beside.group_id(at);
+            if touched.contains(&group_id) {
                 let variants = beside.variants(at, session)?;
                 may &= answers.iter().all(|rows| {
-                    let row = rows.iter().find(|(named, _)| *named == identity);
+                    let row = rows.iter().find(|(named, _)| *named == group_id);
                     may_be(&variants, row.map(|(_, row)| row))
                 });
-                found.insert(identity);
+                found.insert(group_id);
             }
         }
-        beside.rebuild(None, step.now, self.emission.cuts())?;
+        beside.rebuild(None, update.now, self.emission.boundaries())?;
         let mut rows = answers.into_iter().flatten();
-        Ok(may && rows.all(|(identity, _)| found.contains(identity)))
+        Ok(may && rows.all(|(group_id, _)| found.contains(group_id)))
     }
 
     /// The answer of the whole query, for the windows of an event.
-    fn right(&mut self, step: &Step<'_>) -> Result<Rows> {
-        let event = fields(self.asks, step)?;
+    fn right(&mut self, update: &Update<'_>) -> Result<Rows> {
+        let event = fields(self.asks, update)?;
         let mut rows = Rows::new();
-        for window in self.windows_of(step) {
-            let binding = self.binding(step.now, window, event);
+        for window in self.windows_of(update) {
+            let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
-            let found = self.requery.answer(session, &binding, window)?;
-            rows.extend(found.into_iter().map(|found| (found.identity, found.row)));
+            let found = self.queries.full.answer(session, &binding, window)?;
+            rows.extend(found.into_iter().map(|found| (found.group_id, found.row)));
         }
         Ok(rows)
     }
 }
 
-fn shown(rows: &[(Identity, Payload)]) -> String {
+fn shown(rows: &[(GroupId, Payload)]) -> String {
     let rows: Vec<&str> = rows.iter().filter_map(|(_, row)| row.text()).collect();
     format!("[{}]", rows.join(", "))
 }
 
 /// Whether two answers are the same but for what doubles round off.
-fn same(ours: &[(Identity, Payload)], theirs: &[(Identity, Payload)]) -> bool {
+fn same(ours: &[(GroupId, Payload)], theirs: &[(GroupId, Payload)]) -> bool {
     let rows = ours.iter().zip(theirs);
     ours.len() == theirs.len()
         && rows

@@ -4,7 +4,7 @@
 use super::exact::Exact;
 use crate::error::{Error, Result};
 use crate::store::Datum;
-use crate::window::plan::Function;
+use crate::window::analysis::Function;
 use std::collections::{BTreeMap, HashMap};
 
 /// The running value of one aggregate over one group.
@@ -27,13 +27,13 @@ pub(crate) struct Sum {
 }
 
 impl Acc {
-    /// That of no row; where it `weighs`, a sum knows by how much others may have it otherwise.
-    pub fn new(function: Function, weighs: bool) -> Self {
+    /// That of no row; where it `track_slack`, a sum knows by how much others may have it otherwise.
+    pub fn new(function: Function, track_slack: bool) -> Self {
         match function {
             Function::Count => Acc::Count(0),
             Function::CountDistinct => Acc::Distinct(HashMap::new()),
             Function::Sum | Function::Avg => Acc::Sum(Sum {
-                weight: weighs.then(Box::default),
+                weight: track_slack.then(Box::default),
                 ..Sum::default()
             }),
             Function::Min | Function::Max => Acc::Extreme(BTreeMap::new()),

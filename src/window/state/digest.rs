@@ -50,20 +50,20 @@ impl Hash for Digest {
 
 /// Takes digests as the hashes that they are.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct AsIs;
+pub(crate) struct DigestHashBuilder;
 
-impl BuildHasher for AsIs {
-    type Hasher = Taken;
+impl BuildHasher for DigestHashBuilder {
+    type Hasher = DigestHasher;
 
-    fn build_hasher(&self) -> Taken {
-        Taken(0)
+    fn build_hasher(&self) -> DigestHasher {
+        DigestHasher(0)
     }
 }
 
-/// The hasher of [`AsIs`].
-pub(crate) struct Taken(u64);
+/// The hasher of [`DigestHashBuilder`].
+pub(crate) struct DigestHasher(u64);
 
-impl Hasher for Taken {
+impl Hasher for DigestHasher {
     fn write(&mut self, bytes: &[u8]) {
         unreachable!("a digest is one number, not {} bytes", bytes.len());
     }

@@ -1,11 +1,11 @@
 //! Groups whose windows are sessions: a row joins one, or brings several together.
 
 use super::acc::Acc;
-use super::{Digest, Groups, Tally};
+use super::{Digest, GroupSlot, Groups};
 use crate::store::Datum;
 
 /// A row that goes into a session; times in microseconds.
-pub(crate) struct Joining<'a> {
+pub(crate) struct SessionRow<'a> {
     pub key: Digest,
     pub time: i64,
     pub gap: i64,
@@ -16,7 +16,7 @@ pub(crate) struct Joining<'a> {
 impl Groups {
     /// Adds a row to the session of its key that is open at its time, made where there is none;
     /// joins sessions that it brings together. Nothing leaves a session before it ends.
-    pub fn join(&mut self, row: &Joining<'_>, key: impl FnOnce(&mut [Datum])) -> u32 {
+    pub fn join(&mut self, row: &SessionRow<'_>, key: impl FnOnce(&mut [Datum])) -> u32 {
         let mut window = (row.time, row.time.saturating_add(row.gap));
         let touching = self.sessions_at(row.key, row.time, row.gap);
         let at = match touching.split_first() {
@@ -44,7 +44,7 @@ impl Groups {
         }
         let group = self.group_mut(at);
         group.window = Some(window);
-        group.identity = None;
+        group.group_id = None;
         group.digests.push(row.digest);
         self.live.insert(row.digest);
         self.add_member(at, row.arguments);
@@ -71,12 +71,12 @@ impl Groups {
 
     /// Lets one session take in another.
     fn absorb(&mut self, one: u32, other: u32) {
-        let Tally { rows, name, .. } = *self.tally(other);
+        let GroupSlot { rows, name, .. } = *self.slot(other);
         let digests = std::mem::take(&mut self.group_mut(other).digests);
         let fresh: Vec<Acc> = self
             .functions
             .iter()
-            .map(|f| Acc::new(*f, self.weighs))
+            .map(|f| Acc::new(*f, self.track_slack))
             .collect();
         let gone = self.accs(other).iter_mut().zip(fresh);
         let accs: Vec<Acc> = gone
@@ -86,7 +86,7 @@ impl Groups {
         if let Some(sessions) = self.sessions.get_mut(&name) {
             sessions.retain(|at| *at != other);
         }
-        self.tally(one).rows += rows;
+        self.slot(one).rows += rows;
         self.group_mut(one).digests.extend(digests);
         for (acc, more) in self.accs(one).iter_mut().zip(accs) {
             acc.merge(more);

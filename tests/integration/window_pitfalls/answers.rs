@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::Table;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, Window, WindowKind, WindowOptions};
 
 crate::over_all_databases! {
     pitfall_01_the_mode_decides_what_is_emitted_never_the_plan
@@ -289,9 +289,9 @@ fn pitfall_07_a_partner_comes_later(place: &Place) {
 
 fn pitfall_08_an_event_that_comes_again_counts_once(place: &Place) {
     let extents = [
-        Extent::Sliding(Duration::from_secs(10)),
-        Extent::Count(3),
-        Extent::Hopping {
+        WindowKind::Sliding(Duration::from_secs(10)),
+        WindowKind::Count(3),
+        WindowKind::Hopping {
             size: Duration::from_secs(10),
             slide: Duration::from_secs(5),
         },

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{
     Context, Database, Error, ErrorKind, Event, Node, Outcome, Pipeline, Result, Token,
 };
@@ -76,7 +76,11 @@ impl Pipeline for Struck {
 
 /// A window that goes by the times of its rows, so that the batch itself lets rows leave.
 fn bench(database: &Database, options: &WindowOptions) -> (Bench, Arc<Mutex<Option<Cause>>>) {
-    let options = options.clone().clock(Now::Event).store(true).name("sums");
+    let options = options
+        .clone()
+        .clock(TimeDomain::Event)
+        .store(true)
+        .name("sums");
     let cause: Arc<Mutex<Option<Cause>>> = Arc::default();
     let mut bench = Bench::of(Struck {
         window: Window::new(database, &options).unwrap(),
@@ -104,8 +108,8 @@ fn lost(place: &Place) -> Cause {
 /// after it: an old row of `b` leaves with it, two of `a` come, and one more.
 fn modes() -> Vec<(WindowOptions, Plan, Emit, &'static [f64])> {
     let seconds = Duration::from_secs;
-    let slides = Extent::Sliding(seconds(10));
-    let tumbling = Extent::Hopping {
+    let slides = WindowKind::Sliding(seconds(10));
+    let tumbling = WindowKind::Hopping {
         size: seconds(10),
         slide: seconds(10),
     };
@@ -251,7 +255,7 @@ fn pitfall_10_what_is_to_be_said_again_is_said_though_a_commit_fails(place: &Pla
 
 fn pitfall_10_sessions_are_as_before_a_commit_that_fails(place: &Place) {
     let sql = "select g, count(*) as n, sum(v) as s from things group by g";
-    let gap = Extent::Session(Duration::from_secs(10));
+    let gap = WindowKind::Session(Duration::from_secs(10));
     for (emit, right) in [
         (Emit::Close, &[3.0, 28.0] as &[f64]),
         (Emit::Touched, &[100.0, 4.0, 12.0, 28.0, 200.0]),

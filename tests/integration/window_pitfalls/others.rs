@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::pipeline::Forwarder;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{Event, Network, sink};
 
 crate::over_all_databases! {
@@ -86,7 +86,7 @@ fn pitfall_09_a_window_that_has_begun_ends_though_the_table_was_read_again(place
         let database = declared(&place.another());
         let count = tumbling("select count(*) as n from things").plan(plan);
         // Another window needs the rows for longer: what comes again is none.
-        let minute = Extent::Sliding(Duration::from_secs(60));
+        let minute = WindowKind::Sliding(Duration::from_secs(60));
         let longer = WindowOptions::new("things", SUM, minute).time("t");
         let _longer = Window::new(&database, &longer).unwrap();
         let mut bench = Bench::new(&database, count);
@@ -110,9 +110,9 @@ fn pitfall_11_a_key_that_is_stored_still_is_none_of_a_later_window(place: &Place
     }
     for plan in [Plan::Requery, Plan::Incremental] {
         let database = declared(&place.another());
-        let options = tumbling(SUM).plan(plan).clock(Now::Event);
+        let options = tumbling(SUM).plan(plan).clock(TimeDomain::Event);
         // Another window needs the first row for longer.
-        let minute = Extent::Sliding(Duration::from_secs(60));
+        let minute = WindowKind::Sliding(Duration::from_secs(60));
         let longer = WindowOptions::new("things", SUM, minute).time("t");
         let _longer = Window::new(&database, &longer).unwrap();
         let mut bench = Bench::new(&database, options);
@@ -126,7 +126,7 @@ fn pitfall_11_a_key_that_is_stored_still_is_none_of_a_later_window(place: &Place
     // The same of one that slides.
     for plan in [Plan::Requery, Plan::Keyed, Plan::Incremental] {
         let database = declared(&place.another());
-        let minute = Extent::Sliding(Duration::from_secs(60));
+        let minute = WindowKind::Sliding(Duration::from_secs(60));
         let longer = WindowOptions::new("things", SUM, minute).time("t");
         let _longer = Window::new(&database, &longer).unwrap();
         let mut bench = Bench::new(&database, options(SUM, Emit::Touched, plan));
@@ -169,7 +169,7 @@ fn pitfall_11_windows_on_one_table_share_its_rows(place: &Place) {
         let network = Network::new();
         network.add_pipeline("in", Forwarder).unwrap();
         let of = |seconds: u64, plan: Plan| {
-            let extent = Extent::Sliding(Duration::from_secs(seconds));
+            let extent = WindowKind::Sliding(Duration::from_secs(seconds));
             let options = WindowOptions::new("things", SUM, extent).time("t");
             Window::new(&database, &options.emit(Emit::Touched).plan(plan)).unwrap()
         };

@@ -6,7 +6,7 @@ use crate::window_bench::{Bench, Fate, PLANS, START, declared, row, sliding, sto
 use serde_json::{Value, json};
 use std::time::Duration;
 use tributary::Table;
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 
 crate::over_all_databases! {
     pitfall_13_tables_made_elsewhere_compare_as_they_do
@@ -33,7 +33,7 @@ fn pitfall_13_tables_made_elsewhere_compare_as_they_do(place: &Place) {
     let tags = Table::new("tags").text("k").integer("t").text("g").key("k");
     database.declare(tags).unwrap();
     let sql = "select count(*) as n from tags group by g";
-    let size = Extent::Sliding(Duration::from_secs(10));
+    let size = WindowKind::Sliding(Duration::from_secs(10));
     for emit in [Emit::Touched, Emit::Changes] {
         let options = WindowOptions::new("tags", sql, size).time("t").emit(emit);
         let forced = why_not(&database, &options.clone().plan(Plan::Incremental));
@@ -187,7 +187,7 @@ fn pitfall_14_what_was_delivered_before_a_restart_is_not_emitted_again(place: &P
 }
 
 fn pitfall_14_a_row_is_in_no_window_after_a_restart_for_which_it_was_too_late(place: &Place) {
-    let hops = Extent::Hopping {
+    let hops = WindowKind::Hopping {
         size: Duration::from_secs(10),
         slide: Duration::from_secs(5),
     };
@@ -224,9 +224,9 @@ fn pitfall_15_a_column_of_seconds_carries_no_half_second(place: &Place) {
     let half = Duration::from_millis(500);
     let size = Duration::from_secs(1);
     for (extent, what) in [
-        (Extent::Sliding(half), "size"),
-        (Extent::Session(half), "gap"),
-        (Extent::Hopping { size, slide: half }, "slide"),
+        (WindowKind::Sliding(half), "size"),
+        (WindowKind::Session(half), "gap"),
+        (WindowKind::Hopping { size, slide: half }, "slide"),
     ] {
         let options = WindowOptions::new("things", SUM, extent).time("t");
         assert_eq!(
@@ -241,8 +241,11 @@ fn pitfall_15_a_column_of_seconds_carries_no_half_second(place: &Place) {
     let fine = Table::new("fine").text("k").real("t").key("k");
     database.declare(fine).unwrap();
     let sql = "select count(*) as n from fine";
-    let options = WindowOptions::new("fine", sql, Extent::Sliding(half)).time("t");
-    let mut bench = Bench::new(&database, options.emit(Emit::Changes).clock(Now::System));
+    let options = WindowOptions::new("fine", sql, WindowKind::Sliding(half)).time("t");
+    let mut bench = Bench::new(
+        &database,
+        options.emit(Emit::Changes).clock(TimeDomain::System),
+    );
     bench.advance(0.0);
     assert_eq!(bench.out(), [json!({"n": 0})]);
     bench.send(json!({"k": "1", "t": START}));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tributary::Database;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, WindowOptions};
+use tributary::window::{Emit, TimeDomain, WindowKind, WindowOptions};
 
 crate::over_all_databases! {
     pitfall_14_a_session_that_has_ended_is_not_joined_after_a_restart
@@ -19,13 +19,13 @@ crate::over_all_databases! {
 const SQL: &str = "select :window_start % 100 as begins, :window_end % 100 as ends, g, \
                    count(*) as n, sum(v) as s from things group by g";
 
-fn sessions(emit: Emit, clock: Now) -> WindowOptions {
-    let gap = Extent::Session(Duration::from_secs(10));
+fn sessions(emit: Emit, clock: TimeDomain) -> WindowOptions {
+    let gap = WindowKind::Session(Duration::from_secs(10));
     let options = WindowOptions::new("things", SQL, gap).time("t");
     options.emit(emit).clock(clock).store(true).name("sessions")
 }
 
-fn bench(database: &Database, emit: Emit, clock: Now, at: i64) -> Bench {
+fn bench(database: &Database, emit: Emit, clock: TimeDomain, at: i64) -> Bench {
     let mut bench = Bench::at(database, sessions(emit, clock), at);
     bench.simulation.end_source("right").unwrap();
     bench
@@ -71,7 +71,7 @@ fn of_a(out: Vec<Value>) -> Vec<[i64; 4]> {
 /// All that is said of both halves of the stream, with something done between them.
 fn both(
     place: &Place,
-    (emit, clock): (Emit, Now),
+    (emit, clock): (Emit, TimeDomain),
     between: impl Fn(Bench, &Database) -> Bench,
 ) -> Vec<[i64; 4]> {
     let database = declared(place);
@@ -99,11 +99,11 @@ fn right(emit: Emit) -> Vec<[i64; 4]> {
     }
 }
 
-const MODES: [(Emit, Now); 4] = [
-    (Emit::Close, Now::Event),
-    (Emit::Touched, Now::Event),
-    (Emit::Close, Now::System),
-    (Emit::Touched, Now::System),
+const MODES: [(Emit, TimeDomain); 4] = [
+    (Emit::Close, TimeDomain::Event),
+    (Emit::Touched, TimeDomain::Event),
+    (Emit::Close, TimeDomain::System),
+    (Emit::Touched, TimeDomain::System),
 ];
 
 fn pitfall_14_a_session_that_has_ended_is_not_joined_after_a_restart(place: &Place) {
@@ -145,7 +145,7 @@ fn pitfall_14_sessions_that_overlap_and_were_not_said_before_a_kill_are_said_apa
     if !place.stays() {
         return;
     }
-    for clock in [Now::Event, Now::System] {
+    for clock in [TimeDomain::Event, TimeDomain::System] {
         let place = place.another();
         let database = declared(&place);
         let mut held = bench(&database, Emit::Close, clock, 0);
@@ -191,7 +191,7 @@ fn pitfall_12_a_session_that_has_ended_stays_so_when_the_clock_is_set_back(place
         }
         let place = place.another();
         let database = declared(&place);
-        let mut bench = bench(&database, Emit::Close, Now::System, 0);
+        let mut bench = bench(&database, Emit::Close, TimeDomain::System, 0);
         send(
             &mut bench,
             &[(2, "a1", 2, "a", 1.0), (13, "b1", 5, "b", 100.0)],
@@ -199,7 +199,7 @@ fn pitfall_12_a_session_that_has_ended_stays_so_when_the_clock_is_set_back(place
         assert_eq!(of_a(bench.out()), [[2, 12, 1, 1]]);
         if restarts {
             bench.finish();
-            bench = super::sessions::bench(&declared(&place), Emit::Close, Now::System, 4);
+            bench = super::sessions::bench(&declared(&place), Emit::Close, TimeDomain::System, 4);
         }
         bench.set_clock(4);
         // One that would be in time by the clock, but end when others have; and one that would not.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::pipeline::Forwarder;
 use tributary::time::Timestamp;
-use tributary::window::{CreateWindow, Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{CreateWindow, Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{Database, Event, Network, Simulation, sink};
 
 crate::over_all_databases! {
@@ -64,23 +64,23 @@ impl Beside {
 }
 
 fn last(rows: usize) -> WindowOptions {
-    WindowOptions::new("things", SUM, Extent::Count(rows)).emit(Emit::Touched)
+    WindowOptions::new("things", SUM, WindowKind::Count(rows)).emit(Emit::Touched)
 }
 
 fn pitfall_11_windows_that_end_keep_their_rows_from_others(place: &Place) {
-    for clock in [Now::System, Now::Event] {
+    for clock in [TimeDomain::System, TimeDomain::Event] {
         for (plan, other) in [
             (Plan::Requery, Plan::Requery),
             (Plan::Requery, Plan::Incremental),
             (Plan::Incremental, Plan::Requery),
         ] {
             let database = declared(&place.another());
-            let shorter = Extent::Sliding(Duration::from_secs(2));
+            let shorter = WindowKind::Sliding(Duration::from_secs(2));
             let shorter = WindowOptions::new("things", SUM, shorter).time("t");
             let ends = tumbling(SUM).plan(plan).clock(clock);
             let ends = match clock {
-                Now::Event => ends.lateness(Duration::from_secs(2)),
-                Now::System => ends,
+                TimeDomain::Event => ends.lateness(Duration::from_secs(2)),
+                TimeDomain::System => ends,
             };
             // The short one comes first and evicts before the other one has ever ended a window.
             let windows = [shorter.plan(other).emit(Emit::Touched), ends];
@@ -96,7 +96,7 @@ fn pitfall_11_windows_that_end_keep_their_rows_from_others(place: &Place) {
 
 fn pitfall_11_windows_of_the_last_rows_share_a_table_by_their_state(place: &Place) {
     let database = declared(&place.another());
-    let minute = Extent::Sliding(Duration::from_secs(60));
+    let minute = WindowKind::Sliding(Duration::from_secs(60));
     let by_time = WindowOptions::new("things", SUM, minute).time("t");
     let by_time = by_time.plan(Plan::Requery).emit(Emit::Touched);
     let mut beside = Beside::of(&database, &[last(2), last(3)]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tributary::time::Timestamp;
-use tributary::window::{Emit, Extent, Now, Plan, Window, WindowOptions};
+use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{Database, Table};
 
 crate::over_all_databases! {
@@ -76,12 +76,17 @@ fn bases(place: &Place) -> Vec<i64> {
 }
 
 /// What the window emits of these rows, after all windows have ended.
-fn said(database: &Database, options: WindowOptions, times: &[f64], clock: Now) -> Vec<Value> {
+fn said(
+    database: &Database,
+    options: WindowOptions,
+    times: &[f64],
+    clock: TimeDomain,
+) -> Vec<Value> {
     let least = times.iter().map(|at| micros(*at)).min().unwrap() - 60 * SECOND;
     let most = times.iter().map(|at| micros(*at)).max().unwrap();
     let options = match clock {
-        Now::Event => options.clock(clock).lateness(Duration::from_secs(3_600)),
-        Now::System => options,
+        TimeDomain::Event => options.clock(clock).lateness(Duration::from_secs(3_600)),
+        TimeDomain::System => options,
     };
     let mut bench = Bench::at_micros(database, options, least - START * SECOND);
     bench.simulation.end_source("right").unwrap();
@@ -89,11 +94,11 @@ fn said(database: &Database, options: WindowOptions, times: &[f64], clock: Now) 
         bench.send(json!({"k": number.to_string(), "at": at, "t": 0}));
     }
     match clock {
-        Now::System => {
+        TimeDomain::System => {
             let after = Timestamp::from_micros(most + 600 * SECOND);
             bench.simulation.advance_to(after);
         }
-        Now::Event => {
+        TimeDomain::Event => {
             let after = (most + 7_200 * SECOND) as f64 / 1e6;
             bench.send(json!({"k": "last", "at": after, "t": 0}));
         }
@@ -123,8 +128,12 @@ fn windows(said: &[Value]) -> BTreeMap<usize, Vec<i64>> {
 const EACH: &str = "select k, :window_start as s, count(*) as n from readings group by k";
 
 /// Every plan and mode that serves, under both clocks.
-fn each_way(place: &Place, extent: Extent, mut test: impl FnMut(&Database, WindowOptions, Now)) {
-    for clock in [Now::System, Now::Event] {
+fn each_way(
+    place: &Place,
+    extent: WindowKind,
+    mut test: impl FnMut(&Database, WindowOptions, TimeDomain),
+) {
+    for clock in [TimeDomain::System, TimeDomain::Event] {
         for (plan, emit) in [
             (Plan::Requery, Emit::Close),
             (Plan::Requery, Emit::Touched),
@@ -151,7 +160,7 @@ fn pitfall_15_a_time_next_to_a_boundary_is_in_exactly_one_tumbling_window(place:
             let times = times(base, slide);
             each_way(
                 place,
-                Extent::Hopping { size, slide: size },
+                WindowKind::Hopping { size, slide: size },
                 |database, options, clock| {
                     let windows = windows(&said(database, options.clone(), &times, clock));
                     for (number, at) in times.iter().enumerate() {
@@ -173,7 +182,7 @@ fn pitfall_15_a_time_next_to_a_boundary_is_in_exactly_one_tumbling_window(place:
 
 fn pitfall_15_a_time_next_to_a_boundary_is_in_as_many_hopping_windows_as_any_other(place: &Place) {
     let (size, slide) = (3 * SECOND / 10, SECOND / 10);
-    let extent = Extent::Hopping {
+    let extent = WindowKind::Hopping {
         size: Duration::from_micros(size as u64),
         slide: Duration::from_micros(slide as u64),
     };
@@ -247,7 +256,7 @@ fn pitfall_15_a_sliding_window_holds_the_rows_of_its_size_to_the_microsecond(pla
     for size in [SECOND, SECOND / 10, 1_100_000] {
         for now in [START * SECOND + 950_000, START * SECOND, 3_950_000] {
             let times = near(now - size);
-            let extent = Extent::Sliding(Duration::from_micros(size as u64));
+            let extent = WindowKind::Sliding(Duration::from_micros(size as u64));
             let options = WindowOptions::new("readings", COUNT, extent).time("at");
             agree(place, &options, (&times, now), |at| at >= now - size);
         }
@@ -274,7 +283,7 @@ fn pitfall_15_a_bound_of_the_query_is_the_same_to_every_plan(place: &Place) {
         ("at >= :window_start", now - 20_000_000),
     ] {
         let sql = format!("select t, count(*) as n from readings where {condition} group by t");
-        let extent = Extent::Sliding(Duration::from_secs(20));
+        let extent = WindowKind::Sliding(Duration::from_secs(20));
         let options = WindowOptions::new("readings", sql, extent).time("at");
         let times: Vec<f64> = near(edge).into_iter().chain(near(now)).collect();
         agree(place, &options, (&times, now), |at| at >= edge);
@@ -295,7 +304,7 @@ fn pitfall_15_a_bound_with_a_fraction_is_the_same_to_every_plan_over_whole_secon
                 let database = place.open();
                 let events = Table::new("events").text("k").integer("t").text("g");
                 database.declare(events.key("k")).unwrap();
-                let extent = Extent::Sliding(Duration::from_secs(20));
+                let extent = WindowKind::Sliding(Duration::from_secs(20));
                 let options = WindowOptions::new("events", &sql, extent).time("t");
                 let options = options.emit(Emit::Touched).plan(plan);
                 let mut bench = Bench::at_micros(&database, options, now - START * SECOND);
@@ -316,7 +325,7 @@ fn pitfall_15_a_bound_from_above_that_moves_is_the_same_to_every_plan(place: &Pl
         let mut answers = Vec::new();
         for plan in [None].into_iter().chain(PLANS.map(Some)) {
             let database = declared(&place.another());
-            let extent = Extent::Sliding(Duration::from_secs(20));
+            let extent = WindowKind::Sliding(Duration::from_secs(20));
             let mut options = WindowOptions::new("readings", &sql, extent).time(column);
             options = options.emit(Emit::All);
             if let Some(plan) = plan {
@@ -351,7 +360,7 @@ fn pitfall_15_what_leaves_a_window_is_deleted_to_the_microsecond(place: &Place) 
     let now = START * SECOND + 950_000;
     for at in near(now - SECOND) {
         let database = declared(&place.another());
-        let extent = Extent::Sliding(Duration::from_secs(1));
+        let extent = WindowKind::Sliding(Duration::from_secs(1));
         let options = WindowOptions::new("readings", COUNT, extent).time("at");
         let options = options.plan(Plan::Requery);
         let mut bench = Bench::at_micros(&database, options, now - START * SECOND - 500_000);
@@ -367,8 +376,8 @@ fn pitfall_15_what_leaves_a_window_is_deleted_to_the_microsecond(place: &Place) 
 fn pitfall_15_a_time_beyond_what_is_counted_is_refused(place: &Place) {
     let size = Duration::from_secs(10);
     for (extent, clock) in [
-        (Extent::Hopping { size, slide: size }, Now::Event),
-        (Extent::Sliding(size), Now::System),
+        (WindowKind::Hopping { size, slide: size }, TimeDomain::Event),
+        (WindowKind::Sliding(size), TimeDomain::System),
     ] {
         let database = declared(&place.another());
         let options = WindowOptions::new("readings", COUNT, extent).time("at");

@@ -3,7 +3,7 @@
 use super::query::{Shape, shape};
 use proptest::prelude::*;
 use std::time::Duration;
-use tributary::window::{Emit, Extent, Now, WindowOptions};
+use tributary::window::{Emit, TimeDomain, WindowKind, WindowOptions};
 
 /// An event of the stream.
 #[derive(Debug, Clone)]
@@ -41,9 +41,9 @@ pub enum Op {
 #[derive(Debug, Clone)]
 pub struct Case {
     pub shape: Shape,
-    pub extent: Extent,
+    pub extent: WindowKind,
     pub emit: Emit,
-    pub clock: Now,
+    pub clock: TimeDomain,
     pub lateness: u64,
     pub idle: Option<u64>,
     /// Whether times have fractions.
@@ -82,7 +82,7 @@ impl Case {
         if (self.salt / 8).is_multiple_of(2) && !matches!(family, Family::Count) {
             self.fresh |= matches!(family, Family::Hopping);
             self.failing = 0;
-            self.clock = Now::System;
+            self.clock = TimeDomain::System;
             self.restart = Some(self.ops.len() / 2);
             for op in &mut self.ops {
                 if let Op::Clock(by) = op {
@@ -98,7 +98,7 @@ impl Case {
             .time("t")
             .clock(self.clock)
             .emit(self.emit);
-        if self.clock == Now::Event {
+        if self.clock == TimeDomain::Event {
             options = options.lateness(Duration::from_secs(self.lateness));
             if let Some(idle) = self.idle {
                 options = options.idle(Duration::from_secs(idle));
@@ -157,15 +157,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn extent(family: Family) -> BoxedStrategy<Extent> {
+fn extent(family: Family) -> BoxedStrategy<WindowKind> {
     let seconds = Duration::from_secs;
     match family {
         Family::Sliding => (1_u64..9)
-            .prop_map(move |s| Extent::Sliding(seconds(s)))
+            .prop_map(move |s| WindowKind::Sliding(seconds(s)))
             .boxed(),
-        Family::Count => (1_usize..7).prop_map(Extent::Count).boxed(),
+        Family::Count => (1_usize..7).prop_map(WindowKind::Count).boxed(),
         Family::Hopping => (1_u64..6, 1_u64..4)
-            .prop_map(move |(slide, times)| Extent::Hopping {
+            .prop_map(move |(slide, times)| WindowKind::Hopping {
                 size: seconds(slide * times),
                 slide: seconds(slide),
             })
@@ -188,7 +188,7 @@ fn emit(family: Family) -> impl Strategy<Value = Emit> {
 }
 
 pub fn case(family: Family) -> impl Strategy<Value = Case> {
-    let clock = prop_oneof![Just(Now::System), Just(Now::Event)];
+    let clock = prop_oneof![Just(TimeDomain::System), Just(TimeDomain::Event)];
     (
         shape(),
         extent(family),

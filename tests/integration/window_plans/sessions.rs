@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use tributary::window::{Emit, Extent, Now, WindowOptions};
+use tributary::window::{Emit, TimeDomain, WindowKind, WindowOptions};
 
 /// A row: its group, its value in quarters, how far its time is from now, its child rows.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl Case {
              count(distinct r.v) as d, sum(r.v) as s, min(r.v) as l, max(r.v) as h, avg(r.v) as m \
              from {from} group by r.g"
         );
-        let gap = Extent::Session(Duration::from_secs(self.gap as u64));
+        let gap = WindowKind::Session(Duration::from_secs(self.gap as u64));
         let emit = match self.touched {
             true => Emit::Touched,
             false => Emit::Close,
@@ -109,7 +109,7 @@ impl Case {
             .store(self.store);
         match self.by_events {
             true => options
-                .clock(Now::Event)
+                .clock(TimeDomain::Event)
                 .lateness(Duration::from_secs(self.lateness as u64)),
             false => options,
         }

@@ -1,0 +1,340 @@
+//! What is needed to keep the state of each group: aggregates, the SELECT over a group's state,
+//! and the texts from which the state is built again.
+//!
+//! The invariant: whatever the answer shows of a group is a function of its keys and its
+//! aggregates, and the database computes it. An expression of SELECT, HAVING or ORDER BY is taken
+//! over with a symbol in place of each key and each aggregate; what is left of columns then is a
+//! reason against this plan.
+
+use super::aggregate::AggregateCollector;
+use super::expressions::{nested, ordinal, rendered, unwrapped};
+use super::grouped::{Grouping, ParsedQuery, SelectNames};
+use super::load::{live, load};
+use super::restriction::select;
+use super::row_sql::{cast, cast_to};
+use super::sql_type::SqlType;
+use super::symbol::Symbol;
+use super::{
+    Function, GroupParam, GroupSql, IncrementalQuery, OutputColumn, Reason, RowValue, SortTerm,
+    WINDOW_END, WINDOW_START,
+};
+use crate::error::quote;
+use crate::store::Dialect;
+use crate::store::dialect::{self, positional};
+use sqlparser::ast::{
+    DataType, ExactNumberInfo, Expr, OrderByExpr, OrderByKind, OrderBySort, UnaryOperator, Value,
+    VisitMut, VisitorMut,
+};
+use std::ops::ControlFlow;
+
+/// Reads what the state of a group is.
+pub(super) fn read(
+    source: &ParsedQuery<'_>,
+    groups: Grouping<'_>,
+) -> Result<IncrementalQuery, Reason> {
+    let select = select(source.query).ok_or("it is no plain SELECT")?;
+    if let Some(name) = groups.scope.foreign() {
+        return Err(format!(
+            "table {} is not the window's: its rows change without an event",
+            quote(name)
+        ));
+    }
+    if let Some(why) = groups.unseen {
+        return Err(why);
+    }
+    source.restriction.bound.clone()?;
+    let names = SelectNames {
+        scope: &groups.scope,
+        select,
+    };
+    if names.has_wildcard() {
+        return Err("*: which columns it stands for is not in the query".to_owned());
+    }
+    let mut reader = StateReader {
+        source,
+        names: &names,
+        collector: AggregateCollector::new(
+            source.dialect,
+            &groups.scope,
+            &groups.keys,
+            groups.computing,
+        )?,
+        computed: Vec::new(),
+        extra: Vec::new(),
+    };
+    let outputs = (0..select.projection.len())
+        .map(|at| reader.output(at))
+        .collect::<Result<Vec<_>, _>>()?;
+    let having = reader.having()?;
+    let order = reader.order(&outputs)?;
+    let group = reader.group(having)?;
+    let StateReader { mut collector, .. } = reader;
+
+    let keys = groups.keys.iter();
+    let mut items: Vec<RowValue> = keys
+        .map(|key| collector.computing.item(&groups.scope, key))
+        .collect();
+    for item in collector.aggregates.iter().filter_map(|a| a.arg) {
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    let computing = &collector.computing;
+    Ok(IncrementalQuery {
+        computed: computing.statements(source.dialect, &groups.scope)?,
+        group,
+        outputs,
+        order,
+        live: live(source.dialect, groups.scope.tables[0], source.time),
+        load: load(source, &groups.scope, computing, items),
+        aggregates: collector.aggregates,
+    })
+}
+
+struct StateReader<'a, 'b> {
+    source: &'a ParsedQuery<'a>,
+    names: &'a SelectNames<'a, 'b>,
+    collector: AggregateCollector<'a, 'b>,
+    /// The columns of the answer that are computed.
+    computed: Vec<Expr>,
+    /// What is only sorted by.
+    extra: Vec<Expr>,
+}
+
+impl StateReader<'_, '_> {
+    fn output(&mut self, at: usize) -> Result<OutputColumn, Reason> {
+        let expr = self
+            .names
+            .column(at)
+            .ok_or("a column of it is not understood")?;
+        let expr = self.collector.over_state(&expr)?;
+        Ok(match self.plain(&expr) {
+            Some(output) => output,
+            None => {
+                self.computed.push(expr);
+                OutputColumn::Computed(self.computed.len() - 1)
+            }
+        })
+    }
+
+    /// What is shown as it stands in the state.
+    fn plain(&self, expr: &Expr) -> Option<OutputColumn> {
+        match Symbol::of(expr)? {
+            Symbol::Key(at) => Some(OutputColumn::Key(at)),
+            Symbol::Aggregate(at) => match self.collector.aggregates[at].function {
+                Function::Count | Function::CountDistinct => Some(OutputColumn::Count(at)),
+                _ => None,
+            },
+            Symbol::Column(..) => None,
+        }
+    }
+
+    /// An expression of HAVING or ORDER BY with its aliases written out.
+    fn unaliased(&self, expr: &Expr) -> Result<Expr, Reason> {
+        let mut aliases = AliasVisitor {
+            names: self.names,
+            error: None,
+        };
+        let mut expr = expr.clone();
+        let _ = expr.visit(&mut aliases);
+        match aliases.error {
+            None => Ok(self.names.scope.resolved(&expr)),
+            Some(why) => Err(why),
+        }
+    }
+
+    fn having(&mut self) -> Result<Option<Expr>, Reason> {
+        let Some(having) = &self.names.select.having else {
+            return Ok(None);
+        };
+        let having = self.unaliased(having)?;
+        self.collector.over_state(&having).map(Some)
+    }
+
+    fn order(&mut self, outputs: &[OutputColumn]) -> Result<Vec<SortTerm>, Reason> {
+        let terms: Vec<OrderByExpr> = match &self.source.query.order_by {
+            None => Vec::new(),
+            Some(order) => match &order.kind {
+                OrderByKind::Expressions(terms) => terms.clone(),
+                OrderByKind::All(_) => return Err("order by all is not understood".to_owned()),
+            },
+        };
+        let mut order = Vec::new();
+        for term in &terms {
+            let descending = match term.options.sort {
+                None | Some(OrderBySort::Asc) => false,
+                Some(OrderBySort::Desc) => true,
+                Some(_) => return Err(format!("{} is not understood", quote(term.to_string()))),
+            };
+            if term
+                .options
+                .nulls_first
+                .is_some_and(|first| first == descending)
+            {
+                return Err("order by: NULL is not where the database puts it itself".to_owned());
+            }
+            let by = self.order_by(&term.expr, outputs)?;
+            order.push(SortTerm { by, descending });
+        }
+        Ok(order)
+    }
+
+    fn order_by(&mut self, term: &Expr, outputs: &[OutputColumn]) -> Result<OutputColumn, Reason> {
+        let place = match (ordinal(term), unwrapped(term)) {
+            (Some(number), _) => Some(
+                number
+                    .checked_sub(1)
+                    .filter(|at| *at < outputs.len())
+                    .ok_or_else(|| format!("order by {number}: there is no such column"))?,
+            ),
+            (None, Expr::Identifier(name)) => {
+                self.names.named(name)?;
+                self.names.alias(name)
+            }
+            _ => None,
+        };
+        let expr = match place {
+            Some(at) => self
+                .names
+                .column(at)
+                .ok_or("a column of it is not understood")?,
+            None => self.unaliased(term)?,
+        };
+        let expr = self.collector.over_state(&expr)?;
+        // MySQL gives exact numbers as text, which does not sort as they do.
+        let sorted = match (self.source.dialect, self.collector.kind(&expr)) {
+            (Dialect::Mysql, SqlType::Decimal) => {
+                cast_to(expr, DataType::Double(ExactNumberInfo::None))
+            }
+            (Dialect::Mysql, SqlType::Unknown) => {
+                return Err(format!(
+                    "order by {}: how MySQL sorts it is not told by its type",
+                    quote(term.to_string())
+                ));
+            }
+            _ => expr,
+        };
+        if let Some(output) = self.plain(&sorted) {
+            return Ok(output);
+        }
+        if let Some(at) = self.computed.iter().position(|known| *known == sorted) {
+            return Ok(OutputColumn::Computed(at));
+        }
+        let at = match self.extra.iter().position(|known| *known == sorted) {
+            Some(at) => at,
+            None => {
+                self.extra.push(sorted);
+                self.extra.len() - 1
+            }
+        };
+        Ok(OutputColumn::Computed(self.computed.len() + at))
+    }
+
+    fn group(&self, having: Option<Expr>) -> Result<Option<GroupSql>, Reason> {
+        let exprs: Vec<&Expr> = self.computed.iter().chain(&self.extra).collect();
+        if exprs.is_empty() && having.is_none() {
+            return Ok(None);
+        }
+        let put = |symbol: Symbol| self.value(symbol);
+        let mut columns = Vec::with_capacity(exprs.len());
+        for (at, expr) in exprs.iter().enumerate() {
+            let (bindable, untold) = self.collector.bindable(expr);
+            if untold {
+                return Err(
+                    "a minus stands before what has no type that the query tells".to_owned(),
+                );
+            }
+            columns.push(format!("{} AS tributary_{at}", rendered(&bindable, &put)));
+        }
+        if columns.is_empty() {
+            columns.push("1 AS tributary_0".to_owned());
+        }
+        let mut sql = format!("SELECT {}", columns.join(", "));
+        if let Some(having) = having {
+            let from = match self.source.dialect {
+                Dialect::Sqlite => "",
+                Dialect::Mysql => " FROM DUAL",
+            };
+            let (having, _) = self.collector.bindable(&having);
+            sql.push_str(&format!("{from} WHERE {}", rendered(&having, &put)));
+        }
+        let (sql, names) =
+            positional(self.source.dialect, &sql).map_err(|error| error.to_string())?;
+        let params = names
+            .iter()
+            .filter_map(|name| match (Symbol::named(name), name.as_str()) {
+                (Some(Symbol::Key(at)), _) => Some(GroupParam::Key(at)),
+                (Some(Symbol::Aggregate(at)), _) => Some(GroupParam::Aggregate(at)),
+                (_, WINDOW_START) => Some(GroupParam::WindowStart),
+                (_, WINDOW_END) => Some(GroupParam::WindowEnd),
+                _ => None,
+            })
+            .collect();
+        Ok(Some(GroupSql {
+            sql,
+            params,
+            outputs: exprs.len(),
+        }))
+    }
+
+    /// A bound key or aggregate as what the database has there itself.
+    fn value(&self, symbol: Symbol) -> Expr {
+        let dialect = self.source.dialect;
+        let expr = symbol.expr();
+        let kind = self.collector.kind(&expr);
+        // A key that is a column has the column's affinity.
+        if let Symbol::Key(at) = symbol
+            && let Some(Symbol::Column(depth, at)) = Symbol::of(&self.collector.keys[at])
+        {
+            return cast(dialect, expr, self.names.scope.column(depth, at).kind);
+        }
+        let to = match (dialect, kind) {
+            (Dialect::Sqlite, SqlType::Integer) => DataType::Integer(None),
+            (Dialect::Sqlite, SqlType::Text) => DataType::Text,
+            (Dialect::Sqlite, _) => DataType::Real,
+            (Dialect::Mysql, SqlType::Integer) => DataType::Signed,
+            (Dialect::Mysql, SqlType::Decimal) => {
+                DataType::Decimal(ExactNumberInfo::PrecisionAndScale(65, 0))
+            }
+            (Dialect::Mysql, SqlType::Text) => DataType::Char(None),
+            (Dialect::Mysql, _) => DataType::Double(ExactNumberInfo::None),
+        };
+        let expr = match (dialect, kind) {
+            // MySQL casts what is infinite to the greatest double.
+            (Dialect::Mysql, SqlType::Real) if matches!(symbol, Symbol::Aggregate(_)) => {
+                let none = Expr::Value(Value::Null.with_empty_span());
+                dialect::call("COALESCE", vec![expr, cast_to(none, to)])
+            }
+            _ => cast_to(expr, to),
+        };
+        match dialect {
+            // SQLite's aggregates have no affinity, and what a plus stands before has none.
+            Dialect::Sqlite => nested(Expr::UnaryOp {
+                op: UnaryOperator::Plus,
+                expr: Box::new(expr),
+            }),
+            Dialect::Mysql => expr,
+        }
+    }
+}
+
+/// Writes out the aliases in an expression.
+struct AliasVisitor<'a, 'b> {
+    names: &'a SelectNames<'a, 'b>,
+    error: Option<Reason>,
+}
+
+impl VisitorMut for AliasVisitor<'_, '_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = &*expr {
+            match self.names.named(name) {
+                Ok(None) => {}
+                Ok(Some(meant)) => *expr = nested(meant),
+                Err(why) => self.error = Some(why),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,163 @@
+//! What ON, USING and WHERE demand: the links of the chain, and conditions.
+//!
+//! The invariant: a child table is joined by columns that cover its parent's key, so one of its
+//! rows has exactly one row above it. A link that can be NULL joins nothing then, which becomes a
+//! condition.
+
+use super::Reason;
+use super::expressions::{conjuncts, unwrapped};
+use super::scope::{Scope, inner, last};
+use super::symbol::Symbol;
+use crate::error::quote;
+use sqlparser::ast::{BinaryOperator, Expr, JoinConstraint, Select};
+
+/// A condition of WHERE, with its place there, or of ON.
+pub(super) struct Condition {
+    pub place: Option<usize>,
+    pub expr: Expr,
+}
+
+/// The depth of a child, its column, and the column of its parent.
+type Link = (usize, usize, usize);
+
+impl Scope<'_> {
+    /// The conditions of ON and WHERE, without those by which the chain is linked.
+    pub fn conditions(&self, select: &Select) -> Result<Vec<Condition>, Reason> {
+        let mut parts: Vec<Condition> = Vec::new();
+        let mut linked: Vec<Link> = Vec::new();
+        let mut before = 0;
+        for from in &select.from {
+            before += 1;
+            for join in &from.joins {
+                match inner(join)? {
+                    JoinConstraint::On(on) => {
+                        parts.extend(conjuncts(on).into_iter().map(|part| Condition {
+                            place: None,
+                            expr: self.resolved(part),
+                        }));
+                    }
+                    JoinConstraint::Using(columns) => {
+                        for name in columns.iter().filter_map(last) {
+                            linked.extend(self.using_link(before, &name.value)?);
+                        }
+                    }
+                    _ => {}
+                }
+                before += 1;
+            }
+        }
+        if let Some(selection) = &select.selection {
+            let conjuncts = conjuncts(selection).into_iter().enumerate();
+            parts.extend(conjuncts.map(|(at, part)| Condition {
+                place: Some(at),
+                expr: self.resolved(part),
+            }));
+        }
+        parts.retain(|part| match self.link(&part.expr) {
+            None => true,
+            Some(link) => {
+                linked.push(link);
+                false
+            }
+        });
+        self.check_links(&linked, &mut parts)?;
+        Ok(parts)
+    }
+
+    /// The link that an equality is: the depth of the child, its column, the parent's.
+    fn link(&self, part: &Expr) -> Option<Link> {
+        let Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        } = unwrapped(part)
+        else {
+            return None;
+        };
+        let (Some(Symbol::Column(a, left)), Some(Symbol::Column(b, right))) =
+            (Symbol::of(left), Symbol::of(right))
+        else {
+            return None;
+        };
+        let (depth, theirs, ours) = match a == b + 1 {
+            true => (a, left, right),
+            false if b == a + 1 => (b, right, left),
+            false => return None,
+        };
+        self.is_link(depth, theirs, ours)
+            .then_some((depth, theirs, ours))
+    }
+
+    fn is_link(&self, depth: usize, theirs: usize, ours: usize) -> bool {
+        let theirs = self.column_name(depth, theirs);
+        let ours = self.column_name(depth - 1, ours);
+        let link = self.links[depth - 1];
+        link.parent.iter().any(|(t, o)| t == theirs && o == ours)
+    }
+
+    /// The link that a name in USING is, for the table at this place of FROM.
+    fn using_link(&self, at: usize, name: &str) -> Result<Option<Link>, Reason> {
+        let joined = &self.factors[at];
+        let Some(depth) = joined.depth else {
+            return Ok(None);
+        };
+        let before = self.factors[..at].iter().filter_map(|f| f.depth);
+        let mut having = before.filter_map(|d| match self.find(d, name)? {
+            Symbol::Column(d, column) => Some((d, column)),
+            _ => None,
+        });
+        let here = self.find(depth, name);
+        if let (Some((other, column)), Some(Symbol::Column(_, here)), None) =
+            (having.next(), here, having.next())
+        {
+            let link = match depth == other + 1 {
+                true => Some((depth, here, column)),
+                false if other == depth + 1 => Some((other, column, here)),
+                false => None,
+            };
+            if let Some(link) = link.filter(|(d, t, o)| self.is_link(*d, *t, *o)) {
+                return Ok(Some(link));
+            }
+        }
+        Err(format!(
+            "using ({name}) is not the link of table {}",
+            quote(&joined.table)
+        ))
+    }
+
+    /// Checks that the links of every child cover the parent's key; adds what else they demand.
+    fn check_links(&self, linked: &[Link], parts: &mut Vec<Condition>) -> Result<(), Reason> {
+        for (at, child) in self.links.iter().enumerate() {
+            let depth = at + 1;
+            let parent = self.tables[depth - 1];
+            let ours = |name: &str| {
+                linked
+                    .iter()
+                    .any(|(d, _, ours)| *d == depth && self.column_name(depth - 1, *ours) == name)
+            };
+            let keys = parent.key_columns();
+            if keys.is_empty() || !keys.iter().all(|key| ours(key)) {
+                let links = child.parent.iter().map(|(theirs, ours)| {
+                    format!("{}.{theirs} = {}.{ours}", child.table.name(), parent.name())
+                });
+                return Err(format!(
+                    "table {} is not joined by its declared link ({})",
+                    quote(child.table.name()),
+                    links.collect::<Vec<_>>().join(" and ")
+                ));
+            }
+            // A link by NULL joins nothing.
+            for (_, theirs, ours) in linked.iter().filter(|(d, _, _)| *d == depth) {
+                let name = self.column_name(depth - 1, *ours);
+                if !keys.iter().any(|key| key == name) {
+                    let column = Symbol::Column(depth, *theirs).expr();
+                    parts.push(Condition {
+                        place: None,
+                        expr: Expr::IsNotNull(Box::new(column)),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! What the database computes for a row: one SELECT for each depth at which something is to be
+//! computed.
+//!
+//! The invariant: a value that is bound has the type, the affinity and the collation that the
+//! column has, so an expression means the same over bound values as over columns. What was added
+//! keeps its place, so an [`RowValue`] holds in every later state of the list.
+
+use super::expressions::{nested, rendered, unwrapped};
+use super::scope::Scope;
+use super::sql_type::{self, SqlType};
+use super::survey::Survey;
+use super::symbol::Symbol;
+use super::{Reason, RowSql, RowValue};
+use crate::store::dialect::positional;
+use crate::store::{Dialect, Type};
+use sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr};
+
+/// Expressions to be computed, by depth.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RowSqlBuilder {
+    depths: Vec<(usize, Vec<Expr>)>,
+}
+
+impl RowSqlBuilder {
+    /// The value of an expression: its column, or the place where it is computed.
+    pub fn item(&mut self, scope: &Scope<'_>, expr: &Expr) -> RowValue {
+        match Symbol::of(expr) {
+            Some(Symbol::Column(depth, at)) => RowValue::Column(scope.column(depth, at)),
+            _ => self.computed(unwrapped(expr).clone()),
+        }
+    }
+
+    /// The place where it is computed whether a condition holds.
+    pub fn condition(&mut self, expr: Expr) -> RowValue {
+        self.computed(Expr::IsTrue(Box::new(nested(expr))))
+    }
+
+    fn computed(&mut self, expr: Expr) -> RowValue {
+        let depth = Survey::of(&expr).depth.unwrap_or(0);
+        let computed = match self.depths.iter().position(|(known, _)| *known == depth) {
+            Some(at) => at,
+            None => {
+                self.depths.push((depth, Vec::new()));
+                self.depths.len() - 1
+            }
+        };
+        let list = &mut self.depths[computed].1;
+        let output = match list.iter().position(|known| *known == expr) {
+            Some(at) => at,
+            None => {
+                list.push(expr);
+                list.len() - 1
+            }
+        };
+        RowValue::Computed { computed, output }
+    }
+
+    /// The expression of an item; columns are symbols.
+    pub fn expr(&self, item: RowValue) -> Expr {
+        match item {
+            RowValue::Column(column) => Symbol::Column(column.depth, column.at).expr(),
+            RowValue::Computed { computed, output } => self.depths[computed].1[output].clone(),
+        }
+    }
+
+    /// The statements.
+    pub fn statements(&self, dialect: Dialect, scope: &Scope<'_>) -> Result<Vec<RowSql>, Reason> {
+        let statement = |(depth, exprs): &(usize, Vec<Expr>)| {
+            let bound = |symbol: Symbol| match symbol {
+                Symbol::Column(depth, at) => {
+                    cast(dialect, symbol.expr(), scope.column(depth, at).kind)
+                }
+                symbol => symbol.expr(),
+            };
+            let kinds = |symbol: Symbol| match symbol {
+                Symbol::Column(depth, at) => SqlType::of_column(scope.column(depth, at).kind),
+                _ => SqlType::Unknown,
+            };
+            let outputs: Vec<String> = exprs
+                .iter()
+                .enumerate()
+                .map(|(at, expr)| {
+                    let (expr, _) = sql_type::bindable(dialect, expr, &kinds);
+                    format!("{} AS tributary_{at}", rendered(&expr, &bound))
+                })
+                .collect();
+            let sql = format!("SELECT {}", outputs.join(", "));
+            let (sql, names) = positional(dialect, &sql).map_err(|error| error.to_string())?;
+            let inputs = names
+                .iter()
+                .filter_map(|name| match Symbol::named(name) {
+                    Some(Symbol::Column(depth, at)) => Some(scope.column(depth, at)),
+                    _ => None,
+                })
+                .collect();
+            Ok(RowSql {
+                depth: *depth,
+                sql,
+                inputs,
+                outputs: exprs.len(),
+            })
+        };
+        self.depths.iter().map(statement).collect()
+    }
+}
+
+/// A bound value as what a column holds.
+pub(super) fn cast(dialect: Dialect, expr: Expr, kind: Type) -> Expr {
+    let to = match (dialect, kind) {
+        (Dialect::Sqlite, Type::Integer) => DataType::Integer(None),
+        (Dialect::Sqlite, Type::Real) => DataType::Real,
+        (Dialect::Sqlite, Type::Text(_)) => DataType::Text,
+        (Dialect::Mysql, Type::Integer) => DataType::Signed,
+        (Dialect::Mysql, Type::Real) => DataType::Double(ExactNumberInfo::None),
+        (Dialect::Mysql, Type::Text(_)) => DataType::Char(None),
+    };
+    cast_to(expr, to)
+}
+
+pub(super) fn cast_to(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        format: None,
+    }
+}
