@@ -15,7 +15,8 @@
 //! - `kind` — which rows are in a window, and when they leave: everything that depends on the kind.
 //! - `options` — the settings; `make` — checks them, and chooses the plan.
 //! - `analysis` — reads a query: which plans can serve it, and the SQL of each plan.
-//! - `strategy` — the plans; `state` — the running state of the plan `incremental`.
+//! - `strategy` — the plans; `state` — the running state of the plan `incremental`; `aggregates` — a
+//!   file for each aggregate whose value is kept there.
 //! - `node` — the node: rows in and out, answers, emission.
 //! - `watermark` — event time.
 //! - `failing` — groups whose query fails for a while.
@@ -23,8 +24,10 @@
 //!
 //! A new mode of emission: a variant of `Emit`, a line in the table of `emission`, an arm in
 //! `node/answering`. A new plan: a variant of `Plan`, a file in `strategy`, an arm there too. A new
-//! kind of window: a variant of `WindowKind`, and its arms in `kind`.
+//! kind of window: a variant of `WindowKind`, and its arms in `kind`. A new aggregate: a file in
+//! `aggregates`.
 
+mod aggregates;
 mod analysis;
 mod answer;
 mod create;

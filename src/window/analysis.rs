@@ -36,6 +36,7 @@ mod survey;
 mod symbol;
 mod time_sum;
 
+use super::aggregates::{AggregateFunction, ArgumentType};
 use crate::error::Result;
 use crate::store::{Dialect, Table, Type, dialect};
 use grouped::ParsedQuery;
@@ -187,30 +188,10 @@ pub(crate) struct IncrementalQuery {
 /// An aggregate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Aggregate {
-    pub function: Function,
+    pub function: AggregateFunction,
     /// `None` counts rows.
     pub arg: Option<RowValue>,
     pub kind: ArgumentType,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Function {
-    Count,
-    CountDistinct,
-    Sum,
-    Avg,
-    Min,
-    Max,
-}
-
-/// The type of the argument of an aggregate, as far as the text tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ArgumentType {
-    /// Whole numbers; SQLite makes a real of one that it computes beyond 64 bits.
-    Integer,
-    Real,
-    /// Texts (`min`, `max`, `count(distinct)`), or whatever is only counted.
-    Other,
 }
 
 /// A SELECT of one row, or of none where HAVING leaves the group out.

@@ -1,29 +1,30 @@
-//! Rows of an answer, and what their groups are called.
+//! Rows of an answer, and the ids of their groups.
 
 use super::emission::GroupId;
+use super::kind::WindowBounds;
 use crate::payload::Payload;
 use crate::store::Datum;
 
-/// What is known of one group after something has happened.
+/// A group that may have changed.
 pub(super) struct Answer {
     pub group_id: GroupId,
     /// Its row in the answer, if it has one.
     pub row: Option<Payload>,
-    /// Whether the event in hand has touched the group.
+    /// Whether the current event touches the group.
     pub touched: bool,
 }
 
-/// What a group is called: its keys, and when its window begins where windows end, as JSON.
-pub(super) fn group_id(window: Option<(i64, i64)>, key: &[Datum]) -> GroupId {
+/// The id of a group: the start of its window, where windows close, and its key, as a JSON array.
+pub(super) fn group_id(window: Option<WindowBounds>, key: &[Datum]) -> GroupId {
     let mut text = vec![b'['];
-    if let Some((start, _)) = window {
-        text.extend_from_slice(start.to_string().as_bytes());
+    if let Some(window) = window {
+        text.extend_from_slice(window.start.to_string().as_bytes());
     }
     for datum in key {
         if text.len() > 1 {
             text.push(b',');
         }
-        // A double that JSON cannot hold is called as it is shown.
+        // JSON cannot hold some doubles.
         if datum.write_json("", &mut text).is_err() {
             text.extend_from_slice(format!("{datum:?}").as_bytes());
         }

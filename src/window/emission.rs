@@ -1,14 +1,17 @@
 //! What was emitted last, and what is emitted next because of it.
 //!
-//! For each group the window notes its row, or that it has none; the mode decides what is to be emitted.
-//! What was emitted counts at once: it is committed with the rows, and what was emitted stays in the
-//! outbox until it is delivered.
+//! For each group its last row is remembered, or that it has none; the mode decides which rows are
+//! emitted. A row counts as emitted at once: that is committed with the rows of the table, and the
+//! emitted row stays in the outbox until it is delivered.
 //!
 //! | | a row, was none | another row | none, was a row |
 //! |---|---|---|---|
 //! | changes | emits | emits | |
 //! | enter | emits | | |
 //! | leave | | | emits the row that was |
+//!
+//! - `outbox` — what was emitted and is not delivered.
+//! - `session_boundaries` — sessions that the table does not tell apart.
 
 mod outbox;
 mod session_boundaries;
@@ -16,7 +19,7 @@ mod session_boundaries;
 use super::options::Emit;
 use crate::ack::{Outcome, Token};
 use crate::error::Result;
-use crate::event::{Event, Meta};
+use crate::event::Event;
 use crate::payload::Payload;
 use crate::store::{Session, Store};
 use crate::time::Timestamp;
@@ -24,44 +27,46 @@ use outbox::Outbox;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-pub(super) use outbox::OutboxEntry;
+pub(super) use outbox::{NewEntry, OutboxEntry};
 pub(super) use session_boundaries::SessionBoundaries;
 
-/// What is not a group's: up to when windows have ended. The names of groups begin with a bracket.
+/// The name under which a database keeps up to when windows have closed. Group ids begin with a bracket.
 const CLOSED: &str = "closed";
 
-/// What a group is called.
+/// The id of a group: its key, and the start of its window where windows close, as a JSON array.
 pub(super) type GroupId = Arc<str>;
 
 /// The memory of what was emitted.
 pub(super) struct Emission {
     mode: Emit,
-    /// Under which name a database on disk keeps it, where one does.
+    /// The name under which a database on disk keeps the memory, where the database is on disk.
     scope: Option<Arc<str>>,
     /// Whether more is kept there than the outbox.
     remembers: bool,
     last: HashMap<GroupId, LastRow>,
-    /// Up to when windows have ended, in microseconds; the same before the batch.
+    /// Up to when windows have closed, in microseconds.
     closed: i64,
+    /// `closed` before the batch.
     closed_before: i64,
     boundaries: SessionBoundaries,
-    /// What `last` was before the batch.
+    /// What this batch has changed in `last`: the groups, and their rows before.
     before: Vec<(GroupId, Option<LastRow>)>,
     outbox: Outbox,
     /// Whether no more input comes.
     ended: bool,
 }
 
+/// The row of a group that was emitted last, or was there last.
 #[derive(Clone)]
 struct LastRow {
     row: Payload,
-    /// The place of its emission in the order of all.
+    /// The order of its entry in the outbox.
     order: u64,
 }
 
 impl Emission {
-    /// The memory of a window of this mode, under the name by which a database on disk would
-    /// remember it; `boundaries` says whether its groups are cut into sessions.
+    /// The memory of a window of this mode, with the name under which a database on disk keeps it;
+    /// `boundaries` says whether its windows are sessions.
     pub fn new(mode: Emit, scope: Option<Arc<str>>, boundaries: bool) -> Self {
         Emission {
             mode,
@@ -80,7 +85,7 @@ impl Emission {
     /// Reads what was emitted before a restart.
     ///
     /// # Errors
-    /// A database that is gone.
+    /// A database that cannot be reached.
     pub fn open(&mut self, session: &mut Session) -> Result<()> {
         let Some(scope) = &self.scope else {
             return Ok(());
@@ -108,17 +113,17 @@ impl Emission {
         Ok(())
     }
 
-    /// The groups that had a row when they were looked at last.
+    /// The groups that had a row when they were last observed.
     pub fn present(&self) -> impl Iterator<Item = &GroupId> {
         self.last.keys()
     }
 
-    /// Windows have ended up to an instant.
+    /// Windows have closed up to an instant.
     pub fn close(&mut self, end: i64) {
         self.closed = self.closed.max(end);
     }
 
-    /// Up to when windows have ended for good, also before a restart.
+    /// Up to when windows have closed, also before a restart.
     pub fn closed(&self) -> i64 {
         self.closed
     }
@@ -136,7 +141,7 @@ impl Emission {
         self.before.push((group_id.clone(), before));
     }
 
-    /// A group has this row now, or none. The row that is to be emitted comes out.
+    /// A group has this row now, or none. Returns the row that is to be emitted.
     pub fn observe(&mut self, group_id: &GroupId, row: Option<&Payload>) -> Option<Payload> {
         let last = self.last.get(group_id);
         match (self.mode, last, row) {
@@ -158,23 +163,17 @@ impl Emission {
         }
     }
 
-    /// An entry of a row that is to be emitted, under an instant. `key` stands for the key of its
-    /// event, where that may come again.
-    pub fn entry(
-        &mut self,
-        group_id: Option<GroupId>,
-        row: Payload,
-        key: Option<u128>,
-        under: (Timestamp, Meta),
-    ) -> OutboxEntry {
-        self.outbox.entry(group_id, row, key, under)
+    /// An entry of the outbox for a row that is to be emitted.
+    pub fn entry(&mut self, entry: NewEntry) -> OutboxEntry {
+        self.outbox.entry(entry)
     }
 
     /// An entry was emitted under a token; for the first time, or `again`.
     pub fn emitted(&mut self, token: Token, entry: OutboxEntry, again: bool) {
-        match again {
-            false => self.outbox.emitted(token, entry),
-            true => self.outbox.repeated(token, entry),
+        if again {
+            self.outbox.repeated(token, entry);
+        } else {
+            self.outbox.emitted(token, entry);
         }
     }
 
@@ -188,8 +187,7 @@ impl Emission {
         self.outbox.answers(key)
     }
 
-    /// The entries that answer an event which has come again, as far as they wait; the others settle
-    /// it.
+    /// An event has come again. Returns the entries that answer it and wait; those in flight settle it.
     pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, OutboxEntry)> {
         self.outbox.forget(key);
         self.outbox.take_for(key, event)
@@ -202,7 +200,7 @@ impl Emission {
         }
         let waiting = self.outbox.take_waiting().into_iter();
         let (due, superseded): (Vec<OutboxEntry>, Vec<OutboxEntry>) =
-            waiting.partition(|entry| is_newest(self.mode, &self.last, entry, entry.order()));
+            waiting.partition(|entry| is_newest(self.mode, &self.last, entry));
         for entry in superseded {
             self.outbox.done(&entry, now);
         }
@@ -214,17 +212,16 @@ impl Emission {
         self.outbox.wake()
     }
 
-    /// Whether as much is under way and waits as may.
+    /// Whether as much is in flight or waits as may.
     pub fn is_full(&self) -> bool {
         self.outbox.is_full()
     }
 
-    /// What became of an emission.
+    /// The entry of a token was delivered, or has failed.
     pub fn settle(&mut self, token: Token, outcome: Outcome, now: Timestamp) {
         let (mode, last) = (self.mode, &self.last);
-        self.outbox.settle(token, outcome, now, |entry, order| {
-            is_newest(mode, last, entry, order)
-        });
+        let is_newest = |entry: &OutboxEntry| is_newest(mode, last, entry);
+        self.outbox.settle(token, outcome, now, is_newest);
     }
 
     /// No more input comes.
@@ -232,7 +229,7 @@ impl Emission {
         self.ended = true;
     }
 
-    /// Writes what the batch has changed, and removes what was delivered. Says whether it did.
+    /// Writes what the batch has changed, and removes what was delivered. Returns whether it did.
     ///
     /// # Errors
     /// A database that is gone, or full.
@@ -275,8 +272,8 @@ impl Emission {
         self.outbox.commit(wrote);
     }
 
-    /// The batch never was: what was to be emitted is not. Nobody got it, so that it has failed,
-    /// which is told later, says nothing: what comes again says it.
+    /// The batch is rolled back: what it was to emit is not emitted. Tokens of it that are settled later
+    /// are ignored: its events are fed again.
     pub fn rollback(&mut self) {
         self.closed = self.closed_before;
         self.boundaries.rollback();
@@ -290,13 +287,8 @@ impl Emission {
     }
 }
 
-/// Whether no later emission of its group takes the place of an entry.
-fn is_newest(
-    mode: Emit,
-    last: &HashMap<GroupId, LastRow>,
-    entry: &OutboxEntry,
-    order: u64,
-) -> bool {
+/// Whether no later entry of its group supersedes an entry.
+fn is_newest(mode: Emit, last: &HashMap<GroupId, LastRow>, entry: &OutboxEntry) -> bool {
     let last = entry.group_id().and_then(|group| last.get(group));
-    mode != Emit::Changes || last.is_none_or(|last| last.order <= order)
+    mode != Emit::Changes || last.is_none_or(|last| last.order <= entry.order())
 }

@@ -1,25 +1,27 @@
-//! Groups whose answer the query cannot give, for no fault of the event in hand.
+//! Groups whose query fails, though the current event did not cause it.
 //!
-//! A sum may overflow because a row has left. The answer of that group is rejected once, and the events
-//! that come meanwhile are taken in without it.
+//! A sum may overflow because a row has left. Then the answer of the group is rejected once, and the
+//! events that come while it fails are taken without it.
 
 use super::emission::GroupId;
+use super::state::GroupIndex;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 
-/// Those groups. The name of the whole answer, where groups are not told apart, is empty.
+/// The groups whose query fails. The id of the whole answer, where groups are not told apart, is
+/// empty.
 #[derive(Default)]
 pub(super) struct FailingGroups {
     groups: HashSet<GroupId>,
-    /// The errors of those that were added and not rejected yet.
-    news: Vec<Error>,
+    /// The errors that are still to be rejected: one for each group that was added.
+    errors: Vec<Error>,
 }
 
-/// Whose fault an answer is that cannot be given.
+/// What tells whether the current event is the cause of a failing query.
 pub(super) struct FailureContext<'a> {
     pub failing: &'a mut FailingGroups,
-    /// The groups of the state that the event in hand touches.
-    pub touched: &'a [u32],
+    /// The groups of the state that the event touches.
+    pub touched: &'a [GroupIndex],
 }
 
 impl FailingGroups {
@@ -31,24 +33,24 @@ impl FailingGroups {
         self.groups.contains(group)
     }
 
-    /// The answer of a group cannot be given.
+    /// Adds a group, whose error is to be rejected.
     pub fn add(&mut self, group: GroupId, error: Error) {
         if self.groups.insert(group) {
-            self.news.push(error);
+            self.errors.push(error);
         }
     }
 
-    /// The same of one that is part of what was rejected.
-    pub fn add_silently(&mut self, group: GroupId) {
+    /// Adds a group that is a part of what was rejected already.
+    pub fn add_rejected(&mut self, group: GroupId) {
         self.groups.insert(group);
     }
 
-    /// The answer of a group can be given again.
-    pub fn mend(&mut self, group: &GroupId) {
+    /// Removes a group, whose query has succeeded.
+    pub fn remove(&mut self, group: &GroupId) {
         self.groups.remove(group);
     }
 
-    /// Whether the whole answer cannot be given.
+    /// Whether the query over all groups fails.
     pub fn has_whole(&self) -> bool {
         self.groups.contains("")
     }
@@ -57,27 +59,27 @@ impl FailingGroups {
         self.add("".into(), error);
     }
 
-    pub fn mend_whole(&mut self) {
+    pub fn remove_whole(&mut self) {
         self.groups.remove("");
     }
 
-    /// The whole answer; `None` where it could not be given before the event in hand came.
+    /// The whole answer; `None` where its query failed before the current event too.
     ///
     /// # Errors
-    /// The same error, where it could.
+    /// That of the query, where it did not fail before.
     pub fn excuse<T>(&mut self, answer: Result<T>) -> Result<Option<T>> {
         self.excuse_group(&"".into(), answer)
     }
 
-    /// The same of a group.
+    /// The answer of a group; `None` where its query failed before the current event too.
     ///
     /// # Errors
-    /// The same.
+    /// That of the query, where it did not fail before.
     pub fn excuse_group<T>(&mut self, group: &GroupId, answer: Result<T>) -> Result<Option<T>> {
         match answer {
             Ok(answer) => {
                 if !self.is_empty() {
-                    self.mend(group);
+                    self.remove(group);
                 }
                 Ok(Some(answer))
             }
@@ -86,13 +88,26 @@ impl FailingGroups {
         }
     }
 
-    /// The errors that are to be rejected, each once.
-    pub fn take_news(&mut self) -> Vec<Error> {
-        std::mem::take(&mut self.news)
+    /// Adds or removes a group, by whether its query fails.
+    ///
+    /// # Errors
+    /// An error of the database, and not of the query.
+    pub fn note(&mut self, group: &str, answer: Result<()>) -> Result<()> {
+        match answer {
+            Ok(()) => self.remove(&group.into()),
+            Err(error) if is_final(&error) => self.add(group.into(), error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Takes the errors that are to be rejected.
+    pub fn take_errors(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.errors)
     }
 }
 
-/// Whether an error is that of an answer or a row, and not of the database.
+/// Whether an error is that of a query or a row, which trying again does not help.
 pub(super) fn is_final(error: &Error) -> bool {
     !(error.is_retryable() || error.is_fatal() || error.is_busy())
 }

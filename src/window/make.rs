@@ -9,17 +9,16 @@ mod choice;
 use super::analysis;
 use super::emission::Emission;
 use super::failing::FailingGroups;
-use super::kind::WindowKind;
 use super::kind::WindowRules;
-use super::node::{Progress, Verification, Window};
+use super::node::{
+    Answering, Batch, CurrentEvent, Emitter, Storage, StorageParts, TimeColumn, Verification,
+    Window, WindowClock,
+};
 use super::options::{Plan, TimeDomain, WindowOptions};
 use super::watermark::Watermark;
 use crate::error::{Error, Result};
-use crate::store::{Asker, Database, RowReader, Type};
+use crate::store::{Asker, Database, Type};
 use crate::time::format_duration;
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
 
 use checks::{check_clock, check_keys, check_kind, emit_of, time_column};
 use choice::PlanChoice;
@@ -39,7 +38,7 @@ impl Window {
         };
         check_kind(options, &table, time)?;
         check_clock(options)?;
-        if let (WindowKind::Session(_), true) = (options.kind, options.verify > 0.0) {
+        if options.kind.is_session() && options.verify > 0.0 {
             return Err(Error::data(
                 "verify does not serve sessions: no query tells them apart",
             ));
@@ -52,16 +51,14 @@ impl Window {
         // As it was written: whatever is wrong is said of that.
         let query = database.prepare_for(Asker::Window, &options.query)?;
         check_keys(options, &query)?;
-        let by_time = match options.kind {
-            WindowKind::Count(_) => None,
-            _ => options.time.as_deref(),
-        };
+        let by_time = options.time.as_deref();
+        let by_time = by_time.filter(|_| options.kind.goes_by_time());
         let reading = analysis::read_within(
             database.dialect(),
             &options.query,
             &table,
             by_time,
-            options.size(),
+            options.kind.age(),
         )?;
         let bound = reading.bound.clone().ok().flatten();
         let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer);
@@ -78,23 +75,19 @@ impl Window {
         };
         let exact = choice.exact;
         let chosen = choice.choose()?;
-        let hold = match (&options.time, options.kind) {
-            (Some(column), WindowKind::Sliding(size) | WindowKind::Hopping { size, .. }) => {
-                // How far the clock of the events has come, nobody knows before the window does.
-                let size = Some(size).filter(|_| options.clock == TimeDomain::System);
-                Some(database.hold(table.name(), column, size)?)
-            }
-            (Some(column), WindowKind::Session(_)) => {
-                Some(database.hold(table.name(), column, None)?)
+        let hold = match &options.time {
+            Some(column) if options.kind.goes_by_time() => {
+                let retention = options.kind.retention(options.clock);
+                Some(database.hold(table.name(), column, retention)?)
             }
             _ => None,
         };
-        let last = match options.kind {
-            WindowKind::Count(rows) => {
+        let last = match options.kind.count() {
+            Some(rows) => {
                 let asks = chosen.explanation.plan != Plan::Incremental;
                 Some(database.last(table.name(), rows, asks)?)
             }
-            _ => None,
+            None => None,
         };
         let scope = options.name.clone().unwrap_or_else(|| {
             let hash = xxhash_rust::xxh3::xxh3_64(options.query.as_bytes());
@@ -102,64 +95,51 @@ impl Window {
         });
         let scope = (!database.is_memory()).then(|| database.claim_scope(&scope));
         let used = database.name_tables(table.name(), &options.query)?;
-        let may_keep = database.is_memory()
+        let may_skip = database.is_memory()
             && chosen.explanation.plan == Plan::Incremental
             && !options.store
             && options.verify == 0.0;
+        let column = time.map(|index| {
+            let name = table.columns()[index].name.clone();
+            let shown = format!("{}.{name}", table.name());
+            TimeColumn { index, name, shown }
+        });
+        let name = options.name.clone();
+        let name = name.unwrap_or_else(|| format!("over {}", table.name()));
+        let watermark = Watermark::new(options.lateness, options.idle);
+        let emission = Emission::new(emit, scope, options.kind.is_session());
         Ok(Window {
             database: database.clone(),
-            time,
-            rules,
-            clock: options.clock,
-            emit,
-            plan: chosen.explanation.plan,
-            queries: chosen.queries,
-            incremental: chosen.incremental,
-            watermark: Watermark::new(options.lateness, options.idle),
-            watermark_before: Watermark::new(options.lateness, options.idle),
-            emission: Emission::new(emit, scope, matches!(options.kind, WindowKind::Session(_))),
-            hold,
-            last,
-            verify: Verification::new(options.verify, chosen.beside),
-            explanation: chosen.explanation,
-            name: options
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("over {}", table.name())),
-            far: false,
-            asks: !query.fields().is_empty(),
-            stored: true,
-            exact,
-            may_keep,
-            used,
-            latest: None,
-            arrivals: VecDeque::new(),
-            version: None,
-            reader: Arc::new(RowReader::new(Arc::clone(&table))),
-            table,
             session: None,
-            bytes: Vec::new(),
-            touched: Vec::new(),
-            outputs: Vec::new(),
-            failing: FailingGroups::default(),
-            stirred: false,
-            row_taken: false,
-            spoiled: None,
-            progress: Progress::default(),
-            before: Progress::default(),
+            name,
+            rules,
+            clock: WindowClock::new(options.clock, column, watermark),
+            storage: Storage::new(StorageParts {
+                table,
+                exact,
+                may_skip,
+                used,
+                hold,
+                last,
+            }),
+            answering: Answering {
+                emit,
+                plan: chosen.explanation.plan,
+                queries: chosen.queries,
+                incremental: chosen.incremental,
+                uses_event: !query.fields().is_empty(),
+                failing: FailingGroups::default(),
+            },
+            verification: Verification::new(options.verify, chosen.beside),
+            explanation: chosen.explanation,
+            batch: Batch::default(),
+            emitter: Emitter::new(emission),
+            current: CurrentEvent::default(),
         })
     }
 }
 
 impl WindowOptions {
-    /// How long a window that slides is.
-    fn size(&self) -> Option<Duration> {
-        match self.kind {
-            WindowKind::Sliding(size) => Some(size),
-            _ => None,
-        }
-    }
-
     /// The clock, told to a person.
     fn told_clock(&self) -> String {
         if self.clock == TimeDomain::System {

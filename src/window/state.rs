@@ -1,28 +1,23 @@
-//! Running state: the groups of a window, and the rows that are in it.
+//! Running state: the groups of a window, and which rows are in it.
 //!
-//! - `acc` — what an aggregate needs of the rows of a group.
-//! - `digest` — what stands for a key.
-//! - `exact` — sums that are the same whatever has come and left.
-//! - `ended` — which sessions a row may overlap with that have ended.
-//! - `queue` — which rows leave next, and what leaves with them.
-//! - `sessions` — windows that a row joins or brings together.
+//! - `digest` — hashes that stand for keys.
+//! - `expiry` — which rows leave next, and what leaves with them.
+//! - `closing` — groups of windows that close.
+//! - `sessions` — groups whose windows are sessions, which rows extend and join.
+//! - `ended_sessions` — sessions that have ended and that a row may still overlap.
 //!
-//! Invariant: a group's accumulators hold exactly the rows that were added to it and have not left
-//! it; a group of no row is forgotten, and its residue with it. Its place is another group's then,
-//! memory and all.
-//!
-//! A new aggregate: a kind of accumulator in `acc`, a function in the planner.
+//! Invariant: the accumulators of a group hold exactly the rows that were added to it and have not
+//! left. A group without rows is removed, and its slot, with its memory, is used for another one.
 
-mod acc;
+mod closing;
 mod digest;
 mod ended_sessions;
-mod exact;
 mod expiry;
 mod sessions;
 
+use super::aggregates::{AggregateFunction, AnyAccumulator};
+use super::kind::WindowBounds;
 use crate::store::Datum;
-use crate::window::analysis::Function;
-use acc::Acc;
 use digest::DigestHashBuilder;
 use ended_sessions::EndedSessions;
 use expiry::ExpiryQueue;
@@ -32,159 +27,157 @@ use std::sync::Arc;
 pub(crate) use digest::Digest;
 pub(crate) use sessions::SessionRow;
 
+/// The slot of a group. It is the group's until the group is removed, and then another one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupIndex(u32);
+
+impl GroupIndex {
+    const FIRST: GroupIndex = GroupIndex(0);
+    const LAST: GroupIndex = GroupIndex(u32::MAX);
+
+    #[inline]
+    fn slot(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// The groups of a window.
 pub(crate) struct Groups {
-    functions: Vec<Function>,
-    /// Whether sums know by how much others may have them otherwise.
+    functions: Vec<AggregateFunction>,
     track_slack: bool,
     /// How many values a key has.
-    width: usize,
-    index: HashMap<Digest, u32, DigestHashBuilder>,
-    // What is looked at for every row lies apart from the rest, so that more of it is at hand.
+    key_width: usize,
+    /// The groups by the digests of their names; sessions are not here but in `sessions`.
+    index: HashMap<Digest, GroupIndex, DigestHashBuilder>,
+    // What every row needs lies apart from the rest, so that more of it is in the cache.
     slots: Vec<GroupSlot>,
-    /// The running aggregates of each place, one after the other.
-    accs: Vec<Acc>,
-    /// The keys likewise.
+    /// The accumulators of each slot, one after the other: as many as there are aggregates.
+    accumulators: Vec<AnyAccumulator>,
+    /// The keys of each slot, one after the other: `key_width` values.
     keys: Vec<Datum>,
-    slab: Vec<Group>,
-    /// Places of groups that were forgotten.
-    free: Vec<u32>,
+    groups: Vec<Group>,
+    /// Slots without a group.
+    free: Vec<GroupIndex>,
     queue: ExpiryQueue,
     /// The keys of the rows that are in the window.
     live: HashSet<Digest, DigestHashBuilder>,
-    /// When the groups of windows that end do so, and when those began.
-    ends: BTreeSet<(i64, i64, u32)>,
-    /// Of each key the sessions that are open.
-    sessions: HashMap<Digest, Vec<u32>, DigestHashBuilder>,
+    /// The groups of windows with bounds, in the order in which their windows close.
+    closing: BTreeSet<(WindowBounds, GroupIndex)>,
+    /// The open sessions of each key.
+    sessions: HashMap<Digest, Vec<GroupIndex>, DigestHashBuilder>,
     ended: EndedSessions,
-    /// Sessions that overlap with the one before, which has ended, and when it has.
-    overlapping: Vec<(u32, i64)>,
-    /// Groups that have changed since they were last asked for, where that is wanted.
-    changed: Option<Vec<u32>>,
+    /// Sessions that overlap the one before them of the same key, which has ended, and when it ended.
+    overlapping: Vec<(GroupIndex, i64)>,
+    /// Groups that have changed since they were last taken, where that is tracked.
+    changed: Option<Vec<GroupIndex>>,
 }
 
-/// What is kept beside what answers need.
+/// What is tracked beside the values of the aggregates.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StateOptions {
-    /// Which groups have changed: where more is looked at than what an event touches.
+    /// Which groups have changed: where other groups than those of the event are emitted.
     pub track_changes: bool,
-    /// By how much others may have a sum otherwise: where answers are compared.
+    /// By how much a sum may differ in the database: where answers are verified.
     pub track_slack: bool,
 }
 
-/// What else is known of a group.
+/// What is seldom needed of a group.
 #[derive(Default)]
 pub(crate) struct Group {
-    /// From when to when its window lasts, in microseconds, where windows end.
-    pub window: Option<(i64, i64)>,
-    /// What it is called towards others, once somebody has asked.
+    /// Its window, where windows close.
+    pub window: Option<WindowBounds>,
+    /// Its id, once it was needed.
     pub group_id: Option<Arc<str>>,
-    /// The keys of its rows, where they leave with it and not at a time of their own.
+    /// The keys of its rows, where they leave with the group (sessions) and not by the queue.
     digests: Vec<Digest>,
 }
 
-/// How many rows a group has.
+/// What every row needs of a group.
 struct GroupSlot {
+    /// How many rows it has.
     rows: u64,
-    /// Whether it is one, and not the place for one.
-    there: bool,
+    /// Whether a group is in the slot.
+    occupied: bool,
+    /// Whether the group is in [`Groups::changed`].
     changed: bool,
-    /// Of its key, and of its window where windows end.
+    /// The digest of its key, and of its window where windows close.
     name: Digest,
 }
 
-const STAYS: &str = "a place stays a group's until it is forgotten";
-
-/// Accumulators of no row.
-fn empty(accs: &mut [Acc], functions: &[Function], track_slack: bool) {
-    for (acc, function) in accs.iter_mut().zip(functions) {
-        *acc = Acc::new(*function, track_slack);
-    }
-}
+const OCCUPIED: &str = "a slot is its group's until the group is removed";
 
 impl Groups {
-    /// No groups, of keys of so many values.
-    pub fn new(functions: Vec<Function>, width: usize, state_options: StateOptions) -> Self {
+    /// No groups; their keys have `key_width` values.
+    pub fn new(functions: Vec<AggregateFunction>, key_width: usize, options: StateOptions) -> Self {
         Groups {
             functions,
-            track_slack: state_options.track_slack,
-            width,
+            track_slack: options.track_slack,
+            key_width,
             index: HashMap::default(),
             slots: Vec::new(),
-            accs: Vec::new(),
+            accumulators: Vec::new(),
             keys: Vec::new(),
-            slab: Vec::new(),
+            groups: Vec::new(),
             free: Vec::new(),
             queue: ExpiryQueue::default(),
             live: HashSet::default(),
-            ends: BTreeSet::new(),
+            closing: BTreeSet::new(),
             sessions: HashMap::default(),
             ended: EndedSessions::default(),
             overlapping: Vec::new(),
-            changed: state_options.track_changes.then(Vec::new),
+            changed: options.track_changes.then(Vec::new),
         }
     }
 
-    /// The group at this place.
-    pub fn group(&self, at: u32) -> &Group {
-        debug_assert!(self.slots[at as usize].there, "{STAYS}");
-        &self.slab[at as usize]
+    pub fn group(&self, index: GroupIndex) -> &Group {
+        debug_assert!(self.slots[index.slot()].occupied, "{OCCUPIED}");
+        &self.groups[index.slot()]
     }
 
-    pub fn group_mut(&mut self, at: u32) -> &mut Group {
-        debug_assert!(self.slots[at as usize].there, "{STAYS}");
-        &mut self.slab[at as usize]
+    pub fn group_mut(&mut self, index: GroupIndex) -> &mut Group {
+        debug_assert!(self.slots[index.slot()].occupied, "{OCCUPIED}");
+        &mut self.groups[index.slot()]
     }
 
     /// The key of a group.
-    pub fn key(&self, at: u32) -> &[Datum] {
-        &self.keys[at as usize * self.width..][..self.width]
-    }
-
-    /// The window of a group, which is not looked at where none ends.
-    pub fn window(&self, at: u32) -> Option<(i64, i64)> {
-        match self.ends.is_empty() {
-            true => None,
-            false => self.group(at).window,
-        }
+    pub fn key(&self, index: GroupIndex) -> &[Datum] {
+        &self.keys[index.slot() * self.key_width..][..self.key_width]
     }
 
     /// How many rows a group has.
-    pub fn rows(&self, at: u32) -> u64 {
-        self.slots[at as usize].rows
+    pub fn rows(&self, index: GroupIndex) -> u64 {
+        self.slots[index.slot()].rows
     }
 
-    /// The value of one of a group's aggregates.
+    /// The value of one of the aggregates of a group.
     ///
     /// # Errors
     /// A sum of integers beyond 64 bits.
-    pub fn aggregate(&self, at: u32, number: usize) -> crate::Result<Datum> {
-        let acc = &self.accs[at as usize * self.functions.len() + number];
-        acc.value(self.functions[number])
+    pub fn aggregate(&self, index: GroupIndex, number: usize) -> crate::Result<Datum> {
+        self.accumulators[index.slot() * self.functions.len() + number].evaluate()
     }
 
-    /// By how much the value may be off, as others add it up.
-    pub fn slack(&self, at: u32, number: usize) -> f64 {
-        let acc = &self.accs[at as usize * self.functions.len() + number];
-        acc.slack(self.functions[number])
+    /// By how much that value may differ in the database.
+    pub fn slack(&self, index: GroupIndex, number: usize) -> f64 {
+        self.accumulators[index.slot() * self.functions.len() + number].slack()
     }
 
-    fn slot(&mut self, at: u32) -> &mut GroupSlot {
-        let slot = &mut self.slots[at as usize];
-        debug_assert!(slot.there, "{STAYS}");
+    fn slot(&mut self, index: GroupIndex) -> &mut GroupSlot {
+        let slot = &mut self.slots[index.slot()];
+        debug_assert!(slot.occupied, "{OCCUPIED}");
         slot
     }
 
-    /// The running aggregates of a group.
-    fn accs(&mut self, at: u32) -> &mut [Acc] {
+    /// The accumulators of a group.
+    fn accumulators(&mut self, index: GroupIndex) -> &mut [AnyAccumulator] {
         let width = self.functions.len();
-        &mut self.accs[at as usize * width..][..width]
+        &mut self.accumulators[index.slot() * width..][..width]
     }
 
     /// All groups.
-    pub fn all(&self) -> impl Iterator<Item = u32> {
-        let places = self.slots.iter().enumerate();
-        places.filter_map(|(at, slot)| slot.there.then_some(at as u32))
+    pub fn all(&self) -> impl Iterator<Item = GroupIndex> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(number, slot)| slot.occupied.then_some(GroupIndex(number as u32)))
     }
 
     /// Whether a row with this key is in the window.
@@ -193,88 +186,89 @@ impl Groups {
     }
 
     /// The group of this name.
-    pub fn find(&self, name: Digest) -> Option<u32> {
+    pub fn find(&self, name: Digest) -> Option<GroupIndex> {
         self.index.get(&name).copied()
     }
 
-    /// The group of this name, made where it is missing; then its key is written where another
-    /// one may be.
+    /// The group of this name, made where it is missing; `key` writes its key over another one.
     pub fn find_or_make(
         &mut self,
         name: Digest,
-        window: Option<(i64, i64)>,
+        window: Option<WindowBounds>,
         key: impl FnOnce(&mut [Datum]),
-    ) -> u32 {
-        if let Some(at) = self.find(name) {
-            return at;
+    ) -> GroupIndex {
+        if let Some(index) = self.find(name) {
+            return index;
         }
-        let at = self.make(name, window, key);
-        self.index.insert(name, at);
-        if let Some((start, end)) = window {
-            self.ends.insert((end, start, at));
+        let index = self.make(name, window, key);
+        self.index.insert(name, index);
+        if let Some(window) = window {
+            self.closing.insert((window, index));
         }
-        at
+        index
     }
 
     fn make(
         &mut self,
         name: Digest,
-        window: Option<(i64, i64)>,
+        window: Option<WindowBounds>,
         key: impl FnOnce(&mut [Datum]),
-    ) -> u32 {
+    ) -> GroupIndex {
         let slot = GroupSlot {
             rows: 0,
-            there: true,
+            occupied: true,
             changed: false,
             name,
         };
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.slots[at as usize] = slot;
-                at
-            }
-            None => {
-                self.slots.push(slot);
-                self.accs.extend(
-                    self.functions
-                        .iter()
-                        .map(|f| Acc::new(*f, self.track_slack)),
-                );
-                self.keys.extend((0..self.width).map(|_| Datum::Null));
-                self.slab.push(Group::default());
-                (self.slab.len() - 1) as u32
-            }
+        let index = if let Some(index) = self.free.pop() {
+            self.slots[index.slot()] = slot;
+            index
+        } else {
+            self.slots.push(slot);
+            let functions = self.functions.iter();
+            self.accumulators
+                .extend(functions.map(|function| function.accumulator(self.track_slack)));
+            self.keys.extend((0..self.key_width).map(|_| Datum::Null));
+            self.groups.push(Group::default());
+            GroupIndex((self.groups.len() - 1) as u32)
         };
-        let group = self.group_mut(at);
+        let group = self.group_mut(index);
         group.window = window;
         group.group_id = None;
-        key(&mut self.keys[at as usize * self.width..][..self.width]);
-        at
+        key(&mut self.keys[index.slot() * self.key_width..][..self.key_width]);
+        index
     }
 
     /// Adds a row that leaves at an instant, to the groups of its members; `arguments` are those
-    /// of all members, one after the other. Where windows end, what was added stays until then.
-    pub fn add(&mut self, digest: Digest, leaves: i64, members: &[u32], arguments: &[Datum]) {
+    /// of all members, one after the other. The members leave with the row, or, where their windows
+    /// close, with their windows.
+    pub fn add(
+        &mut self,
+        digest: Digest,
+        leaves: i64,
+        members: &[GroupIndex],
+        arguments: &[Datum],
+    ) {
         let width = self.functions.len();
-        for (number, at) in members.iter().enumerate() {
-            self.add_member(*at, &arguments[number * width..(number + 1) * width]);
+        for (number, index) in members.iter().enumerate() {
+            self.add_member(*index, &arguments[number * width..(number + 1) * width]);
         }
         self.live.insert(digest);
-        match members.first().and_then(|at| self.window(*at)) {
+        match members.first().and_then(|index| self.window(*index)) {
             Some(_) => self.queue.push(leaves, digest, &[], &[]),
             None => self.queue.push(leaves, digest, members, arguments),
         }
     }
 
-    fn add_member(&mut self, at: u32, arguments: &[Datum]) {
-        self.slot(at).rows += 1;
-        for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
-            acc.add(value);
+    fn add_member(&mut self, index: GroupIndex, arguments: &[Datum]) {
+        self.slot(index).rows += 1;
+        for (accumulator, value) in self.accumulators(index).iter_mut().zip(arguments) {
+            accumulator.update(value);
         }
-        self.note(at);
+        self.note_change(index);
     }
 
-    /// Takes out what leaves at or before `now`; says whether anything did.
+    /// Takes out the rows that leave at or before `now`. Returns whether there were any.
     pub fn expire(&mut self, now: i64) -> bool {
         if self.queue.next().is_none_or(|next| next > now) {
             return false;
@@ -283,9 +277,9 @@ impl Groups {
         let mut queue = std::mem::take(&mut self.queue);
         queue.expire(now, width, |digest, groups, arguments| {
             self.live.remove(&digest);
-            for (number, at) in groups.iter().enumerate() {
+            for (number, index) in groups.iter().enumerate() {
                 let arguments = &arguments[number * width..(number + 1) * width];
-                self.subtract_member(*at, arguments);
+                self.retract_member(*index, arguments);
             }
         });
         self.queue = queue;
@@ -293,130 +287,88 @@ impl Groups {
     }
 
     /// Takes the row out that was added last, with the same arguments.
-    pub fn take_back(&mut self, digest: Digest, leaves: i64, members: &[u32], arguments: &[Datum]) {
+    pub fn take_back(
+        &mut self,
+        digest: Digest,
+        leaves: i64,
+        members: &[GroupIndex],
+        arguments: &[Datum],
+    ) {
         self.live.remove(&digest);
         self.queue.take_back(leaves, digest);
         let width = self.functions.len();
-        for (number, at) in members.iter().enumerate() {
-            self.subtract_member(*at, &arguments[number * width..(number + 1) * width]);
+        for (number, index) in members.iter().enumerate() {
+            self.retract_member(*index, &arguments[number * width..(number + 1) * width]);
         }
     }
 
-    fn subtract_member(&mut self, at: u32, arguments: &[Datum]) {
-        let slot = self.slot(at);
+    fn retract_member(&mut self, index: GroupIndex, arguments: &[Datum]) {
+        let slot = self.slot(index);
         slot.rows -= 1;
-        let over = slot.rows == 0;
-        for (acc, value) in self.accs(at).iter_mut().zip(arguments) {
-            acc.subtract(value);
+        let is_empty = slot.rows == 0;
+        for (accumulator, value) in self.accumulators(index).iter_mut().zip(arguments) {
+            accumulator.retract(value);
         }
-        self.note(at);
-        if over && self.changed.is_none() {
-            self.forget(at);
+        self.note_change(index);
+        if is_empty && self.changed.is_none() {
+            self.remove(index);
         }
     }
 
-    fn note(&mut self, at: u32) {
+    fn note_change(&mut self, index: GroupIndex) {
         if let Some(changed) = &mut self.changed {
-            let slot = &mut self.slots[at as usize];
+            let slot = &mut self.slots[index.slot()];
             if !std::mem::replace(&mut slot.changed, true) {
-                changed.push(at);
+                changed.push(index);
             }
         }
     }
 
-    /// Has groups be looked at, though they may not have changed.
-    pub fn note_all(&mut self, groups: &[u32]) {
-        groups.iter().for_each(|at| self.note(*at));
+    /// Treats groups as changed.
+    pub fn note_changes(&mut self, groups: &[GroupIndex]) {
+        groups.iter().for_each(|index| self.note_change(*index));
     }
 
-    /// The groups that have changed since the last call. Each is to be
-    /// [let go](Self::let_go) once it was looked at.
-    pub fn take_changed(&mut self) -> Vec<u32> {
-        let changed = self
-            .changed
-            .as_mut()
-            .map(std::mem::take)
-            .unwrap_or_default();
-        for at in &changed {
-            self.slot(*at).changed = false;
+    /// The groups that have changed since the last call. After each was evaluated it is to be
+    /// [released](Self::release).
+    pub fn take_changed(&mut self) -> Vec<GroupIndex> {
+        let changed = self.changed.as_mut().map(std::mem::take);
+        let changed = changed.unwrap_or_default();
+        for index in &changed {
+            self.slot(*index).changed = false;
         }
         changed
     }
 
-    /// Forgets a group if nothing is left of it; the one group of a query without keys stays.
-    pub fn let_go(&mut self, at: u32) {
-        let slot = self.slot(at);
+    /// Removes a group that has no rows.
+    pub fn release(&mut self, index: GroupIndex) {
+        let slot = self.slot(index);
         if slot.rows == 0 && !slot.changed {
-            self.forget(at);
+            self.remove(index);
         }
     }
 
-    fn forget(&mut self, at: u32) {
-        if self.width == 0 {
+    /// Removes a group; the one group of a query without keys stays.
+    fn remove(&mut self, index: GroupIndex) {
+        if self.key_width == 0 {
             return;
         }
-        let name = self.slot(at).name;
-        if let Some((start, end)) = self.window(at) {
-            self.ends.remove(&(end, start, at));
+        let name = self.slot(index).name;
+        if let Some(window) = self.window(index) {
+            self.closing.remove(&(window, index));
         }
         self.index.remove(&name);
-        self.clear(at);
+        self.clear(index);
     }
 
-    /// Leaves the place of a group to another one.
-    fn clear(&mut self, at: u32) {
-        self.slot(at).there = false;
+    /// Leaves the slot of a group to another one.
+    fn clear(&mut self, index: GroupIndex) {
+        self.slot(index).occupied = false;
         let width = self.functions.len();
-        let accs = &mut self.accs[at as usize * width..][..width];
-        empty(accs, &self.functions, self.track_slack);
-        self.free.push(at);
-    }
-
-    /// The window that ends first.
-    pub fn first_end(&self) -> Option<(i64, i64)> {
-        let (end, start, _) = self.ends.first()?;
-        Some((*start, *end))
-    }
-
-    /// The groups of a window that ends.
-    pub fn of_window(&self, window: (i64, i64)) -> Vec<u32> {
-        let (start, end) = window;
-        let groups = self.ends.range((end, start, 0)..=(end, start, u32::MAX));
-        groups.map(|(_, _, at)| *at).collect()
-    }
-
-    /// Forgets a window that has ended, with its groups.
-    pub fn end(&mut self, window: (i64, i64)) {
-        for at in self.of_window(window) {
-            self.ends.remove(&(window.1, window.0, at));
-            let GroupSlot { name, changed, .. } = *self.slot(at);
-            for digest in std::mem::take(&mut self.group_mut(at).digests) {
-                self.live.remove(&digest);
-            }
-            self.clear(at);
-            self.index.remove(&name);
-            if let Some(sessions) = self.sessions.get_mut(&name) {
-                self.ended.note(name, window.1);
-                sessions.retain(|known| *known != at);
-                if sessions.is_empty() {
-                    self.sessions.remove(&name);
-                }
-            }
-            if let Some(all) = self.changed.as_mut().filter(|_| changed) {
-                all.retain(|noted| *noted != at);
-            }
+        let accumulators = &mut self.accumulators[index.slot() * width..][..width];
+        for (accumulator, function) in accumulators.iter_mut().zip(&self.functions) {
+            *accumulator = function.accumulator(self.track_slack);
         }
-    }
-
-    /// When the windows began that have not ended.
-    pub fn starts(&self) -> impl Iterator<Item = i64> {
-        self.ends.iter().map(|(_, start, _)| *start)
-    }
-
-    /// When the next row leaves, or the next window ends.
-    pub fn next(&self) -> Option<i64> {
-        let end = self.ends.first().map(|(end, _, _)| *end);
-        let leaves = self.queue.next();
-        end.into_iter().chain(leaves).min()
+        self.free.push(index);
     }
 }

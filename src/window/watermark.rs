@@ -63,7 +63,7 @@ impl Watermark {
     }
 
     /// Whether it asks how long links have been silent.
-    pub fn goes_by_clock(&self) -> bool {
+    pub fn uses_system_time(&self) -> bool {
         self.idle.is_some()
     }
 
@@ -82,7 +82,7 @@ impl Watermark {
         time: Timestamp,
         now: Timestamp,
     ) {
-        if self.goes_by_clock() && now > self.seen {
+        if self.uses_system_time() && now > self.seen {
             self.refresh(open, now);
         }
         self.least = Some(self.least.map_or(time, |least| least.min(time)));

@@ -1,7 +1,7 @@
-//! Keys and aggregates in an expression, and symbols in their place.
+//! The keys and aggregates of an expression, and symbols in their place.
 //!
-//! The invariant: each aggregate stands in the list once, and its argument has one type. One more
-//! function: a variant of [`Function`], an arm in `AggregateCollector::call`, and its type in `AggregateCollector::kind`.
+//! The invariant: each aggregate is in the list once, and its argument has one type. Which aggregates
+//! there are, and their types, is in `window/aggregates`.
 
 use super::expressions::{binary, nested, unwrapped};
 use super::row_sql::RowSqlBuilder;
@@ -9,9 +9,10 @@ use super::scope::Scope;
 use super::sql_type::{self, SqlType};
 use super::survey::{self, Survey, name_of};
 use super::symbol::Symbol;
-use super::{Aggregate, ArgumentType, Function, Reason};
+use super::{Aggregate, Reason};
 use crate::error::quote;
 use crate::store::Dialect;
+use crate::window::aggregates::{AggregateFunction, Argument, ArgumentType, ResultType};
 use sqlparser::ast::{
     self, BinaryOperator, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr,
     FunctionArguments, VisitMut, VisitorMut,
@@ -85,10 +86,11 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
     }
 
     fn aggregate_kind(&self, aggregate: &Aggregate) -> SqlType {
-        match (aggregate.function, aggregate.kind, self.dialect) {
-            (Function::Count | Function::CountDistinct, _, _) => SqlType::Integer,
-            (Function::Avg, _, _) => SqlType::Real,
-            (Function::Sum, ArgumentType::Integer, Dialect::Mysql) => SqlType::Decimal,
+        let result = aggregate.function.signature().result;
+        match (result, aggregate.kind, self.dialect) {
+            (ResultType::Integer, _, _) => SqlType::Integer,
+            (ResultType::Real, _, _) => SqlType::Real,
+            (ResultType::Sum, ArgumentType::Integer, Dialect::Mysql) => SqlType::Decimal,
             (_, ArgumentType::Integer, _) => SqlType::Integer,
             (_, ArgumentType::Real, _) => SqlType::Real,
             (_, ArgumentType::Other, _) => SqlType::Text,
@@ -145,23 +147,20 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
             [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] => Some(unwrapped(arg)),
             _ => return Err(format!("{} is not understood", quote(shown()))),
         };
-        let function = match (name_of(call).as_str(), distinct) {
-            ("count", false) => Function::Count,
-            ("count", true) => Function::CountDistinct,
-            ("sum", false) => Function::Sum,
-            ("avg", false) => Function::Avg,
-            ("min", _) => Function::Min,
-            ("max", _) => Function::Max,
-            (name @ ("sum" | "avg"), true) => {
-                return Err(format!("{name}(distinct) is not kept from event to event"));
-            }
-            (name, _) => return Err(format!("{name}() is not kept from event to event")),
+        let name = name_of(call);
+        let Some(function) = AggregateFunction::find(&name, distinct) else {
+            let kept = AggregateFunction::find(&name, false).is_some();
+            let argument = if distinct && kept { "distinct" } else { "" };
+            return Err(format!(
+                "{name}({argument}) is not kept from event to event"
+            ));
         };
+        let accepts = function.signature().argument;
         let Some(arg) = arg else {
-            return match function {
-                Function::Count => Ok(self.add(Function::Count, None, ArgumentType::Other)),
-                _ => Err(format!("{} is not understood", quote(shown()))),
-            };
+            if accepts != Argument::Anything {
+                return Err(format!("{} is not understood", quote(shown())));
+            }
+            return Ok(self.add(function, None, ArgumentType::Other));
         };
         let survey = Survey::of(arg);
         if let Some(why) = survey.outside() {
@@ -170,38 +169,35 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
         if survey.window_bounds {
             return Err(format!("{}: it is not of the row", quote(shown())));
         }
-        let numeric = self
-            .numeric(function, arg)
+        let argument_type = self
+            .argument_type(accepts, arg)
             .map_err(|why| format!("{}: {why}", quote(shown())))?;
         let item = Some(self.computing.item(self.scope, arg));
-        if function == Function::Avg
-            && numeric == ArgumentType::Integer
+        if function == AggregateFunction::Avg
+            && argument_type == ArgumentType::Integer
             && self.dialect == Dialect::Mysql
         {
             // MySQL's average of whole numbers is their exact quotient.
-            let sum = self.add(Function::Sum, item, numeric);
-            let count = self.add(Function::Count, item, ArgumentType::Other);
+            let sum = self.add(AggregateFunction::Sum, item, argument_type);
+            let count = self.add(AggregateFunction::Count, item, ArgumentType::Other);
             return Ok(nested(binary(sum, BinaryOperator::Divide, count)));
         }
-        Ok(self.add(function, item, numeric))
+        Ok(self.add(function, item, argument_type))
     }
 
-    fn numeric(&self, function: Function, arg: &Expr) -> Result<ArgumentType, Reason> {
-        let kind = self.row_kind(arg);
-        match (function, kind) {
-            (Function::Count, _) => Ok(ArgumentType::Other),
+    fn argument_type(&self, accepts: Argument, arg: &Expr) -> Result<ArgumentType, Reason> {
+        match (accepts, self.row_kind(arg)) {
+            (Argument::Anything, _) => Ok(ArgumentType::Other),
             (_, SqlType::Integer) => Ok(ArgumentType::Integer),
             (_, SqlType::Real) => Ok(ArgumentType::Real),
-            (Function::Min | Function::Max | Function::CountDistinct, SqlType::Text) => {
-                Ok(ArgumentType::Other)
-            }
+            (Argument::NumberOrText, SqlType::Text) => Ok(ArgumentType::Other),
             (_, kind) => Err(not_one_type(kind)),
         }
     }
 
     fn add(
         &mut self,
-        function: Function,
+        function: AggregateFunction,
         arg: Option<super::RowValue>,
         kind: ArgumentType,
     ) -> Expr {

@@ -1,14 +1,14 @@
-//! The functions that answer the same whenever they are asked the same, and of what type their
-//! answers are.
+//! The functions that return the same for the same arguments, and the types of their results.
 //!
-//! A function that is not here keeps a query at `requery`. One more: a line in [`FUNCTIONS`], if
-//! both databases agree that it is deterministic and looks at its arguments only.
+//! A query with a function that is not here has the plan `requery`. To add one: a line in
+//! [`FUNCTIONS`], if in both databases it is deterministic and depends on its arguments only.
 
 use super::sql_type::SqlType;
+use crate::window::aggregates::AggregateFunction;
 
 /// The type of a function's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ResultType {
+pub(super) enum FunctionResult {
     /// Always this.
     Always(SqlType),
     /// What its first argument is.
@@ -27,9 +27,9 @@ pub(super) enum ResultType {
     Unknown,
 }
 
-use ResultType::{Always, Branches, Datetime, First, Number, Rounded, Unified, Unknown};
+use FunctionResult::{Always, Branches, Datetime, First, Number, Rounded, Unified, Unknown};
 
-const FUNCTIONS: [(&str, ResultType); 92] = [
+const FUNCTIONS: [(&str, FunctionResult); 92] = [
     ("abs", Number),
     ("acos", Always(SqlType::Real)),
     ("asin", Always(SqlType::Real)),
@@ -124,13 +124,9 @@ const FUNCTIONS: [(&str, ResultType); 92] = [
     ("year", Always(SqlType::Integer)),
 ];
 
-/// Aggregates that the database computes the same for a group wherever it finds its rows.
-const AGGREGATES: [&str; 17] = [
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
+/// Aggregates that the database computes the same for a group whichever way it finds its rows, beside
+/// those of [`AggregateFunction`], of which running values are kept too.
+const AGGREGATES: [&str; 12] = [
     "total",
     "std",
     "stddev",
@@ -146,12 +142,13 @@ const AGGREGATES: [&str; 17] = [
 ];
 
 /// What a function of this name (in lower case) gives; `None` where it is not known.
-pub(super) fn function(name: &str) -> Option<ResultType> {
+pub(super) fn function(name: &str) -> Option<FunctionResult> {
     let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
     found.map(|(_, gives)| *gives)
 }
 
 /// Whether a call is an aggregate; `min` and `max` of several values are none.
 pub(super) fn is_aggregate(name: &str, args: usize) -> bool {
-    AGGREGATES.contains(&name) && !(matches!(name, "min" | "max") && args > 1)
+    let is_known = AGGREGATES.contains(&name) || AggregateFunction::is_name(name);
+    is_known && !(matches!(name, "min" | "max") && args > 1)
 }

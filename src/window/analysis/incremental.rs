@@ -15,12 +15,13 @@ use super::row_sql::{cast, cast_to};
 use super::sql_type::SqlType;
 use super::symbol::Symbol;
 use super::{
-    Function, GroupParam, GroupSql, IncrementalQuery, OutputColumn, Reason, RowValue, SortTerm,
-    WINDOW_END, WINDOW_START,
+    GroupParam, GroupSql, IncrementalQuery, OutputColumn, Reason, RowValue, SortTerm, WINDOW_END,
+    WINDOW_START,
 };
 use crate::error::quote;
 use crate::store::Dialect;
 use crate::store::dialect::{self, positional};
+use crate::window::aggregates::ResultType;
 use sqlparser::ast::{
     DataType, ExactNumberInfo, Expr, OrderByExpr, OrderByKind, OrderBySort, UnaryOperator, Value,
     VisitMut, VisitorMut,
@@ -121,10 +122,11 @@ impl StateReader<'_, '_> {
     fn plain(&self, expr: &Expr) -> Option<OutputColumn> {
         match Symbol::of(expr)? {
             Symbol::Key(at) => Some(OutputColumn::Key(at)),
-            Symbol::Aggregate(at) => match self.collector.aggregates[at].function {
-                Function::Count | Function::CountDistinct => Some(OutputColumn::Count(at)),
-                _ => None,
-            },
+            Symbol::Aggregate(at) => {
+                let function = self.collector.aggregates[at].function;
+                let counts = function.signature().result == ResultType::Integer;
+                counts.then_some(OutputColumn::Count(at))
+            }
             Symbol::Column(..) => None,
         }
     }

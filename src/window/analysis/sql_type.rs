@@ -8,7 +8,7 @@
 //! from columns. On MariaDB that is not so of a minus before a whole number ([`bindable`]).
 
 use super::expressions::{binary, nested, ordinal, unwrapped};
-use super::functions::{self, ResultType};
+use super::functions::{self, FunctionResult};
 use super::survey::name_of;
 use super::symbol::{Symbol, has_symbol};
 use crate::store::{Dialect, Type};
@@ -280,19 +280,19 @@ impl SqlTypes<'_> {
                 .map_or(SqlType::Unknown, |first| self.of(first))
         };
         match functions::function(&name_of(function)) {
-            None | Some(ResultType::Unknown) => SqlType::Unknown,
-            Some(ResultType::Always(kind)) => kind,
+            None | Some(FunctionResult::Unknown) => SqlType::Unknown,
+            Some(FunctionResult::Always(kind)) => kind,
             // MySQL has types of its own for them.
-            Some(ResultType::Datetime) if self.dialect == Dialect::Sqlite => SqlType::Text,
-            Some(ResultType::Datetime) => SqlType::Unknown,
-            Some(ResultType::First) => first(),
-            Some(ResultType::Number) => match first() {
+            Some(FunctionResult::Datetime) if self.dialect == Dialect::Sqlite => SqlType::Text,
+            Some(FunctionResult::Datetime) => SqlType::Unknown,
+            Some(FunctionResult::First) => first(),
+            Some(FunctionResult::Number) => match first() {
                 kind if kind.is_number() => kind,
                 _ => SqlType::Unknown,
             },
-            Some(ResultType::Unified) => self.unified(args.into_iter()),
-            Some(ResultType::Branches) => self.unified(args.into_iter().skip(1)),
-            Some(ResultType::Rounded) => match (self.dialect, first()) {
+            Some(FunctionResult::Unified) => self.unified(args.into_iter()),
+            Some(FunctionResult::Branches) => self.unified(args.into_iter().skip(1)),
+            Some(FunctionResult::Rounded) => match (self.dialect, first()) {
                 (Dialect::Sqlite, kind) if kind.is_number() => SqlType::Real,
                 // MariaDB makes decimals of whole numbers that it rounds before the point.
                 (Dialect::Mysql, SqlType::Integer)

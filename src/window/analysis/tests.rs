@@ -88,7 +88,7 @@ fn the_liability_query_is_kept_from_event_to_event() {
         let [aggregate] = incremental.aggregates.as_slice() else {
             panic!("one sum: {:?}", incremental.aggregates);
         };
-        assert_eq!(aggregate.function, Function::Sum);
+        assert_eq!(aggregate.function, AggregateFunction::Sum);
         assert_eq!(aggregate.kind, ArgumentType::Real);
         let [computed] = incremental.computed.as_slice() else {
             panic!("one SELECT: {:?}", incremental.computed);
@@ -330,12 +330,12 @@ fn aggregates_are_kept_once_with_the_type_of_what_they_take() {
     assert_eq!(
         kept,
         [
-            (Function::Count, ArgumentType::Other),
-            (Function::Count, ArgumentType::Other),
-            (Function::Sum, ArgumentType::Real),
-            (Function::Avg, ArgumentType::Integer),
-            (Function::Min, ArgumentType::Other),
-            (Function::CountDistinct, ArgumentType::Real),
+            (AggregateFunction::Count, ArgumentType::Other),
+            (AggregateFunction::Count, ArgumentType::Other),
+            (AggregateFunction::Sum, ArgumentType::Real),
+            (AggregateFunction::Avg, ArgumentType::Integer),
+            (AggregateFunction::Min, ArgumentType::Other),
+            (AggregateFunction::CountDistinct, ArgumentType::Real),
         ]
     );
     assert_eq!(
@@ -348,8 +348,8 @@ fn aggregates_are_kept_once_with_the_type_of_what_they_take() {
     assert_eq!(
         kept,
         [
-            (Function::Sum, ArgumentType::Integer),
-            (Function::Count, ArgumentType::Other)
+            (AggregateFunction::Sum, ArgumentType::Integer),
+            (AggregateFunction::Count, ArgumentType::Other)
         ]
     );
     let counted =

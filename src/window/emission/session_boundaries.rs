@@ -1,42 +1,47 @@
-//! Where the rows of a group are cut into sessions that the table does not tell apart.
+//! The ends of sessions that the table does not tell apart.
 //!
-//! A session has ended, and a row comes whose time is within the gap of its last one, but in time
-//! for a session of its own: read from the table, both would be one. So the end of the first is
-//! kept for as long as its rows may be stored. A row belongs before a cut if a session that begins
-//! with it would have ended by then: what came later was later than that, or was too late.
+//! A session has ended, and then a row comes whose time is within the gap of its last one, but late
+//! enough for a session of its own. Read from the table, both would be one session. So the end of the
+//! first is kept, as a boundary, for as long as its rows may be stored. A row belongs before a boundary
+//! if a session that begins with it would have ended by then: the rows that came after the end were
+//! later than that, or too late.
 
 use super::{Emission, GroupId};
 use crate::error::Result;
 use crate::store::Session;
 use std::collections::{BTreeSet, HashMap};
 
-/// What a cut is called on disk: this, and the group.
+/// The name under which the boundaries of a group are kept begins with this; its id follows.
 const CUT: &str = "cut";
 
 /// The boundaries of all groups, in microseconds.
 #[derive(Default)]
 pub(in crate::window) struct SessionBoundaries {
+    /// The boundaries of each group: at least one.
     of: Ends,
-    /// The same before the batch, where it has changed them.
+    /// `of` before the batch, where the batch has changed it.
     before: Option<Ends>,
 }
 
 type Ends = HashMap<GroupId, BTreeSet<i64>>;
 
-/// What is kept on disk: under which name, and what; nothing any more where nothing is left.
-type Kept = (String, Option<String>);
+/// The boundaries of a group as a database keeps them.
+struct Kept {
+    name: String,
+    /// `None` where the group has none any more.
+    ends: Option<String>,
+}
 
 impl Emission {
-    /// Where groups are cut into sessions that the table does not tell apart.
     pub(in crate::window) fn boundaries(&self) -> &SessionBoundaries {
         &self.boundaries
     }
 
-    /// A session of a group has ended, and another one has begun that overlaps with it.
+    /// A session of a group has ended, and another one has begun that overlaps it.
     ///
     /// # Errors
-    /// A database that is gone.
-    pub(in crate::window) fn cut(
+    /// A database that cannot be reached.
+    pub(in crate::window) fn add_boundary(
         &mut self,
         group: &GroupId,
         end: i64,
@@ -49,7 +54,7 @@ impl Emission {
     /// The rows of sessions that ended before an instant are not stored any more.
     ///
     /// # Errors
-    /// A database that is gone.
+    /// A database that cannot be reached.
     pub(in crate::window) fn forget_boundaries(
         &mut self,
         before: i64,
@@ -63,9 +68,9 @@ impl Emission {
         let Some(scope) = &self.scope else {
             return Ok(());
         };
-        kept.iter().try_for_each(|(name, ends)| match ends {
-            Some(ends) => session.set_emitted(scope, name, ends),
-            None => session.unset_emitted(scope, name),
+        kept.iter().try_for_each(|kept| match &kept.ends {
+            Some(ends) => session.set_emitted(scope, &kept.name, ends),
+            None => session.unset_emitted(scope, &kept.name),
         })
     }
 }
@@ -75,12 +80,13 @@ impl SessionBoundaries {
         self.of.is_empty()
     }
 
-    /// The cut before which a row of a group belongs; `ends` is when a session of it alone would.
+    /// The boundary before which a row of a group belongs; `ends` is when a session of it alone would
+    /// end.
     pub fn of(&self, group: &str, ends: i64) -> Option<i64> {
         self.of.get(group)?.range(ends..).next().copied()
     }
 
-    /// The last cut of a group.
+    /// The last boundary of a group.
     pub fn last(&self, group: &str) -> Option<i64> {
         self.of.get(group)?.last().copied()
     }
@@ -91,7 +97,7 @@ impl SessionBoundaries {
         &mut self.of
     }
 
-    /// SessionBoundaries a group where a session of it has ended.
+    /// Adds the end of a session of a group.
     fn add(&mut self, group: &GroupId, end: i64) -> Kept {
         let ends = self.change().entry(group.clone()).or_default();
         ends.insert(end);
@@ -115,12 +121,12 @@ impl SessionBoundaries {
         changed
     }
 
-    /// What is on disk is to be read: it is all that there is.
+    /// Forgets all: what is on disk is to be read.
     pub(super) fn open(&mut self) {
         *self = SessionBoundaries::default();
     }
 
-    /// Takes in what was kept on disk; says whether that is what it was.
+    /// Reads the boundaries of a group. Returns whether the name is that of boundaries.
     pub(super) fn read(&mut self, name: &str, ends: &str) -> bool {
         let Some(group) = name.strip_prefix(CUT) else {
             return false;
@@ -143,6 +149,8 @@ impl SessionBoundaries {
 
 fn kept(group: &str, ends: &BTreeSet<i64>) -> Kept {
     let written: Vec<String> = ends.iter().map(i64::to_string).collect();
-    let written = Some(written.join(" ")).filter(|_| !ends.is_empty());
-    (format!("{CUT}{group}"), written)
+    Kept {
+        name: format!("{CUT}{group}"),
+        ends: (!written.is_empty()).then(|| written.join(" ")),
+    }
 }

@@ -105,7 +105,7 @@ pub(super) fn check_clock(options: &WindowOptions) -> Result<()> {
 }
 
 pub(super) fn emit_of(options: &WindowOptions) -> Result<Emit> {
-    let bounded = options.kind.is_bounded();
+    let bounded = options.kind.closes();
     match options.emit {
         None if bounded => Ok(Emit::Close),
         None => Ok(Emit::All),

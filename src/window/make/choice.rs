@@ -4,20 +4,17 @@ use crate::error::{Error, Result};
 use crate::store::{Asker, Database, Query, Table};
 use crate::window::analysis::{Analysis, GroupedQuery, Reason, RestrictedSql};
 use crate::window::explain::Explanation;
-use crate::window::kind::{WindowKind, WindowRules};
+use crate::window::kind::WindowRules;
 use crate::window::options::{Emit, Plan, WindowOptions};
 use crate::window::state::StateOptions;
 use crate::window::strategy::Queries;
 use crate::window::strategy::full::{FullQuery, WithKeys};
-use crate::window::strategy::incremental::IncrementalState;
+use crate::window::strategy::incremental::{IncrementalState, StateSource};
 use crate::window::strategy::keyed::KeyedQuery;
 use std::sync::Arc;
 
 /// Why the values of a table are not trusted to compare as ours do.
 const ELSEWHERE: &str = "a table was made elsewhere, with types, collations or triggers of its own";
-
-/// Why sessions have one plan.
-const SESSIONS: &str = "where sessions begin and end is kept as running state";
 
 /// What the choice of a plan goes by.
 pub(super) struct PlanChoice<'a> {
@@ -62,10 +59,10 @@ impl PlanChoice<'_> {
             &incremental.as_ref().map(|_| ()).map_err(Clone::clone),
         );
         note(Plan::Keyed, &keyed);
-        if let WindowKind::Session(_) = self.options.kind {
-            note(Plan::Requery, &Err(SESSIONS.to_owned()));
+        if let Some(why) = kind.needs_state() {
+            note(Plan::Requery, &Err(why.to_owned()));
         }
-        if let (WindowKind::Session(_), Err(why)) = (self.options.kind, &incremental) {
+        if let (true, Err(why)) = (kind.is_session(), &incremental) {
             return Err(Error::data(format!(
                 "sessions are kept as running state, which this query does not allow: {why}"
             )));
@@ -219,8 +216,8 @@ impl PlanChoice<'_> {
 
     fn keyed(&self, grouped: &Result<&GroupedQuery, Reason>) -> Result<(), Reason> {
         let grouped = grouped.clone()?;
-        if let WindowKind::Session(_) = self.options.kind {
-            return Err(SESSIONS.to_owned());
+        if let Some(why) = self.options.kind.needs_state() {
+            return Err(why.to_owned());
         }
         if grouped.keys.is_empty() {
             return Err("no keys: its one group is the whole answer".to_owned());
@@ -255,10 +252,10 @@ impl PlanChoice<'_> {
         shared: bool,
     ) -> Result<IncrementalState, Reason> {
         let grouped = (*grouped.clone()?).clone();
-        if !self.options.kind.is_bounded() {
+        if !self.options.kind.closes() {
             self.reading.bound.clone()?;
         }
-        let plan = self.reading.incremental.clone()?;
+        let query = self.reading.incremental.clone()?;
         if !self.exact {
             return Err(ELSEWHERE.to_owned());
         }
@@ -272,15 +269,16 @@ impl PlanChoice<'_> {
             track_changes: self.emit.remembers() || self.emit == Emit::All,
             track_slack: self.options.verify > 0.0,
         };
-        IncrementalState::new(
-            self.database,
-            self.table.clone(),
-            (grouped, plan),
-            self.query.columns(),
-            self.options.time.clone(),
-            self.rules.clone(),
+        IncrementalState::new(StateSource {
+            database: self.database,
+            table: self.table.clone(),
+            grouped,
+            query,
+            columns: self.query.columns(),
+            arrival_column: self.options.time.clone(),
+            rules: self.rules.clone(),
             state_options,
-        )
+        })
         .map_err(|error| error.to_string())
     }
 }

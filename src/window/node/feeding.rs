@@ -1,57 +1,58 @@
-//! One event: its row comes in and its answer goes out, or neither.
+//! One event: its row is inserted and its answer emitted, or neither.
 //!
 //! An event that is rejected leaves no row. Where rows are stored, its batch is spoiled: the commit
-//! fails, and the engine feeds the events one by one. Where they are not, its row is taken out of the
-//! state again. Before an event is blamed, the answer is asked for without its row: one that cannot be
-//! given then either, since rows have left, is rejected once, and the event is taken in without it.
+//! fails, and the engine feeds the events again, one by one. Where they are not, its row is taken out of
+//! the state again. Before an event is rejected, the query is run without its row: where it fails then
+//! too, because rows have left, that is rejected once, and the event is taken without an answer.
 
-use super::answering::fields;
-use super::{Output, Update, Window};
+use super::{LATE, Update, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Datum, Row};
+use crate::store::{Datum, Row, Session};
 use crate::time::Timestamp;
 use crate::window::answer::group_id;
-use crate::window::failing::{FailingGroups, FailureContext, is_final};
+use crate::window::failing::{FailureContext, is_final};
+use crate::window::kind::WindowBounds;
 use crate::window::options::Plan;
+use crate::window::strategy::incremental::IncrementalState;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 impl Pipeline for Window {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        if self.emission.is_full() {
+        if self.emitter.emission.is_full() {
             let text = "it takes nothing more in until some of what it has emitted is delivered";
             return Err(Error::new(ErrorKind::Unavailable, text).busy());
         }
         // Its batch is fed again, event by event.
-        if let Some(error) = &self.spoiled {
+        if let Some(error) = &self.batch.spoiled {
             return Err(error.clone());
         }
-        let alone = !std::mem::replace(&mut self.stirred, true);
-        let careful = !self.failing.is_empty();
-        self.row_taken = false;
-        let mut took = self.take(event, careful, cx);
-        if let Err(error) = &took
+        let alone = !std::mem::replace(&mut self.batch.active, true);
+        let check_first = !self.answering.failing.is_empty();
+        self.current.row_taken = false;
+        let mut taken = self.take(event, check_first, cx);
+        if let Err(error) = &taken
             && is_final(error)
-            && self.row_taken
-            && !careful
-            && (alone || !self.stored)
+            && self.current.row_taken
+            && !check_first
+            && (alone || !self.storage.stored)
         {
-            if self.stored {
+            if self.storage.stored {
                 Node::rollback(self);
-                self.stirred = true;
+                self.batch.active = true;
             }
-            took = self.take(event, true, cx);
+            taken = self.take(event, true, cx);
         }
-        match took {
+        match taken {
             Ok(()) => {
-                self.leave_now(cx);
+                self.emitter.send(cx);
                 Ok(())
             }
             Err(error) => {
-                if self.stored && self.row_taken && is_final(&error) {
-                    self.spoiled = Some(error.clone());
+                if self.storage.stored && self.current.row_taken && is_final(&error) {
+                    self.batch.spoiled = Some(error.clone());
                 }
                 Err(error)
             }
@@ -60,34 +61,32 @@ impl Pipeline for Window {
 }
 
 impl Window {
-    /// Takes an event in; what comes of it is in `outputs`. Where it is `careful`, the answer is asked
-    /// for without the event first.
-    fn take(&mut self, event: &Event, careful: bool, cx: &mut Context<'_>) -> Result<()> {
+    /// Takes an event; its answer goes to the emitter. With `check_first`, the query is run without the
+    /// event's row before.
+    fn take(&mut self, event: &Event, check_first: bool, cx: &mut Context<'_>) -> Result<()> {
         let more = self.catch_up(cx)?;
         let sized = Self::session(&mut self.session)?.sized();
-        let reader = Arc::clone(&self.reader);
+        let reader = Arc::clone(&self.storage.reader);
         let row = reader.read(event.payload(), sized)?;
-        let time = self.time_of(&row, cx.now())?;
-        self.row_taken = true;
-        let now = self.now_for(time, cx);
+        let time = self.clock.time_of(&row, cx.now(), &self.name)?;
+        self.current.row_taken = true;
+        let now = self.clock.now_for(time, cx);
         let left = self.move_to(now, cx.now())?;
         let key = self.key_of(event, &row);
-        let answers = key.is_some_and(|key| self.emission.answers(key));
+        let answered_before = key.is_some_and(|key| self.emitter.emission.answers(key));
         let late = time.filter(|time| self.is_late(*time, now));
         if let Some(time) = late
             && !self.joins_open(&row, time)?
         {
-            return match answers || event.is_tracked() && self.is_back(&row)? {
-                // It was in time before, and all that was to be emitted of it was.
-                true => {
-                    self.emit_again(event, key);
-                    Ok(())
-                }
-                false => cx.drop_to(super::LATE, "late"),
-            };
+            // It was in time before, and all that was to be emitted for it was.
+            if answered_before || event.is_tracked() && self.is_back(&row)? {
+                self.emitter.emit_again(event, key);
+                return Ok(());
+            }
+            return cx.drop_to(LATE, "late");
         }
-        if answers {
-            self.emit_again(event, key);
+        if answered_before {
+            self.emitter.emit_again(event, key);
         }
         let mut update = Update {
             now,
@@ -97,31 +96,23 @@ impl Window {
             whole: more || left,
             key,
         };
-        if careful {
-            self.without(&update)?;
+        if check_first {
+            self.check_without(&update)?;
         }
         let inserted = self.insert(&row, event.payload(), time, now)?;
-        update.whole |= inserted.gone;
-        let mut answered = match answers && !self.emit.remembers() {
-            true => Ok(()),
-            false => self.answer(&update, &inserted.touched),
+        update.whole |= inserted.evicted;
+        let mut answered = if answered_before && !self.answering.emit.remembers() {
+            Ok(())
+        } else {
+            self.answer(&update, &inserted.touched)
         };
-        if answered.is_ok() && self.verify.is_due() {
-            answered = self
-                .verify(&update)
-                .or_else(|error| match is_final(&error) {
-                    // That its answer cannot be checked is no fault of the event.
-                    true => {
-                        self.outputs.push(Output::Refuse(event.detached(), error));
-                        Ok(())
-                    }
-                    false => Err(error),
-                });
+        if answered.is_ok() && self.verification.is_due() {
+            answered = self.verify_for(event, &update);
         }
-        self.touched = inserted.touched;
-        if let (Err(error), false, Some(entry)) = (&answered, self.stored, inserted.added)
+        self.current.touched = inserted.touched;
+        if let (Err(error), false, Some(entry)) = (&answered, self.storage.stored, inserted.added)
             && is_final(error)
-            && let Some(incremental) = &mut self.incremental
+            && let Some(incremental) = &mut self.answering.incremental
         {
             incremental.take_back(entry);
         }
@@ -129,119 +120,142 @@ impl Window {
         self.reject_failing(now)
     }
 
-    /// What stands for the key of an event that may come again.
+    /// Verifies the answer. That it cannot be verified rejects nothing but that.
+    fn verify_for(&mut self, event: &Event, update: &Update<'_>) -> Result<()> {
+        match self.verify(update) {
+            Err(error) if is_final(&error) => {
+                self.emitter.reject(event.detached(), error);
+                Ok(())
+            }
+            verified => verified,
+        }
+    }
+
+    /// The hash of the key of an event that may come again.
     fn key_of(&mut self, event: &Event, row: &Row<'_>) -> Option<u128> {
-        let key = self.table.key_columns();
-        if !event.is_tracked() || key.is_empty() {
+        let columns = self.storage.table.key_columns();
+        if !event.is_tracked() || columns.is_empty() {
             return None;
         }
-        self.bytes.clear();
-        for column in key {
-            Datum::encode(&row.cell(column), &mut self.bytes);
+        self.current.key.clear();
+        for column in columns {
+            Datum::encode(&row.cell(column), &mut self.current.key);
         }
-        Some(xxh3_128(&self.bytes))
+        Some(xxh3_128(&self.current.key))
     }
 
-    /// An event has come again: what is to be emitted of it is, and not a second time.
-    fn emit_again(&mut self, event: &Event, key: Option<u128>) {
-        let entries = key.map(|key| self.emission.take_for(key, event));
-        for (event, entry) in entries.into_iter().flatten() {
-            self.outputs.push(Output::Entry(event, entry, true));
+    /// Whether a row that is late by the clock belongs to a session that is open.
+    fn joins_open(&mut self, row: &Row<'_>, time: Timestamp) -> Result<bool> {
+        match &mut self.answering.incremental {
+            Some(incremental) => {
+                incremental.joins_open(row, time, Self::session(&mut self.session)?)
+            }
+            None => Ok(false),
         }
     }
 
-    /// Finds out which answers cannot be given though the row of the event is not there, of those that
-    /// it is about.
-    fn without(&mut self, update: &Update<'_>) -> Result<()> {
+    /// Whether a late row was in time before, and is there: its event comes once more.
+    fn is_back(&mut self, row: &Row<'_>) -> Result<bool> {
+        if self.rules.kind.closes()
+            || self.answering.emit.remembers()
+            || self.storage.table.key_columns().is_empty()
+        {
+            return Ok(false);
+        }
+        if let Some(incremental) = &mut self.answering.incremental {
+            let digest = incremental.digest(row);
+            if incremental.groups.is_live(digest) {
+                return Ok(true);
+            }
+        }
+        if !self.storage.stored {
+            return Ok(false);
+        }
+        Self::session(&mut self.session)?.has_row(row)
+    }
+
+    /// Finds the groups of the event whose query fails without the event's row.
+    fn check_without(&mut self, update: &Update<'_>) -> Result<()> {
         let (Some(row), time) = (update.row, update.time.unwrap_or(update.now)) else {
             return Ok(());
         };
         let session = Self::session(&mut self.session)?;
-        if let Some(incremental) = &mut self.incremental {
-            let mut touched = Vec::new();
-            incremental.find(row, time, session, &mut touched)?;
+        if let Some(incremental) = &mut self.answering.incremental {
             let mut context = FailureContext {
-                failing: &mut self.failing,
+                failing: &mut self.answering.failing,
                 touched: &[],
             };
-            for at in touched {
-                incremental.evaluate_for(at, session, &mut context)?;
-            }
-            return Ok(());
+            return check_groups(incremental, row, time, session, &mut context);
         }
-        let keys = self.queries.touched(row, session)?;
-        let whole = self.asked_without(update);
-        noted(whole, "", &mut self.failing)?;
-        // Of a whole answer that cannot be given one error is enough.
-        let told = self.failing.has_whole();
-        let event = fields(self.asks, update)?;
+        let keys = self.answering.queries.touched(row, session)?;
+        let whole = self.ask_without(update);
+        self.answering.failing.note("", whole)?;
+        // If the whole query fails, one error is enough.
+        let rejected = self.answering.failing.has_whole();
+        let event = update.fields(self.answering.uses_event)?;
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
             for key in &keys {
-                let of_group = self.queries.of_group(key, session, &binding);
+                let row = self.answering.queries.of_group(key, session, &binding);
                 let group = group_id(window, key);
-                match told && of_group.as_ref().is_err_and(is_final) {
-                    true => self.failing.add_silently(group),
-                    false => noted(of_group.map(drop), &group, &mut self.failing)?,
+                if rejected && row.as_ref().is_err_and(is_final) {
+                    self.answering.failing.add_rejected(group);
+                } else {
+                    self.answering.failing.note(&group, row.map(drop))?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Asks for the whole answer, where an event may.
-    fn asked_without(&mut self, update: &Update<'_>) -> Result<()> {
-        if self.emit.remembers() {
-            return self.asked_for_all(update).map(drop);
+    /// Runs the whole query, where an event may need it.
+    fn ask_without(&mut self, update: &Update<'_>) -> Result<()> {
+        if self.answering.emit.remembers() {
+            return self.ask_all_windows(update).map(drop);
         }
-        if self.plan != Plan::Requery {
+        if self.answering.plan != Plan::Requery {
             return Ok(());
         }
-        let event = fields(self.asks, update)?;
+        let event = update.fields(self.answering.uses_event)?;
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
-            self.queries.full.rows(session, &binding)?;
+            self.answering.queries.full.rows(session, &binding)?;
         }
         Ok(())
     }
 
-    /// Rejects once what cannot be answered for a while.
+    /// Rejects the answers of groups that have begun to fail.
     pub(super) fn reject_failing(&mut self, now: Timestamp) -> Result<()> {
-        for error in self.failing.take_news() {
-            self.refuse_now(now, error)?;
+        for error in self.answering.failing.take_errors() {
+            self.reject_now(now, error)?;
         }
         Ok(())
     }
 
     /// Rejects the answer over the window of an instant.
-    pub(super) fn refuse_now(&mut self, now: Timestamp, error: Error) -> Result<()> {
-        let start = self.rules.start(now).as_micros();
-        self.refuse((start, now.as_micros()), now, error)
-    }
-
-    /// What is to leave does.
-    pub(super) fn leave_now(&mut self, cx: &mut Context<'_>) {
-        for output in self.outputs.drain(..) {
-            match output {
-                Output::Event(event) => cx.emit(event),
-                Output::Entry(event, entry, again) => {
-                    let token = cx.emit_tracked(event);
-                    self.emission.emitted(token, entry, again);
-                }
-                Output::Refuse(event, error) => cx.reject(event, error),
-            }
-        }
+    pub(super) fn reject_now(&mut self, now: Timestamp, error: Error) -> Result<()> {
+        let window = WindowBounds {
+            start: self.rules.start(now).as_micros(),
+            end: now.as_micros(),
+        };
+        self.reject_window(window, now, error)
     }
 }
 
-/// Notes whether an answer can be given.
-fn noted(answer: Result<()>, group: &str, failing: &mut FailingGroups) -> Result<()> {
-    match answer {
-        Ok(()) => failing.mend(&group.into()),
-        Err(error) if is_final(&error) => failing.add(group.into(), error),
-        Err(error) => return Err(error),
+/// Finds the groups of a row whose query fails.
+fn check_groups(
+    incremental: &mut IncrementalState,
+    row: &Row<'_>,
+    time: Timestamp,
+    session: &mut Session,
+    context: &mut FailureContext<'_>,
+) -> Result<()> {
+    let mut groups = Vec::new();
+    incremental.find(row, time, session, &mut groups)?;
+    for index in groups {
+        incremental.evaluate_for(index, session, context)?;
     }
     Ok(())
 }

@@ -1,26 +1,55 @@
-//! On a share of the events, the answer is held against that of the whole query.
+//! On a share of the events, the answer is compared with that of the whole query.
 //!
-//! What is compared is what the plan would say: of `incremental` the whole answer, of `keyed` the
-//! groups that the event touches. `requery` has nothing to compare.
+//! Under `incremental` the whole answer is compared, under `keyed` the groups that the event touches.
+//! Under `requery` there is nothing to compare.
 
-use super::answering::fields;
-use super::{Output, Update, Window};
+use super::comparing::{may_be, same, same_row, shown};
+use super::{Update, Window};
 use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
 use crate::window::answer::group_id;
 use crate::window::emission::GroupId;
 use crate::window::options::Plan;
-use serde_json::Value;
+use crate::window::state::GroupIndex;
+use crate::window::strategy::GroupRow;
+use crate::window::strategy::incremental::IncrementalState;
 use std::collections::{HashMap, HashSet};
 
-/// Rows of an answer, with what their groups are called.
-type Rows = Vec<(GroupId, Payload)>;
+/// On which events the answer is verified.
+pub(in crate::window) struct Verification {
+    /// The share of the events.
+    share: f64,
+    /// The fraction of a verification that the events since the last one add up to.
+    owed: f64,
+    /// Under `keyed`: a state for the same query, which tells how far sums may differ.
+    beside: Option<Box<IncrementalState>>,
+}
+
+impl Verification {
+    pub fn new(share: f64, beside: Option<IncrementalState>) -> Self {
+        Verification {
+            share,
+            owed: 0.0,
+            beside: beside.map(Box::new),
+        }
+    }
+
+    /// Counts an event. Returns whether its answer is verified.
+    pub fn is_due(&mut self) -> bool {
+        self.owed += self.share;
+        let due = self.owed >= 1.0;
+        if due {
+            self.owed -= 1.0;
+        }
+        due
+    }
+}
 
 impl Window {
-    /// Compares the answer with that of the whole query. A difference is told with both, and the
-    /// state made anew.
+    /// Compares the answer with that of the whole query. Where they differ, the event is rejected with
+    /// both, and the state is rebuilt.
     pub(super) fn verify(&mut self, update: &Update<'_>) -> Result<()> {
-        let difference = match self.plan {
+        let difference = match self.answering.plan {
             Plan::Incremental => self.verify_state(update)?,
             Plan::Keyed => self.verify_groups(update)?,
             Plan::Requery => None,
@@ -28,28 +57,28 @@ impl Window {
         let Some(error) = difference else {
             return Ok(());
         };
-        self.progress.fresh = true;
+        self.batch.progress.stale = true;
         if let Some(event) = update.event {
-            self.outputs.push(Output::Refuse(event.detached(), error));
+            self.emitter.reject(event.detached(), error);
         }
         Ok(())
     }
 
-    /// Compares all of the running answer.
+    /// Compares the whole answer of the running state.
     fn verify_state(&mut self, update: &Update<'_>) -> Result<Option<Error>> {
-        let mut theirs = self.right(update)?;
+        let mut theirs = self.whole_answer(update)?;
         let windows = self.windows_of(update);
-        let Some(incremental) = &mut self.incremental else {
+        let Some(incremental) = &mut self.answering.incremental else {
             return Ok(None);
         };
         let session = Self::session(&mut self.session)?;
-        let mut ours = Rows::new();
+        let mut ours: Vec<GroupRow> = Vec::new();
         for window in windows {
             ours.extend(incremental.rows_in(window, session)?);
         }
-        ours.sort_by(|a, b| a.0.cmp(&b.0));
-        theirs.sort_by(|a, b| a.0.cmp(&b.0));
-        if same(&ours, &theirs) || self.rounds_otherwise(update, &theirs)? {
+        sort(&mut ours);
+        sort(&mut theirs);
+        if same(&ours, &theirs) || self.differs_by_rounding(update, &theirs)? {
             return Ok(None);
         }
         let error = Error::data(format!(
@@ -63,22 +92,20 @@ impl Window {
         ))))
     }
 
-    /// Whether an answer is one that the running sums could have too, if what doubles round off
-    /// were not carried: the database may add them up one after the other.
-    fn rounds_otherwise(&mut self, update: &Update<'_>, theirs: &Rows) -> Result<bool> {
+    /// Whether an answer is one that the state could have too, if each sum of doubles were rounded
+    /// after each row, as the database may do.
+    fn differs_by_rounding(&mut self, update: &Update<'_>, theirs: &[GroupRow]) -> Result<bool> {
         let windows = self.windows_of(update);
-        let Some(incremental) = &mut self.incremental else {
+        let Some(incremental) = &mut self.answering.incremental else {
             return Ok(false);
         };
         let session = Self::session(&mut self.session)?;
-        let mut theirs: HashMap<&GroupId, &Payload> = theirs
-            .iter()
-            .map(|(group_id, row)| (group_id, row))
-            .collect();
+        let theirs = theirs.iter().map(|found| (&found.group_id, &found.row));
+        let mut theirs: HashMap<&GroupId, &Payload> = theirs.collect();
         for window in windows {
-            for at in incremental.groups_in(window) {
-                let right = theirs.remove(&incremental.group_id(at));
-                if !may_be(&incremental.variants(at, session)?, right) {
+            for index in incremental.groups_in(window) {
+                let right = theirs.remove(&incremental.group_id(index));
+                if !may_be(&incremental.variants(index, session)?, right) {
                     return Ok(false);
                 }
             }
@@ -86,42 +113,46 @@ impl Window {
         Ok(theirs.is_empty())
     }
 
-    /// Compares what the query says when it is asked for the groups that the event touches with
-    /// what it says of them when it is asked for all.
+    /// Compares the rows of the groups that the event touches, each from a query of its own, with those
+    /// in the whole answer.
     fn verify_groups(&mut self, update: &Update<'_>) -> Result<Option<Error>> {
         let Some(row) = update.row else {
             return Ok(None);
         };
-        let mut theirs = self.right(update)?;
+        let mut theirs = self.whole_answer(update)?;
         let session = Self::session(&mut self.session)?;
-        let keys = self.queries.touched(row, session)?;
-        let event = fields(self.asks, update)?;
-        let mut ours = Rows::new();
+        let keys = self.answering.queries.touched(row, session)?;
+        let event = update.fields(self.answering.uses_event)?;
+        let mut ours: Vec<GroupRow> = Vec::new();
         let mut touched: HashSet<GroupId> = HashSet::new();
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
             for key in &keys {
                 let session = Self::session(&mut self.session)?;
-                let row = self.queries.of_group(key, session, &binding)?;
+                let row = self.answering.queries.of_group(key, session, &binding)?;
                 let group_id = group_id(window, key);
-                ours.extend(row.map(|row| (group_id.clone(), row)));
+                ours.extend(row.map(|row| GroupRow {
+                    group_id: group_id.clone(),
+                    row,
+                }));
                 touched.insert(group_id);
             }
         }
-        // Tables that were made elsewhere may call a group otherwise than the event does.
-        match self.exact {
-            true => theirs.retain(|(group_id, _)| touched.contains(group_id)),
-            false => theirs.retain(|(_, row)| ours.iter().any(|(_, ours)| same_row(ours, row))),
+        // In a table that was made elsewhere, a group may have another key than the event.
+        let has = |rows: &[GroupRow], row: &Payload| rows.iter().any(|r| same_row(&r.row, row));
+        if self.storage.exact {
+            theirs.retain(|found| touched.contains(&found.group_id));
+        } else {
+            theirs.retain(|found| has(&ours, &found.row));
         }
-        ours.sort_by(|a, b| a.0.cmp(&b.0));
-        theirs.sort_by(|a, b| a.0.cmp(&b.0));
-        let agrees = match self.exact {
-            true => same(&ours, &theirs),
-            false => ours
-                .iter()
-                .all(|(_, row)| theirs.iter().any(|(_, theirs)| same_row(row, theirs))),
+        sort(&mut ours);
+        sort(&mut theirs);
+        let agrees = if self.storage.exact {
+            same(&ours, &theirs)
+        } else {
+            ours.iter().all(|found| has(&theirs, &found.row))
         };
-        if agrees || self.rounds_apart(update, &touched, [&ours, &theirs])? {
+        if agrees || self.both_differ_by_rounding(update, &touched, [&ours, &theirs])? {
             return Ok(None);
         }
         Ok(Some(
@@ -135,121 +166,55 @@ impl Window {
         ))
     }
 
-    /// Whether two answers of these groups are both such as sums come out that are not carried, in
-    /// one order and another. For that the state is made that could keep them, this once.
-    fn rounds_apart(
+    /// Whether both answers of these groups could come from sums that are rounded after each row, in
+    /// one order and in another. For that a state is rebuilt from the table, this once.
+    fn both_differ_by_rounding(
         &mut self,
         update: &Update<'_>,
         touched: &HashSet<GroupId>,
-        answers: [&Rows; 2],
+        answers: [&[GroupRow]; 2],
     ) -> Result<bool> {
         let windows = self.windows_of(update);
-        let (true, Some(beside)) = (self.exact, &mut self.verify.beside) else {
+        let (true, Some(beside)) = (self.storage.exact, &mut self.verification.beside) else {
             return Ok(false);
         };
         let session = Self::session(&mut self.session)?;
-        beside.rebuild(Some(&mut *session), update.now, self.emission.boundaries())?;
+        let boundaries = self.emitter.emission.boundaries();
+        beside.rebuild(Some(&mut *session), update.now, boundaries)?;
         let mut found: HashSet<GroupId> = HashSet::new();
         let mut may = true;
-        for at in windows
-            .iter()
-            .flat_map(|w| beside.groups_in(*w))
-            .collect::<Vec<_>>()
-        {
-            let group_id = beside.group_id(at);
+        let groups = windows.iter().flat_map(|window| beside.groups_in(*window));
+        let groups: Vec<GroupIndex> = groups.collect();
+        for index in groups {
+            let group_id = beside.group_id(index);
             if touched.contains(&group_id) {
-                let variants = beside.variants(at, session)?;
+                let variants = beside.variants(index, session)?;
                 may &= answers.iter().all(|rows| {
-                    let row = rows.iter().find(|(named, _)| *named == group_id);
-                    may_be(&variants, row.map(|(_, row)| row))
+                    let row = rows.iter().find(|found| found.group_id == group_id);
+                    may_be(&variants, row.map(|found| &found.row))
                 });
                 found.insert(group_id);
             }
         }
-        beside.rebuild(None, update.now, self.emission.boundaries())?;
+        beside.rebuild(None, update.now, boundaries)?;
         let mut rows = answers.into_iter().flatten();
-        Ok(may && rows.all(|(group_id, _)| found.contains(group_id)))
+        Ok(may && rows.all(|row| found.contains(&row.group_id)))
     }
 
     /// The answer of the whole query, for the windows of an event.
-    fn right(&mut self, update: &Update<'_>) -> Result<Rows> {
-        let event = fields(self.asks, update)?;
-        let mut rows = Rows::new();
+    fn whole_answer(&mut self, update: &Update<'_>) -> Result<Vec<GroupRow>> {
+        let event = update.fields(self.answering.uses_event)?;
+        let mut rows = Vec::new();
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
             let session = Self::session(&mut self.session)?;
-            let found = self.queries.full.answer(session, &binding, window)?;
-            rows.extend(found.into_iter().map(|found| (found.group_id, found.row)));
+            let full = &self.answering.queries.full;
+            rows.extend(full.answer(session, &binding, window)?);
         }
         Ok(rows)
     }
 }
 
-fn shown(rows: &[(GroupId, Payload)]) -> String {
-    let rows: Vec<&str> = rows.iter().filter_map(|(_, row)| row.text()).collect();
-    format!("[{}]", rows.join(", "))
-}
-
-/// Whether two answers are the same but for what doubles round off.
-fn same(ours: &[(GroupId, Payload)], theirs: &[(GroupId, Payload)]) -> bool {
-    let rows = ours.iter().zip(theirs);
-    ours.len() == theirs.len()
-        && rows
-            .into_iter()
-            .all(|(ours, theirs)| same_row(&ours.1, &theirs.1))
-}
-
-fn same_row(ours: &Payload, theirs: &Payload) -> bool {
-    let (Ok(a), Ok(b)) = (ours.object(), theirs.object()) else {
-        return false;
-    };
-    a.len() == b.len()
-        && a.iter()
-            .all(|(name, a)| b.get(name).is_some_and(|b| same_value(a, b)))
-}
-
-/// Doubles are the same but for what they round off; all else, types too, is as it is.
-fn same_value(ours: &Value, theirs: &Value) -> bool {
-    match (real(ours), real(theirs)) {
-        (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()),
-        _ => ours == theirs,
-    }
-}
-
-fn real(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) if number.is_f64() => number.as_f64(),
-        _ => None,
-    }
-}
-
-/// Whether a group that has one of these rows may have this one. A double may be as far from the
-/// first as the others are together, anything else is what one of them has.
-fn may_be(variants: &[Option<Payload>], right: Option<&Payload>) -> bool {
-    let Some(right) = right else {
-        return variants.iter().any(Option::is_none);
-    };
-    let rows: Vec<_> = variants
-        .iter()
-        .flatten()
-        .flat_map(Payload::object)
-        .collect();
-    let (Some(first), Ok(right)) = (rows.first(), right.object()) else {
-        return false;
-    };
-    first.len() == right.len()
-        && right.iter().all(|(name, right)| {
-            let has: Vec<&Value> = rows.iter().filter_map(|row| row.get(name)).collect();
-            if has.iter().any(|has| same_value(has, right)) {
-                return true;
-            }
-            let reals: Vec<f64> = has.iter().filter_map(|has| real(has)).collect();
-            match (reals.as_slice(), real(right)) {
-                ([first, others @ ..], Some(right)) => {
-                    let apart: f64 = others.iter().map(|other| (other - first).abs()).sum();
-                    (right - first).abs() <= apart
-                }
-                _ => false,
-            }
-        })
+fn sort(rows: &mut [GroupRow]) {
+    rows.sort_by(|a, b| a.group_id.cmp(&b.group_id));
 }

@@ -1,11 +1,12 @@
-//! What stands for a key: 128 bits of it, so that to find one costs no look at the key itself.
+//! Digests: hashes of 128 bits that stand for keys, so that finding one costs no comparison of keys.
 
+use crate::window::kind::WindowBounds;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-/// Stands for the bytes of a key. Two keys are taken for one only where 128 bits of a hash are the
-/// same, under a seed that nobody outside knows.
+/// The hash of the bytes of a key. Two keys are taken for one only if all 128 bits are the same, under
+/// a seed that is made anew in each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest {
     low: u64,
@@ -15,7 +16,7 @@ pub(crate) struct Digest {
 static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
 
 impl Digest {
-    /// That of a key's bytes.
+    /// The digest of the bytes of a key.
     pub fn of(bytes: &[u8]) -> Self {
         let whole = xxhash_rust::xxh3::xxh3_128_with_seed(bytes, *SEED);
         Digest {
@@ -24,7 +25,16 @@ impl Digest {
         }
     }
 
-    /// That of the same key in a window that begins at an instant.
+    /// The digest of the same key in a window; of the key alone where the window has no bounds.
+    #[inline]
+    pub fn within(self, window: Option<WindowBounds>) -> Self {
+        match window {
+            Some(window) => self.in_window(window.start),
+            None => self,
+        }
+    }
+
+    /// The digest of the same key in the window that begins at an instant, in microseconds.
     pub fn in_window(self, start: i64) -> Self {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.low.to_le_bytes());
@@ -33,7 +43,7 @@ impl Digest {
         Digest::of(&bytes)
     }
 
-    /// That of something without a key, of which there is one by each number.
+    /// The digest of the row with this number, of a table without a key.
     pub fn numbered(number: u64) -> Self {
         Digest {
             low: number,
@@ -48,7 +58,7 @@ impl Hash for Digest {
     }
 }
 
-/// Takes digests as the hashes that they are.
+/// Uses a part of a digest as its hash.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DigestHashBuilder;
 

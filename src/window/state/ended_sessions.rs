@@ -1,9 +1,9 @@
-//! Which sessions have ended so lately that a row may still come that would have joined one.
+//! Sessions that have ended, as long as a row may still come that would have joined them.
 
 use super::digest::{Digest, DigestHashBuilder};
 use std::collections::{HashMap, VecDeque};
 
-/// When the last session of each key ended, for those that ended lately.
+/// When the last session of each key ended, in microseconds, for the keys whose rows may be stored.
 #[derive(Default)]
 pub(super) struct EndedSessions {
     last: HashMap<Digest, LastEnd, DigestHashBuilder>,
@@ -26,7 +26,7 @@ impl EndedSessions {
         self.order.push_back((end, key));
     }
 
-    /// One that had ended and is overlapped by another one, where it is not known yet.
+    /// A session that had ended and is overlapped by another one, where it is not known yet.
     pub fn note_again(&mut self, key: Digest, end: i64) {
         if self.last(key).is_none_or(|known| known < end) {
             self.note(key, end);

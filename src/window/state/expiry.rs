@@ -1,14 +1,15 @@
 //! The expiry queue: which rows leave next, and what leaves with them.
 //!
-//! Rows lie in buckets of a second, in the order in which they came; a bucket is put in order when
-//! its time has come. So a row costs no search, whether it is on time or late.
+//! Rows lie in buckets of a second, in the order in which they came; a bucket is sorted when its rows
+//! begin to leave. So a row costs no search, whether it is on time or late.
 
-use super::Digest;
+use super::{Digest, GroupIndex};
 use crate::store::Datum;
 use std::collections::BTreeMap;
 
-/// How much of the axis one bucket takes: a second in microseconds, or so many rows.
-const SPAN: i64 = 1_000_000;
+/// The length of a bucket on the axis by which rows leave: a second in microseconds, or 1,000 rows of
+/// a `count` window.
+const BUCKET: i64 = 1_000_000;
 
 /// The rows of a window, by when they leave it.
 #[derive(Default)]
@@ -16,24 +17,28 @@ pub(crate) struct ExpiryQueue {
     buckets: BTreeMap<i64, Bucket>,
 }
 
+/// The rows that leave within one second.
 #[derive(Default)]
 struct Bucket {
     rows: Vec<QueuedRow>,
     /// The group of each member of each row.
-    groups: Vec<u32>,
+    groups: Vec<GroupIndex>,
     /// The arguments of each member: as many for each as there are aggregates.
     arguments: Vec<Datum>,
-    /// Rows before this one have left.
+    /// The rows before this one have left.
     next: usize,
     sorted: bool,
-    /// Where it is not sorted: when its first row leaves.
+    /// When the first row leaves, where it is not sorted.
     earliest: i64,
 }
 
 #[derive(Clone, Copy)]
 struct QueuedRow {
+    /// When it leaves: microseconds, or a position on the axis of rows.
     leaves: i64,
+    /// The digest of its key.
     digest: Digest,
+    /// Its first member in the bucket, and how many members follow.
     first: u32,
     members: u32,
 }
@@ -41,8 +46,14 @@ struct QueuedRow {
 impl ExpiryQueue {
     /// Adds a row that leaves at an instant, with its members: the group of each, and the
     /// arguments of all of them one after the other.
-    pub fn push(&mut self, leaves: i64, digest: Digest, groups: &[u32], arguments: &[Datum]) {
-        let bucket = self.buckets.entry(leaves.div_euclid(SPAN)).or_default();
+    pub fn push(
+        &mut self,
+        leaves: i64,
+        digest: Digest,
+        groups: &[GroupIndex],
+        arguments: &[Datum],
+    ) {
+        let bucket = self.buckets.entry(leaves.div_euclid(BUCKET)).or_default();
         let row = QueuedRow {
             leaves,
             digest,
@@ -51,35 +62,33 @@ impl ExpiryQueue {
         };
         bucket.groups.extend_from_slice(groups);
         bucket.arguments.extend_from_slice(arguments);
-        match bucket.sorted {
-            false => {
-                bucket.earliest = match bucket.rows.is_empty() {
-                    true => leaves,
-                    false => bucket.earliest.min(leaves),
-                };
-                bucket.rows.push(row);
-            }
-            true => {
-                let rest = &bucket.rows[bucket.next..];
-                let at = bucket.next + rest.partition_point(|other| other.leaves <= leaves);
-                bucket.rows.insert(at, row);
-            }
+        if bucket.sorted {
+            let rest = &bucket.rows[bucket.next..];
+            let index = bucket.next + rest.partition_point(|other| other.leaves <= leaves);
+            bucket.rows.insert(index, row);
+        } else {
+            bucket.earliest = if bucket.rows.is_empty() {
+                leaves
+            } else {
+                bucket.earliest.min(leaves)
+            };
+            bucket.rows.push(row);
         }
     }
 
     /// Takes the row out that was added last, and leaves at this instant.
     pub fn take_back(&mut self, leaves: i64, digest: Digest) {
         let std::collections::btree_map::Entry::Occupied(mut entry) =
-            self.buckets.entry(leaves.div_euclid(SPAN))
+            self.buckets.entry(leaves.div_euclid(BUCKET))
         else {
             return;
         };
         let bucket = entry.get_mut();
         let is_it = |row: &QueuedRow| row.leaves == leaves && row.digest == digest;
-        let Some(at) = bucket.rows.iter().rposition(is_it) else {
+        let Some(index) = bucket.rows.iter().rposition(is_it) else {
             return;
         };
-        let row = bucket.rows.remove(at);
+        let row = bucket.rows.remove(index);
         let width = match row.members {
             0 => 0,
             _ => bucket.arguments.len() / bucket.groups.len(),
@@ -94,9 +103,10 @@ impl ExpiryQueue {
     /// When the next row leaves.
     pub fn next(&self) -> Option<i64> {
         let bucket = self.buckets.values().next()?;
-        match bucket.sorted {
-            true => bucket.rows.get(bucket.next).map(|row| row.leaves),
-            false => Some(bucket.earliest),
+        if bucket.sorted {
+            bucket.rows.get(bucket.next).map(|row| row.leaves)
+        } else {
+            Some(bucket.earliest)
         }
     }
 
@@ -106,10 +116,10 @@ impl ExpiryQueue {
         &mut self,
         now: i64,
         width: usize,
-        mut each: impl FnMut(Digest, &[u32], &[Datum]),
+        mut each: impl FnMut(Digest, &[GroupIndex], &[Datum]),
     ) {
         while let Some(mut first) = self.buckets.first_entry() {
-            if *first.key() > now.div_euclid(SPAN) {
+            if *first.key() > now.div_euclid(BUCKET) {
                 return;
             }
             let bucket = first.get_mut();

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
 use crate::store::{Binding, Datum, Query, Session};
 use crate::window::answer::group_id;
+use crate::window::kind::WindowBounds;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -55,7 +56,7 @@ impl FullQuery {
         &self,
         session: &mut Session,
         binding: &Binding<'_>,
-        window: Option<(i64, i64)>,
+        window: Option<WindowBounds>,
     ) -> Result<Vec<GroupRow>> {
         if let Some(WithKeys { query, keys }) = &self.with_keys {
             let rows = session.ask(query, binding)?.into_iter();
@@ -88,7 +89,7 @@ impl FullQuery {
     }
 
     /// A row whose group is given by `columns`, or by the whole row.
-    fn by_columns(&self, row: Map<String, Value>, window: Option<(i64, i64)>) -> GroupRow {
+    fn by_columns(&self, row: Map<String, Value>, window: Option<WindowBounds>) -> GroupRow {
         let datum = |value: &Value| Datum::from_json(value.clone());
         let key: Vec<Datum> = if self.columns.is_empty() {
             row.values().map(datum).collect()

@@ -1,88 +1,99 @@
-//! The plan `incremental`: running state for each group, nothing is read again.
+//! The plan `incremental`: running state for each group; nothing is read again.
 //!
-//! What an event brings is added to its groups, what leaves is taken away from them, and the
+//! A row is added to its groups when it comes and taken away from them when it leaves, and the
 //! database evaluates SELECT, HAVING and ORDER BY over the state of one group at a time. The state
-//! is made anew from the table when the node opens, and after an error.
+//! is rebuilt from the table when the node opens, and after an error.
 //!
-//! - `evaluating` — the rows of the answer, from the state.
+//! - `evaluating` — the row of a group in the answer; `ranking` — rows in the order of the answer.
+//! - `joining` — rows into sessions.
 //! - `rebuilding` — the state, from the table.
 
 mod evaluating;
+mod joining;
+mod ranking;
 mod rebuilding;
 
 use super::members::MemberReader;
 use crate::error::Result;
 use crate::store::{Asker, Database, Datum, Evaluation, Limits, Query, Row, Session, Table};
 use crate::time::Timestamp;
-use crate::window::analysis::{self, GroupedQuery, RowValue};
+use crate::window::analysis::{GroupedQuery, IncrementalQuery, RowValue};
 use crate::window::answer::group_id;
 use crate::window::emission::GroupId;
-use crate::window::kind::{ROW, WindowKind, WindowRules};
-use crate::window::state::{Digest, Groups, SessionRow, StateOptions};
+use crate::window::kind::{WindowBounds, WindowRules};
+use crate::window::state::{Digest, GroupIndex, Groups, StateOptions};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use evaluating::RankedRow;
-pub(in crate::window) use evaluating::SortKey;
+use ranking::RankedRow;
+pub(in crate::window) use ranking::SortKey;
 
-/// The state of a window's groups, and how it is read.
+/// The state of the groups of a window, and how it is kept.
 pub(in crate::window) struct IncrementalState {
-    plan: analysis::IncrementalQuery,
+    query: IncrementalQuery,
     table: Arc<Table>,
-    /// The places of the columns of its key.
-    key: Vec<usize>,
+    /// The columns of the table's key, as indexes.
+    key_columns: Vec<usize>,
+    /// The keys of a group.
     keys: Vec<RowValue>,
     rules: WindowRules,
     /// How long the whole answer may be.
     limits: Limits,
     pub groups: Groups,
-    reader: MemberReader,
-    /// The names of the answer's columns, as JSON writes them before a value.
+    members_of: MemberReader,
+    /// The names of the columns of the answer, written as JSON, with their colons.
     names: Vec<Box<[u8]>>,
     columns: Vec<String>,
-    /// The column that tells when rows have come, where one does.
-    order: Option<String>,
+    /// The column whose order is that in which rows came, where there is one.
+    arrival_column: Option<String>,
     load: Query,
     live: Query,
     state_options: StateOptions,
-    /// How many rows have come, of a window of the last so many.
+    /// How many rows have come since the state was made.
     arrived: i64,
-    /// The answer in its order, where all of it is wanted at every event.
+    /// The answer in its order, where all of it is emitted at every event.
     listed: Vec<RankedRow>,
     /// SELECT, HAVING and ORDER BY over the state of a group.
     evaluation: Option<Evaluation>,
+    // What the last call has computed; kept for their memory.
     totals: Vec<Datum>,
     values: Vec<Datum>,
-    members: Vec<u32>,
+    members: Vec<GroupIndex>,
     arguments: Vec<Datum>,
     bytes: Vec<u8>,
 }
 
-/// A member as it was read from the table: its key, and its arguments.
-type Loaded = (Vec<Datum>, Vec<Datum>);
+/// What the state of a window is made for.
+pub(in crate::window) struct StateSource<'a> {
+    pub database: &'a Database,
+    pub table: Arc<Table>,
+    pub grouped: GroupedQuery,
+    pub query: IncrementalQuery,
+    /// The columns of the answer.
+    pub columns: &'a [String],
+    pub arrival_column: Option<String>,
+    pub rules: WindowRules,
+    pub state_options: StateOptions,
+}
 
-/// A row of the window's table, as the state knows it.
+/// A row of the window's table, as far as the state knows it.
 #[derive(Clone, Copy)]
 pub(in crate::window) struct StateRow {
+    /// The digest of its key.
     pub digest: Digest,
     pub time: Timestamp,
+    /// The instant up to which windows have closed, which do not take the row.
+    pub closed: Timestamp,
 }
 
 impl IncrementalState {
-    /// The state for a query that was read, whose answer has these columns.
+    /// No state yet.
     ///
     /// # Errors
-    /// What the database says against the SQL by which the state is made anew.
-    pub fn new(
-        database: &Database,
-        table: Arc<Table>,
-        (grouped, plan): (GroupedQuery, analysis::IncrementalQuery),
-        columns: &[String],
-        order: Option<String>,
-        rules: WindowRules,
-        state_options: StateOptions,
-    ) -> Result<Self> {
-        let arguments = plan
+    /// SQL for rebuilding the state that the database refuses.
+    pub fn new(source: StateSource<'_>) -> Result<Self> {
+        let StateSource { query, grouped, .. } = source;
+        let arguments = query
             .aggregates
             .iter()
             .map(|aggregate| Some((aggregate.arg?, aggregate.kind)))
@@ -92,36 +103,34 @@ impl IncrementalState {
             written.push(':');
             written.into_bytes().into()
         };
-        let evaluation = plan
-            .group
-            .as_ref()
-            .map(|sql| Evaluation::new(sql.sql.as_str()));
+        let evaluation = query.group.as_ref();
+        let evaluation = evaluation.map(|group| Evaluation::new(group.sql.as_str()));
+        let key_columns = source.table.key_columns().iter();
+        let key_columns = key_columns
+            .filter_map(|name| source.table.find(name).map(|(index, _)| index))
+            .collect();
+        let database = source.database;
         Ok(IncrementalState {
-            reader: MemberReader::new(
+            members_of: MemberReader::new(
                 grouped.chain,
                 grouped.keys.clone(),
                 grouped.filter,
                 arguments,
-                plan.computed.clone(),
+                query.computed.clone(),
             ),
-            load: database.prepare_for(Asker::Plan, &plan.load.sql)?,
-            live: database.prepare_for(Asker::Plan, &plan.live)?,
-            groups: groups(&plan, grouped.keys.len(), state_options),
-            plan,
-            key: {
-                let places = table.key_columns().iter();
-                places
-                    .filter_map(|name| table.find(name).map(|(at, _)| at))
-                    .collect()
-            },
-            table,
+            load: database.prepare_for(Asker::Plan, &query.load.sql)?,
+            live: database.prepare_for(Asker::Plan, &query.live)?,
+            groups: no_groups(&query, grouped.keys.len(), source.state_options),
+            query,
+            key_columns,
+            table: source.table,
             keys: grouped.keys,
-            rules,
+            rules: source.rules,
             limits: database.limits(),
-            names: columns.iter().map(name).collect(),
-            columns: columns.to_vec(),
-            order,
-            state_options,
+            names: source.columns.iter().map(name).collect(),
+            columns: source.columns.to_vec(),
+            arrival_column: source.arrival_column,
+            state_options: source.state_options,
             arrived: 0,
             listed: Vec::new(),
             evaluation,
@@ -133,284 +142,161 @@ impl IncrementalState {
         })
     }
 
-    /// The key of a row.
+    /// The digest of the key of a row.
     pub fn digest(&mut self, row: &Row<'_>) -> Digest {
-        if self.key.is_empty() {
-            // Every row is another one.
+        if self.key_columns.is_empty() {
+            // Without a key no two rows are the same.
             return Digest::numbered(self.arrived as u64);
         }
         self.bytes.clear();
-        for at in &self.key {
-            Datum::encode(&row.cells[*at], &mut self.bytes);
+        for column in &self.key_columns {
+            Datum::encode(&row.cells[*column], &mut self.bytes);
         }
         Digest::of(&self.bytes)
     }
 
-    /// Takes a row in, but not into windows that have ended by an instant. What it adds to is in
-    /// `touched` afterwards.
+    /// Adds a row to the groups of its windows, which are in `touched` afterwards.
     ///
     /// # Errors
-    /// What the database cannot compute of it; then nothing was added.
+    /// An expression that the database cannot compute for the row; then nothing was added.
     pub fn add(
         &mut self,
         row: &Row<'_>,
-        (entry, ended): (StateRow, Timestamp),
+        entry: StateRow,
         session: &mut Session,
-        touched: &mut Vec<u32>,
+        touched: &mut Vec<GroupIndex>,
     ) -> Result<()> {
-        if let Some(gap) = self.rules.gap() {
-            return self.join(row, (entry, ended), gap, session, touched);
+        if let Some(gap) = self.rules.session_gap() {
+            return self.add_to_sessions(row, entry, gap, session, touched);
         }
         self.members.clear();
         self.arguments.clear();
-        let bounded = self.rules.kind.is_bounded();
         let (groups, members) = (&mut self.groups, &mut self.members);
         let (arguments, rules) = (&mut self.arguments, &self.rules);
-        let read = self.reader.each(row, session, &mut |member| {
-            if !bounded {
-                members.push(groups.find_or_make(member.name, None, |key| member.write_key(key)));
-                arguments.extend_from_slice(member.arguments);
-                return;
-            }
-            for window in rules.open_windows(entry.time, ended) {
-                let name = member.name.in_window(window.0);
-                members.push(groups.find_or_make(name, Some(window), |key| member.write_key(key)));
+        let read = self.members_of.each(row, session, &mut |member| {
+            for window in rules.windows_of(entry.time, entry.closed) {
+                let name = member.name.within(window);
+                members.push(groups.find_or_make(name, window, |key| member.write_key(key)));
                 arguments.extend_from_slice(member.arguments);
             }
         });
         if let Err(error) = read {
-            self.members.iter().for_each(|at| self.groups.let_go(*at));
+            let members = self.members.iter();
+            members.for_each(|index| self.groups.release(*index));
             return Err(error);
         }
-        let leaves = self.leaves(entry.time);
-        self.arrived += 1;
-        self.groups
-            .add(entry.digest, leaves, &self.members, &self.arguments);
-        for at in &self.members {
-            if !touched.contains(at) {
-                touched.push(*at);
+        self.add_members(entry);
+        for index in &self.members {
+            if !touched.contains(index) {
+                touched.push(*index);
             }
         }
         Ok(())
     }
 
-    /// Takes the row back that was added last, of a window whose rows are not stored. One that has
-    /// joined a session stays there.
+    /// Adds a row to `members`, with `arguments`.
+    fn add_members(&mut self, entry: StateRow) {
+        let leaves = self.rules.leaves(entry.time, self.arrived);
+        self.arrived += 1;
+        self.groups
+            .add(entry.digest, leaves, &self.members, &self.arguments);
+    }
+
+    /// Takes the row back that was added last, of a window whose rows are not stored. A row in a
+    /// session stays there.
     pub fn take_back(&mut self, entry: StateRow) {
-        if let WindowKind::Session(_) = self.rules.kind {
+        if self.rules.kind.is_session() {
             return;
         }
         self.arrived -= 1;
-        let leaves = self.leaves(entry.time);
+        let leaves = self.rules.leaves(entry.time, self.arrived);
         self.groups
             .take_back(entry.digest, leaves, &self.members, &self.arguments);
     }
 
-    /// An event of this time has come. Of a query without keys, each window that it is in has a
-    /// row from now on, whatever the query leaves out; not those that have ended by an instant.
-    pub fn begin(&mut self, time: Timestamp, ended: Timestamp) {
-        if !self.keys.is_empty() || !matches!(self.rules.kind, WindowKind::Hopping { .. }) {
-            return;
-        }
-        let windows: Vec<(i64, i64)> = self.rules.open_windows(time, ended).collect();
-        for window in windows {
-            self.begin_window(window);
-        }
-    }
-
-    /// The same for a window.
-    pub fn begin_window(&mut self, window: (i64, i64)) {
+    /// Opens the fixed windows of an event that has come. From then on each has a row in the answer of a
+    /// query without keys, even if the query leaves out the event's row.
+    pub fn open_windows(&mut self, time: Timestamp, closed: Timestamp) {
         if !self.keys.is_empty() {
             return;
         }
-        let name = Digest::of(&[]).in_window(window.0);
+        for window in self.rules.open_windows(time, closed) {
+            self.open_window(window);
+        }
+    }
+
+    /// Opens a window with bounds.
+    pub fn open_window(&mut self, window: WindowBounds) {
+        if !self.keys.is_empty() {
+            return;
+        }
+        let name = Digest::of(&[]).within(Some(window));
         if self.groups.find(name).is_none() {
-            let at = self.groups.find_or_make(name, Some(window), |_| {});
-            self.groups.note_all(&[at]);
+            let index = self.groups.find_or_make(name, Some(window), |_| {});
+            self.groups.note_changes(&[index]);
         }
     }
 
-    /// Takes a row into the sessions of its keys.
-    fn join(
-        &mut self,
-        row: &Row<'_>,
-        (entry, ended): (StateRow, Timestamp),
-        gap: i64,
-        session: &mut Session,
-        touched: &mut Vec<u32>,
-    ) -> Result<()> {
-        // All of it first: it may fail half-way.
-        let mut members: Vec<Loaded> = Vec::new();
-        self.reader.each(row, session, &mut |member| {
-            members.push((member.key(), member.arguments.to_vec()));
-        })?;
-        self.arrived += 1;
-        let time = entry.time.as_micros();
-        let in_time = time.saturating_add(gap) > ended.as_micros();
-        for (key, arguments) in members {
-            let name = self.name_of(&key);
-            if !in_time && !self.groups.may_join(name, time, gap) {
-                continue;
-            }
-            let at = self.join_one(key, &arguments, entry, gap, None);
-            if !touched.contains(&at) {
-                touched.push(at);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a member into a session; into none but those before a cut, where there is one.
-    fn join_one(
-        &mut self,
-        key: Vec<Datum>,
-        given: &[Datum],
-        entry: StateRow,
-        gap: i64,
-        cut: Option<i64>,
-    ) -> u32 {
-        let name = self.name_of(&key);
-        let joining = SessionRow {
-            key: cut.map_or(name, |cut| name.in_window(cut)),
-            time: entry.time.as_micros(),
-            gap,
-            digest: entry.digest,
-            arguments: given,
-        };
-        self.groups
-            .join(&joining, |place| place.clone_from_slice(&key))
-    }
-
-    /// What stands for a key.
-    fn name_of(&mut self, key: &[Datum]) -> Digest {
-        self.bytes.clear();
-        for datum in key {
-            Datum::encode(&datum.cell(), &mut self.bytes);
-        }
-        Digest::of(&self.bytes)
-    }
-
-    /// Whether a row of this time belongs to a session that is open.
+    /// The groups that a row would be added to, without adding it; they are in `touched` afterwards.
     ///
     /// # Errors
-    /// What the database cannot compute of it.
-    pub fn joins_open(
-        &mut self,
-        row: &Row<'_>,
-        time: Timestamp,
-        session: &mut Session,
-    ) -> Result<bool> {
-        let Some(gap) = self.rules.gap() else {
-            return Ok(false);
-        };
-        let (groups, mut joins) = (&self.groups, false);
-        self.reader.each(row, session, &mut |member| {
-            joins |= groups.may_join(member.name, time.as_micros(), gap);
-        })?;
-        Ok(joins)
-    }
-
-    /// The groups of a row that is not taken in.
-    ///
-    /// # Errors
-    /// What the database cannot compute of it.
+    /// An expression that the database cannot compute for the row.
     pub fn find(
         &mut self,
         row: &Row<'_>,
         time: Timestamp,
         session: &mut Session,
-        touched: &mut Vec<u32>,
+        touched: &mut Vec<GroupIndex>,
     ) -> Result<()> {
-        if let Some(gap) = self.rules.gap() {
-            let groups = &self.groups;
-            return self.reader.each(row, session, &mut |member| {
-                let found = groups.sessions_at(member.name, time.as_micros(), gap);
-                touched.extend(
-                    found
-                        .into_iter()
-                        .filter(|at| !touched.contains(at))
-                        .collect::<Vec<_>>(),
-                );
-            });
+        if let Some(gap) = self.rules.session_gap() {
+            return self.find_sessions(row, time, gap, session, touched);
         }
-        let bounded = self.rules.kind.is_bounded();
         let (groups, rules) = (&self.groups, &self.rules);
-        let mut found = |name: Digest| {
-            touched.extend(groups.find(name).filter(|at| !touched.contains(at)));
-        };
-        self.reader.each(row, session, &mut |member| match bounded {
-            false => found(member.name),
-            true => rules
-                .windows(time)
-                .for_each(|window| found(member.name.in_window(window.0))),
+        self.members_of.each(row, session, &mut |member| {
+            for window in rules.windows_of(time, Timestamp::from_micros(i64::MIN)) {
+                let found = groups.find(member.name.within(window));
+                touched.extend(found.filter(|index| !touched.contains(index)));
+            }
         })
     }
 
-    fn leaves(&self, time: Timestamp) -> i64 {
-        match self.rules.kind {
-            // When so many have come after it.
-            WindowKind::Count(rows) => (self.arrived + 1 + rows as i64) * ROW,
-            WindowKind::Sliding(_) => self.rules.leaves(time),
-            WindowKind::Hopping { .. } => {
-                let ends = self.rules.windows(time).last().map(|(_, end)| end);
-                ends.unwrap_or(i64::MIN)
-            }
-            WindowKind::Session(_) => i64::MAX,
-        }
-    }
-
-    /// Whether a row of this time is in the window, or was already out when it came.
+    /// Whether a row of this time is in the window, or will be.
     pub fn takes(&self, time: Timestamp, now: Timestamp) -> bool {
-        match self.rules.kind {
-            WindowKind::Count(_) | WindowKind::Session(_) => true,
-            WindowKind::Sliding(_) | WindowKind::Hopping { .. } => {
-                time >= now || self.leaves(time) > now.as_micros()
-            }
-        }
+        self.rules.takes(time, now)
     }
 
-    /// Takes out what has left by now; says whether anything has.
+    /// Takes out the rows that have left by `now`. Returns whether there were any.
     pub fn expire(&mut self, now: Timestamp) -> bool {
-        match self.rules.kind {
-            WindowKind::Count(_) => self.groups.expire(self.arrived * ROW),
-            _ => self.groups.expire(now.as_micros()),
-        }
+        let expired = self.rules.expired(now, self.arrived);
+        self.groups.expire(expired)
     }
 
-    /// Forgets a window that has ended.
-    pub fn end(&mut self, window: (i64, i64)) {
+    /// Removes a window that has closed.
+    pub fn close(&mut self, window: WindowBounds) {
         self.listed
-            .retain(|listed| listed.sort_key.0 != Some(window));
-        self.groups.end(window);
+            .retain(|row| row.sort_key.window != Some(window));
+        self.groups.close(window);
     }
 
-    /// The groups of which a session has begun that overlaps with the one before, and when that one
-    /// ended; each once.
-    pub fn take_boundaries(&mut self) -> Vec<(GroupId, i64)> {
-        let overlapping = self.groups.take_overlapping().into_iter();
-        let cut = |(at, end)| (group_id(None, self.groups.key(at)), end);
-        overlapping.map(cut).collect()
-    }
-
-    /// What all groups are called.
+    /// The ids of all groups.
     pub fn group_ids(&mut self) -> HashSet<GroupId> {
-        let all: Vec<u32> = self.groups.all().collect();
-        all.into_iter().map(|at| self.group_id(at)).collect()
+        let all: Vec<GroupIndex> = self.groups.all().collect();
+        all.into_iter().map(|index| self.group_id(index)).collect()
     }
 
-    /// What a group is called.
-    pub fn group_id(&mut self, at: u32) -> GroupId {
-        let group = self.groups.group(at);
+    /// The id of a group.
+    pub fn group_id(&mut self, index: GroupIndex) -> GroupId {
+        let group = self.groups.group(index);
         if let Some(group_id) = &group.group_id {
             return group_id.clone();
         }
-        let made = group_id(group.window, self.groups.key(at));
-        self.groups.group_mut(at).group_id = Some(made.clone());
+        let made = group_id(group.window, self.groups.key(index));
+        self.groups.group_mut(index).group_id = Some(made.clone());
         made
     }
 }
 
-fn groups(plan: &analysis::IncrementalQuery, keys: usize, state_options: StateOptions) -> Groups {
-    let functions = plan.aggregates.iter().map(|aggregate| aggregate.function);
-    Groups::new(functions.collect(), keys, state_options)
+fn no_groups(query: &IncrementalQuery, keys: usize, options: StateOptions) -> Groups {
+    let functions = query.aggregates.iter().map(|aggregate| aggregate.function);
+    Groups::new(functions.collect(), keys, options)
 }

@@ -8,6 +8,7 @@ use crate::payload::Payload;
 use crate::store::{Binding, Datum, Query, Row, Session};
 use crate::window::analysis::{GroupedQuery, KEY};
 use crate::window::answer::group_id;
+use crate::window::kind::WindowBounds;
 use serde_json::{Map, Value};
 
 /// The query of a window for one of its groups.
@@ -74,7 +75,7 @@ impl KeyedQuery {
 pub(super) fn split_key(
     mut row: Map<String, Value>,
     keys: usize,
-    window: Option<(i64, i64)>,
+    window: Option<WindowBounds>,
 ) -> GroupRow {
     let key: Vec<Datum> = (0..keys)
         .map(|number| {

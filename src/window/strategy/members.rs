@@ -5,9 +5,10 @@
 //! What is a plain column is taken as it is; everything else the database computes, once for each
 //! row of the depth at which it can be computed.
 
-use crate::error::{Error, Result, quote};
+use crate::error::Result;
 use crate::store::{Cell, Datum, Evaluation, Row, Session};
-use crate::window::analysis::{ArgumentType, RowSql, RowValue};
+use crate::window::aggregates::ArgumentType;
+use crate::window::analysis::{RowSql, RowValue};
 use crate::window::state::Digest;
 
 /// Reads members out of rows.
@@ -187,9 +188,7 @@ impl MemberPlan {
         for item in &self.arguments {
             // A row as such counts like any value that is there.
             traversal.given.push(match item {
-                Some((item, kind)) => {
-                    given(item, path, traversal.values, |cell| argument(*kind, cell))?
-                }
+                Some((item, kind)) => given(item, path, traversal.values, |cell| kind.value(cell))?,
                 None => Datum::Integer(1),
             });
         }
@@ -222,24 +221,5 @@ fn given<T>(
     match item {
         RowValue::Column(column) => look(&path.row(column.depth).cells[column.at]),
         RowValue::Computed { computed, output } => look(&values[*computed][*output].cell()),
-    }
-}
-
-/// A value as an aggregate takes it. A database may give a whole number as text; it counts as the
-/// number that it is.
-///
-/// # Errors
-/// Another text where a number is wanted: the plan has the type wrong, and must not go on.
-pub(in crate::window) fn argument(kind: ArgumentType, cell: &Cell<'_>) -> Result<Datum> {
-    match (kind, cell) {
-        (ArgumentType::Integer | ArgumentType::Real, Cell::Text(text)) => match text.parse() {
-            Ok(whole) => Ok(Datum::Integer(whole)),
-            Err(_) => Err(Error::data(format!(
-                "the database computes {} where a number is kept",
-                quote(text)
-            ))
-            .with_hint("force plan = \"requery\"")),
-        },
-        (_, cell) => Ok(Datum::from(cell)),
     }
 }

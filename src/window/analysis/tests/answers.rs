@@ -124,18 +124,18 @@ fn aggregate(kept: &Aggregate, seen: &[Value]) -> Value {
         found.map_or(Value::Null, |value| (*value).clone())
     };
     match kept.function {
-        Function::Count => json!(values.len()),
-        Function::CountDistinct => {
+        AggregateFunction::Count => json!(values.len()),
+        AggregateFunction::CountDistinct => {
             let mut texts: Vec<String> = values.iter().map(|value| value.to_string()).collect();
             texts.sort();
             texts.dedup();
             json!(texts.len())
         }
         _ if values.is_empty() => Value::Null,
-        Function::Sum => sum(),
-        Function::Avg => json!(reals().sum::<f64>() / values.len() as f64),
-        Function::Min => least(false),
-        Function::Max => least(true),
+        AggregateFunction::Sum => sum(),
+        AggregateFunction::Avg => json!(reals().sum::<f64>() / values.len() as f64),
+        AggregateFunction::Min => least(false),
+        AggregateFunction::Max => least(true),
     }
 }
 

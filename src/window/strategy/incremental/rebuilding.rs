@@ -1,187 +1,182 @@
-//! The state made anew from the table.
+//! The state, rebuilt from the table.
 
-use super::{IncrementalState, Loaded, StateRow, groups};
+use super::joining::OwnedMember;
+use super::{IncrementalState, StateRow, no_groups};
 use crate::error::Result;
 use crate::store::{Binding, Datum, Session};
 use crate::time::Timestamp;
-use crate::window::analysis::{ArgumentType, RowValue};
+use crate::window::aggregates::ArgumentType;
+use crate::window::analysis::RowValue;
 use crate::window::answer::group_id;
 use crate::window::emission::SessionBoundaries;
-use crate::window::kind::WindowKind;
 use crate::window::state::Digest;
-use crate::window::strategy::members::argument;
 use std::collections::HashMap;
 
+/// No window has closed by this instant.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
+
+/// The rows of the table, and their members by the digests of their keys, in the order in which they
+/// were read.
+#[derive(Default)]
+struct LoadedRows {
+    rows: Vec<StateRow>,
+    members: HashMap<Digest, Vec<OwnedMember>>,
+}
+
+impl LoadedRows {
+    fn push(&mut self, digest: Digest, time: Timestamp) {
+        self.rows.push(StateRow {
+            digest,
+            time,
+            closed: NEVER,
+        });
+    }
+}
+
 impl IncrementalState {
-    /// Makes the state anew from the table; what has left meanwhile stays out, and sessions that
-    /// were cut stay so.
+    /// Rebuilds the state from the table, or, without a session, as one without rows. Rows that have
+    /// left by `now` are left out, and sessions that the table does not tell apart stay apart.
     ///
     /// # Errors
-    /// A database that is gone.
+    /// A database that cannot be reached.
     pub fn rebuild(
         &mut self,
         session: Option<&mut Session>,
         now: Timestamp,
         boundaries: &SessionBoundaries,
     ) -> Result<()> {
-        self.groups = groups(&self.plan, self.keys.len(), self.state_options);
+        self.groups = no_groups(&self.query, self.keys.len(), self.state_options);
         self.listed.clear();
         self.arrived = 0;
         if let Some(session) = session {
-            self.load(session, now, boundaries)?;
+            let mut loaded = self.load(session, now)?;
+            for entry in loaded.rows {
+                let members = loaded.members.remove(&entry.digest).unwrap_or_default();
+                self.restore(entry, members, now, boundaries);
+            }
         }
-        if self.keys.is_empty() && !self.rules.kind.is_bounded() {
-            // The one group of a query without keys has a row even if there is none in the window.
-            let at = self.groups.find_or_make(Digest::of(&[]), None, |_| {});
-            self.groups.note_all(&[at]);
+        if self.keys.is_empty() && !self.rules.kind.closes() {
+            // The one group of a query without keys has a row even if no row is in the window.
+            let index = self.groups.find_or_make(Digest::of(&[]), None, |_| {});
+            self.groups.note_changes(&[index]);
         }
         self.expire(now);
         Ok(())
     }
 
-    fn load(
-        &mut self,
-        session: &mut Session,
-        now: Timestamp,
-        boundaries: &SessionBoundaries,
-    ) -> Result<()> {
+    /// Reads the rows of the table and their members.
+    fn load(&mut self, session: &mut Session, now: Timestamp) -> Result<LoadedRows> {
         let binding = Binding {
             now,
             event: None,
             window: None,
             keys: &[],
         };
-        let items = self.plan.load.items.clone();
-        let ids = self.plan.load.ids;
-        let from = usize::from(self.plan.load.time);
-        let place = |item: &RowValue| from + ids + place(&items, item);
-        let keys: Vec<usize> = self.keys.iter().map(place).collect();
+        let items = &self.query.load.items;
+        let ids = self.query.load.ids;
+        let first_id = usize::from(self.query.load.time);
+        let column = |item: &RowValue| {
+            let found = items.iter().position(|known| known == item);
+            first_id + ids + found.expect("every key and argument is loaded")
+        };
+        let keys: Vec<usize> = self.keys.iter().map(column).collect();
         let arguments: Vec<Option<(usize, ArgumentType)>> = self
-            .plan
+            .query
             .aggregates
             .iter()
-            .map(|aggregate| Some((place(aggregate.arg.as_ref()?), aggregate.kind)))
+            .map(|aggregate| Some((column(aggregate.arg.as_ref()?), aggregate.kind)))
             .collect();
-        // Of each row of the table its members, in the order in which they are read.
-        let mut members: HashMap<Digest, Vec<Loaded>> = HashMap::new();
-        let mut rows: Vec<StateRow> = Vec::new();
+        let time = |row: &[Datum]| {
+            let time = row.first().filter(|_| first_id > 0);
+            let time = time.and_then(Datum::as_time);
+            time.unwrap_or(Timestamp::from_micros(0))
+        };
+        let mut loaded = LoadedRows::default();
         let mut number = 0;
         session.data(&self.load, &binding, &mut |row| {
             let digest = match ids {
                 0 => Digest::numbered(number),
-                _ => digest_of(&row[from..from + ids]),
+                _ => digest_of(&row[first_id..first_id + ids]),
             };
             number += 1;
-            let key = keys.iter().map(|at| row[*at].clone()).collect();
-            let given = arguments.iter().map(|given| match given {
-                Some((at, kind)) => argument(*kind, &row[*at].cell()),
+            let values = arguments.iter().map(|argument| match argument {
+                Some((column, kind)) => kind.value(&row[*column].cell()),
                 None => Ok(Datum::Integer(1)),
             });
-            let given = given.collect::<Result<_>>()?;
-            members.entry(digest).or_default().push((key, given));
+            let member = OwnedMember {
+                key: keys.iter().map(|column| row[*column].clone()).collect(),
+                arguments: values.collect::<Result<_>>()?,
+            };
+            loaded.members.entry(digest).or_default().push(member);
             if ids == 0 {
-                rows.push(StateRow {
-                    digest,
-                    time: time(row, from),
-                });
+                loaded.push(digest, time(row));
             }
             Ok(())
         })?;
-        if let WindowKind::Count(_) = self.rules.kind {
-            // In the order of their arrival, as far as a column tells it.
-            session.keys(&self.table, self.order.as_deref(), &mut |key| {
-                rows.push(StateRow {
-                    digest: digest_of(key),
-                    time: now,
-                });
+        if self.rules.kind.count().is_some() {
+            // In the order in which they came, as far as a column tells it.
+            session.keys(&self.table, self.arrival_column.as_deref(), &mut |key| {
+                loaded.push(digest_of(key), now);
             })?;
         } else if ids > 0 {
             session.data(&self.live, &binding, &mut |row| {
-                rows.push(StateRow {
-                    digest: digest_of(&row[from..from + ids]),
-                    time: time(row, from),
-                });
+                loaded.push(digest_of(&row[first_id..first_id + ids]), time(row));
                 Ok(())
             })?;
         }
-        for entry in rows {
-            let found = members.remove(&entry.digest).unwrap_or_default();
-            self.restore(entry, found, now, boundaries);
-        }
-        Ok(())
+        Ok(loaded)
     }
 
     fn restore(
         &mut self,
         entry: StateRow,
-        found: Vec<Loaded>,
+        members: Vec<OwnedMember>,
         now: Timestamp,
         boundaries: &SessionBoundaries,
     ) {
-        if !self.takes(entry.time, now) && !self.rules.kind.is_bounded() {
+        if !self.rules.kind.closes() && !self.takes(entry.time, now) {
             return;
         }
-        if let Some(gap) = self.rules.gap() {
-            self.arrived += 1;
-            let ends = entry.time.as_micros().saturating_add(gap);
-            for (key, given) in found {
-                let cut = match boundaries.is_empty() {
-                    true => None,
-                    false => {
-                        let group = group_id(None, &key);
-                        if let Some(last) = boundaries.last(&group) {
-                            let name = self.name_of(&key);
-                            self.groups.note_ended(name, last);
-                        }
-                        boundaries.of(&group, ends)
-                    }
-                };
-                self.join_one(key, &given, entry, gap, cut);
-            }
-            return;
+        if let Some(gap) = self.rules.session_gap() {
+            return self.restore_in_sessions(entry, members, gap, boundaries);
         }
-        if self.rules.kind.is_bounded() {
-            self.begin(entry.time, Timestamp::from_micros(i64::MIN));
-        }
+        self.open_windows(entry.time, entry.closed);
         self.members.clear();
         self.arguments.clear();
-        for (key, given) in found {
-            let name = digest_of(&key);
-            match self.rules.kind.is_bounded() {
-                false => {
-                    let at = self
-                        .groups
-                        .find_or_make(name, None, |place| place.clone_from_slice(&key));
-                    self.members.push(at);
-                    self.arguments.extend(given);
-                }
-                true => {
-                    for window in self.rules.windows(entry.time) {
-                        let name = name.in_window(window.0);
-                        let at = self
-                            .groups
-                            .find_or_make(name, Some(window), |place| place.clone_from_slice(&key));
-                        self.members.push(at);
-                        self.arguments.extend_from_slice(&given);
-                    }
-                }
+        for member in members {
+            let name = digest_of(&member.key);
+            for window in self.rules.windows_of(entry.time, entry.closed) {
+                let write = |key: &mut [Datum]| key.clone_from_slice(&member.key);
+                let index = self.groups.find_or_make(name.within(window), window, write);
+                self.members.push(index);
+                self.arguments.extend_from_slice(&member.arguments);
             }
         }
-        let leaves = self.leaves(entry.time);
-        self.arrived += 1;
-        self.groups
-            .add(entry.digest, leaves, &self.members, &self.arguments);
+        self.add_members(entry);
     }
-}
 
-fn place(items: &[RowValue], item: &RowValue) -> usize {
-    let found = items.iter().position(|known| known == item);
-    found.expect("every key and argument is loaded")
-}
-
-fn time(row: &[Datum], from: usize) -> Timestamp {
-    let time = row.first().filter(|_| from > 0).and_then(Datum::as_time);
-    time.unwrap_or(Timestamp::from_micros(0))
+    fn restore_in_sessions(
+        &mut self,
+        entry: StateRow,
+        members: Vec<OwnedMember>,
+        gap: i64,
+        boundaries: &SessionBoundaries,
+    ) {
+        self.arrived += 1;
+        let ends = entry.time.as_micros().saturating_add(gap);
+        for member in members {
+            let mut boundary = None;
+            if !boundaries.is_empty() {
+                let group = group_id(None, &member.key);
+                if let Some(last) = boundaries.last(&group) {
+                    let name = self.digest_of(&member.key);
+                    self.groups.note_ended(name, last);
+                }
+                boundary = boundaries.of(&group, ends);
+            }
+            self.add_to_session(&member, entry, gap, boundary);
+        }
+    }
 }
 
 fn digest_of(key: &[Datum]) -> Digest {

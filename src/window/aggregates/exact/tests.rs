@@ -1,6 +1,6 @@
 //! Exact sums against integers of any size, with outliers that come and leave in any order.
 
-use super::Exact;
+use super::ExactSum;
 use proptest::prelude::*;
 use std::mem::size_of;
 
@@ -92,7 +92,7 @@ impl Value {
         }
     }
 
-    fn apply(self, sum: &mut Exact, minus: bool) {
+    fn apply(self, sum: &mut ExactSum, minus: bool) {
         match self {
             Value::Real(real) => sum.real(real, minus),
             Value::Integer(whole) => sum.whole(whole, minus),
@@ -138,7 +138,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn check(sum: &Exact, right: &Big) -> Result<(), TestCaseError> {
+fn check(sum: &ExactSum, right: &Big) -> Result<(), TestCaseError> {
     prop_assert_eq!(sum.total(), Some(right.rounded()));
     Ok(())
 }
@@ -151,7 +151,7 @@ proptest! {
     fn a_sum_is_the_exact_one_whatever_has_come_and_left(
         steps in proptest::collection::vec((value(), 0_usize..12, 0_usize..3), 1..60),
     ) {
-        let mut sum = Exact::default();
+        let mut sum = ExactSum::default();
         let mut there: Vec<Value> = Vec::new();
         let mut right = Big(vec![0; DIGITS]);
         for (value, which, leaves) in steps {
@@ -176,10 +176,10 @@ proptest! {
     fn sums_that_are_merged_are_the_sum_of_all(
         parts in proptest::collection::vec(proptest::collection::vec(value(), 0..9), 1..6),
     ) {
-        let mut sum = Exact::default();
+        let mut sum = ExactSum::default();
         let mut right = Big(vec![0; DIGITS]);
         for part in &parts {
-            let mut more = Exact::default();
+            let mut more = ExactSum::default();
             for value in part {
                 value.apply(&mut more, false);
                 right = right.plus(&value.big());
@@ -194,7 +194,7 @@ proptest! {
         whole in proptest::collection::vec(any::<i64>(), 1..20),
         reals in proptest::collection::vec(real(), 0..9),
     ) {
-        let mut sum = Exact::default();
+        let mut sum = ExactSum::default();
         for (number, value) in whole.iter().enumerate() {
             if let Some(real) = reals.get(number) {
                 sum.real(*real, false);
@@ -209,7 +209,7 @@ proptest! {
 
 #[test]
 fn infinities_are_counted_and_leave_nothing() {
-    let mut sum = Exact::default();
+    let mut sum = ExactSum::default();
     sum.real(0.25, false);
     sum.real(f64::INFINITY, false);
     assert_eq!(sum.total(), Some(f64::INFINITY));
@@ -223,7 +223,7 @@ fn infinities_are_counted_and_leave_nothing() {
 
 #[test]
 fn an_outlier_costs_nothing_once_it_has_left() {
-    let mut sum = Exact::default();
+    let mut sum = ExactSum::default();
     let steady: Vec<f64> = (1..100).map(|cents| f64::from(cents) / 100.0).collect();
     steady.iter().for_each(|value| sum.real(*value, false));
     assert!(sum.rest.is_none());
@@ -235,5 +235,5 @@ fn an_outlier_costs_nothing_once_it_has_left() {
 
 #[test]
 fn an_exact_sum_is_as_small_as_two_doubles_and_a_whole_one() {
-    assert_eq!(size_of::<Exact>(), 32);
+    assert_eq!(size_of::<ExactSum>(), 32);
 }

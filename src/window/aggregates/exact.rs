@@ -2,7 +2,7 @@
 //! left of it.
 //!
 //! A double is 53 bits times a power of two, so doubles whose exponents are close add up in one
-//! integer of 128 bits. That integer takes the exponents from [`Exact::base`] on, [`SPREAD`] of
+//! integer of 128 bits. That integer takes the exponents from [`ExactSum::base`] on, [`SPREAD`] of
 //! them. Whatever is beyond goes to [`Rest`]: an integer of 128 bits for every 32 exponents.
 //! Integers, if mixed with doubles, and infinities are in `Rest` too. The representation is linear:
 //! a value may be added to one part and taken away from another, the total is the same.
@@ -28,16 +28,16 @@ struct Wide(i128);
 
 /// An exact sum of integers and doubles.
 #[derive(Debug, Clone)]
-pub(super) struct Exact {
+pub(super) struct ExactSum {
     /// In units of two to the power of `base`, or in units of one where that is [`WHOLE`].
     main: Wide,
     rest: Option<Box<Rest>>,
     base: i16,
 }
 
-impl Default for Exact {
+impl Default for ExactSum {
     fn default() -> Self {
-        Exact {
+        ExactSum {
             main: Wide(0),
             rest: None,
             base: WHOLE,
@@ -96,7 +96,7 @@ impl Rest {
     }
 }
 
-impl Exact {
+impl ExactSum {
     /// Adds an integer, or takes it away.
     pub fn whole(&mut self, value: i64, minus: bool) {
         let value = match minus {
@@ -218,7 +218,7 @@ impl Exact {
     }
 
     /// Adds all that another one holds.
-    pub fn merge(&mut self, more: &Exact) {
+    pub fn merge(&mut self, more: &ExactSum) {
         let (value, base) = (more.main.0, more.base);
         if self.main.0 == 0 && value != 0 {
             (self.main, self.base) = (more.main, base);

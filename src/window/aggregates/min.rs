@@ -1,0 +1,41 @@
+//! `min(x)`: the least of the values; NULL where there are none.
+
+use super::value_counts::ValueCounts;
+use super::{Accumulator, Argument, Distinct, ResultType, Signature};
+use crate::error::Result;
+use crate::store::Datum;
+
+/// The values, of which the least is the result.
+#[derive(Debug, Clone)]
+pub(crate) struct Min(ValueCounts);
+
+impl Accumulator for Min {
+    const SIGNATURE: Signature = Signature {
+        name: "min",
+        distinct: Distinct::Either,
+        argument: Argument::NumberOrText,
+        result: ResultType::Same,
+    };
+
+    fn new(_track_slack: bool) -> Self {
+        Min(ValueCounts::default())
+    }
+
+    #[inline]
+    fn update(&mut self, value: &Datum) {
+        self.0.update(value);
+    }
+
+    #[inline]
+    fn retract(&mut self, value: &Datum) {
+        self.0.retract(value);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+
+    fn evaluate(&self) -> Result<Datum> {
+        Ok(self.0.least())
+    }
+}
