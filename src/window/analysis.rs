@@ -1,7 +1,7 @@
 //! The analysis of a query: what a SELECT computes, and the SQL that serves each plan.
 //!
 //! A window can answer an event in three ways: run the whole query again, run it for the groups that
-//! the event touches, or keep running state for each group and read nothing. [`read_within`] finds
+//! the event touches, or keep running state for each group and read nothing. [`analyse`] finds
 //! which of them a query allows, why it does not allow the others, and what they need. It uses the
 //! declaration of the window's table, and no database.
 //!
@@ -11,7 +11,8 @@
 //!
 //! - `scope`, `links` — what names stand for, and how the child tables are joined.
 //! - `survey`, `functions`, `sql_type` — what an expression consists of, and its type.
-//! - `bound`, `time_sum`, `restriction` — the bound on time, and the SQL restricted to a window.
+//! - `bound`, `time_sum` — the bound on time; `restriction`, `table_references` — the SQL restricted to a
+//!   window.
 //! - `grouped`, `row_sql` — keys and filter, and what is computed for a row.
 //! - `incremental`, `aggregate`, `load` — the state of a group, its row, and loading it again.
 //! - `symbol`, `expressions` — resolved names in expressions; expressions taken apart.
@@ -34,6 +35,7 @@ mod scope;
 mod sql_type;
 mod survey;
 mod symbol;
+mod table_references;
 mod time_sum;
 
 use super::aggregates::{AggregateFunction, ArgumentType};
@@ -51,41 +53,40 @@ pub(crate) type Reason = String;
 pub(crate) const WINDOW_START: &str = "window_start";
 /// The parameter of the instant before which the window ends, in unix seconds.
 pub(crate) const WINDOW_END: &str = "window_end";
-/// The parameters by which a time column is bounded where its values have fractions: the least
-/// numbers of seconds that are rounded to the first instant and to the one that ends the window.
+/// The parameters that bound a time column whose values have fractions: the least numbers of seconds
+/// that are rounded to the start of the window, and to its end.
 pub(crate) const FROM: &str = "tributary_from";
 pub(crate) const TO: &str = "tributary_to";
-/// How the parameters of `keyed` and the columns that `whole` adds begin; the place of the key
+/// The prefix of the parameters of `keyed` and of the columns that `whole` adds; the number of the key
 /// follows.
 pub(crate) const KEY: &str = "tributary_key_";
 
-/// What was read of a query.
+/// What each plan needs of a query, or why it cannot serve it.
 #[derive(Debug)]
 pub(crate) struct Analysis {
-    /// The query restricted to the window's extent: serves `requery`, and `emit = all`.
+    /// The query, restricted to one window: for `requery`, and `emit = all`.
     pub whole: RestrictedSql,
-    /// What is needed to answer by group, or why it cannot be.
+    /// For answers by group.
     pub grouped: Result<GroupedQuery, Reason>,
-    /// What is needed beyond that to keep the state of each group, or why it cannot be.
+    /// For running state of each group, in addition to `grouped`.
     pub incremental: Result<IncrementalQuery, Reason>,
-    /// The lower bound on the time column in WHERE; `Err` where there is one that is not
-    /// understood.
+    /// The lower bound on the time column in WHERE; `Err` where a condition is not understood.
     pub bound: Result<Option<Bound>, Reason>,
-    /// Whether a clock stands anywhere but in the bound.
+    /// Whether the query uses a clock outside of the bound.
     pub clock: bool,
 }
 
-/// A query in both of its restrictions. Columns keep their places, yet a column without an alias
-/// may be called otherwise in a text that is changed: take names from the query itself.
+/// A query, restricted to one window in each of two ways. The columns are in the same order, yet one
+/// without an alias may have another name in SQL that is changed: the query itself has their names.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RestrictedSql {
-    /// For windows that slide: with its own bound where it has one and no row that it finds is
-    /// older than the window is long, else with `time >= :window_start`.
+    /// For windows without bounds: with the query's own bound on the time, where it has one and that
+    /// finds no row older than the window is long; otherwise with `time >= :window_start`.
     ///
-    /// Where the time or the bound has a fraction, the database would round otherwise than the
-    /// state does: then with `time >= :tributary_from` in place of what it says of the time itself.
+    /// Where the time or the bound has a fraction, the database would round it in another way than the
+    /// state: then with `time >= :tributary_from` in place of the query's own conditions on the time.
     pub sliding: SqlText,
-    /// For windows that end: without its own bound, with
+    /// For windows with bounds: without the query's own bound, with
     /// `time >= :window_start AND time < :window_end`, or `:tributary_from` and `:tributary_to`.
     pub bounded: SqlText,
 }
@@ -94,12 +95,12 @@ pub(crate) struct RestrictedSql {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SqlText {
     pub sql: String,
-    /// Where not, it is byte for byte what the user wrote.
+    /// Whether it differs from what the user wrote.
     pub changed: bool,
 }
 
-/// A bound on time: a row is in when its time is at least (or more than) the instant, cut to the
-/// whole second where `whole_seconds`, minus `length`.
+/// A bound on the time of a row: it is at least (or, unless `inclusive`, more than) the current instant,
+/// cut to the whole second where `whole_seconds`, minus `length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound {
     pub length: Duration,
@@ -111,26 +112,26 @@ pub(crate) struct Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Column {
     pub depth: usize,
-    /// The place in [`Table::columns`].
+    /// The index in [`Table::columns`].
     pub at: usize,
     pub kind: Type,
 }
 
-/// What is needed to answer by group.
+/// A query whose groups are known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GroupedQuery {
     /// The joined child tables by their declared names; the first has depth 1.
     pub chain: Vec<String>,
     /// The keys of a group in the order of GROUP BY; none where everything is one group.
     pub keys: Vec<RowValue>,
-    /// Whether a row counts: it does where each of these is 1. An item of a lower depth may speak
-    /// before rows of a higher one are looked at.
+    /// Whether the query uses a row: it does where each of these is 1. A value of a lower depth can be
+    /// checked before the rows of a higher one are read.
     pub filter: Vec<RowValue>,
     /// What the database computes for a row, for `keys` and `filter`.
     pub computed: Vec<RowSql>,
     /// The query with each key as one more column, `tributary_key_0` and so on, at the end.
     pub whole: RestrictedSql,
-    /// The same for one group, of which `:tributary_key_0` and so on are the keys.
+    /// `whole` for one group, whose keys are the parameters `:tributary_key_0` and so on.
     pub keyed: RestrictedSql,
     /// For each key the column of the answer that is exactly that key, if there is one.
     pub key_columns: Vec<Option<usize>>,
@@ -140,48 +141,48 @@ pub(crate) struct GroupedQuery {
     pub foreign: bool,
 }
 
-/// A value of a row.
+/// A value that depends on one row: a column, or what the database computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowValue {
     Column(Column),
     Computed {
-        /// The place in the list of [`RowSql`].
+        /// The index in the list of [`RowSql`], and that of its column.
         computed: usize,
         output: usize,
     },
 }
 
-/// A SELECT of one row: what the database computes from one row of depth `depth` and the rows
-/// above it.
+/// A SELECT without tables: it computes values from one row of depth `depth` and the rows above it, which
+/// are its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RowSql {
     pub depth: usize,
     pub sql: String,
-    /// What is bound, in order.
+    /// The values of its parameters, in order.
     pub inputs: Vec<Column>,
-    /// How many columns it answers with.
+    /// The number of its columns.
     pub outputs: usize,
 }
 
-/// What is needed to keep the state of each group.
+/// A query of which the state of each group can be kept.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct IncrementalQuery {
-    /// What the database computes for a row. It begins with what [`GroupedQuery::computed`] has, so
-    /// that the items of [`GroupedQuery`] hold here too; use this list instead of that.
+    /// What the database computes for a row. The list begins with that of [`GroupedQuery::computed`], so
+    /// the values of a [`GroupedQuery`] are valid with it: use it instead.
     pub computed: Vec<RowSql>,
     /// Each aggregate of SELECT, HAVING and ORDER BY once.
     pub aggregates: Vec<Aggregate>,
-    /// What the database computes for a group; `None` where every column of the answer is a key or
-    /// a count, nothing more is sorted by, and there is no HAVING.
+    /// What the database computes for a group; `None` where each column of the answer is a key or a
+    /// count, the answer is sorted by these alone, and there is no HAVING.
     pub group: Option<GroupSql>,
-    /// One for each column of the answer, in order; the names are those of the query itself.
+    /// The columns of the answer, in order.
     pub outputs: Vec<OutputColumn>,
     /// ORDER BY.
     pub order: Vec<SortTerm>,
-    /// Asks for all rows that the query looks at.
+    /// Reads all rows that the query uses, whatever their time.
     pub load: LoadQuery,
-    /// Asks for the time and the key of each row of the table, also of those that the query leaves
-    /// out; the columns are the first ones of `load`.
+    /// Reads the time and the key of each row of the table, also of those that the query does not use.
+    /// The columns are the first ones of `load`.
     pub live: String,
 }
 
@@ -194,17 +195,17 @@ pub(crate) struct Aggregate {
     pub kind: ArgumentType,
 }
 
-/// A SELECT of one row, or of none where HAVING leaves the group out.
+/// A SELECT without tables: it computes the row of a group, or none where HAVING leaves the group out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GroupSql {
     pub sql: String,
-    /// What is bound, in order.
+    /// The values of its parameters, in order.
     pub params: Vec<GroupParam>,
-    /// How many columns it answers with: those of the answer, then those that are only sorted by.
+    /// The number of its columns: those of the answer, then those that are only sorted by.
     pub outputs: usize,
 }
 
-/// What a parameter of a [`GroupSql`] stands for.
+/// The value of a parameter of a [`GroupSql`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupParam {
     Key(usize),
@@ -217,20 +218,20 @@ pub(crate) enum GroupParam {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputColumn {
     Key(usize),
-    /// The place of an aggregate that counts.
+    /// An aggregate whose value is an integer, by its index.
     Count(usize),
-    /// The column of [`GroupSql`].
+    /// A column of [`GroupSql`], by its index.
     Computed(usize),
 }
 
-/// A term of ORDER BY. NULL comes before everything, and last where `descending`.
+/// A term of ORDER BY. NULL is first, or, where `descending`, last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SortTerm {
     pub by: OutputColumn,
     pub descending: bool,
 }
 
-/// Asks for all rows that the query looks at, in the order of their time.
+/// A SELECT of all rows that the query uses, in the order of their time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LoadQuery {
     /// The columns: the time, where the window has one (`tributary_time`); the key of the window's
@@ -238,52 +239,67 @@ pub(crate) struct LoadQuery {
     pub sql: String,
     /// Whether the time is the first column.
     pub time: bool,
-    /// How many columns the key has.
+    /// The number of columns of the key.
     pub ids: usize,
-    /// What the other columns are: each key of the group and each argument once.
+    /// The other columns: each key of a group and each argument of an aggregate, once.
     pub items: Vec<RowValue>,
 }
 
-/// Reads a query of a window over `table`, whose rows go by the column `time` (or by none).
-///
-/// # Errors
-/// Anything but one SELECT, a clock that cannot be served, and a subquery that has the table's
-/// name. What a plan cannot serve is a [`Reason`] in the reading.
-#[cfg(test)]
-fn read(dialect: Dialect, sql: &str, table: &Table, time: Option<&str>) -> Result<Analysis> {
-    read_within(dialect, sql, table, time, None)
+/// How the windows of a query go by time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowTime<'a> {
+    /// The column with the time of a row; `None` where windows do not go by time.
+    pub column: Option<&'a str>,
+    /// The size of a sliding window.
+    pub size: Option<Duration>,
 }
 
-/// The same of a window that slides and is so long, where one is.
-pub(crate) fn read_within(
+/// Analyses a query of a window over `table`, whose rows go by the column `time` (or by none).
+///
+/// # Errors
+/// Those of [`analyse`].
+#[cfg(test)]
+fn read(dialect: Dialect, sql: &str, table: &Table, time: Option<&str>) -> Result<Analysis> {
+    let window = WindowTime {
+        column: time,
+        size: None,
+    };
+    analyse(dialect, sql, table, window)
+}
+
+/// Analyses a query of a window over `table`.
+///
+/// # Errors
+/// Anything but one SELECT, a clock that cannot be replaced, and a subquery of WITH that has the
+/// table's name. What a plan cannot serve is a [`Reason`] in the analysis.
+pub(crate) fn analyse(
     dialect: Dialect,
     sql: &str,
     table: &Table,
-    time: Option<&str>,
-    size: Option<Duration>,
+    window: WindowTime<'_>,
 ) -> Result<Analysis> {
     dialect::parsed(dialect, sql, |parsed| match parsed {
-        Ok(query) => read_parsed(dialect, sql, &query, table, (time, size)),
+        Ok(query) => analyse_parsed(dialect, sql, &query, table, window),
         Err(why) => Ok(unknown(sql, &why)),
     })
 }
 
-fn read_parsed(
+fn analyse_parsed(
     dialect: Dialect,
     sql: &str,
     original: &Query,
     table: &Table,
-    (time, size): (Option<&str>, Option<Duration>),
+    window: WindowTime<'_>,
 ) -> Result<Analysis> {
     let mut query = original.clone();
     dialect::replace_clocks(dialect, &mut query)?;
-    let restriction = TimeRestriction::read(dialect, original, &query, table, (time, size))?;
+    let restriction = TimeRestriction::read(dialect, original, &query, table, window)?;
     let source = ParsedQuery {
         dialect,
         sql,
         original,
         query: &query,
-        time,
+        time: window.column,
         restriction: &restriction,
     };
     let (grouped, incremental) = match grouped::read(&source, table) {
@@ -299,7 +315,7 @@ fn read_parsed(
     })
 }
 
-/// The reading of a query that the parser doesn't know. It names no clock.
+/// The analysis of a query that the SQL parser does not know.
 fn unknown(sql: &str, why: &str) -> Analysis {
     let text = SqlText {
         sql: sql.to_owned(),

@@ -6,7 +6,7 @@
 mod checks;
 mod choice;
 
-use super::analysis;
+use super::analysis::{WindowTime, analyse};
 use super::emission::Emission;
 use super::failing::FailingGroups;
 use super::kind::WindowRules;
@@ -53,14 +53,12 @@ impl Window {
         check_keys(options, &query)?;
         let by_time = options.time.as_deref();
         let by_time = by_time.filter(|_| options.kind.goes_by_time());
-        let reading = analysis::read_within(
-            database.dialect(),
-            &options.query,
-            &table,
-            by_time,
-            options.kind.age(),
-        )?;
-        let bound = reading.bound.clone().ok().flatten();
+        let time_of_rows = WindowTime {
+            column: by_time,
+            size: options.kind.age(),
+        };
+        let analysis = analyse(database.dialect(), &options.query, &table, time_of_rows)?;
+        let bound = analysis.bound.clone().ok().flatten();
         let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer);
         let rules = WindowRules::new(options.kind, bound, whole_seconds);
         let choice = PlanChoice {
@@ -69,7 +67,7 @@ impl Window {
             emit,
             table: &table,
             query: &query,
-            reading: &reading,
+            analysis: &analysis,
             rules: &rules,
             exact: database.is_exact(&table)?,
         };

@@ -170,11 +170,12 @@ impl Watermark {
             .min();
         falls_silent.or_else(|| {
             let from = latest.before(self.lateness);
-            let still = match instant > from {
-                true => instant.since(from),
-                false => Duration::ZERO,
+            let left = if instant > from {
+                instant.since(from)
+            } else {
+                Duration::ZERO
             };
-            Some(heard.after(still))
+            Some(heard.after(left))
         })
     }
 }

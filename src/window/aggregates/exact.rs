@@ -1,13 +1,12 @@
-//! Exact sums: an accumulator from which whatever was added can be taken away again, and nothing is
-//! left of it.
+//! Sums without rounding: what was added can be taken away again, and nothing is left of it.
 //!
 //! A double is 53 bits times a power of two, so doubles whose exponents are close add up in one
-//! integer of 128 bits. That integer takes the exponents from [`ExactSum::base`] on, [`SPREAD`] of
-//! them. Whatever is beyond goes to [`Rest`]: an integer of 128 bits for every 32 exponents.
-//! Integers, if mixed with doubles, and infinities are in `Rest` too. The representation is linear:
-//! a value may be added to one part and taken away from another, the total is the same.
+//! integer of 128 bits, `main`. It takes [`SPREAD`] exponents, from `base` on. Values with other
+//! exponents go to [`Rest`]: an integer of 128 bits for every 32 exponents. Integers that are mixed with
+//! doubles, and infinities, are in `Rest` too. The representation is linear: a value may be added to one
+//! part and taken away from another, the total is the same.
 //!
-//! The total is rounded once, when it is asked for.
+//! The total is rounded once, when it is computed.
 
 /// How many exponents `main` takes beyond its base. With the 53 bits of a double that leaves 26
 /// bits for the count of values; more than that moves what is there to `Rest`.
@@ -99,9 +98,10 @@ impl Rest {
 impl ExactSum {
     /// Adds an integer, or takes it away.
     pub fn whole(&mut self, value: i64, minus: bool) {
-        let value = match minus {
-            false => i128::from(value),
-            true => -i128::from(value),
+        let value = if minus {
+            -i128::from(value)
+        } else {
+            i128::from(value)
         };
         if self.main.0 == 0 && self.rest.is_none() {
             self.base = WHOLE;
@@ -131,9 +131,10 @@ impl ExactSum {
         if digits == 0 {
             return;
         }
-        let digits = match negative {
-            false => digits as i64,
-            true => -(digits as i64),
+        let digits = if negative {
+            -(digits as i64)
+        } else {
+            digits as i64
         };
         if self.main.0 == 0 {
             self.rebase(exponent);
@@ -163,10 +164,7 @@ impl ExactSum {
     fn infinite(&mut self, value: f64, minus: bool) {
         let rest = self.rest.get_or_insert_default();
         let count = &mut rest.infinite[usize::from(value > 0.0)];
-        match minus {
-            false => *count += 1,
-            true => *count -= 1,
-        }
+        *count += if minus { -1 } else { 1 };
         self.tidy();
     }
 
@@ -199,14 +197,9 @@ impl ExactSum {
             return;
         }
         let least = *least;
-        let sum = rest
-            .limbs
-            .drain(..)
-            .map(|(limb, value)| match limb == least {
-                true => value,
-                false => value << LIMB,
-            });
-        self.main.0 = sum.sum();
+        let limbs = rest.limbs.drain(..);
+        let values = limbs.map(|(limb, value)| if limb == least { value } else { value << LIMB });
+        self.main.0 = values.sum();
         self.base = (i32::from(least) * LIMB + LEAST) as i16;
         self.tidy();
     }
@@ -350,9 +343,10 @@ fn scaled(value: i128, exponent: i32) -> f64 {
         LEAST.. => f64::from_bits(1 << (exponent - LEAST)),
         _ => 0.0,
     };
-    match value == 0.0 {
-        true => 0.0,
-        false => value * power(exponent),
+    if value == 0.0 {
+        0.0
+    } else {
+        value * power(exponent)
     }
 }
 

@@ -1,8 +1,8 @@
-//! The bound on time that a query sets itself: `from_unixtime(t) >= now() - interval 10 second`,
-//! `t > :now - 10`, and whatever says the same.
+//! The bound on time in the query itself: `from_unixtime(t) >= now() - interval 10 second`,
+//! `t > :now - 10`, and all that is equivalent.
 //!
-//! Both sides of a comparison are read as sums, so it doesn't matter how they are written and on
-//! which side they stand. Clocks have been replaced by their parameters before.
+//! Both sides of a comparison are read as sums, so it does not matter how they are written, nor which
+//! side is which. Clocks have been replaced by their parameters before.
 
 use super::Bound;
 use super::expressions::unwrapped;
@@ -14,15 +14,16 @@ use std::time::Duration;
 impl Bound {
     /// Whether it finds rows that are older than this.
     pub(super) fn exceeds(&self, size: Duration) -> bool {
-        let cut = match self.whole_seconds && size.subsec_nanos() != 0 {
-            true => Duration::from_secs(1),
-            false => Duration::ZERO,
+        let cut = if self.whole_seconds && size.subsec_nanos() != 0 {
+            Duration::from_secs(1)
+        } else {
+            Duration::ZERO
         };
         self.length + cut > size
     }
 }
 
-/// What a condition says of the time.
+/// What a condition demands of the time of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TimeCondition {
     /// The bound that moves with the clock.
@@ -31,15 +32,15 @@ pub(super) enum TimeCondition {
     Start,
     /// `time < :window_end`.
     End,
-    /// A clock bounds the time from above.
+    /// An upper bound that moves with the clock.
     Upper,
-    /// A clock and the time are in it, and it is none of these.
+    /// It has both a clock and the time in it, and is none of these.
     Unclear,
-    /// Nothing of time and clocks together.
+    /// It does not have both a clock and the time in it.
     Nothing,
 }
 
-/// What a condition says of the column `time` of the window's table.
+/// What a condition demands of the column `time` of the window's table.
 pub(super) fn read(
     dialect: Dialect,
     time: Option<(usize, Type)>,
@@ -53,9 +54,12 @@ pub(super) fn read(
         time,
         whole_column: kind == Type::Integer,
     };
-    let unclear = || match sums.mixes(condition) {
-        true => TimeCondition::Unclear,
-        false => TimeCondition::Nothing,
+    let unclear = || {
+        if sums.mixes(condition) {
+            TimeCondition::Unclear
+        } else {
+            TimeCondition::Nothing
+        }
     };
     let Expr::BinaryOp { left, op, right } = unwrapped(condition) else {
         return unclear();

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use crate::store::Dialect;
 
-/// What stands in parentheses.
+/// The expression in parentheses.
 pub(super) fn unwrapped(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => unwrapped(inner),
@@ -14,7 +14,7 @@ pub(super) fn unwrapped(expr: &Expr) -> &Expr {
     }
 }
 
-/// The parts that AND joins.
+/// The conditions that AND joins.
 pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     match expr {
         Expr::BinaryOp {
@@ -46,7 +46,7 @@ pub(super) fn all(conditions: impl IntoIterator<Item = Expr>) -> Option<Expr> {
     })
 }
 
-/// An expression that can stand beside any operator.
+/// An expression that can be an operand of any operator.
 pub(super) fn nested(expr: Expr) -> Expr {
     match expr {
         Expr::Nested(_)
@@ -75,7 +75,7 @@ pub(super) fn quoted(dialect: Dialect, name: &str) -> Ident {
     }
 }
 
-/// The whole number that an expression is: a place in the list of columns.
+/// The whole number that an expression is: the number of a column.
 pub(super) fn ordinal(expr: &Expr) -> Option<usize> {
     match expr {
         Expr::Value(value) => match &value.value {
@@ -86,7 +86,7 @@ pub(super) fn ordinal(expr: &Expr) -> Option<usize> {
     }
 }
 
-/// An expression in which something else stands for each symbol.
+/// An expression with each symbol replaced.
 pub(super) fn rendered(expr: &Expr, put: &dyn Fn(Symbol) -> Expr) -> Expr {
     let mut expr = expr.clone();
     let _ = expr.visit(&mut RenderVisitor(put));

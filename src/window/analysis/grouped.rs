@@ -1,9 +1,9 @@
-//! What is needed to answer by group: the keys of a group, and whether a row counts.
+//! How a query groups: the keys of a group, and which rows it uses.
 //!
-//! The invariant: the keys and the filter look at one row of the window's table and rows of its
-//! children only, so that what an event touches is known from the event. What the filter cannot
-//! look at (another table, the event that asks) it lets through: then a group counts as touched
-//! that is not, which costs a question and changes no answer.
+//! The invariant: the keys and the filter depend on one row of the window's table and its child rows
+//! only, so that the groups that an event touches are known from the event. A condition that depends on
+//! anything else (another table, the event as a parameter) is left out of the filter: then a group may
+//! be taken for touched that is not, which costs a query and changes no answer.
 
 use super::expressions::{all, binary, nested, ordinal, quoted, rendered, unwrapped};
 use super::links::Condition;
@@ -19,25 +19,25 @@ use sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr,
 };
 
-/// A query and what was found of it so far.
+/// A query, parsed.
 pub(super) struct ParsedQuery<'a> {
     pub dialect: Dialect,
-    /// As the user wrote it.
+    /// The query as the user wrote it.
     pub sql: &'a str,
     pub original: &'a Query,
-    /// The same with its clocks replaced.
+    /// `original` with its clocks replaced.
     pub query: &'a Query,
     pub time: Option<&'a str>,
     pub restriction: &'a TimeRestriction<'a>,
 }
 
-/// What the reader of running state builds on.
+/// What the analysis of running state needs of the grouping.
 pub(super) struct Grouping<'a> {
     pub scope: Scope<'a>,
-    /// The keys; columns are symbols.
+    /// The keys, with symbols for columns.
     pub keys: Vec<Expr>,
     pub computing: RowSqlBuilder,
-    /// Why some condition cannot be looked at.
+    /// Why some condition is not in the filter.
     pub unseen: Option<Reason>,
 }
 
@@ -137,9 +137,10 @@ fn check_select(select: &Select) -> Result<(), Reason> {
         && select.named_window.is_empty()
         && select.qualify.is_none()
         && select.value_table_mode.is_none();
-    match plain {
-        true => Ok(()),
-        false => Err("a clause of it is not understood".to_owned()),
+    if plain {
+        Ok(())
+    } else {
+        Err("a clause of it is not understood".to_owned())
     }
 }
 
@@ -170,7 +171,7 @@ impl SelectNames<'_, '_> {
         })
     }
 
-    /// What a name stands for that may be a column and an alias; `None` where it is neither.
+    /// What a name stands for, a column or an alias; `None` where it is neither.
     pub fn named(&self, name: &Ident) -> Result<Option<Expr>, Reason> {
         let column = self.scope.resolve(&Expr::Identifier(name.clone()));
         let alias = self.alias(name).and_then(|at| self.column(at));
@@ -184,7 +185,7 @@ impl SelectNames<'_, '_> {
         }
     }
 
-    /// The columns of the answer before a `*`.
+    /// Whether a column of the answer is a `*`.
     pub fn has_wildcard(&self) -> bool {
         self.select.projection.iter().any(|item| {
             !matches!(
@@ -220,9 +221,10 @@ impl SelectNames<'_, '_> {
                 .projection
                 .iter()
                 .any(|item| Survey::of(item).aggregate);
-            return match projected || having || order {
-                true => Ok(Vec::new()),
-                false => Err("no groups: neither GROUP BY nor an aggregate".to_owned()),
+            return if projected || having || order {
+                Ok(Vec::new())
+            } else {
+                Err("no groups: neither GROUP BY nor an aggregate".to_owned())
             };
         }
         exprs.iter().map(|expr| self.key(expr)).collect()
@@ -372,8 +374,9 @@ fn index(scope: &Scope<'_>, time: Option<&str>, keys: &[RowValue]) -> Vec<(Strin
             index.push(name.to_owned());
         }
     }
-    match index.is_empty() {
-        true => Vec::new(),
-        false => vec![(table.name().to_owned(), index)],
+    if index.is_empty() {
+        Vec::new()
+    } else {
+        vec![(table.name().to_owned(), index)]
     }
 }

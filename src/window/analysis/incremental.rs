@@ -1,10 +1,9 @@
-//! What is needed to keep the state of each group: aggregates, the SELECT over a group's state,
-//! and the texts from which the state is built again.
+//! What the running state of a group needs: the aggregates, the SELECT over the state of a group, and the
+//! SQL from which the state is rebuilt.
 //!
-//! The invariant: whatever the answer shows of a group is a function of its keys and its
-//! aggregates, and the database computes it. An expression of SELECT, HAVING or ORDER BY is taken
-//! over with a symbol in place of each key and each aggregate; what is left of columns then is a
-//! reason against this plan.
+//! The invariant: the row of a group is a function of its keys and its aggregates, which the database
+//! computes. In the expressions of SELECT, HAVING and ORDER BY each key and each aggregate is replaced by
+//! a symbol; a column that remains is a reason against this plan.
 
 use super::aggregate::AggregateCollector;
 use super::expressions::{nested, ordinal, rendered, unwrapped};
@@ -98,7 +97,7 @@ struct StateReader<'a, 'b> {
     collector: AggregateCollector<'a, 'b>,
     /// The columns of the answer that are computed.
     computed: Vec<Expr>,
-    /// What is only sorted by.
+    /// What the answer is sorted by and does not show.
     extra: Vec<Expr>,
 }
 
@@ -118,7 +117,7 @@ impl StateReader<'_, '_> {
         })
     }
 
-    /// What is shown as it stands in the state.
+    /// A key or an aggregate that the answer shows as it is.
     fn plain(&self, expr: &Expr) -> Option<OutputColumn> {
         match Symbol::of(expr)? {
             Symbol::Key(at) => Some(OutputColumn::Key(at)),
@@ -279,7 +278,7 @@ impl StateReader<'_, '_> {
         }))
     }
 
-    /// A bound key or aggregate as what the database has there itself.
+    /// A key or an aggregate as a parameter, with the type that it has in the query.
     fn value(&self, symbol: Symbol) -> Expr {
         let dialect = self.source.dialect;
         let expr = symbol.expr();

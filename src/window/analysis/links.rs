@@ -1,7 +1,7 @@
-//! What ON, USING and WHERE demand: the links of the chain, and conditions.
+//! The conditions of ON, USING and WHERE: those that link the tables of the chain, and the others.
 //!
-//! The invariant: a child table is joined by columns that cover its parent's key, so one of its
-//! rows has exactly one row above it. A link that can be NULL joins nothing then, which becomes a
+//! The invariant: a child table is joined by columns that cover its parent's key, so each of its rows
+//! has exactly one row above it. A link by a column that is NULL joins nothing, so that becomes a
 //! condition.
 
 use super::Reason;
@@ -11,14 +11,22 @@ use super::symbol::Symbol;
 use crate::error::quote;
 use sqlparser::ast::{BinaryOperator, Expr, JoinConstraint, Select};
 
-/// A condition of WHERE, with its place there, or of ON.
+/// A condition of WHERE, with its index there, or of ON.
 pub(super) struct Condition {
     pub place: Option<usize>,
     pub expr: Expr,
 }
 
-/// The depth of a child, its column, and the column of its parent.
-type Link = (usize, usize, usize);
+/// A column of a child table that is joined with one of its parent.
+#[derive(Clone, Copy)]
+struct Link {
+    /// The depth of the child.
+    depth: usize,
+    /// The column of the child.
+    theirs: usize,
+    /// The column of the parent.
+    ours: usize,
+}
 
 impl Scope<'_> {
     /// The conditions of ON and WHERE, without those by which the chain is linked.
@@ -79,20 +87,27 @@ impl Scope<'_> {
         else {
             return None;
         };
-        let (depth, theirs, ours) = match a == b + 1 {
-            true => (a, left, right),
-            false if b == a + 1 => (b, right, left),
-            false => return None,
-        };
-        self.is_link(depth, theirs, ours)
-            .then_some((depth, theirs, ours))
+        self.declared_link((a, left), (b, right))
     }
 
-    fn is_link(&self, depth: usize, theirs: usize, ours: usize) -> bool {
-        let theirs = self.column_name(depth, theirs);
-        let ours = self.column_name(depth - 1, ours);
-        let link = self.links[depth - 1];
-        link.parent.iter().any(|(t, o)| t == theirs && o == ours)
+    /// The link that joins two columns, each with its depth, if it is declared.
+    fn declared_link(&self, one: (usize, usize), other: (usize, usize)) -> Option<Link> {
+        let (child, parent) = if one.0 == other.0 + 1 {
+            (one, other)
+        } else if other.0 == one.0 + 1 {
+            (other, one)
+        } else {
+            return None;
+        };
+        let theirs = self.column_name(child.0, child.1);
+        let ours = self.column_name(parent.0, parent.1);
+        let declared = self.links[parent.0].parent.iter();
+        let mut declared = declared.filter(|(t, o)| t == theirs && o == ours);
+        declared.next().map(|_| Link {
+            depth: child.0,
+            theirs: child.1,
+            ours: parent.1,
+        })
     }
 
     /// The link that a name in USING is, for the table at this place of FROM.
@@ -110,12 +125,7 @@ impl Scope<'_> {
         if let (Some((other, column)), Some(Symbol::Column(_, here)), None) =
             (having.next(), here, having.next())
         {
-            let link = match depth == other + 1 {
-                true => Some((depth, here, column)),
-                false if other == depth + 1 => Some((other, column, here)),
-                false => None,
-            };
-            if let Some(link) = link.filter(|(d, t, o)| self.is_link(*d, *t, *o)) {
+            if let Some(link) = self.declared_link((depth, here), (other, column)) {
                 return Ok(Some(link));
             }
         }
@@ -131,9 +141,9 @@ impl Scope<'_> {
             let depth = at + 1;
             let parent = self.tables[depth - 1];
             let ours = |name: &str| {
-                linked
-                    .iter()
-                    .any(|(d, _, ours)| *d == depth && self.column_name(depth - 1, *ours) == name)
+                linked.iter().any(|link| {
+                    link.depth == depth && self.column_name(depth - 1, link.ours) == name
+                })
             };
             let keys = parent.key_columns();
             if keys.is_empty() || !keys.iter().all(|key| ours(key)) {
@@ -147,10 +157,10 @@ impl Scope<'_> {
                 ));
             }
             // A link by NULL joins nothing.
-            for (_, theirs, ours) in linked.iter().filter(|(d, _, _)| *d == depth) {
-                let name = self.column_name(depth - 1, *ours);
+            for link in linked.iter().filter(|link| link.depth == depth) {
+                let name = self.column_name(depth - 1, link.ours);
                 if !keys.iter().any(|key| key == name) {
-                    let column = Symbol::Column(depth, *theirs).expr();
+                    let column = Symbol::Column(depth, link.theirs).expr();
                     parts.push(Condition {
                         place: None,
                         expr: Expr::IsNotNull(Box::new(column)),

@@ -1,7 +1,7 @@
-//! The texts from which the state of the groups is built again.
+//! The SQL from which the state of the groups is rebuilt.
 //!
-//! The invariant: what they ask for is bounded by nothing but the filter, since what has left the
-//! window is not for them to tell.
+//! The invariant: it reads all rows that pass the filter, whatever their time. Which of them have left
+//! the window is decided by the state.
 
 use super::expressions::{all, conjuncts, nested, quoted, rendered};
 use super::grouped::{ParsedQuery, named_column};
@@ -13,7 +13,7 @@ use super::{LoadQuery, RowValue};
 use crate::store::{Dialect, Table};
 use sqlparser::ast::{Expr, GroupByExpr, Ident, Select, SelectItem, SetExpr};
 
-/// The names of the first columns: the time and the key.
+/// The first columns, the time and the key, and their names in the result.
 fn ids(table: &Table, time: Option<&str>) -> Vec<(String, String)> {
     let time = time.map(|time| (time.to_owned(), "tributary_time".to_owned()));
     let keys = table.key_columns().iter().enumerate();
@@ -21,7 +21,7 @@ fn ids(table: &Table, time: Option<&str>) -> Vec<(String, String)> {
     time.into_iter().chain(keys).collect()
 }
 
-/// Asks for the time and the key of each row of the table.
+/// The SELECT of the time and the key of each row of the table.
 pub(super) fn live(dialect: Dialect, table: &Table, time: Option<&str>) -> String {
     let ids = ids(table, time);
     let mut columns: Vec<String> = ids
@@ -46,7 +46,7 @@ pub(super) fn live(dialect: Dialect, table: &Table, time: Option<&str>) -> Strin
     sql
 }
 
-/// Asks for all rows that the query looks at: its FROM, and WHERE without the bounds.
+/// The SELECT of all rows that the query uses: with its FROM, and its WHERE without bounds on the time.
 pub(super) fn load(
     source: &ParsedQuery<'_>,
     scope: &Scope<'_>,

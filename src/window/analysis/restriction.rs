@@ -1,40 +1,38 @@
-//! The texts of a query restricted to the window's extent.
+//! The SQL of a query, restricted to the rows of one window.
 //!
-//! Where the window's table stands once, in FROM, the restriction is a condition of WHERE; where
-//! it stands anywhere else, each place is taken by a subquery that holds the rows of the extent.
-//! A query that bounds itself keeps its own bound in the text for sliding windows, which is then
-//! byte for byte the user's.
+//! Where the query refers to the window's table once, in FROM, the restriction is a condition of WHERE;
+//! otherwise each reference is replaced by a subquery with the rows of the window. A query with a bound
+//! of its own keeps it in the SQL for sliding windows, which is then byte for byte the user's.
 
 use super::bound::{self, TimeCondition};
 use super::expressions::{all, binary, conjuncts, nested, quoted};
 use super::survey::Survey;
 use super::symbol::{Symbol, param};
-use super::{Bound, FROM, Reason, RestrictedSql, SqlText, TO, WINDOW_END, WINDOW_START};
+use super::table_references::{TableReferences, alias_in_from, replace_table};
+use super::{
+    Bound, FROM, Reason, RestrictedSql, SqlText, TO, WINDOW_END, WINDOW_START, WindowTime,
+};
 use crate::error::{Error, Result, quote};
 use crate::store::{Dialect, Table, Type};
-use sqlparser::ast::{
-    BinaryOperator, Expr, Ident, JoinOperator, ObjectName, Query, Select, SetExpr, TableAlias,
-    TableFactor, Visit, VisitMut, Visitor, VisitorMut,
-};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SetExpr, VisitMut, VisitorMut};
 use sqlparser::dialect::{MySqlDialect, SQLiteDialect};
 use sqlparser::parser::Parser;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-/// How the extent of a query is restricted.
+/// How a query is restricted to a window.
 pub(super) struct TimeRestriction<'a> {
     dialect: Dialect,
     table: &'a Table,
     time: Option<&'a str>,
-    /// What the table is called in FROM, where it stands there once and nowhere else.
+    /// The alias of the table in FROM, where that is the only reference to it.
     alias: Option<Ident>,
-    /// The places in WHERE of bounds that move with the clock.
+    /// The conditions of WHERE that are bounds moving with the clock, as indexes.
     pub lower: Vec<usize>,
-    /// The places of `:window_start` and `:window_end`.
+    /// The conditions of WHERE that compare the time with `:window_start`, and with `:window_end`.
     pub start: Vec<usize>,
     pub end: Vec<usize>,
     pub bound: Result<Option<Bound>, Reason>,
-    /// Whether that lets rows in that are too old for the window.
+    /// Whether the bound lets rows in that are too old for the window.
     loose: bool,
     /// Whether times are compared as they are rounded: they have fractions, or the bound has.
     rounded: bool,
@@ -66,14 +64,10 @@ impl<'a> TimeRestriction<'a> {
         original: &Query,
         query: &Query,
         table: &'a Table,
-        (time, size): (Option<&'a str>, Option<Duration>),
+        window: WindowTime<'a>,
     ) -> Result<Self> {
-        let mut references = TableReferences {
-            name: table.name(),
-            count: 0,
-            shadowed: false,
-        };
-        let _ = query.visit(&mut references);
+        let WindowTime { column: time, size } = window;
+        let references = TableReferences::of(query, table.name());
         if references.shadowed {
             return Err(Error::data(format!(
                 "bad query: {} is the window's table, and a subquery of WITH",
@@ -82,7 +76,7 @@ impl<'a> TimeRestriction<'a> {
             .with_hint("name the subquery otherwise"));
         }
         let alias = match references.count {
-            1 => select(query).and_then(|select| top(select, table.name())),
+            1 => select(query).and_then(|select| alias_in_from(select, table.name())),
             _ => None,
         };
         let mut restriction = TimeRestriction {
@@ -148,7 +142,7 @@ impl<'a> TimeRestriction<'a> {
                 }
                 TimeCondition::Start => self.start.push(place),
                 TimeCondition::End => self.end.push(place),
-                // Marks, and what stands for clocks, mean nothing to who wrote the query.
+                // Shown as the user wrote it: symbols and replaced clocks mean nothing to them.
                 TimeCondition::Unclear => {
                     let written = select(original).and_then(|select| select.selection.as_ref());
                     let written = written.map(conjuncts).unwrap_or_default();
@@ -166,7 +160,7 @@ impl<'a> TimeRestriction<'a> {
         }
     }
 
-    /// Whether a condition of WHERE says nothing but where the extent is.
+    /// Whether a condition of WHERE is nothing but a bound on the time.
     pub fn is_time_bound(&self, place: usize) -> bool {
         [&self.lower, &self.start, &self.end]
             .iter()
@@ -214,9 +208,10 @@ impl<'a> TimeRestriction<'a> {
         let time = self.time?;
         let own = !self.start.is_empty() || !(ended || self.loose || self.lower.is_empty());
         let start = self.rounded || !own;
-        let end = match self.rounded {
-            false => ended && self.end.is_empty(),
-            true => ended || !self.end.is_empty(),
+        let end = if self.rounded {
+            ended || !self.end.is_empty()
+        } else {
+            ended && self.end.is_empty()
         };
         let removed = self.removed(ended);
         if !start && !end && removed.is_empty() {
@@ -226,13 +221,7 @@ impl<'a> TimeRestriction<'a> {
         let mut query = query.clone();
         let Some(alias) = &self.alias else {
             let rows = self.rows(time, ended);
-            let _ = VisitMut::visit(
-                &mut query,
-                &mut TableVisitor {
-                    name: self.table.name(),
-                    rows: &rows,
-                },
-            );
+            replace_table(&mut query, self.table.name(), &rows);
             return Some(query);
         };
         let select = select_mut(&mut query)?;
@@ -254,7 +243,7 @@ impl<'a> TimeRestriction<'a> {
         Some(query)
     }
 
-    /// The places in WHERE of what is said of the time and stands in the text no more.
+    /// The conditions of WHERE on the time that the restriction replaces, as indexes.
     fn removed(&self, ended: bool) -> Vec<usize> {
         let mut removed = Vec::new();
         if ended || (self.rounded && self.bound.is_ok()) {
@@ -268,13 +257,14 @@ impl<'a> TimeRestriction<'a> {
 
     /// The parameters that bound the time.
     fn params(&self) -> (&'static str, &'static str) {
-        match self.rounded {
-            false => (WINDOW_START, WINDOW_END),
-            true => (FROM, TO),
+        if self.rounded {
+            (FROM, TO)
+        } else {
+            (WINDOW_START, WINDOW_END)
         }
     }
 
-    /// The rows of the extent, as a subquery.
+    /// The rows of the window, as a subquery.
     fn rows(&self, time: &str, ended: bool) -> Query {
         let quote = |name| self.dialect.quote(name);
         let time = quote(time);
@@ -296,7 +286,7 @@ impl<'a> TimeRestriction<'a> {
     }
 }
 
-/// The parts of WHERE without those at some places.
+/// The conditions of WHERE without those at some indexes.
 fn kept(selection: &Expr, removed: &[usize]) -> Vec<Expr> {
     conjuncts(selection)
         .into_iter()
@@ -304,108 +294,6 @@ fn kept(selection: &Expr, removed: &[usize]) -> Vec<Expr> {
         .filter(|(place, _)| !removed.contains(place))
         .map(|(_, part)| nested(part.clone()))
         .collect()
-}
-
-/// What a table is called in FROM, where it stands there and no join can leave it out.
-fn top(select: &Select, name: &str) -> Option<Ident> {
-    select.from.iter().find_map(|from| {
-        let factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation));
-        let (at, alias) = factors
-            .enumerate()
-            .find_map(|(at, factor)| Some((at, named(factor, name)?)))?;
-        let optional =
-            from.joins
-                .iter()
-                .enumerate()
-                .any(|(join, joined)| match &joined.join_operator {
-                    JoinOperator::Join(_)
-                    | JoinOperator::Inner(_)
-                    | JoinOperator::CrossJoin(_)
-                    | JoinOperator::StraightJoin(_) => false,
-                    JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => join + 1 == at,
-                    JoinOperator::Right(_) | JoinOperator::RightOuter(_) => join + 1 > at,
-                    _ => true,
-                });
-        (!optional).then_some(alias)
-    })
-}
-
-/// What a factor is called, if it is the table of this name.
-fn named(factor: &TableFactor, table: &str) -> Option<Ident> {
-    let TableFactor::Table {
-        name,
-        alias,
-        args: None,
-        ..
-    } = factor
-    else {
-        return None;
-    };
-    let last = last(name)?;
-    if !last.value.eq_ignore_ascii_case(table) {
-        return None;
-    }
-    Some(match alias {
-        Some(alias) => alias.name.clone(),
-        None => last.clone(),
-    })
-}
-
-fn last(name: &ObjectName) -> Option<&Ident> {
-    name.0.last().and_then(|part| part.as_ident())
-}
-
-/// Counts the places where the table stands.
-struct TableReferences<'a> {
-    name: &'a str,
-    count: usize,
-    shadowed: bool,
-}
-
-impl Visitor for TableReferences<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let names = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.shadowed |= names
-            .map(|cte| &cte.alias.name.value)
-            .any(|name| name.eq_ignore_ascii_case(self.name));
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        self.count += usize::from(named(factor, self.name).is_some());
-        ControlFlow::Continue(())
-    }
-}
-
-/// Puts a subquery where the table stands.
-struct TableVisitor<'a> {
-    name: &'a str,
-    rows: &'a Query,
-}
-
-impl VisitorMut for TableVisitor<'_> {
-    type Break = ();
-
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let (Some(name), TableFactor::Table { alias, .. }) = (named(factor, self.name), &*factor)
-        {
-            let alias = alias.clone().unwrap_or(TableAlias {
-                explicit: true,
-                name,
-                columns: Vec::new(),
-                at: None,
-            });
-            *factor = TableFactor::Derived {
-                lateral: false,
-                subquery: Box::new(self.rows.clone()),
-                alias: Some(alias),
-                sample: None,
-            };
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 /// Marks the time column. A name without a table is ours: were it another's too, the database

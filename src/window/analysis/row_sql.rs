@@ -1,9 +1,9 @@
-//! What the database computes for a row: one SELECT for each depth at which something is to be
-//! computed.
+//! What the database computes for a row: one SELECT for each depth at which there is something to
+//! compute.
 //!
-//! The invariant: a value that is bound has the type, the affinity and the collation that the
-//! column has, so an expression means the same over bound values as over columns. What was added
-//! keeps its place, so an [`RowValue`] holds in every later state of the list.
+//! The invariant: a parameter has the type, the affinity and the collation of its column, so that an
+//! expression means the same over parameters as over columns. Expressions are only appended, so a
+//! [`RowValue`] stays valid as more of them are added.
 
 use super::expressions::{nested, rendered, unwrapped};
 use super::scope::Scope;
@@ -15,14 +15,14 @@ use crate::store::dialect::positional;
 use crate::store::{Dialect, Type};
 use sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr};
 
-/// Expressions to be computed, by depth.
+/// The expressions to compute, by depth.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowSqlBuilder {
     depths: Vec<(usize, Vec<Expr>)>,
 }
 
 impl RowSqlBuilder {
-    /// The value of an expression: its column, or the place where it is computed.
+    /// The value of an expression, which is a column or is computed.
     pub fn item(&mut self, scope: &Scope<'_>, expr: &Expr) -> RowValue {
         match Symbol::of(expr) {
             Some(Symbol::Column(depth, at)) => RowValue::Column(scope.column(depth, at)),
@@ -30,7 +30,7 @@ impl RowSqlBuilder {
         }
     }
 
-    /// The place where it is computed whether a condition holds.
+    /// The value that tells whether a condition holds.
     pub fn condition(&mut self, expr: Expr) -> RowValue {
         self.computed(Expr::IsTrue(Box::new(nested(expr))))
     }
@@ -104,7 +104,7 @@ impl RowSqlBuilder {
     }
 }
 
-/// A bound value as what a column holds.
+/// A parameter as a value of a column of this type.
 pub(super) fn cast(dialect: Dialect, expr: Expr, kind: Type) -> Expr {
     let to = match (dialect, kind) {
         (Dialect::Sqlite, Type::Integer) => DataType::Integer(None),

@@ -1,10 +1,10 @@
-//! What the names in a query stand for: the window's table, the child tables joined to it, and
-//! tables of others.
+//! What the names in a query stand for: the window's table, the child tables joined to it, and other
+//! tables.
 //!
 //! The joined tables of the window are a chain: each is a child of the one before, joined by the
-//! columns that the declaration links, so that a row of the last one has one row in each before
-//! it, and belongs to one event. All else that ON and USING demand is a condition like those of
-//! WHERE, since only inner joins are read.
+//! columns that the declaration links, so that a row of the last one has one row in each before it, and
+//! belongs to one event. The other conditions of ON and USING are like those of WHERE, since only inner
+//! joins are supported.
 
 use super::symbol::Symbol;
 use super::{Column, Reason};
@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 /// A table in FROM.
 pub(super) struct Factor {
-    /// What its columns are qualified with.
+    /// The qualifier of its columns.
     pub alias: Ident,
     pub table: String,
     pub depth: Option<usize>,
@@ -29,9 +29,9 @@ pub(super) struct Scope<'a> {
     pub factors: Vec<Factor>,
     /// The window's table, then the child tables.
     pub tables: Vec<&'a Table>,
-    /// What each child of the chain is linked by.
+    /// The declared link of each child of the chain.
     pub links: Vec<&'a Child>,
-    /// The columns that USING makes one, in lower case.
+    /// The columns that USING merges, in lower case.
     using: Vec<String>,
 }
 
@@ -203,7 +203,7 @@ impl<'a> Scope<'a> {
         Some(Symbol::Column(depth, at))
     }
 
-    /// The column of ours that an identifier names.
+    /// The column of the chain that an identifier names.
     pub fn resolve(&self, expr: &Expr) -> Option<Symbol> {
         match expr {
             Expr::Identifier(name) => {
@@ -227,7 +227,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// An expression in which every column of ours is a symbol, and functions are in lower case.
+    /// An expression with a symbol for each column of the chain, and its functions in lower case.
     pub fn resolved(&self, expr: &Expr) -> Expr {
         let mut expr = expr.clone();
         let _ = expr.visit(&mut ResolveVisitor(self));
@@ -253,7 +253,7 @@ fn local(dialect: Dialect, name: &ObjectName) -> Option<&Ident> {
     }
 }
 
-/// What an inner join demands.
+/// The condition of an inner join.
 pub(super) fn inner(join: &Join) -> Result<&JoinConstraint, Reason> {
     let constraint = match &join.join_operator {
         JoinOperator::Join(constraint)

@@ -1,11 +1,11 @@
-//! The type of an expression as far as its text tells: what a running sum has to add up.
+//! The type of an expression, as far as its text tells.
 //!
-//! The invariant: a type is named only where every value that the database can give has it (NULL
-//! aside). The two exceptions are said where they matter: SQLite makes a real of a whole number
-//! that it computes beyond 64 bits, and MySQL refuses it.
+//! The invariant: an expression has a type only if every value that the database can return for it has
+//! that type, or is NULL. One exception: SQLite makes a real of a whole number that it computes beyond
+//! 64 bits, where MySQL fails.
 //!
-//! What the database computes from values that are bound must be of the type that it has computed
-//! from columns. On MariaDB that is not so of a minus before a whole number ([`bindable`]).
+//! What the database computes from parameters must have the type of what it computes from columns. On
+//! MariaDB a minus before a whole number does not ([`bindable`]).
 
 use super::expressions::{binary, nested, ordinal, unwrapped};
 use super::functions::{self, FunctionResult};
@@ -80,11 +80,11 @@ pub(super) fn kind(dialect: Dialect, expr: &Expr, symbols: &dyn Fn(Symbol) -> Sq
     SqlTypes { dialect, symbols }.of(expr)
 }
 
-/// An expression that means over bound values what it means over columns, for both of which symbols
-/// stand; and whether a minus stands in it of which the type is not told.
+/// An expression that means over parameters what it means over columns, and whether it has a minus whose
+/// type is not known.
 ///
-/// MariaDB makes a decimal, and so a text, of `-x` where `x` is a constant below zero, which every
-/// bound value is to it; of a column it makes a whole number. `0 - x` is one in either case.
+/// MariaDB makes a decimal, and so a text, of `-x` where `x` is a constant below zero, as a parameter
+/// is; where `x` is a column, it makes a whole number. `0 - x` is one in either case.
 pub(super) fn bindable(
     dialect: Dialect,
     expr: &Expr,

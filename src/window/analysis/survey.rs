@@ -17,20 +17,20 @@ use sqlparser::ast::{
 };
 use std::ops::ControlFlow;
 
-/// What an expression is made of.
+/// What an expression consists of.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// The deepest table whose columns it uses.
     pub depth: Option<usize>,
-    /// The first name that is no column of ours.
+    /// The first name that is not a column of the window's tables.
     pub unknown: Option<String>,
-    /// The first parameter that a field of the event fills.
+    /// The first parameter that is a field of the event.
     pub field: Option<String>,
     /// Whether it uses `:window_start` or `:window_end`.
     pub window_bounds: bool,
     pub clock: bool,
     pub aggregate: bool,
-    /// Why it cannot be followed.
+    /// Why it is not supported.
     pub problem: Option<Reason>,
 }
 
@@ -64,7 +64,7 @@ impl Survey {
     }
 }
 
-/// Whether a parameter shows a clock.
+/// Whether a parameter is a clock.
 pub(super) fn is_clock(name: &str) -> bool {
     [NOW, NOW_UNIX, NOW_DATETIME].contains(&name)
 }

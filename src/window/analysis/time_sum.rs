@@ -1,7 +1,7 @@
-//! Both sides of a comparison as sums of the time column, the instant and seconds.
+//! The sides of a comparison as sums of the time column, the current instant and seconds.
 //!
-//! The invariant: a sum is given only where the database reckons the same to the microsecond, for
-//! every value that the time column can hold. One more form: an arm in [`TimeSums::of`], or in
+//! The invariant: an expression is a sum only if the database computes the same to the microsecond, for
+//! every value of the time column. To support another form, add an arm in [`TimeSums::of`] or in
 //! `TimeSums::function`.
 
 use super::expressions::unwrapped;
@@ -19,11 +19,11 @@ use sqlparser::ast::{
 pub(super) enum ValueForm {
     Number,
     Datetime,
-    /// A number as text, which SQLite reads as one where it is compared with a column.
+    /// A number as text, which SQLite converts where it is compared with a column.
     Digits,
 }
 
-/// A sum: so many times the time column, the instant, `:window_start`, `:window_end`; and
+/// A sum of multiples of the time column, the current instant, `:window_start` and `:window_end`, and of
 /// microseconds.
 #[derive(Debug, Clone)]
 pub(super) struct TimeSum {
@@ -33,9 +33,9 @@ pub(super) struct TimeSum {
     pub start: i32,
     pub end: i32,
     pub micros: i128,
-    /// Whether the instant in it is cut to the second.
+    /// Whether the current instant in it is cut to the second.
     pub whole: bool,
-    /// Whether two instants in it disagree on that.
+    /// Whether it has instants of both kinds.
     pub cut: bool,
     /// Whether it is the time column and nothing else.
     bare: bool,
@@ -201,7 +201,7 @@ impl TimeSums {
         }
     }
 
-    /// A side that is reckoned with: digits are a number there.
+    /// An operand of arithmetic: text of digits is a number there.
     fn numeric(&self, expr: &Expr) -> Option<TimeSum> {
         let mut sum = self.of(expr)?;
         match sum.form {

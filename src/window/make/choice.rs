@@ -23,7 +23,7 @@ pub(super) struct PlanChoice<'a> {
     pub emit: Emit,
     pub table: &'a Arc<Table>,
     pub query: &'a Query,
-    pub reading: &'a Analysis,
+    pub analysis: &'a Analysis,
     pub rules: &'a WindowRules,
     /// Whether the tables are as we make them.
     pub exact: bool,
@@ -42,7 +42,7 @@ impl PlanChoice<'_> {
         let kind = self.options.kind;
         let grouped = self.grouped();
         self.check_emit(&grouped)?;
-        let whole = kind.sql(&self.reading.whole);
+        let whole = kind.sql(&self.analysis.whole);
         let whole = self.database.prepare_for(Asker::Window, whole)?;
         let by_group = grouped.as_ref().ok().copied();
         let queries = self.queries(whole.clone(), by_group)?;
@@ -111,7 +111,7 @@ impl PlanChoice<'_> {
                 self.database.want_index(table, columns);
             }
         }
-        if let (Some(_), Ok(plan)) = (&incremental, &self.reading.incremental) {
+        if let (Some(_), Ok(plan)) = (&incremental, &self.analysis.incremental) {
             sql.truncate(0);
             for computed in &plan.computed {
                 sql.push(("of a row".to_owned(), computed.sql.clone()));
@@ -191,7 +191,7 @@ impl PlanChoice<'_> {
     }
 
     fn grouped(&self) -> Result<&GroupedQuery, Reason> {
-        self.reading.grouped.as_ref().map_err(Clone::clone)
+        self.analysis.grouped.as_ref().map_err(Clone::clone)
     }
 
     /// Refuses what cannot be emitted without knowing the groups.
@@ -231,7 +231,7 @@ impl PlanChoice<'_> {
                 Err("a joined table is another's: groups change without an event".to_owned())
             }
             _ if !self.exact => Err(ELSEWHERE.to_owned()),
-            _ if self.reading.clock => {
+            _ if self.analysis.clock => {
                 Err("a clock stands in the query: groups change by time alone".to_owned())
             }
             _ => Ok(()),
@@ -253,9 +253,9 @@ impl PlanChoice<'_> {
     ) -> Result<IncrementalState, Reason> {
         let grouped = (*grouped.clone()?).clone();
         if !self.options.kind.closes() {
-            self.reading.bound.clone()?;
+            self.analysis.bound.clone()?;
         }
-        let query = self.reading.incremental.clone()?;
+        let query = self.analysis.incremental.clone()?;
         if !self.exact {
             return Err(ELSEWHERE.to_owned());
         }
