@@ -118,10 +118,10 @@ impl ArgumentType {
             (ArgumentType::Integer | ArgumentType::Real, Cell::Text(text)) => match text.parse() {
                 Ok(whole) => Ok(Datum::Integer(whole)),
                 Err(_) => Err(Error::data(format!(
-                    "the database computes {} where a number is kept",
+                    "the database returned {} where a number was expected",
                     quote(text)
                 ))
-                .with_hint("force plan = \"requery\"")),
+                .with_hint("set plan = \"requery\"")),
             },
             (_, cell) => Ok(Datum::from(cell)),
         }

@@ -70,7 +70,7 @@ pub(crate) struct Analysis {
     pub grouped: Result<GroupedQuery, Reason>,
     /// For running state of each group, in addition to `grouped`.
     pub incremental: Result<IncrementalQuery, Reason>,
-    /// The lower bound on the time column in WHERE; `Err` where a condition is not understood.
+    /// The lower bound on the time column in WHERE; `Err` where a condition is not supported.
     pub bound: Result<Option<Bound>, Reason>,
     /// Whether the query uses a clock outside of the bound.
     pub clock: bool,
@@ -321,7 +321,7 @@ fn unknown(sql: &str, why: &str) -> Analysis {
         sql: sql.to_owned(),
         changed: false,
     };
-    let why = format!("the SQL parser does not know this query: {why}");
+    let why = format!("the SQL parser does not support this query: {why}");
     Analysis {
         whole: RestrictedSql {
             sliding: text.clone(),

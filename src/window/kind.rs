@@ -102,7 +102,7 @@ impl WindowKind {
     /// Why no plan but `incremental` can serve it, where that is so.
     pub(super) fn needs_state(self) -> Option<&'static str> {
         self.is_session()
-            .then_some("where sessions begin and end is kept as running state")
+            .then_some("only the plan incremental supports sessions")
     }
 
     /// The SQL of a query over one window of this kind.

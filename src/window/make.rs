@@ -40,12 +40,12 @@ impl Window {
         check_clock(options)?;
         if options.kind.is_session() && options.verify > 0.0 {
             return Err(Error::data(
-                "verify does not serve sessions: no query tells them apart",
+                "verify does not support sessions: no query tells them apart",
             ));
         }
         if !(0.0..=1.0).contains(&options.verify) {
             return Err(Error::data(format!("bad verify {}", options.verify))
-                .with_hint("it is a share of the events, from 0 to 1"));
+                .with_hint("verify is a share of the events, from 0 to 1"));
         }
         let emit = emit_of(options)?;
         // As it was written: whatever is wrong is said of that.
@@ -149,7 +149,7 @@ impl WindowOptions {
         }
         if let Some(idle) = self.idle {
             told += &format!(
-                "; a link that is silent for {} holds nothing back",
+                "; a link without events for {} does not hold back the watermark",
                 format_duration(idle)
             );
         }

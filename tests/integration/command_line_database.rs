@@ -217,7 +217,7 @@ tb.link('w_out', 'out')
         ] {
             let lines = format!("{{\"at\":1790000512{zeros}}}\n").repeat(3);
             let done = site.feed(&["run", script], &lines)?;
-            let said = format!("a time is in unix seconds, this one fits in {unit}");
+            let said = format!("times are in unix seconds; this one would fit in {unit}");
             assert!(
                 done.stderr.contains(&said),
                 "{script} {unit}: {}",

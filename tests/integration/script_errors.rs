@@ -350,11 +350,11 @@ fn a_duration_outside_the_grammar_is_refused() -> Result<()> {
     }
     all(&[(
         r#"tb.sliding_window_time("w", "o", "select 1", "bets", "500ms", "at")"#,
-        r#"bad window size "500ms": column resolution is 1 s; the size is a whole number of seconds"#,
+        r#"bad window size "500ms": column resolution is 1 s; use a whole number of seconds"#,
     )])?;
     let text = told(r#"tb.sliding_window_time("w", "o", "select 1", "bets", "10s", "note")"#)?;
     assert!(
-        text.contains("bets.note is text, so it cannot be the time of a window"),
+        text.contains("bets.note is text, so it cannot be the time column of a window"),
         "{text}"
     );
     Ok(())

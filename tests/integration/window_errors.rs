@@ -57,7 +57,7 @@ fn a_table_or_column_that_is_not_declared_is_named(place: &Place) {
         ),
         (
             of("things", "g"),
-            "things.g is text, so it cannot be the time of a window; \
+            "things.g is text, so it cannot be the time column of a window; \
              a time column holds unix seconds, as integer or real",
         ),
     ] {
@@ -66,8 +66,8 @@ fn a_table_or_column_that_is_not_declared_is_named(place: &Place) {
     let no_time = WindowOptions::new("things", SUM, WindowKind::Sliding(seconds(10)));
     assert_eq!(
         said(&database, &no_time),
-        "a window that goes by time needs a time column; \
-         time = \"column\" names the column of the table"
+        "this window needs a time column; \
+         set time = \"column\""
     );
 }
 
@@ -78,31 +78,31 @@ fn an_extent_that_cannot_be_is_refused(place: &Place) {
     for (extent, wanted) in [
         (
             WindowKind::Sliding(zero),
-            "bad window size \"0s\": it must be longer",
+            "bad window size \"0s\": it must be more than 0",
         ),
         (
             WindowKind::Session(zero),
-            "bad window gap \"0s\": it must be longer",
+            "bad window gap \"0s\": it must be more than 0",
         ),
         (
             hopping(seconds(1), zero),
-            "bad window slide \"0s\": it must be longer",
+            "bad window slide \"0s\": it must be more than 0",
         ),
         (
             hopping(seconds(5), seconds(6)),
-            "bad window slide \"6s\": it is longer than the size \"5s\"; \
-             rows between two windows would be in none",
+            "bad window slide \"6s\": it must not be longer than the size \"5s\"; \
+             rows between two windows would be in no window",
         ),
         (
             hopping(seconds(100_000), seconds(1)),
-            "bad window slide \"1s\": a row would be in 100000 windows of \"1d3h46m40s\" at once, \
-             the most is 10000; \
-             let windows begin less often, or have one that slides: size without slide",
+            "bad window slide \"1s\": each row would be in 100000 windows of \"1d3h46m40s\", \
+             at most 10000 are allowed; \
+             use a longer slide, or a sliding window: size without slide",
         ),
         (
             WindowKind::Sliding(Duration::from_millis(1_500)),
             "bad window size \"1s500ms\": column resolution is 1 s; \
-             the size is a whole number of seconds",
+             use a whole number of seconds",
         ),
         (WindowKind::Count(0), "bad window count 0"),
     ] {
@@ -118,25 +118,25 @@ fn an_extent_that_cannot_be_is_refused(place: &Place) {
             &database,
             &WindowOptions::new("keyless", sql, WindowKind::Count(3))
         ),
-        "a window of the last rows needs a key, table \"keyless\" has none"
+        "a window with count needs a table with a key, table \"keyless\" has none"
     );
 }
 
 fn what_is_of_the_events_clock_is_refused_under_the_systems(place: &Place) {
     let database = declared(place);
-    let by_events = "goes by the system's; clock = \"event\" goes by the events' own time";
+    let by_events = "uses clock = \"system\"; clock = \"event\" uses the time column of the events";
     assert_eq!(
         said(&database, &sliding(SUM).lateness(seconds(1))),
-        format!("lateness is for the clock of the events, this window {by_events}")
+        format!("lateness needs clock = \"event\", this window {by_events}")
     );
     assert_eq!(
         said(&database, &sliding(SUM).idle(seconds(1))),
-        format!("idle is for the clock of the events, this window {by_events}")
+        format!("idle needs clock = \"event\", this window {by_events}")
     );
     let counted = WindowOptions::new("things", SUM, WindowKind::Count(3)).clock(TimeDomain::Event);
     assert_eq!(
         said(&database, &counted),
-        "the clock of the events needs a time column"
+        "clock = \"event\" needs a time column"
     );
 }
 
@@ -147,43 +147,43 @@ fn a_mode_that_an_extent_or_query_cannot_serve_is_refused(place: &Place) {
     for (options, wanted) in [
         (
             sliding(SUM).emit(Emit::Close),
-            "emit = \"close\" needs windows that end, this one has none: sliding, 10s; \
-             slide = size makes tumbling windows",
+            "emit = \"close\" needs windows that close, but this window does not: sliding, 10s; \
+             a slide equal to the size makes tumbling windows",
         ),
         (
             session.clone().emit(Emit::Changes),
-            "emit = \"changes\" does not serve sessions, which begin anew when a row joins two; \
-             emit = \"close\" or \"touched\" does",
+            "emit = \"changes\" does not support sessions, which rows can join; \
+             use emit = \"close\" or \"touched\"",
         ),
         (
             session.clone().verify(0.5),
-            "verify does not serve sessions: no query tells them apart",
+            "verify does not support sessions: no query tells them apart",
         ),
         (
             sliding(opaque).emit(Emit::Leave),
-            "emit = \"leave\" needs keys by which to tell groups apart: distinct: rows of several \
-             groups become one; keys = {\"column\", ...} names columns of the answer",
+            "emit = \"leave\" needs keys that tell the groups apart: distinct: rows of several \
+             groups are merged; set keys = {\"column\", ...}, with columns of the answer",
         ),
         (
             sliding(opaque).emit(Emit::Touched),
-            "emit = \"touched\" needs to know the groups that an event touches: distinct: rows of \
-             several groups become one; emit = \"changes\" goes by the answer alone",
+            "emit = \"touched\" needs the groups that an event touches, which are not known: \
+             distinct: rows of several groups are merged; emit = \"changes\" does not need them",
         ),
         (
             sliding(opaque).emit(Emit::Leave).keys(["h"]),
-            "key \"h\" is no column of the answer; its columns are g",
+            "key \"h\" is not a column of the answer; its columns are g",
         ),
         (
             sliding(SUM).verify(1.5),
-            "bad verify 1.5; it is a share of the events, from 0 to 1",
+            "bad verify 1.5; verify is a share of the events, from 0 to 1",
         ),
         (
             sliding(SUM).verify(-0.1),
-            "bad verify -0.1; it is a share of the events, from 0 to 1",
+            "bad verify -0.1; verify is a share of the events, from 0 to 1",
         ),
         (
             sliding(SUM).verify(f64::NAN),
-            "bad verify NaN; it is a share of the events, from 0 to 1",
+            "bad verify NaN; verify is a share of the events, from 0 to 1",
         ),
     ] {
         assert_eq!(said(&database, &options), wanted);
@@ -194,7 +194,7 @@ fn a_mode_that_an_extent_or_query_cannot_serve_is_refused(place: &Place) {
 
 fn a_plan_that_cannot_serve_is_refused_with_the_reason(place: &Place) {
     let database = declared(place);
-    let best = "plan = \"auto\" takes the best that can";
+    let best = "plan = \"auto\" chooses the best plan that does";
     for (options, plan, why) in [
         (
             sliding("select g from things"),
@@ -204,42 +204,42 @@ fn a_plan_that_cannot_serve_is_refused_with_the_reason(place: &Place) {
         (
             sliding("select sum(v) as s from things").emit(Emit::Changes),
             Plan::Keyed,
-            "no keys: its one group is the whole answer",
+            "the query has one group, without keys",
         ),
         (
             sliding("select g, sum(v) as s from things where n > :n group by g"),
             Plan::Incremental,
-            ":n is of the event that asks: no group has one answer",
+            ":n is a field of the event: the row of a group depends on the event",
         ),
         (
             sliding(SUM).emit(Emit::Changes).shared(true),
             Plan::Keyed,
-            "others write to the table (shared = true)",
+            "other processes write to the table (shared = true)",
         ),
         (
             tumbling(SUM),
             Plan::Keyed,
-            "the whole answer is wanted when a window ends",
+            "emit = \"close\" needs the whole answer when a window closes",
         ),
         (
             WindowOptions::new("things", SUM, WindowKind::Session(seconds(10))).time("t"),
             Plan::Requery,
-            "where sessions begin and end is kept as running state",
+            "only the plan incremental supports sessions",
         ),
         (
             sliding("select distinct g, sum(v) as s from things group by g"),
             Plan::Incremental,
-            "distinct: rows of several groups become one",
+            "distinct: rows of several groups are merged",
         ),
         (
             sliding("select g, sum(v) as s from things group by g limit 3"),
             Plan::Keyed,
-            "limit: which groups are in the answer depends on all others",
+            "limit: which groups are in the answer depends on all groups",
         ),
     ] {
         assert_eq!(
             said(&database, &options.plan(plan)),
-            format!("plan {plan} cannot serve this query: {why}; {best}")
+            format!("plan {plan} does not support this query: {why}; {best}")
         );
     }
 }
@@ -287,11 +287,11 @@ fn an_event_that_cannot_be_answered_is_rejected_alone(place: &Place) {
         for (bad, why) in [
             (
                 json!({"k": "b", "g": "a"}),
-                "things.t is missing, and it is the time of the window",
+                "things.t is missing, but it is the time column of the window",
             ),
             (
                 json!({"k": "b", "t": null}),
-                "things.t is missing, and it is the time of the window",
+                "things.t is missing, but it is the time column of the window",
             ),
             (
                 json!({"k": "b", "t": "now"}),
@@ -355,7 +355,7 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", size = '10s'",
-            "a window that goes by time needs a time column; time = \"column\" names the column of the table",
+            "this window needs a time column; set time = \"column\"",
         ),
         (
             ", time = 'z', size = '10s'",
@@ -367,7 +367,7 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", time = 't', size = '10s', lateness = '2s'",
-            "lateness is for the clock of the events, this window goes by the system's; clock = \"event\" goes by the events' own time",
+            "lateness needs clock = \"event\", this window uses clock = \"system\"; clock = \"event\" uses the time column of the events",
         ),
         (
             ", time = 't', size = '10s', clock = 'event', lateness = '-2s'",
@@ -383,11 +383,11 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", time = 't', size = '500ms'",
-            "bad window size \"500ms\": column resolution is 1 s; the size is a whole number of seconds",
+            "bad window size \"500ms\": column resolution is 1 s; use a whole number of seconds",
         ),
         (
             ", time = 't', size = '10s', slide = '11s'",
-            "bad window slide \"11s\": it is longer than the size \"10s\"; rows between two windows would be in none",
+            "bad window slide \"11s\": it must not be longer than the size \"10s\"; rows between two windows would be in no window",
         ),
         (
             ", time = 't', size = '10s', clock = 'events'",
@@ -399,7 +399,7 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", time = 't', size = '10s', emit = 'close'",
-            "emit = \"close\" needs windows that end, this one has none: sliding, 10s; slide = size makes tumbling windows",
+            "emit = \"close\" needs windows that close, but this window does not: sliding, 10s; a slide equal to the size makes tumbling windows",
         ),
         (
             ", time = 't', size = '10s', plan = 'fast'",
@@ -407,7 +407,7 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", time = 't', size = '10s', plan = 'keyed', emit = 'changes'",
-            "plan keyed cannot serve this query: no keys: its one group is the whole answer; plan = \"auto\" takes the best that can",
+            "plan keyed does not support this query: the query has one group, without keys; plan = \"auto\" chooses the best plan that does",
         ),
         (", count = 0", "bad window count 0; it is at least 1 row"),
         (", count = -1", "bad window count -1; it is at least 1 row"),
@@ -417,11 +417,11 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", count = 5, verify = 2",
-            "bad verify 2; it is a share of the events, from 0 to 1",
+            "bad verify 2; verify is a share of the events, from 0 to 1",
         ),
         (
             ", gap = '30s', time = 't', emit = 'leave'",
-            "emit = \"leave\" does not serve sessions, which begin anew when a row joins two; emit = \"close\" or \"touched\" does",
+            "emit = \"leave\" does not support sessions, which rows can join; use emit = \"close\" or \"touched\"",
         ),
         (
             ", time = 't', size = '10s', store = 'yes'",
@@ -429,7 +429,7 @@ fn a_script_is_told_the_line_and_the_option() {
         ),
         (
             ", time = 't', size = '10s', keys = { 'm' }",
-            r#"key "m" is no column of the answer; its columns are n"#,
+            r#"key "m" is not a column of the answer; its columns are n"#,
         ),
     ] {
         assert_eq!(

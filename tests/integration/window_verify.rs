@@ -59,10 +59,11 @@ fn an_answer_that_differs_is_told_with_both_and_kept_no_longer(place: &Place) {
     assert_eq!(bench.out(), [json!({"g": "a", "s": 5.0})]);
     assert_eq!(
         bench.errors(),
-        ["the running answer differs from that of the query: \
-          [{\"g\":\"a\",\"s\":5.0}, {\"g\":\"b\",\"s\":4.0}] is kept, \
-          [{\"g\":\"a\",\"s\":105.0}, {\"g\":\"b\",\"s\":4.0}] is right; \
-          the state is made anew; force plan = \"requery\" where that is not enough"]
+        [
+            "the running state gives [{\"g\":\"a\",\"s\":5.0}, {\"g\":\"b\",\"s\":4.0}], \
+          the query gives [{\"g\":\"a\",\"s\":105.0}, {\"g\":\"b\",\"s\":4.0}]; \
+          the state was rebuilt; if that does not help, set plan = \"requery\""
+        ]
     );
     bench.send(row("4", 0, "a", 8.0));
     assert_eq!(bench.out(), [json!({"g": "a", "s": 113.0})]);
@@ -144,9 +145,7 @@ fn a_group_that_differs_from_the_whole_is_told_with_both(place: &Place) {
     let errors = bench.errors();
     assert_eq!(errors.len(), 1);
     assert!(
-        errors[0].starts_with(
-            "the answer by group differs from that of the whole query: [{\"g\":\"a\",\"s\":"
-        ),
+        errors[0].starts_with("the query by group gives [{\"g\":\"a\",\"s\":"),
         "{errors:?}"
     );
 }
@@ -273,12 +272,12 @@ fn the_explanation_says_what_is_compared(place: &Place) {
     let opaque = sliding("select distinct g from things").emit(Emit::Changes);
     assert_eq!(
         of(opaque.verify(0.5)).unwrap(),
-        "nothing: every answer is that of the whole query"
+        "nothing: every answer comes from the whole query"
     );
     let refused = Window::new(&database, &touched.plan(Plan::Requery).verify(0.5)).err();
     assert_eq!(
         refused.unwrap().to_string(),
-        "verify has nothing to compare under plan requery, whose answers are those of the whole \
-         query; leave one of the two away"
+        "verify has nothing to compare with plan = \"requery\", which always runs the whole query; \
+         remove one of them"
     );
 }

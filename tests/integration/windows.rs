@@ -298,7 +298,7 @@ fn fault_19_a_size_below_a_second_is_refused(place: &Place) {
             window.err().unwrap().to_string(),
             format!(
                 "bad window size \"{shown}\": column resolution is 1 s; \
-                 the size is a whole number of seconds"
+                 use a whole number of seconds"
             )
         );
     }
@@ -454,7 +454,7 @@ fn an_event_without_a_time_is_refused(place: &Place) {
     bench.inject(json!({"uuid": "a"}));
     assert_eq!(
         bench.errors(),
-        ["example_bets.create_time is missing, and it is the time of the window"]
+        ["example_bets.create_time is missing, but it is the time column of the window"]
     );
     assert_eq!(table(&db, COUNT)["n"], 0);
 }
@@ -486,7 +486,7 @@ fn bad_arguments_are_told_when_the_window_is_made(place: &Place) {
     );
     assert_eq!(
         window("example_bets", "uuid").unwrap(),
-        "example_bets.uuid is text, so it cannot be the time of a window; \
+        "example_bets.uuid is text, so it cannot be the time column of a window; \
          a time column holds unix seconds, as integer or real"
     );
     let size = Duration::from_secs(10);

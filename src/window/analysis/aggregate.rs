@@ -136,29 +136,27 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
     fn call(&mut self, call: &ast::Function) -> Result<Expr, Reason> {
         let shown = || self.shown(&Expr::Function(call.clone()));
         let FunctionArguments::List(list) = &call.args else {
-            return Err(format!("{} is not understood", quote(shown())));
+            return Err(format!("{} is not supported", quote(shown())));
         };
         if call.filter.is_some() {
-            return Err(format!("{}: filter is not followed", quote(shown())));
+            return Err(format!("{}: FILTER is not supported", quote(shown())));
         }
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
         let arg = match list.args.as_slice() {
             [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] => None,
             [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] => Some(unwrapped(arg)),
-            _ => return Err(format!("{} is not understood", quote(shown()))),
+            _ => return Err(format!("{} is not supported", quote(shown()))),
         };
         let name = name_of(call);
         let Some(function) = AggregateFunction::find(&name, distinct) else {
             let kept = AggregateFunction::find(&name, false).is_some();
             let argument = if distinct && kept { "distinct" } else { "" };
-            return Err(format!(
-                "{name}({argument}) is not kept from event to event"
-            ));
+            return Err(format!("{name}({argument}) has no running state"));
         };
         let accepts = function.signature().argument;
         let Some(arg) = arg else {
             if accepts != Argument::Anything {
-                return Err(format!("{} is not understood", quote(shown())));
+                return Err(format!("{} is not supported", quote(shown())));
             }
             return Ok(self.add(function, None, ArgumentType::Other));
         };
@@ -167,7 +165,7 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
             return Err(why);
         }
         if survey.window_bounds {
-            return Err(format!("{}: it is not of the row", quote(shown())));
+            return Err(format!("{}: it depends on the window", quote(shown())));
         }
         let argument_type = self
             .argument_type(accepts, arg)
@@ -220,16 +218,11 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
 /// Why a value of this kind cannot be kept.
 fn not_one_type(kind: SqlType) -> Reason {
     match kind {
-        SqlType::Mixed => {
-            "some of its values are whole numbers and some are reals; write 0.0 for 0".to_owned()
-        }
-        SqlType::Decimal => {
-            "it is an exact number with a fraction; write it as in 1e0 to reckon in reals"
-                .to_owned()
-        }
-        SqlType::Text => "it is text where a number is wanted".to_owned(),
+        SqlType::Mixed => "its values are both integers and reals; write 0.0 for 0".to_owned(),
+        SqlType::Decimal => "it is a decimal; write it as in 1e0 to compute with reals".to_owned(),
+        SqlType::Text => "it is text, a number is needed".to_owned(),
         SqlType::Null => "it is always NULL".to_owned(),
-        _ => "its type is not told by the query".to_owned(),
+        _ => "its type is not known".to_owned(),
     }
 }
 

@@ -47,11 +47,11 @@ pub(super) fn read<'a>(
     table: &'a crate::store::Table,
 ) -> Result<(GroupedQuery, Grouping<'a>), Reason> {
     check_query(source.query)?;
-    let select = select(source.query).ok_or("it is no plain SELECT")?;
+    let select = select(source.query).ok_or("it is not a plain SELECT")?;
     check_select(select)?;
     let scope = Scope::read(source.dialect, select, table)?;
     if let Some(name) = symbol::taken(source.query) {
-        return Err(format!(":{name} begins as our own parameters do"));
+        return Err(format!(":{name} has a reserved prefix"));
     }
     Survey::of(source.query).problem.map_or(Ok(()), Err)?;
     let conditions = scope.conditions(select)?;
@@ -99,33 +99,31 @@ pub(super) fn read<'a>(
 
 fn check_query(query: &Query) -> Result<(), Reason> {
     if query.with.is_some() {
-        return Err("with: what its subqueries read is not followed".to_owned());
+        return Err("WITH: not supported".to_owned());
     }
     match &*query.body {
         SetExpr::Select(_) => {}
         SetExpr::SetOperation { op, .. } => {
             let op = op.to_string().to_lowercase();
-            return Err(format!(
-                "{op}: an answer of several queries has no one grouping"
-            ));
+            return Err(format!("{op}: several queries have no common groups"));
         }
         SetExpr::Query(_) => return Err(SUBQUERY.to_owned()),
-        _ => return Err("it is no plain SELECT".to_owned()),
+        _ => return Err("it is not a plain SELECT".to_owned()),
     }
     if query.limit_clause.is_some() || query.fetch.is_some() {
-        return Err("limit: which groups are in the answer depends on all others".to_owned());
+        return Err("limit: which groups are in the answer depends on all groups".to_owned());
     }
     if let Some(order) = &query.order_by
         && !matches!(order.kind, OrderByKind::Expressions(_))
     {
-        return Err(format!("{} is not understood", quote(order.to_string())));
+        return Err(format!("{} is not supported", quote(order.to_string())));
     }
     Ok(())
 }
 
 fn check_select(select: &Select) -> Result<(), Reason> {
     if select.distinct.is_some() {
-        return Err("distinct: rows of several groups become one".to_owned());
+        return Err("distinct: rows of several groups are merged".to_owned());
     }
     let plain = select.top.is_none()
         && select.lateral_views.is_empty()
@@ -140,7 +138,7 @@ fn check_select(select: &Select) -> Result<(), Reason> {
     if plain {
         Ok(())
     } else {
-        Err("a clause of it is not understood".to_owned())
+        Err("it has a clause that is not supported".to_owned())
     }
 }
 
@@ -177,7 +175,7 @@ impl SelectNames<'_, '_> {
         let alias = self.alias(name).and_then(|at| self.column(at));
         match (column, alias) {
             (Some(symbol), Some(expr)) if Symbol::of(&expr) != Some(symbol) => Err(format!(
-                "{} is ambiguous: a column and something else in SELECT",
+                "{} is ambiguous: a column, and an alias in SELECT",
                 quote(&name.value)
             )),
             (Some(symbol), _) => Ok(Some(symbol.expr())),
@@ -204,7 +202,7 @@ impl SelectNames<'_, '_> {
 
     fn keys(&self, query: &Query) -> Result<Vec<Expr>, Reason> {
         let GroupByExpr::Expressions(exprs, modifiers) = &self.select.group_by else {
-            return Err("group by all is not understood".to_owned());
+            return Err("group by all is not supported".to_owned());
         };
         if !modifiers.is_empty() {
             return Err(ROLLUP.to_owned());
@@ -237,12 +235,12 @@ impl SelectNames<'_, '_> {
             (None, expr) => Some(self.scope.resolved(expr)),
         };
         let bad = |why: &str| format!("group by {}: {why}", quote(expr.to_string()));
-        let key = key.ok_or_else(|| bad("it is no declared column of the window's tables"))?;
+        let key = key.ok_or_else(|| bad("it is not a declared column of the window's tables"))?;
         let survey = Survey::of(&key);
         match survey.outside() {
             Some(why) => Err(bad(&why)),
             None if survey.aggregate => Err(bad("it is an aggregate")),
-            None if survey.window_bounds => Err(bad("it is not of the row")),
+            None if survey.window_bounds => Err(bad("it depends on the window")),
             None => Ok(unwrapped(&key).clone()),
         }
     }
@@ -267,7 +265,7 @@ fn filter(
         let survey = Survey::of(&condition.expr);
         let why = match survey.outside() {
             None if survey.window_bounds => {
-                Some("the window's extent stands beside a bound".to_owned())
+                Some("the window's bounds are used outside of a bound on time".to_owned())
             }
             why => why,
         };

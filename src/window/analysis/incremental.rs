@@ -32,10 +32,10 @@ pub(super) fn read(
     source: &ParsedQuery<'_>,
     groups: Grouping<'_>,
 ) -> Result<IncrementalQuery, Reason> {
-    let select = select(source.query).ok_or("it is no plain SELECT")?;
+    let select = select(source.query).ok_or("it is not a plain SELECT")?;
     if let Some(name) = groups.scope.foreign() {
         return Err(format!(
-            "table {} is not the window's: its rows change without an event",
+            "table {} is not one of the window: its rows change without an event",
             quote(name)
         ));
     }
@@ -48,7 +48,7 @@ pub(super) fn read(
         select,
     };
     if names.has_wildcard() {
-        return Err("*: which columns it stands for is not in the query".to_owned());
+        return Err("*: the query does not list its columns".to_owned());
     }
     let mut reader = StateReader {
         source,
@@ -106,7 +106,7 @@ impl StateReader<'_, '_> {
         let expr = self
             .names
             .column(at)
-            .ok_or("a column of it is not understood")?;
+            .ok_or("it has a column that is not supported")?;
         let expr = self.collector.over_state(&expr)?;
         Ok(match self.plain(&expr) {
             Some(output) => output,
@@ -157,7 +157,7 @@ impl StateReader<'_, '_> {
             None => Vec::new(),
             Some(order) => match &order.kind {
                 OrderByKind::Expressions(terms) => terms.clone(),
-                OrderByKind::All(_) => return Err("order by all is not understood".to_owned()),
+                OrderByKind::All(_) => return Err("order by all is not supported".to_owned()),
             },
         };
         let mut order = Vec::new();
@@ -165,14 +165,18 @@ impl StateReader<'_, '_> {
             let descending = match term.options.sort {
                 None | Some(OrderBySort::Asc) => false,
                 Some(OrderBySort::Desc) => true,
-                Some(_) => return Err(format!("{} is not understood", quote(term.to_string()))),
+                Some(_) => return Err(format!("{} is not supported", quote(term.to_string()))),
             };
             if term
                 .options
                 .nulls_first
                 .is_some_and(|first| first == descending)
             {
-                return Err("order by: NULL is not where the database puts it itself".to_owned());
+                return Err(
+                    "order by: NULLS FIRST and NULLS LAST are supported only where they are the \
+                     default"
+                        .to_owned(),
+                );
             }
             let by = self.order_by(&term.expr, outputs)?;
             order.push(SortTerm { by, descending });
@@ -198,7 +202,7 @@ impl StateReader<'_, '_> {
             Some(at) => self
                 .names
                 .column(at)
-                .ok_or("a column of it is not understood")?,
+                .ok_or("it has a column that is not supported")?,
             None => self.unaliased(term)?,
         };
         let expr = self.collector.over_state(&expr)?;
@@ -209,7 +213,7 @@ impl StateReader<'_, '_> {
             }
             (Dialect::Mysql, SqlType::Unknown) => {
                 return Err(format!(
-                    "order by {}: how MySQL sorts it is not told by its type",
+                    "order by {}: its type is not known, and so how MySQL sorts it",
                     quote(term.to_string())
                 ));
             }
@@ -241,9 +245,7 @@ impl StateReader<'_, '_> {
         for (at, expr) in exprs.iter().enumerate() {
             let (bindable, untold) = self.collector.bindable(expr);
             if untold {
-                return Err(
-                    "a minus stands before what has no type that the query tells".to_owned(),
-                );
+                return Err("the type of an expression after a minus is not known".to_owned());
             }
             columns.push(format!("{} AS tributary_{at}", rendered(&bindable, &put)));
         }

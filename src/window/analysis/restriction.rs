@@ -73,7 +73,7 @@ impl<'a> TimeRestriction<'a> {
                 "bad query: {} is the window's table, and a subquery of WITH",
                 quote(table.name())
             ))
-            .with_hint("name the subquery otherwise"));
+            .with_hint("use another name for the subquery"));
         }
         let alias = match references.count {
             1 => select(query).and_then(|select| alias_in_from(select, table.name())),
@@ -94,7 +94,7 @@ impl<'a> TimeRestriction<'a> {
         restriction.find_bounds(original, query);
         // A row that is too new for it now is not any more as time passes.
         if size.is_some() && !restriction.end.is_empty() {
-            let why = "a bound on time from above, which moves with the clock";
+            let why = "an upper bound on time that moves with the clock";
             restriction.bound = Err(why.to_owned());
         }
         let found = restriction.bound.iter().flatten().next();
@@ -135,8 +135,9 @@ impl<'a> TimeRestriction<'a> {
                 TimeCondition::Lower(bound) => {
                     self.lower.push(place);
                     if let Ok(Some(_)) = self.bound {
-                        unclear =
-                            Some("two bounds on time: the lesser of them is not told".to_owned());
+                        unclear = Some(
+                            "two bounds on time: which one is tighter is not known".to_owned(),
+                        );
                     }
                     self.bound = Ok(Some(bound));
                 }
@@ -148,7 +149,7 @@ impl<'a> TimeRestriction<'a> {
                     let written = written.map(conjuncts).unwrap_or_default();
                     let written = written.get(place).map(|part| part.to_string());
                     unclear = Some(format!(
-                        "{} is not understood as a bound on time",
+                        "{} is not supported as a bound on time",
                         quote(written.unwrap_or_default())
                     ));
                 }

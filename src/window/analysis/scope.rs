@@ -67,7 +67,7 @@ impl<'a> Scope<'a> {
             TableFactor::Table { args: Some(_), .. }
             | TableFactor::Function { .. }
             | TableFactor::TableFunction { .. } => {
-                return Err("function in FROM: its rows are not followed".to_owned());
+                return Err("function in FROM: not supported".to_owned());
             }
             TableFactor::Table {
                 name,
@@ -81,14 +81,14 @@ impl<'a> Scope<'a> {
             TableFactor::Derived { .. } => return Err(SUBQUERY.to_owned()),
             _ => {
                 return Err(format!(
-                    "{} in FROM is not understood",
+                    "{} in FROM is not supported",
                     quote(factor.to_string())
                 ));
             }
         };
         let table = local(dialect, name).ok_or_else(|| {
             format!(
-                "table {} is named with its database",
+                "table {} is qualified with a database",
                 quote(name.to_string())
             )
         })?;
@@ -127,7 +127,7 @@ impl<'a> Scope<'a> {
             };
             if let Some(other) = joined.next() {
                 return Err(format!(
-                    "tables {} and {} are side by side: each multiplies the rows of the other",
+                    "tables {} and {} are both joined: each multiplies the rows of the other",
                     quote(child.table.name()),
                     quote(other.table.name())
                 ));
@@ -147,7 +147,7 @@ impl<'a> Scope<'a> {
         match stray {
             None => Ok(()),
             Some(name) => Err(format!(
-                "table {} is joined without the table between",
+                "table {} is joined without its parent",
                 quote(name)
             )),
         }
@@ -235,7 +235,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-pub(super) const SUBQUERY: &str = "subquery: what it reads is not followed";
+pub(super) const SUBQUERY: &str = "subquery: not supported";
 
 /// The last part of a name.
 pub(super) fn last(name: &ObjectName) -> Option<&Ident> {
@@ -263,18 +263,18 @@ pub(super) fn inner(join: &Join) -> Result<&JoinConstraint, Reason> {
         JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => return Err(outer("left")),
         JoinOperator::Right(_) | JoinOperator::RightOuter(_) => return Err(outer("right")),
         JoinOperator::FullOuter(_) => return Err(outer("full")),
-        _ => return Err(format!("{} is not understood", quote(join.to_string()))),
+        _ => return Err(format!("{} is not supported", quote(join.to_string()))),
     };
     match constraint {
         JoinConstraint::Natural => {
-            Err("natural join: which columns it compares is not in the query".to_owned())
+            Err("natural join: the query does not list its columns".to_owned())
         }
         constraint => Ok(constraint),
     }
 }
 
 fn outer(which: &str) -> Reason {
-    format!("{which} join: a missing partner is a row too")
+    format!("{which} join: outer joins are not supported")
 }
 
 struct ResolveVisitor<'a, 'b>(&'a Scope<'b>);

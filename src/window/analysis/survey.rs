@@ -48,16 +48,18 @@ impl Survey {
         }
         if let Some(name) = &self.unknown {
             return Some(format!(
-                "{} is no declared column of the window's tables",
+                "{} is not a declared column of the window's tables",
                 quote(name)
             ));
         }
         if self.clock {
-            return Some("a clock beside the bound changes answers by time alone".to_owned());
+            return Some(
+                "a clock outside of the bound on time: answers change without an event".to_owned(),
+            );
         }
         if let Some(name) = &self.field {
             return Some(format!(
-                ":{name} is of the event that asks: no group has one answer"
+                ":{name} is a field of the event: the row of a group depends on the event"
             ));
         }
         None
@@ -128,15 +130,14 @@ impl SurveyVisitor {
             | Value::DoubleQuotedString(_)
             | Value::Boolean(_)
             | Value::Null => {}
-            _ => self.problem(|| format!("{} is not understood", quote(value.to_string()))),
+            _ => self.problem(|| format!("{} is not supported", quote(value.to_string()))),
         }
     }
 
     fn function(&mut self, function: &Function) {
         let name = name_of(function);
         if function.over.is_some() {
-            return self
-                .problem(|| format!("{name}() over a window: it looks at rows beside its own"));
+            return self.problem(|| format!("{name}() over a window: it depends on other rows"));
         }
         let plain = match &function.args {
             FunctionArguments::None => true,
@@ -151,10 +152,10 @@ impl SurveyVisitor {
             self.0.aggregate = true;
         } else if functions::function(&name).is_none() {
             let name = function.name.to_string();
-            return self.problem(|| format!("{name}() is not known to answer the same each time"));
+            return self.problem(|| format!("{name}() is not known to be deterministic"));
         }
         if !plain {
-            self.problem(|| format!("{} is not understood", quote(function.to_string())));
+            self.problem(|| format!("{} is not supported", quote(function.to_string())));
         }
         if let FunctionArguments::List(list) = &function.args {
             let star = |arg: &FunctionArg| {
@@ -164,7 +165,7 @@ impl SurveyVisitor {
                 )
             };
             if list.args.iter().any(star) {
-                self.problem(|| format!("{} is not understood", quote(function.to_string())));
+                self.problem(|| format!("{} is not supported", quote(function.to_string())));
             }
         }
     }
@@ -218,12 +219,12 @@ impl SurveyVisitor {
             Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
                 self.problem(|| ROLLUP.to_owned());
             }
-            _ => self.problem(|| format!("{} is not understood", quote(expr.to_string()))),
+            _ => self.problem(|| format!("{} is not supported", quote(expr.to_string()))),
         }
     }
 }
 
-pub(super) const ROLLUP: &str = "rollup: one row is in several groups";
+pub(super) const ROLLUP: &str = "rollup: a row is in several groups";
 
 fn is_known(op: &BinaryOperator) -> bool {
     matches!(

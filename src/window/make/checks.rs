@@ -14,7 +14,7 @@ pub(super) fn time_column(table: &Table, column: &str) -> Result<usize> {
     let (at, declared) = table.expect_column(column)?;
     if let Type::Text(_) = declared.kind {
         return Err(Error::data(format!(
-            "{}.{column} is text, so it cannot be the time of a window",
+            "{}.{column} is text, so it cannot be the time column of a window",
             table.name()
         ))
         .with_hint("a time column holds unix seconds, as integer or real"));
@@ -31,13 +31,12 @@ pub(super) fn check_kind(
         let shown = quote(format_duration(size));
         if size.is_zero() {
             return Err(Error::data(format!(
-                "bad window {what} {shown}: it must be longer"
+                "bad window {what} {shown}: it must be more than 0"
             )));
         }
         let Some(at) = time else {
             return Err(
-                Error::data("a window that goes by time needs a time column")
-                    .with_hint("time = \"column\" names the column of the table"),
+                Error::data("this window needs a time column").with_hint("set time = \"column\"")
             );
         };
         let column = &table.columns()[at];
@@ -45,7 +44,7 @@ pub(super) fn check_kind(
             return Err(Error::data(format!(
                 "bad window {what} {shown}: column resolution is 1 s"
             ))
-            .with_hint(format!("the {what} is a whole number of seconds")));
+            .with_hint("use a whole number of seconds"));
         }
         Ok(())
     };
@@ -57,26 +56,27 @@ pub(super) fn check_kind(
             carry("slide", slide)?;
             if slide > size {
                 return Err(Error::data(format!(
-                    "bad window slide {}: it is longer than the size {}",
+                    "bad window slide {}: it must not be longer than the size {}",
                     quote(format_duration(slide)),
                     quote(format_duration(size))
                 ))
-                .with_hint("rows between two windows would be in none"));
+                .with_hint("rows between two windows would be in no window"));
             }
             let windows = size.as_micros() / slide.as_micros().max(1);
             if windows > MOST_WINDOWS {
                 return Err(Error::data(format!(
-                    "bad window slide {}: a row would be in {windows} windows of {} at once, the most is {MOST_WINDOWS}",
+                    "bad window slide {}: each row would be in {windows} windows of {}, at most \
+                     {MOST_WINDOWS} are allowed",
                     quote(format_duration(slide)),
                     quote(format_duration(size))
                 ))
-                .with_hint("let windows begin less often, or have one that slides: size without slide"));
+                .with_hint("use a longer slide, or a sliding window: size without slide"));
             }
             Ok(())
         }
         WindowKind::Count(0) => Err(Error::data("bad window count 0")),
         WindowKind::Count(_) if table.key_columns().is_empty() => Err(Error::data(format!(
-            "a window of the last rows needs a key, table {} has none",
+            "a window with count needs a table with a key, table {} has none",
             quote(table.name())
         ))),
         WindowKind::Count(_) => Ok(()),
@@ -86,18 +86,18 @@ pub(super) fn check_kind(
 pub(super) fn check_clock(options: &WindowOptions) -> Result<()> {
     let by_events = options.clock == TimeDomain::Event;
     if by_events && options.time.is_none() {
-        return Err(Error::data("the clock of the events needs a time column"));
+        return Err(Error::data("clock = \"event\" needs a time column"));
     }
-    let hint = "clock = \"event\" goes by the events' own time";
+    let hint = "clock = \"event\" uses the time column of the events";
     if !by_events && !options.lateness.is_zero() {
         return Err(Error::data(
-            "lateness is for the clock of the events, this window goes by the system's",
+            "lateness needs clock = \"event\", this window uses clock = \"system\"",
         )
         .with_hint(hint));
     }
     if !by_events && options.idle.is_some() {
         return Err(Error::data(
-            "idle is for the clock of the events, this window goes by the system's",
+            "idle needs clock = \"event\", this window uses clock = \"system\"",
         )
         .with_hint(hint));
     }
@@ -110,16 +110,16 @@ pub(super) fn emit_of(options: &WindowOptions) -> Result<Emit> {
         None if bounded => Ok(Emit::Close),
         None => Ok(Emit::All),
         Some(Emit::Close) if !bounded => Err(Error::data(format!(
-            "emit = \"close\" needs windows that end, this one has none: {}",
+            "emit = \"close\" needs windows that close, but this window does not: {}",
             options.kind
         ))
-        .with_hint("slide = size makes tumbling windows")),
+        .with_hint("a slide equal to the size makes tumbling windows")),
         Some(emit) => match (options.kind, emit) {
             (WindowKind::Session(_), Emit::Close | Emit::Touched) => Ok(emit),
             (WindowKind::Session(_), _) => Err(Error::data(format!(
-                "emit = \"{emit}\" does not serve sessions, which begin anew when a row joins two"
+                "emit = \"{emit}\" does not support sessions, which rows can join"
             ))
-            .with_hint("emit = \"close\" or \"touched\" does")),
+            .with_hint("use emit = \"close\" or \"touched\"")),
             _ => Ok(emit),
         },
     }
@@ -136,7 +136,7 @@ pub(super) fn check_keys(options: &WindowOptions, query: &Query) -> Result<()> {
         Some(key) => {
             let hint = did_you_mean(key, known());
             let all = || format!("its columns are {}", known().collect::<Vec<_>>().join(", "));
-            let error = format!("key {} is no column of the answer", quote(key));
+            let error = format!("key {} is not a column of the answer", quote(key));
             Err(Error::data(error).with_hint(hint.unwrap_or_else(all)))
         }
     }

@@ -14,7 +14,8 @@ use crate::window::strategy::keyed::KeyedQuery;
 use std::sync::Arc;
 
 /// Why the values of a table are not trusted to compare as ours do.
-const ELSEWHERE: &str = "a table was made elsewhere, with types, collations or triggers of its own";
+const ELSEWHERE: &str = "a table was not created by tributary: its types, collations or triggers may \
+                         differ";
 
 /// What the choice of a plan goes by.
 pub(super) struct PlanChoice<'a> {
@@ -64,23 +65,23 @@ impl PlanChoice<'_> {
         }
         if let (true, Err(why)) = (kind.is_session(), &incremental) {
             return Err(Error::data(format!(
-                "sessions are kept as running state, which this query does not allow: {why}"
+                "sessions need the plan incremental, which does not support this query: {why}"
             )));
         }
         let plan = match self.options.plan {
             Some(forced) => {
                 if let Some((_, why)) = refused.iter().find(|(plan, _)| *plan == forced) {
                     return Err(Error::data(format!(
-                        "plan {forced} cannot serve this query: {why}"
+                        "plan {forced} does not support this query: {why}"
                     ))
-                    .with_hint("plan = \"auto\" takes the best that can"));
+                    .with_hint("plan = \"auto\" chooses the best plan that does"));
                 }
                 if forced == Plan::Requery && self.options.verify > 0.0 {
                     return Err(Error::data(
-                        "verify has nothing to compare under plan requery, whose answers are those \
-                         of the whole query",
+                        "verify has nothing to compare with plan = \"requery\", which always runs the \
+                         whole query",
                     )
-                    .with_hint("leave one of the two away"));
+                    .with_hint("remove one of them"));
                 }
                 forced
             }
@@ -94,10 +95,10 @@ impl PlanChoice<'_> {
             _ => None,
         };
         let why = match (self.options.plan, plan) {
-            (Some(_), _) => "it was asked for",
+            (Some(_), _) => "it was requested",
             (None, Plan::Incremental) => "nothing is read again",
-            (None, Plan::Keyed) => "only the groups that an event touches are read again",
-            (None, Plan::Requery) => "nothing better serves this query",
+            (None, Plan::Keyed) => "only the groups that an event touches are queried again",
+            (None, Plan::Requery) => "no better plan supports this query",
         };
         let mut sql = vec![("query".to_owned(), whole.sql().to_owned())];
         let mut indexes = Vec::new();
@@ -119,7 +120,7 @@ impl PlanChoice<'_> {
             if let Some(group) = &plan.group {
                 sql.push(("of a group".to_owned(), group.sql.clone()));
             }
-            sql.push(("to make the state anew".to_owned(), plan.load.sql.clone()));
+            sql.push(("to rebuild the state".to_owned(), plan.load.sql.clone()));
         }
         Ok(ChosenPlan {
             queries,
@@ -173,7 +174,7 @@ impl PlanChoice<'_> {
         Some(match plan {
             Plan::Incremental => format!("the whole answer, {events}"),
             Plan::Keyed => format!("the groups that an event touches, {events}"),
-            Plan::Requery => "nothing: every answer is that of the whole query".to_owned(),
+            Plan::Requery => "nothing: every answer comes from the whole query".to_owned(),
         })
     }
 
@@ -182,11 +183,11 @@ impl PlanChoice<'_> {
         match self.options {
             _ if plan != Plan::Incremental => "stored: the query reads them",
             _ if !self.database.is_memory() => {
-                "stored: the state is made from them after a restart"
+                "stored: the state is rebuilt from them after a restart"
             }
-            options if options.store => "stored: that was asked for",
-            options if options.verify > 0.0 => "stored: the answer is compared with theirs",
-            _ => "not stored, unless another node names the table by the time the network starts",
+            options if options.store => "stored: that was requested (store = true)",
+            options if options.verify > 0.0 => "stored: the answer is verified with them",
+            _ => "not stored, unless another node uses the table when the network starts",
         }
     }
 
@@ -202,14 +203,15 @@ impl PlanChoice<'_> {
         let has_keys = !self.options.keys.is_empty();
         match self.emit {
             Emit::Touched => Err(Error::data(format!(
-                "emit = \"touched\" needs to know the groups that an event touches: {why}"
+                "emit = \"touched\" needs the groups that an event touches, which are not known: \
+                 {why}"
             ))
-            .with_hint("emit = \"changes\" goes by the answer alone")),
+            .with_hint("emit = \"changes\" does not need them")),
             Emit::Enter | Emit::Leave if !has_keys => Err(Error::data(format!(
-                "emit = \"{}\" needs keys by which to tell groups apart: {why}",
+                "emit = \"{}\" needs keys that tell the groups apart: {why}",
                 self.emit
             ))
-            .with_hint("keys = {\"column\", ...} names columns of the answer")),
+            .with_hint("set keys = {\"column\", ...}, with columns of the answer")),
             _ => Ok(()),
         }
     }
@@ -220,19 +222,24 @@ impl PlanChoice<'_> {
             return Err(why.to_owned());
         }
         if grouped.keys.is_empty() {
-            return Err("no keys: its one group is the whole answer".to_owned());
+            return Err("the query has one group, without keys".to_owned());
         }
         match self.emit {
-            Emit::All => Err("emit = \"all\" wants the whole answer at every event".to_owned()),
-            Emit::Close => Err("the whole answer is wanted when a window ends".to_owned()),
-            Emit::Touched => Ok(()),
-            _ if self.options.shared => Err("others write to the table (shared = true)".to_owned()),
-            _ if grouped.foreign => {
-                Err("a joined table is another's: groups change without an event".to_owned())
+            Emit::All => Err("emit = \"all\" needs the whole answer for every event".to_owned()),
+            Emit::Close => {
+                Err("emit = \"close\" needs the whole answer when a window closes".to_owned())
             }
+            Emit::Touched => Ok(()),
+            _ if self.options.shared => {
+                Err("other processes write to the table (shared = true)".to_owned())
+            }
+            _ if grouped.foreign => Err(
+                "a joined table is not one of the window: groups change without an event"
+                    .to_owned(),
+            ),
             _ if !self.exact => Err(ELSEWHERE.to_owned()),
             _ if self.analysis.clock => {
-                Err("a clock stands in the query: groups change by time alone".to_owned())
+                Err("the query uses a clock: groups change without an event".to_owned())
             }
             _ => Ok(()),
         }
@@ -260,10 +267,10 @@ impl PlanChoice<'_> {
             return Err(ELSEWHERE.to_owned());
         }
         if shared {
-            return Err("others write to the table (shared = true)".to_owned());
+            return Err("other processes write to the table (shared = true)".to_owned());
         }
         if !self.query.fields().is_empty() {
-            return Err("the query asks for fields of the event".to_owned());
+            return Err("the query has fields of the event as parameters".to_owned());
         }
         let state_options = StateOptions {
             track_changes: self.emit.remembers() || self.emit == Emit::All,

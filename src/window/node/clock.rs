@@ -134,14 +134,14 @@ impl WindowClock {
             Cell::Real(real) => (Timestamp::of_secs(*real), *real),
             Cell::Null | Cell::Text(_) => {
                 return Err(Error::data(format!(
-                    "{} is missing, and it is the time of the window",
+                    "{} is missing, but it is the time column of the window",
                     column.shown
                 )));
             }
         };
         let Some(time) = time else {
             return Err(Error::data(format!(
-                "{} is {seconds} s, beyond the times that are counted",
+                "{} is {seconds} s, outside the supported range of times",
                 column.shown
             ))
             .with_hint(hint(seconds, now)));
@@ -162,7 +162,7 @@ impl WindowClock {
 /// The unit that the number may have been meant in.
 fn hint(seconds: f64, now: Timestamp) -> String {
     match unit_that_fits(seconds, now) {
-        Some(unit) => format!("a time is in unix seconds, this one fits in {unit}"),
-        None => "a time is in unix seconds".to_owned(),
+        Some(unit) => format!("times are in unix seconds; this one would fit in {unit}"),
+        None => "times are in unix seconds".to_owned(),
     }
 }

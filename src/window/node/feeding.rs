@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::xxh3_128;
 impl Pipeline for Window {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         if self.emitter.emission.is_full() {
-            let text = "it takes nothing more in until some of what it has emitted is delivered";
+            let text = "too many emitted events are not delivered yet";
             return Err(Error::new(ErrorKind::Unavailable, text).busy());
         }
         // Its batch is fed again, event by event.

@@ -82,12 +82,12 @@ impl Window {
             return Ok(None);
         }
         let error = Error::data(format!(
-            "the running answer differs from that of the query: {} is kept, {} is right",
+            "the running state gives {}, the query gives {}",
             shown(&ours),
             shown(&theirs)
         ));
         Ok(Some(error.with_hint(format!(
-            "the state is made anew; force plan = {} where that is not enough",
+            "the state was rebuilt; if that does not help, set plan = {}",
             quote("requery")
         ))))
     }
@@ -157,12 +157,11 @@ impl Window {
         }
         Ok(Some(
             Error::data(format!(
-                "the answer by group differs from that of the whole query: {} by group, {} of the \
-                 whole",
+                "the query by group gives {}, the whole query gives {}",
                 shown(&ours),
                 shown(&theirs)
             ))
-            .with_hint(format!("force plan = {}", quote("requery"))),
+            .with_hint(format!("set plan = {}", quote("requery"))),
         ))
     }
 

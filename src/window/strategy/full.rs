@@ -84,7 +84,7 @@ impl FullQuery {
                 self.columns.join(", "),
                 quote(&twice.group_id)
             ))
-            .with_hint("keys names columns that tell all rows apart")),
+            .with_hint("set keys to columns that tell all rows apart")),
         }
     }
 

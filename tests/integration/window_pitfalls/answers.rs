@@ -41,8 +41,8 @@ fn pitfall_01_the_mode_decides_what_is_emitted_never_the_plan(place: &Place) {
     let database = declared(place);
     assert_eq!(
         why_not(&database, &options(SUM, Emit::All, Plan::Keyed)),
-        "plan keyed cannot serve this query: emit = \"all\" wants the whole answer at every event; \
-         plan = \"auto\" takes the best that can"
+        "plan keyed does not support this query: emit = \"all\" needs the whole answer for every event; \
+         plan = \"auto\" chooses the best plan that does"
     );
 }
 
@@ -267,7 +267,7 @@ fn pitfall_07_a_partner_comes_later(place: &Place) {
         "select n.name, sum(r.v) as s from things r join names n on n.g = r.g group by n.name";
     let refused = why_not(&database, &options(sql, Emit::Changes, Plan::Incremental));
     assert!(
-        refused.contains("is no declared column of the window's tables"),
+        refused.contains("is not a declared column of the window's tables"),
         "{refused}"
     );
     let options = sliding(sql).emit(Emit::Changes);

@@ -120,7 +120,10 @@ impl Outbox {
             let mut entries = 0;
             for line in piece.text.lines() {
                 let entry = OutboxEntry::read(line, self.order, name).ok_or_else(|| {
-                    Error::data(format!("piece {} of the outbox is broken", piece.number))
+                    Error::data(format!(
+                        "piece {} of the outbox cannot be read",
+                        piece.number
+                    ))
                 })?;
                 self.order += 1;
                 entries += 1;
