@@ -114,7 +114,8 @@ pub trait Node: Send {
     }
 
     /// Called when no more input will come: what the node holds back leaves now. `commit` follows;
-    /// once both have succeeded only `settle` is called.
+    /// once both have succeeded only `settle` is called. A node that holds much emits a part of it and
+    /// asks for another [call](Context::call_again).
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let _ = cx;
         Ok(())

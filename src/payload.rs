@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use triomphe::ThinArc;
 
 pub use json::{MAX_DEPTH, check_json, parse_json};
-pub(crate) use json::{note, read};
+pub(crate) use json::{depth, note, read};
 pub(crate) use walk::{Number, Walk};
 
 /// The greatest payload that sources send unless the network says otherwise, and that sources of lines
@@ -94,6 +94,14 @@ impl Payload {
         {
             Some((_, size)) => *size,
             None => self.0.slice.len(),
+        }
+    }
+
+    /// The bytes without the JSON value: the same payload where it has none.
+    pub(crate) fn compact(&self) -> Self {
+        match self.0.header.header.get() {
+            None => self.clone(),
+            Some(_) => Payload::from(self.bytes()),
         }
     }
 

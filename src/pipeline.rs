@@ -2,21 +2,25 @@
 //! implements [`Node`](crate::Node) and [`Pipeline`](crate::Pipeline), and name it here.
 
 mod batch;
+mod bounds;
 mod changed;
 mod closure;
 mod deadman;
 mod debounce;
 mod delay;
-mod due;
 mod filter;
 mod forwarder;
+mod held;
 mod key;
+mod keys;
+mod part;
 mod queue;
 mod ratelimit;
 mod sample;
 mod throttle;
 
 pub use batch::{BatchLimits, Collect};
+pub use bounds::Bounds;
 pub use changed::Changed;
 pub use closure::{Injector, Interceptor, Verdict, injector, interceptor};
 pub use deadman::Deadman;

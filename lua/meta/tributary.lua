@@ -14,16 +14,35 @@
 ---@field key? string|string[] the field, or fields, whose values form the key of an event
 
 ---@class tributary.Delay
----@field limit? integer how many events it holds at most (default 1000000)
+---@field max_events? integer the most events that it holds; one more is rejected (default 1000000)
+---@field max_bytes? integer the most bytes of payload and meta that it holds (default 268435456)
+---@field limit? integer an older name of max_events
+
+---@class tributary.Deadman: tributary.Keyed
+---@field max_keys? integer the most keys that it watches; an event of one more is rejected (default 10000000)
+---@field max_bytes? integer the most bytes of the values of all keys (default 268435456)
+
+---@class tributary.Held: tributary.Keyed
+---@field max_keys? integer the most keys of which it holds an event; an event of one more is rejected (default 10000000)
+---@field max_events? integer the same, since it holds one event for each key (default 10000000)
+---@field max_bytes? integer the most bytes of payload and meta that it holds (default 268435456)
+
+---@class tributary.Throttle: tributary.Keyed
+---@field max_keys? integer the most keys that it keeps; an event of one more is rejected (default 10000000)
+---@field max_events? integer the most events of all keys that may pass in the interval; one more is rejected (default 10000000)
 
 ---@class tributary.Batch: tributary.Keyed
 ---@field count? integer the most events of a batch (default: no limit)
 ---@field bytes? integer the most bytes of their payloads (default: no limit)
 ---@field time? string how long after its first event a batch is emitted, as in "1s" (default: no limit)
+---@field max_keys? integer the most batches that are open; for one more the oldest is emitted early (default 10000000)
+---@field max_events? integer the most events of all keys; for one more the oldest batch is emitted early (default 10000000)
+---@field max_bytes? integer the most bytes of all keys; beyond that the oldest batch is emitted early (default 268435456)
 
 ---@class tributary.Changed: tributary.Keyed
 ---@field by string|string[] the fields that are compared
 ---@field forget? string how long a key is remembered without an event, as in "1h" (default: no limit)
+---@field max_keys? integer the most keys that it remembers; for one more the oldest is forgotten (default 10000000)
 
 ---@class tributary.Balance
 ---@field key? string the field whose equal values go to one node (default: any node may get an event)
@@ -45,6 +64,7 @@
 ---@class tributary.Filter
 ---@field by? string|string[] the fields that identify a duplicate (default: the whole payload)
 ---@field store? boolean whether the keys are kept in the database (default false)
+---@field max_keys? integer the most keys that it remembers; for one more the oldest is forgotten (default 10000000)
 
 ---@class tributary.Generator
 ---@field every? string the interval of the calls, as in "1s" (default: no pause)
@@ -64,6 +84,7 @@
 ---@field init? fun(key: any): any creates the state of a key (default: an empty table)
 ---@field every? table<string, fun(emit: tributary.Emit, state: any, key: any): false?> timers by their interval, as in "5s"
 ---@field finish? fun(emit: tributary.Emit, state: any, key: any): false? called for each state when the stream ends
+---@field max_keys? integer the most keys that have a state; an event of one more is rejected (default 10000000)
 
 ---@class tributary.Table
 ---@field columns table<string, string> the type of each column: "integer", "real", "text" or "text(1000)"
@@ -149,18 +170,18 @@ function tb.create_changed(name, options) end
 ---a pipeline that sends an event to port `silent` when none has come for this time
 ---@param name string the name of the node
 ---@param time string a time, as in "10s"
----@param options? tributary.Keyed
+---@param options? tributary.Deadman
 ---@return true
 function tb.create_deadman(name, time, options) end
 
 ---a pipeline that emits the last event when no other has come for this time
 ---@param name string the name of the node
 ---@param time string a time, as in "10s"
----@param options? tributary.Keyed
+---@param options? tributary.Held
 ---@return true
 function tb.create_debounce(name, time, options) end
 
----a pipeline that passes every event after this time, and holds at most `limit` events
+---a pipeline that passes every event after this time, and holds at most `max_events` events
 ---@param name string the name of the node
 ---@param time string a time, as in "10s"
 ---@param options? tributary.Delay
@@ -262,7 +283,7 @@ function tb.create_route(name, routes) end
 ---a pipeline that emits the last event of each interval
 ---@param name string the name of the node
 ---@param interval string a time, as in "10s"
----@param options? tributary.Keyed
+---@param options? tributary.Held
 ---@return true
 function tb.create_sample(name, interval, options) end
 
@@ -312,7 +333,7 @@ function tb.create_tester(name, indicator) end
 ---@param name string the name of the node
 ---@param count integer how many events
 ---@param interval string a time, as in "10s"
----@param options? tributary.Keyed
+---@param options? tributary.Throttle
 ---@return true
 function tb.create_throttle(name, count, interval, options) end
 

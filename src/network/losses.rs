@@ -17,6 +17,8 @@ const SHOWN: usize = 120;
 pub(super) enum Loss {
     Rejected,
     Dropped,
+    /// Let go by its node before its time: nothing that was received is lost with it.
+    LetGo,
 }
 
 /// The losses of one node, by reason.
@@ -61,17 +63,27 @@ impl Losses {
         }
     }
 
-    /// One text for each reason.
+    /// One text for each reason of what was let go before its time.
+    pub(super) fn let_go(&self) -> Vec<String> {
+        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let let_go = counted.iter().filter(|c| c.loss == Loss::LetGo);
+        let_go
+            .map(|c| format!("{} ({})", c.events, c.shown))
+            .collect()
+    }
+
+    /// One text for each reason of what was not delivered.
     pub(super) fn texts(&self) -> Vec<String> {
         let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |c: &Counted| {
             let others = if c.others { ", and others" } else { "" };
             match c.loss {
-                Loss::Rejected => format!("{} rejected ({}{others})", c.events, c.shown),
-                Loss::Dropped => format!("{} dropped ({}{others})", c.events, c.shown),
+                Loss::Rejected => Some(format!("{} rejected ({}{others})", c.events, c.shown)),
+                Loss::Dropped => Some(format!("{} dropped ({}{others})", c.events, c.shown)),
+                Loss::LetGo => None,
             }
         };
-        counted.iter().map(text).collect()
+        counted.iter().filter_map(text).collect()
     }
 }
 

@@ -64,8 +64,11 @@ impl<P: Pipeline> Runner for Processes<P> {
         while let Some(event) = events.get(*at) {
             cx.begin(event, *at);
             self.0.process(event, cx)?;
-            cx.end()?;
+            let much = cx.end()?;
             *at += 1;
+            if much {
+                break;
+            }
         }
         Ok(())
     }

@@ -297,6 +297,14 @@ impl Running {
         if !all.is_empty() {
             log::warn!("events not delivered in this run: {}", all.join("; "));
         }
+        let early = state.members.iter().flat_map(|member| {
+            let texts = member.account.losses.let_go().into_iter();
+            texts.map(|text| format!("node {}: {text}", member.name))
+        });
+        let early: Vec<String> = early.collect();
+        if !early.is_empty() {
+            log::warn!("let go before their time in this run: {}", early.join("; "));
+        }
     }
 
     /// The timer ends when nobody can set an alarm any more.

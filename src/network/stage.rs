@@ -253,8 +253,11 @@ impl Stage {
         Ok(())
     }
 
-    pub fn finish(&mut self) -> Result<()> {
-        self.call("finish", |node, cx| node.finish(cx)).map(drop)
+    /// Says whether the node is to be called again: it has let go a part of what it holds.
+    pub fn finish(&mut self) -> Result<bool> {
+        self.frame.again = false;
+        let done = self.call("finish", |node, cx| node.finish(cx))?;
+        Ok(done && self.frame.again)
     }
 
     /// Commits what an earlier call has left uncommitted.

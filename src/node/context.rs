@@ -30,9 +30,10 @@ impl<'a> Context<'a> {
             .begin(u32::try_from(index).expect("a batch has fewer than 2^32 events"));
     }
 
-    /// The node has returned from the event; an error of its own use of the context comes out.
+    /// The node has returned from the event; an error of its own use of the context comes out. Says
+    /// whether so much was emitted that it is to leave before the next event.
     #[inline]
-    pub(crate) fn end(&mut self) -> Result<()> {
+    pub(crate) fn end(&mut self) -> Result<bool> {
         self.frame.end()
     }
 
@@ -176,6 +177,19 @@ impl<'a> Context<'a> {
     /// by the port `errors`, or is logged and counted where that is not linked.
     pub fn reject(&mut self, event: Event, error: Error) {
         self.frame.refuse(event, error);
+    }
+
+    /// Counts what the node lets go before its time since a bound of its own is reached: keys that it
+    /// forgets, events that leave early. The first one is logged with the reason, and all of them are
+    /// counted in a line at the end of the run.
+    pub fn let_go(&mut self, reason: &'static str, count: u64) {
+        self.frame.let_go(reason, count);
+    }
+
+    /// Has [`finish`](crate::Node::finish) called once more, when what was emitted has left: so a node
+    /// that holds much lets go a part of it at a time.
+    pub fn call_again(&mut self) {
+        self.frame.again = true;
     }
 
     /// A line was skipped that is no event; a replay that numbers lines counts it.

@@ -9,6 +9,9 @@ use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::time::Timestamp;
 use std::collections::HashSet;
 
+/// How many bytes a node emits before they leave, though it has more events in hand.
+const MOST_BYTES: usize = 16 << 20;
+
 /// What became of the event in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -74,6 +77,8 @@ pub(crate) struct Frame {
     /// After those: the new events that leave by `out` before anything in `outputs`.
     pub fresh: Batch,
     pub outputs: Vec<Output>,
+    /// Of the new events in `outputs`.
+    bytes: usize,
     pub tracker: Tracker,
     /// Before which of what was emitted a source has skipped a line; kept where that is wanted.
     pub skipped: Option<Vec<usize>>,
@@ -89,6 +94,10 @@ pub(crate) struct Frame {
     pub passed: u64,
     pub rejected: u64,
     pub dropped: Vec<(&'static str, u64)>,
+    /// What the node has let go before its time, by reason.
+    pub let_go: Vec<(&'static str, u64)>,
+    /// Whether `finish` is to be called again.
+    pub again: bool,
     /// What is to be known of the event in hand, once it does more than simply pass.
     hand: Option<Hand>,
     /// How many new events the batch before made: there is room for as many.
@@ -107,6 +116,13 @@ struct Hand {
     fault: Option<Error>,
 }
 
+fn count(counted: &mut Vec<(&'static str, u64)>, reason: &'static str, more: u64) {
+    match counted.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, count)) => *count += more,
+        None => counted.push((reason, more)),
+    }
+}
+
 impl Frame {
     pub const OUT: u16 = 0;
     pub const ERRORS: u16 = 1;
@@ -123,6 +139,7 @@ impl Frame {
             uniform: 0,
             fresh: Batch::default(),
             outputs: Vec::new(),
+            bytes: 0,
             tracker,
             inputs: Vec::new(),
             input: None,
@@ -131,6 +148,8 @@ impl Frame {
             passed: 0,
             rejected: 0,
             dropped: Vec::new(),
+            let_go: Vec::new(),
+            again: false,
             hand: None,
             expected: 0,
         }
@@ -141,10 +160,12 @@ impl Frame {
         self.uniform = 0;
         self.fresh = Batch::default();
         self.outputs.clear();
+        self.bytes = 0;
         self.index = Self::NO_EVENT;
         self.passed = 0;
         self.rejected = 0;
         self.dropped.clear();
+        self.let_go.clear();
         self.hand = None;
     }
 
@@ -184,10 +205,13 @@ impl Frame {
     }
 
     #[inline]
-    pub(super) fn end(&mut self) -> Result<()> {
+    pub(super) fn end(&mut self) -> Result<bool> {
         match self.hand.take() {
-            Some(hand) => self.count(hand),
-            None => Ok(()),
+            Some(hand) => {
+                self.count(hand)?;
+                Ok(self.fresh.bytes() + self.bytes >= MOST_BYTES)
+            }
+            None => Ok(false),
         }
     }
 
@@ -200,12 +224,14 @@ impl Frame {
             _ if self.has_simply_passed() => {}
             Fate::Passed => self.passed += 1,
             Fate::Consumed => {}
-            Fate::Dropped(reason) => match self.dropped.iter_mut().find(|(r, _)| *r == reason) {
-                Some((_, count)) => *count += 1,
-                None => self.dropped.push((reason, 1)),
-            },
+            Fate::Dropped(reason) => count(&mut self.dropped, reason, 1),
         }
         Ok(())
+    }
+
+    /// Counts what was let go before its time.
+    pub(super) fn let_go(&mut self, reason: &'static str, more: u64) {
+        count(&mut self.let_go, reason, more);
     }
 
     /// Whether the event in hand is among the `uniform`; they are counted as passed together.
@@ -233,6 +259,7 @@ impl Frame {
     /// Rejects an event that was made here.
     pub(super) fn refuse(&mut self, event: Event, error: Error) {
         self.stir();
+        self.bytes += event.size();
         self.outputs.push(Output::Refuse {
             index: self.index,
             event,
@@ -355,6 +382,7 @@ impl Frame {
             }
             self.fresh.push(event);
         } else {
+            self.bytes += event.size();
             self.outputs.push(Output::New {
                 index: self.index,
                 port,

@@ -23,6 +23,16 @@ pub fn parse_json(bytes: &[u8]) -> Result<Value> {
     read(bytes, PhantomData::<Keep>).map(|kept| kept.0)
 }
 
+/// How many arrays and objects are one in another: less than [`MAX_DEPTH`] in what was parsed.
+pub(crate) fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(map) => map.values().map(depth).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
+    };
+    1 + inner.unwrap_or(0)
+}
+
 /// Checks that the bytes are one JSON document, without building its value.
 ///
 /// # Errors

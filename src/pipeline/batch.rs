@@ -1,21 +1,27 @@
 //! Several events as one.
 
-use super::due::{Due, positive};
+use super::bounds::{Bounds, Most, positive};
 use super::key::Key;
-use crate::ack::{Outcome, Token};
+use super::keys::Keys;
+use super::part::Part;
+use crate::ack::{Ack, Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
+use crate::payload::{MAX_DEPTH, depth};
 use crate::time::Timestamp;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long no event comes until what a source waits for leaves.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// How many events are collected at most.
-const MOST_EVENTS: usize = 1_000_000;
+/// A text of so many bytes is not doubled as it grows.
+const LARGE: usize = 1 << 20;
+
+/// Why a batch leaves before it is full.
+const EARLY: &str =
+    "max_keys, max_events or max_bytes is reached, so the oldest batch leaves early";
 
 /// When a batch is full; the first limit that is reached counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,7 +38,10 @@ pub struct BatchLimits {
 /// theirs, with the time of the last one. Each of them is delivered when that one is. At the end of the
 /// stream what is collected is emitted at once.
 ///
-/// It holds 1,000,000 events at most, of all keys together: one more is rejected.
+/// It collects for [10,000,000 keys](Bounds::KEYS) at most, [10,000,000 events](Bounds::EVENTS) of all
+/// keys together, and [256 MiB](Bounds::BYTES) of their texts. Where one more would be too much, the batch
+/// that is the next to leave, or without a limit of time the one that was begun first, leaves at once. An
+/// event that is larger than all that may be held is rejected.
 ///
 /// Where a source waits for the outcome of its events and there is no limit of time, what is collected
 /// leaves too when no event has come for a second: the source may send no more until then.
@@ -40,20 +49,36 @@ pub struct BatchLimits {
 pub struct Collect {
     limits: BatchLimits,
     key: Key,
-    open: Due<Open>,
-    /// How many events are collected.
+    most: Most,
+    open: Keys<Open>,
+    /// How many events are collected, and the bytes of their texts.
     held: usize,
+    bytes: usize,
     /// When the last event came that somebody waits for, where no time limits a batch.
     awaited: Option<Timestamp>,
-    /// The events of batches that are under way.
-    under_way: HashMap<Token, Vec<Event>>,
+    /// What is left is emitted, part by part.
+    leaving: bool,
+    /// The acks of the events of batches that are under way.
+    under_way: HashMap<Token, Vec<Ack>>,
 }
 
+/// A batch that is not full.
 #[derive(Debug)]
 struct Open {
-    events: Vec<Event>,
+    /// The list as it is written, without its end.
+    text: Vec<u8>,
+    count: usize,
+    /// The bytes of the payloads.
     bytes: usize,
+    /// Of the last event.
+    time: Timestamp,
+    /// Those that somebody waits for.
+    acks: Option<Box<Acks>>,
 }
+
+/// A word in place of three for the many batches of which nobody waits for an event.
+#[derive(Debug, Default)]
+struct Acks(Vec<Ack>);
 
 impl Collect {
     /// A node that collects up to these limits.
@@ -78,48 +103,109 @@ impl Collect {
         Ok(Collect {
             limits,
             key,
-            open: Due::default(),
+            most: Most::default(),
+            open: Keys::default(),
             held: 0,
+            bytes: 0,
             awaited: None,
+            leaving: false,
             under_way: HashMap::new(),
         })
     }
 
-    fn emit_all(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.awaited = None;
-        while let Some((_, open)) = self.open.pop(Timestamp::MAX) {
-            self.emit(open, cx)?;
-        }
-        Ok(())
+    /// The same node with these bounds.
+    ///
+    /// # Errors
+    /// A bound of zero.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        let known = ["max_keys", "max_events", "max_bytes"];
+        self.most = bounds.of("batch", &known, self.most)?;
+        Ok(self)
     }
 
-    fn emit(&mut self, open: Open, cx: &mut Context<'_>) -> Result<()> {
-        self.held -= open.events.len();
-        let values = open
-            .events
-            .iter()
-            .map(|event| event.payload().json().cloned());
-        let list = Value::Array(values.collect::<Result<_>>()?);
-        let time = open.events.last().map_or(cx.now(), Event::time);
-        let whole = Event::new(list, time);
-        if open.events.iter().any(Event::is_tracked) {
-            self.under_way.insert(cx.emit_tracked(whole), open.events);
-        } else {
-            cx.emit(whole);
+    /// Emits what is due by then, or a part of it.
+    fn emit_until(&mut self, until: Timestamp, cx: &mut Context<'_>) {
+        let mut part = Part::default();
+        while !part.is_full()
+            && let Some(open) = self.open.pop(until)
+        {
+            part.add(open.text.len());
+            self.emit(open, cx);
         }
-        Ok(())
+    }
+
+    fn emit(&mut self, mut open: Open, cx: &mut Context<'_>) {
+        self.held -= open.count;
+        self.bytes -= open.text.len();
+        open.text.push(b']');
+        let whole = Event::new(open.text, open.time);
+        match open.acks {
+            Some(acks) => drop(self.under_way.insert(cx.emit_tracked(whole), acks.0)),
+            None => cx.emit(whole),
+        }
+    }
+
+    /// Lets the oldest batches go until there is room for an event with a text of so many bytes, which
+    /// begins a batch or not.
+    fn make_room(&mut self, size: usize, begins: bool, cx: &mut Context<'_>) {
+        let keys = self.most.keys - usize::from(begins);
+        while self.open.len() > keys
+            || self.held >= self.most.events
+            || self.bytes + size > self.most.bytes
+        {
+            let Some(open) = self.open.pop(Timestamp::MAX) else {
+                return;
+            };
+            self.emit(open, cx);
+            cx.let_go(EARLY, 1);
+        }
     }
 }
 
 impl Open {
+    fn new(time: Timestamp, size: usize) -> Self {
+        let mut text = Vec::with_capacity(size + 1);
+        text.push(b'[');
+        Open {
+            text,
+            count: 0,
+            bytes: 0,
+            time,
+            acks: None,
+        }
+    }
+
+    fn add(&mut self, event: &Event, text: &[u8]) {
+        if self.count > 0 {
+            self.text.push(b',');
+        }
+        let (len, capacity) = (self.text.len(), self.text.capacity());
+        // Two more for a comma and the end.
+        let more = text.len() + 2;
+        if capacity > LARGE && len + more > capacity {
+            self.text.reserve_exact(more.max(capacity / 8));
+        }
+        self.text.extend(text);
+        self.count += 1;
+        self.bytes += event.payload().size();
+        self.time = event.time();
+        if event.is_tracked() {
+            let ack = event.clone().into_parts().3;
+            self.acks.get_or_insert_default().0.push(ack);
+        }
+    }
+
     fn is_full(&self, limits: &BatchLimits) -> bool {
-        limits.count.is_some_and(|most| self.events.len() >= most)
+        limits.count.is_some_and(|most| self.count >= most)
             || limits.bytes.is_some_and(|most| self.bytes >= most)
     }
 }
 
 impl Node for Collect {
     fn wake(&self) -> Option<Timestamp> {
+        if self.leaving {
+            return Some(Timestamp::EPOCH);
+        }
         let due = self.open.next().filter(|at| *at < Timestamp::MAX);
         let silent = self.awaited.map(|last| last.after(SILENCE));
         due.into_iter().chain(silent).min()
@@ -134,22 +220,30 @@ impl Node for Collect {
             let last = last.min(cx.now());
             self.awaited = Some(last);
             if cx.now().since(last) >= SILENCE {
-                return self.emit_all(cx);
+                self.awaited = None;
+                self.leaving = true;
             }
         }
-        while let Some((_, open)) = self.open.pop(cx.now()) {
-            self.emit(open, cx)?;
+        if self.leaving {
+            self.emit_until(Timestamp::MAX, cx);
+            self.leaving = self.open.len() > 0;
+            return Ok(());
         }
+        self.emit_until(cx.now(), cx);
         Ok(())
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.emit_all(cx)
+        self.emit_until(Timestamp::MAX, cx);
+        if self.open.len() > 0 {
+            cx.call_again();
+        }
+        Ok(())
     }
 
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
-        let events = self.under_way.remove(&token).unwrap_or_default();
-        events.into_iter().for_each(|event| event.settle(outcome));
+        let mut acks = self.under_way.remove(&token).unwrap_or_default();
+        Ack::settle_all(acks.iter_mut(), outcome);
         Ok(())
     }
 }
@@ -158,38 +252,39 @@ impl Pipeline for Collect {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let key = self.key.of(event)?;
         // Found out now, while it is this event's error.
-        event.payload().json()?;
-        if self.held >= MOST_EVENTS {
-            return Err(Error::data(format!(
-                "{MOST_EVENTS} events are collected already"
-            )));
+        let value = event.payload().json()?;
+        if depth(value) + 1 >= MAX_DEPTH {
+            let error = format!("nesting deeper than {MAX_DEPTH} in the list of a batch");
+            return Err(Error::data(error));
         }
-        self.held += 1;
-        let size = event.payload().size();
+        let text = value.to_string().into_bytes();
+        // With the comma or bracket before it.
+        let size = text.len() + 1;
+        self.most.check_bytes(0, size)?;
+        let begins = self.open.get_mut(key).is_none();
+        self.make_room(size, begins, cx);
         if event.is_tracked() && self.limits.time.is_none() {
             self.awaited = Some(cx.now());
         }
-        match self.open.get_mut(key) {
+        self.held += 1;
+        self.bytes += size;
+        let limits = self.limits;
+        let full = match self.open.get_mut(key) {
             Some(open) => {
-                open.events.push(event.clone());
-                open.bytes += size;
+                open.add(event, &text);
+                open.is_full(&limits)
             }
             None => {
-                let due = self.limits.time.map(|time| cx.now().after(time));
-                let open = Open {
-                    events: vec![event.clone()],
-                    bytes: size,
-                };
+                let due = limits.time.map(|time| cx.now().after(time));
+                let mut open = Open::new(event.time(), size);
+                open.add(event, &text);
+                let full = open.is_full(&limits);
                 self.open.put(key, due.unwrap_or(Timestamp::MAX), open);
+                full
             }
-        }
-        let limits = self.limits;
-        let full = self
-            .open
-            .get_mut(key)
-            .is_some_and(|open| open.is_full(&limits));
+        };
         if let Some(open) = full.then(|| self.open.take(key)).flatten() {
-            self.emit(open, cx)?;
+            self.emit(open, cx);
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Events that say something new.
 
-use super::due::{Due, positive};
+use super::bounds::{Bounds, Most, positive};
 use super::key::Key;
+use super::keys::Keys;
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -13,8 +14,8 @@ use std::time::Duration;
 /// Lets an event pass when the values of some fields are not those of the last event of its key,
 /// and drops it otherwise, with the reason `unchanged`. The first one passes.
 ///
-/// It keeps a hash for each key until its time to forget is over, of 1,000,000 keys at most: then the one
-/// that came longest ago is forgotten, and its next event passes.
+/// It keeps a hash for each key until its time to forget is over, of [10,000,000 keys](Bounds::KEYS) at
+/// most: then the one that came longest ago is forgotten, and its next event passes.
 ///
 /// The values of an event that failed behind this node are forgotten with their key: the same event
 /// passes if it is sent again.
@@ -24,7 +25,8 @@ pub struct Changed {
     key: Key,
     /// How long a key is remembered without an event.
     forget: Option<Duration>,
-    last: Due<Last>,
+    most: Most,
+    last: Keys<Last>,
     /// The keys of events that passed and whose outcome is not known.
     under_way: HashMap<Token, u128>,
 }
@@ -32,7 +34,7 @@ pub struct Changed {
 /// The values of the last event of a key.
 #[derive(Debug)]
 struct Last {
-    value: u128,
+    value: [u64; 2],
     /// The event that brought them, while its outcome is not known.
     token: Option<Token>,
 }
@@ -51,9 +53,19 @@ impl Changed {
             values,
             key,
             forget: forget.map(|time| positive(time, "memory")).transpose()?,
-            last: Due::default(),
+            most: Most::default(),
+            last: Keys::default(),
             under_way: HashMap::new(),
         })
+    }
+
+    /// The same node with these bounds: `max_keys`.
+    ///
+    /// # Errors
+    /// A bound of zero, or another one.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        self.most = bounds.of("node for changes", &["max_keys"], self.most)?;
+        Ok(self)
     }
 }
 
@@ -84,6 +96,8 @@ impl Node for Changed {
 impl Pipeline for Changed {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let (key, value) = (self.key.of(event)?, self.values.compared(event)?);
+        // No byte is lost to alignment.
+        let value = [(value >> 64) as u64, value as u64];
         let due = self
             .forget
             .map_or(Timestamp::MAX, |time| cx.now().after(time));
@@ -105,7 +119,10 @@ impl Pipeline for Changed {
             }
         };
         self.last.put(key, due, Last { value, token });
-        self.last.forget_excess();
+        if self.last.len() > self.most.keys {
+            self.last.pop(Timestamp::MAX);
+            cx.let_go("max_keys is reached, so the oldest key is forgotten", 1);
+        }
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! An alarm when events stay away.
 
-use super::due::{Due, positive};
+use super::bounds::{Bounds, Most, positive};
 use super::key::Key;
+use super::keys::Keys;
+use super::part::Part;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -18,14 +20,26 @@ const PORT: &str = "silent";
 ///
 /// Without a key the time also runs from the start, when no event has come at all.
 ///
-/// It keeps the fields of each key until its alarm, of 1,000,000 keys at most: an event of one more is
-/// rejected. At the end of the stream there is no alarm.
+/// It keeps the values of each key until its alarm, of [10,000,000 keys](Bounds::KEYS) and in
+/// [256 MiB](Bounds::BYTES) at most: an event of one more is rejected. At the end of the stream there is no
+/// alarm.
 #[derive(Debug)]
 pub struct Deadman {
     time: Duration,
     key: Key,
-    alive: Due<(Value, Timestamp)>,
+    alive: Keys<Alive>,
+    /// Of the values of all keys.
+    bytes: usize,
+    most: Most,
     begun: bool,
+}
+
+/// A key of which an event has come.
+#[derive(Debug)]
+struct Alive {
+    /// The values of its fields, as JSON.
+    values: Box<str>,
+    last: Timestamp,
 }
 
 impl Deadman {
@@ -38,12 +52,19 @@ impl Deadman {
             time: positive(time, "deadman")?,
             begun: !key.is_none(),
             key,
-            alive: Due::default(),
+            alive: Keys::default(),
+            bytes: 0,
+            most: Most::default(),
         })
     }
 
-    fn hear(&mut self, key: u128, shown: Value, now: Timestamp) {
-        self.alive.put(key, now.after(self.time), (shown, now));
+    /// The same node with these bounds: `max_keys`, and `max_bytes`, for the values of the keys.
+    ///
+    /// # Errors
+    /// A bound of zero, or another one.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        self.most = bounds.of("deadman", &["max_keys", "max_bytes"], self.most)?;
+        Ok(self)
     }
 }
 
@@ -64,12 +85,20 @@ impl Node for Deadman {
         let now = cx.now();
         if !self.begun {
             self.begun = true;
-            self.hear(0, Value::Object(serde_json::Map::new()), now);
+            let (values, last) = (Box::default(), now);
+            self.alive
+                .put(0, now.after(self.time), Alive { values, last });
         }
         self.alive.hasten(now.after(self.time));
-        while let Some((_, (mut alarm, last))) = self.alive.pop(now) {
-            alarm["since"] = last.as_secs_f64().into();
-            cx.emit_to(PORT, Event::new(alarm, now))?;
+        let mut part = Part::default();
+        while !part.is_full()
+            && let Some(Alive { values, last }) = self.alive.pop(now)
+        {
+            self.bytes -= values.len();
+            part.add(values.len());
+            let mut alarm = self.key.shown(&values)?;
+            alarm.insert("since".to_owned(), last.as_secs_f64().into());
+            cx.emit_to(PORT, Event::new(Value::Object(alarm), now))?;
         }
         Ok(())
     }
@@ -77,10 +106,19 @@ impl Node for Deadman {
 
 impl Pipeline for Deadman {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let (key, shown) = (self.key.of(event)?, self.key.shown(event)?);
-        self.alive.check_room(key)?;
+        let (key, last) = (self.key.of(event)?, cx.now());
+        let due = last.after(self.time);
+        match self.alive.renew(key, due) {
+            Some(alive) => alive.last = last,
+            None => {
+                self.most.check_keys(self.alive.len())?;
+                let values = self.key.values(event)?.into_boxed_str();
+                self.most.check_bytes(self.bytes, values.len())?;
+                self.bytes += values.len();
+                self.alive.put(key, due, Alive { values, last });
+            }
+        }
         self.begun = true;
-        self.hear(key, shown, cx.now());
         cx.pass();
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The last event before a silence.
 
-use super::due::{Due, positive};
+use super::bounds::{Bounds, positive};
+use super::held::Held;
 use super::key::Key;
-use crate::ack::Outcome;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -12,12 +12,13 @@ use std::time::Duration;
 /// Holds an event back until no other of its key has come for this time; an earlier one that it
 /// takes the place of ends here. At the end of the stream what is held goes on at once.
 ///
-/// It holds an event for each key, of 1,000,000 keys at most: an event of one more is rejected.
+/// It holds an event for each key, of [10,000,000 keys](Bounds::KEYS) and in
+/// [256 MiB](Bounds::BYTES) at most: an event for which there is no room is rejected.
 #[derive(Debug)]
 pub struct Debounce {
     quiet: Duration,
     key: Key,
-    held: Due<Event>,
+    held: Held,
 }
 
 impl Debounce {
@@ -29,8 +30,18 @@ impl Debounce {
         Ok(Debounce {
             quiet: positive(quiet, "debounce")?,
             key,
-            held: Due::default(),
+            held: Held::default(),
         })
+    }
+
+    /// The same node with these bounds. A key has one event, so the lesser of `max_keys` and
+    /// `max_events` counts.
+    ///
+    /// # Errors
+    /// A bound of zero.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        self.held.bound(bounds, "debounce")?;
+        Ok(self)
     }
 }
 
@@ -40,17 +51,13 @@ impl Node for Debounce {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.held.hasten(cx.now().after(self.quiet));
-        while let Some((_, event)) = self.held.pop(cx.now()) {
-            cx.emit(event);
-        }
+        let latest = cx.now().after(self.quiet);
+        self.held.emit_due(latest, cx);
         Ok(())
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        while let Some((_, event)) = self.held.pop(Timestamp::MAX) {
-            cx.emit(event);
-        }
+        self.held.emit_all(cx);
         Ok(())
     }
 }
@@ -58,11 +65,6 @@ impl Node for Debounce {
 impl Pipeline for Debounce {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let due = cx.now().after(self.quiet);
-        let key = self.key.of(event)?;
-        self.held.check_room(key)?;
-        if let Some(before) = self.held.put(key, due, event.clone()) {
-            before.settle(Outcome::Delivered);
-        }
-        Ok(())
+        self.held.put(self.key.of(event)?, event, due, true)
     }
 }

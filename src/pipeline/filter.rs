@@ -2,6 +2,7 @@
 
 mod recent;
 
+use super::bounds::{Bounds, Most};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
@@ -66,10 +67,14 @@ impl FilterKey {
 /// An event is remembered for good only once it was delivered: when it failed behind the filter,
 /// the same event passes again if it is sent again. Keys are kept as 128-bit hashes, in memory, and
 /// in a database too where that is [asked for](Filter::stored): then they survive a restart.
+///
+/// It keeps [10,000,000 keys](Bounds::KEYS) at most: then the one that passed longest ago is forgotten,
+/// and the same event passes again.
 pub struct Filter {
     interval: Duration,
     key: FilterKey,
     passed: Recent,
+    most: Most,
     /// Events that passed and whose outcome is not known.
     under_way: HashMap<Token, (u128, Timestamp)>,
     memory: Option<Memory>,
@@ -104,9 +109,19 @@ impl Filter {
             interval,
             key,
             passed: Recent::default(),
+            most: Most::default(),
             under_way: HashMap::new(),
             memory: None,
         })
+    }
+
+    /// The same filter with these bounds: `max_keys`.
+    ///
+    /// # Errors
+    /// A bound of zero, or another one.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        self.most = bounds.of("filter", &["max_keys"], self.most)?;
+        Ok(self)
     }
 
     /// The same filter, whose keys are kept in the database too, under the name `scope`, as soon
@@ -185,6 +200,8 @@ impl Node for Filter {
                 if let Ok(key) = <[u8; 16]>::try_from(key.as_slice()) {
                     let passed = until.before(self.interval);
                     self.passed.insert(u128::from_be_bytes(key), passed);
+                    // Those that end first.
+                    self.passed.forget_excess(self.most.keys);
                 }
             }
         }
@@ -251,6 +268,13 @@ impl Pipeline for Filter {
             return Ok(());
         }
         self.passed.insert(key, now);
+        let forgotten = self.passed.forget_excess(self.most.keys);
+        if forgotten > 0 {
+            cx.let_go(
+                "max_keys is reached, so the oldest key is forgotten",
+                forgotten,
+            );
+        }
         if event.is_tracked() || self.memory.is_some() {
             let token = cx.emit_tracked(event.clone());
             self.under_way.insert(token, (key, now));

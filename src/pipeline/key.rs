@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
-use serde_json::Value;
+use crate::payload::parse_json;
+use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
 /// The fields of the JSON payload that say to what an event belongs; without fields all events
@@ -50,15 +51,25 @@ impl Key {
         Ok(hasher.digest128())
     }
 
-    /// The fields with an event's values.
-    pub(super) fn shown(&self, event: &Event) -> Result<Value> {
-        let mut object = serde_json::Map::new();
+    /// An event's values as JSON, one after the other.
+    pub(super) fn values(&self, event: &Event) -> Result<String> {
+        let mut text = String::new();
         if !self.is_none() {
-            self.each(event, "to take the key from", |field, value| {
-                object.insert(field.to_owned(), value.clone());
+            self.each(event, "to take the key from", |_, value| {
+                if !text.is_empty() {
+                    text.push(',');
+                }
+                text.push_str(&value.to_string());
             })?;
         }
-        Ok(Value::Object(object))
+        Ok(text)
+    }
+
+    /// The fields with the values that were written so.
+    pub(super) fn shown(&self, values: &str) -> Result<Map<String, Value>> {
+        let values = parse_json(format!("[{values}]").as_bytes())?;
+        let values = values.as_array().cloned().unwrap_or_default();
+        Ok(self.0.iter().cloned().zip(values).collect())
     }
 
     fn each(

@@ -21,7 +21,7 @@ const TAKEN: usize = 4_096;
 /// How many events are under way behind the queue at most: fewer than a link holds, so that a slow
 /// sink doesn't keep the queue from taking more in.
 const UNDER_WAY: usize = 1_024;
-/// How many bytes of payload are, about.
+/// How many bytes of payload and meta are, about.
 const BYTES: usize = 16 << 20;
 /// How long what was delivered may stay in the file, and how much of it.
 const REMOVE_EVERY: Duration = Duration::from_millis(100);
@@ -185,7 +185,7 @@ impl Queue {
             cx.reject(event, error.with_hint("its checksum does not fit"));
             return Ok(());
         }
-        let bytes = event.payload().size();
+        let bytes = event.size();
         self.bytes += bytes;
         let held = Held {
             id: stored.id,

@@ -1,8 +1,8 @@
 //! The last event of each interval.
 
-use super::due::{Due, positive};
+use super::bounds::{Bounds, positive};
+use super::held::Held;
 use super::key::Key;
-use crate::ack::Outcome;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -13,12 +13,13 @@ use std::time::Duration;
 /// first event after a silence. The other events end here. At the end of the stream what is held goes
 /// on at once.
 ///
-/// It holds an event for each key, of 1,000,000 keys at most: an event of one more is rejected.
+/// It holds an event for each key, of [10,000,000 keys](Bounds::KEYS) and in
+/// [256 MiB](Bounds::BYTES) at most: an event for which there is no room is rejected.
 #[derive(Debug)]
 pub struct Sample {
     interval: Duration,
     key: Key,
-    held: Due<Event>,
+    held: Held,
 }
 
 impl Sample {
@@ -30,8 +31,18 @@ impl Sample {
         Ok(Sample {
             interval: positive(interval, "sample")?,
             key,
-            held: Due::default(),
+            held: Held::default(),
         })
+    }
+
+    /// The same node with these bounds. A key has one event, so the lesser of `max_keys` and
+    /// `max_events` counts.
+    ///
+    /// # Errors
+    /// A bound of zero.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        self.held.bound(bounds, "sample")?;
+        Ok(self)
     }
 }
 
@@ -41,32 +52,20 @@ impl Node for Sample {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.held.hasten(cx.now().after(self.interval));
-        while let Some((_, event)) = self.held.pop(cx.now()) {
-            cx.emit(event);
-        }
+        let latest = cx.now().after(self.interval);
+        self.held.emit_due(latest, cx);
         Ok(())
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        while let Some((_, event)) = self.held.pop(Timestamp::MAX) {
-            cx.emit(event);
-        }
+        self.held.emit_all(cx);
         Ok(())
     }
 }
 
 impl Pipeline for Sample {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let key = self.key.of(event)?;
-        self.held.check_room(key)?;
-        match self.held.get_mut(key) {
-            Some(held) => std::mem::replace(held, event.clone()).settle(Outcome::Delivered),
-            None => {
-                let due = cx.now().after(self.interval);
-                self.held.put(key, due, event.clone());
-            }
-        }
-        Ok(())
+        let due = cx.now().after(self.interval);
+        self.held.put(self.key.of(event)?, event, due, false)
     }
 }

@@ -1,7 +1,8 @@
 //! So many events in a time.
 
-use super::due::{Due, positive};
+use super::bounds::{Bounds, Most, positive};
 use super::key::Key;
+use super::keys::Keys;
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -14,15 +15,19 @@ use std::time::Duration;
 /// the reason `throttle`. An event that failed behind this node does not count: it passes if it is sent
 /// again, unless others have taken its place.
 ///
-/// It keeps the instants of those that passed within the interval, of 1,000,000 keys at most: an event of
-/// one more is rejected.
+/// It keeps the instants of those that passed within the interval, of
+/// [10,000,000 keys](Bounds::KEYS) and of [10,000,000 events](Bounds::EVENTS) of all keys together at
+/// most: an event for which there is no room is rejected.
 #[derive(Debug)]
 pub struct Throttle {
     count: usize,
     interval: Duration,
     key: Key,
     /// When the last ones passed; a key is forgotten when all of that is long ago.
-    passed: Due<VecDeque<Timestamp>>,
+    passed: Keys<VecDeque<Timestamp>>,
+    most: Most,
+    /// How many instants are kept.
+    held: usize,
     /// Events that passed and whose outcome is not known: their keys, and when they passed.
     under_way: HashMap<Token, (u128, Timestamp)>,
 }
@@ -40,9 +45,34 @@ impl Throttle {
             count,
             interval: positive(interval, "throttle")?,
             key,
-            passed: Due::default(),
+            passed: Keys::default(),
+            most: Most::default(),
+            held: 0,
             under_way: HashMap::new(),
         })
+    }
+
+    /// The same node with these bounds: `max_keys`, and `max_events`, the most that have passed within
+    /// the interval.
+    ///
+    /// # Errors
+    /// A bound of zero, or another one.
+    pub fn bounds(mut self, bounds: Bounds) -> Result<Self> {
+        self.most = bounds.of("throttle", &["max_keys", "max_events"], self.most)?;
+        Ok(self)
+    }
+
+    /// Whether one more of this key may pass. What has passed before the interval is forgotten.
+    fn may_pass(&mut self, key: u128, now: Timestamp) -> Result<bool> {
+        let Some(passed) = self.passed.get_mut(key) else {
+            self.most.check_keys(self.passed.len())?;
+            return Ok(true);
+        };
+        let before = passed.len();
+        // A clock that was set back counts like one that went on.
+        passed.retain(|at| now.since(*at).max(at.since(now)) < self.interval);
+        self.held -= before - passed.len();
+        Ok(passed.len() < self.count)
     }
 }
 
@@ -52,7 +82,9 @@ impl Node for Throttle {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        while self.passed.pop(cx.now()).is_some() {}
+        while let Some(passed) = self.passed.pop(cx.now()) {
+            self.held -= passed.len();
+        }
         Ok(())
     }
 
@@ -65,6 +97,7 @@ impl Node for Throttle {
             && let Some(place) = passed.iter().position(|known| *known == at)
         {
             passed.remove(place);
+            self.held -= 1;
         }
         Ok(())
     }
@@ -73,23 +106,31 @@ impl Node for Throttle {
 impl Pipeline for Throttle {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let (key, now) = (self.key.of(event)?, cx.now());
-        self.passed.check_room(key)?;
-        let mut passed = self.passed.take(key).unwrap_or_default();
-        // A clock that was set back counts like one that went on.
-        passed.retain(|at| now.since(*at).max(at.since(now)) < self.interval);
-        if passed.len() < self.count {
-            passed.push_back(now);
-            if event.is_tracked() {
-                let token = cx.emit_tracked(event.clone());
-                self.under_way.insert(token, (key, now));
-            } else {
-                cx.pass();
-            }
-        } else {
+        if !self.may_pass(key, now)? {
             cx.drop("throttle");
+            return Ok(());
         }
-        let last = passed.back().copied().unwrap_or(now);
-        self.passed.put(key, last.after(self.interval), passed);
+        if self.held >= self.most.events {
+            let error = format!("{} events have passed in the time already", self.held);
+            return Err(Error::data(error).with_hint("the option max_events allows more"));
+        }
+        let due = now.after(self.interval);
+        match self.passed.renew(key, due) {
+            Some(passed) => passed.push_back(now),
+            None => {
+                // Most keys have one event.
+                let mut passed = VecDeque::with_capacity(1);
+                passed.push_back(now);
+                self.passed.put(key, due, passed);
+            }
+        }
+        self.held += 1;
+        if event.is_tracked() {
+            let token = cx.emit_tracked(event.clone());
+            self.under_way.insert(token, (key, now));
+        } else {
+            cx.pass();
+        }
         Ok(())
     }
 }

@@ -90,20 +90,21 @@ fn classes() -> BTreeMap<String, Vec<(String, bool)>> {
 }
 
 /// A call of each function that takes options, with one that there is not, and their class.
-const WITH_OPTIONS: [(&str, &str); 17] = [
+const WITH_OPTIONS: [(&str, &str); 18] = [
     ("create_batch('x', {?})", "Batch"),
     ("create_changed('x', {?})", "Changed"),
-    ("create_deadman('x', '1s', {?})", "Keyed"),
-    ("create_debounce('x', '1s', {?})", "Keyed"),
+    ("create_deadman('x', '1s', {?})", "Deadman"),
+    ("create_debounce('x', '1s', {?})", "Held"),
+    ("create_delay('x', '1s', {?})", "Delay"),
     ("create_dlq('x', {?})", "DeadLetters"),
     ("create_file_sink('x', 'y', {?})", "FileSink"),
     ("create_file_source('x', 'y', {?})", "FileSource"),
     ("create_filter('x', '1s', {?})", "Filter"),
     ("create_generator('x', function() end, {?})", "Generator"),
     ("create_process('x', {?})", "Process"),
-    ("create_sample('x', '1s', {?})", "Keyed"),
+    ("create_sample('x', '1s', {?})", "Held"),
     ("create_sql_sink('x', {?})", "SqlSink"),
-    ("create_throttle('x', 1, '1s', {?})", "Keyed"),
+    ("create_throttle('x', 1, '1s', {?})", "Throttle"),
     ("balance('x', 'y', 'z', {?})", "Balance"),
     ("link('x', 'y', {?})", "LinkOptions"),
     ("on_error('x', {?})", "OnError"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Capacity {
     /// Events, from 1 to 1,000,000.
     pub events: usize,
-    /// Bytes of payload, at least 1; a single event is let through however large it is.
+    /// Bytes of payload and meta, at least 1; a single event is let through however large it is.
     pub bytes: usize,
 }
 
@@ -149,7 +149,7 @@ impl LinkOptions {
         self
     }
 
-    /// How many bytes of payload may wait in it.
+    /// How many bytes of payload and meta may wait in it.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);

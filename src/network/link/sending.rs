@@ -198,7 +198,7 @@ impl Parts {
         };
         let mut part = Batch::with_capacity(most.min(events.len()));
         while let Some(event) = events.next_if(|event| {
-            part.is_empty() || part.len() < most && part.bytes() + event.payload().size() <= bytes
+            part.is_empty() || part.len() < most && part.bytes() + event.size() <= bytes
         }) {
             part.push(event);
         }

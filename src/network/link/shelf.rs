@@ -244,7 +244,7 @@ impl State {
         let mut bytes = self.bytes;
         let mut count = 0;
         for event in batch.events().iter().take(room) {
-            bytes += event.payload().size();
+            bytes += event.size();
             if bytes > capacity.bytes && self.events + count > 0 {
                 break;
             }
@@ -264,7 +264,7 @@ impl State {
                     break;
                 }
                 events -= 1;
-                bytes = bytes.saturating_sub(event.payload().size());
+                bytes = bytes.saturating_sub(event.size());
                 count += 1;
             }
             if count == 0 {

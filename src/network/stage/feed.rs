@@ -34,18 +34,25 @@ enum Fed {
     Before(usize, Error),
     /// Those before this place; the node takes no more at present.
     Waits(usize, Error),
+    /// Those before this place; what they have made is to leave before the next one.
+    Part(usize),
     /// Those before this place; the last of them panicked, once too often.
     Until(usize, Error),
 }
 
 impl Stage {
     /// Feeds a batch, which came by the link of this number, and commits it. The first event of it
-    /// was `tried` so often.
-    pub fn feed(&mut self, batch: Batch, input: Option<usize>, tried: u32) -> Result<(), Retry> {
+    /// was `tried` so often. The rest comes back where so much was made that it is to leave before.
+    pub fn feed(
+        &mut self,
+        batch: Batch,
+        input: Option<usize>,
+        tried: u32,
+    ) -> Result<Option<Batch>, Retry> {
         let begun = monotonic();
         if self.dead {
             self.nack(batch);
-            return Ok(());
+            return Ok(None);
         }
         self.frame.input = input;
         let fed = self.feed_all(batch, tried);
@@ -53,12 +60,17 @@ impl Stage {
         fed
     }
 
-    fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<(), Retry> {
+    fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<Option<Batch>, Retry> {
         let panics = self.panics;
         let error = match self.attempt(batch.events(), tried) {
             Ok(Fed::All) => {
                 self.resolve(batch);
-                return Ok(());
+                return Ok(None);
+            }
+            Ok(Fed::Part(at)) => {
+                let rest = batch.split_off(at);
+                self.resolve(batch);
+                return Ok(Some(rest));
             }
             Ok(Fed::Before(at, error)) => {
                 let rest = batch.split_off(at);
@@ -81,7 +93,7 @@ impl Stage {
                 self.resolve(batch);
                 self.die(&error);
                 self.nack(rest);
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => error,
         };
@@ -104,9 +116,9 @@ impl Stage {
             }
             self.resolve(batch);
             self.failed = Some(error);
-            return Ok(());
+            return Ok(None);
         }
-        self.feed_singly(batch, error, tried)
+        self.feed_singly(batch, error, tried).map(|()| None)
     }
 
     /// Whether an event that was tried so often, and rejected, is tried again.
@@ -137,7 +149,7 @@ impl Stage {
                 false => self.attempt(one.events(), tried),
             };
             match fed {
-                Ok(Fed::All) => self.resolve(one),
+                Ok(Fed::All | Fed::Part(_)) => self.resolve(one),
                 Ok(Fed::Before(_, error)) => {
                     self.resolve(Batch::default());
                     let rest = one.into_iter().chain(events).collect();
@@ -205,6 +217,10 @@ impl Stage {
             let fed = catch(|| self.runner.feed(events, &mut at, &mut cx));
             if at > from {
                 self.panics = 0;
+            }
+            if fed.is_ok() && at < events.len() {
+                self.commit()?;
+                return Ok(Fed::Part(at));
             }
             if let Err(error) = fed {
                 if error.is_retryable() {

@@ -182,7 +182,16 @@ impl Stage {
     }
 
     /// Counts what became of so many events; those of which nothing was said were consumed.
-    fn count(&self, events: usize) {
+    fn count(&mut self, events: usize) {
+        for (reason, count) in std::mem::take(&mut self.frame.let_go) {
+            self.account.losses.add(Loss::LetGo, reason, count);
+            if !std::mem::replace(&mut self.warned.of_let_go, true) {
+                log::warn!(
+                    "node {}: {reason}; others like it are only counted",
+                    self.name
+                );
+            }
+        }
         let (account, frame) = (&self.account, &self.frame);
         let passed = u64::from(frame.uniform) + frame.passed;
         let dropped: u64 = frame.dropped.iter().map(|(_, count)| count).sum();
@@ -202,6 +211,8 @@ pub(super) struct Warned {
     silent: u64,
     /// An event was dropped by a port that is not linked.
     of_drop: bool,
+    /// Something was let go before its time.
+    of_let_go: bool,
 }
 
 impl Warned {

@@ -12,11 +12,16 @@ impl Worker {
             // More input may come after all: the message is heard next.
             return;
         }
-        if let Err(error) = self.stage.finish() {
-            if !(self.stopping && self.is_source()) {
-                return self.stall(Vec::new(), &error);
+        loop {
+            match self.stage.finish() {
+                Ok(true) if self.deliver().is_ok() => {}
+                Ok(_) => break,
+                Err(error) if self.stopping && self.is_source() => {
+                    self.stage.complain("finish", &error);
+                    break;
+                }
+                Err(error) => return self.stall(Vec::new(), &error),
             }
-            self.stage.complain("finish", &error);
         }
         // An abort that this meets is heard next.
         let _ = self.deliver();

@@ -68,10 +68,16 @@ impl Worker {
             input,
             tried,
         } = handful;
-        let fed = self.stage.feed(batch, input, tried);
-        let delivered = self.deliver();
+        let mut fed = self.stage.feed(batch, input, tried);
+        let mut delivered = self.deliver();
+        // An abort is acted on next, and what is left in hand has failed.
+        while let (Ok(Some(rest)), Ok(())) = (&mut fed, &delivered) {
+            let rest = std::mem::take(rest);
+            fed = self.stage.feed(rest, input, 0);
+            delivered = self.deliver();
+        }
         match fed {
-            Ok(()) => {
+            Ok(_) => {
                 self.waits = false;
                 self.is_back();
             }

@@ -60,11 +60,19 @@ impl Queue {
         Some((self.base.wrapping_add(self.gone as u32), *first))
     }
 
+    /// How many places there are, those that are gone in the first chunk among them.
+    fn places(&self) -> usize {
+        let last = self.chunks.back().map_or(0, Vec::len);
+        self.chunks.len().saturating_sub(1) * CHUNK + last
+    }
+
+    fn len(&self) -> usize {
+        self.places() - self.gone
+    }
+
     /// The number that the next entry gets.
     fn next(&self) -> u32 {
-        let last = self.chunks.back().map_or(0, Vec::len);
-        let before = self.chunks.len().saturating_sub(1) * CHUNK;
-        self.base.wrapping_add((before + last) as u32)
+        self.base.wrapping_add(self.places() as u32)
     }
 
     fn push(&mut self, passed: Passed) {
@@ -143,6 +151,15 @@ impl Recent {
     /// When the first in the queue passed.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.queue.front().map(|(_, passed)| passed.at)
+    }
+
+    /// Forgets the first ones where the queue has more than so many places; how many keys that were.
+    pub fn forget_excess(&mut self, most: usize) -> u64 {
+        let before = self.table.len();
+        while self.queue.len() > most {
+            self.forget_oldest();
+        }
+        (before - self.table.len()) as u64
     }
 
     /// Forgets the first in the queue.

@@ -8,11 +8,13 @@ use super::vm::{NodeVm, Spec, callable, code, of};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
+use crate::payload::parse_json;
 use crate::script::value::{describe, to_data};
 use crate::time::{Timestamp, format_duration};
 use mlua::{Function, Table, Value};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 const KIND: &str = "process";
@@ -39,8 +41,9 @@ pub(in crate::script) struct Process {
     home: Home,
     /// The fields that make the key.
     fields: Vec<String>,
-    /// The keys that have a state, by their text.
-    keys: BTreeMap<String, Json>,
+    /// The keys that have a state, as JSON, and how many there may be.
+    keys: BTreeSet<Box<str>>,
+    max_keys: usize,
     timers: Vec<Timer>,
 }
 
@@ -52,11 +55,12 @@ struct About<'a> {
 }
 
 impl Process {
-    pub fn new(spec: Spec, fields: Vec<String>, timers: Vec<Timer>) -> Self {
+    pub fn new(spec: Spec, fields: Vec<String>, max_keys: usize, timers: Vec<Timer>) -> Self {
         Process {
             home: Home::new(spec),
             fields,
-            keys: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            max_keys,
             timers,
         }
     }
@@ -81,6 +85,14 @@ impl Process {
 
     fn call(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let key = self.key(event)?;
+        if let Some((text, _)) = &key
+            && self.keys.len() >= self.max_keys
+            && !self.keys.contains(text.as_str())
+        {
+            let error = format!("{} other keys have a state already", self.max_keys);
+            let hint = "a function that returns false ends one; the option max_keys allows more";
+            return Err(Error::data(error).with_hint(hint));
+        }
         let vm = self.home.vm()?;
         let calls = calls(&vm)?;
         let process = get(&calls, "process")?;
@@ -97,11 +109,22 @@ impl Process {
     fn call_all(&mut self, vm: &NodeVm, about: &About<'_>, cx: &mut Context<'_>) -> Result<()> {
         let calls = calls(vm)?;
         let other = get(&calls, "other")?;
-        let keys: Vec<Option<(String, Json)>> = match self.fields.is_empty() {
-            true => vec![None],
-            false => self.keys.clone().into_iter().map(Some).collect(),
-        };
-        for key in keys {
+        let mut last: Option<Box<str>> = None;
+        let mut once = self.fields.is_empty();
+        loop {
+            let key = match &last {
+                None if std::mem::take(&mut once) => None,
+                last => {
+                    let from = last.as_deref().map_or(Unbounded, Excluded);
+                    let Some(next) = self.keys.range::<str, _>((from, Unbounded)).next() else {
+                        return Ok(());
+                    };
+                    let text = next.to_string();
+                    let key = parse_json(text.as_bytes())?;
+                    Some((text, key))
+                }
+            };
+            last = key.as_ref().map(|(text, _)| text.as_str().into());
             let shown = key.as_ref().map(|(_, key)| key.clone());
             let (name, lua) = lua_key(vm, key.as_ref())?;
             let called =
@@ -118,7 +141,6 @@ impl Process {
                 }
             }
         }
-        Ok(())
     }
 
     /// What a call has emitted; where it failed, the state is put back.
@@ -139,10 +161,11 @@ impl Process {
                 Err(Error::data(error).at_opt(self.home.spec().place.clone()))
             }
             Ok((said, _)) => {
-                if let Some((text, key)) = key {
+                if let Some((text, _)) = key {
                     match said {
-                        code::ENDED => drop(self.keys.remove(&text)),
-                        _ => drop(self.keys.entry(text).or_insert(key)),
+                        code::ENDED => drop(self.keys.remove(text.as_str())),
+                        _ if self.keys.contains(text.as_str()) => {}
+                        _ => drop(self.keys.insert(text.into_boxed_str())),
                     }
                 }
                 Ok(vm.take_out())

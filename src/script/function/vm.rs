@@ -59,7 +59,7 @@ impl Shared {
 
     /// Takes an event that is emitted.
     fn push(&self, event: Event) -> Result<()> {
-        let bytes = self.out_bytes.get() + event.payload().size() + size_of::<Event>();
+        let bytes = self.out_bytes.get() + event.size() + size_of::<Event>();
         let most = self.spec.limits.memory;
         if bytes > most {
             let most = failure::size(most);

@@ -1,7 +1,9 @@
 //! Functions that make nodes of functions written in Lua.
 
+use super::timing::count;
 use super::{Export, Session};
 use crate::error::{Error, Result, did_you_mean, quote};
+use crate::pipeline::Bounds;
 use crate::script::Args;
 use crate::script::function::{Each, Generator, Handler, Kind, Process, Spec, Timer};
 use crate::script::value::describe;
@@ -140,7 +142,7 @@ fn generator(session: &Session, args: &Args) -> Result<Value> {
     Ok(true.into())
 }
 
-const FIELDS: [&str; 5] = ["process", "init", "every", "key", "finish"];
+const FIELDS: [&str; 6] = ["process", "init", "every", "key", "finish", "max_keys"];
 
 fn process(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(2)?;
@@ -169,8 +171,13 @@ fn process(session: &Session, args: &Args) -> Result<Value> {
         other => strings(&other)
             .ok_or_else(|| wrong("key", "the name of a field or a list of names", &other))?,
     };
+    let max_keys = match field(&table, "max_keys")? {
+        LuaValue::Nil => Bounds::KEYS,
+        LuaValue::Integer(number) => count(number, "max_keys")?,
+        other => return Err(wrong("max_keys", "integer", &other)),
+    };
     let spec = spec(session, args, &name, functions)?;
-    let node = Process::new(spec, fields, timers);
+    let node = Process::new(spec, fields, max_keys, timers);
     session.draft()?.add_pipeline(&name, node)?;
     Ok(true.into())
 }

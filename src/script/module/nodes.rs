@@ -1,5 +1,6 @@
 //! Functions that make the plain nodes.
 
+use super::timing::bounds;
 use super::{Export, Session};
 use crate::error::Result;
 use crate::pipeline::{Filter, FilterKey, Forwarder, RateLimit};
@@ -72,11 +73,11 @@ fn ratelimit(session: &Session, args: &Args) -> Result<Value> {
 fn filter(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, interval) = (args.string(1)?, args.duration(2)?);
-    let options = args.options(3, &["by", "store"])?;
+    let options = args.options(3, &["by", "store", "max_keys"])?;
     let key = options
         .strings("by")?
         .map_or(FilterKey::Payload, FilterKey::Fields);
-    let mut filter = Filter::new(interval, key)?;
+    let mut filter = Filter::new(interval, key)?.bounds(bounds(&options)?)?;
     if options.boolean("store")? == Some(true) {
         filter = filter.stored(&session.database, &name);
     }

@@ -3,7 +3,7 @@
 use super::{Export, Session};
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    BatchLimits, Changed, Collect, Deadman, Debounce, Delay, Key, Sample, Throttle,
+    BatchLimits, Bounds, Changed, Collect, Deadman, Debounce, Delay, Key, Sample, Throttle,
 };
 use crate::script::Args;
 use crate::script::args::Options;
@@ -50,11 +50,14 @@ pub(super) const EXPORTS: &[Export] = &[
     },
     Export {
         name: "create_delay",
-        arguments: "name, time [, {limit = 1000000}]",
-        about: "a pipeline that passes every event after this time, and holds at most `limit` events",
+        arguments: "name, time [, {max_events = 1000000}]",
+        about: "a pipeline that passes every event after this time, and holds at most `max_events` events",
         run: delay,
     },
 ];
+
+/// The options of a node that holds events for each key.
+const HELD: &[&str] = &["key", "max_keys", "max_events", "max_bytes"];
 
 /// The fields of the option `key`.
 fn key(options: &Options) -> Result<Key> {
@@ -68,8 +71,27 @@ fn duration(options: &Options, name: &str) -> Result<Option<Duration>> {
         .map_err(|error| error.within(format!("option {name}")))
 }
 
+/// What the options say of how much the node may hold.
+pub(super) fn bounds(options: &Options) -> Result<Bounds> {
+    let number = |name: &str| {
+        let number = options.integer(name)?;
+        number.map(|number| count(number, name)).transpose()
+    };
+    let mut bounds = Bounds::new();
+    if let Some(keys) = number("max_keys")? {
+        bounds = bounds.max_keys(keys);
+    }
+    if let Some(events) = number("max_events")? {
+        bounds = bounds.max_events(events);
+    }
+    if let Some(bytes) = number("max_bytes")? {
+        bounds = bounds.max_bytes(bytes);
+    }
+    Ok(bounds)
+}
+
 /// A whole number that counts something.
-fn count(number: i64, what: &str) -> Result<usize> {
+pub(super) fn count(number: i64, what: &str) -> Result<usize> {
     usize::try_from(number)
         .ok()
         .filter(|count| *count > 0)
@@ -79,31 +101,35 @@ fn count(number: i64, what: &str) -> Result<usize> {
 fn throttle(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(4)?;
     let (name, most) = (args.string(1)?, count(args.integer(2)?, "count")?);
-    let key = key(&args.options(4, &["key"])?)?;
-    let node = Throttle::new(most, args.duration(3)?, key)?;
+    let options = args.options(4, &["key", "max_keys", "max_events"])?;
+    let node = Throttle::new(most, args.duration(3)?, key(&options)?)?;
+    let node = node.bounds(bounds(&options)?)?;
     session.draft()?.add_pipeline(&name, node)?;
     Ok(true.into())
 }
 
 fn debounce(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
-    let key = key(&args.options(3, &["key"])?)?;
-    let node = Debounce::new(args.duration(2)?, key)?;
+    let options = args.options(3, HELD)?;
+    let node = Debounce::new(args.duration(2)?, key(&options)?)?;
+    let node = node.bounds(bounds(&options)?)?;
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
 fn sample(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
-    let key = key(&args.options(3, &["key"])?)?;
-    let node = Sample::new(args.duration(2)?, key)?;
+    let options = args.options(3, HELD)?;
+    let node = Sample::new(args.duration(2)?, key(&options)?)?;
+    let node = node.bounds(bounds(&options)?)?;
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
 fn batch(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    let options = args.options(2, &["count", "bytes", "time", "key"])?;
+    let known = [&["count", "bytes", "time"], HELD].concat();
+    let options = args.options(2, &known)?;
     let number = |name: &str| {
         let number = options.integer(name)?;
         number.map(|number| count(number, name)).transpose()
@@ -114,35 +140,43 @@ fn batch(session: &Session, args: &Args) -> Result<Value> {
         time: duration(&options, "time")?,
     };
     let node = Collect::new(limits, key(&options)?)?;
+    let node = node.bounds(bounds(&options)?)?;
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
 fn changed(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    let options = args.options(2, &["by", "key", "forget"])?;
+    let options = args.options(2, &["by", "key", "forget", "max_keys"])?;
     let by = options.strings("by")?.unwrap_or_default();
     let forget = duration(&options, "forget")?;
     let node = Changed::new(Key::fields(by), key(&options)?, forget)?;
+    let node = node.bounds(bounds(&options)?)?;
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
 fn deadman(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
-    let key = key(&args.options(3, &["key"])?)?;
-    let node = Deadman::new(args.duration(2)?, key)?;
+    let options = args.options(3, &["key", "max_keys", "max_bytes"])?;
+    let node = Deadman::new(args.duration(2)?, key(&options)?)?;
+    let node = node.bounds(bounds(&options)?)?;
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
 fn delay(session: &Session, args: &Args) -> Result<Value> {
     args.at_most(3)?;
-    let limit = args.options(3, &["limit"])?.integer("limit")?;
-    let mut node = Delay::new(args.duration(2)?)?;
-    if let Some(limit) = limit {
-        node = node.limit(count(limit, "limit")?)?;
+    let options = args.options(3, &["max_events", "max_bytes", "limit"])?;
+    let mut bounds = bounds(&options)?;
+    if let Some(limit) = options.integer("limit")? {
+        if options.integer("max_events")?.is_some() {
+            let error = "limit is an older name of max_events: give one of them";
+            return Err(Error::data(error));
+        }
+        bounds = bounds.max_events(count(limit, "limit")?);
     }
+    let node = Delay::new(args.duration(2)?)?.bounds(bounds)?;
     session.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
