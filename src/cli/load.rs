@@ -43,7 +43,7 @@ pub struct Setup {
           allow_hyphen_values = true)]
     pub query_rows: usize,
 
-    /// The most bytes that the answer to one query has, and each value while it is computed
+    /// The most bytes of a result, and of each value while it is computed
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = query_bytes,
           allow_hyphen_values = true)]
     pub query_bytes: usize,
@@ -173,15 +173,33 @@ pub fn load(options: &Scripts) -> Result<Network> {
     open(&options.scripts, &options.setup).map(|(network, _)| network)
 }
 
+/// The same, where a database server may take at most this time for each of its answers.
+pub fn load_within(options: &Scripts, patience: Duration) -> Result<Network> {
+    let opened = open_with(
+        &options.scripts,
+        &options.setup,
+        Inputs::Read,
+        None,
+        patience,
+    );
+    opened.map(|(network, _)| network)
+}
+
 /// The same with inputs that a replay feeds, and with sinks that are recorded where there is a recorder.
 pub fn load_fed(options: &Scripts, recorder: Option<&Recorder>) -> Result<Network> {
-    let opened = open_with(&options.scripts, &options.setup, Inputs::Fed, recorder);
+    let opened = open_with(
+        &options.scripts,
+        &options.setup,
+        Inputs::Fed,
+        recorder,
+        Duration::MAX,
+    );
     opened.map(|(network, _)| network)
 }
 
 /// Builds the network, to which more can be added.
 pub fn open(scripts: &[PathBuf], options: &Setup) -> Result<(Network, Runtime)> {
-    open_with(scripts, options, Inputs::Read, None)
+    open_with(scripts, options, Inputs::Read, None, Duration::MAX)
 }
 
 fn open_with(
@@ -189,6 +207,7 @@ fn open_with(
     options: &Setup,
     inputs: Inputs,
     recorder: Option<&Recorder>,
+    patience: Duration,
 ) -> Result<(Network, Runtime)> {
     let capacity = Capacity {
         events: options.buffer,
@@ -196,11 +215,13 @@ fn open_with(
     };
     let network = Network::with_capacity(capacity)?;
     network.set_max_event_bytes(options.max_event_bytes);
-    let database = Database::open(&options.db)?.with_limits(store::Limits {
-        rows: options.query_rows,
-        time: options.query_time,
-        bytes: options.query_bytes,
-    });
+    let database = Database::open_within(&options.db, patience)
+        .map_err(with_schema)?
+        .with_limits(store::Limits {
+            rows: options.query_rows,
+            time: options.query_time,
+            bytes: options.query_bytes,
+        });
     network.extend(|draft| {
         for input in &options.input {
             let place = format!("--input {input}");
@@ -230,6 +251,18 @@ fn open_with(
         .iter()
         .try_for_each(|script| runtime.run(script).map_err(with_way_to_add))?;
     Ok((network, runtime))
+}
+
+/// Why nothing runs without the database.
+pub const SCHEMA: &str =
+    "tables and queries are checked against the schema of the database before the network starts";
+
+/// A server that is not available ends the load, where a broker would be waited for.
+fn with_schema(error: Error) -> Error {
+    match error.is_retryable() && error.hint().is_none() {
+        true => error.with_hint(SCHEMA),
+        false => error,
+    }
 }
 
 /// A node that a script takes for granted is one that a host program adds; here the command line

@@ -70,9 +70,54 @@ fn stand_by(network: &Network) -> Result<()> {
     }
 }
 
+/// The pauses between two attempts to reach the database.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(3)];
+
+/// Builds the network. A database server that is not available is waited for, as one is that a single
+/// node uses; but here nothing runs meanwhile, since tables and queries are checked against the schema
+/// before there is a network. `None` where the time of the run was over first. A signal ends the process.
+fn load_network(options: &Options) -> Result<Option<Network>> {
+    let begun = SystemClock.now();
+    let left = || {
+        let passed = SystemClock.now().as_micros() - begun.as_micros();
+        let passed = Duration::from_micros(u64::try_from(passed).unwrap_or_default());
+        let time = options.run_for.unwrap_or(Duration::MAX);
+        time.saturating_sub(passed)
+    };
+    let mut pause = PAUSES[0];
+    let mut said = String::new();
+    loop {
+        let error = match load::load_within(&options.load, left()) {
+            Ok(network) => {
+                if !said.is_empty() {
+                    log::warn!("the database is available");
+                }
+                return Ok(Some(network));
+            }
+            Err(error) => error,
+        };
+        let is_server = options.load.setup.db.starts_with("mysql:");
+        if !is_server || !error.is_retryable() || options.fail_fast {
+            return Err(error);
+        }
+        if left().is_zero() {
+            log::warn!("stopped before the network was built: {error}");
+            return Ok(None);
+        }
+        if said != error.message() {
+            error.message().clone_into(&mut said);
+            log::warn!("waiting for the database: {said}; {}", load::SCHEMA);
+        }
+        std::thread::sleep(pause.min(left()));
+        pause = (pause * 2).min(PAUSES[1]);
+    }
+}
+
 pub fn run(options: &Options) -> Result<()> {
     // Until it starts there is nothing to drain: a signal just ends the process.
-    let network = load::load(&options.load)?;
+    let Some(network) = load_network(options)? else {
+        return Ok(());
+    };
     if options.strict {
         refuse_unlinked(&network)?;
     }

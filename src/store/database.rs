@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How long a server may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A database: where it is, and which tables are declared. A cheap handle; clones share it,
 /// but for the [limits](Self::with_limits) and what queries may [read](Self::with_reads) beside the
 /// declared tables, which each has of its own.
@@ -44,11 +47,22 @@ impl Database {
     /// A malformed URL, a wrong password, a database that does not answer, a file that cannot be
     /// opened. No message shows the password.
     pub fn open(url: &str) -> Result<Self> {
+        Self::open_within(url, PATIENCE)
+    }
+
+    /// The same, where a server may take at most this time, 5 s at most, to accept a connection and for
+    /// each of its answers: here, and when tables are declared and queries prepared. What connects later,
+    /// for a node of its own, waits up to 5 s.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_within(url: &str, patience: Duration) -> Result<Self> {
+        let patience = patience.clamp(Duration::from_millis(1), PATIENCE);
         let url = Url::parse(url)?;
         let backend: Arc<dyn Backend> = match &url {
             Url::Memory => Arc::new(Sqlite::memory()?),
             Url::File(path) => Arc::new(Sqlite::file(path)?),
-            Url::Mysql(server) => Arc::new(Mysql::open(server, url.to_string())?),
+            Url::Mysql(server) => Arc::new(Mysql::open(server, url.to_string(), patience)?),
         };
         Ok(Database {
             url: Arc::new(url),

@@ -16,14 +16,15 @@ use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
 use super::url::Server;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::time::monotonic;
 use fault::Place;
 use limit::Watch;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, OptsBuilder};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a server may take to accept a connection, and then for each of its answers until the
 /// session is there.
@@ -46,13 +47,17 @@ pub(crate) struct Mysql {
     table_options: String,
     /// Of the tables that we make, and of texts that are in none.
     collation: &'static str,
+    /// How long each answer to a question about the schema may take.
+    patience: Duration,
     /// For questions about the schema, made again where it is gone.
     asking: Mutex<Option<Conn>>,
+    /// When the server was found to be silent, and what was said of it.
+    silent: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Mysql {
     /// Connects once.
-    pub fn open(server: &Server, shown: String) -> Result<Self> {
+    pub fn open(server: &Server, shown: String, patience: Duration) -> Result<Self> {
         let options: Opts = OptsBuilder::new()
             .user(Some(&server.user))
             .pass(Some(&server.password))
@@ -66,7 +71,7 @@ impl Mysql {
             .into();
         let place = Place::new(shown);
         let first = COLLATIONS[COLLATIONS.len() - 1];
-        let mut connection = connect(&options, first).map_err(|error| place.error(error))?;
+        let mut connection = ask(&options, first, patience).map_err(|error| place.error(error))?;
         let collation = collation(&mut connection).map_err(|error| place.error(error))?;
         name_collation(&mut connection, collation).map_err(|error| place.error(error))?;
         Ok(Mysql {
@@ -76,9 +81,44 @@ impl Mysql {
             table_options: format!(
                 " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
             ),
+            patience,
             asking: Mutex::new(Some(connection)),
+            silent: Mutex::new(None),
         })
     }
+
+    /// A connection for questions about the schema. A server that was found to be silent is not waited
+    /// for again at once, however many questions a script has.
+    fn ask(&self) -> Result<Conn> {
+        let known = self.silent.lock().clone();
+        if let Some((since, error)) = known
+            && monotonic().duration_since(since) < CONNECT
+        {
+            return Err(error);
+        }
+        ask(&self.options, self.collation, self.patience).map_err(|said| self.note(said))
+    }
+
+    /// An error, which is kept where the server was silent.
+    fn note(&self, said: mysql::Error) -> Error {
+        let is_silent = fault::is_silent(&said);
+        let error = self.place.error(said);
+        if is_silent {
+            *self.silent.lock() = Some((monotonic(), error.clone()));
+        }
+        error
+    }
+}
+
+/// Connects for questions about the schema, of which none takes long: each answer has the same limit.
+fn ask(options: &Opts, collation: &str, patience: Duration) -> mysql::Result<Conn> {
+    let limited = OptsBuilder::from_opts(options.clone())
+        .tcp_connect_timeout(Some(patience))
+        .read_timeout(Some(patience))
+        .write_timeout(Some(patience));
+    let mut connection = Conn::new(limited)?;
+    set_up(&mut connection, collation)?;
+    Ok(connection)
 }
 
 /// Connects, and tells the session how we want it. A server that accepts and then falls silent is
@@ -90,13 +130,18 @@ fn connect(options: &Opts, collation: &str) -> mysql::Result<Conn> {
         .write_timeout(Some(CONNECT));
     drop(Conn::new(limited)?);
     let mut connection = Conn::new(options.clone())?;
-    name_collation(&mut connection, collation)?;
+    set_up(&mut connection, collation)?;
+    Ok(connection)
+}
+
+/// Tells the session how we want it.
+fn set_up(connection: &mut Conn, collation: &str) -> mysql::Result<()> {
+    name_collation(connection, collation)?;
     connection.query_drop(
         "SET SESSION time_zone = '+00:00', \
          sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     )?;
-    connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")?;
-    Ok(connection)
+    connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 }
 
 /// What is computed of a row that is bound must be what is computed of it in its table.
@@ -126,28 +171,32 @@ impl Backend for Mysql {
 
     fn existing(&self, name: &str) -> Result<Option<Existing>> {
         let mut asking = self.asking.lock();
-        if let Some(connection) = asking.as_mut() {
-            // What fails here may be a connection that has been idle for too long.
-            if let Ok(existing) = schema::existing(connection, name) {
-                return Ok(existing);
+        if let Some(mut connection) = asking.take() {
+            match schema::existing(&mut connection, name) {
+                Ok(existing) => {
+                    *asking = Some(connection);
+                    return Ok(existing);
+                }
+                Err(said) if fault::is_silent(&said) => return Err(self.note(said)),
+                // It may have been idle for too long.
+                Err(_) => {}
             }
         }
-        let connection =
-            connect(&self.options, self.collation).map_err(|error| self.place.error(error))?;
-        let connection = asking.insert(connection);
-        schema::existing(connection, name).map_err(|error| self.place.error(error))
+        let mut connection = self.ask()?;
+        let existing = schema::existing(&mut connection, name).map_err(|said| self.note(said))?;
+        *asking = Some(connection);
+        Ok(existing)
     }
 
     fn relations(&self) -> Result<Vec<String>> {
-        let there = connect(&self.options, self.collation)
-            .and_then(|mut connection| schema::there(&mut connection));
-        Ok(there.map_err(|error| self.place.error(error))?.relations)
+        let there = schema::there(&mut self.ask()?);
+        Ok(there.map_err(|said| self.note(said))?.relations)
     }
 
     fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal> {
-        let other = |error| Refusal::Other(self.place.error(error));
+        let other = |said| Refusal::Other(self.note(said));
         // Tables of this connection alone: they are gone with it.
-        let mut connection = connect(&self.options, self.collation).map_err(other)?;
+        let mut connection = self.ask().map_err(Refusal::Other)?;
         for table in tables {
             let mut all = Vec::new();
             table.walk(&mut |table| all.push(table));
@@ -162,9 +211,13 @@ impl Backend for Mysql {
                 }
             }
         }
-        let statement = connection
-            .prep(query.text)
-            .map_err(|error| fault::refusal(&self.place, error))?;
+        let statement =
+            connection
+                .prep(query.text)
+                .map_err(|said| match fault::is_silent(&said) {
+                    true => other(said),
+                    false => fault::refusal(&self.place, said),
+                })?;
         let columns = statement.columns();
         let columns = columns.iter().map(|column| column.name_str().into_owned());
         let columns = columns.collect();

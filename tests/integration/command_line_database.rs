@@ -70,10 +70,11 @@ fn a_server_that_does_not_answer_is_unavailable() -> Tested {
     // Nobody listens at port 1; row 50: a password with everything that must be encoded.
     for password in ["secret", "s%40%3A%2F%23%25", "s@/e:c#ret"] {
         let url = format!("mysql://u:{password}@127.0.0.1:1/db");
-        site.call(&["run", "net.lua", "--db", &url])?.expect(
+        let args = ["run", "net.lua", "--fail-fast", "--db", &url];
+        site.call(&args)?.expect(
             69,
             "",
-            "tributary: mysql://u:***@127.0.0.1:1/db: connection refused…",
+            "tributary: mysql://u:***@127.0.0.1:1/db: connection refused…\n  hint: tables and queries are …",
         );
     }
     Ok(())

@@ -49,6 +49,13 @@ impl Mortal {
         }
     }
 
+    /// Suspends the server, or lets it go on.
+    pub fn suspend(&self, yes: bool) {
+        let process = self.process.as_ref().expect("it runs");
+        let name = if yes { "STOP" } else { "CONT" };
+        crate::binary::signal(process, name).expect("it can be signalled");
+    }
+
     /// Starts it again, on the same port, and waits until it answers.
     pub fn revive(&mut self) {
         let path = self.dir.path().display();

@@ -140,3 +140,126 @@ fn the_time_of_a_run_and_signals_end_a_start_that_waits() -> Result<(), Box<dyn 
     assert_eq!(done.code, Some(69), "{}", done.stderr);
     Ok(())
 }
+
+const NET: &str = "local tb = require('tributary')
+tb.create_table('bets', { key = 'id', columns = { id = 'integer' } })
+tb.create_stdin('in')
+tb.create_window('keep', 'bets')
+tb.create_stdout('out')
+tb.chain('in', 'keep', 'out')
+";
+
+/// Addresses at which no database is: one that accepts connections, and one that does not.
+fn nowhere() -> (Silent, [String; 2]) {
+    let silent = Silent::start();
+    let urls = [url(silent.port()), url(1)];
+    (silent, urls)
+}
+
+#[test]
+fn a_run_waits_for_its_database_until_its_time_is_over_or_a_signal_comes()
+-> Result<(), Box<dyn std::error::Error>> {
+    let (_silent, urls) = nowhere();
+    let site = Site::with(&[("net.lua", NET)])?;
+    for url in urls {
+        let begun = Instant::now();
+        let args = ["run", "net.lua", "--db", &url, "--for", "2s"];
+        let done = site.call(&args)?;
+        assert_eq!(done.code, Some(0), "{url}: {}", done.stderr);
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(2), "{url}: {took:?}");
+        assert!(took < Duration::from_secs(4), "{url}: {took:?}");
+        assert!(
+            done.stderr
+                .contains("stopped before the network was built: mysql://me:***@"),
+            "{url}: {}",
+            done.stderr
+        );
+        let begun = Instant::now();
+        let child = site.command(&["run", "net.lua", "--db", &url]).spawn()?;
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&child, "TERM")?;
+        let done = Done::of(child)?;
+        assert!(begun.elapsed() < Duration::from_secs(3), "{url}");
+        assert!(!done.stderr.contains("canary"), "{}", done.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_waits_for_no_database_ends_in_time_and_says_why() -> Result<(), Box<dyn std::error::Error>>
+{
+    let (_silent, urls) = nowhere();
+    let site = Site::with(&[("net.lua", NET)])?;
+    for url in urls {
+        for args in [
+            &["run", "net.lua", "--fail-fast", "--db", &url][..],
+            &["check", "net.lua", "--db", &url],
+            &["graph", "net.lua", "--db", &url],
+        ] {
+            let begun = Instant::now();
+            let done = site.call(args)?;
+            assert_eq!(done.code, Some(69), "{args:?}: {}", done.stderr);
+            assert!(begun.elapsed() < Duration::from_secs(8), "{args:?}");
+            assert!(
+                done.stderr
+                    .contains("checked against the schema of the database"),
+                "{}",
+                done.stderr
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn a_database_that_is_available_later_is_waited_for_and_one_that_falls_silent_ends_the_load()
+-> Result<(), Box<dyn std::error::Error>> {
+    let mut server = crate::mortal::Mortal::start();
+    let url = server.database();
+    server.kill();
+    let site = Site::with(&[("net.lua", NET)])?;
+    let mut child = site.command(&["run", "net.lua", "--db", &url]).spawn()?;
+    let mut stdin = child.stdin.take().ok_or("no standard input")?;
+    stdin.write_all(b"{\"id\":1}\n")?;
+    drop(stdin);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(child.try_wait()?.is_none(), "it waits");
+    server.revive();
+    let done = Done::of(child)?;
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (Some(0), "{\"id\":1}\n"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(
+        done.stderr.matches("waiting for the database: ").count(),
+        1,
+        "{}",
+        done.stderr
+    );
+    assert!(
+        done.stderr.contains("the database is available"),
+        "{}",
+        done.stderr
+    );
+    // After the first answers there is none: each question waits no longer than the first of them.
+    let database = Database::open_within(&url, Duration::from_secs(1))?;
+    server.suspend(true);
+    let begun = Instant::now();
+    for name in ["a", "b", "c", "d", "e"] {
+        let error = database
+            .declare(tributary::Table::new(name).integer("n"))
+            .expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    server.suspend(false);
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    Ok(())
+}

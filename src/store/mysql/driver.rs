@@ -108,8 +108,8 @@ impl Mysql {
             }
             answer.push(object);
         }
-        let warned = limited && rows.warnings() > 0;
         drop(rows);
+        let warned = limited && self.connection.warnings() > 0;
         if warned && cut_short(&mut self.connection).map_err(said)? {
             return Err(limits.too_many_bytes());
         }

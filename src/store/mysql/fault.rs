@@ -30,6 +30,19 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
+/// Whether the server did not answer in time, or not accept a connection.
+pub(super) fn is_silent(said: &Said) -> bool {
+    match said {
+        Said::DriverError(DriverError::ConnectTimeout) => true,
+        Said::IoError(error) => is_timeout(error),
+        Said::CodecError(error) => error
+            .source()
+            .and_then(|error| error.downcast_ref())
+            .is_some_and(is_timeout),
+        _ => false,
+    }
+}
+
 /// Where the database is, for messages: its URL, without the password.
 #[derive(Clone)]
 pub(super) struct Place(Arc<str>);
@@ -59,13 +72,12 @@ impl Place {
             Said::DriverError(DriverError::CouldNotConnect(Some((_, text, _)))) => {
                 self.gone(&text.to_lowercase())
             }
-            Said::IoError(error) if is_timeout(&error) => self.gone(SILENT),
+            said if is_silent(&said) => self.gone(SILENT),
             Said::IoError(error) => Error::io(place, &error)
                 .with_kind(ErrorKind::Unavailable)
                 .retryable(),
             Said::DriverError(error) => self.gone(&error.to_string()),
             Said::CodecError(error) => match error.source().and_then(|e| e.downcast_ref()) {
-                Some(error) if is_timeout(error) => self.gone(SILENT),
                 Some(error) => Error::io(place, error)
                     .with_kind(ErrorKind::Unavailable)
                     .retryable(),

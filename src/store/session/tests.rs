@@ -130,6 +130,7 @@ fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Place) {
     let limits = Limits {
         rows: 10,
         time: Duration::from_secs(5),
+        ..Limits::default()
     };
     let mut session = place.open().with_limits(limits).session().unwrap();
     session.emitted("a").unwrap();

@@ -57,7 +57,12 @@ impl Sqlite {
         cells: &[Cell<'_>],
         limits: Option<Limits>,
     ) -> Result<Vec<Map<String, Value>>> {
-        let said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
+        let mut out_of_memory = false;
+        let mut said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
+            (Some(ErrorCode::OutOfMemory), Some(_)) => {
+                out_of_memory = true;
+                Error::data("there is not enough memory for the query")
+            }
             (Some(ErrorCode::OperationInterrupted), Some(limits)) => limits.too_long(),
             (Some(ErrorCode::TooBig), Some(limits)) => limits.too_many_bytes(),
             _ => self.shared.place.error(error),
@@ -66,19 +71,21 @@ impl Sqlite {
             // Not before the connection is ours: there is one deadline.
             let _deadline = limits.map(|limits| self.shared.deadline.set(limits.time));
             let lengths = limits.map(|limits| Lengths::limit(connection, limits.bytes));
-            let _lengths = lengths.transpose().map_err(said)?;
+            let _lengths = lengths.transpose().map_err(&mut said)?;
             let mut tally = limits.map(Tally::new);
-            let mut statement = connection.prepare_cached(sql).map_err(said)?;
+            let mut statement = connection.prepare_cached(sql).map_err(&mut said)?;
             let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut answer = Vec::new();
-            let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
-            while let Some(row) = rows.next().map_err(said)? {
+            let mut rows = statement
+                .query(params_from_iter(cells))
+                .map_err(&mut said)?;
+            while let Some(row) = rows.next().map_err(&mut said)? {
                 if let Some(tally) = &mut tally {
                     tally.row()?;
                 }
                 let mut object = Map::with_capacity(names.len());
                 for (at, name) in names.iter().enumerate() {
-                    let value = row.get_ref(at).map_err(said)?;
+                    let value = row.get_ref(at).map_err(&mut said)?;
                     if let Some(tally) = &mut tally {
                         tally.value(name, size(value))?;
                     }
@@ -88,7 +95,11 @@ impl Sqlite {
             }
             Ok(answer)
         });
-        answer.map_err(|error| self.still_open(error))
+        answer.map_err(|error| match out_of_memory {
+            // That ends the transaction, and would again: the query is to blame.
+            true => error,
+            false => self.still_open(error),
+        })
     }
 }
 
