@@ -1,8 +1,8 @@
 //! The aggregates whose values are kept from event to event: a file for each.
 //!
 //! An aggregate is an [`Accumulator`]: a value over the rows of a group, to which rows are added and
-//! from which they are taken away. To add one (`stddev`, say): write its file, which says its name in
-//! SQL, its arguments and its result; add it to the list at the end of this file; and add a query
+//! from which they are taken away. To add one (`stddev`, say): write its file, with its name in SQL,
+//! its arguments and its result; add it to the list at the end of this file; and add a query
 //! that uses it to `analysis/tests/answers.rs`, which compares it with the database's.
 //!
 //! - `running_sum` — the sum of `sum` and `avg`; `exact` — sums without rounding.
@@ -59,7 +59,7 @@ pub(crate) trait Accumulator: Sized {
     }
 }
 
-/// How an aggregate is called, and what it returns.
+/// The name, the arguments and the result of an aggregate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Signature {
     pub name: &'static str,
@@ -97,7 +97,7 @@ pub(crate) enum ResultType {
     Sum,
 }
 
-/// The type of the argument of an aggregate, as far as the text of the query tells.
+/// The type of the argument of an aggregate, as far as it is known from the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ArgumentType {
     /// Whole numbers; SQLite makes a real of one that it computes beyond 64 bits.

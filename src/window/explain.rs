@@ -1,33 +1,33 @@
-//! How a window keeps its answer up to date, told to a person.
+//! How a window keeps its answer up to date, for people to read.
 
 use super::kind::WindowKind;
 use super::options::{Emit, Plan};
 use std::fmt;
 
-/// How a window keeps its answer up to date: the plan, why it is this one and no better one, the
-/// SQL that is run, the indexes that serve it.
+/// How a window keeps its answer up to date: the plan, why it was chosen, the SQL that is run, and the
+/// indexes that it uses.
 #[derive(Debug, Clone)]
 pub struct Explanation {
     /// The plan.
     pub plan: Plan,
     /// Why it was chosen.
     pub why: String,
-    /// The plans that were not, and why.
+    /// The plans that do not support the query, and why.
     pub refused: Vec<(Plan, String)>,
     /// Which rows are in the window.
     pub kind: WindowKind,
-    /// What `now()` is, and what is late.
+    /// The time that the window goes by, and what is late.
     pub clock: String,
     /// What is emitted.
     pub emit: Emit,
-    /// What is compared with the answer of the whole query, and on how many events, where that is
-    /// asked for.
+    /// What is compared with the answer of the whole query, and at how many events, where `verify` is
+    /// set.
     pub verify: Option<String>,
-    /// Whether rows are stored, and why not, or why.
+    /// Whether rows are stored, and why.
     pub stored: String,
-    /// The SQL that is run: what for, and the text.
+    /// The SQL that is run: its purpose, and the text.
     pub sql: Vec<(String, String)>,
-    /// The indexes that serve it: table and columns.
+    /// The indexes that it uses: table and columns.
     pub indexes: Vec<(String, Vec<String>)>,
 }
 

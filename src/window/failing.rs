@@ -17,7 +17,7 @@ pub(super) struct FailingGroups {
     errors: Vec<Error>,
 }
 
-/// What tells whether the current event is the cause of a failing query.
+/// Whether the current event is the cause of a failing query.
 pub(super) struct FailureContext<'a> {
     pub failing: &'a mut FailingGroups,
     /// The groups of the state that the event touches.

@@ -9,7 +9,7 @@
 //! | hopping, tumbling | those whose bounds contain its time | with its last window | at its end |
 //! | session | the session of its group | with its session | `gap` after its last row |
 //!
-//! A window with bounds is told from others of its kind by them: its groups are its own.
+//! A window with bounds has groups of its own. The options of each kind are checked in `make/checks`.
 
 use super::analysis::{Bound, RestrictedSql};
 use super::options::TimeDomain;
@@ -57,7 +57,7 @@ impl WindowKind {
         matches!(self, WindowKind::Hopping { .. } | WindowKind::Session(_))
     }
 
-    /// Whether the time of a row alone tells the bounds of its windows.
+    /// Whether the bounds of its windows depend on the time of a row alone.
     pub(super) fn has_fixed_windows(self) -> bool {
         matches!(self, WindowKind::Hopping { .. })
     }

@@ -1,7 +1,7 @@
-//! From what a window is told to the window.
+//! A window from its options.
 //!
-//! - `checks` — whether the options make one.
-//! - `choice` — which plan it has.
+//! - `checks` — whether the options are valid.
+//! - `choice` — which plan it has, and why.
 
 mod checks;
 mod choice;
@@ -24,7 +24,7 @@ use checks::{check_clock, check_keys, check_kind, emit_of, time_column};
 use choice::PlanChoice;
 
 impl Window {
-    /// A window as these options have it.
+    /// A window with these options.
     ///
     /// # Errors
     /// A table or column that is not declared, sizes that the time column cannot carry, options
@@ -48,7 +48,7 @@ impl Window {
                 .with_hint("verify is a share of the events, from 0 to 1"));
         }
         let emit = emit_of(options)?;
-        // As it was written: whatever is wrong is said of that.
+        // As the user wrote it, so that errors refer to that.
         let query = database.prepare_for(Asker::Window, &options.query)?;
         check_keys(options, &query)?;
         let by_time = options.time.as_deref();
@@ -138,21 +138,21 @@ impl Window {
 }
 
 impl WindowOptions {
-    /// The clock, told to a person.
-    fn told_clock(&self) -> String {
+    /// The clock, for people to read.
+    fn shown_clock(&self) -> String {
         if self.clock == TimeDomain::System {
             return "the network's".to_owned();
         }
-        let mut told = "the events'".to_owned();
+        let mut shown = "the events'".to_owned();
         if !self.lateness.is_zero() {
-            told += &format!(", {} late", format_duration(self.lateness));
+            shown += &format!(", {} late", format_duration(self.lateness));
         }
         if let Some(idle) = self.idle {
-            told += &format!(
+            shown += &format!(
                 "; a link without events for {} does not hold back the watermark",
                 format_duration(idle)
             );
         }
-        told
+        shown
     }
 }

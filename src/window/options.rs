@@ -1,4 +1,4 @@
-//! What a window is told: its rows, its kind, its clock, and what it emits when.
+//! The options of a window: its rows, its kind, its clock, and what it emits when.
 
 use super::kind::WindowKind;
 use crate::error::{Error, Result, did_you_mean, quote};
@@ -15,7 +15,7 @@ pub enum Emit {
     Touched,
     /// Each row that differs from what was last emitted of its group.
     Changes,
-    /// The row of a group that has come into the answer.
+    /// The row of a group that has entered the answer.
     Enter,
     /// The row, as it was last, of a group that has left the answer.
     Leave,
@@ -39,7 +39,7 @@ impl Emit {
     }
 }
 
-/// How an answer is kept up to date.
+/// How the answer is kept up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// The whole query, every time.
@@ -58,12 +58,12 @@ impl Plan {
     ];
 }
 
-/// Whose time it is in a window.
+/// The time that a window goes by: event time or processing time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeDomain {
-    /// The network's.
+    /// System time: the clock of the network.
     System,
-    /// The rows': `now()` is the watermark.
+    /// Event time, from the rows: `now()` is the watermark.
     Event,
 }
 
@@ -107,7 +107,7 @@ macro_rules! named_options {
 
 named_options!(Emit "emit", Plan "plan", TimeDomain "clock");
 
-/// What a [`Window`](super::Window) is told.
+/// The options of a [`Window`](super::Window).
 ///
 /// ```
 /// use std::time::Duration;
@@ -157,83 +157,83 @@ impl WindowOptions {
         }
     }
 
-    /// The column that holds a row's time in unix seconds. Every kind but a count needs one.
+    /// The column with the time of a row, in unix seconds. Every kind of window but `Count` needs one.
     #[must_use]
     pub fn time(mut self, column: impl Into<String>) -> Self {
         self.time = Some(column.into());
         self
     }
 
-    /// Whose time it is: the network's unless said.
+    /// The time that the window goes by; system time by default.
     #[must_use]
     pub fn clock(mut self, clock: TimeDomain) -> Self {
         self.clock = clock;
         self
     }
 
-    /// With the clock of the events: how far a row may lag behind the latest one before it counts
-    /// as late. The watermark is that far behind the latest row.
+    /// In event time: how far a row may lag behind the latest one before it is late. The watermark is
+    /// that far behind the latest row.
     #[must_use]
     pub fn lateness(mut self, lateness: Duration) -> Self {
         self.lateness = lateness;
         self
     }
 
-    /// With the clock of the events: after how long without an event a link holds the watermark
-    /// back no longer. While all are idle, the watermark goes on with the network's clock.
+    /// In event time: after how long without an event a link no longer holds back the watermark. While
+    /// all links are idle, the watermark advances with system time.
     #[must_use]
     pub fn idle(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
         self
     }
 
-    /// What is emitted: everything at every event unless said, or, of windows that end, what they
-    /// hold when they do.
+    /// What is emitted. By default every row of the answer at every event, or, where windows close, the
+    /// answer of each window when it closes.
     #[must_use]
     pub fn emit(mut self, emit: Emit) -> Self {
         self.emit = Some(emit);
         self
     }
 
-    /// Forces a plan, in place of the best that serves.
+    /// Forces a plan. By default the best one that supports the query is chosen.
     #[must_use]
     pub fn plan(mut self, plan: Plan) -> Self {
         self.plan = Some(plan);
         self
     }
 
-    /// On which share of the events (0 to 1) the answer is compared with that of the whole query:
-    /// under `incremental` all of it, under `keyed` the groups that the event touches. Where the
-    /// whole query is what is asked anyway there is nothing to compare.
+    /// The share of the events (0 to 1) at which the answer is compared with that of the whole query:
+    /// under `incremental` all of it, under `keyed` the groups that the event touches. Under `requery`
+    /// there is nothing to compare.
     #[must_use]
     pub fn verify(mut self, share: f64) -> Self {
         self.verify = share;
         self
     }
 
-    /// The columns of the answer that tell its groups apart, where the query does not say it.
+    /// The columns of the answer that tell its groups apart, where GROUP BY does not.
     #[must_use]
     pub fn keys<K: Into<String>>(mut self, columns: impl IntoIterator<Item = K>) -> Self {
         self.keys = columns.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Stores the rows also where nobody would read them.
+    /// Stores the rows even if no node reads them.
     #[must_use]
     pub fn store(mut self, store: bool) -> Self {
         self.store = store;
         self
     }
 
-    /// Says that others, who are not of this process, write to the table too. A file of SQLite
-    /// tells by itself, a MySQL server does not.
+    /// Whether other processes write to the table too. With a file of SQLite that is noticed anyway,
+    /// with a MySQL server it is not.
     #[must_use]
     pub fn shared(mut self, shared: bool) -> Self {
         self.shared = shared;
         self
     }
 
-    /// The name under which a database remembers what was emitted: the same after a restart.
+    /// The name under which a database keeps what was emitted. It must be the same after a restart.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());

@@ -1,4 +1,4 @@
-//! Events ask, rows answer.
+//! A query for each event.
 
 use super::Connection;
 use crate::error::Result;
@@ -6,19 +6,19 @@ use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{Database, Params, Query, Store};
 
-/// Asks a query for each event, and emits one event for each row of the answer.
+/// Runs a query for each event, and emits an event for each row of the result.
 ///
 /// The query sees what is committed when it runs. That may include rows of later events; and next
 /// to a node on a sibling branch that inserts the same event, it may not yet include its own.
 pub struct QueryWindow {
     session: Connection,
     query: Query,
-    /// Whether it asks for columns of the event.
-    asks: bool,
+    /// Whether fields of the event are parameters of the query.
+    uses_event: bool,
 }
 
 impl QueryWindow {
-    /// A window that asks this query, in which `:name` is a column of the event.
+    /// A window that runs this query, in which `:name` is a field of the event.
     ///
     /// # Errors
     /// Anything but one SELECT that the database accepts: see [`Database::prepare`].
@@ -26,7 +26,7 @@ impl QueryWindow {
         let query = database.prepare(sql)?;
         Ok(QueryWindow {
             session: Connection::new(database),
-            asks: !query.fields().is_empty(),
+            uses_event: !query.fields().is_empty(),
             query,
         })
     }
@@ -45,10 +45,11 @@ impl Node for QueryWindow {
 
 impl Pipeline for QueryWindow {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        // An event that is no object can ask what has no parameters of its own.
-        let object = match self.asks {
-            true => Some(event.payload().object()?),
-            false => None,
+        // Without parameters, the event need not be an object.
+        let object = if self.uses_event {
+            Some(event.payload().object()?)
+        } else {
+            None
         };
         let params = Params {
             now: cx.now(),

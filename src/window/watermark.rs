@@ -1,15 +1,14 @@
-//! The clock of events: how far the stream has come.
+//! The watermark: how far event time has come.
 //!
-//! Each link has come as far as the latest row that it brought; the window has come as far as the
-//! link that lags most, less the lateness that is allowed. How far a link has come that has brought
-//! nothing yet, nobody knows: until all have spoken nothing is late. A link that has been silent for
-//! too long holds nothing back; while all are silent the watermark goes on with the network's clock.
-//! It never goes back.
+//! The watermark is the least, over the links, of the latest time that came over a link, minus the
+//! lateness. While a link has brought no row its time is not known: until each link has brought one,
+//! nothing is late. A link that is idle for too long does not hold back the watermark; while all links
+//! are idle, the watermark advances with system time. It never goes back.
 
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// The number under which events count that came by no link.
+/// The number of the link for events that came over none.
 const OUTSIDE: usize = usize::MAX;
 
 /// The watermark of a window.
@@ -18,12 +17,12 @@ pub(super) struct Watermark {
     lateness: Duration,
     idle: Option<Duration>,
     links: Vec<Link>,
-    /// When the window was opened first, by the network's clock.
+    /// When the window was first opened, in system time.
     opened: Option<Timestamp>,
     current: Option<Timestamp>,
-    /// The least time of all rows, which stands for the watermark until there is one.
+    /// The least time of all rows, which is used while there is no watermark.
     least: Option<Timestamp>,
-    /// The network's instant when it was computed last, and the links that had brought nothing.
+    /// The system time when it was last computed, and the links that had brought nothing then.
     seen: Timestamp,
     waiting: Vec<usize>,
 }
@@ -31,10 +30,10 @@ pub(super) struct Watermark {
 #[derive(Clone)]
 struct Link {
     number: usize,
-    /// The latest time that it brought.
+    /// The latest time of a row that came over it.
     latest: Timestamp,
-    /// When it brought something last, by the network's clock.
-    heard: Timestamp,
+    /// When the last row came over it, in system time.
+    last_row: Timestamp,
 }
 
 impl Watermark {
@@ -51,8 +50,8 @@ impl Watermark {
         }
     }
 
-    /// The window is open, or its state is made anew; `latest` is the latest row that it has
-    /// already.
+    /// The window was opened, or its state rebuilt; `latest` is the time of the latest row that is
+    /// stored.
     pub fn open(&mut self, now: Timestamp, latest: Option<Timestamp>) {
         self.opened.get_or_insert(now);
         self.raise(latest.map(|latest| latest.before(self.lateness)));
@@ -62,19 +61,19 @@ impl Watermark {
         self.current = self.current.max(to);
     }
 
-    /// Whether it asks how long links have been silent.
+    /// Whether it depends on how long links have been idle.
     pub fn uses_system_time(&self) -> bool {
         self.idle.is_some()
     }
 
-    /// Where it is, as far as is known.
+    /// The watermark, where there is one.
     pub fn current(&self) -> Option<Timestamp> {
         let least = self.least.map(|least| least.before(self.lateness));
         self.current.or(least)
     }
 
-    /// A row has come by a link. How far the silence before it went counts first, so that no row
-    /// depends on whether anything was to be done during that silence.
+    /// A row has come over a link. The time without rows before it counts first, so that no row depends
+    /// on whether the node was woken during that time.
     pub fn observe(
         &mut self,
         link: Option<usize>,
@@ -88,22 +87,22 @@ impl Watermark {
         self.least = Some(self.least.map_or(time, |least| least.min(time)));
         let number = link.unwrap_or(OUTSIDE);
         match self.links.iter_mut().find(|link| link.number == number) {
-            // Nothing is known that was not: links that come or end are told by a tick.
+            // Nothing has changed: a link that is added or ends causes a tick.
             Some(link) if self.idle.is_none() && time <= link.latest => return,
             Some(link) => {
                 link.latest = link.latest.max(time);
-                link.heard = now;
+                link.last_row = now;
             }
             None => self.links.push(Link {
                 number,
                 latest: time,
-                heard: now,
+                last_row: now,
             }),
         }
         self.refresh(open, now);
     }
 
-    /// Computes it anew, for links that are open and the network's instant.
+    /// Computes it, for the links that are open and the current system time.
     pub fn refresh(&mut self, open: &[usize], now: Timestamp) {
         if self.links.is_empty() {
             return;
@@ -112,7 +111,7 @@ impl Watermark {
         let mut hold = |at: Timestamp| least = Some(least.map_or(at, |least| least.min(at)));
         for link in &self.links {
             let ended = link.number != OUTSIDE && !open.contains(&link.number);
-            if !ended && !self.is_idle(link.heard, now) {
+            if !ended && !self.is_idle(link.last_row, now) {
                 hold(link.latest);
             }
         }
@@ -131,51 +130,51 @@ impl Watermark {
         self.raise(Some(reached));
     }
 
-    fn is_idle(&self, heard: Timestamp, now: Timestamp) -> bool {
-        self.idle.is_some_and(|idle| now >= heard.after(idle))
+    fn is_idle(&self, last_row: Timestamp, now: Timestamp) -> bool {
+        self.idle.is_some_and(|idle| now >= last_row.after(idle))
     }
 
-    /// The latest time and when it was heard of last.
+    /// The latest time of a row, and when the last row came.
     fn latest(&self) -> Option<(Timestamp, Timestamp)> {
         let latest = self.links.iter().map(|link| link.latest).max()?;
-        let heard = self.links.iter().map(|link| link.heard).max()?;
-        Some((latest, heard))
+        let last_row = self.links.iter().map(|link| link.last_row).max()?;
+        Some((latest, last_row))
     }
 
-    /// Where it is while every link is silent, or has ended.
+    /// The watermark while every link is idle, or has ended.
     fn carried_on(&self, now: Timestamp) -> Timestamp {
         match (self.latest(), self.idle) {
-            (Some((latest, heard)), Some(_)) => {
-                let silent = now.since(heard.min(now));
-                latest.before(self.lateness).after(silent)
+            (Some((latest, last_row)), Some(_)) => {
+                let idle_for = now.since(last_row.min(now));
+                latest.before(self.lateness).after(idle_for)
             }
             (Some((latest, _)), None) => latest.before(self.lateness),
             (None, _) => now,
         }
     }
 
-    /// When, by the network's clock, it may reach an instant without another row: when the next
-    /// link falls silent, or, when all are, when that much time has passed.
+    /// When, in system time, it may reach an instant without another row: when the next link becomes
+    /// idle, or, when all are, when that much time has passed.
     pub fn reaches(&self, instant: Timestamp) -> Option<Timestamp> {
         let idle = self.idle?;
-        let (latest, heard) = self.latest()?;
-        let unheard = !self.waiting.is_empty();
-        let falls_silent = self
+        let (latest, last_row) = self.latest()?;
+        let waits = !self.waiting.is_empty();
+        let becomes_idle = self
             .links
             .iter()
-            .map(|link| link.heard)
-            .chain(self.opened.filter(|_| unheard))
+            .map(|link| link.last_row)
+            .chain(self.opened.filter(|_| waits))
             .map(|since| since.after(idle))
             .filter(|at| *at > self.seen)
             .min();
-        falls_silent.or_else(|| {
+        becomes_idle.or_else(|| {
             let from = latest.before(self.lateness);
             let left = if instant > from {
                 instant.since(from)
             } else {
                 Duration::ZERO
             };
-            Some(heard.after(left))
+            Some(last_row.after(left))
         })
     }
 }

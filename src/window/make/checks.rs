@@ -1,4 +1,4 @@
-//! Whether options make a window.
+//! Whether the options of a window are valid.
 
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::store::{Query, Table, Type};
@@ -7,7 +7,7 @@ use crate::window::kind::WindowKind;
 use crate::window::options::{Emit, TimeDomain, WindowOptions};
 use std::time::Duration;
 
-/// In so many windows a row may be at once: it is in each of them by itself.
+/// In how many windows a row may be at once: each of them has a state of its own for it.
 const MOST_WINDOWS: u128 = 10_000;
 
 pub(super) fn time_column(table: &Table, column: &str) -> Result<usize> {
@@ -105,24 +105,26 @@ pub(super) fn check_clock(options: &WindowOptions) -> Result<()> {
 }
 
 pub(super) fn emit_of(options: &WindowOptions) -> Result<Emit> {
-    let bounded = options.kind.closes();
-    match options.emit {
-        None if bounded => Ok(Emit::Close),
-        None => Ok(Emit::All),
-        Some(Emit::Close) if !bounded => Err(Error::data(format!(
-            "emit = \"close\" needs windows that close, but this window does not: {}",
-            options.kind
+    let kind = options.kind;
+    let default = if kind.closes() {
+        Emit::Close
+    } else {
+        Emit::All
+    };
+    let emit = options.emit.unwrap_or(default);
+    if emit == Emit::Close && !kind.closes() {
+        return Err(Error::data(format!(
+            "emit = \"close\" needs windows that close, but this window does not: {kind}"
         ))
-        .with_hint("a slide equal to the size makes tumbling windows")),
-        Some(emit) => match (options.kind, emit) {
-            (WindowKind::Session(_), Emit::Close | Emit::Touched) => Ok(emit),
-            (WindowKind::Session(_), _) => Err(Error::data(format!(
-                "emit = \"{emit}\" does not support sessions, which rows can join"
-            ))
-            .with_hint("use emit = \"close\" or \"touched\"")),
-            _ => Ok(emit),
-        },
+        .with_hint("a slide equal to the size makes tumbling windows"));
     }
+    if kind.is_session() && !matches!(emit, Emit::Close | Emit::Touched) {
+        return Err(Error::data(format!(
+            "emit = \"{emit}\" does not support sessions, which rows can join"
+        ))
+        .with_hint("use emit = \"close\" or \"touched\""));
+    }
+    Ok(emit)
 }
 
 pub(super) fn check_keys(options: &WindowOptions, query: &Query) -> Result<()> {

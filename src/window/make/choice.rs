@@ -1,4 +1,4 @@
-//! Which plan a window has, and why.
+//! The choice of a plan, and why.
 
 use crate::error::{Error, Result};
 use crate::store::{Asker, Database, Query, Table};
@@ -13,11 +13,11 @@ use crate::window::strategy::incremental::{IncrementalState, StateSource};
 use crate::window::strategy::keyed::KeyedQuery;
 use std::sync::Arc;
 
-/// Why the values of a table are not trusted to compare as ours do.
+/// Why the values of a table may compare in another way than in the state.
 const ELSEWHERE: &str = "a table was not created by tributary: its types, collations or triggers may \
                          differ";
 
-/// What the choice of a plan goes by.
+/// What the choice of a plan depends on.
 pub(super) struct PlanChoice<'a> {
     pub database: &'a Database,
     pub options: &'a WindowOptions,
@@ -26,14 +26,14 @@ pub(super) struct PlanChoice<'a> {
     pub query: &'a Query,
     pub analysis: &'a Analysis,
     pub rules: &'a WindowRules,
-    /// Whether the tables are as we make them.
+    /// Whether the tables are as this crate creates them.
     pub exact: bool,
 }
 
 pub(super) struct ChosenPlan {
     pub queries: Queries,
     pub incremental: Option<IncrementalState>,
-    /// What only judges differences.
+    /// A state that is only used for verification.
     pub beside: Option<IncrementalState>,
     pub explanation: Explanation,
 }
@@ -131,7 +131,7 @@ impl PlanChoice<'_> {
                 why: why.to_owned(),
                 refused,
                 kind: self.options.kind,
-                clock: self.options.told_clock(),
+                clock: self.options.shown_clock(),
                 emit: self.emit,
                 verify: self.verify(plan),
                 stored: self.stored(plan).to_owned(),
@@ -252,7 +252,8 @@ impl PlanChoice<'_> {
         self.state(grouped, self.options.shared)
     }
 
-    /// The state of the groups, where nobody writes to the table unseen.
+    /// The state of the groups. Where the table is shared, others write to it unnoticed, and there is
+    /// none.
     fn state(
         &self,
         grouped: &Result<&GroupedQuery, Reason>,

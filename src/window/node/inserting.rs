@@ -12,7 +12,7 @@ use crate::window::strategy::incremental::{IncrementalState, StateRow};
 pub(super) struct Insertion {
     /// The groups of the state that the row touches.
     pub touched: Vec<GroupIndex>,
-    /// Whether a row of another group had to leave for it, which only the database knows.
+    /// Whether a row had to leave for it, whose group is not known.
     pub evicted: bool,
     /// What was added to the state, where it was.
     pub added: Option<StateRow>,

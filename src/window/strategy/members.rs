@@ -1,9 +1,8 @@
-//! From the row of an event to the members of groups: which groups it is in, and with which
-//! arguments of their aggregates.
+//! The members of a row: which groups it belongs to, and the arguments of their aggregates.
 //!
-//! A row of the window's table joined with one row of each child table of the chain is a member.
-//! What is a plain column is taken as it is; everything else the database computes, once for each
-//! row of the depth at which it can be computed.
+//! A member is a row of the window's table, joined with one row of each child table of the chain. A
+//! plain column is taken as it is; everything else is computed by the database, once for each row of
+//! the depth at which it can be computed.
 
 use crate::error::Result;
 use crate::store::{Cell, Datum, Evaluation, Row, Session};
@@ -14,14 +13,14 @@ use crate::window::state::Digest;
 /// Reads members out of rows.
 pub(in crate::window) struct MemberReader {
     query: MemberPlan,
-    /// What was computed last, for each of `computed`.
+    /// The last results of each of `computed`.
     values: Vec<Vec<Datum>>,
-    /// The key of the member in traversal, as bytes.
+    /// The key of the current member, as bytes.
     encoded: Vec<u8>,
     given: Vec<Datum>,
 }
 
-/// What a member is to a query.
+/// What the query needs of a member.
 struct MemberPlan {
     chain: Vec<String>,
     keys: Vec<RowValue>,
@@ -46,9 +45,9 @@ impl<'a> RowPath<'a> {
     }
 }
 
-/// A row that is in a group.
+/// A member of a group.
 pub(in crate::window) struct Member<'a> {
-    /// What stands for its key.
+    /// The digest of its key.
     pub name: Digest,
     /// One value for each aggregate.
     pub arguments: &'a [Datum],
@@ -73,7 +72,7 @@ impl Member<'_> {
     }
 }
 
-/// Takes one member after the other.
+/// What is called with each member.
 type OnMember<'a> = dyn FnMut(&Member<'_>) + 'a;
 
 impl MemberReader {
@@ -102,10 +101,10 @@ impl MemberReader {
         }
     }
 
-    /// Gives every member of a row.
+    /// Passes each member of a row to `take`.
     ///
     /// # Errors
-    /// What the database cannot compute of it.
+    /// An expression that the database cannot compute for the row.
     pub fn each(
         &mut self,
         row: &Row<'_>,
@@ -128,7 +127,7 @@ impl MemberReader {
     }
 }
 
-/// What is in traversal on the way down.
+/// What a traversal of a row and its child rows carries.
 struct Traversal<'a, 'b> {
     values: &'a mut [Vec<Datum>],
     encoded: &'a mut Vec<u8>,
