@@ -14,21 +14,22 @@ use super::node::{
     Answering, Batch, CurrentEvent, Emitter, Storage, StorageParts, TimeColumn, Verification,
     Window, WindowClock,
 };
-use super::options::{Plan, TimeDomain, WindowOptions};
+use super::options::{Emit, Plan, TimeDomain, WindowOptions};
 use super::watermark::Watermark;
-use crate::error::{Error, Result};
-use crate::store::{Asker, Database, Type};
+use crate::error::Result;
+use crate::store::{Asker, Database, Table, Type};
 use crate::time::format_duration;
+use std::sync::Arc;
 
-use checks::{check_clock, check_keys, check_kind, emit_of, time_column};
+use checks::{check_clock, check_keys, check_kind, check_verify, emit_of, time_column};
 use choice::PlanChoice;
 
 impl Window {
     /// A window with these options.
     ///
     /// # Errors
-    /// A table or column that is not declared, sizes that the time column cannot carry, options
-    /// that contradict each other, a query that the database refuses, and a plan that cannot serve
+    /// A table or column that is not declared, a size that the time column cannot represent, options
+    /// that contradict each other, a query that the database refuses, and a plan that does not support
     /// it, with the reason.
     pub fn new(database: &Database, options: &WindowOptions) -> Result<Self> {
         let table = database.table(&options.table)?;
@@ -38,29 +39,21 @@ impl Window {
         };
         check_kind(options, &table, time)?;
         check_clock(options)?;
-        if options.kind.is_session() && options.verify > 0.0 {
-            return Err(Error::data(
-                "verify does not support sessions: no query tells them apart",
-            ));
-        }
-        if !(0.0..=1.0).contains(&options.verify) {
-            return Err(Error::data(format!("bad verify {}", options.verify))
-                .with_hint("verify is a share of the events, from 0 to 1"));
-        }
+        check_verify(options)?;
         let emit = emit_of(options)?;
         // As the user wrote it, so that errors refer to that.
         let query = database.prepare_for(Asker::Window, &options.query)?;
         check_keys(options, &query)?;
         let by_time = options.time.as_deref();
-        let by_time = by_time.filter(|_| options.kind.goes_by_time());
-        let time_of_rows = WindowTime {
-            column: by_time,
+        let window_time = WindowTime {
+            column: by_time.filter(|_| options.kind.goes_by_time()),
             size: options.kind.age(),
         };
-        let analysis = analyse(database.dialect(), &options.query, &table, time_of_rows)?;
+        let analysis = analyse(database.dialect(), &options.query, &table, window_time)?;
         let bound = analysis.bound.clone().ok().flatten();
         let whole_seconds = time.is_none_or(|at| table.columns()[at].kind == Type::Integer);
         let rules = WindowRules::new(options.kind, bound, whole_seconds);
+        let exact = database.is_exact(&table)?;
         let choice = PlanChoice {
             database,
             options,
@@ -69,60 +62,29 @@ impl Window {
             query: &query,
             analysis: &analysis,
             rules: &rules,
-            exact: database.is_exact(&table)?,
+            exact,
         };
-        let exact = choice.exact;
         let chosen = choice.choose()?;
-        let hold = match &options.time {
-            Some(column) if options.kind.goes_by_time() => {
-                let retention = options.kind.retention(options.clock);
-                Some(database.hold(table.name(), column, retention)?)
-            }
-            _ => None,
-        };
-        let last = match options.kind.count() {
-            Some(rows) => {
-                let asks = chosen.explanation.plan != Plan::Incremental;
-                Some(database.last(table.name(), rows, asks)?)
-            }
-            None => None,
-        };
-        let scope = options.name.clone().unwrap_or_else(|| {
-            let hash = xxhash_rust::xxh3::xxh3_64(options.query.as_bytes());
-            format!("{}:{hash:016x}:{emit}", table.name())
-        });
-        let scope = (!database.is_memory()).then(|| database.claim_scope(&scope));
-        let used = database.name_tables(table.name(), &options.query)?;
-        let may_skip = database.is_memory()
-            && chosen.explanation.plan == Plan::Incremental
-            && !options.store
-            && options.verify == 0.0;
+        let plan = chosen.explanation.plan;
+        let storage = storage(database, options, &table, exact, plan)?;
+        let emission = emission(database, options, &table, emit);
         let column = time.map(|index| {
             let name = table.columns()[index].name.clone();
             let shown = format!("{}.{name}", table.name());
             TimeColumn { index, name, shown }
         });
         let name = options.name.clone();
-        let name = name.unwrap_or_else(|| format!("over {}", table.name()));
         let watermark = Watermark::new(options.lateness, options.idle);
-        let emission = Emission::new(emit, scope, options.kind.is_session());
         Ok(Window {
             database: database.clone(),
             session: None,
-            name,
+            name: name.unwrap_or_else(|| format!("over {}", table.name())),
             rules,
             clock: WindowClock::new(options.clock, column, watermark),
-            storage: Storage::new(StorageParts {
-                table,
-                exact,
-                may_skip,
-                used,
-                hold,
-                last,
-            }),
+            storage,
             answering: Answering {
                 emit,
-                plan: chosen.explanation.plan,
+                plan,
                 queries: chosen.queries,
                 incremental: chosen.incremental,
                 uses_event: !query.fields().is_empty(),
@@ -137,15 +99,61 @@ impl Window {
     }
 }
 
+/// The storage of a window: registers which rows of the table it needs, and which tables it uses.
+fn storage(
+    database: &Database,
+    options: &WindowOptions,
+    table: &Arc<Table>,
+    exact: bool,
+    plan: Plan,
+) -> Result<Storage> {
+    let hold = match &options.time {
+        Some(column) if options.kind.goes_by_time() => {
+            let retention = options.kind.retention(options.clock);
+            Some(database.hold(table.name(), column, retention)?)
+        }
+        _ => None,
+    };
+    let last = match options.kind.count() {
+        Some(rows) => {
+            let reads = plan != Plan::Incremental;
+            Some(database.last(table.name(), rows, reads)?)
+        }
+        None => None,
+    };
+    let may_skip = database.is_memory()
+        && plan == Plan::Incremental
+        && !options.store
+        && options.verify == 0.0;
+    Ok(Storage::new(StorageParts {
+        table: Arc::clone(table),
+        exact,
+        may_skip,
+        used: database.name_tables(table.name(), &options.query)?,
+        hold,
+        last,
+    }))
+}
+
+/// The memory of what a window has emitted, under its name or one made of its table and its query.
+fn emission(database: &Database, options: &WindowOptions, table: &Table, emit: Emit) -> Emission {
+    let scope = options.name.clone().unwrap_or_else(|| {
+        let hash = xxhash_rust::xxh3::xxh3_64(options.query.as_bytes());
+        format!("{}:{hash:016x}:{emit}", table.name())
+    });
+    let scope = (!database.is_memory()).then(|| database.claim_scope(&scope));
+    Emission::new(emit, scope, options.kind.is_session())
+}
+
 impl WindowOptions {
     /// The clock, for people to read.
     fn shown_clock(&self) -> String {
         if self.clock == TimeDomain::System {
-            return "the network's".to_owned();
+            return "system time".to_owned();
         }
-        let mut shown = "the events'".to_owned();
+        let mut shown = "event time".to_owned();
         if !self.lateness.is_zero() {
-            shown += &format!(", {} late", format_duration(self.lateness));
+            shown += &format!(", lateness {}", format_duration(self.lateness));
         }
         if let Some(idle) = self.idle {
             shown += &format!(

@@ -104,6 +104,19 @@ pub(super) fn check_clock(options: &WindowOptions) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn check_verify(options: &WindowOptions) -> Result<()> {
+    if options.kind.is_session() && options.verify > 0.0 {
+        return Err(Error::data(
+            "verify does not support sessions: no query tells them apart",
+        ));
+    }
+    if !(0.0..=1.0).contains(&options.verify) {
+        return Err(Error::data(format!("bad verify {}", options.verify))
+            .with_hint("verify is a share of the events, from 0 to 1"));
+    }
+    Ok(())
+}
+
 pub(super) fn emit_of(options: &WindowOptions) -> Result<Emit> {
     let kind = options.kind;
     let default = if kind.closes() {

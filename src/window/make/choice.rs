@@ -39,6 +39,10 @@ pub(super) struct ChosenPlan {
 }
 
 impl PlanChoice<'_> {
+    /// Chooses the plan that is asked for, or the best one that supports the query.
+    ///
+    /// # Errors
+    /// No plan that does, or not the one that is asked for; SQL that the database refuses.
     pub fn choose(&self) -> Result<ChosenPlan> {
         let kind = self.options.kind;
         let grouped = self.grouped();
@@ -48,80 +52,40 @@ impl PlanChoice<'_> {
         let by_group = grouped.as_ref().ok().copied();
         let queries = self.queries(whole.clone(), by_group)?;
         let incremental = self.incremental(&grouped);
-        let keyed = self.keyed(&grouped);
         let mut refused = Vec::new();
-        let mut note = |plan: Plan, why: &Result<(), Reason>| {
-            if let Err(why) = why {
-                refused.push((plan, why.clone()));
-            }
-        };
-        note(
-            Plan::Incremental,
-            &incremental.as_ref().map(|_| ()).map_err(Clone::clone),
-        );
-        note(Plan::Keyed, &keyed);
+        if let Err(why) = &incremental {
+            refused.push((Plan::Incremental, why.clone()));
+        }
+        if let Err(why) = self.keyed(&grouped) {
+            refused.push((Plan::Keyed, why));
+        }
         if let Some(why) = kind.needs_state() {
-            note(Plan::Requery, &Err(why.to_owned()));
+            refused.push((Plan::Requery, why.to_owned()));
         }
         if let (true, Err(why)) = (kind.is_session(), &incremental) {
             return Err(Error::data(format!(
                 "sessions need the plan incremental, which does not support this query: {why}"
             )));
         }
-        let plan = match self.options.plan {
-            Some(forced) => {
-                if let Some((_, why)) = refused.iter().find(|(plan, _)| *plan == forced) {
-                    return Err(Error::data(format!(
-                        "plan {forced} does not support this query: {why}"
-                    ))
-                    .with_hint("plan = \"auto\" chooses the best plan that does"));
-                }
-                if forced == Plan::Requery && self.options.verify > 0.0 {
-                    return Err(Error::data(
-                        "verify has nothing to compare with plan = \"requery\", which always runs the \
-                         whole query",
-                    )
-                    .with_hint("remove one of them"));
-                }
-                forced
-            }
-            None if incremental.is_ok() => Plan::Incremental,
-            None if keyed.is_ok() => Plan::Keyed,
-            None => Plan::Requery,
-        };
+        let plan = self.plan(&refused)?;
         let incremental = incremental.ok().filter(|_| plan == Plan::Incremental);
         let beside = match plan {
             Plan::Keyed if self.options.verify > 0.0 => self.state(&grouped, false).ok(),
             _ => None,
         };
+        let mut indexes = Vec::new();
+        if let (Plan::Keyed, Some(grouped)) = (plan, by_group) {
+            indexes.clone_from(&grouped.index);
+            for (table, columns) in &indexes {
+                self.database.want_index(table, columns);
+            }
+        }
         let why = match (self.options.plan, plan) {
             (Some(_), _) => "it was requested",
             (None, Plan::Incremental) => "nothing is read again",
             (None, Plan::Keyed) => "only the groups that an event touches are queried again",
             (None, Plan::Requery) => "no better plan supports this query",
         };
-        let mut sql = vec![("query".to_owned(), whole.sql().to_owned())];
-        let mut indexes = Vec::new();
-        if let (Plan::Keyed, Some(grouped)) = (plan, by_group) {
-            sql.push((
-                "for a group".to_owned(),
-                kind.sql(&grouped.keyed).to_owned(),
-            ));
-            indexes.clone_from(&grouped.index);
-            for (table, columns) in &indexes {
-                self.database.want_index(table, columns);
-            }
-        }
-        if let (Some(_), Ok(plan)) = (&incremental, &self.analysis.incremental) {
-            sql.truncate(0);
-            for computed in &plan.computed {
-                sql.push(("of a row".to_owned(), computed.sql.clone()));
-            }
-            if let Some(group) = &plan.group {
-                sql.push(("of a group".to_owned(), group.sql.clone()));
-            }
-            sql.push(("to rebuild the state".to_owned(), plan.load.sql.clone()));
-        }
         Ok(ChosenPlan {
             queries,
             incremental,
@@ -130,15 +94,58 @@ impl PlanChoice<'_> {
                 plan,
                 why: why.to_owned(),
                 refused,
-                kind: self.options.kind,
+                kind,
                 clock: self.options.shown_clock(),
                 emit: self.emit,
                 verify: self.verify(plan),
                 stored: self.stored(plan).to_owned(),
-                sql,
+                sql: self.sql(plan, &whole),
                 indexes,
             },
         })
+    }
+
+    /// The plan that is asked for, or the best one that is not refused.
+    fn plan(&self, refused: &[(Plan, Reason)]) -> Result<Plan> {
+        let refusal = |plan: Plan| refused.iter().find(|(refused, _)| *refused == plan);
+        let Some(forced) = self.options.plan else {
+            let best = [Plan::Incremental, Plan::Keyed].into_iter();
+            let mut best = best.filter(|plan| refusal(*plan).is_none());
+            return Ok(best.next().unwrap_or(Plan::Requery));
+        };
+        if let Some((_, why)) = refusal(forced) {
+            return Err(
+                Error::data(format!("plan {forced} does not support this query: {why}"))
+                    .with_hint("plan = \"auto\" chooses the best plan that does"),
+            );
+        }
+        if forced == Plan::Requery && self.options.verify > 0.0 {
+            return Err(Error::data(
+                "verify has nothing to compare with plan = \"requery\", which always runs the \
+                 whole query",
+            )
+            .with_hint("remove one of them"));
+        }
+        Ok(forced)
+    }
+
+    /// The SQL that is run under a plan: its purpose, and the text.
+    fn sql(&self, plan: Plan, whole: &Query) -> Vec<(String, String)> {
+        if let (Plan::Incremental, Ok(query)) = (plan, &self.analysis.incremental) {
+            let computed = query.computed.iter().map(|row| ("of a row", &row.sql));
+            let group = query.group.iter().map(|group| ("of a group", &group.sql));
+            let load = [("to rebuild the state", &query.load.sql)];
+            let all = computed.chain(group).chain(load);
+            return all
+                .map(|(purpose, sql)| (purpose.to_owned(), sql.clone()))
+                .collect();
+        }
+        let mut sql = vec![("query".to_owned(), whole.sql().to_owned())];
+        if let (Plan::Keyed, Ok(grouped)) = (plan, &self.analysis.grouped) {
+            let keyed = self.options.kind.sql(&grouped.keyed);
+            sql.push(("for a group".to_owned(), keyed.to_owned()));
+        }
+        sql
     }
 
     /// The queries of the plans `requery` and `keyed`.
