@@ -235,3 +235,6 @@ impl AggregateFunction {
 }
 
 aggregates!(Count, CountDistinct, Sum, Avg, Min, Max);
+
+#[cfg(test)]
+mod tests;

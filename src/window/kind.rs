@@ -310,7 +310,10 @@ impl WindowRules {
                 domain == TimeDomain::Event && time < now
             }
             WindowKind::Hopping { .. } => self.open_windows(time, closed).next().is_none(),
-            WindowKind::Session(gap) => session(time, gap).end <= closed.as_micros(),
+            WindowKind::Session(gap) => {
+                // The end of a session of its own.
+                time.as_micros().saturating_add(distance(gap)) <= closed.as_micros()
+            }
         }
     }
 
@@ -379,15 +382,7 @@ impl WindowRules {
     }
 }
 
-/// The session of one row.
-fn session(time: Timestamp, gap: Duration) -> WindowBounds {
-    let start = time.as_micros();
-    WindowBounds {
-        start,
-        end: start.saturating_add(distance(gap)),
-    }
-}
-
+/// The least distance between the rows of two sessions.
 fn distance(gap: Duration) -> i64 {
     micros(gap).saturating_add(1)
 }
@@ -395,3 +390,6 @@ fn distance(gap: Duration) -> i64 {
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,10 +124,9 @@ impl Scope<'_> {
         let here = self.find(depth, name);
         if let (Some((other, column)), Some(Symbol::Column(_, here)), None) =
             (having.next(), here, having.next())
+            && let Some(link) = self.declared_link((depth, here), (other, column))
         {
-            if let Some(link) = self.declared_link((depth, here), (other, column)) {
-                return Ok(Some(link));
-            }
+            return Ok(Some(link));
         }
         Err(format!(
             "using ({name}) is not the link of table {}",
