@@ -99,7 +99,7 @@ pub(super) fn read<'a>(
 
 fn check_query(query: &Query) -> Result<(), Reason> {
     if query.with.is_some() {
-        return Err("WITH: not supported".to_owned());
+        return Err("with: not supported".to_owned());
     }
     match &*query.body {
         SetExpr::Select(_) => {}
