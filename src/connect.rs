@@ -52,6 +52,8 @@ mod options;
 mod progress;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "amqp", feature = "mqtt", feature = "nats"))]
+mod runtime;
 mod secret;
 #[cfg(feature = "slack")]
 mod slack;

@@ -70,7 +70,15 @@ const FENCES: [(&str, &[&str]); 25] = [
     ("redis::", &["connect/redis", "connect.rs"]),
     ("lapin::", &["connect/amqp"]),
     ("rumqttc::", &["connect/mqtt"]),
-    ("tokio::", &["connect/amqp", "connect/mqtt", "connect/nats"]),
+    (
+        "tokio::",
+        &[
+            "connect/amqp",
+            "connect/mqtt",
+            "connect/nats",
+            "connect/runtime.rs",
+        ],
+    ),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
     ("clap::", &["cli/", "cli.rs", "main.rs"]),
     ("rustyline::", &["cli/"]),

@@ -4,6 +4,7 @@
 //! limit. A link that was lost is never used again: the engine opens another one.
 
 use crate::connect::Address;
+use crate::connect::runtime::ClientRuntime;
 use crate::error::{Error, ErrorKind, Result, quote};
 use futures_util::future::maybe_done;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
@@ -11,7 +12,6 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use std::future::Future;
 use std::task::{Context, Waker};
 use std::time::Duration;
-use tokio::runtime::Runtime;
 
 /// How often both sides say that they are there, in seconds.
 const HEARTBEAT: u16 = 60;
@@ -35,38 +35,28 @@ pub(super) struct Link {
     connection: Connection,
     address: Address,
     timeout: Duration,
-    runtime: Option<Runtime>,
+    runtime: ClientRuntime,
 }
 
 impl Place {
     pub fn connect(&self) -> Result<Link> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::io("the runtime of an AMQP client", &error))?;
-        let connected = runtime.block_on(async {
-            let connect = async {
-                let name = ConnectionProperties::default();
-                let name = name.with_connection_name("tributary".into());
-                let connection = Connection::connect_uri(self.uri(), name).await?;
-                let channel = connection.create_channel().await?;
-                Ok((connection, channel))
-            };
-            tokio::time::timeout(self.timeout, connect).await
+        let runtime = ClientRuntime::new("an AMQP client")?;
+        let connected = runtime.run_within(self.timeout, async {
+            let name = ConnectionProperties::default();
+            let name = name.with_connection_name("tributary".into());
+            let connection = Connection::connect_uri(self.uri(), name).await?;
+            let channel = connection.create_channel().await?;
+            Ok((connection, channel))
         });
-        match connected.unwrap_or_else(|_| Err(late())) {
+        match connected.unwrap_or_else(|| Err(late())) {
             Ok((connection, channel)) => Ok(Link {
                 channel,
                 connection,
                 address: self.address.clone(),
                 timeout: self.timeout,
-                runtime: Some(runtime),
+                runtime,
             }),
-            Err(error) => {
-                // A look-up of a name may hang on; nobody waits for it.
-                runtime.shutdown_background();
-                Err(self.refused(&error))
-            }
+            Err(error) => Err(self.refused(&error)),
         }
     }
 
@@ -141,8 +131,7 @@ fn explained(address: &Address, error: &lapin::Error) -> Error {
 impl Link {
     /// What comes of this, or `None` where that takes longer than `limit`.
     pub fn wait<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let runtime = self.runtime.as_ref().expect("it is there until the drop");
-        runtime.block_on(async { tokio::time::timeout(limit, work).await.ok() })
+        self.runtime.run_within(limit, work)
     }
 
     /// The same, where it is an error that it takes longer than the server may take to answer.
@@ -197,16 +186,10 @@ pub(super) async fn pipelined<F: Future>(works: impl Iterator<Item = F>) -> Vec<
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let Some(runtime) = self.runtime.take() else {
-            return;
-        };
         if self.connection.status().connected() {
-            runtime.block_on(async {
-                // Without it the server gives back what was under way a little later.
-                let farewell = self.connection.close(200, "the end".into());
-                let _ = tokio::time::timeout(FAREWELL, farewell).await;
-            });
+            // Without it the server gives back what was under way a little later.
+            let farewell = self.connection.close(200, "the end".into());
+            let _ = self.runtime.run_within(FAREWELL, farewell);
         }
-        runtime.shutdown_background();
     }
 }

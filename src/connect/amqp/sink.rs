@@ -6,8 +6,7 @@
 use super::declare::Exchange;
 use super::link::{Link, Place, pipelined};
 use super::short;
-use crate::connect::progress::Refused;
-use crate::connect::{Settings, Template};
+use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -16,7 +15,6 @@ use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Confirmation};
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often the server hears of a sink that has nothing to do.
@@ -35,19 +33,14 @@ pub(super) struct ExchangeSink {
     mandatory: bool,
     open: Option<Link>,
     batch: Vec<Out>,
-    /// What the server has answered to each event that is fed now or will be again.
-    known: VecDeque<Option<Result<()>>>,
-    refused: Refused,
-    /// How many of these have been fed now, and how many events in all.
-    told: usize,
-    events: usize,
+    progress: Progress,
     pump_at: Timestamp,
 }
 
 /// A message to send.
 struct Out {
-    /// Its place among what is known.
-    at: usize,
+    /// The number of its event.
+    number: u64,
     key: ShortString,
     properties: BasicProperties,
     payload: Vec<u8>,
@@ -103,10 +96,7 @@ impl ExchangeSink {
             mandatory: settings.boolean("mandatory", true)?,
             open: None,
             batch: Vec::new(),
-            known: VecDeque::new(),
-            refused: Refused::default(),
-            told: 0,
-            events: 0,
+            progress: Progress::default(),
             pump_at: Timestamp::from_secs(0),
         })
     }
@@ -134,16 +124,7 @@ impl ExchangeSink {
         Ok(properties)
     }
 
-    /// What was fed does not come again.
-    fn done(&mut self) {
-        self.refused.commit();
-        self.known.drain(..self.told);
-        self.told = 0;
-        self.events = 0;
-        self.batch.clear();
-    }
-
-    /// Sends the batch and hears the answers; what is worst comes out.
+    /// Sends the batch and notes the answers.
     fn send(&mut self) -> Result<()> {
         let link = self
             .open
@@ -168,7 +149,6 @@ impl ExchangeSink {
         let sent = pipelined(self.batch.iter().map(publish));
         let mut answers = link.done(async { Ok(sent.await) })?;
         let mut returned = returned(&mut answers);
-        let mut worst = Ok(());
         for (out, answer) in self.batch.iter().zip(answers) {
             let heard = match answer {
                 _ if out.take_from(&mut returned) => {
@@ -182,21 +162,9 @@ impl ExchangeSink {
                 }
                 Err(error) => Err(link.error(&error)),
             };
-            let is_final = !heard.as_ref().is_err_and(Error::is_retryable);
-            if is_final && let Some(slot) = self.known.get_mut(out.at) {
-                *slot = Some(heard.clone());
-            }
-            if let Err(error) = heard {
-                let is_worse = match &worst {
-                    Ok(()) => true,
-                    Err(known) => error.is_retryable() && !Error::is_retryable(known),
-                };
-                if is_worse {
-                    worst = Err(error);
-                }
-            }
+            self.progress.add(out.number, heard);
         }
-        worst
+        Ok(())
     }
 }
 
@@ -218,29 +186,20 @@ impl Node for ExchangeSink {
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.pump_at = cx.now().after(PUMP);
-        if self.batch.is_empty() {
-            let pumped = self.open.as_ref().map_or(Ok(()), Link::pump);
-            if pumped.is_ok() {
-                self.done();
+        match (self.batch.is_empty(), &self.open) {
+            (true, None) => {}
+            (true, Some(link)) => link.pump()?,
+            (false, _) => {
+                self.send()?;
+                self.batch.clear();
             }
-            return pumped;
         }
-        let sent = self.send();
-        match &sent {
-            Err(error) if error.is_retryable() => {}
-            Ok(()) => self.done(),
-            // A batch of one event that was refused does not come again.
-            Err(_) if self.events == 1 => self.done(),
-            Err(_) => {}
-        }
-        sent
+        self.progress.commit()
     }
 
     fn rollback(&mut self) {
-        self.refused.rollback();
+        self.progress.rollback();
         self.batch.clear();
-        self.told = 0;
-        self.events = 0;
     }
 
     fn wake(&self) -> Option<Timestamp> {
@@ -250,28 +209,13 @@ impl Node for ExchangeSink {
 
 impl Sink for ExchangeSink {
     fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        self.events += 1;
-        if self.refused.comes_again(cx) {
-            self.known.push_front(None);
-        }
-        // First of all: what is known is known of events that a message was made of.
-        let (key, properties) = (self.key(event)?, self.properties(event)?);
-        let at = self.told;
-        self.told += 1;
-        match self.known.get(at) {
-            Some(Some(known)) => {
-                if known.is_err() {
-                    self.refused.returned(cx);
-                }
-                return known.clone();
-            }
-            Some(None) => {}
-            None => self.known.push_back(None),
+        if let Some(known) = self.progress.known(cx) {
+            return known;
         }
         self.batch.push(Out {
-            at,
-            key,
-            properties,
+            number: self.progress.number(),
+            key: self.key(event)?,
+            properties: self.properties(event)?,
             payload: event.payload().bytes().to_vec(),
         });
         Ok(())

@@ -7,8 +7,7 @@
 
 use super::is_topic;
 use super::link::{self, Place, Said};
-use crate::connect::progress::Refused;
-use crate::connect::{Settings, Template};
+use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -19,7 +18,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How many events go into one batch: a batch waits for the cluster once.
@@ -36,30 +35,17 @@ pub(super) struct KafkaSink {
     producer: Option<BaseProducer<Callbacks>>,
     /// What is to be sent of the batch.
     batch: Vec<Out>,
-    /// What is known of each event that is fed now or will be again.
-    known: VecDeque<State>,
-    refused: Refused,
-    /// The number of the first of these; each has one of its own.
-    first: usize,
-    /// How many of these have been fed now, and how many events in all.
-    told: usize,
-    events: usize,
-    /// Those of them that the batch waits for.
-    awaited: Vec<usize>,
-}
-
-/// What is known of an event.
-enum State {
-    New,
-    /// It is the client's.
-    Sent,
-    Known(Result<()>),
+    progress: Progress,
+    /// The numbers of the events that the client has and has not reported on.
+    sent: HashSet<u64>,
+    /// Those that the batch waits for.
+    awaited: Vec<u64>,
 }
 
 /// A message to send.
 struct Out {
-    /// Its place among what is known.
-    at: usize,
+    /// The number of its event.
+    number: u64,
     topic: String,
     key: Option<String>,
     headers: Vec<String>,
@@ -69,8 +55,8 @@ struct Out {
 /// What the client calls back.
 #[derive(Default)]
 struct Callbacks {
-    /// Numbers of events, and what became of each.
-    reports: Mutex<Vec<(usize, Option<Code>)>>,
+    /// Numbers of events, and the outcome of each.
+    reports: Mutex<Vec<(u64, Option<Code>)>>,
     said: Said,
 }
 
@@ -92,7 +78,7 @@ impl ProducerContext for Callbacks {
             Ok(_) => None,
             Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         };
-        self.reports.lock().push((number, code));
+        self.reports.lock().push((number as u64, code));
     }
 }
 
@@ -107,11 +93,8 @@ impl KafkaSink {
             compression: compression.unwrap_or("none"),
             producer: None,
             batch: Vec::new(),
-            known: VecDeque::new(),
-            refused: Refused::default(),
-            first: 0,
-            told: 0,
-            events: 0,
+            progress: Progress::default(),
+            sent: HashSet::new(),
             awaited: Vec::new(),
         })
     }
@@ -131,16 +114,8 @@ impl KafkaSink {
         producer.map_err(|error| self.place.error(&error, None))
     }
 
-    /// What was fed does not come again.
-    fn done(&mut self) {
-        self.refused.commit();
-        self.known.drain(..self.told);
-        self.first += self.told;
-        self.rollback();
-    }
-
     /// Hands the batch to the client, as far as it has room.
-    fn send(&mut self, producer: &BaseProducer<Callbacks>, turns: &mut u128) {
+    fn send(&mut self, producer: &BaseProducer<Callbacks>, turns: &mut u128) -> Result<()> {
         for out in std::mem::take(&mut self.batch) {
             let mut headers = (!self.headers.is_empty())
                 .then(|| OwnedHeaders::new_with_capacity(self.headers.len()));
@@ -151,75 +126,73 @@ impl KafkaSink {
                 };
                 headers = headers.map(|headers| headers.insert(header));
             }
-            let mut record = BaseRecord::with_opaque_to(&out.topic, self.first + out.at);
+            let mut record = BaseRecord::with_opaque_to(&out.topic, out.number as usize);
             record.payload = Some(out.payload.bytes());
             record.key = out.key.as_deref();
             record.headers = headers;
             loop {
                 let (error, back) = match producer.send(record) {
                     Ok(()) => {
-                        self.known[out.at] = State::Sent;
+                        self.sent.insert(out.number);
                         break;
                     }
                     Err(refused) => refused,
                 };
                 record = back;
                 if error.rdkafka_error_code() != Some(Code::QueueFull) {
-                    self.note(out.at, &self.place.error(&error, Some(&out.topic)));
+                    let error = self.place.error(&error, Some(&out.topic));
+                    self.progress.add(out.number, Err(error));
                     break;
                 }
                 if *turns == 0 {
-                    break;
+                    return Err(self.unconfirmed());
                 }
                 *turns -= 1;
                 producer.poll(TURN);
-                self.hear(producer);
+                self.take_reports(producer);
             }
         }
+        Ok(())
     }
 
-    fn note(&mut self, at: usize, error: &Error) {
-        self.known[at] = match error.is_retryable() {
-            true => State::New,
-            false => State::Known(Err(error.clone())),
-        };
-    }
-
-    /// Takes the reports that have come.
-    fn hear(&mut self, producer: &BaseProducer<Callbacks>) {
+    /// Notes the outcomes that the client has reported.
+    fn take_reports(&mut self, producer: &BaseProducer<Callbacks>) {
         let reports = std::mem::take(&mut *producer.context().reports.lock());
         for (number, code) in reports {
-            let at = number.wrapping_sub(self.first);
-            if at >= self.known.len() {
-                continue;
-            }
-            match code {
-                None => self.known[at] = State::Known(Ok(())),
-                Some(code) => self.note(at, &self.place.coded(code, self.topic.constant())),
+            if self.sent.remove(&number) {
+                let topic = self.topic.constant();
+                let outcome = code.map_or(Ok(()), |code| Err(self.place.coded(code, topic)));
+                self.progress.add(number, outcome);
             }
         }
-    }
-
-    /// The worst that became of what the batch waits for: what can be tried again comes first, since
-    /// then the whole batch is.
-    fn outcome(&self) -> Result<()> {
-        let mut worst = Ok(());
-        for at in &self.awaited {
-            match &self.known[*at] {
-                State::New | State::Sent => {
-                    let error = "the cluster does not confirm what was sent";
-                    return Err(self.place.address.unavailable(error));
-                }
-                State::Known(Err(error)) if worst.is_ok() => worst = Err(error.clone()),
-                State::Known(_) => {}
-            }
-        }
-        worst
     }
 
     fn is_waiting(&self) -> bool {
         let mut awaited = self.awaited.iter();
-        awaited.any(|at| matches!(self.known[*at], State::Sent))
+        awaited.any(|number| self.sent.contains(number))
+    }
+
+    fn unconfirmed(&self) -> Error {
+        let error = "the cluster does not confirm what was sent";
+        self.place.address.unavailable(error)
+    }
+
+    /// Sends what is to be sent, and waits for the outcome of the batch.
+    fn deliver(&mut self, producer: &BaseProducer<Callbacks>) -> Result<()> {
+        let mut turns = self.place.timeout.as_millis();
+        self.send(producer, &mut turns)?;
+        // Some may have been reported on since an earlier attempt.
+        self.take_reports(producer);
+        while self.is_waiting() {
+            if turns == 0 {
+                return Err(self.unconfirmed());
+            }
+            turns -= 1;
+            producer.poll(TURN);
+            self.take_reports(producer);
+        }
+        self.awaited.clear();
+        Ok(())
     }
 }
 
@@ -228,11 +201,7 @@ impl Node for KafkaSink {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
-                for state in &mut self.known {
-                    if let State::Sent = state {
-                        *state = State::New;
-                    }
-                }
+                self.sent.clear();
                 self.create()?
             }
         };
@@ -255,78 +224,47 @@ impl Node for KafkaSink {
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        if self.awaited.is_empty() {
-            self.done();
-            return Ok(());
+        if !self.awaited.is_empty() {
+            let Some(producer) = self.producer.take() else {
+                return Err(self.place.address.unavailable("the sink is not open"));
+            };
+            let delivered = self.deliver(&producer);
+            self.producer = Some(producer);
+            delivered?;
         }
-        let Some(producer) = self.producer.take() else {
-            return Err(self.place.address.unavailable("the sink is not open"));
-        };
-        let mut turns = self.place.timeout.as_millis();
-        self.send(&producer, &mut turns);
-        while self.is_waiting() && turns > 0 {
-            turns -= 1;
-            producer.poll(TURN);
-            self.hear(&producer);
-        }
-        self.producer = Some(producer);
-        let outcome = self.outcome();
-        match &outcome {
-            Ok(()) => self.done(),
-            // A batch of one event that was refused does not come again.
-            Err(error) if self.events == 1 && !error.is_retryable() => self.done(),
-            Err(_) => {}
-        }
-        outcome
+        self.progress.commit()
     }
 
     fn rollback(&mut self) {
-        self.refused.rollback();
+        self.progress.rollback();
         self.batch.clear();
         self.awaited.clear();
-        self.told = 0;
-        self.events = 0;
     }
 }
 
 impl Sink for KafkaSink {
     fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        self.events += 1;
-        if self.refused.comes_again(cx) {
-            self.known.push_front(State::New);
-            self.first = self.first.wrapping_sub(1);
+        if let Some(known) = self.progress.known(cx) {
+            return known;
         }
-        // First of all: what is known is known of events that a message was made of.
-        let topic = self.topic.render(event)?;
-        if self.topic.constant().is_none() && !is_topic(&topic) {
-            let error = format!("{} is no name of a topic", quote(&topic));
-            return Err(Error::data(error));
-        }
-        let key = self.key.as_ref().map(|key| key.render(event)).transpose()?;
-        let headers = self.headers.iter().map(|(_, value)| value.render(event));
-        let headers = headers.collect::<Result<_>>()?;
-        let at = self.told;
-        self.told += 1;
-        match self.known.get(at) {
-            Some(State::Known(known)) => {
-                if known.is_err() {
-                    self.refused.returned(cx);
-                }
-                return known.clone();
+        let number = self.progress.number();
+        if !self.sent.contains(&number) {
+            let topic = self.topic.render(event)?;
+            if self.topic.constant().is_none() && !is_topic(&topic) {
+                let error = format!("{} is no name of a topic", quote(&topic));
+                return Err(Error::data(error));
             }
-            Some(State::Sent) => {}
-            Some(State::New) | None => self.batch.push(Out {
-                at,
+            let key = self.key.as_ref().map(|key| key.render(event)).transpose()?;
+            let headers = self.headers.iter().map(|(_, value)| value.render(event));
+            self.batch.push(Out {
+                number,
                 topic,
                 key,
-                headers,
+                headers: headers.collect::<Result<_>>()?,
                 payload: event.payload().clone(),
-            }),
+            });
         }
-        if at == self.known.len() {
-            self.known.push_back(State::New);
-        }
-        self.awaited.push(at);
+        self.awaited.push(number);
         Ok(())
     }
 }

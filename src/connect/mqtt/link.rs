@@ -4,6 +4,7 @@
 //! was lost first gives what had come by it, then its error, and is not used again. The client would
 //! connect anew by itself, but what was under way then is known only to whoever opens a new one.
 
+use crate::connect::runtime::ClientRuntime;
 use crate::connect::{Address, Server};
 use crate::error::{Error, Result};
 use crate::time::monotonic;
@@ -18,7 +19,6 @@ use rumqttc::{NetworkOptions, Outgoing};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
 
 /// After so much silence the client asks whether the broker is there; it is heard of within half
 /// as much more, or given up.
@@ -55,7 +55,7 @@ pub(super) struct Role {
 pub(super) struct Link {
     pub client: AsyncClient,
     events: EventLoop,
-    runtime: Option<Runtime>,
+    runtime: ClientRuntime,
     address: Address,
     timeout: Duration,
     trouble: Option<Error>,
@@ -81,15 +81,12 @@ pub(super) struct Granted {
 
 impl Place {
     pub fn connect(&self, role: &Role) -> Result<Link> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::io("the runtime of an MQTT client", &error))?;
+        let runtime = ClientRuntime::new("an MQTT client")?;
         let (client, events) = AsyncClient::new(self.options(role), role.requests);
         let mut link = Link {
             client,
             events,
-            runtime: Some(runtime),
+            runtime,
             address: self.address.clone(),
             timeout: self.timeout,
             trouble: None,
@@ -183,8 +180,7 @@ impl Link {
         if let Some(error) = &self.trouble {
             return Err(error.clone());
         }
-        let runtime = self.runtime.as_ref().expect("it is there until the drop");
-        let polled = runtime.block_on(async {
+        let polled = self.runtime.run(async {
             let mut next = pin!(self.events.poll());
             if limit.is_zero() {
                 let now = std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
@@ -325,10 +321,6 @@ impl Drop for Link {
                     break;
                 }
             }
-        }
-        // The look-up of a name may hang on; nobody waits for it.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }

@@ -6,8 +6,7 @@
 
 use super::link::{Link, PUMP, Place, Role};
 use super::topic;
-use crate::connect::Template;
-use crate::connect::progress::Refused;
+use crate::connect::{Progress, Template};
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -41,19 +40,14 @@ pub(super) struct MqttSink {
     /// QoS 2 those that were refused.
     lost_room: usize,
     batch: Vec<Out>,
-    /// What the broker has answered to each event that is fed now or will be again.
-    known: VecDeque<Option<Result<()>>>,
-    refused: Refused,
-    /// How many of these have been fed now, and how many events in all.
-    told: usize,
-    events: usize,
+    progress: Progress,
     pump_at: Timestamp,
 }
 
 /// A message to be sent.
 struct Out {
-    /// Its place in `known`.
-    at: usize,
+    /// The number of its event.
+    number: u64,
     topic: String,
     payload: Vec<u8>,
 }
@@ -68,21 +62,9 @@ impl MqttSink {
             open: None,
             lost_room: 0,
             batch: Vec::new(),
-            known: VecDeque::new(),
-            refused: Refused::default(),
-            told: 0,
-            events: 0,
+            progress: Progress::default(),
             pump_at: Timestamp::from_secs(0),
         }
-    }
-
-    /// What was fed does not come again.
-    fn done(&mut self) {
-        self.refused.commit();
-        self.known.drain(..self.told);
-        self.told = 0;
-        self.events = 0;
-        self.batch.clear();
     }
 
     fn connect(&mut self) -> Result<()> {
@@ -103,19 +85,18 @@ impl MqttSink {
         Ok(())
     }
 
-    /// Sends the batch; what comes out is the worst that the broker has answered.
-    fn send(&mut self) -> Result<Result<()>> {
+    /// Sends the batch and notes the answers.
+    fn send(&mut self) -> Result<()> {
         let mut sending = Sending {
-            known: std::mem::take(&mut self.known),
+            progress: std::mem::take(&mut self.progress),
             left: self.batch.len(),
             waiting: VecDeque::new(),
             held_up: None,
             sent: HashMap::new(),
-            refused: Ok(()),
         };
         let sent = self.send_all(&mut sending);
-        self.known = sending.known;
-        sent.map(|()| sending.refused)
+        self.progress = sending.progress;
+        sent
     }
 
     fn send_all(&mut self, sending: &mut Sending) -> Result<()> {
@@ -144,7 +125,7 @@ impl MqttSink {
                 let (qos, retain) = (self.qos, self.retain);
                 let asked = link.client.try_publish(out.topic, qos, retain, out.payload);
                 asked.map_err(|error| link.address().unavailable(error))?;
-                sending.waiting.push_back(out.at);
+                sending.waiting.push_back(out.number);
             }
             let happened = match link.next(Duration::ZERO)? {
                 Some(happened) => happened,
@@ -188,15 +169,14 @@ impl MqttSink {
 
 /// A batch on its way.
 struct Sending {
-    known: VecDeque<Option<Result<()>>>,
-    /// How many are not answered yet.
+    progress: Progress,
+    /// How many messages are not answered yet.
     left: usize,
-    /// What the client has not sent yet, in order.
-    waiting: VecDeque<usize>,
+    /// The numbers of those that the client has not sent yet, in order.
+    waiting: VecDeque<u64>,
     /// A packet id, and the message that waits until another one with that id is answered.
-    held_up: Option<(u16, usize)>,
-    sent: HashMap<u16, usize>,
-    refused: Result<()>,
+    held_up: Option<(u16, u64)>,
+    sent: HashMap<u16, u64>,
 }
 
 impl Sending {
@@ -209,59 +189,45 @@ impl Sending {
         match happened {
             // QoS 0: it is written to the connection, and that is all that anybody knows.
             Happened::Outgoing(Outgoing::Publish(0)) => {
-                let at = self.waiting.pop_front();
-                self.answered(at, Ok(()));
+                let number = self.waiting.pop_front();
+                self.answered(number, Ok(()));
             }
             Happened::Outgoing(Outgoing::Publish(packet)) => {
                 let held_up = self.held_up.take_if(|(known, _)| *known == packet);
-                let at = held_up.map(|(_, at)| at);
-                if let Some(at) = at.or_else(|| self.waiting.pop_front()) {
-                    self.sent.insert(packet, at);
+                let number = held_up.map(|(_, number)| number);
+                if let Some(number) = number.or_else(|| self.waiting.pop_front()) {
+                    self.sent.insert(packet, number);
                 }
             }
             Happened::Outgoing(Outgoing::AwaitAck(packet)) => {
-                self.held_up = self.waiting.pop_front().map(|at| (packet, at));
+                self.held_up = self.waiting.pop_front().map(|number| (packet, number));
             }
             Happened::Incoming(Incoming::PubAck(ack)) => {
-                let at = self.sent.remove(&ack.pkid);
-                self.answered(at, of_ack(ack.reason));
+                let number = self.sent.remove(&ack.pkid);
+                self.answered(number, of_ack(ack.reason));
             }
             Happened::Incoming(Incoming::PubRec(ack)) => {
                 let taken = of_receipt(ack.reason);
                 if taken.is_err() {
-                    let at = self.sent.remove(&ack.pkid);
-                    self.answered(at, taken);
+                    let number = self.sent.remove(&ack.pkid);
+                    self.answered(number, taken);
                     return true;
                 }
             }
             Happened::Incoming(Incoming::PubComp(end)) => {
-                let at = self.sent.remove(&end.pkid);
-                self.answered(at, Ok(()));
+                let number = self.sent.remove(&end.pkid);
+                self.answered(number, Ok(()));
             }
             _ => {}
         }
         false
     }
 
-    /// Keeps the worst that the broker has answered: what can be tried again comes first, since then
-    /// the whole batch is.
-    fn answered(&mut self, at: Option<usize>, answer: Result<()>) {
-        // An answer that belongs to nothing here is let be.
-        let Some(slot @ None) = at.and_then(|at| self.known.get_mut(at)) else {
-            return;
-        };
-        self.left -= 1;
-        if !answer.as_ref().is_err_and(Error::is_retryable) {
-            *slot = Some(answer.clone());
-        }
-        if let Err(error) = answer {
-            let is_worse = match &self.refused {
-                Ok(()) => true,
-                Err(known) => error.is_retryable() && !known.is_retryable(),
-            };
-            if is_worse {
-                self.refused = Err(error);
-            }
+    /// An answer that belongs to nothing here is ignored.
+    fn answered(&mut self, number: Option<u64>, answer: Result<()>) {
+        if let Some(number) = number {
+            self.left -= 1;
+            self.progress.add(number, answer);
         }
     }
 }
@@ -307,30 +273,19 @@ impl Node for MqttSink {
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        if self.batch.is_empty() {
-            let pumped = self.pump(cx.now());
-            if pumped.is_ok() {
-                self.done();
-            }
-            return pumped.map_err(Error::retryable);
-        }
-        self.pump_at = cx.now().after(PUMP);
         // Whatever has become of the connection, a new one may mend it.
-        let sent = self.send().map_err(Error::retryable).flatten();
-        match &sent {
-            Ok(()) => self.done(),
-            // A batch of one event that was refused does not come again.
-            Err(error) if !error.is_retryable() && self.events == 1 => self.done(),
-            Err(_) => {}
+        if self.batch.is_empty() {
+            self.pump(cx.now()).map_err(Error::retryable)?;
+        } else {
+            self.pump_at = cx.now().after(PUMP);
+            self.send().map_err(Error::retryable)?;
         }
-        sent
+        self.progress.commit()
     }
 
     fn rollback(&mut self) {
-        self.refused.rollback();
+        self.progress.rollback();
         self.batch.clear();
-        self.told = 0;
-        self.events = 0;
     }
 
     fn wake(&self) -> Option<Timestamp> {
@@ -340,9 +295,8 @@ impl Node for MqttSink {
 
 impl Sink for MqttSink {
     fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        self.events += 1;
-        if self.refused.comes_again(cx) {
-            self.known.push_front(None);
+        if let Some(known) = self.progress.known(cx) {
+            return known;
         }
         let topic = match self.topic.constant() {
             Some(fixed) => fixed.to_owned(),
@@ -350,18 +304,6 @@ impl Sink for MqttSink {
         };
         if !topic::is_name(&topic) {
             return Err(topic::bad_name(&topic));
-        }
-        let at = self.told;
-        self.told += 1;
-        match self.known.get(at) {
-            Some(Some(known)) => {
-                if known.is_err() {
-                    self.refused.returned(cx);
-                }
-                return known.clone();
-            }
-            Some(None) => {}
-            None => self.known.push_back(None),
         }
         let payload = event.payload().bytes();
         // What surrounds the two: header, lengths, packet id, no properties.
@@ -375,7 +317,7 @@ impl Sink for MqttSink {
             return Err(Error::data(error).with_hint(format!("its topic is {}", quote(&topic))));
         }
         self.batch.push(Out {
-            at,
+            number: self.progress.number(),
             topic,
             payload: payload.to_vec(),
         });

@@ -4,6 +4,7 @@
 //! limit, or when the connection is lost. A link that was lost is never used again: the client would
 //! connect anew by itself, but what was under way then is known only to whoever opens a new one.
 
+use crate::connect::runtime::ClientRuntime;
 use crate::connect::Address;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::secret::scrub;
@@ -14,7 +15,6 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 /// Where to connect to, and as whom.
@@ -42,47 +42,42 @@ pub(super) struct Link {
     address: Address,
     timeout: Duration,
     trouble: Arc<Trouble>,
-    runtime: Option<Runtime>,
+    runtime: ClientRuntime,
 }
 
 impl Place {
     pub fn connect(&self) -> Result<Link> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::io("the runtime of a NATS client", &error))?;
+        let runtime = ClientRuntime::new("a NATS client")?;
         let trouble = Arc::new(Trouble::default());
         let servers = self.servers.iter().map(|server| self.parsed(server));
         let servers: Vec<ServerAddr> = servers.collect::<Result<_>>()?;
         let options = self.options(trouble.clone())?;
-        let connected = runtime.block_on(async {
-            let connect = async {
-                let options = match &self.credentials {
-                    None => options,
-                    Some(path) => options.credentials_file(path).await.map_err(|error| {
-                        Error::io(quote(path), &error).with_kind(ErrorKind::Config)
-                    })?,
-                };
-                let connected = options.connect(servers).await;
-                connected.map_err(|error| match error.kind() {
-                    ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                        let error = self.address.wrong("the server refuses user and password");
-                        error.with_hint("check them, the token or the option credentials")
-                    }
-                    ConnectErrorKind::Tls => self.address.wrong(error),
-                    _ => self.address.unavailable(error),
-                })
+        let connected = runtime.run_within(self.timeout, async {
+            let options = match &self.credentials {
+                None => options,
+                Some(path) => options
+                    .credentials_file(path)
+                    .await
+                    .map_err(|error| Error::io(quote(path), &error).with_kind(ErrorKind::Config))?,
             };
-            tokio::time::timeout(self.timeout, connect).await
+            let connected = options.connect(servers).await;
+            connected.map_err(|error| match error.kind() {
+                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                    let error = self.address.wrong("the server refuses user and password");
+                    error.with_hint("check them, the token or the option credentials")
+                }
+                ConnectErrorKind::Tls => self.address.wrong(error),
+                _ => self.address.unavailable(error),
+            })
         });
-        let late = |_| self.address.unavailable("no answer within the time limit");
-        let client = connected.map_err(late)??;
+        let late = || self.address.unavailable("no answer within the time limit");
+        let client = connected.ok_or_else(late)??;
         Ok(Link {
             client,
             address: self.address.clone(),
             timeout: self.timeout,
             trouble,
-            runtime: Some(runtime),
+            runtime,
         })
     }
 
@@ -166,8 +161,7 @@ impl Link {
     /// What comes of this, or `None` where that takes longer than `limit`.
     pub fn wait<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<Option<T>> {
         self.check()?;
-        let runtime = self.runtime.as_ref().expect("it is there until the drop");
-        let done = runtime.block_on(async {
+        let done = self.runtime.run(async {
             let trouble = pin!(self.trouble.changed.notified());
             let work = pin!(tokio::time::timeout(limit, work));
             match futures_util::future::select(work, trouble).await {
@@ -224,14 +218,5 @@ impl Link {
 
     pub fn address(&self) -> &Address {
         &self.address
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // A look-up of a name may hang on; nobody waits for it.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }

@@ -9,8 +9,7 @@
 use super::id::{ID, Id, Mark, header};
 use super::link::{Link, Place};
 use super::{api, bad_subject, is_subject};
-use crate::connect::progress::Refused;
-use crate::connect::{Settings, Template};
+use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -20,7 +19,6 @@ use async_nats::header::{HeaderMap, HeaderName};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often pings are answered where there is nothing to do.
@@ -38,12 +36,7 @@ pub(super) struct NatsSink {
     id: Id,
     open: Option<Open>,
     batch: Vec<Out>,
-    /// What the stream has answered to each event that is fed now or will be again.
-    known: VecDeque<Option<Result<()>>>,
-    refused: Refused,
-    /// How many of these have been fed now, and how many events in all.
-    told: usize,
-    events: usize,
+    progress: Progress,
     pump_at: Timestamp,
 }
 
@@ -58,8 +51,8 @@ struct Open {
 
 /// A message to send.
 struct Out {
-    /// Its place among what is known.
-    at: usize,
+    /// The number of its event.
+    number: u64,
     subject: Subject,
     id: Option<Mark>,
     headers: Option<HeaderMap>,
@@ -89,10 +82,7 @@ impl NatsSink {
             headers,
             open: None,
             batch: Vec::new(),
-            known: VecDeque::new(),
-            refused: Refused::default(),
-            told: 0,
-            events: 0,
+            progress: Progress::default(),
             pump_at: Timestamp::from_secs(0),
         })
     }
@@ -106,16 +96,6 @@ impl NatsSink {
             true => Ok(subject.into()),
             false => Err(bad_subject(&self.place.address, &subject)),
         }
-    }
-
-    /// What was fed does not come again.
-    fn done(&mut self) {
-        self.refused.commit();
-        self.known.drain(..self.told);
-        self.told = 0;
-        self.events = 0;
-        self.batch.clear();
-        self.id.go_on();
     }
 
     fn headers(&self, event: &Event) -> Result<Option<HeaderMap>> {
@@ -138,16 +118,17 @@ struct Sending<'a> {
     /// What stands before the numbers in message ids.
     name: &'a str,
     batch: &'a [Out],
-    known: &'a mut VecDeque<Option<Result<()>>>,
-    answered: usize,
-    refused: Result<()>,
+    progress: &'a mut Progress,
+    /// Which messages of the batch the stream has answered to, and how many are left.
+    answered: Vec<bool>,
+    left: usize,
 }
 
 impl Sending<'_> {
     async fn run(mut self, answers: &mut Subscriber, to_stream: bool) -> Result<()> {
-        for (at, out) in self.batch.iter().enumerate() {
+        for (sent, out) in self.batch.iter().enumerate() {
             self.send(out, to_stream).await?;
-            if at % LISTEN == LISTEN - 1 {
+            if sent % LISTEN == LISTEN - 1 {
                 while let Some(Some(answer)) = answers.next().now_or_never() {
                     self.hear(&answer);
                 }
@@ -156,12 +137,12 @@ impl Sending<'_> {
         if !to_stream {
             return self.link.heard().await;
         }
-        while self.answered < self.batch.len() {
+        while self.left > 0 {
             let answer = answers.next().await;
             let lost = || self.link.address().unavailable("the connection is lost");
             self.hear(&answer.ok_or_else(lost)?);
         }
-        self.refused
+        Ok(())
     }
 
     /// The message is made here and not before: the server has work meanwhile.
@@ -169,7 +150,7 @@ impl Sending<'_> {
         let client = &self.link.client;
         let payload = Bytes::copy_from_slice(out.payload.bytes());
         let subject = out.subject.clone();
-        let reply = || format!("{}.{}", self.reply, out.at);
+        let reply = || format!("{}.{}", self.reply, out.number);
         let sent = match (to_stream, self.headers(out)?) {
             (true, Some(headers)) => {
                 let sent =
@@ -197,37 +178,26 @@ impl Sending<'_> {
         Ok(Some(headers))
     }
 
-    /// Keeps the worst that the stream has answered: what can be tried again comes first, since then
-    /// the whole batch is.
+    /// Notes an answer of the stream; one that belongs to nothing here is ignored.
     fn hear(&mut self, answer: &Message) {
-        let at = answer.subject.rsplit('.').next();
-        let at = at.and_then(|at| at.parse::<usize>().ok());
-        // An answer that belongs to nothing here is let be.
-        let Some(slot @ None) = at.and_then(|at| self.known.get_mut(at)) else {
+        let number = answer.subject.rsplit('.').next();
+        let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
             return;
         };
-        self.answered += 1;
-        let heard = match answer.status {
+        let index = self.batch.binary_search_by_key(&number, |out| out.number);
+        let Ok(index) = index else { return };
+        if std::mem::replace(&mut self.answered[index], true) {
+            return;
+        }
+        self.left -= 1;
+        let stored = match answer.status {
             Some(StatusCode::NO_RESPONDERS) => {
-                let mut batch = self.batch.iter();
-                let out = batch.find(|out| Some(out.at) == at);
-                let subject = out.map_or("", |out| out.subject.as_str());
+                let subject = self.batch[index].subject.as_str();
                 Err(nobody(self.link, self.subjects, subject))
             }
             _ => api::stored(self.link, &answer.payload),
         };
-        if !heard.as_ref().is_err_and(Error::is_retryable) {
-            *slot = Some(heard.clone());
-        }
-        if let Err(error) = heard {
-            let is_worse = match &self.refused {
-                Ok(()) => true,
-                Err(known) => error.is_retryable() && !known.is_retryable(),
-            };
-            if is_worse {
-                self.refused = Err(error);
-            }
-        }
+        self.progress.add(number, stored);
     }
 }
 
@@ -276,46 +246,38 @@ impl Node for NatsSink {
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.pump_at = cx.now().after(PUMP);
-        let Some(open) = &mut self.open else {
-            return match self.batch.is_empty() {
-                true => Ok(()),
-                false => Err(self.place.address.unavailable("the sink is not open")),
-            };
-        };
         if self.batch.is_empty() {
-            let pumped = open.link.pump();
-            if pumped.is_ok() {
-                self.done();
+            if let Some(open) = &self.open {
+                open.link.pump()?;
             }
-            return pumped;
+        } else {
+            let Some(open) = &mut self.open else {
+                return Err(self.place.address.unavailable("the sink is not open"));
+            };
+            let sending = Sending {
+                link: &open.link,
+                reply: &open.reply,
+                subjects: &open.subjects,
+                name: self.id.name(),
+                batch: &self.batch,
+                progress: &mut self.progress,
+                answered: vec![false; self.batch.len()],
+                left: self.batch.len(),
+            };
+            let work = sending.run(&mut open.answers, self.stream.is_some());
+            open.link.done(work)?;
+            self.batch.clear();
         }
-        let sending = Sending {
-            link: &open.link,
-            reply: &open.reply,
-            subjects: &open.subjects,
-            name: self.id.name(),
-            batch: &self.batch,
-            known: &mut self.known,
-            answered: 0,
-            refused: Ok(()),
-        };
-        let work = sending.run(&mut open.answers, self.stream.is_some());
-        let sent = open.link.done(work);
-        match &sent {
-            Err(error) if error.is_retryable() => {}
-            Ok(()) => self.done(),
-            // A batch of one event that was refused does not come again.
-            Err(_) if self.events == 1 => self.done(),
-            Err(_) => self.id.go_on(),
+        let done = self.progress.commit();
+        if !done.as_ref().is_err_and(Error::is_retryable) {
+            self.id.go_on();
         }
-        sent
+        done
     }
 
     fn rollback(&mut self) {
-        self.refused.rollback();
+        self.progress.rollback();
         self.batch.clear();
-        self.told = 0;
-        self.events = 0;
         self.id.go_back();
     }
 
@@ -326,26 +288,13 @@ impl Node for NatsSink {
 
 impl Sink for NatsSink {
     fn write(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        self.events += 1;
-        if self.refused.comes_again(cx) {
-            self.known.push_front(None);
+        let known = self.progress.known(cx);
+        // Every event takes an id, so that those of the others stay the same when a batch is fed again.
+        let id = self.id.next(event);
+        if let Some(known) = known {
+            return known;
         }
-        // First of all: every event takes a number, also one that is refused.
-        let id = self.id.next(event)?;
-        let headers = self.headers(event)?;
-        let subject = self.subject(event)?;
-        let at = self.told;
-        self.told += 1;
-        match self.known.get(at) {
-            Some(Some(known)) => {
-                if known.is_err() {
-                    self.refused.returned(cx);
-                }
-                return known.clone();
-            }
-            Some(None) => {}
-            None => self.known.push_back(None),
-        }
+        let (id, headers, subject) = (id?, self.headers(event)?, self.subject(event)?);
         let payload = event.payload().bytes();
         let most = self.open.as_ref().map_or(usize::MAX, |open| open.most);
         if payload.len() > most {
@@ -356,7 +305,7 @@ impl Sink for NatsSink {
             return Err(Error::data(error));
         }
         self.batch.push(Out {
-            at,
+            number: self.progress.number(),
             subject,
             id,
             headers,
