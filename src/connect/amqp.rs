@@ -40,6 +40,7 @@
 //! An option more is a line in the tables, in the list of its [`Make`] and where its node is made.
 
 mod declare;
+mod intake;
 mod ledger;
 mod link;
 mod sink;

@@ -38,6 +38,7 @@
 //! its [`Make`] and where its node is made.
 
 mod link;
+mod member;
 mod positions;
 mod sink;
 mod source;

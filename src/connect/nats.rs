@@ -43,6 +43,7 @@
 
 mod api;
 mod id;
+mod intake;
 mod link;
 mod plain;
 mod sink;

@@ -34,7 +34,9 @@
 //! An option more is a line in the tables, in the list of its [`Make`] and where its node is made.
 
 mod channel;
+mod connection;
 mod entry;
+mod guard;
 mod link;
 mod sink;
 mod stream;

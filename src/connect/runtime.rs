@@ -8,13 +8,20 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
+/// After so many turns of a client's tasks it is seen whether what the node waits for is there: a server
+/// that sends without end has its client read on and on.
+const TURNS: u32 = 4;
+
 /// Runs what a client waits for on the thread of its node.
 pub(super) struct ClientRuntime(Option<Runtime>);
 
 impl ClientRuntime {
     /// A runtime for the client that errors call so: "a NATS client".
     pub fn new(client: &str) -> Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .event_interval(TURNS)
+            .build();
         let error = |error| Error::io(format!("the runtime of {client}"), &error);
         runtime.map(Some).map(ClientRuntime).map_err(error)
     }

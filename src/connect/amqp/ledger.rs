@@ -6,6 +6,9 @@
 
 use std::collections::VecDeque;
 
+/// How many tags a server may leave out.
+const GAP: u64 = 1 << 16;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Waiting,
@@ -37,12 +40,19 @@ impl Ledger {
         }
     }
 
-    /// A message has come.
-    pub fn add(&mut self, tag: u64) {
+    /// A message has come. `false` where its tag is no next one: no server leaves out so many, or
+    /// gives one twice.
+    #[must_use]
+    pub fn add(&mut self, tag: u64) -> bool {
+        let next = self.base + self.marks.len() as u64;
+        if tag.checked_sub(next).is_none_or(|gap| gap > GAP) {
+            return false;
+        }
         while self.base + (self.marks.len() as u64) < tag {
             self.marks.push_back(Mark::Answered);
         }
         self.marks.push_back(Mark::Waiting);
+        true
     }
 
     pub fn delivered(&mut self, tag: u64) {
@@ -102,7 +112,7 @@ mod tests {
     #[test]
     fn one_ack_answers_for_all_before_it_that_were_delivered() {
         let mut ledger = Ledger::new();
-        (1..=5).for_each(|tag| ledger.add(tag));
+        assert!((1..=5).all(|tag| ledger.add(tag)));
         [2, 1, 4].into_iter().for_each(|tag| ledger.delivered(tag));
         assert_eq!(ledger.acks(), [ack(2, true), ack(4, false)]);
         assert_eq!(ledger.acks(), []);
@@ -114,13 +124,14 @@ mod tests {
     #[test]
     fn what_was_answered_is_not_acked() {
         let mut ledger = Ledger::new();
-        (1..=3).for_each(|tag| ledger.add(tag));
+        assert!((1..=3).all(|tag| ledger.add(tag)));
         ledger.delivered(1);
         ledger.answered(2);
         assert_eq!(ledger.acks(), [ack(1, true)]);
         ledger.answered(3);
         assert_eq!(ledger.acks(), []);
-        ledger.add(4);
+        assert!(ledger.add(4));
+        assert!(!ledger.add(4) && !ledger.add(1 << 40));
         ledger.delivered(4);
         assert_eq!(ledger.acks(), [ack(4, true)]);
     }

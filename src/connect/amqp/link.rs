@@ -3,6 +3,7 @@
 //! The invariant: the runtime runs only in [`Link::wait`] and what is made of it, which end at their time
 //! limit. A link that was lost is never used again: the engine opens another one.
 
+use super::intake::{self, Intake};
 use crate::connect::Address;
 use crate::connect::runtime::ClientRuntime;
 use crate::error::{Error, ErrorKind, Result, quote};
@@ -10,6 +11,7 @@ use futures_util::future::maybe_done;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties};
 use std::future::Future;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ pub(super) struct Place {
 /// A connection with one channel.
 pub(super) struct Link {
     pub channel: Channel,
+    pub intake: Arc<Intake>,
     connection: Connection,
     address: Address,
     timeout: Duration,
@@ -41,16 +44,20 @@ pub(super) struct Link {
 impl Place {
     pub fn connect(&self) -> Result<Link> {
         let runtime = ClientRuntime::new("an AMQP client")?;
+        let intake = Arc::new(Intake::default());
         let connected = runtime.run_within(self.timeout, async {
             let name = ConnectionProperties::default();
             let name = name.with_connection_name("tributary".into());
-            let connection = Connection::connect_uri(self.uri(), name).await?;
+            let bounded = intake::runtime(&intake);
+            let connection =
+                Connection::connect_uri_with_runtime(self.uri(), name, bounded).await?;
             let channel = connection.create_channel().await?;
             Ok((connection, channel))
         });
         match connected.unwrap_or_else(|| Err(late())) {
             Ok((connection, channel)) => Ok(Link {
                 channel,
+                intake,
                 connection,
                 address: self.address.clone(),
                 timeout: self.timeout,
@@ -75,6 +82,7 @@ impl Place {
             vhost: self.vhost.clone(),
             query: AMQPQueryString {
                 heartbeat: Some(HEARTBEAT),
+                frame_max: Some(intake::FRAME),
                 connection_timeout: Some(millis),
                 ..AMQPQueryString::default()
             },

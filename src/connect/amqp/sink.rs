@@ -146,8 +146,12 @@ impl ExchangeSink {
             let sent = channel.basic_publish(exchange.clone(), key, options, payload, properties);
             sent.await?.await
         };
+        let sizes = self.batch.iter().map(|out| out.payload.len());
+        link.intake.allow(sizes.sum());
         let sent = pipelined(self.batch.iter().map(publish));
         let mut answers = link.done(async { Ok(sent.await) })?;
+        // What was returned came with the answers.
+        link.intake.clear();
         let mut returned = returned(&mut answers);
         for (out, answer) in self.batch.iter().zip(answers) {
             let heard = match answer {

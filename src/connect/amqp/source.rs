@@ -70,7 +70,7 @@ impl QueueSource {
         }
     }
 
-    fn take(&mut self, delivery: Delivery, cx: &mut Context<'_>) {
+    fn take(&mut self, delivery: Delivery, cx: &mut Context<'_>) -> Result<()> {
         let tag = delivery.delivery_tag;
         let mut event = Event::new(&delivery.data[..], cx.now())
             .with_meta("exchange", delivery.exchange.as_str())
@@ -82,8 +82,12 @@ impl QueueSource {
         if let Some(id) = delivery.properties.message_id() {
             event = event.with_meta("id", id.as_str());
         }
-        self.ledger.add(tag);
+        if !self.ledger.add(tag) {
+            let error = format!("the server sends the delivery tag {tag}");
+            return Err(self.place.address.unavailable(error));
+        }
         self.inbox.emit(event, tag, cx);
+        Ok(())
     }
 }
 
@@ -157,12 +161,19 @@ impl Node for QueueSource {
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         // What has come and nobody will read is given back, so that another one gets it at once.
         if let Some(Open { consumer, link }) = &mut self.open {
-            let options = BasicCancelOptions::default();
-            link.done(link.channel.basic_cancel(consumer.tag(), options))?;
             let mut unread = Vec::new();
-            while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
-                unread.push(delivery.delivery_tag);
-            }
+            let mut take_unread = || {
+                while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
+                    link.intake.take(delivery.data.len());
+                    unread.push(delivery.delivery_tag);
+                }
+                consumer.tag()
+            };
+            // First, so that there is room for the answer.
+            let tag = take_unread();
+            let options = BasicCancelOptions::default();
+            link.done(link.channel.basic_cancel(tag, options))?;
+            take_unread();
             let nack = BasicNackOptions {
                 multiple: false,
                 requeue: true,
@@ -199,7 +210,8 @@ impl Source for QueueSource {
             };
             let Some(open) = &self.open else { break };
             let delivery = delivery.map_err(|error| open.link.error(&error))?;
-            self.take(delivery, cx);
+            open.link.intake.take(delivery.data.len());
+            self.take(delivery, cx)?;
             taken += 1;
             let Some(open) = &mut self.open else { break };
             next = match taken < BATCH {

@@ -1,22 +1,20 @@
 //! A source: one of a consumer group.
 //!
 //! The invariants: the position that the cluster is told of a partition is the one that
-//! [`Positions`] gives; messages that failed are kept here and sent again as long as their partition
+//! [`Positions`](super::positions::Positions) gives; messages that failed are kept here and sent again as long as their partition
 //! is ours, and hold its position meanwhile. The client is asked often enough to stay in the group,
 //! also when there is no room: the partitions are paused then.
 
-use super::link::{self, Place, Said};
-use super::positions::{Positions, Spot};
+use super::link::Place;
+use super::member::{Callbacks, Member};
+use super::positions::Spot;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::time::Timestamp;
-use parking_lot::Mutex;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -30,10 +28,6 @@ const BATCH: usize = 512;
 const AHEAD: usize = 8;
 /// After how long without room the partitions are paused.
 const FULL: Duration = Duration::from_secs(5);
-/// How long the client is asked at once for what it has met.
-const TURN: Duration = Duration::from_millis(5);
-/// How long the group is given to see that a source leaves.
-const LEAVE: Duration = Duration::from_secs(2);
 
 pub(super) struct Options {
     pub topic: String,
@@ -64,99 +58,6 @@ pub(super) struct KafkaSource {
 struct Held {
     spot: Spot,
     event: Event,
-}
-
-/// What the client calls back.
-#[derive(Default)]
-struct Callbacks {
-    positions: Mutex<Positions>,
-    said: Said,
-}
-
-impl ClientContext for Callbacks {
-    fn log(&self, level: RDKafkaLogLevel, what: &str, message: &str) {
-        link::log(level, what, message);
-    }
-
-    fn error(&self, error: KafkaError, _why: &str) {
-        self.said.note(&error);
-    }
-}
-
-impl ConsumerContext for Callbacks {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, change: &Rebalance<'_>) {
-        let mut positions = self.positions.lock();
-        match change {
-            Rebalance::Assign(list) => {
-                let given = list.elements();
-                given.iter().for_each(|one| positions.give(one.partition()));
-            }
-            Rebalance::Revoke(list) => {
-                let gone = list.elements();
-                gone.iter()
-                    .for_each(|one| positions.take_away(one.partition()));
-            }
-            Rebalance::Error(_) => positions.take_all(),
-        }
-    }
-}
-
-/// A client, and what it has been told to do.
-struct Member {
-    consumer: Option<BaseConsumer<Callbacks>>,
-    is_subscribed: bool,
-    is_paused: bool,
-    timeout: Duration,
-}
-
-impl Member {
-    fn consumer(&self) -> &BaseConsumer<Callbacks> {
-        self.consumer.as_ref().expect("it is there until the end")
-    }
-
-    fn positions(&self) -> &Mutex<Positions> {
-        &self.consumer().context().positions
-    }
-
-    /// What the client has met beside what it was asked. That comes with its messages; there are
-    /// none before it subscribes.
-    fn said(&self) -> Option<Code> {
-        let said = &self.consumer().context().said;
-        for _ in 0..20 {
-            let known = said.take();
-            if known.is_some() || self.is_subscribed {
-                return known;
-            }
-            let _ = self.consumer().poll(TURN);
-        }
-        said.take()
-    }
-
-    /// Holds all partitions, or lets them go on.
-    fn pause(&mut self, pause: bool) -> Result<(), KafkaError> {
-        let all = self.consumer().assignment()?;
-        match pause {
-            true => self.consumer().pause(&all)?,
-            false => self.consumer().resume(&all)?,
-        }
-        self.is_paused = pause;
-        Ok(())
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let Some(consumer) = self.consumer.take() else {
-            return;
-        };
-        let limit = self.timeout.min(LEAVE);
-        if !self.is_subscribed || consumer.client().fetch_metadata(None, limit).is_ok() {
-            return;
-        }
-        // The end of a client waits for its group, for as long as a session lasts. Where nobody
-        // answers that is let be: what is left ends with the process.
-        std::mem::forget(consumer);
-    }
 }
 
 impl KafkaSource {
@@ -199,12 +100,8 @@ impl KafkaSource {
                 },
             );
         let consumer = config.create_with_context(Callbacks::default());
-        Ok(Member {
-            consumer: Some(consumer.map_err(|error| self.wrong(&error))?),
-            is_subscribed: false,
-            is_paused: false,
-            timeout: self.place.timeout,
-        })
+        let consumer = consumer.map_err(|error| self.wrong(&error))?;
+        Ok(Member::new(consumer, self.place.timeout))
     }
 
     fn heartbeat(&self) -> Duration {

@@ -192,6 +192,12 @@ impl Link {
             tokio::time::timeout(limit, next).await.ok()
         });
         match polled.transpose() {
+            Ok(Some(Event::Incoming(Incoming::Publish(message)))) if has_alias(&message) => {
+                let error = "the broker sends a topic alias, which was not asked for";
+                let error = self.address.unavailable(error);
+                self.trouble = Some(error.clone());
+                Err(error)
+            }
             Ok(event) => Ok(event),
             Err(error) => {
                 let error = self.error(&error);
@@ -307,6 +313,12 @@ impl Link {
             error => self.address.unavailable(error),
         }
     }
+}
+
+/// The client keeps the topic of each alias.
+fn has_alias(message: &Publish) -> bool {
+    let properties = message.properties.as_ref();
+    properties.is_some_and(|properties| properties.topic_alias.is_some())
 }
 
 impl Drop for Link {

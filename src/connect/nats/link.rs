@@ -4,11 +4,13 @@
 //! limit, or when the connection is lost. A link that was lost is never used again: the client would
 //! connect anew by itself, but what was under way then is known only to whoever opens a new one.
 
-use crate::connect::runtime::ClientRuntime;
+use super::intake::{Intake, MOST};
 use crate::connect::Address;
+use crate::connect::runtime::ClientRuntime;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::secret::scrub;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, Message};
+use async_nats::{ServerAddr, ServerError};
 use futures_util::StreamExt as _;
 use std::future::Future;
 use std::pin::pin;
@@ -16,6 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+
+/// How often it is looked whether the client has connected.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Where to connect to, and as whom.
 pub(super) struct Place {
@@ -31,6 +36,9 @@ pub(super) struct Place {
 /// What the client says beside its answers.
 #[derive(Default)]
 struct Trouble {
+    connected: AtomicBool,
+    /// Why there is no connection.
+    refused: Mutex<Option<String>>,
     lost: AtomicBool,
     changed: Notify,
     said: Mutex<Option<String>>,
@@ -39,6 +47,7 @@ struct Trouble {
 /// A connection.
 pub(super) struct Link {
     pub client: Client,
+    intake: Intake,
     address: Address,
     timeout: Duration,
     trouble: Arc<Trouble>,
@@ -60,25 +69,58 @@ impl Place {
                     .await
                     .map_err(|error| Error::io(quote(path), &error).with_kind(ErrorKind::Config))?,
             };
-            let connected = options.connect(servers).await;
-            connected.map_err(|error| match error.kind() {
-                ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                    let error = self.address.wrong("the server refuses user and password");
-                    error.with_hint("check them, the token or the option credentials")
-                }
-                ConnectErrorKind::Tls => self.address.wrong(error),
-                _ => self.address.unavailable(error),
-            })
+            let client = options.connect(servers).await;
+            let client = client.map_err(|error| self.address.wrong(error))?;
+            let intake = Intake::new(client.statistics());
+            self.connected(&trouble, &intake).await?;
+            Ok::<_, Error>((client, intake))
         });
         let late = || self.address.unavailable("no answer within the time limit");
-        let client = connected.ok_or_else(late)??;
+        let (client, intake) = connected.ok_or_else(late)??;
         Ok(Link {
             client,
+            intake,
             address: self.address.clone(),
             timeout: self.timeout,
             trouble,
             runtime,
         })
+    }
+
+    /// Waits until the client has connected in the background, or knows why it cannot.
+    async fn connected(&self, trouble: &Trouble, intake: &Intake) -> Result<()> {
+        while !trouble.connected.load(Ordering::Relaxed) {
+            if intake.is_flooded() {
+                return Err(flooded(&self.address));
+            }
+            let refused = trouble.refused.lock();
+            let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(why) = refused {
+                return Err(self.refused(&why));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Why there is no connection, by what the client calls it.
+    fn refused(&self, why: &str) -> Error {
+        let is = |kind: ConnectErrorKind| why == kind.to_string();
+        if is(ConnectErrorKind::AuthorizationViolation) || is(ConnectErrorKind::Authentication) {
+            let error = self.address.wrong("the server refuses user and password");
+            return error.with_hint("check them, the token or the option credentials");
+        }
+        if is(ConnectErrorKind::Tls) {
+            let error = self.address.wrong("no TLS connection to the server");
+            return error
+                .with_hint("its certificate must be trusted by the system or by the option ca");
+        }
+        let server = self.servers.first().map_or("", String::as_str);
+        // What the system has against it, which the client keeps to itself.
+        match std::net::TcpStream::connect(server) {
+            Err(error) if is(ConnectErrorKind::Io) => self.address.unavailable(error),
+            _ => self.address.unavailable(why),
+        }
     }
 
     fn parsed(&self, server: &str) -> Result<ServerAddr> {
@@ -99,6 +141,8 @@ impl Place {
             .ignore_discovered_servers()
             .skip_subject_validation(true)
             .subscription_capacity(1 << 20)
+            // The client is there at once, with its count of what it reads.
+            .retry_on_initial_connect()
             .event_callback(move |event| {
                 trouble.hear(&event);
                 std::future::ready(())
@@ -115,9 +159,19 @@ impl Place {
     }
 }
 
+/// The server sends what was not asked for.
+fn flooded(address: &Address) -> Error {
+    let error = address.unavailable(format!("the server sends more than {MOST} bytes at once"));
+    error.with_hint("set the option in_flight to a lower number if the messages are that large")
+}
+
 impl Trouble {
     fn hear(&self, event: &Event) {
         match event {
+            Event::Connected => self.connected.store(true, Ordering::Relaxed),
+            Event::ClientError(ClientError::Other(why)) => {
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+            }
             Event::Disconnected | Event::Closed => {
                 self.lost.store(true, Ordering::Relaxed);
                 self.changed.notify_waiters();
@@ -148,6 +202,9 @@ impl Link {
             Some(text) if self.is_lost() => return Err(self.address.unavailable(text)),
             _ => {}
         }
+        if self.intake.is_flooded() {
+            return Err(flooded(&self.address));
+        }
         match self.is_lost() {
             true => Err(self.address.unavailable("the connection is lost")),
             false => Ok(()),
@@ -163,6 +220,8 @@ impl Link {
         self.check()?;
         let done = self.runtime.run(async {
             let trouble = pin!(self.trouble.changed.notified());
+            let flooded = pin!(self.intake.flooded());
+            let trouble = futures_util::future::select(trouble, flooded);
             let work = pin!(tokio::time::timeout(limit, work));
             match futures_util::future::select(work, trouble).await {
                 futures_util::future::Either::Left((done, _)) => done.ok(),
@@ -183,6 +242,11 @@ impl Link {
             let error = "no answer within the time limit";
             Err(self.address.unavailable(error))
         })
+    }
+
+    /// Notes that a message was taken from a subscription.
+    pub fn take(&self, message: &Message) {
+        self.intake.take(message);
     }
 
     /// Lets the client answer to pings.
@@ -208,8 +272,9 @@ impl Link {
         let mut echo = echo.map_err(|error| lost(&error))?;
         let sent = self.client.publish(inbox, "".into()).await;
         sent.map_err(|error| lost(&error))?;
-        if echo.next().await.is_none() {
-            return Err(lost(&"the connection is lost"));
+        match echo.next().await {
+            Some(message) => self.intake.take(&message),
+            None => return Err(lost(&"the connection is lost")),
         }
         // What the server has against it was said before, and is heard by another task.
         tokio::task::yield_now().await;

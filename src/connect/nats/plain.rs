@@ -103,6 +103,7 @@ impl Source for SubjectSource {
             let Some(message) = message else {
                 return Err(link.address().unavailable("the subscription has ended"));
             };
+            link.take(&message);
             let Message {
                 subject,
                 payload,

@@ -180,6 +180,7 @@ impl Sending<'_> {
 
     /// Notes an answer of the stream; one that belongs to nothing here is ignored.
     fn hear(&mut self, answer: &Message) {
+        self.link.take(answer);
         let number = answer.subject.rsplit('.').next();
         let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
             return;

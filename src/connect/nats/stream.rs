@@ -258,6 +258,7 @@ impl Source for StreamSource {
                 return Err(error);
             };
             let Some(open) = &mut self.open else { break };
+            open.link.take(&message);
             match message.status {
                 None | Some(StatusCode::OK) => {
                     open.asked = open.asked.saturating_sub(1);

@@ -1,14 +1,14 @@
 //! A source that listens to a channel: what is published while it does not is lost.
 
 use super::BATCH;
+use super::connection::Connection;
 use super::link::Place;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use redis::Connection;
-use std::mem::ManuallyDrop;
+use redis::{Msg, cmd};
 use std::time::Duration;
 
 /// How long more is waited for when something has come: so much is a lone event held back.
@@ -37,14 +37,13 @@ impl ChannelSource {
 impl Node for ChannelSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let mut connection = self.place.connect()?;
-        // Its end would end the subscription, which is to last as long as the connection.
-        let mut listener = ManuallyDrop::new(connection.as_pubsub());
-        let subscribed = match self.is_pattern {
-            true => listener.psubscribe(&self.channel),
-            false => listener.subscribe(&self.channel),
-        };
-        subscribed.map_err(|error| self.place.error(&error))?;
+        let mut connection = Connection::open(&self.place)?;
+        let mut subscribe = cmd(match self.is_pattern {
+            true => "PSUBSCRIBE",
+            false => "SUBSCRIBE",
+        });
+        self.place
+            .ask(&mut connection, subscribe.arg(&self.channel))?;
         self.open = Some(connection);
         Ok(())
     }
@@ -52,6 +51,21 @@ impl Node for ChannelSource {
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
         self.inbox.settle(token, outcome);
         Ok(())
+    }
+}
+
+/// The next message, or `None` where there is none within the limit of the connection.
+fn next(place: &Place, open: &mut Connection) -> Result<Option<Msg>> {
+    loop {
+        match open.receive().and_then(redis::Value::extract_error) {
+            // What is no message, as the answer to a command, is passed over.
+            Ok(value) => match Msg::from_owned_value(value) {
+                Some(message) => return Ok(Some(message)),
+                None => continue,
+            },
+            Err(error) if error.is_timeout() => return Ok(None),
+            Err(error) => return Err(place.error(&error)),
+        }
     }
 }
 
@@ -63,16 +77,13 @@ impl Source for ChannelSource {
         if room == 0 {
             return Ok(Read::Idle);
         }
-        let mut listener = ManuallyDrop::new(open.as_pubsub());
         let mut taken = 0;
         for limit in [wait.max(MORE), MORE] {
-            let limited = listener.set_read_timeout(Some(limit));
-            limited.map_err(|error| place.error(&error))?;
+            let limited = open.set_limit(limit);
+            limited.map_err(|error| place.error(&error.into()))?;
             while taken < room {
-                let message = match listener.get_message() {
-                    Ok(message) => message,
-                    Err(error) if error.is_timeout() => break,
-                    Err(error) => return Err(place.error(&error)),
+                let Some(message) = next(place, open)? else {
+                    break;
                 };
                 let event = Event::new(message.get_payload_bytes(), cx.now())
                     .with_meta("channel", message.get_channel_name());

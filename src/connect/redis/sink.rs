@@ -3,12 +3,13 @@
 //! The invariant: a command that the server has answered to is not sent again, whatever became of the
 //! rest of its batch: a batch that is fed again, whole or event by event, meets what is known of it.
 
+use super::connection::Connection;
 use super::link::Place;
 use crate::connect::{Progress, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
-use redis::{Connection, Value, cmd};
+use redis::{Value, cmd};
 
 pub(super) struct RedisSink {
     place: Place,
@@ -44,10 +45,10 @@ impl RedisSink {
     /// Sends the batch and reads the answers.
     fn send(&mut self) -> Result<()> {
         let open = self.open.as_mut().ok_or_else(|| self.place.closed())?;
-        let sent = open.send_packed_command(&self.batch);
+        let sent = open.send(&self.batch);
         sent.map_err(|error| self.place.error(&error))?;
         for number in &self.numbers {
-            let answer = match open.recv_response() {
+            let answer = match open.receive() {
                 Ok(Value::ServerError(error)) => Err(self.place.error(&error.into())),
                 Ok(_) => Ok(()),
                 Err(error) => Err(self.place.error(&error)),
@@ -101,7 +102,7 @@ impl To {
 impl Node for RedisSink {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        self.open = Some(self.place.connect()?);
+        self.open = Some(Connection::open(&self.place)?);
         Ok(())
     }
 

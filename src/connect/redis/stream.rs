@@ -9,6 +9,7 @@
 //! to look as if it had been idle for long: the next one to look takes it over.
 
 use super::BATCH;
+use super::connection::Connection;
 use super::entry::{self, Entry};
 use super::link::Place;
 use crate::ack::{Outcome, Token};
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::time::Timestamp;
-use redis::{Cmd, Connection, Value, cmd};
+use redis::{Cmd, Value, cmd};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct StreamSource {
     place: Place,
     options: Options,
     open: Option<Connection>,
+    /// How many entries one reply may have: fewer after one that was too large.
+    most: usize,
     /// Whether entries were asked for, and the answer not heard yet.
     ahead: bool,
     /// Entries that came and are not emitted yet.
@@ -59,6 +62,7 @@ impl StreamSource {
         StreamSource {
             place,
             open: None,
+            most: BATCH,
             ahead: false,
             arrived: VecDeque::new(),
             inbox: Inbox::new(options.in_flight),
@@ -74,7 +78,16 @@ impl StreamSource {
     fn ask(&mut self, command: &Cmd) -> Result<Value> {
         self.hear_ahead()?;
         let open = self.open.as_mut().ok_or_else(|| self.place.closed())?;
-        self.place.ask(open, command)
+        let answer = self.place.ask(open, command);
+        self.sized(answer)
+    }
+
+    /// After a reply that was too large, entries are asked for in smaller numbers.
+    fn sized(&mut self, answer: Result<Value>) -> Result<Value> {
+        if answer.is_err() && self.open.as_ref().is_some_and(Connection::is_too_large) {
+            self.most = (self.most / 2).max(1);
+        }
+        answer
     }
 
     /// Hears what was asked for ahead.
@@ -82,7 +95,8 @@ impl StreamSource {
         if std::mem::take(&mut self.ahead)
             && let Some(open) = &mut self.open
         {
-            let entries = entry::read(self.place.hear(open)?);
+            let answer = self.place.receive(open);
+            let entries = entry::read(self.sized(answer)?);
             self.arrived.extend(entries);
         }
         Ok(())
@@ -126,7 +140,7 @@ impl StreamSource {
         if due == 0 {
             return Ok(0);
         }
-        let due = due.min(BATCH);
+        let due = due.min(self.most);
         let mut command = self.of_group("XCLAIM");
         command.arg(&self.options.consumer).arg(0);
         for (_, id) in self.failed.iter().take(due) {
@@ -181,7 +195,7 @@ impl Node for StreamSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
         self.ahead = false;
-        self.open = Some(self.place.connect()?);
+        self.open = Some(Connection::open(&self.place)?);
         let mut command = cmd("XGROUP");
         command.arg("CREATE").arg(&self.options.stream);
         command.arg(&self.options.group);
@@ -265,7 +279,7 @@ impl Source for StreamSource {
             return Ok(Read::More);
         }
         let room = self.inbox.room().saturating_sub(self.failed.len());
-        let count = room.min(BATCH);
+        let count = room.min(self.most);
         if count == 0 {
             return Ok(Read::Idle);
         }
@@ -280,7 +294,7 @@ impl Source for StreamSource {
         }
         let taken = self.arrived.len().min(count);
         let is_all = taken == self.arrived.len();
-        if taken == BATCH && is_all && room >= 2 * BATCH {
+        if taken == BATCH && is_all && room >= 2 * BATCH && self.most == BATCH {
             let next = self.next(BATCH, None);
             // Where it cannot be sent, whatever is asked next says so.
             let open = self.open.as_mut();

@@ -29,6 +29,7 @@ mod http_sink;
 mod http_source;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod lying_servers;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "mqtt")]
