@@ -33,6 +33,9 @@
 //! of its messages; the producer is idempotent, and a message that waits for its confirmation is not
 //! sent again when its batch comes again.
 //!
+//! librdkafka bounds a reply (100 MB) and what waits of each partition (64 MiB), but not what a
+//! compressed batch becomes: a broker must be trusted that far.
+//!
 //! librdkafka does its work on threads of its own and connects again by itself, so a node keeps its
 //! client when it is opened again ([`link`]). An option more is a line in the tables, in the list of
 //! its [`Make`] and where its node is made.

@@ -35,7 +35,8 @@
 //! nacked when that failed; an answer that a lost connection has kept from the server is sent by the
 //! next one. A batch to a stream is committed when the stream has acked each of its messages, one to a
 //! plain subject when the server has read all of them. Never are more messages asked for than may be
-//! under way, so that none lies here unseen while its `ack_wait` runs.
+//! under way, so that none lies here unseen while its `ack_wait` runs. A server that sends more than
+//! 72 MiB beyond what the node has taken loses its connection ([`intake`]).
 //!
 //! The client is asynchronous. It lives on a runtime of the node's own thread that runs only while
 //! the node waits ([`link`]); [`api`] speaks to JetStream. An option more is a line in the tables, in

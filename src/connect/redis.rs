@@ -29,7 +29,8 @@
 //! The invariants: an entry is acked when all that was made of it was delivered; one that failed comes
 //! again, and one whose owner has gone is claimed. An ack that a lost connection has kept from the
 //! server is sent by the next one. A batch is committed when the server has answered to each of its
-//! commands, and a command that was answered is not sent again.
+//! commands, and a command that was answered is not sent again. A reply of more than 64 MiB ends the
+//! connection before it is read ([`guard`]); entries are asked for in smaller numbers from then on.
 //!
 //! An option more is a line in the tables, in the list of its [`Make`] and where its node is made.
 
