@@ -463,7 +463,7 @@ fn passes_the_claims(scheme: &str) -> bool {
     ];
     let is_listed = |claim: &&str| list.contains(&format!(" {claim},"));
     text.is_ok_and(|text| text.contains("conforms!("))
-        && claims.iter().all(|claim| is_listed(&claim))
+        && claims.iter().all(|claim| is_listed(claim))
 }
 
 #[test]
