@@ -13,12 +13,15 @@ use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, M
 use async_nats::{ServerAddr, ServerError};
 use futures_util::StreamExt as _;
 use std::future::Future;
+use std::net::ToSocketAddrs as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// How long the system is asked why there is no connection.
+const LIMIT: Duration = Duration::from_millis(500);
 /// How often it is looked whether the client has connected.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -115,12 +118,18 @@ impl Place {
             return error
                 .with_hint("its certificate must be trusted by the system or by the option ca");
         }
-        let server = self.servers.first().map_or("", String::as_str);
-        // What the system has against it, which the client keeps to itself.
-        match std::net::TcpStream::connect(server) {
-            Err(error) if is(ConnectErrorKind::Io) => self.address.unavailable(error),
-            _ => self.address.unavailable(why),
+        let system = is(ConnectErrorKind::Io).then(|| self.system_error());
+        match system.flatten() {
+            Some(error) => self.address.unavailable(error),
+            None => self.address.unavailable(why),
         }
+    }
+
+    /// Why the system does not connect to the first server, which the client keeps to itself.
+    fn system_error(&self) -> Option<std::io::Error> {
+        let server = self.servers.first()?;
+        let address = server.to_socket_addrs().ok()?.next()?;
+        std::net::TcpStream::connect_timeout(&address, self.timeout.min(LIMIT)).err()
     }
 
     fn parsed(&self, server: &str) -> Result<ServerAddr> {

@@ -38,8 +38,8 @@ enum State {
     Type,
     /// A line that is no length, and its length so far.
     Line(usize),
-    /// A line that is the length of this type.
-    Length(u8, Vec<u8>),
+    /// A line that is the length of this type: its bytes so far, and how many they are.
+    Length(u8, [u8; DIGITS], usize),
     /// So many bytes of a text and the line end behind it.
     Text(usize),
 }
@@ -82,7 +82,7 @@ impl Check {
                     self.use_up(1)?;
                     self.state = match byte {
                         b'$' | b'!' | b'=' | b'*' | b'~' | b'>' | b'%' | b'|' => {
-                            State::Length(byte, Vec::new())
+                            State::Length(byte, [0; DIGITS], 0)
                         }
                         _ => State::Line(0),
                     };
@@ -101,14 +101,16 @@ impl Check {
                     }
                     bytes = &bytes[length..];
                 }
-                State::Length(kind, digits) => {
-                    let kind = *kind;
+                State::Length(kind, digits, length) => {
                     match byte {
                         b'\n' => {
-                            let digits = std::mem::take(digits);
-                            self.begin(kind, &digits)?;
+                            let (kind, digits, length) = (*kind, *digits, *length);
+                            self.begin(kind, &digits[..length])?;
                         }
-                        _ if digits.len() < DIGITS => digits.push(byte),
+                        _ if *length < DIGITS => {
+                            digits[*length] = byte;
+                            *length += 1;
+                        }
                         _ => return Err(bad_length()),
                     }
                     bytes = rest;
