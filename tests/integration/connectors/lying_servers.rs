@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 type Tested = Result<(), Box<dyn std::error::Error>>;
 
 /// How long a process is exposed to a liar.
-const EXPOSED: Duration = Duration::from_secs(5);
+const EXPOSED: Duration = Duration::from_secs(4);
 /// The address space of the process, in KiB.
 const ADDRESSES: u64 = 4_000_000;
 /// The most memory that it may have used, in KiB.

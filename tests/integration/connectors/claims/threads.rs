@@ -7,7 +7,14 @@ use std::time::{Duration, Instant};
 use tributary::{Outcome, Result};
 
 /// The threads of a process that runs `in -> out`, whatever their connectors are.
-const ALWAYS: [&str; 4] = ["tributary", "tributary-timer", "in", "out"];
+const ALWAYS: [&str; 5] = [
+    "tributary",
+    "tributary-timer",
+    // The watchdog.
+    "tributary-watch",
+    "in",
+    "out",
+];
 /// The names of those that clients start for themselves.
 const OF_CLIENTS: [&str; 4] = [
     // lapin, and what it runs its connection on.
