@@ -72,6 +72,20 @@
 //! the pauses grow, then one a minute, and one when they are back) and for nodes that are not linked;
 //! `info` for stops.
 
+/// Implements `Debug` for a type with connections, closures or other parts that cannot be shown: its name,
+/// and the fields that are listed.
+macro_rules! opaque_debug {
+    ($name:ident $(<$parameter:tt>)? $(, $field:ident)*) => {
+        impl $(<$parameter>)? std::fmt::Debug for $name $(<$parameter>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    $(.field(stringify!($field), &self.$field))*
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 pub mod ack;
 pub mod claim;
 pub mod connect;

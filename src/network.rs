@@ -81,6 +81,8 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 pub struct Network(Arc<Inner>);
 
+opaque_debug!(Network);
+
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,

@@ -63,6 +63,8 @@ pub struct Replay {
     inputs: Vec<(String, String, Box<dyn Source>)>,
 }
 
+opaque_debug!(Replay, field);
+
 impl Replay {
     /// A replay in which this field of an event says when it came: see
     /// [`read_instant`](crate::time::read_instant).
@@ -142,6 +144,8 @@ pub struct Replaying {
     events: u64,
     bytes: u64,
 }
+
+opaque_debug!(Replaying, events, bytes);
 
 impl Replaying {
     /// Replays one event; false when there is none any more, or the network has failed, which

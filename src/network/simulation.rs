@@ -53,6 +53,8 @@ pub struct Simulation {
     told: u64,
 }
 
+opaque_debug!(Simulation);
+
 impl Simulation {
     pub(crate) fn new(
         graph: Graph,

@@ -13,6 +13,8 @@ pub struct Context<'a> {
     event: Option<&'a Event>,
 }
 
+opaque_debug!(Context<'a>, event);
+
 impl<'a> Context<'a> {
     pub(crate) fn new(frame: &'a mut Frame, clock: &'a dyn Clock) -> Self {
         Context {

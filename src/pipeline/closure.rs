@@ -37,6 +37,8 @@ impl From<Option<Event>> for Verdict {
 /// A closure that passes, drops or replaces each event: see [`interceptor`].
 pub struct Interceptor<F>(F);
 
+opaque_debug!(Interceptor<F>);
+
 /// A pipeline from a closure that says of each event whether it passes, is dropped or is replaced
 /// (1 → 0..1): a [`Verdict`], a `bool`, an [`Event`] or an `Option<Event>`.
 ///
@@ -76,6 +78,8 @@ where
 
 /// A closure that makes any number of events of each: see [`injector`].
 pub struct Injector<F>(F);
+
+opaque_debug!(Injector<F>);
 
 /// A pipeline from a closure that returns the events that go on in the place of each event
 /// (1 → n). Make them with [`Event::derive`], so that they share its time, meta and ack.

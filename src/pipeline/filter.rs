@@ -80,6 +80,8 @@ pub struct Filter {
     memory: Option<Memory>,
 }
 
+opaque_debug!(Filter, interval, key);
+
 /// Where keys are remembered beyond the life of the node.
 struct Memory {
     database: Database,

@@ -64,6 +64,8 @@ pub struct Queue {
     ended: bool,
 }
 
+opaque_debug!(Queue, path);
+
 /// An event that was emitted and not delivered.
 struct Held {
     id: u64,

@@ -13,6 +13,8 @@ pub struct Args {
     values: Vec<LuaValue>,
 }
 
+opaque_debug!(Args, function);
+
 impl Args {
     pub(super) fn new(function: &str, values: Vec<LuaValue>) -> Self {
         Args {

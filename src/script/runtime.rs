@@ -51,6 +51,8 @@ pub struct Runtime {
     modules: Rc<Modules>,
 }
 
+opaque_debug!(Runtime);
+
 /// A script that was compiled and not executed yet.
 pub struct Script {
     name: String,
@@ -59,6 +61,8 @@ pub struct Script {
     directory: Option<PathBuf>,
     function: Function,
 }
+
+opaque_debug!(Script, name);
 
 impl Runtime {
     /// A runtime over this network, whose tables are in memory.

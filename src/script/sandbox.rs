@@ -61,6 +61,10 @@ impl Vm {
         // modules in C. Scripts get `debug` only where a person has allowed them the system; the
         // host calls four functions of it with functions and numbers that it has checked; there is
         // no `package`.
+        #[expect(
+            unsafe_code,
+            reason = "the host needs the library `debug`: see the comment above"
+        )]
         let lua = unsafe { Lua::unsafe_new_with(libraries, options) };
         lua.set_memory_limit(limits.memory)?;
         let globals = lua.globals();

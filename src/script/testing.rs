@@ -62,6 +62,8 @@ pub struct Tests {
     recorder: Recorder,
 }
 
+opaque_debug!(Tests, directory);
+
 impl Tests {
     /// Loads a file of tests. `prepare` adds the functions of a host to each runtime, before a
     /// script is loaded.

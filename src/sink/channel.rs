@@ -11,6 +11,8 @@ const CAPACITY: usize = 4_096;
 /// The host's end: takes events out of the network, from any thread.
 pub struct Receiver(flume::Receiver<Event>);
 
+opaque_debug!(Receiver);
+
 impl Receiver {
     /// Waits for the next event; `None` once the network has ended and everything was taken.
     pub fn recv(&self) -> Option<Event> {
@@ -39,6 +41,8 @@ pub struct ChannelSink {
     by_host: bool,
     written: Vec<Event>,
 }
+
+opaque_debug!(ChannelSink, by_host);
 
 /// A channel out of a network: the sink puts events in, a blocking program takes them out.
 ///

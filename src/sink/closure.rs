@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A closure that takes each event: see [`handler`].
 pub struct Handler<F>(F);
 
+opaque_debug!(Handler<F>);
+
 /// A sink from a closure. An error rejects the event; so does a panic.
 ///
 /// ```
@@ -39,6 +41,8 @@ where
 
 /// A sink that keeps what it gets: see [`collect`].
 pub struct Collect(Arc<Mutex<Vec<Event>>>);
+
+opaque_debug!(Collect);
 
 /// A sink that adds every event to a list, for tests. The copies it keeps are detached from their
 /// acks.

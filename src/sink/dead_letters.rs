@@ -31,6 +31,8 @@ pub struct DeadLetterSink {
     letters: Vec<Letter>,
 }
 
+opaque_debug!(DeadLetterSink, queue);
+
 impl DeadLetterSink {
     /// Keeps them in a file (SQLite) for them alone, which is made where it is missing.
     pub fn file(path: impl Into<PathBuf>) -> Self {

@@ -42,6 +42,8 @@ pub struct LineSink {
     buffer: Vec<u8>,
 }
 
+opaque_debug!(LineSink);
+
 enum Target {
     Stdout,
     File(LineFile),

@@ -69,6 +69,8 @@ pub struct SqlSink {
     _used: Arc<Use>,
 }
 
+opaque_debug!(SqlSink, mode);
+
 impl SqlSink {
     /// A sink into this table of the database.
     ///

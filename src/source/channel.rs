@@ -30,6 +30,8 @@ pub struct Sender {
     gone: Arc<AtomicBool>,
 }
 
+opaque_debug!(Sender);
+
 impl Sender {
     /// Sends an event, waiting while 4,096 events wait already.
     ///
@@ -86,6 +88,8 @@ pub struct ChannelSource {
     waiting: HashMap<Token, flume::Sender<Outcome>>,
     gone: Arc<AtomicBool>,
 }
+
+opaque_debug!(ChannelSource);
 
 impl Drop for ChannelSource {
     fn drop(&mut self) {

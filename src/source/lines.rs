@@ -73,6 +73,8 @@ pub struct LineSource {
     memory: Option<Memory>,
 }
 
+opaque_debug!(LineSource);
+
 enum Input {
     Stdin,
     File(PathBuf),

@@ -34,6 +34,8 @@ pub struct Requeue {
     removed: Arc<AtomicU64>,
 }
 
+opaque_debug!(Requeue, filter);
+
 impl Requeue {
     /// Finds out whose letters there are.
     ///

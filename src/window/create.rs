@@ -18,6 +18,8 @@ pub struct CreateWindow {
     _used: Arc<Use>,
 }
 
+opaque_debug!(CreateWindow);
+
 impl CreateWindow {
     /// A window on a declared table; where none is named, on the only one.
     ///

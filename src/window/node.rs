@@ -82,6 +82,8 @@ pub struct Window {
     pub(super) current: CurrentEvent,
 }
 
+opaque_debug!(Window, name);
+
 /// How the answer is kept up to date, and what is emitted of it.
 pub(super) struct Answering {
     pub emit: Emit,

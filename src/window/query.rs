@@ -17,6 +17,8 @@ pub struct QueryWindow {
     uses_event: bool,
 }
 
+opaque_debug!(QueryWindow);
+
 impl QueryWindow {
     /// A window that runs this query, in which `:name` is a field of the event.
     ///
