@@ -68,6 +68,9 @@ mod template;
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
 use crate::node::{Sink, Source};
 
+#[cfg(feature = "http")]
+pub(crate) use http::taken as http_requests;
+
 pub use address::{Address, Server};
 pub use inbox::Inbox;
 pub use options::{Options, Settings};

@@ -91,6 +91,8 @@ pub mod claim;
 pub mod connect;
 pub mod error;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod name;
 pub mod network;
 pub mod node;

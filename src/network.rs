@@ -36,6 +36,8 @@ pub use draft::Draft;
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
+#[doc(hidden)]
+pub use link::spilled;
 pub use link::{Capacity, LinkOptions, Overflow, Spill};
 pub use on_error::OnError;
 pub use replay::{Fed, Replay, Replaying};

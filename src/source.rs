@@ -9,6 +9,8 @@ mod ticker;
 
 pub use channel::{ChannelSource, Sender, channel};
 pub use iter::{FromIter, from_iter};
+#[doc(hidden)]
+pub use lines::sealed_checkpoint;
 pub(crate) use lines::{Decoder, Found};
 pub use lines::{Follow, LineSource};
 pub use requeue::Requeue;

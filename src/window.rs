@@ -43,6 +43,9 @@ mod state;
 mod strategy;
 mod watermark;
 
+#[doc(hidden)]
+pub use emission::outbox_line;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{self, Database, Store};
 

@@ -11,6 +11,8 @@ mod peer;
 mod request;
 mod webhook;
 
+pub(crate) use peer::taken;
+
 use super::{Connector, Make, Settings};
 use crate::error::Result;
 

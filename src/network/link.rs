@@ -20,6 +20,8 @@ pub(crate) use options::Terms;
 pub use options::{Capacity, LinkOptions, Overflow, Spill};
 pub(crate) use sending::{Aborted, Ear, LinkSender, Wedge};
 pub(super) use sending::{Lane, wait};
+#[doc(hidden)]
+pub use spill::spilled;
 
 use super::stats::{LinkAccount, add};
 use super::worker::Control;

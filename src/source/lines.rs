@@ -37,6 +37,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[doc(hidden)]
+pub use checkpoint::sealed_checkpoint;
 pub(crate) use decoder::{Decoder, Found};
 
 /// How many lines of a source with a checkpoint are under way at most, unless said.

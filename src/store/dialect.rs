@@ -288,3 +288,16 @@ pub(crate) fn words(dialect: Dialect, sql: &str) -> Result<impl Iterator<Item = 
     let words = tokens.filter(|token| token.kind == lex::Kind::Word);
     Ok(words.map(|token| sql[token.at].to_lowercase()))
 }
+
+/// Where the tokens of SQL are, by the rules of each database, and the names of its parameters: nothing
+/// where it is refused. For fuzz targets.
+pub(crate) fn tokens_of(sql: &str) -> Vec<(Vec<std::ops::Range<usize>>, Vec<String>)> {
+    let both = [Dialect::Sqlite, Dialect::Mysql].into_iter();
+    let read = |dialect| {
+        let tokens = lex::lex(dialect, sql).ok()?;
+        let (_, names) = positional(dialect, sql).ok()?;
+        let _ = (paged(dialect, sql), locate(dialect, sql, "x"));
+        Some((tokens.into_iter().map(|token| token.at).collect(), names))
+    };
+    both.filter_map(read).collect()
+}

@@ -16,6 +16,9 @@
 mod outbox;
 mod session_boundaries;
 
+#[doc(hidden)]
+pub use outbox::outbox_line;
+
 use super::options::Emit;
 use crate::ack::{Outcome, Token};
 use crate::error::Result;

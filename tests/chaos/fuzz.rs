@@ -19,6 +19,17 @@ const BODIES: &[(&str, Body)] = &[
     ("names", bodies::names),
     ("scripts", bodies::scripts),
     ("urls", bodies::urls),
+    ("http_requests", bodies::http_requests),
+    ("lines", bodies::lines),
+    ("addresses", bodies::addresses),
+    ("sql", bodies::sql),
+    ("checkpoints", bodies::checkpoints),
+    ("spills", bodies::spills),
+    ("outboxes", bodies::outboxes),
+    ("letters", bodies::letters),
+    ("instants", bodies::instants),
+    ("lua_values", bodies::lua_values),
+    ("secrets", bodies::secrets),
 ];
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -99,6 +110,23 @@ const PIECES: &[&str] = &[
     "goto",
     "--[[",
     "]]",
+    "\r\n",
+    "\r\n\r\n",
+    "POST /in HTTP/1.1\r\n",
+    "content-length: ",
+    "transfer-encoding: chunked\r\n",
+    "0\r\n\r\n",
+    ";",
+    "\t",
+    "'",
+    "`",
+    "/*",
+    "--",
+    "select ",
+    "${env:",
+    "}",
+    "\"offset\":",
+    "a-secret-of the fuzzer!",
 ];
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -178,12 +206,16 @@ fn what_was_found_stays_mended() {
 
 fn random(time: Duration) {
     let mut chance = chance("fuzz");
-    for (name, body) in BODIES {
+    // One of them alone: FUZZ_BODY=sql.
+    let only = std::env::var("FUZZ_BODY").ok();
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    for (name, body) in BODIES.iter().filter(|(name, _)| wanted(name)) {
         let corpus = corpus(name);
         let (began, mut count) = (Instant::now(), 0);
         while began.elapsed() < time {
-            // Scripts are slow: some of them run into a limit.
-            let size = if *name == "scripts" { 20 } else { 2_000 };
+            // Scripts run into a limit, and stores are files.
+            let is_slow = ["scripts", "checkpoints", "letters"].contains(name);
+            let size = if is_slow { 20 } else { 2_000 };
             let inputs = (0..size).map(|_| mutate(&corpus, &mut chance)).collect();
             run(name, *body, inputs);
             count += size;

@@ -267,3 +267,34 @@ impl Peer {
         }
     }
 }
+
+/// What is taken of bytes that come in pieces of this size: requests with their bodies, or the status
+/// with which one is refused. For fuzz targets.
+pub(crate) fn taken(
+    bytes: &[u8],
+    piece: usize,
+    limit: usize,
+) -> Vec<Result<(String, Vec<u8>), u16>> {
+    let mut all = Vec::new();
+    let Ok((one, _other)) = std::os::unix::net::UnixStream::pair() else {
+        return all;
+    };
+    let mut peer = Peer::new(Stream::Unix(one), None);
+    for piece in bytes.chunks(piece.max(1)) {
+        peer.input.extend(piece);
+        loop {
+            match peer.next(limit, |_| Ok(())) {
+                Ok(None) => break,
+                Ok(Some(Whole { head, body })) => all.push(Ok((
+                    format!("{} {}?{}", head.method, head.path, head.query),
+                    body,
+                ))),
+                Err((status, _)) => {
+                    all.push(Err(status));
+                    return all;
+                }
+            }
+        }
+    }
+    all
+}

@@ -3,6 +3,8 @@
 
 /// The longest head of a request, in bytes.
 pub(super) const LONGEST: usize = 16 << 10;
+/// The longest line with the size of a chunk, in bytes.
+const LINE: usize = 1024;
 /// The most headers.
 const HEADERS: usize = 64;
 /// The headers that are ambiguous where they are given twice.
@@ -122,11 +124,13 @@ pub(super) fn chunks(
         let (start, size) = match httparse::parse_chunk_size(rest) {
             // An extension with a line feed would end the line for some parsers.
             Ok(httparse::Status::Complete((start, size)))
-                if rest[0].is_ascii_hexdigit() && !rest[..start - 2].contains(&b'\n') =>
+                if start <= LINE
+                    && rest[0].is_ascii_hexdigit()
+                    && !rest[..start - 2].contains(&b'\n') =>
             {
                 (start, size)
             }
-            Ok(httparse::Status::Partial) if rest.len() < 1024 => break false,
+            Ok(httparse::Status::Partial) if rest.len() < LINE => break false,
             _ => return Err((400, "a chunk has no size")),
         };
         if size > limit as u64 || body.len() + size as usize > limit {

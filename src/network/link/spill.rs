@@ -162,3 +162,12 @@ fn number(from: &mut &[u8]) -> Option<[u8; 8]> {
     *from = rest;
     Some(*number)
 }
+
+/// The events of spilled bytes, written again; `None` where they are something else. For fuzz targets.
+pub fn spilled(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut again = Vec::new();
+    while !bytes.is_empty() {
+        encode(&decode(&mut bytes, Ack::none())?, &mut again);
+    }
+    Some(again)
+}

@@ -30,6 +30,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use entry::Taker;
+#[doc(hidden)]
+pub use entry::outbox_line;
 pub(in crate::window) use entry::{NewEntry, OutboxEntry};
 use in_flight::InFlight;
 use pieces::{PieceName, Pieces};

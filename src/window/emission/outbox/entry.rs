@@ -180,3 +180,10 @@ impl OutboxEntry {
         })
     }
 }
+
+/// A line of an outbox, written again; `None` where it is something else. For fuzz targets.
+pub fn outbox_line(line: &str) -> Option<String> {
+    let (mut text, piece) = (String::new(), PieceName { run: 0, number: 0 });
+    OutboxEntry::read(line, 0, piece)?.write(&mut text);
+    Some(text)
+}

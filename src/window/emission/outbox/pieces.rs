@@ -111,7 +111,7 @@ impl Outbox {
                 run: piece.run,
                 number: piece.number,
             };
-            self.pieces.next = self.pieces.next.max(piece.number + 1);
+            self.pieces.next = self.pieces.next.max(piece.number.saturating_add(1));
             let is_known = self.pieces.undelivered.contains_key(&name)
                 || self.pieces.delivered.contains(&name);
             if is_known || self.pieces.opened && piece.run != self.pieces.run {

@@ -1,0 +1,52 @@
+//! Readers of bytes that have no public function, for the fuzz targets in `tests/fuzz`: no API.
+
+use crate::source::{Decoder, Found};
+use crate::time::Timestamp;
+use std::ops::Range;
+
+pub use crate::network::spilled;
+pub use crate::source::sealed_checkpoint;
+pub use crate::window::outbox_line;
+
+/// The longest line and body here.
+const LIMIT: usize = 4 << 10;
+
+/// What the HTTP server reads of bytes that come in pieces of this size: requests with their bodies, or
+/// the status with which one is refused. Nothing where the server is not built in.
+pub fn http_requests(bytes: &[u8], piece: usize) -> Vec<Result<(String, Vec<u8>), u16>> {
+    #[cfg(feature = "http")]
+    return crate::connect::http_requests(bytes, piece, LIMIT);
+    #[cfg(not(feature = "http"))]
+    {
+        let _ = (bytes, piece);
+        Vec::new()
+    }
+}
+
+/// The lines of bytes that come in pieces of this size.
+pub fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
+    let (mut decoder, mut lines) = (Decoder::default(), Vec::new());
+    let mut add = |found: Found<'_>| match found {
+        Found::Blank => {}
+        Found::Line(line) => lines.push(line.to_vec()),
+        Found::TooLong(whole) => {
+            let (head, error) = whole.into_event(LIMIT, Timestamp::from_secs(0));
+            lines.push(head.payload().bytes().to_vec());
+            lines.push(error.to_string().into());
+        }
+    };
+    for mut rest in bytes.chunks(piece.max(1)) {
+        while !rest.is_empty() {
+            let (taken, found) = decoder.next(rest, LIMIT);
+            found.into_iter().for_each(&mut add);
+            rest = &rest[taken..];
+        }
+    }
+    decoder.end(LIMIT).into_iter().for_each(&mut add);
+    lines
+}
+
+/// Where the tokens of SQL are, by the rules of each database, and the names of its parameters.
+pub fn sql(text: &str) -> Vec<(Vec<Range<usize>>, Vec<String>)> {
+    crate::store::dialect::tokens_of(text)
+}
