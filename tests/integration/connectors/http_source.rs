@@ -389,6 +389,34 @@ fn who_is_slow_or_silent_holds_up_nobody() -> Result<()> {
 }
 
 #[test]
+fn a_request_that_comes_byte_by_byte_has_a_deadline() -> Result<()> {
+    let served = serve(&Options::new().with("timeout", "500ms"))?;
+    for begin in [
+        "POST /events HTTP/1.1\r\nx: ",
+        "POST /events HTTP/1.1\r\ncontent-length: 1000\r\n\r\n",
+        "POST /events HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3e8\r\n",
+    ] {
+        let mut client = Client::new(&served);
+        client.send(begin);
+        let mut slow = client.0.try_clone().expect("a handle");
+        let sending = std::thread::spawn(move || {
+            for _ in 0..100 {
+                if slow.write_all(b"1").is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let begun = Instant::now();
+        assert_eq!(client.status(), 408, "{begin}");
+        assert!(begun.elapsed() < Duration::from_millis(1_800), "{begin}");
+        drop(client);
+        sending.join().expect("it ends");
+    }
+    served.network.stop()
+}
+
+#[test]
 fn what_is_under_way_at_the_stop_is_answered() -> Result<()> {
     let Served {
         network,
