@@ -113,7 +113,7 @@ pub(crate) struct Bound {
 pub(crate) struct Column {
     pub depth: usize,
     /// The index in [`Table::columns`].
-    pub at: usize,
+    pub index: usize,
     pub kind: Type,
 }
 

@@ -11,12 +11,16 @@
 //!
 //! A window with bounds has groups of its own. The options of each kind are checked in `make/checks`.
 
+mod time_bound;
+
 use super::analysis::{Bound, RestrictedSql};
 use super::options::TimeDomain;
 use crate::store::Interval;
 use crate::time::{Timestamp, format_duration};
 use std::fmt;
 use std::time::Duration;
+
+use time_bound::TimeBound;
 
 const SECOND: i64 = 1_000_000;
 /// How far one row moves the axis on which the rows of a `count` window expire: a bucket of the expiry
@@ -144,54 +148,6 @@ pub(super) struct WindowRules {
     bounds: Vec<TimeBound>,
 }
 
-/// A bound, and its length in microseconds.
-#[derive(Debug, Clone, Copy)]
-struct TimeBound {
-    bound: Bound,
-    length: i64,
-}
-
-impl TimeBound {
-    fn new(bound: Bound) -> Self {
-        TimeBound {
-            length: micros(bound.length),
-            bound,
-        }
-    }
-
-    /// The first instant at which a row of this time does not satisfy it.
-    fn exceeded(&self, time: Timestamp) -> i64 {
-        let edge = time.as_micros().saturating_add(self.length);
-        match (self.bound.whole_seconds, self.bound.inclusive) {
-            // A query in whole seconds finds the row until the second is over.
-            (true, true) => (edge.div_euclid(SECOND) + 1).saturating_mul(SECOND),
-            (true, false) => -(-edge).div_euclid(SECOND) * SECOND,
-            (false, true) => edge.saturating_add(1),
-            (false, false) => edge,
-        }
-    }
-
-    /// The instant that it sets for the time of a row.
-    fn edge(&self, now: Timestamp) -> Timestamp {
-        let now = if self.bound.whole_seconds {
-            Timestamp::from_secs(now.as_secs())
-        } else {
-            now
-        };
-        now.before(self.bound.length)
-    }
-
-    /// The least time of a row that satisfies it.
-    fn least(&self, now: Timestamp) -> Timestamp {
-        let edge = self.edge(now);
-        if self.bound.inclusive {
-            edge
-        } else {
-            edge.after(Duration::from_micros(1))
-        }
-    }
-}
-
 impl WindowRules {
     /// The rules of windows of this kind over a query with this bound. Where the times of rows are
     /// whole seconds, they are compared with an instant in whole seconds.
@@ -211,6 +167,7 @@ impl WindowRules {
 
     /// The fixed windows that contain a row of this time, earliest first; none where the windows of
     /// the kind are not fixed.
+    #[inline]
     pub fn fixed_windows(&self, time: Timestamp) -> impl Iterator<Item = WindowBounds> + use<> {
         let time = time.as_micros();
         let (size, slide, last, count) = match self.kind {
@@ -232,6 +189,7 @@ impl WindowRules {
     }
 
     /// Those of the fixed windows that have not closed by an instant.
+    #[inline]
     pub fn open_windows(
         &self,
         time: Timestamp,
@@ -244,6 +202,7 @@ impl WindowRules {
 
     /// The windows whose groups a row of this time belongs to: the open ones of the fixed windows, or
     /// the one window without bounds.
+    #[inline]
     pub fn windows_of(
         &self,
         time: Timestamp,
@@ -256,6 +215,7 @@ impl WindowRules {
 
     /// When a row of this time leaves the running state; of a `count` window the position on the axis
     /// of rows, where `arrived` rows came before it.
+    #[inline]
     pub fn leaves(&self, time: Timestamp, arrived: i64) -> i64 {
         match self.kind {
             WindowKind::Count(rows) => (arrived + 1 + rows as i64) * ROW,
@@ -264,6 +224,7 @@ impl WindowRules {
     }
 
     /// How far the axis on which rows expire has come.
+    #[inline]
     pub fn expired(&self, now: Timestamp, arrived: i64) -> i64 {
         match self.kind {
             WindowKind::Count(_) => arrived * ROW,
@@ -272,6 +233,7 @@ impl WindowRules {
     }
 
     /// When a stored row of this time leaves its last window, where that depends on time alone.
+    #[inline]
     pub fn stored_until(&self, time: Timestamp) -> i64 {
         match self.kind {
             WindowKind::Sliding(_) => {
@@ -287,6 +249,7 @@ impl WindowRules {
     }
 
     /// Whether a row of this time is in a window at `now`, or will be.
+    #[inline]
     pub fn takes(&self, time: Timestamp, now: Timestamp) -> bool {
         match self.kind {
             WindowKind::Count(_) | WindowKind::Session(_) => true,
@@ -365,6 +328,7 @@ impl WindowRules {
 
     /// The least distance between the rows of two sessions, in microseconds, where windows are
     /// sessions. Rows that are exactly the gap apart are in one session.
+    #[inline]
     pub fn session_gap(&self) -> Option<i64> {
         match self.kind {
             WindowKind::Session(gap) => Some(distance(gap)),

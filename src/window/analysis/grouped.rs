@@ -349,7 +349,7 @@ fn index(scope: &Scope<'_>, time: Option<&str>, keys: &[RowValue]) -> Vec<(Strin
     let table = scope.tables[depth];
     let mut names: Vec<&str> = columns
         .iter()
-        .map(|column| scope.column_name(depth, column.at))
+        .map(|column| scope.column_name(depth, column.index))
         .collect();
     match depth {
         0 => names.extend(time),

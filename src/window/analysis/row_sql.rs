@@ -58,7 +58,7 @@ impl RowSqlBuilder {
     /// The expression of an item; columns are symbols.
     pub fn expr(&self, item: RowValue) -> Expr {
         match item {
-            RowValue::Column(column) => Symbol::Column(column.depth, column.at).expr(),
+            RowValue::Column(column) => Symbol::Column(column.depth, column.index).expr(),
             RowValue::Computed { computed, output } => self.depths[computed].1[output].clone(),
         }
     }

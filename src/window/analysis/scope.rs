@@ -186,9 +186,9 @@ impl<'a> Scope<'a> {
         &factor.expect("every depth has its table in FROM").alias
     }
 
-    pub fn column(&self, depth: usize, at: usize) -> Column {
-        let kind = self.tables[depth].columns()[at].kind;
-        Column { depth, at, kind }
+    pub fn column(&self, depth: usize, index: usize) -> Column {
+        let kind = self.tables[depth].columns()[index].kind;
+        Column { depth, index, kind }
     }
 
     pub fn column_name(&self, depth: usize, at: usize) -> &'a str {

@@ -49,9 +49,9 @@ fn reading(dialect: Dialect, sql: &str) -> Analysis {
 }
 
 fn item(table: &Table, depth: usize, name: &str) -> RowValue {
-    let (at, column) = table.find(name).unwrap();
+    let (index, column) = table.find(name).unwrap();
     let kind = column.kind;
-    RowValue::Column(Column { depth, at, kind })
+    RowValue::Column(Column { depth, index, kind })
 }
 
 fn seconds(length: u64) -> Bound {

@@ -51,6 +51,7 @@ impl Emitter {
     }
 
     /// Emits a row for an event.
+    #[inline]
     pub(super) fn emit_for(&mut self, origin: Origin<'_>, row: Payload) {
         let event = origin.event;
         // If delivery fails the event comes again. Without a key its row is another one then, and no
@@ -88,6 +89,7 @@ impl Emitter {
     /// An event is delivered when its entries are, and takes them over when it comes again. Without a
     /// key it would be another row: what is kept on disk needs no event behind it, so the event is
     /// delivered with the commit.
+    #[inline]
     fn emit_entry(&mut self, entry: NewEntry, origin: Option<&Event>) {
         let entry = self.emission.entry(entry);
         let event = match origin {

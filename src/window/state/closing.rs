@@ -5,6 +5,7 @@ use crate::window::kind::WindowBounds;
 
 impl Groups {
     /// The window of a group, where windows close.
+    #[inline]
     pub fn window(&self, index: GroupIndex) -> Option<WindowBounds> {
         if self.closing.is_empty() {
             // The groups need not be looked at.

@@ -143,7 +143,7 @@ impl MemberPlan {
         {
             if computed.depth == path.depth {
                 let mut inputs = computed.inputs.iter().map(|column| {
-                    let cell = &path.row(column.depth).cells[column.at];
+                    let cell = &path.row(column.depth).cells[column.index];
                     cell.borrowed()
                 });
                 traversal
@@ -218,7 +218,7 @@ fn given<T>(
     look: impl FnOnce(&Cell<'_>) -> T,
 ) -> T {
     match item {
-        RowValue::Column(column) => look(&path.row(column.depth).cells[column.at]),
+        RowValue::Column(column) => look(&path.row(column.depth).cells[column.index]),
         RowValue::Computed { computed, output } => look(&values[*computed][*output].cell()),
     }
 }

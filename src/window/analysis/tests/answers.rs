@@ -145,7 +145,7 @@ impl Bench {
         list.iter()
             .map(|computed| {
                 assert!(computed.depth < row.len());
-                let value = |c: &Column| row[c.depth][c.at].clone();
+                let value = |c: &Column| row[c.depth][c.index].clone();
                 let inputs: Vec<Value> = computed.inputs.iter().map(value).collect();
                 let row = self.ask(&computed.sql, &numbered(&inputs)).remove(0);
                 assert_eq!(row.len(), computed.outputs);
@@ -175,7 +175,7 @@ impl Bench {
             for row in rows(&table, grouped.chain.len(), &event) {
                 let computed = self.computed(&kept.computed, &row);
                 let value = |item: &RowValue| match item {
-                    RowValue::Column(column) => row[column.depth][column.at].clone(),
+                    RowValue::Column(column) => row[column.depth][column.index].clone(),
                     RowValue::Computed {
                         computed: at,
                         output,
