@@ -191,10 +191,7 @@ function kinds.process(init)
         end
     end
 
-    function calls.states(new)
-        if new then
-            states = new
-        end
+    function calls.states()
         return states
     end
 

@@ -53,6 +53,7 @@ mod lua_annotations;
 mod lua_functions;
 mod lua_hostile;
 mod lua_limits;
+mod lua_memory;
 mod lua_nodes;
 mod lua_patterns;
 mod lua_payload;

@@ -7,6 +7,7 @@
 use super::known::Known;
 use super::portable::{Addition, Item, Object, Portable};
 use crate::error::{Error, Result, quote};
+use crate::script::failure::size;
 use crate::script::prelude::is_sandbox;
 use crate::script::sandbox::Upvalues;
 use mlua::{Function, LuaString, Table, Value, WeakLua};
@@ -21,6 +22,12 @@ pub(in crate::script) struct Host {
 
 /// Texts that are longer move once, however often they are referred to.
 const SHORT: usize = 40;
+
+/// About what is kept of an object while it moves, beside what it holds.
+const OBJECT: usize = 128;
+
+/// So many values move at once, since the host holds a reference to each.
+const ROOTS: usize = 10_000;
 
 /// One step on the way to an object: where it was found, and how it is called there.
 struct Step {
@@ -52,18 +59,48 @@ struct Walk<'a> {
     seen: HashMap<usize, usize>,
     texts: HashMap<usize, usize>,
     variables: HashMap<usize, usize>,
+    /// About how much memory the values take outside the VM, and how much they may.
+    bytes: usize,
+    most: usize,
 }
 
 impl Host {
-    /// Takes these values, which have names for messages, out of the VM.
+    /// Takes these values, which have names for messages, out of the VM, as far as they take no more
+    /// than so many bytes.
     ///
     /// # Errors
-    /// Something that cannot move: its path.
-    pub fn capture(&self, roots: &[(String, Value)]) -> Result<Portable> {
-        let wrong = |error: mlua::Error| Error::data(error.to_string());
+    /// Something that cannot move: its path. More than `most` bytes.
+    pub fn capture(&self, roots: &[(String, Value)], most: usize) -> Result<Portable> {
+        let mut walk = self.begin(most)?;
+        for (name, value) in roots {
+            walk.root(value, || name.clone())?;
+        }
+        walk.end()
+    }
+
+    /// Takes values out of the VM, one after the other, until they take `enough` bytes together;
+    /// `next` hands them over, with what they are called. Each may take `most` bytes.
+    ///
+    /// # Errors
+    /// Those of [`Host::capture`].
+    pub fn capture_some(
+        &self,
+        (enough, most): (usize, usize),
+        mut next: impl FnMut() -> Result<Option<(String, Value)>>,
+    ) -> Result<Portable> {
+        let mut walk = self.begin(most)?;
+        while walk.bytes < enough && walk.portable.roots.len() < ROOTS {
+            let Some((name, value)) = next()? else { break };
+            walk.most = walk.bytes + most;
+            walk.root(&value, || name)?;
+        }
+        walk.end()
+    }
+
+    fn begin(&self, most: usize) -> Result<Walk<'_>> {
         let gone = || Error::data("the VM of the script is gone");
         let lua = self.lua.try_upgrade().ok_or_else(gone)?;
-        let mut walk = Walk {
+        Ok(Walk {
             host: self,
             names: self.known.names(),
             portable: Portable {
@@ -76,18 +113,38 @@ impl Host {
             seen: HashMap::new(),
             texts: HashMap::new(),
             variables: HashMap::new(),
-        };
-        for (name, value) in roots {
-            let item = walk.item(value, None, |_| Label::Root(name.clone()))?;
-            walk.portable.roots.push(item);
-        }
-        walk.walk()?;
-        walk.add_changes()?;
-        Ok(walk.portable)
+            bytes: 0,
+            most,
+        })
     }
 }
 
 impl Walk<'_> {
+    /// Takes one value, and all that it refers to.
+    fn root(&mut self, value: &Value, name: impl FnOnce() -> String) -> Result<()> {
+        let item = self.item(value, None, |_| Label::Root(name()))?;
+        self.portable.roots.push(item);
+        self.walk()
+    }
+
+    fn end(mut self) -> Result<Portable> {
+        self.add_changes()?;
+        self.portable.bytes = self.bytes;
+        Ok(self.portable)
+    }
+
+    /// Counts what is taken.
+    fn add(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes;
+        match self.bytes > self.most {
+            true => {
+                let most = size(self.most);
+                Err(Error::data(format!("more than {most} would have to move")))
+            }
+            false => Ok(()),
+        }
+    }
+
     fn walk(&mut self) -> Result<()> {
         while self.portable.objects.len() < self.opened {
             let at = self.portable.objects.len();
@@ -102,22 +159,30 @@ impl Walk<'_> {
                 },
             };
             self.open.raw_set(at + 1, false).map_err(wrong)?;
+            if let Object::Function { code, .. } = &object {
+                self.add(code.len())?;
+            }
+            self.add(OBJECT)?;
             self.portable.objects.push(object);
         }
         Ok(())
     }
 
-    fn text(&mut self, text: &LuaString) -> Item {
+    fn text(&mut self, text: &LuaString) -> Result<Item> {
         let bytes = text.as_bytes();
         if bytes.len() <= SHORT {
-            return Item::Text((*bytes).into());
+            self.add(bytes.len())?;
+            return Ok(Item::Text((*bytes).into()));
         }
-        let texts = &mut self.portable.texts;
-        let at = self.texts.entry(text.to_pointer() as usize);
-        Item::Long(*at.or_insert_with(|| {
-            texts.push((*bytes).into());
-            texts.len() - 1
-        }))
+        let pointer = text.to_pointer() as usize;
+        if let Some(at) = self.texts.get(&pointer) {
+            return Ok(Item::Long(*at));
+        }
+        self.add(bytes.len() + OBJECT)?;
+        let at = self.portable.texts.len();
+        self.portable.texts.push((*bytes).into());
+        self.texts.insert(pointer, at);
+        Ok(Item::Long(at))
     }
 
     fn item(
@@ -138,7 +203,7 @@ impl Walk<'_> {
             Value::Boolean(value) => Item::Boolean(*value),
             Value::Integer(value) => Item::Integer(*value),
             Value::Number(value) => Item::Number(*value),
-            Value::String(text) => self.text(text),
+            Value::String(text) => self.text(text)?,
             value if value.is_null() => Item::Null,
             Value::Table(_) | Value::Function(_) => {
                 let pointer = value.to_pointer() as usize;
@@ -188,6 +253,7 @@ impl Walk<'_> {
             };
             let held = self.item(&value, Some(at), label)?;
             let key = self.item(&key, Some(at), label)?;
+            self.add(size_of::<(Item, Item)>())?;
             pairs.push((key, held));
         }
         let meta = match table.metatable() {

@@ -28,7 +28,7 @@ impl Home {
         }
     }
 
-    pub fn spec(&self) -> &Spec {
+    pub fn spec(&self) -> &Arc<Spec> {
         &self.spec
     }
 
@@ -43,9 +43,15 @@ impl Home {
     /// Makes the VM anew.
     pub fn renew(&self, kind: &str) -> Result<()> {
         self.leave();
-        let vm = Rc::new(NodeVm::new(&self.spec, kind)?);
-        VMS.with_borrow_mut(|vms| vms.push((self.id, vm)));
+        self.enter(NodeVm::new(&self.spec, kind)?);
         Ok(())
+    }
+
+    /// Puts another VM in the place of the one that is there.
+    pub fn enter(&self, vm: NodeVm) {
+        self.leave();
+        let vm = Rc::new(vm);
+        VMS.with_borrow_mut(|vms| vms.push((self.id, vm)));
     }
 
     /// The VM.

@@ -61,9 +61,16 @@ pub(in crate::script) struct Portable {
     pub(super) chunks: Vec<String>,
     /// The names of all functions of the module.
     pub(super) functions: Vec<String>,
+    /// About how much memory this takes.
+    pub(super) bytes: usize,
 }
 
 impl Portable {
+    /// About how much memory this takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The names of the scripts that the functions come from.
     pub fn chunks(&self) -> &[String] {
         &self.chunks

@@ -4,6 +4,7 @@
 //! stays as the call left it.
 
 use super::home::Home;
+use super::portable::Portable;
 use super::vm::{NodeVm, Spec, callable, code, of};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
@@ -180,34 +181,95 @@ impl Process {
         }
     }
 
-    /// Makes the VM anew, with the states of the keys.
-    fn renew(&mut self, vm: &NodeVm) -> Result<()> {
-        let states: Value = match self.fields.is_empty() {
-            true => Value::Nil,
-            false => vm.direct(&get(&calls(vm)?, "states")?, ())?,
-        };
-        let kept = vm.host.capture(&[("the state".to_owned(), states)]);
-        self.home.renew(KIND)?;
-        let new = self.home.vm()?;
-        match kept {
-            Ok(kept) => {
-                let states = new.unpack(&kept)?;
-                drop(kept);
-                let set = get(&calls(&new)?, "states")?;
-                new.direct::<()>(&set, states.first())?;
-                new.settle();
-                Ok(())
+    /// Makes the VM anew, with the states of the keys. They move in pieces, and each is let go where
+    /// it was: so both VMs together hold little more than one may.
+    fn renew(&mut self, old: &NodeVm) -> Result<()> {
+        let new = NodeVm::new(self.home.spec(), KIND)?;
+        if !self.fields.is_empty() {
+            let (from, to) = (states(old)?, states(&new)?);
+            let mut moving = self.keys.iter();
+            let mut lost = Vec::new();
+            let mut freed = 0;
+            loop {
+                let moved = move_some(old, &new, &from, &to, &mut moving, &mut lost)?;
+                if moved == 0 {
+                    break;
+                }
+                freed += moved;
+                if freed > self.home.spec().limits.memory / PIECES {
+                    freed = 0;
+                    old.collect();
+                }
             }
-            Err(error) => {
-                self.keys.clear();
-                log::warn!(
-                    "node {}: its states are lost: {error}",
-                    self.home.spec().node
-                );
-                Ok(())
+            for (key, error) in lost {
+                let (node, key_shown) = (&self.home.spec().node, quote(&*key));
+                log::warn!("node {node}: the state of key {key_shown} is lost: {error}");
+                self.keys.remove(&*key);
+            }
+            new.settle();
+        }
+        self.home.enter(new);
+        Ok(())
+    }
+}
+
+/// The states move in about so many pieces. One that is larger than a piece moves alone.
+const PIECES: usize = 32;
+
+/// Moves states of keys to another VM, as many as are a piece; gives about how many bytes they take.
+/// Those that cannot move come out, each with the reason.
+fn move_some<'a>(
+    old: &NodeVm,
+    new: &NodeVm,
+    from: &Table,
+    to: &Table,
+    keys: &mut impl Iterator<Item = &'a Box<str>>,
+    lost: &mut Vec<(Box<str>, Error)>,
+) -> Result<usize> {
+    let wrong = |error: mlua::Error| Error::data(error.to_string());
+    let memory = old.limits().memory;
+    let mut names: Vec<&str> = Vec::new();
+    let piece = old.host.capture_some((memory / PIECES, memory), || {
+        let Some(key) = keys.next() else {
+            return Ok(None);
+        };
+        names.push(key);
+        let state: Value = from.raw_get(&**key).map_err(wrong)?;
+        Ok(Some(("its value".to_owned(), state)))
+    });
+    let mut bytes = 0;
+    let mut put = |portable: &Portable, names: &[&str]| -> Result<()> {
+        bytes += portable.bytes() + 1;
+        for (key, state) in names.iter().zip(new.unpack(portable)?) {
+            to.raw_set(*key, state).map_err(wrong)?;
+        }
+        Ok(())
+    };
+    if names.is_empty() {
+        return Ok(0);
+    }
+    match piece {
+        Ok(portable) => put(&portable, &names)?,
+        // One of them cannot move: which one is found out one by one.
+        Err(_) => {
+            for key in &names {
+                let state: Value = from.raw_get(&**key).map_err(wrong)?;
+                let root = [("its value".to_owned(), state)];
+                match old.host.capture(&root, memory) {
+                    Ok(portable) => put(&portable, &[key])?,
+                    Err(error) => lost.push(((*key).into(), error)),
+                }
             }
         }
     }
+    for key in names {
+        from.raw_set(key, Value::Nil).map_err(wrong)?;
+    }
+    Ok(bytes)
+}
+
+fn states(vm: &NodeVm) -> Result<Table> {
+    vm.direct(&get(&calls(vm)?, "states")?, ())
 }
 
 fn lua_key(vm: &NodeVm, key: Option<&(String, Json)>) -> Result<(Value, Value)> {

@@ -7,7 +7,7 @@ use crate::event::{Event, Meta};
 use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::script::budget::Budget;
 use crate::script::failure::raise;
-use crate::script::value::{describe, read_data, says, to_data, to_json, to_json_within};
+use crate::script::value::{describe, read_data, says, to_data, to_json_within};
 use crate::time::{Timestamp, unit_that_fits};
 use mlua::{Lua, Table, UserData, UserDataRef, Value};
 use serde_json::{Map, Value as Json};
@@ -80,14 +80,18 @@ fn data(lua: &Lua, payload: &Payload, compares: bool) -> mlua::Result<Value> {
     })
 }
 
+/// An event that was made, and how many bytes its meta takes where that was made too.
+pub(super) type Made = (Event, usize);
+
 /// The event that a function has returned or emitted: a view as it is now, data in its place, or
 /// bytes.
-pub(super) fn made(value: &Value, shared: &Shared, table: &dyn Fn()) -> Result<Event> {
+pub(super) fn made(value: &Value, shared: &Shared, table: &dyn Fn()) -> Result<Made> {
     let most = shared.spec.event_bytes;
+    let derive = |payload: Payload| (shared.base().derive(payload), 0);
     match value {
         Value::Table(view) if shared.is_view(view) => from_view(view, most, table),
-        Value::Table(_) => Ok(shared.base().derive(json(value, None, most, table)?)),
-        Value::String(text) => Ok(shared.base().derive(bytes(&text.as_bytes(), most)?)),
+        Value::Table(_) => json(value, None, most, table).map(derive),
+        Value::String(text) => bytes(&text.as_bytes(), most).map(derive),
         other => {
             let error = format!(
                 "an event, a table or a string expected, got {}",
@@ -113,7 +117,7 @@ fn bytes(bytes: &[u8], most: usize) -> Result<Payload> {
     }
 }
 
-fn from_view(view: &Table, most: usize, table: &dyn Fn()) -> Result<Event> {
+fn from_view(view: &Table, most: usize, table: &dyn Fn()) -> Result<Made> {
     let wrong = |error: mlua::Error| Error::data(error.to_string());
     let handle: UserDataRef<Handle> = view.raw_get(1).map_err(wrong)?;
     let event = &handle.0;
@@ -131,12 +135,12 @@ fn from_view(view: &Table, most: usize, table: &dyn Fn()) -> Result<Event> {
         Value::Nil => event.time(),
         value => time(&value, event)?,
     };
-    let meta = match view.raw_get("meta").map_err(wrong)? {
-        Value::Nil => event.meta().clone(),
-        value => meta(&value)?,
+    let (meta, size) = match view.raw_get("meta").map_err(wrong)? {
+        Value::Nil => (event.meta().clone(), 0),
+        value => meta(&value, most, table)?,
     };
     let (_, _, _, ack) = Event::new("", time).into_parts();
-    Ok(Event::from_parts(payload, time, meta, ack))
+    Ok((Event::from_parts(payload, time, meta, ack), size))
 }
 
 /// The payload: the event's own, or what the function has assigned.
@@ -181,15 +185,17 @@ fn time(value: &Value, event: &Event) -> Result<Timestamp> {
     Ok(Timestamp::from_micros(micros as i64))
 }
 
-fn meta(value: &Value) -> Result<Meta> {
-    let map = match to_json(value)? {
+/// The meta that a function has read or assigned, and its size as JSON.
+fn meta(value: &Value, most: usize, table: &dyn Fn()) -> Result<(Meta, usize)> {
+    let (json, size) = to_json_within(value, None, most, table)?;
+    let map = match json {
         Json::Object(map) => map,
         _ => {
             let error = format!("the meta of an event is a table, got {}", describe(value));
             return Err(Error::data(error));
         }
     };
-    Ok(with(map))
+    Ok((with(map), size))
 }
 
 fn with(map: Map<String, Json>) -> Meta {

@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// The work of going through a table, which may have been emptied: its places are still there.
 const TABLE: usize = 1 << 14;
 
+/// At least one of so many failures for want of memory is looked into.
+const MOST_PATIENCE: u32 = 256;
+
 /// What a node is made of, on any thread.
 pub(in crate::script) struct Spec {
     /// The node's name.
@@ -92,6 +95,9 @@ pub(super) struct NodeVm {
     pub full: Cell<bool>,
     /// What it needs at least: what it held when it was made.
     floor: Cell<usize>,
+    /// So many failures for want of memory are not looked into, and how many were let go since.
+    patience: Cell<u32>,
+    waited: Cell<u32>,
 }
 
 impl NodeVm {
@@ -153,6 +159,8 @@ impl NodeVm {
             shared,
             full: Cell::new(false),
             floor: Cell::new(vm.lua.used_memory()),
+            patience: Cell::new(0),
+            waited: Cell::new(0),
             vm,
         })
     }
@@ -212,6 +220,7 @@ impl NodeVm {
         let made = budget.within("call", limit, || Ok(made(value, &self.shared, &table)));
         made.map_err(|error| self.failure(&error))
             .flatten()
+            .map(|(event, _)| event)
             .map_err(|error| {
                 let error = error.at_opt(self.shared.spec.place.clone());
                 error.within("the function's answer")
@@ -227,6 +236,17 @@ impl NodeVm {
         made.map_err(|error| self.failure(&error))
     }
 
+    /// Frees what nothing refers to.
+    pub fn collect(&self) {
+        // That it fails changes nothing.
+        let _ = self.vm.lua.gc_collect();
+    }
+
+    /// What each call may use.
+    pub fn limits(&self) -> Limits {
+        self.shared.spec.limits
+    }
+
     /// What it holds now it would hold after a rebuild, too.
     pub fn settle(&self) {
         let _ = self.vm.lua.gc_collect();
@@ -235,16 +255,33 @@ impl NodeVm {
 
     fn failure(&self, error: &mlua::Error) -> Error {
         if failure::is_memory(error) {
-            let (lua, limit) = (&self.vm.lua, self.shared.spec.limits.memory);
-            if lua.used_memory() > limit / 4 * 3 {
-                // That it fails changes nothing.
-                let _ = lua.gc_collect();
-            }
-            let used = lua.used_memory();
-            self.full
-                .set(used > limit / 4 * 3 && used > self.floor.get() + limit / 8);
+            self.judge();
         }
         self.vm.failure(error, self.shared.spec.portable.chunks())
+    }
+
+    /// After a failure for want of memory: finds out whether a new VM would have more. A collection
+    /// takes as long as the memory is large, and where the states of keys fill it each event may fail;
+    /// so the more often nothing was found, the more rarely it is looked for.
+    fn judge(&self) {
+        let (lua, limit) = (&self.vm.lua, self.shared.spec.limits.memory);
+        let much = |used: usize| used > limit / 4 * 3;
+        if much(lua.used_memory()) {
+            if self.waited.get() < self.patience.get() {
+                self.waited.set(self.waited.get() + 1);
+                return;
+            }
+            self.waited.set(0);
+            // That it fails changes nothing.
+            let _ = lua.gc_collect();
+        }
+        let used = lua.used_memory();
+        let full = much(used) && used > self.floor.get() + limit / 8;
+        self.full.set(full);
+        self.patience.set(match much(used) && !full {
+            true => (self.patience.get() * 2).clamp(1, MOST_PATIENCE),
+            false => 0,
+        });
     }
 }
 
@@ -273,9 +310,9 @@ fn kinds(vm: &Vm, shared: &Rc<Shared>, compares: bool) -> mlua::Result<Table> {
     let (out, budget) = (shared.clone(), vm.budget.clone());
     let emit = lua.create_function(move |lua, value: Value| {
         let table = || budget.charge(lua, TABLE);
-        let event = made(&value, &out, &table).map_err(|error| raise(lua, error.within("emit")))?;
-        budget.charge(lua, event.payload().size() * 4);
-        out.push(event).map_err(|error| raise(lua, error))
+        let made = made(&value, &out, &table).map_err(|error| raise(lua, error.within("emit")))?;
+        budget.charge(lua, (made.0.payload().size() + made.1) * 4);
+        out.push(made.0).map_err(|error| raise(lua, error))
     })?;
     native.raw_set("emit", emit)?;
     let metatable = |_: &Lua, value: Value| Ok(value.as_table().and_then(Table::metatable));

@@ -64,7 +64,7 @@ fn spec(session: &Session, args: &Args, node: &str, roots: Vec<LuaValue>) -> Res
         .collect();
     let portable = session
         .host()?
-        .capture(&roots)
+        .capture(&roots, session.limits.memory)
         .map_err(|error| error.within(format!("{} of {}", args.called(), quote(node))))?;
     Ok(Spec {
         node: node.to_owned(),
