@@ -3,7 +3,7 @@
 //! An event that somebody waits for carries an [`Ack`]; its clones and what is derived from it
 //! share the ack, each as one holder. A holder *settles* with an [`Outcome`]; one that is dropped
 //! unsettled (a panic, an abort, a lost channel) counts as failed. With the last holder the
-//! outcome is decided (failed if any holder failed) and sent home to whoever tracks the event.
+//! outcome is decided (failed if any holder failed) and sent to the channel of the node that tracks the event.
 //!
 //! | holders | first | second | outcome |
 //! |---|---|---|---|
@@ -13,7 +13,7 @@
 //! | 2 | delivered | failed, or dropped | failed |
 //!
 //! One allocation (a `Group`) serves many events, so that a tracked event costs no allocation of
-//! its own. A group goes home at the first outcome decided since it was last there, so that
+//! its own. A group is sent at the first outcome decided since it was last sent, so that
 //! neither does a slow event hold back its neighbours nor is there a message for each event.
 //!
 //! What counts references to a group is what counts the holders of its events: an ack is two plain
@@ -47,14 +47,14 @@ pub enum Outcome {
 pub struct Token(pub u64);
 
 /// What tells apart what acks are holders of.
-pub(crate) type Place = (usize, usize);
+pub(crate) type AckId = (usize, usize);
 
 /// Where decided groups go. It must not block: whoever settles last calls it.
-pub(crate) trait Home: Send + Sync {
+pub(crate) trait OutcomeChannel: Send + Sync {
     fn settled(&self, settled: Settled);
 }
 
-impl<T: From<Settled> + Send> Home for flume::Sender<T> {
+impl<T: From<Settled> + Send> OutcomeChannel for flume::Sender<T> {
     fn settled(&self, settled: Settled) {
         // The tracking node is gone: nobody wants to know any more.
         let _ = self.send(settled.into());
@@ -132,7 +132,7 @@ const OPEN: u32 = 1 << 31;
 pub(crate) struct Group {
     /// Changed by the tracking node's thread, before it tracks the first event. It goes with that
     /// node, and with it whatever was sent there and never heard.
-    home: Mutex<Option<Weak<dyn Home>>>,
+    channel: Mutex<Option<Weak<dyn OutcomeChannel>>>,
     /// Only the tracking node's thread asks for it, or changes it.
     first: AtomicU64,
     slots: Box<[AtomicU32]>,
@@ -143,7 +143,7 @@ pub(crate) struct Group {
     has_outer: AtomicBool,
     /// How many events it has; 0 while some can be added.
     given: AtomicU32,
-    /// How many outcomes were decided since it was last at home. Whoever finds none sends it there.
+    /// How many outcomes were decided since the group was last sent to its channel. Who finds none sends it.
     news: AtomicU32,
     /// How many events have not been told of.
     left: AtomicU32,
@@ -165,19 +165,19 @@ impl Group {
     }
 
     /// A group of this size that nobody uses.
-    pub(crate) fn unused(size: usize, home: &Arc<dyn Home>) -> &'static Self {
+    pub(crate) fn unused(size: usize, channel: &Arc<dyn OutcomeChannel>) -> &'static Self {
         let unused = lock(&UNUSED[size]).pop();
         // What shuttle has made does not outlive a schedule.
         let unused = unused.filter(|_| cfg!(not(shuttle)));
         let group = unused.unwrap_or_else(|| Group::new(Self::SMALLEST << size));
-        *lock(&group.home) = Some(Arc::downgrade(home));
+        *lock(&group.channel) = Some(Arc::downgrade(channel));
         group
     }
 
     fn new(events: usize) -> &'static Self {
         let slots = (0..events).map(|_| AtomicU32::new(ALONE)).collect();
         Box::leak(Box::new(Group {
-            home: Mutex::new(None),
+            channel: Mutex::new(None),
             first: AtomicU64::new(0),
             slots,
             outer: OnceLock::new(),
@@ -190,9 +190,9 @@ impl Group {
 
     /// Nobody uses it any more.
     pub(crate) fn give_back(&'static self) {
-        let home = lock(&self.home).take();
+        let channel = lock(&self.channel).take();
         lock(&UNUSED[Self::size_for(self.slots.len())]).push(self);
-        drop(home);
+        drop(channel);
     }
 
     /// How many events it has room for.
@@ -208,12 +208,12 @@ impl Group {
         self.left.store(OPEN, Ordering::Relaxed);
     }
 
-    /// Whether outcomes go to this home.
-    fn is_of(&self, home: &Arc<dyn Home>) -> bool {
-        let known = lock(&self.home);
+    /// Whether outcomes go to this channel.
+    fn is_of(&self, channel: &Arc<dyn OutcomeChannel>) -> bool {
+        let known = lock(&self.channel);
         known
             .as_ref()
-            .is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(home)))
+            .is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(channel)))
     }
 
     /// So many events were tracked, and no more will be. Says whether it is free again already.
@@ -263,7 +263,7 @@ impl Group {
             (0..given as usize).for_each(|at| told(at, outcome));
             given
         } else {
-            // Before the scan: what is decided during it sends the group home again.
+            // Before the scan: what is decided during it sends the group again.
             let news = self.news.swap(0, Ordering::SeqCst);
             for (at, slot) in self.slots.iter().enumerate() {
                 let state = slot.load(Ordering::SeqCst);
@@ -311,16 +311,16 @@ impl Group {
     /// So many more outcomes were decided; until this says so their group stays in use.
     fn decided(&'static self, events: u32) {
         if self.news.fetch_add(events, Ordering::SeqCst) == 0 {
-            self.send_home(None);
+            self.send(None);
         }
     }
 
-    fn send_home(&'static self, all: Option<Outcome>) {
-        let home = lock(&self.home).as_ref().and_then(Weak::upgrade);
+    fn send(&'static self, all: Option<Outcome>) {
+        let channel = lock(&self.channel).as_ref().and_then(Weak::upgrade);
         let settled = Settled { group: self, all };
-        // Where nobody is at home, nobody hears of it.
-        if let Some(home) = home {
-            home.settled(settled);
+        // Without a receiver the outcomes are discarded.
+        if let Some(channel) = channel {
+            channel.settled(settled);
         }
     }
 
@@ -369,7 +369,7 @@ impl Run {
         let given = group.given.load(Ordering::Acquire) as usize;
         let is_alone = |slot: &AtomicU32| slot.load(Ordering::Acquire) == ALONE;
         if self.slots.len() == given && group.slots[..given].iter().all(is_alone) {
-            group.send_home(Some(outcome));
+            group.send(Some(outcome));
         } else {
             let decided = self
                 .slots
@@ -433,20 +433,24 @@ impl Ack {
     }
 
     /// What it is a holder of: the same for all holders of one event.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn ack_id(&self) -> Option<AckId> {
         let group = self.group?;
         Some((std::ptr::from_ref(group) as usize, self.slot))
     }
 
     /// Ends this holder's part for an event that was emitted and taken back. Where it was made from one
-    /// that is still `held`, what becomes of that one decides. The node at `home` that tracked it here
+    /// that is still `held`, what becomes of that one decides. The node of `channel`, if it tracked the event here,
     /// gets a failure.
-    pub(crate) fn take_back(mut self, home: &Arc<dyn Home>, held: impl Fn(Place) -> bool) {
-        let outcome = |ack: &Ack| match ack.place().is_some_and(&held) {
+    pub(crate) fn take_back(
+        mut self,
+        channel: &Arc<dyn OutcomeChannel>,
+        held: impl Fn(AckId) -> bool,
+    ) {
+        let outcome = |ack: &Ack| match ack.ack_id().is_some_and(&held) {
             true => Outcome::Delivered,
             false => Outcome::Failed,
         };
-        if let Some(group) = self.group.filter(|group| group.is_of(home)) {
+        if let Some(group) = self.group.filter(|group| group.is_of(channel)) {
             let outer = group.take_outer(self.slot);
             let decided = outcome(&outer);
             outer.settle(decided);

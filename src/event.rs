@@ -2,7 +2,7 @@
 
 mod oversized;
 
-use crate::ack::{Ack, Outcome, Place};
+use crate::ack::{Ack, AckId, Outcome};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -219,8 +219,8 @@ impl Event {
     }
 
     /// What its ack is a holder of.
-    pub(crate) fn place(&self) -> Option<Place> {
-        self.ack.place()
+    pub(crate) fn ack_id(&self) -> Option<AckId> {
+        self.ack.ack_id()
     }
 
     /// Says what became of the event, for this holder of it.

@@ -4,7 +4,7 @@
 use super::endpoint::Endpoint;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tributary::network::Fed;
+use tributary::network::InjectedSource;
 use tributary::script::Limits;
 use tributary::sink::Recorder;
 use tributary::store;
@@ -228,7 +228,7 @@ fn open_with(
             draft.set_place(Some(place.clone()));
             let added = match inputs {
                 Inputs::Read => draft.add_source(&input.node, input.source()),
-                Inputs::Fed => draft.add_source(&input.node, Fed),
+                Inputs::Fed => draft.add_source(&input.node, InjectedSource),
             };
             added.map_err(|error| error.at(place))?;
         }

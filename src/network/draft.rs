@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::handles::{PipelineNode, Receives, Sends, SinkNode, SourceNode};
-use super::link::{Capacity, LinkOptions, Terms};
+use super::link::{Capacity, LinkOptions, LinkSettings};
 use super::on_error::OnError;
 use super::runner::{Kind, Processes, Reads, Runner, Writes};
 use super::running::NewNode;
@@ -163,11 +163,11 @@ impl Draft {
         to: impl Receives,
         options: impl Into<LinkOptions>,
     ) -> Result<()> {
-        let terms = options.into().terms(self.capacity)?;
+        let settings = options.into().settings(self.capacity)?;
         self.graph.link(
             &from.output(),
             &[&to.input()],
-            &terms,
+            &settings,
             None,
             self.place.as_deref(),
         )
@@ -196,7 +196,7 @@ impl Draft {
         to: impl IntoIterator<Item = R>,
         options: impl Into<LinkOptions>,
     ) -> Result<()> {
-        let terms = options.into().terms(self.capacity)?;
+        let settings = options.into().settings(self.capacity)?;
         let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
         let targets: Vec<&str> = to.iter().map(String::as_str).collect();
         if targets.is_empty() {
@@ -208,7 +208,7 @@ impl Draft {
         self.graph.link(
             &from.output(),
             &targets,
-            &terms,
+            &settings,
             None,
             self.place.as_deref(),
         )
@@ -236,7 +236,7 @@ impl Draft {
         from: impl IntoIterator<Item = S>,
         options: impl Into<LinkOptions>,
     ) -> Result<()> {
-        let terms = options.into().terms(self.capacity)?;
+        let settings = options.into().settings(self.capacity)?;
         let before = self.graph.edges.len();
         let mut none = true;
         for from in from {
@@ -244,7 +244,7 @@ impl Draft {
             let place = self.place.as_deref();
             let linked = self
                 .graph
-                .link(&from.output(), &[&to.input()], &terms, None, place);
+                .link(&from.output(), &[&to.input()], &settings, None, place);
             if linked.is_err() {
                 self.graph.edges.truncate(before);
                 return linked;
@@ -281,7 +281,7 @@ impl Draft {
         self.graph.link(
             &from.output(),
             &targets,
-            &Terms::from(self.capacity),
+            &LinkSettings::from(self.capacity),
             key,
             self.place.as_deref(),
         )

@@ -1,12 +1,12 @@
 //! The graph: nodes by name, the links between them, and what makes a link wrong.
 
-mod handled;
+mod error_policy;
 
-use super::link::{Capacity, Overflow, Terms};
+use super::link::{Capacity, LinkSettings, Overflow};
 use super::runner::Kind;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
-use handled::Handled;
+use error_policy::ErrorPolicy;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -50,8 +50,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn terms(&self) -> Terms {
-        Terms {
+    pub(crate) fn settings(&self) -> LinkSettings {
+        LinkSettings {
             capacity: self.capacity,
             overflow: self.overflow.clone(),
             timeout: self.timeout,
@@ -94,7 +94,7 @@ pub(crate) struct Graph {
     index: HashMap<Name, usize>,
     balances: usize,
     /// What `on_error` has said.
-    pub handled: Vec<Handled>,
+    pub handled: Vec<ErrorPolicy>,
 }
 
 impl Graph {
@@ -158,7 +158,7 @@ impl Graph {
         &mut self,
         from: &str,
         targets: &[&str],
-        terms: &Terms,
+        settings: &LinkSettings,
         balance: Option<Option<String>>,
         place: Option<&str>,
     ) -> Result<()> {
@@ -166,7 +166,7 @@ impl Graph {
         let group = balance.as_ref().map(|_| self.balances);
         let key = balance.flatten();
         for to in targets {
-            let edge = self.edge(from, to, terms, place).and_then(|edge| {
+            let edge = self.edge(from, to, settings, place).and_then(|edge| {
                 let edge = Edge {
                     balance: group,
                     key: key.clone(),
@@ -187,7 +187,13 @@ impl Graph {
         Ok(())
     }
 
-    fn edge(&self, from: &str, to: &str, terms: &Terms, place: Option<&str>) -> Result<Edge> {
+    fn edge(
+        &self,
+        from: &str,
+        to: &str,
+        settings: &LinkSettings,
+        place: Option<&str>,
+    ) -> Result<Edge> {
         let from = self.output(from)?;
         let to = self.input(to)?;
         Ok(Edge {
@@ -195,9 +201,9 @@ impl Graph {
             to,
             balance: None,
             key: None,
-            capacity: terms.capacity,
-            overflow: terms.overflow.clone(),
-            timeout: terms.timeout,
+            capacity: settings.capacity,
+            overflow: settings.overflow.clone(),
+            timeout: settings.timeout,
             place: place.map(str::to_owned),
             on_error: false,
         })

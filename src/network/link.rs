@@ -6,20 +6,20 @@
 //! is room: so only a node's own code can make it deaf.
 //!
 //! The parts: `options` (what a link is to be), `room` (how much it holds, and how its sender is
-//! woken), `sending` (how a batch gets in), `shelf` (where events wait in a link that drops or spills what
+//! woken), `sending` (how a batch gets in), `overflow_buffer` (where events wait in a link that drops or spills what
 //! it has no room for), `spill` (their file). One more thing to do with events that have no room: a
-//! variant of [`Overflow`], and what `Shelf::put` does then.
+//! variant of [`Overflow`], and what `OverflowBuffer::put` does then.
 
 mod options;
+mod overflow_buffer;
 mod room;
 mod sending;
-mod shelf;
 mod spill;
 
-pub(crate) use options::Terms;
+pub(crate) use options::LinkSettings;
 pub use options::{Capacity, LinkOptions, Overflow, Spill};
-pub(crate) use sending::{Aborted, Ear, LinkSender, Wedge};
-pub(super) use sending::{Lane, wait};
+pub(crate) use sending::{Aborted, LinkSender, LinkTimeout, SendContext};
+pub(super) use sending::{PendingSend, wait};
 #[doc(hidden)]
 pub use spill::spilled;
 
@@ -27,25 +27,25 @@ use super::stats::{LinkAccount, add};
 use super::worker::Control;
 use crate::event::Batch;
 use crate::name::{Endpoint, Name};
-use room::{Bell, Room};
-use shelf::Shelf;
+use overflow_buffer::OverflowBuffer;
+use room::{ReceiverGuard, Room};
 use std::sync::Arc;
 
 /// What travels in a channel.
-pub(crate) enum Parcel {
+pub(crate) enum Message {
     Batch(Batch),
-    /// A batch waits on the shelf.
+    /// A batch waits in the overflow buffer.
     Ready,
 }
 
 /// The receiver's end of a link.
 pub(crate) struct LinkReceiver {
-    pub rx: flume::Receiver<Parcel>,
+    pub rx: flume::Receiver<Message>,
     capacity: Capacity,
     account: Arc<LinkAccount>,
-    shelf: Option<Arc<Shelf>>,
+    buffer: Option<Arc<OverflowBuffer>>,
     /// After `rx`: a sender that waits is woken when the channel is closed.
-    bell: Bell,
+    guard: ReceiverGuard,
 }
 
 /// Makes a link, whose sender's node is woken at this control channel. In a simulation it has no
@@ -54,31 +54,31 @@ pub(crate) struct LinkReceiver {
 pub(crate) fn link(
     from: &Endpoint,
     to: &Name,
-    terms: &Terms,
+    settings: &LinkSettings,
     bounded: bool,
     account: Arc<LinkAccount>,
     control: flume::Sender<Control>,
 ) -> (LinkSender, LinkReceiver) {
-    let shelved = match terms.overflow {
+    let shelved = match settings.overflow {
         Overflow::Block => false,
         Overflow::Spill(_) => bounded,
         Overflow::DropNewest | Overflow::DropOldest => true,
     };
-    let shelf = shelved.then(|| {
+    let buffer = shelved.then(|| {
         let label = format!("{from} -> {to}");
-        Arc::new(Shelf::new(label, terms, account.clone()))
+        Arc::new(OverflowBuffer::new(label, settings, account.clone()))
     });
     let room = Arc::new(Room::new(control, account.clone()));
-    let bell = Bell(room.clone());
+    let guard = ReceiverGuard(room.clone());
     let room = bounded.then_some(room);
     let (tx, rx) = flume::unbounded();
-    let sender = LinkSender::new(tx, to, terms, account.clone(), room, shelf.clone());
+    let sender = LinkSender::new(tx, to, settings, account.clone(), room, buffer.clone());
     let receiver = LinkReceiver {
         rx,
-        capacity: terms.capacity,
+        capacity: settings.capacity,
         account,
-        shelf,
-        bell,
+        buffer,
+        guard,
     };
     (sender, receiver)
 }
@@ -103,18 +103,18 @@ impl LinkReceiver {
         self.account.is_cut()
     }
 
-    /// Counts a parcel that came out of the channel; there may be nothing left for it.
-    pub fn accept(&self, parcel: Parcel) -> Option<Batch> {
-        match parcel {
-            Parcel::Batch(batch) => {
-                self.bell.0.take(&batch);
+    /// Counts a message that came out of the channel; there may be nothing left for it.
+    pub fn accept(&self, message: Message) -> Option<Batch> {
+        match message {
+            Message::Batch(batch) => {
+                self.guard.0.take(&batch);
                 Some(batch)
             }
-            Parcel::Ready => {
-                let (batch, waited_for) = self.shelf.as_ref()?.take();
+            Message::Ready => {
+                let (batch, waited_for) = self.buffer.as_ref()?.take();
                 let batch = batch.inspect(|batch| add(&self.account.received, batch.len() as u64));
                 if waited_for {
-                    self.bell.0.wake();
+                    self.guard.0.wake();
                 }
                 batch
             }
@@ -125,11 +125,11 @@ impl LinkReceiver {
 impl Drop for LinkReceiver {
     fn drop(&mut self) {
         // What still waits is lost with the receiver, and has failed for the source that tracks it.
-        if let Some(shelf) = &self.shelf {
-            return shelf.close();
+        if let Some(buffer) = &self.buffer {
+            return buffer.close();
         }
-        while let Ok(Parcel::Batch(batch)) = self.rx.try_recv() {
-            self.bell.0.leave(&batch);
+        while let Ok(Message::Batch(batch)) = self.rx.try_recv() {
+            self.guard.0.leave(&batch);
         }
     }
 }

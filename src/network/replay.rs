@@ -1,7 +1,7 @@
 //! Replay: recorded events run through a network under virtual time, which they drive themselves.
 //!
 //! Each input is a source that is read ahead, here and not in the network; what it holds goes in
-//! at the place of a [`Fed`] source. The event with the smallest time is next; of equal ones that
+//! at an [`InjectedSource`]. The event with the smallest time is next; of equal ones that
 //! of the first input; each input keeps its own order. The network's clock stands at the greatest
 //! time so far. Before it moves on, everything that is due until then has happened; so an event
 //! finds the network as it would have been at its time, and two replays are equal to the byte.
@@ -24,11 +24,11 @@ use std::time::Duration;
 /// A source that reads nothing: what it sends is handed to it by a [`Replay`], or injected by
 /// whoever [simulates](Network::simulate) the network.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Fed;
+pub struct InjectedSource;
 
-impl Node for Fed {}
+impl Node for InjectedSource {}
 
-impl Source for Fed {
+impl Source for InjectedSource {
     fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
         Ok(Read::Idle)
     }
@@ -39,12 +39,12 @@ impl Source for Fed {
 /// ```
 /// use std::sync::{Arc, Mutex};
 /// use std::time::Duration;
-/// use tributary::network::Fed;
+/// use tributary::network::InjectedSource;
 /// use tributary::{Network, Replay, pipeline::RateLimit, sink, source};
 ///
 /// let seen = Arc::new(Mutex::new(Vec::new()));
 /// let network = Network::new();
-/// network.add_source("bets", Fed)?;
+/// network.add_source("bets", InjectedSource)?;
 /// network.add_pipeline("limit", RateLimit::new(Duration::from_secs(60))?)?;
 /// network.add_sink("seen", sink::collect(&seen))?;
 /// network.link("bets", "limit")?;
@@ -75,7 +75,7 @@ impl Replay {
         }
     }
 
-    /// What `source` holds will be sent by `node`, a [`Fed`] source of the network. The place of
+    /// What `source` holds will be sent by `node`, an [`InjectedSource`] of the network. The place of
     /// an event without a time is `name:7` for the seventh one.
     ///
     /// The source is opened and read to its end, nothing else: it does not tick, and does not hear

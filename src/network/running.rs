@@ -5,7 +5,7 @@ mod end;
 mod fragment;
 mod members;
 
-pub(crate) use abandon::Lifeline;
+pub(crate) use abandon::NodeThread;
 pub(crate) use end::End;
 pub(crate) use fragment::{Fragment, NewNode, lock};
 pub(crate) use members::Shared;
@@ -18,7 +18,7 @@ use super::worker::{Attachment, Control, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, format_duration, monotonic};
-use members::{Joint, Member};
+use members::{Member, MemberLink};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -175,7 +175,7 @@ impl Running {
         &mut self,
         attachments: BTreeMap<usize, Attachment>,
         members: &mut Vec<Member>,
-        links: Vec<Joint>,
+        links: Vec<MemberLink>,
         sources: usize,
     ) -> Result<()> {
         let mut state = self.shared.lock();
@@ -194,7 +194,7 @@ impl Running {
         for (at, attachment) in attachments {
             let Attachment {
                 inputs,
-                ways,
+                routes,
                 retries,
             } = attachment;
             receivers.push((
@@ -207,7 +207,7 @@ impl Running {
             senders.push((
                 at,
                 Attachment {
-                    ways,
+                    routes,
                     retries,
                     ..Attachment::default()
                 },
@@ -336,7 +336,7 @@ fn live(
         }
     }
     NODE_OF.set(Arc::as_ptr(shared) as usize);
-    Lifeline::set(shared, at);
+    NodeThread::set(shared, at);
     let open = match fail_fast {
         true => worker.open(),
         false => worker.open_or_stall(),

@@ -4,7 +4,7 @@
 //! in which they were made) with a clock that only [`Simulation::advance`] moves. Two runs of the
 //! same network on the same input are equal to the byte.
 
-mod seat;
+mod simulated_worker;
 
 use super::graph::Graph;
 use super::runner::Kind;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
 use crate::payload::Payload;
 use crate::time::{Clock, ManualClock, Timestamp};
-use seat::Seat;
+use simulated_worker::SimulatedWorker;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub struct Simulation {
     graph: Graph,
     running: Running,
     clock: Arc<ManualClock>,
-    seats: Vec<Option<Seat>>,
+    workers: Vec<Option<SimulatedWorker>>,
     /// The nodes that a node's links lead to.
     leads_to: Vec<Vec<usize>>,
     order: Vec<usize>,
@@ -71,7 +71,11 @@ impl Simulation {
             opened.map_err(|error| error.at_opt(node.place.clone()))?;
         }
         let order = graph.order();
-        let seats = workers.into_iter().map(Seat::new).map(Some).collect();
+        let workers = workers
+            .into_iter()
+            .map(SimulatedWorker::new)
+            .map(Some)
+            .collect();
         let mut leads_to = vec![Vec::new(); graph.nodes.len()];
         for edge in &graph.edges {
             let ends = [&edge.from.node, &edge.to].map(|name| graph.find(name.as_str()));
@@ -83,7 +87,7 @@ impl Simulation {
             graph,
             running,
             clock,
-            seats,
+            workers,
             leads_to,
             order,
             told: 0,
@@ -121,10 +125,10 @@ impl Simulation {
     /// A node that does not exist or has ended.
     pub fn inject_batch(&mut self, node: &str, batch: Batch) -> Result<()> {
         let at = self.find(node)?;
-        let Some(seat) = &mut self.seats[at] else {
+        let Some(worker) = &mut self.workers[at] else {
             return Err(Error::data(format!("node {} has ended", quote(node))));
         };
-        seat.inject(batch);
+        worker.inject(batch);
         self.stir_after(at);
         self.run();
         Ok(())
@@ -153,8 +157,8 @@ impl Simulation {
 
     /// The source at this place ends.
     pub(super) fn end_at(&mut self, at: usize) {
-        if let Some(seat) = &mut self.seats[at] {
-            seat.worker.exhaust();
+        if let Some(node) = &mut self.workers[at] {
+            node.worker.exhaust();
             self.run();
         }
     }
@@ -178,12 +182,12 @@ impl Simulation {
     }
 
     fn emit(&mut self, at: usize, emit: impl FnOnce(&mut Worker)) -> bool {
-        let Some(seat) = self.seats[at].as_mut().filter(|seat| seat.worker.works()) else {
+        let Some(node) = self.workers[at].as_mut().filter(|node| node.worker.works()) else {
             return false;
         };
-        emit(&mut seat.worker);
+        emit(&mut node.worker);
         // A simulation's links have no bound, so nothing waits and nothing aborts.
-        let _ = seat.worker.deliver();
+        let _ = node.worker.deliver();
         self.stir_after(at);
         self.run();
         true
@@ -216,23 +220,23 @@ impl Simulation {
     }
 
     fn stir_all(&mut self) {
-        let seats = self.seats.iter_mut().flatten();
-        seats.for_each(|seat| seat.quiet = false);
+        let workers = self.workers.iter_mut().flatten();
+        workers.for_each(|worker| worker.quiet = false);
     }
 
     /// Something may wait in the links that lead from here, or they may have ended.
     fn stir_after(&mut self, at: usize) {
         for &to in &self.leads_to[at] {
-            if let Some(seat) = &mut self.seats[to] {
-                seat.quiet = false;
+            if let Some(worker) = &mut self.workers[to] {
+                worker.quiet = false;
             }
         }
     }
 
     /// When something happens next without input.
     pub fn next_wake(&mut self) -> Option<Timestamp> {
-        let seats = self.seats.iter().flatten();
-        seats.filter_map(|seat| seat.wake).min()
+        let workers = self.workers.iter().flatten();
+        workers.filter_map(|worker| worker.wake).min()
     }
 
     /// Stops the network as [`Network::stop`](super::Network::stop) does, and gives its account.
@@ -246,7 +250,7 @@ impl Simulation {
     /// The same, and one line about what was lost, as a run has it.
     pub(super) fn finish_as_a_run(mut self) -> Result<Stats> {
         let ended = self.end();
-        self.seats.clear();
+        self.workers.clear();
         self.running.log_losses();
         ended
     }
@@ -280,16 +284,16 @@ impl Simulation {
             }
             for turn in 0..self.order.len() {
                 let at = self.order[turn];
-                let Some(seat) = &mut self.seats[at] else {
+                let Some(worker) = &mut self.workers[at] else {
                     continue;
                 };
-                let step = seat.step(now);
+                let step = worker.step(now);
                 if step != Step::Idle {
                     busy = true;
                     self.stir_after(at);
                 }
                 if step == Step::Done {
-                    self.seats[at] = None;
+                    self.workers[at] = None;
                 }
             }
             if !busy {

@@ -4,8 +4,8 @@
 //! moves what was noted down into the outbox. It knows no thread and no channel; workers and
 //! simulations drive the same stages.
 
+mod emit;
 mod feed;
-mod leave;
 
 pub(crate) use feed::Retry;
 
@@ -13,14 +13,14 @@ use super::on_error::Retries;
 use super::runner::{Kind, Runner};
 use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
-use crate::ack::{Ack, Home, Outcome, Settled, Token};
+use crate::ack::{Ack, Outcome, OutcomeChannel, Settled, Token};
 use crate::claim::Lock;
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
 use crate::node::{Context, Frame, Node, Read, Tracker};
 use crate::time::{Clock, Timestamp, monotonic};
-use leave::Warned;
+use emit::LogThrottle;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) struct Stage {
     clock: Arc<dyn Clock>,
     /// Which ports lead somewhere.
     linked: Vec<bool>,
-    warned: Warned,
+    warned: LogThrottle,
     /// How often an event is tried again, where it is.
     retries: Option<Retries>,
     /// How often it has panicked in a row, and how often it may.
@@ -74,7 +74,7 @@ impl Stage {
         ports: Vec<Port>,
         mut runner: Box<dyn Runner>,
         clock: Arc<dyn Clock>,
-        home: Arc<dyn Home>,
+        channel: Arc<dyn OutcomeChannel>,
         account: Arc<Account>,
     ) -> Self {
         let kind = runner.kind();
@@ -88,11 +88,11 @@ impl Stage {
             account,
             outbox: (0..count).map(|_| Batch::default()).collect(),
             runner,
-            frame: Frame::new(ports, kind != Kind::Sink, Tracker::new(home)),
+            frame: Frame::new(ports, kind != Kind::Sink, Tracker::new(channel)),
             outcomes: Vec::new(),
             clock,
             linked: vec![false; count],
-            warned: Warned::default(),
+            warned: LogThrottle::default(),
             retries: None,
             panics: 0,
             panic_limit: PANIC_LIMIT,

@@ -9,7 +9,7 @@
 //! under way at two looks has lasted as long as lies between them. A look that comes late, since the
 //! process was stopped or had no processor, counts no more than twice the pause that was meant.
 
-use super::running::Lifeline;
+use super::running::NodeThread;
 use crate::error::{Error, ErrorKind};
 use crate::time::{format_duration, monotonic};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +64,7 @@ pub(crate) struct Pulse {
     beat: AtomicU64,
     about: Mutex<About>,
     /// The node on whose thread the caller is.
-    node: Option<Lifeline>,
+    node: Option<NodeThread>,
 }
 
 struct About {
@@ -97,7 +97,7 @@ impl Pulse {
                 place: None,
                 origin: None,
             }),
-            node: Lifeline::of_this_thread(),
+            node: NodeThread::of_this_thread(),
         });
         watched()
             .pulses

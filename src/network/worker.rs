@@ -10,18 +10,18 @@ mod ending;
 mod input;
 mod retry;
 
-use super::link::{Aborted, Ear, LinkReceiver, wait};
+use super::link::{Aborted, LinkReceiver, SendContext, wait};
 use super::on_error::Retries;
+use super::routes::{Route, Routes};
 use super::runner::Kind;
 use super::running::Shared;
 use super::stage::Stage;
 use super::timer::Timer;
-use super::ways::{Way, Ways};
 use crate::ack::Settled;
 use crate::error::Error;
 use crate::event::Batch;
 use crate::time::Timestamp;
-pub(crate) use input::Handful;
+pub(crate) use input::InputBatch;
 use retry::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) enum Control {
 #[derive(Default)]
 pub(crate) struct Attachment {
     pub inputs: Vec<LinkReceiver>,
-    pub ways: Vec<(u16, Way)>,
+    pub routes: Vec<(u16, Route)>,
     /// How often an event is tried again, from here on.
     pub retries: Option<Retries>,
 }
@@ -96,7 +96,7 @@ pub(crate) struct Worker {
     attached: usize,
     /// Whether links were added or have ended since the node was last told.
     relinked: bool,
-    ways: Vec<Ways>,
+    routes: Vec<Routes>,
     timer: Option<Timer>,
     alarm: Option<Timestamp>,
     phase: Phase,
@@ -154,7 +154,7 @@ impl Worker {
             next_input: 0,
             attached: 0,
             relinked: false,
-            ways: (0..ports).map(|_| Ways::default()).collect(),
+            routes: (0..ports).map(|_| Routes::default()).collect(),
             timer,
             alarm: None,
             phase: Phase::Work,
@@ -356,7 +356,7 @@ impl Worker {
             return Ok(());
         }
         let mut wedged = Vec::new();
-        let mut ear = Ear {
+        let mut context = SendContext {
             control: &self.control,
             heard: &mut self.heard,
             blocked: &self.stage.account.blocked,
@@ -365,14 +365,14 @@ impl Worker {
         let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
         let gauge = &self.stage.account.sending;
         gauge.store(sending as u64, Ordering::Relaxed);
-        let mut lanes = Vec::new();
-        for (ways, batch) in self.ways.iter().zip(&mut self.stage.outbox) {
+        let mut pending = Vec::new();
+        for (routes, batch) in self.routes.iter().zip(&mut self.stage.outbox) {
             if !batch.is_empty() {
-                ways.begin(std::mem::take(batch), &mut lanes);
+                routes.begin(std::mem::take(batch), &mut pending);
             }
         }
-        if !lanes.is_empty() {
-            wait(lanes, &mut ear)?;
+        if !pending.is_empty() {
+            wait(pending, &mut context)?;
         }
         gauge.store(0, Ordering::Relaxed);
         for wedge in wedged {

@@ -1,7 +1,7 @@
 //! The frame: notes down for the engine what a node says of the events of one batch.
 
 use super::tracker::Tracker;
-use crate::ack::{Ack, Place, Token};
+use crate::ack::{Ack, AckId, Token};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event, Meta};
 use crate::name::Port;
@@ -188,8 +188,8 @@ impl Frame {
         if made.peek().is_none() {
             return;
         }
-        let held: HashSet<Place> = held.iter().filter_map(Event::place).collect();
-        made.for_each(|event| self.tracker.let_go(event, |place| held.contains(&place)));
+        let held: HashSet<AckId> = held.iter().filter_map(Event::ack_id).collect();
+        made.for_each(|event| self.tracker.let_go(event, |id| held.contains(&id)));
     }
 
     /// From here on nothing belongs to an event of the batch.

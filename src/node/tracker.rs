@@ -1,12 +1,12 @@
 //! Tracking: tokens for events whose outcome a node wants to hear.
 
-use crate::ack::{Ack, Group, Home, Place, Token};
+use crate::ack::{Ack, AckId, Group, OutcomeChannel, Token};
 use crate::event::Event;
 use std::sync::Arc;
 
 /// Gives tracked events their tokens and their place in a [`Group`].
 pub(crate) struct Tracker {
-    home: Arc<dyn Home>,
+    channel: Arc<dyn OutcomeChannel>,
     /// The group in use.
     group: Option<&'static Group>,
     /// The token with which it began, and the one after the last for which it has room.
@@ -27,9 +27,9 @@ impl Tracker {
     /// How many groups of a size are kept: about as many as are under way in a chain of a few links.
     const FREE: usize = 128;
 
-    pub fn new(home: Arc<dyn Home>) -> Self {
+    pub fn new(channel: Arc<dyn OutcomeChannel>) -> Self {
         Tracker {
-            home,
+            channel,
             group: None,
             first: 0,
             full: 0,
@@ -59,7 +59,7 @@ impl Tracker {
         let events = self.expected.max(self.next - self.batch);
         let size = Group::size_for(events as usize);
         let free = self.free[size].pop();
-        let group = free.unwrap_or_else(|| Group::unused(size, &self.home));
+        let group = free.unwrap_or_else(|| Group::unused(size, &self.channel));
         group.open(self.next);
         self.first = self.next;
         self.full = self.next + group.room() as u64;
@@ -86,9 +86,9 @@ impl Tracker {
     }
 
     /// Lets an event go that was emitted and taken back, made from one that may still be held.
-    pub fn let_go(&self, mut event: Event, held: impl Fn(Place) -> bool) {
+    pub fn let_go(&self, mut event: Event, held: impl Fn(AckId) -> bool) {
         let ack = std::mem::replace(event.ack_mut(), Ack::none());
-        ack.take_back(&self.home, held);
+        ack.take_back(&self.channel, held);
     }
 
     /// So many more tokens were settled.

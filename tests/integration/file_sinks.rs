@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
-use tributary::network::Fed;
+use tributary::network::InjectedSource;
 use tributary::sink::{LineSink, Rotation};
 use tributary::source::{Follow, LineSource};
 use tributary::{Network, Simulation, source};
@@ -19,7 +19,7 @@ type Tested = Result<(), Box<dyn Error>>;
 /// `in -> file`, where `in` sends what is injected.
 fn fed(sink: LineSink) -> tributary::Result<Simulation> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     network.add_sink("file", sink)?;
     network.link("in", "file")?;
     network.simulate(START)
@@ -70,7 +70,7 @@ fn sinks_on_one_file_empty_it_once_whichever_writes_first() -> Tested {
     let path = folder.path().join("out");
     fs::write(&path, "0\n")?;
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     for (name, append) in [("a", true), ("b", false), ("c", false)] {
         network.add_sink(name, LineSink::file(&path, append))?;
         network.link("in", name)?;

@@ -3,7 +3,7 @@
 use crate::probe::{Log, START, Scripted, Seen, text};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tributary::network::Fed;
+use tributary::network::InjectedSource;
 use tributary::pipeline::{Filter, FilterKey, Forwarder, RateLimit, interceptor};
 use tributary::source::{Ticker, from_iter};
 use tributary::time::{Timestamp, read_instant};
@@ -32,7 +32,7 @@ fn merged(x: &[(i64, &str)], y: &[(i64, &str)]) -> Result<(Seen, Vec<i64>)> {
     let seen = Seen::at(&network, "out")?;
     let mut replay = Replay::new("at");
     for (name, events) in [("x", x), ("y", y)] {
-        network.add_source(name, Fed)?;
+        network.add_source(name, InjectedSource)?;
         network.link(name, "out")?;
         replay.input(name, name, recorded(events));
     }
@@ -63,7 +63,7 @@ fn an_event_that_is_late_keeps_its_place_and_the_clock_does_not_go_back() -> Res
 #[test]
 fn everything_due_before_an_event_happens_before_it() -> Result<()> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     network.add_source("ticker", Ticker::new(Duration::from_secs(4))?)?;
     network.add_pipeline(
         "once",
@@ -88,7 +88,7 @@ fn everything_due_before_an_event_happens_before_it() -> Result<()> {
 #[test]
 fn a_day_takes_no_time_and_a_filter_forgets_in_it() -> Result<()> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     let filter = Filter::new(
         Duration::from_secs(10),
         FilterKey::Fields(vec!["id".into()]),
@@ -125,7 +125,7 @@ fn an_input_that_ends_closes_its_links_while_the_others_go_on() -> Result<()> {
     network.add_pipeline("node", node)?;
     let mut replay = Replay::new("at");
     for (name, events) in [("x", &[(1, "a")][..]), ("y", &[(1, "b"), (5, "c")])] {
-        network.add_source(name, Fed)?;
+        network.add_source(name, InjectedSource)?;
         network.link(name, "node")?;
         replay.input(name, name, recorded(events));
     }
@@ -145,7 +145,7 @@ fn an_input_that_ends_closes_its_links_while_the_others_go_on() -> Result<()> {
 #[test]
 fn an_event_without_a_time_is_refused_in_its_place() -> Result<()> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     let (out, bad) = (Seen::at(&network, "out")?, Seen::at(&network, "bad")?);
     network.link("in", "out")?;
     network.link("in.errors", "bad")?;
@@ -193,7 +193,7 @@ fn an_event_without_a_time_is_refused_in_its_place() -> Result<()> {
 #[test]
 fn inputs_without_any_event_end_at_once() -> Result<()> {
     let (network, log) = (Network::new(), Log::default());
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     network.add_pipeline("node", Scripted::new(&log))?;
     network.link("in", "node")?;
     let mut replay = Replay::new("at");
@@ -208,7 +208,7 @@ fn inputs_without_any_event_end_at_once() -> Result<()> {
 #[test]
 fn branches_that_meet_are_fed_event_by_event() -> Result<()> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     for name in ["left", "right", "join"] {
         network.add_pipeline(name, Forwarder)?;
     }
@@ -226,7 +226,7 @@ fn branches_that_meet_are_fed_event_by_event() -> Result<()> {
 #[test]
 fn an_input_that_breaks_ends_the_replay_and_what_came_before_is_good() -> Result<()> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     let seen = Seen::at(&network, "out")?;
     network.link("in", "out")?;
     let mut reads = 0;
@@ -249,7 +249,7 @@ fn an_input_that_breaks_ends_the_replay_and_what_came_before_is_good() -> Result
 #[test]
 fn a_network_that_fails_ends_the_replay_and_says_why() -> Result<()> {
     let network = Network::new();
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     let mut left = 2;
     let node = Scripted::new(&Log::default()).on_commit(move |_| {
         left -= 1;
@@ -273,7 +273,7 @@ fn a_network_that_fails_ends_the_replay_and_says_why() -> Result<()> {
 #[test]
 fn only_a_source_of_the_network_is_fed() -> Result<()> {
     let network = Network::new();
-    network.add_source("bets", Fed)?;
+    network.add_source("bets", InjectedSource)?;
     network.add_pipeline("limit", RateLimit::new(Duration::from_secs(1))?)?;
     let refused = |node: &str| {
         let mut replay = Replay::new("at");
@@ -322,7 +322,7 @@ fn instants_are_read_to_the_microsecond_as_numbers_and_as_text() {
 #[test]
 fn a_batch_is_injected_as_one_and_a_source_can_be_ended() -> Result<()> {
     let (network, log) = (Network::new(), Log::default());
-    network.add_source("in", Fed)?;
+    network.add_source("in", InjectedSource)?;
     network.add_pipeline("node", Scripted::new(&log))?;
     network.link("in", "node")?;
     let mut simulation = network.simulate(START)?;

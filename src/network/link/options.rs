@@ -172,7 +172,7 @@ impl LinkOptions {
     }
 
     /// What these are in a network with this capacity.
-    pub(crate) fn terms(&self, network: Capacity) -> Result<Terms> {
+    pub(crate) fn settings(&self, network: Capacity) -> Result<LinkSettings> {
         let capacity = Capacity {
             events: self.events.unwrap_or(network.events),
             bytes: self.bytes.unwrap_or(network.bytes),
@@ -193,7 +193,7 @@ impl LinkOptions {
                 return Err(Error::new(ErrorKind::NoInput, error));
             }
         }
-        Ok(Terms {
+        Ok(LinkSettings {
             capacity: capacity.check()?,
             overflow: self.overflow.clone(),
             timeout: self.timeout,
@@ -211,15 +211,15 @@ impl From<Capacity> for LinkOptions {
 
 /// What a link is, with nothing left unsaid.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct LinkSettings {
     pub capacity: Capacity,
     pub overflow: Overflow,
     pub timeout: Option<Duration>,
 }
 
-impl From<Capacity> for Terms {
+impl From<Capacity> for LinkSettings {
     fn from(capacity: Capacity) -> Self {
-        Terms {
+        LinkSettings {
             capacity,
             overflow: Overflow::Block,
             timeout: None,

@@ -92,16 +92,16 @@ impl Drop for Room {
 }
 
 /// The receiver's end; when it goes, the sender is woken and finds the channel closed.
-pub(super) struct Bell(pub Arc<Room>);
+pub(super) struct ReceiverGuard(pub Arc<Room>);
 
-impl Drop for Bell {
+impl Drop for ReceiverGuard {
     fn drop(&mut self) {
         self.0.wake();
     }
 }
 
 /// The sender's side: what it has put in, and what it has last seen taken out.
-pub(super) struct Filling {
+pub(super) struct SenderRoom {
     room: Arc<Room>,
     capacity: Capacity,
     put: Cell<Amount>,
@@ -114,9 +114,9 @@ struct Amount {
     bytes: u64,
 }
 
-impl Filling {
+impl SenderRoom {
     pub fn new(room: Arc<Room>, capacity: Capacity) -> Self {
-        Filling {
+        SenderRoom {
             room,
             capacity,
             put: Cell::default(),
@@ -191,7 +191,7 @@ impl Filling {
     }
 }
 
-impl Drop for Filling {
+impl Drop for SenderRoom {
     fn drop(&mut self) {
         self.room
             .put

@@ -1,13 +1,13 @@
 //! The sender's end of a link: how a batch gets in, and how its sender waits for room.
 //!
-//! What leaves a node is sent in two steps. Each way begins with a [`Lane`], which puts in whatever
-//! there is room for; the lanes that have something left wait together ([`wait`]). So a link that is
+//! What leaves a node is sent in two steps. Each route begins with a [`PendingSend`], which puts in whatever
+//! there is room for; the sends that have something left wait together ([`wait`]). So a link that is
 //! full holds back no other one, in whatever order they were made.
 
-use super::options::Terms;
-use super::room::{Filling, Room};
-use super::shelf::{Put, Shelf};
-use super::{Capacity, Parcel};
+use super::options::LinkSettings;
+use super::overflow_buffer::{OverflowBuffer, Put};
+use super::room::{Room, SenderRoom};
+use super::{Capacity, Message};
 use crate::event::{Batch, Event};
 use crate::name::Name;
 use crate::network::stats::{LinkAccount, add, add_nanos};
@@ -26,12 +26,12 @@ use std::vec::IntoIter;
 
 /// The sender's end of a link.
 pub(crate) struct LinkSender {
-    tx: flume::Sender<Parcel>,
+    tx: flume::Sender<Message>,
     capacity: Capacity,
     account: Arc<LinkAccount>,
     /// None in a simulation, where there is always room.
-    filling: Option<Filling>,
-    shelf: Option<Arc<Shelf>>,
+    room: Option<SenderRoom>,
+    buffer: Option<Arc<OverflowBuffer>>,
     /// The node that it leads to.
     to: Name,
     timeout: Option<Duration>,
@@ -40,17 +40,17 @@ pub(crate) struct LinkSender {
 }
 
 /// What a sender listens to while it waits, and what it heard but must not act on yet.
-pub(crate) struct Ear<'a> {
+pub(crate) struct SendContext<'a> {
     pub control: &'a flume::Receiver<Control>,
     pub heard: &'a mut VecDeque<Control>,
     /// Where the time that it waits is counted, beside the link.
     pub blocked: &'a AtomicU64,
     /// Nodes that have taken nothing for as long as their links allow.
-    pub wedged: &'a mut Vec<Wedge>,
+    pub wedged: &'a mut Vec<LinkTimeout>,
 }
 
 /// A node that takes nothing.
-pub(crate) struct Wedge {
+pub(crate) struct LinkTimeout {
     pub node: Name,
     pub timeout: Duration,
 }
@@ -68,30 +68,30 @@ enum Sent {
 
 impl LinkSender {
     pub(super) fn new(
-        tx: flume::Sender<Parcel>,
+        tx: flume::Sender<Message>,
         to: &Name,
-        terms: &Terms,
+        settings: &LinkSettings,
         account: Arc<LinkAccount>,
         room: Option<Arc<Room>>,
-        shelf: Option<Arc<Shelf>>,
+        buffer: Option<Arc<OverflowBuffer>>,
     ) -> Self {
         LinkSender {
             tx,
-            capacity: terms.capacity,
+            capacity: settings.capacity,
             account,
-            filling: room.map(|room| Filling::new(room, terms.capacity)),
-            shelf,
+            room: room.map(|room| SenderRoom::new(room, settings.capacity)),
+            buffer,
             to: to.clone(),
-            timeout: terms.timeout,
+            timeout: settings.timeout,
             wedged: Cell::new(false),
         }
     }
 
     /// The most events and bytes that go in together.
     fn batch(&self) -> (usize, usize) {
-        match &self.shelf {
+        match &self.buffer {
             None => (self.capacity.batch_events(), self.capacity.batch_bytes()),
-            Some(shelf) => shelf.batch(),
+            Some(buffer) => buffer.batch(),
         }
     }
 
@@ -101,36 +101,36 @@ impl LinkSender {
         if self.account.is_cut() {
             return Sent::Gone(batch);
         }
-        if let Some(shelf) = &self.shelf {
-            return self.shelve(shelf, batch);
+        if let Some(buffer) = &self.buffer {
+            return self.put_in_buffer(buffer, batch);
         }
-        if let Some(filling) = &self.filling {
-            if !filling.fits(&batch) {
+        if let Some(room) = &self.room {
+            if !room.fits(&batch) {
                 return match self.is_gone() {
                     true => Sent::Gone(batch),
                     false => Sent::Full(batch),
                 };
             }
-            filling.put(&batch);
+            room.put(&batch);
         }
-        match self.tx.send(Parcel::Batch(batch)) {
+        match self.tx.send(Message::Batch(batch)) {
             Ok(()) => Sent::Done,
-            Err(flume::SendError(Parcel::Batch(batch))) => {
-                if let Some(filling) = &self.filling {
-                    filling.take_back(&batch);
+            Err(flume::SendError(Message::Batch(batch))) => {
+                if let Some(room) = &self.room {
+                    room.take_back(&batch);
                 }
                 Sent::Gone(batch)
             }
-            Err(flume::SendError(Parcel::Ready)) => Sent::Done,
+            Err(flume::SendError(Message::Ready)) => Sent::Done,
         }
     }
 
-    fn shelve(&self, shelf: &Shelf, batch: Batch) -> Sent {
-        match shelf.put(batch) {
-            Put::Done(parcels) => {
-                for _ in 0..parcels {
+    fn put_in_buffer(&self, buffer: &OverflowBuffer, batch: Batch) -> Sent {
+        match buffer.put(batch) {
+            Put::Done(messages) => {
+                for _ in 0..messages {
                     // A receiver that has gone has taken the account of it.
-                    let _ = self.tx.send(Parcel::Ready);
+                    let _ = self.tx.send(Message::Ready);
                 }
                 Sent::Done
             }
@@ -140,10 +140,10 @@ impl LinkSender {
     }
 
     /// Has its node woken when there is room for this batch, which was refused; false where there is
-    /// by now. A shelf that has refused wakes it anyway; a link whose receiver has gone never will.
+    /// by now. A buffer that has refused wakes it anyway; a link whose receiver has gone never will.
     fn wait_for(&self, batch: &Batch) -> bool {
-        let filling = self.filling.as_ref().filter(|_| self.shelf.is_none());
-        filling.is_none_or(|filling| self.is_gone() || filling.wait_for(batch))
+        let room = self.room.as_ref().filter(|_| self.buffer.is_none());
+        room.is_none_or(|room| self.is_gone() || room.wait_for(batch))
     }
 
     /// Whether its receiver has gone.
@@ -152,8 +152,8 @@ impl LinkSender {
     }
 
     fn wait_no_longer(&self) {
-        if let Some(filling) = &self.filling {
-            filling.wait_no_longer();
+        if let Some(room) = &self.room {
+            room.wait_no_longer();
         }
     }
 
@@ -213,8 +213,8 @@ impl Parts {
     }
 }
 
-/// A batch on its way into a link, or, part by part, into the first of several that has room.
-pub(in crate::network) struct Lane<'a> {
+/// A batch on its route into a link, or, part by part, into the first of several that has room.
+pub(in crate::network) struct PendingSend<'a> {
     links: &'a [LinkSender],
     /// The link whose turn it is, of several.
     turn: Option<&'a Cell<usize>>,
@@ -227,7 +227,7 @@ pub(in crate::network) struct Lane<'a> {
     since: Option<(Instant, u64)>,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> PendingSend<'a> {
     /// Puts in what there is room for. What is left comes back, to be [waited](wait) for.
     #[inline]
     pub fn begin(
@@ -239,7 +239,7 @@ impl<'a> Lane<'a> {
         // Counted before it can be received, so that `received` never runs ahead of `sent`; and all
         // of it, since what waits for room is on its way too.
         add(&links[holder].account.sent, batch.len() as u64);
-        let mut lane = Lane {
+        let mut send = PendingSend {
             links,
             turn,
             holder,
@@ -247,7 +247,7 @@ impl<'a> Lane<'a> {
             refused: None,
             since: None,
         };
-        (!lane.advance()).then_some(lane)
+        (!send.advance()).then_some(send)
     }
 
     /// Puts in what there is room for; says whether that was the rest.
@@ -326,7 +326,7 @@ impl<'a> Lane<'a> {
 
     /// The limit is over: where nothing was taken, nothing is waited for any more, and what finds no
     /// room is lost, and fails.
-    fn expire(&mut self, wedged: &mut Vec<Wedge>) {
+    fn expire(&mut self, wedged: &mut Vec<LinkTimeout>) {
         let ([link], Some((since, before))) = (self.links, self.since) else {
             return;
         };
@@ -337,14 +337,14 @@ impl<'a> Lane<'a> {
             return;
         }
         link.wedged.set(true);
-        wedged.push(Wedge {
+        wedged.push(LinkTimeout {
             node: link.to.clone(),
             timeout: link.timeout.unwrap_or_default(),
         });
     }
 }
 
-impl Drop for Lane<'_> {
+impl Drop for PendingSend<'_> {
     /// What is left is lost.
     fn drop(&mut self) {
         let refused = self.refused.as_ref().map_or(0, Batch::len);
@@ -356,38 +356,42 @@ impl Drop for Lane<'_> {
 }
 
 /// Waits until there was room for all of these, listening to control.
-pub(in crate::network) fn wait(mut lanes: Vec<Lane<'_>>, ear: &mut Ear<'_>) -> Result<(), Aborted> {
+pub(in crate::network) fn wait(
+    mut pending: Vec<PendingSend<'_>>,
+    context: &mut SendContext<'_>,
+) -> Result<(), Aborted> {
     let begun = monotonic();
     let mut done = Ok(());
     // An abort may have come before this began, while the node was in its own code.
-    if ear.heard.iter().any(|m| matches!(m, Control::Abort)) {
-        lanes.clear();
+    if context.heard.iter().any(|m| matches!(m, Control::Abort)) {
+        pending.clear();
         done = Err(Aborted);
     }
-    while !lanes.is_empty() {
-        let message = match lanes.iter().filter_map(Lane::deadline).min() {
-            None => ear.control.recv().unwrap_or(Control::Abort),
-            Some(until) => match ear.control.recv_deadline(until) {
+    while !pending.is_empty() {
+        let message = match pending.iter().filter_map(PendingSend::deadline).min() {
+            None => context.control.recv().unwrap_or(Control::Abort),
+            Some(until) => match context.control.recv_deadline(until) {
                 Ok(message) => message,
                 Err(flume::RecvTimeoutError::Disconnected) => Control::Abort,
                 Err(flume::RecvTimeoutError::Timeout) => {
-                    let over = |lane: &Lane<'_>| lane.deadline().is_some_and(|at| at <= until);
-                    let late = lanes.iter_mut().filter(|lane| over(lane));
-                    late.for_each(|lane| lane.expire(ear.wedged));
+                    let over =
+                        |send: &PendingSend<'_>| send.deadline().is_some_and(|at| at <= until);
+                    let late = pending.iter_mut().filter(|send| over(send));
+                    late.for_each(|send| send.expire(context.wedged));
                     Control::Room
                 }
             },
         };
         match message {
-            Control::Room => lanes.retain_mut(|lane| !lane.advance()),
+            Control::Room => pending.retain_mut(|send| !send.advance()),
             Control::Abort => {
-                ear.heard.push_back(Control::Abort);
-                lanes.clear();
+                context.heard.push_back(Control::Abort);
+                pending.clear();
                 done = Err(Aborted);
             }
-            other => ear.heard.push_back(other),
+            other => context.heard.push_back(other),
         }
     }
-    add_nanos(ear.blocked, begun.elapsed());
+    add_nanos(context.blocked, begun.elapsed());
     done
 }

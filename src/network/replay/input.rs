@@ -3,7 +3,7 @@
 //! A line without a time stands in its place: it is refused as soon as everything before it in its
 //! input was sent.
 
-use crate::ack::{Home, Settled};
+use crate::ack::{OutcomeChannel, Settled};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::name::Port;
@@ -42,7 +42,7 @@ impl Ahead {
 /// Nobody hears of outcomes.
 struct Nobody;
 
-impl Home for Nobody {
+impl OutcomeChannel for Nobody {
     fn settled(&self, _: Settled) {}
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 
 /// The way from a node's thread to its network.
 #[derive(Clone)]
-pub(crate) struct Lifeline {
+pub(crate) struct NodeThread {
     shared: Weak<Shared>,
     /// The node's place.
     at: usize,
@@ -22,14 +22,14 @@ pub(crate) struct Lifeline {
 
 thread_local! {
     /// That of the node whose thread this is.
-    static OWN: RefCell<Option<Lifeline>> = const { RefCell::new(None) };
+    static OWN: RefCell<Option<NodeThread>> = const { RefCell::new(None) };
 }
 
-impl Lifeline {
+impl NodeThread {
     /// From here on this thread is that of the node at this place.
     pub(super) fn set(shared: &Arc<Shared>, at: usize) {
         let shared = Arc::downgrade(shared);
-        OWN.set(Some(Lifeline { shared, at }));
+        OWN.set(Some(NodeThread { shared, at }));
     }
 
     /// That of the node whose thread this is, if it is one.

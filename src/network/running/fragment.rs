@@ -1,16 +1,16 @@
 //! A fragment: workers and links for what a graph has beyond what runs.
 
-use super::{Joint, Member, Running};
+use super::{Member, MemberLink, Running};
 use crate::ack::Settled;
 use crate::claim::{Claim, Lock};
 use crate::error::Result;
 use crate::name::Name;
 use crate::network::graph::Graph;
 use crate::network::link::{LinkSender, link};
+use crate::network::routes::{Balance, Route};
 use crate::network::runner::{Kind, Runner};
 use crate::network::stage::{Stage, catch};
 use crate::network::stats::{Account, LinkAccount};
-use crate::network::ways::{Balance, Way};
 use crate::network::worker::{Attachment, Control, Worker};
 use crate::node::Frame;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub(crate) struct Fragment {
     pub workers: Vec<(usize, Worker)>,
     pub(super) attachments: BTreeMap<usize, Attachment>,
     pub(super) members: Vec<Member>,
-    pub(super) links: Vec<Joint>,
+    pub(super) links: Vec<MemberLink>,
     pub(super) sources: usize,
     /// How much of what `on_error` said the nodes know then.
     pub(super) handled: usize,
@@ -99,14 +99,14 @@ impl Running {
         for NewNode { at, runner, locks } in nodes {
             let info = &graph.nodes[at];
             let (tx, rx) = flume::unbounded();
-            let (home, outcomes) = flume::unbounded::<Settled>();
+            let (channel, outcomes) = flume::unbounded::<Settled>();
             let account = Arc::<Account>::default();
             let mut stage = Stage::new(
                 info.name.clone(),
                 info.ports.clone(),
                 runner,
                 self.clock.clone(),
-                Arc::new(home),
+                Arc::new(channel),
                 account.clone(),
             );
             stage.keep(locks.unwrap_or_default());
@@ -143,12 +143,12 @@ impl Running {
             let (sender, receiver) = link(
                 &edge.from,
                 &edge.to,
-                &edge.terms(),
+                &edge.settings(),
                 self.timer.is_some(),
                 account.clone(),
                 self.control(from, &fragment.members),
             );
-            fragment.links.push(Joint {
+            fragment.links.push(MemberLink {
                 name: edge.to_string(),
                 account,
                 from,
@@ -165,8 +165,8 @@ impl Running {
             match edge.balance {
                 None => fragment
                     .attachment(from)
-                    .ways
-                    .push((port, Way::Link(sender))),
+                    .routes
+                    .push((port, Route::Link(sender))),
                 Some(group) => balances
                     .entry(group)
                     .or_insert_with(|| (from, port, edge.key.clone(), Vec::new()))
@@ -175,8 +175,8 @@ impl Running {
             }
         }
         for (from, port, key, members) in balances.into_values() {
-            let way = Way::Balance(Balance::new(members, key));
-            fragment.attachment(from).ways.push((port, way));
+            let route = Route::Balance(Balance::new(members, key));
+            fragment.attachment(from).routes.push((port, route));
         }
         if graph.handled.len() > self.handled {
             // Nodes that run already hear of it; the attachments of new ones are taken next.

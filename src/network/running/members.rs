@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::network::STOP_LIMIT;
-use crate::network::link::Wedge;
+use crate::network::link::LinkTimeout;
 use crate::network::stats::{Account, LinkAccount};
 use crate::network::worker::Control;
 use crate::time::{format_duration, monotonic};
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub members: Vec<Member>,
-    pub links: Vec<Joint>,
+    pub links: Vec<MemberLink>,
     pub live_sources: usize,
     /// It was told to stop, or to let everything go: nothing new can become part of it.
     pub ending: bool,
@@ -52,7 +52,7 @@ pub(super) struct Member {
 }
 
 /// A link between two members.
-pub(super) struct Joint {
+pub(super) struct MemberLink {
     /// A text that names it.
     pub name: String,
     pub account: Arc<LinkAccount>,
@@ -150,7 +150,7 @@ impl Shared {
 
     /// A node that takes nothing from another: the network stops, and whoever waits for it does so
     /// no longer than [`STOP_LIMIT`].
-    pub fn wedge(&self, wedge: &Wedge, from: &Name) {
+    pub fn wedge(&self, wedge: &LinkTimeout, from: &Name) {
         let timeout = format_duration(wedge.timeout);
         let node = &wedge.node;
         let message = format!("node {node}: it has taken nothing from {from} for {timeout}");

@@ -28,7 +28,7 @@ pub(crate) struct Retry {
 }
 
 /// What came of an attempt at a batch.
-enum Fed {
+enum Attempt {
     All,
     /// Those before this place; the one there is to be tried again.
     Before(usize, Error),
@@ -63,22 +63,22 @@ impl Stage {
     fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<Option<Batch>, Retry> {
         let panics = self.panics;
         let error = match self.attempt(batch.events(), tried) {
-            Ok(Fed::All) => {
+            Ok(Attempt::All) => {
                 self.resolve(batch);
                 return Ok(None);
             }
-            Ok(Fed::Part(at)) => {
+            Ok(Attempt::Part(at)) => {
                 let rest = batch.split_off(at);
                 self.resolve(batch);
                 return Ok(Some(rest));
             }
-            Ok(Fed::Before(at, error)) => {
+            Ok(Attempt::Before(at, error)) => {
                 let rest = batch.split_off(at);
                 self.resolve(batch);
                 let tried = if at == 0 { tried } else { 0 };
                 return Err(self.try_again(rest, error, tried + 1));
             }
-            Ok(Fed::Waits(at, error)) => {
+            Ok(Attempt::Waits(at, error)) => {
                 let rest = batch.split_off(at);
                 self.resolve(batch);
                 return Err(Retry {
@@ -88,7 +88,7 @@ impl Stage {
                     pause: Some(WAIT),
                 });
             }
-            Ok(Fed::Until(at, error)) => {
+            Ok(Attempt::Until(at, error)) => {
                 let rest = batch.split_off(at);
                 self.resolve(batch);
                 self.die(&error);
@@ -149,13 +149,13 @@ impl Stage {
                 false => self.attempt(one.events(), tried),
             };
             match fed {
-                Ok(Fed::All | Fed::Part(_)) => self.resolve(one),
-                Ok(Fed::Before(_, error)) => {
+                Ok(Attempt::All | Attempt::Part(_)) => self.resolve(one),
+                Ok(Attempt::Before(_, error)) => {
                     self.resolve(Batch::default());
                     let rest = one.into_iter().chain(events).collect();
                     return Err(self.try_again(rest, error, tried + 1));
                 }
-                Ok(Fed::Waits(_, error)) => {
+                Ok(Attempt::Waits(_, error)) => {
                     self.resolve(Batch::default());
                     return Err(Retry {
                         batch: one.into_iter().chain(events).collect(),
@@ -164,7 +164,7 @@ impl Stage {
                         pause: Some(WAIT),
                     });
                 }
-                Ok(Fed::Until(_, error)) => {
+                Ok(Attempt::Until(_, error)) => {
                     self.resolve(one);
                     self.die(&error);
                     self.nack(events.collect());
@@ -209,7 +209,7 @@ impl Stage {
 
     /// Feeds the events, of which the first was `tried` so often, and commits. An error that comes
     /// out concerns all of them.
-    fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Fed> {
+    fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Attempt> {
         let mut at = 0;
         while at < events.len() {
             let from = at;
@@ -220,7 +220,7 @@ impl Stage {
             }
             if fed.is_ok() && at < events.len() {
                 self.commit()?;
-                return Ok(Fed::Part(at));
+                return Ok(Attempt::Part(at));
             }
             if let Err(error) = fed {
                 if error.is_retryable() {
@@ -229,7 +229,7 @@ impl Stage {
                 if error.is_busy() {
                     self.frame.take_back(&events[at]);
                     self.commit()?;
-                    return Ok(Fed::Waits(at, error));
+                    return Ok(Attempt::Waits(at, error));
                 }
                 let tried = 1 + if at == 0 { tried } else { 0 };
                 if error.is_fatal() {
@@ -237,18 +237,18 @@ impl Stage {
                 } else if self.may_retry(tried) {
                     self.frame.take_back(&events[at]);
                     self.commit()?;
-                    return Ok(Fed::Before(at, error));
+                    return Ok(Attempt::Before(at, error));
                 }
                 self.frame.reject_in_hand(&events[at], error.clone(), tried);
                 at += 1;
                 if self.is_last_panic(&error) {
                     self.commit()?;
-                    return Ok(Fed::Until(at, error));
+                    return Ok(Attempt::Until(at, error));
                 }
             }
         }
         self.commit()?;
-        Ok(Fed::All)
+        Ok(Attempt::All)
     }
 
     /// Counts an event that was rejected for good; says whether its node may not be called again.

@@ -1,12 +1,12 @@
 //! How a worker ends: no more input comes, its links are closed, outcomes are waited for.
 
 use super::{Phase, Step, Worker};
+use crate::network::routes::Routes;
 use crate::network::runner::Kind;
-use crate::network::ways::Ways;
 
 impl Worker {
     /// No more input will come: what the node holds back leaves, and its links are closed, so that
-    /// the end runs downstream while outcomes run home.
+    /// the end runs downstream while outcomes are sent back.
     pub(super) fn end_input(&mut self) {
         if !self.shared.close(self.at, &self.control, &mut self.heard) {
             // More input may come after all: the message is heard next.
@@ -35,9 +35,9 @@ impl Worker {
     pub(super) fn close(&mut self) {
         self.inputs.clear();
         self.stage.close_inputs();
-        self.ways
+        self.routes
             .iter_mut()
-            .for_each(|ways| *ways = Ways::default());
+            .for_each(|routes| *routes = Routes::default());
     }
 
     pub(super) fn drain(&mut self, busy: bool) -> Step {

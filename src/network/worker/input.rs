@@ -3,7 +3,7 @@
 use super::{Attachment, Control, Phase, Worker};
 use crate::ack::Settled;
 use crate::event::Batch;
-use crate::network::link::Parcel;
+use crate::network::link::Message;
 use crate::network::runner::Kind;
 use crate::network::stage::Retry;
 use crate::network::stats::add;
@@ -12,7 +12,7 @@ use crate::time::monotonic;
 use std::time::Duration;
 
 /// Events that a node takes in hand together: all of them came by the same link.
-pub(crate) struct Handful {
+pub(crate) struct InputBatch {
     pub batch: Batch,
     /// The number of that link, if any.
     pub input: Option<usize>,
@@ -29,9 +29,9 @@ impl Worker {
             self.attached += 1;
             self.inputs.push(input);
         }
-        for (port, way) in attachment.ways {
+        for (port, route) in attachment.routes {
             self.stage.set_linked(port);
-            self.ways[usize::from(port)].add(way);
+            self.routes[usize::from(port)].add(route);
         }
         if attachment.retries.is_some() {
             self.stage.set_retries(attachment.retries);
@@ -53,21 +53,21 @@ impl Worker {
     }
 
     /// Takes a batch in: counts it and feeds it.
-    pub fn receive(&mut self, handful: Handful) {
-        add(&self.stage.account.received, handful.batch.len() as u64);
+    pub fn receive(&mut self, input: InputBatch) {
+        add(&self.stage.account.received, input.batch.len() as u64);
         match &mut self.stalled {
-            None => self.feed(handful),
+            None => self.feed(input),
             // Handed in by a simulation: while the node is not open the batch waits.
-            Some(stalled) => stalled.handfuls.push(handful),
+            Some(stalled) => stalled.batches.push(input),
         }
     }
 
-    pub(super) fn feed(&mut self, handful: Handful) {
-        let Handful {
+    pub(super) fn feed(&mut self, input: InputBatch) {
+        let InputBatch {
             batch,
             input,
             tried,
-        } = handful;
+        } = input;
         let mut fed = self.stage.feed(batch, input, tried);
         let mut delivered = self.deliver();
         // An abort is acted on next, and what is left in hand has failed.
@@ -88,16 +88,16 @@ impl Worker {
                     tried,
                     pause,
                 } = retry;
-                let handful = Handful {
+                let input = InputBatch {
                     batch,
                     input,
                     tried,
                 };
                 match pause {
-                    None => self.stall(vec![handful], &error),
+                    None => self.stall(vec![input], &error),
                     Some(pause) => {
                         self.is_back();
-                        self.pause(handful, pause, &error);
+                        self.pause(input, pause, &error);
                     }
                 }
             }
@@ -147,8 +147,8 @@ impl Worker {
 
     /// Takes what waits in the links, feeds it, sends on what came of it.
     pub(super) fn work(&mut self) -> bool {
-        if let Some(handful) = self.gather() {
-            self.receive(handful);
+        if let Some(input) = self.gather() {
+            self.receive(input);
             return true;
         }
         if self.inputs.is_empty()
@@ -164,14 +164,14 @@ impl Worker {
 
     /// Takes a batch from the next link that has one. A link that has ended is let go here, when
     /// nothing that it brought is in hand any more.
-    fn gather(&mut self) -> Option<Handful> {
+    fn gather(&mut self) -> Option<InputBatch> {
         let mut dry = 0;
         while dry < self.inputs.len() {
             let at = self.next_input % self.inputs.len();
             let input = &self.inputs[at];
             match input.rx.try_recv() {
-                Ok(parcel) => {
-                    if let Some(batch) = input.accept(parcel) {
+                Ok(message) => {
+                    if let Some(batch) = input.accept(message) {
                         return Some(self.fill(at, batch));
                     }
                 }
@@ -195,18 +195,18 @@ impl Worker {
     /// Adds what else waits in the link from which the batch came, up to the size of a batch of
     /// the link or what the node asks for: so what a node has in hand is bounded by its links' capacities too. The next
     /// link has its turn after that.
-    fn fill(&mut self, at: usize, mut batch: Batch) -> Handful {
+    fn fill(&mut self, at: usize, mut batch: Batch) -> InputBatch {
         let input = &self.inputs[at];
         while !input.fills(&batch, self.stage.batch_size)
-            && let Ok(parcel) = input.rx.try_recv()
+            && let Ok(message) = input.rx.try_recv()
         {
-            if let Some(more) = input.accept(parcel) {
+            if let Some(more) = input.accept(message) {
                 batch.append(more);
             }
         }
         self.next_input = at + 1;
         let input = Some(self.stage.input(at));
-        Handful {
+        InputBatch {
             batch,
             input,
             tried: 0,
@@ -217,7 +217,7 @@ impl Worker {
     pub(super) fn sleep(&mut self) {
         enum Woken {
             Control(Control),
-            Parcel(usize, Parcel),
+            Message(usize, Message),
             Ended(usize),
         }
         let heard = |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
@@ -241,8 +241,8 @@ impl Worker {
             .recv(&self.outcomes, told);
         if working {
             for (at, input) in self.inputs.iter().enumerate() {
-                select = select.recv(&input.rx, move |parcel| match parcel {
-                    Ok(parcel) => Woken::Parcel(at, parcel),
+                select = select.recv(&input.rx, move |message| match message {
+                    Ok(message) => Woken::Message(at, message),
                     Err(_) => Woken::Ended(at),
                 });
             }
@@ -250,10 +250,10 @@ impl Worker {
         match select.wait() {
             Woken::Control(message) => self.heard.push_back(message),
             Woken::Ended(at) => self.detach(at),
-            Woken::Parcel(at, parcel) => {
-                if let Some(batch) = self.inputs[at].accept(parcel) {
-                    let handful = self.fill(at, batch);
-                    self.receive(handful);
+            Woken::Message(at, message) => {
+                if let Some(batch) = self.inputs[at].accept(message) {
+                    let input = self.fill(at, batch);
+                    self.receive(input);
                 }
             }
         }

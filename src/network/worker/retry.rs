@@ -4,7 +4,7 @@
 //! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
 
-use super::input::Handful;
+use super::input::InputBatch;
 use super::{Phase, Worker};
 use crate::error::{Error, Result};
 use crate::network::stats::add;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The node is to be opened again, and what it had in hand to be fed again.
 pub(super) struct Stalled {
     /// One of them, or none; more where a simulation handed them in meanwhile.
-    pub handfuls: Vec<Handful>,
+    pub batches: Vec<InputBatch>,
     since: Timestamp,
     pub until: Timestamp,
     /// Whether the node is lost, and is to be opened again.
@@ -64,7 +64,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn stall(&mut self, mut handfuls: Vec<Handful>, error: &Error) {
+    pub(super) fn stall(&mut self, mut batches: Vec<InputBatch>, error: &Error) {
         let pause = backoff(self.attempts);
         self.attempts += 1;
         let (name, again) = (&self.stage.name, format_duration(pause));
@@ -81,33 +81,33 @@ impl Worker {
         }
         // What waits already is never displaced by a second error.
         if let Some(stalled) = self.stalled.take() {
-            handfuls.extend(stalled.handfuls);
+            batches.extend(stalled.batches);
         }
         let since = self.stage.now();
         self.stalled = Some(Stalled {
-            handfuls,
+            batches,
             since,
             until: since.after(pause),
             lost: true,
         });
     }
 
-    /// The first event of the handful is tried again when the pause is over.
-    pub(super) fn pause(&mut self, handful: Handful, pause: Duration, error: &Error) {
+    /// The first event of the batch is tried again when the pause is over.
+    pub(super) fn pause(&mut self, input: InputBatch, pause: Duration, error: &Error) {
         let name = &self.stage.name;
         match (error.is_busy(), self.waits) {
             (true, false) => log::warn!("node {name}: {error}"),
             (true, true) => {}
             (false, _) => log::debug!(
                 "node {name}: attempt {} at an event failed: {error}; the next one is in {}",
-                handful.tried,
+                input.tried,
                 format_duration(pause)
             ),
         }
         self.waits = error.is_busy();
         let since = self.stage.now();
         self.stalled = Some(Stalled {
-            handfuls: vec![handful],
+            batches: vec![input],
             since,
             until: since.after(pause),
             lost: false,
@@ -126,16 +126,16 @@ impl Worker {
     pub(super) fn resume(&mut self) {
         match self.stalled.take() {
             Some(stalled) if stalled.lost => self.reopen(stalled),
-            Some(stalled) => self.feed_again(stalled.handfuls),
+            Some(stalled) => self.feed_again(stalled.batches),
             None => {}
         }
     }
 
-    fn feed_again(&mut self, handfuls: Vec<Handful>) {
-        for handful in handfuls {
+    fn feed_again(&mut self, batches: Vec<InputBatch>) {
+        for input in batches {
             match &mut self.stalled {
-                None => self.feed(handful),
-                Some(again) => again.handfuls.push(handful),
+                None => self.feed(input),
+                Some(again) => again.batches.push(input),
             }
         }
     }
@@ -147,12 +147,12 @@ impl Worker {
                 if self.unsettled {
                     match self.stage.commit_again() {
                         Ok(()) => self.unsettled = false,
-                        Err(error) => return self.stall(stalled.handfuls, &error),
+                        Err(error) => return self.stall(stalled.batches, &error),
                     }
                 }
-                self.feed_again(stalled.handfuls);
+                self.feed_again(stalled.batches);
             }
-            Err(error) if error.is_retryable() => self.stall(stalled.handfuls, &error),
+            Err(error) if error.is_retryable() => self.stall(stalled.batches, &error),
             Err(error) => {
                 self.shared.fail(&self.stage.name, error);
                 self.close();

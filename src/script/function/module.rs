@@ -40,12 +40,13 @@ pub(super) fn create(lua: &Lua, names: &[String], shared: &Rc<Shared>) -> mlua::
         }
     })?;
     let seen = shared.clone();
-    let stats =
-        native(lua, "stats", move |_, args| match seen.spec.watch.stats() {
+    let stats = native(lua, "stats", move |_, args| {
+        match seen.spec.network.stats() {
             Some(stats) => always::stats(args, &stats),
             None => Err(Error::data("the network is being changed")
                 .with_hint("ask again at the next event")),
-        })?;
+        }
+    })?;
     module.raw_set("now", now)?;
     module.raw_set("log", log)?;
     module.raw_set("stats", stats)?;

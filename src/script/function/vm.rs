@@ -8,7 +8,7 @@ use super::reads::only_reads;
 use super::view::{Handle, fetch, made};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::Event;
-use crate::network::Watch;
+use crate::network::StatsHandle;
 use crate::script::failure::{self, raise};
 use crate::script::limits::Limits;
 use crate::script::prelude::{Helpers, host_chunk};
@@ -36,7 +36,7 @@ pub(in crate::script) struct Spec {
     pub limits: Limits,
     /// The greatest payload of an event.
     pub event_bytes: usize,
-    pub watch: Watch,
+    pub network: StatsHandle,
     /// The user's own helpers.
     pub helpers: Vec<Arc<Helpers>>,
 }

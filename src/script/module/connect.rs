@@ -3,7 +3,7 @@
 use super::{Export, Session};
 use crate::connect::{self, Options};
 use crate::error::Result;
-use crate::network::Fed;
+use crate::network::InjectedSource;
 use crate::script::Args;
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ fn source(session: &Session, args: &Args) -> Result<Value> {
         match connect::shown(&url, &options)?.0.as_str() {
             "file" => source = connect::source(&url, &options.without(PLACE))?,
             "stdin" => {}
-            _ => source = Box::new(Fed),
+            _ => source = Box::new(InjectedSource),
         }
     }
     session.draft()?.add_source(&name, source)?;

@@ -72,7 +72,7 @@ fn spec(session: &Session, args: &Args, node: &str, roots: Vec<LuaValue>) -> Res
         portable,
         limits: session.limits,
         event_bytes: session.network.max_event_bytes(),
-        watch: session.network.watch(),
+        network: session.network.stats_handle(),
         helpers: session.helpers.borrow().clone(),
     })
 }

@@ -1,9 +1,9 @@
 //! Nodes that send and take, without their code: they do what a worker does with its links.
 
-use super::link::{Aborted, Capacity, Ear, LinkReceiver, Overflow, Parcel, Terms, Wedge};
+use super::link::{Aborted, Capacity, SendContext, LinkReceiver, Overflow, Message, LinkSettings, LinkTimeout};
 use super::link::{LinkSender, link, wait};
 use super::stats::LinkAccount;
-use super::ways::{Balance, Way, Ways};
+use super::routes::{Balance, Route, Routes};
 use super::worker::Control;
 use crate::ack::Ack;
 use crate::event::{Batch, Event, Meta};
@@ -21,16 +21,16 @@ pub fn any(range: std::ops::RangeInclusive<usize>) -> usize {
 }
 
 /// A capacity that a few events exceed, in number or in bytes.
-pub fn small() -> Terms {
+pub fn small() -> LinkSettings {
     let bytes = [1, 3, 5, 1_000][any(0..=3)];
-    Terms::from(Capacity {
+    LinkSettings::from(Capacity {
         events: any(1..=3),
         bytes,
     })
 }
 
-pub fn overflowing(overflow: Overflow) -> Terms {
-    Terms {
+pub fn overflowing(overflow: Overflow) -> LinkSettings {
+    LinkSettings {
         overflow,
         ..small()
     }
@@ -82,37 +82,37 @@ impl Accounted {
 /// A node that sends: its control channel, and its links.
 pub struct Node {
     pub control: (flume::Sender<Control>, flume::Receiver<Control>),
-    ways: Ways,
+    routes: Routes,
 }
 
 impl Node {
     pub fn new() -> Self {
         Node {
             control: flume::unbounded(),
-            ways: Ways::default(),
+            routes: Routes::default(),
         }
     }
 
-    fn ends(&self, terms: &Terms) -> (LinkSender, LinkReceiver, Accounted) {
+    fn ends(&self, settings: &LinkSettings) -> (LinkSender, LinkReceiver, Accounted) {
         let account = Arc::<LinkAccount>::default();
         let from = Endpoint::new("a").unwrap();
         let to = Name::new("b").unwrap();
         let control = self.control.0.clone();
-        let (tx, rx) = link(&from, &to, terms, true, account.clone(), control);
+        let (tx, rx) = link(&from, &to, settings, true, account.clone(), control);
         (tx, rx, Accounted(account))
     }
 
-    pub fn link(&mut self, terms: &Terms) -> (LinkReceiver, Accounted) {
-        let (tx, rx, account) = self.ends(terms);
-        self.ways.add(Way::Link(tx));
+    pub fn link(&mut self, settings: &LinkSettings) -> (LinkReceiver, Accounted) {
+        let (tx, rx, account) = self.ends(settings);
+        self.routes.add(Route::Link(tx));
         (rx, account)
     }
 
-    pub fn balance(&mut self, members: &[Terms]) -> Vec<(LinkReceiver, Accounted)> {
-        let ends = members.iter().map(|terms| self.ends(terms));
+    pub fn balance(&mut self, members: &[LinkSettings]) -> Vec<(LinkReceiver, Accounted)> {
+        let ends = members.iter().map(|settings| self.ends(settings));
         let split = |(tx, rx, account)| (tx, (rx, account));
         let (senders, receivers) = ends.map(split).unzip();
-        self.ways.add(Way::Balance(Balance::new(senders, None)));
+        self.routes.add(Route::Balance(Balance::new(senders, None)));
         receivers
     }
 
@@ -123,21 +123,21 @@ impl Node {
             let mut sent = Sent::default();
             for batch in batches {
                 sent.heard.extend(control.try_iter());
-                let mut lanes = Vec::new();
-                self.ways.begin(batch, &mut lanes);
-                let mut ear = Ear {
+                let mut pending = Vec::new();
+                self.routes.begin(batch, &mut pending);
+                let mut context = SendContext {
                     control: &control,
                     heard: &mut sent.heard,
                     blocked: &AtomicU64::new(0),
                     wedged: &mut sent.wedged,
                 };
-                if !lanes.is_empty()
-                    && let Err(Aborted) = wait(lanes, &mut ear)
+                if !pending.is_empty()
+                    && let Err(Aborted) = wait(pending, &mut context)
                 {
                     break;
                 }
             }
-            drop(self.ways);
+            drop(self.routes);
             sent.heard.extend(control.try_iter());
             sent
         })
@@ -148,7 +148,7 @@ impl Node {
 #[derive(Default)]
 pub struct Sent {
     heard: VecDeque<Control>,
-    pub wedged: Vec<Wedge>,
+    pub wedged: Vec<LinkTimeout>,
 }
 
 impl Sent {
@@ -162,9 +162,9 @@ impl Sent {
 /// What waits in a link is no more than its capacity, but for a single event that is larger.
 pub fn assert_bound(link: &LinkReceiver, capacity: Capacity) {
     let (events, bytes) = link.rx.look(|queue| {
-        let batches = queue.iter().filter_map(|parcel| match parcel {
-            Parcel::Batch(batch) => Some((batch.len(), batch.bytes())),
-            Parcel::Ready => None,
+        let batches = queue.iter().filter_map(|message| match message {
+            Message::Batch(batch) => Some((batch.len(), batch.bytes())),
+            Message::Ready => None,
         });
         batches.fold((0, 0), |(events, bytes), batch| {
             (events + batch.0, bytes + batch.1)
@@ -177,14 +177,14 @@ pub fn assert_bound(link: &LinkReceiver, capacity: Capacity) {
     );
 }
 
-/// Takes a handful from a link, as a worker does; `None` when it has ended.
+/// Takes a batch from a link, as a worker does; `None` when it has ended.
 pub fn take(link: &LinkReceiver, capacity: Capacity, batch_size: usize) -> Option<Vec<u64>> {
     assert_bound(link, capacity);
     let mut batch = link.accept(link.rx.recv().ok()?).unwrap_or_default();
     while !link.fills(&batch, batch_size)
-        && let Ok(parcel) = link.rx.try_recv()
+        && let Ok(message) = link.rx.try_recv()
     {
-        if let Some(more) = link.accept(parcel) {
+        if let Some(more) = link.accept(message) {
             batch.append(more);
         }
     }
@@ -192,15 +192,15 @@ pub fn take(link: &LinkReceiver, capacity: Capacity, batch_size: usize) -> Optio
     Some(batch.events().iter().map(number).collect())
 }
 
-/// Takes at most so many handfuls on a thread of its own, and lets the link go.
-pub fn take_some(link: LinkReceiver, terms: &Terms, most: usize) -> thread::JoinHandle<Vec<u64>> {
-    let (capacity, batch_size) = (terms.capacity, any(1..=3));
+/// Takes at most so many batches on a thread of its own, and lets the link go.
+pub fn take_some(link: LinkReceiver, settings: &LinkSettings, most: usize) -> thread::JoinHandle<Vec<u64>> {
+    let (capacity, batch_size) = (settings.capacity, any(1..=3));
     thread::spawn(move || {
-        let handfuls = (0..most).map_while(|_| take(&link, capacity, batch_size));
-        handfuls.flatten().collect()
+        let batches = (0..most).map_while(|_| take(&link, capacity, batch_size));
+        batches.flatten().collect()
     })
 }
 
-pub fn take_all(link: LinkReceiver, terms: &Terms) -> thread::JoinHandle<Vec<u64>> {
-    take_some(link, terms, usize::MAX)
+pub fn take_all(link: LinkReceiver, settings: &LinkSettings) -> thread::JoinHandle<Vec<u64>> {
+    take_some(link, settings, usize::MAX)
 }

@@ -43,7 +43,7 @@ mod network {
     pub mod stats;
     #[path = "../../tests/schedules/src/links.rs"]
     mod tries;
-    pub mod ways;
+    pub mod routes;
 
     pub mod worker {
         /// What the control channel of a node carries.

@@ -2,7 +2,7 @@
 //! may, nobody waits for ever, and the account of each link is balanced when both ends are gone.
 
 use super::ends::{Accounted, Node, any, batches, overflowing, small, take, take_all, take_some};
-use super::link::{Capacity, Overflow, Spill, Terms};
+use super::link::{Capacity, Overflow, Spill, LinkSettings};
 use super::worker::Control;
 use crate::schedules;
 use std::collections::VecDeque;
@@ -26,9 +26,9 @@ fn is_in_order(events: &[u64]) -> bool {
 #[test]
 fn all_events_arrive_once_in_order_within_the_capacity_of_their_link() {
     tries(|| {
-        let (mut node, terms) = (Node::new(), small());
-        let (link, account) = node.link(&terms);
-        let taker = take_all(link, &terms);
+        let (mut node, settings) = (Node::new(), small());
+        let (link, account) = node.link(&settings);
+        let taker = take_all(link, &settings);
         let sent = node.send(batches(EVENTS)).join().unwrap();
         assert_eq!(taker.join().unwrap(), all());
         assert_eq!((account.received(), account.lost()), (EVENTS, 0));
@@ -40,12 +40,12 @@ fn all_events_arrive_once_in_order_within_the_capacity_of_their_link() {
 #[test]
 fn links_of_one_sender_deliver_all_events_whichever_is_full() {
     tries(|| {
-        let (mut node, terms) = (Node::new(), [small(), small()]);
-        let links = terms.each_ref().map(|terms| node.link(terms));
+        let (mut node, settings) = (Node::new(), [small(), small()]);
+        let links = settings.each_ref().map(|settings| node.link(settings));
         let takers: Vec<_> = links
             .into_iter()
-            .zip(&terms)
-            .map(|((link, account), terms)| (take_all(link, terms), account))
+            .zip(&settings)
+            .map(|((link, account), settings)| (take_all(link, settings), account))
             .collect();
         node.send(batches(4)).join().unwrap();
         for (taker, account) in takers {
@@ -62,16 +62,16 @@ fn links_of_several_senders_deliver_all_events_to_one_receiver() {
         let mut links = VecDeque::new();
         let mut accounts = Vec::new();
         for _ in 0..2 {
-            let (mut node, terms) = (Node::new(), small());
-            let (link, account) = node.link(&terms);
+            let (mut node, settings) = (Node::new(), small());
+            let (link, account) = node.link(&settings);
             senders.push(node.send(batches(4)));
-            links.push_back((link, terms.capacity, Vec::new()));
+            links.push_back((link, settings.capacity, Vec::new()));
             accounts.push(account);
         }
         while let Some((link, capacity, mut taken)) = links.pop_front() {
             match take(&link, capacity, 2) {
-                Some(handful) => {
-                    taken.extend(handful);
+                Some(input) => {
+                    taken.extend(input);
                     links.push_back((link, capacity, taken));
                 }
                 None => assert_eq!(taken, [0, 1, 2, 3]),
@@ -84,7 +84,7 @@ fn links_of_several_senders_deliver_all_events_to_one_receiver() {
     });
 }
 
-fn balances(members: &[Terms], most: impl Fn(usize) -> usize) -> (Vec<Vec<u64>>, Vec<Accounted>) {
+fn balances(members: &[LinkSettings], most: impl Fn(usize) -> usize) -> (Vec<Vec<u64>>, Vec<Accounted>) {
     let mut node = Node::new();
     let ends = node.balance(members).into_iter().enumerate();
     let (takers, accounts): (Vec<_>, Vec<_>) = ends
@@ -101,8 +101,8 @@ fn balances(members: &[Terms], most: impl Fn(usize) -> usize) -> (Vec<Vec<u64>>,
 #[test]
 fn members_of_a_balance_share_all_events() {
     tries(|| {
-        let terms = small();
-        let (taken, _) = balances(&[terms.clone(), terms], |_| usize::MAX);
+        let settings = small();
+        let (taken, _) = balances(&[settings.clone(), settings], |_| usize::MAX);
         let mut taken = taken.concat();
         taken.sort_unstable();
         assert_eq!(taken, all());
@@ -113,10 +113,10 @@ fn members_of_a_balance_share_all_events() {
 fn a_batch_that_is_larger_than_a_link_enters_it_when_it_is_empty() {
     tries(|| {
         // Batches are cut for the first member, which ends.
-        let terms = [3, 1].map(|events| Terms::from(Capacity { events, bytes: 9 }));
+        let settings = [3, 1].map(|events| LinkSettings::from(Capacity { events, bytes: 9 }));
         let ends_after = any(0..=2);
         let most = |at| if at == 0 { ends_after } else { usize::MAX };
-        let (taken, accounts) = balances(&terms, most);
+        let (taken, accounts) = balances(&settings, most);
         assert_eq!(taken.concat().len() as u64 + accounts[0].lost(), EVENTS);
     });
 }
@@ -124,10 +124,10 @@ fn a_batch_that_is_larger_than_a_link_enters_it_when_it_is_empty() {
 #[test]
 fn a_member_of_a_balance_that_ends_leaves_the_work_to_the_others() {
     tries(|| {
-        let terms = small();
+        let settings = small();
         let ends_after = any(0..=2);
         let most = |at| if at == 0 { ends_after } else { usize::MAX };
-        let (taken, accounts) = balances(&[terms.clone(), terms], most);
+        let (taken, accounts) = balances(&[settings.clone(), settings], most);
         let lost: u64 = accounts.iter().map(Accounted::lost).sum();
         assert_eq!(taken.concat().len() as u64 + lost, EVENTS);
         assert_eq!(accounts[1].lost(), 0, "what a live member lost");
@@ -163,11 +163,11 @@ fn a_receiver_that_ends_frees_a_sender_that_waits_and_what_it_left_is_lost() {
 #[test]
 fn a_sender_that_waits_keeps_what_it_is_told_for_later() {
     tries(|| {
-        let (mut node, terms) = (Node::new(), small());
-        let (link, _) = node.link(&terms);
+        let (mut node, settings) = (Node::new(), small());
+        let (link, _) = node.link(&settings);
         let control = node.control.0.clone();
         let sender = node.send(batches(EVENTS));
-        let taker = take_all(link, &terms);
+        let taker = take_all(link, &settings);
         // A message that it hears no more would be its own fault.
         let _ = control.send(Control::Wake);
         let _ = control.send(Control::Stop);
@@ -183,16 +183,16 @@ fn a_sender_that_waits_keeps_what_it_is_told_for_later() {
 #[test]
 fn a_sender_that_is_aborted_waits_for_no_room() {
     tries(|| {
-        let (mut node, terms) = (Node::new(), small());
-        let (link, account) = node.link(&terms);
-        let (other, other_account) = node.link(&terms);
+        let (mut node, settings) = (Node::new(), small());
+        let (link, account) = node.link(&settings);
+        let (other, other_account) = node.link(&settings);
         let control = node.control.0.clone();
         let sender = node.send(batches(EVENTS));
-        let live = take_all(other, &terms);
+        let live = take_all(other, &settings);
         let _ = control.send(Control::Abort);
         // The receiver is in its own code all the while.
         sender.join().unwrap();
-        let taken = take_all(link, &terms).join().unwrap();
+        let taken = take_all(link, &settings).join().unwrap();
         assert!(all().starts_with(&taken), "{taken:?}");
         assert!(all().starts_with(&live.join().unwrap()));
         account.assert_balanced();
@@ -204,23 +204,23 @@ fn a_sender_that_is_aborted_waits_for_no_room() {
 fn a_sender_waits_for_a_link_no_longer_than_its_timeout() {
     tries(|| {
         let mut node = Node::new();
-        let terms = Terms {
+        let settings = LinkSettings {
             timeout: Some(Duration::from_secs(1)),
             ..small()
         };
-        let (link, account) = node.link(&terms);
+        let (link, account) = node.link(&settings);
         let (other, other_account) = node.link(&small());
-        let other = take_all(other, &Terms::from(Capacity::default()));
+        let other = take_all(other, &LinkSettings::from(Capacity::default()));
         let sender = node.send(batches(EVENTS));
         let (taken, sent) = match any(0..=1) {
             0 => {
-                let taken = take_all(link, &terms).join().unwrap();
+                let taken = take_all(link, &settings).join().unwrap();
                 (taken, sender.join().unwrap())
             }
             // The receiver is in its own code all the while.
             _ => {
                 let sent = sender.join().unwrap();
-                (take_all(link, &terms).join().unwrap(), sent)
+                (take_all(link, &settings).join().unwrap(), sent)
             }
         };
         assert!(is_in_order(&taken), "{taken:?}");
@@ -238,9 +238,9 @@ fn a_sender_waits_for_a_link_no_longer_than_its_timeout() {
 fn a_link_that_drops_the_newest_passes_the_rest_in_order() {
     tries(|| {
         let mut node = Node::new();
-        let terms = overflowing(Overflow::DropNewest);
-        let (link, account) = node.link(&terms);
-        let taker = take_all(link, &terms);
+        let settings = overflowing(Overflow::DropNewest);
+        let (link, account) = node.link(&settings);
+        let taker = take_all(link, &settings);
         node.send(batches(EVENTS)).join().unwrap();
         let taken = taker.join().unwrap();
         assert!(is_in_order(&taken) && taken[0] == 0, "{taken:?}");
@@ -253,9 +253,9 @@ fn a_link_that_drops_the_newest_passes_the_rest_in_order() {
 fn a_link_that_drops_the_oldest_passes_the_last_one() {
     tries(|| {
         let mut node = Node::new();
-        let terms = overflowing(Overflow::DropOldest);
-        let (link, account) = node.link(&terms);
-        let taker = take_all(link, &terms);
+        let settings = overflowing(Overflow::DropOldest);
+        let (link, account) = node.link(&settings);
+        let taker = take_all(link, &settings);
         node.send(batches(EVENTS)).join().unwrap();
         let taken = taker.join().unwrap();
         assert!(is_in_order(&taken), "{taken:?}");
@@ -275,9 +275,9 @@ fn spill() -> Overflow {
 fn a_link_that_spills_passes_all_events_in_order() {
     tries(|| {
         let mut node = Node::new();
-        let terms = overflowing(spill());
-        let (link, account) = node.link(&terms);
-        let taker = take_all(link, &terms);
+        let settings = overflowing(spill());
+        let (link, account) = node.link(&settings);
+        let taker = take_all(link, &settings);
         node.send(batches(EVENTS)).join().unwrap();
         assert_eq!(taker.join().unwrap(), all());
         assert_eq!((account.lost(), account.dropped()), (0, 0));

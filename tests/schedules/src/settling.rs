@@ -1,6 +1,6 @@
 //! Every event has one outcome, and whoever tracks it is told of it, in every schedule.
 
-use crate::ack::{Ack, Group, Home, Outcome, Settled, UNUSED};
+use crate::ack::{Ack, Group, OutcomeChannel, Outcome, Settled, UNUSED};
 use crate::schedules;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Condvar, Mutex};
@@ -8,14 +8,14 @@ use shuttle::thread;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Where groups come home: a queue that can be waited for.
+/// Where groups come channel: a queue that can be waited for.
 #[derive(Default)]
 struct Letterbox {
     groups: Mutex<VecDeque<Settled>>,
     came: Condvar,
 }
 
-impl Home for Letterbox {
+impl OutcomeChannel for Letterbox {
     fn settled(&self, settled: Settled) {
         self.groups.lock().unwrap().push_back(settled);
         self.came.notify_all();
@@ -35,8 +35,8 @@ impl Letterbox {
 }
 
 /// A group that nobody uses, for so many events.
-fn unused(events: usize, home: &Arc<dyn Home>) -> &'static Group {
-    Group::unused(Group::size_for(events), home)
+fn unused(events: usize, channel: &Arc<dyn OutcomeChannel>) -> &'static Group {
+    Group::unused(Group::size_for(events), channel)
 }
 
 /// Tracks these events as one group; what they held before is settled with them.
@@ -58,10 +58,10 @@ fn none(events: usize) -> Vec<Ack> {
 }
 
 /// Takes groups in until so many outcomes are known.
-fn collect(home: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
+fn collect(channel: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
     let mut told = HashMap::new();
     while told.len() < count {
-        home.wait().collect(|token, outcome, outer| {
+        channel.wait().collect(|token, outcome, outer| {
             let before = told.insert(token.0, outcome);
             assert!(before.is_none(), "{token:?} was settled twice");
             outer.settle(outcome);
@@ -100,8 +100,8 @@ fn end(ack: Ack) -> bool {
 }
 
 fn settles(events: usize, branches: usize) {
-    let home = Arc::new(Letterbox::default());
-    let to: Arc<dyn Home> = home.clone();
+    let channel = Arc::new(Letterbox::default());
+    let to: Arc<dyn OutcomeChannel> = channel.clone();
     let acks = track(unused(events, &to), 0, none(events));
     let branch = |_| {
         let acks = acks.clone();
@@ -111,7 +111,7 @@ fn settles(events: usize, branches: usize) {
     for ack in acks {
         ack.settle(Outcome::Delivered);
     }
-    let told = collect(&home, events);
+    let told = collect(&channel, events);
     let good: Vec<Vec<bool>> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     for at in 0..events {
         let wanted = match good.iter().all(|branch| branch[at]) {
@@ -121,7 +121,7 @@ fn settles(events: usize, branches: usize) {
         assert_eq!(told[&(at as u64)], wanted);
     }
     // What is on its way by now has nothing new.
-    while let Some(settled) = { home.groups.lock().unwrap().pop_front() } {
+    while let Some(settled) = { channel.groups.lock().unwrap().pop_front() } {
         settled.collect(|token, _, _| panic!("{token:?} was settled twice"));
     }
 }
@@ -146,8 +146,8 @@ fn end_all(mut acks: Vec<Ack>) -> Vec<bool> {
 
 /// Groups that are free are used again, while messages of other lives may be on their way.
 fn lives(events: usize, branches: usize, lives: u64) {
-    let home = Arc::new(Letterbox::default());
-    let to: Arc<dyn Home> = home.clone();
+    let channel = Arc::new(Letterbox::default());
+    let to: Arc<dyn OutcomeChannel> = channel.clone();
     let mut free: Vec<&'static Group> = Vec::new();
     let mut freed = 0;
     for life in 0..lives {
@@ -162,7 +162,7 @@ fn lives(events: usize, branches: usize, lives: u64) {
         let mut good = vec![end_all(acks)];
         let mut told = HashMap::new();
         while told.len() < events {
-            let is_free = take(home.wait(), |token, outcome| {
+            let is_free = take(channel.wait(), |token, outcome| {
                 assert!(token >= first, "{token} is of a life before");
                 let before = told.insert(token, outcome);
                 assert!(before.is_none(), "{token} was settled twice");
@@ -180,7 +180,7 @@ fn lives(events: usize, branches: usize, lives: u64) {
         }
     }
     // What is on its way by now has nothing new, but that a group is free.
-    while let Some(settled) = { home.groups.lock().unwrap().pop_front() } {
+    while let Some(settled) = { channel.groups.lock().unwrap().pop_front() } {
         let is_free = settled.collect(|token, _, _| panic!("{token:?} was settled twice"));
         freed += is_free.iter().count();
     }
@@ -199,10 +199,10 @@ fn gone(events: usize) {
     // No other test has groups of this size.
     const SIZE: usize = 3;
     let outer = Arc::new(Letterbox::default());
-    let to: Arc<dyn Home> = outer.clone();
+    let to: Arc<dyn OutcomeChannel> = outer.clone();
     let held = track(unused(events, &to), 0, none(events));
-    let home: Arc<dyn Home> = Arc::new(Letterbox::default());
-    let group = Group::unused(SIZE, &home);
+    let channel: Arc<dyn OutcomeChannel> = Arc::new(Letterbox::default());
+    let group = Group::unused(SIZE, &channel);
     group.open(100);
     let track = |(at, mut ack)| {
         group.track(at, &mut ack);
@@ -215,7 +215,7 @@ fn gone(events: usize) {
         group.give_back();
     }
     // With all that was sent there.
-    drop(home);
+    drop(channel);
     for thread in threads {
         thread.join().unwrap();
     }
@@ -237,9 +237,9 @@ fn passes_outwards() {
         Arc::new(Letterbox::default()),
         Arc::new(Letterbox::default()),
     );
-    let homes: [Arc<dyn Home>; 2] = [outer.clone(), inner.clone()];
-    let acks = track(unused(2, &homes[0]), 0, none(2));
-    let acks = track(unused(2, &homes[1]), 10, acks);
+    let channels: [Arc<dyn OutcomeChannel>; 2] = [outer.clone(), inner.clone()];
+    let acks = track(unused(2, &channels[0]), 0, none(2));
+    let acks = track(unused(2, &channels[1]), 10, acks);
     let settling = {
         let acks = acks.clone();
         thread::spawn(move || acks.into_iter().map(end).collect::<Vec<bool>>())
@@ -268,8 +268,8 @@ fn an_event_that_is_tracked_twice_has_one_outcome_for_both() {
 
 /// Slots are taken one by one while earlier events are settled already.
 fn grows() {
-    let home = Arc::new(Letterbox::default());
-    let to: Arc<dyn Home> = home.clone();
+    let channel = Arc::new(Letterbox::default());
+    let to: Arc<dyn OutcomeChannel> = channel.clone();
     let group = unused(3, &to);
     group.open(0);
     let threads: Vec<_> = (0..3)
@@ -282,7 +282,7 @@ fn grows() {
     let mut freed = usize::from(group.close(3));
     let mut told = HashMap::new();
     while told.len() < 3 || freed == 0 {
-        let is_free = take(home.wait(), |token, outcome| {
+        let is_free = take(channel.wait(), |token, outcome| {
             let before = told.insert(token, outcome);
             assert!(before.is_none(), "{token} was settled twice");
         });

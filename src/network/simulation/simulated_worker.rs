@@ -6,13 +6,13 @@
 
 use crate::event::Batch;
 use crate::network::runner::Kind;
-use crate::network::worker::{Handful, Step, Worker};
+use crate::network::worker::{InputBatch, Step, Worker};
 use crate::node::Frame;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 /// A worker in a simulation.
-pub(super) struct Seat {
+pub(super) struct SimulatedWorker {
     pub worker: Worker,
     /// A step would do nothing, as far as is known here.
     pub quiet: bool,
@@ -20,9 +20,9 @@ pub(super) struct Seat {
     pub wake: Option<Timestamp>,
 }
 
-impl Seat {
+impl SimulatedWorker {
     pub fn new(worker: Worker) -> Self {
-        Seat {
+        SimulatedWorker {
             worker,
             quiet: false,
             wake: None,
@@ -51,7 +51,7 @@ impl Seat {
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
                 let _ = self.worker.deliver();
             }
-            Kind::Pipeline | Kind::Sink => self.worker.receive(Handful {
+            Kind::Pipeline | Kind::Sink => self.worker.receive(InputBatch {
                 batch,
                 input: None,
                 tried: 0,

@@ -1,11 +1,11 @@
 //! What waits in a link that does more than block: events are counted one by one, and what becomes of
 //! those for which there is no room is decided here.
 //!
-//! The channel beside it carries a parcel for each batch on the shelf, so that a receiver waits for it as
-//! for every other link. There are never fewer parcels than batches; one for whose batch there was
+//! The channel beside it carries a message for each batch in the buffer, so that a receiver waits for it as
+//! for every other link. There are never fewer messages than batches; one for whose batch there was
 //! nothing left, since the oldest were dropped, serves the next.
 
-use super::options::{Capacity, Overflow, Spill, Terms};
+use super::options::{Capacity, LinkSettings, Overflow, Spill};
 use super::spill::{Block, SpillFile};
 use crate::ack::Outcome;
 use crate::event::Batch;
@@ -24,7 +24,7 @@ const BLOCK: (usize, usize) = match cfg!(shuttle) {
     false => (Capacity::BATCH, 1 << 20),
 };
 
-pub(super) struct Shelf {
+pub(super) struct OverflowBuffer {
     label: String,
     capacity: Capacity,
     overflow: Overflow,
@@ -38,7 +38,7 @@ struct State {
     /// Of those in memory.
     events: usize,
     bytes: usize,
-    parcels: usize,
+    messages: usize,
     file: Option<SpillFile>,
     /// The sender waits for room.
     waiting: bool,
@@ -56,18 +56,18 @@ enum Slot {
 
 /// What became of a batch.
 pub(super) enum Put {
-    /// It was taken, or dropped: so many parcels are to be sent.
+    /// It was taken, or dropped: so many messages are to be sent.
     Done(usize),
     Full(Batch),
     Gone(Batch),
 }
 
-impl Shelf {
-    pub fn new(label: String, terms: &Terms, account: Arc<LinkAccount>) -> Self {
-        Shelf {
+impl OverflowBuffer {
+    pub fn new(label: String, settings: &LinkSettings, account: Arc<LinkAccount>) -> Self {
+        OverflowBuffer {
             label,
-            capacity: terms.capacity,
-            overflow: terms.overflow.clone(),
+            capacity: settings.capacity,
+            overflow: settings.overflow.clone(),
             account,
             state: Mutex::default(),
         }
@@ -109,14 +109,14 @@ impl Shelf {
         }
         add(&self.account.dropped, dropped.len() as u64);
         let say = !dropped.is_empty() && !std::mem::replace(&mut state.said, true);
-        let parcels = state.slots.len().saturating_sub(state.parcels);
-        state.parcels += parcels;
+        let messages = state.slots.len().saturating_sub(state.messages);
+        state.messages += messages;
         drop(state);
         if say {
             log::warn!("link {}: full, events are dropped", self.label);
         }
         dropped.settle(Outcome::Delivered);
-        Put::Done(parcels)
+        Put::Done(messages)
     }
 
     /// Spills what came last where memory is full; false where that is not possible.
@@ -164,11 +164,11 @@ impl Shelf {
         }
     }
 
-    /// Takes the batch that has waited longest, for a parcel; says whether the sender waits for
+    /// Takes the batch that has waited longest, for a message; says whether the sender waits for
     /// that.
     pub fn take(&self) -> (Option<Batch>, bool) {
         let mut state = self.lock();
-        state.parcels -= 1;
+        state.messages -= 1;
         let batch = match state.slots.pop_front() {
             None => None,
             Some(Slot::Held(batch)) => {

@@ -1,6 +1,6 @@
 //! Where the events of one port go: copied to links, shared among the members of balances.
 
-use super::link::{Lane, LinkSender};
+use super::link::{LinkSender, PendingSend};
 use crate::event::{Batch, Event};
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,9 +23,9 @@ impl Balance {
         }
     }
 
-    fn begin<'a>(&'a self, batch: Batch, lanes: &mut Vec<Lane<'a>>) {
+    fn begin<'a>(&'a self, batch: Batch, pending: &mut Vec<PendingSend<'a>>) {
         let Some(key) = &self.key else {
-            lanes.extend(Lane::begin(&self.members, Some(&self.turn), batch));
+            pending.extend(PendingSend::begin(&self.members, Some(&self.turn), batch));
             return;
         };
         let mut parts: Vec<Batch> = self.members.iter().map(|_| Batch::default()).collect();
@@ -34,7 +34,7 @@ impl Balance {
             parts[member as usize].push(event);
         }
         for (link, part) in self.members.iter().zip(parts) {
-            lanes.extend(Lane::begin(from_ref(link), None, part));
+            pending.extend(PendingSend::begin(from_ref(link), None, part));
         }
     }
 }
@@ -49,29 +49,29 @@ fn hash(key: &str, event: &Event) -> u64 {
 
 /// Where the events of one port go: a copy to every link, and to every balanced group.
 #[derive(Default)]
-pub(crate) struct Ways {
+pub(crate) struct Routes {
     links: Vec<LinkSender>,
     balances: Vec<Balance>,
 }
 
 /// One more way for a port.
-pub(crate) enum Way {
+pub(crate) enum Route {
     Link(LinkSender),
     Balance(Balance),
 }
 
-impl Ways {
-    pub fn add(&mut self, way: Way) {
-        match way {
-            Way::Link(link) => self.links.push(link),
-            Way::Balance(balance) => self.balances.push(balance),
+impl Routes {
+    pub fn add(&mut self, route: Route) {
+        match route {
+            Route::Link(link) => self.links.push(link),
+            Route::Balance(balance) => self.balances.push(balance),
         }
     }
 
-    /// Sends a batch every way, as far as there is room; what is left waits in `lanes`. The last way
+    /// Sends a batch every route, as far as there is room; what is left waits in `pending`. The last way
     /// gets the batch itself, the others a copy.
     #[inline]
-    pub fn begin<'a>(&'a self, batch: Batch, lanes: &mut Vec<Lane<'a>>) {
+    pub fn begin<'a>(&'a self, batch: Batch, pending: &mut Vec<PendingSend<'a>>) {
         let mut copies = self.links.len() + self.balances.len();
         let mut batch = Some(batch);
         let mut next = || {
@@ -84,10 +84,10 @@ impl Ways {
             .unwrap_or_default()
         };
         for link in &self.links {
-            lanes.extend(Lane::begin(from_ref(link), None, next()));
+            pending.extend(PendingSend::begin(from_ref(link), None, next()));
         }
         for balance in &self.balances {
-            balance.begin(next(), lanes);
+            balance.begin(next(), pending);
         }
     }
 }

@@ -7,13 +7,13 @@
 use super::{Edge, Graph};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
-use crate::network::link::{Capacity, Overflow, Terms};
+use crate::network::link::{Capacity, LinkSettings, Overflow};
 use crate::network::on_error::{OnError, Retries};
 use std::collections::BTreeSet;
 
 /// What was said about the errors of one node, or of all.
 #[derive(Debug, Clone)]
-pub(crate) struct Handled {
+pub(crate) struct ErrorPolicy {
     /// `None` is every node of which nothing else was said.
     node: Option<Name>,
     on_error: OnError,
@@ -59,12 +59,12 @@ impl Graph {
                 && !self.is_linked(&errors, to)
             {
                 let edges = self.edges.len();
-                let terms = Terms::from(capacity);
-                self.link(&errors.to_string(), &[to.as_str()], &terms, None, place)?;
+                let settings = LinkSettings::from(capacity);
+                self.link(&errors.to_string(), &[to.as_str()], &settings, None, place)?;
                 self.edges[edges].on_error = true;
             }
         }
-        self.handled.push(Handled {
+        self.handled.push(ErrorPolicy {
             node: name,
             on_error,
             capacity,
@@ -129,12 +129,12 @@ impl Graph {
         Some(said.on_error.retries).filter(|retries| retries.times > 0)
     }
 
-    fn said_of(&self, node: &Name) -> Option<&Handled> {
+    fn said_of(&self, node: &Name) -> Option<&ErrorPolicy> {
         self.handled.iter().find(|h| h.node.as_ref() == Some(node))
     }
 
     /// What was said of `*`, and its target.
-    fn for_all(&self) -> Option<(&Handled, Option<Name>)> {
+    fn for_all(&self) -> Option<(&ErrorPolicy, Option<Name>)> {
         let all = self.handled.iter().find(|handled| handled.node.is_none())?;
         let target = all.on_error.after.as_deref();
         let target = target.and_then(|target| self.find(target));

@@ -206,7 +206,7 @@ impl Stage {
 /// Keeps the log of rejected events to a line a second, by real time: virtual
 /// time may pass as fast as events do.
 #[derive(Default)]
-pub(super) struct Warned {
+pub(super) struct LogThrottle {
     last: Option<Instant>,
     silent: u64,
     /// An event was dropped by a port that is not linked.
@@ -215,7 +215,7 @@ pub(super) struct Warned {
     of_let_go: bool,
 }
 
-impl Warned {
+impl LogThrottle {
     /// Whether a line may be written now, and how many were not written before it.
     fn may_warn(&mut self, now: Instant) -> Option<u64> {
         let soon = |last: Instant| now.duration_since(last) < Duration::from_secs(1);

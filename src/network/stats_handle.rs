@@ -5,16 +5,16 @@ use super::{Inner, Network, Phase};
 use std::sync::{Arc, Weak};
 
 /// A look at a network from one of its nodes.
-pub(crate) struct Watch(Weak<Inner>);
+pub(crate) struct StatsHandle(Weak<Inner>);
 
 impl Network {
     /// A look at this network, for its own nodes.
-    pub(crate) fn watch(&self) -> Watch {
-        Watch(Arc::downgrade(&self.0))
+    pub(crate) fn stats_handle(&self) -> StatsHandle {
+        StatsHandle(Arc::downgrade(&self.0))
     }
 }
 
-impl Watch {
+impl StatsHandle {
     /// The account up to now; `None` while the network is being changed, which may have to wait
     /// for the very node that asks.
     pub fn stats(&self) -> Option<Stats> {
