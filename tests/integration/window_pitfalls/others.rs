@@ -56,7 +56,7 @@ fn pitfall_09_what_strangers_write_is_seen(place: &Place) {
         let shared = place.kind == Kind::Mariadb;
         let options = options(SUM, Emit::Touched, plan).shared(shared);
         if shared && plan == Plan::Incremental {
-            assert!(why_not(&database, &options).contains("others write to the table"));
+            assert!(why_not(&database, &options).contains("other processes write to the table"));
             continue;
         }
         let mut bench = Bench::new(&database, options);

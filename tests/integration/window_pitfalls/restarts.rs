@@ -37,7 +37,7 @@ fn pitfall_13_tables_made_elsewhere_compare_as_they_do(place: &Place) {
     for emit in [Emit::Touched, Emit::Changes] {
         let options = WindowOptions::new("tags", sql, size).time("t").emit(emit);
         let forced = why_not(&database, &options.clone().plan(Plan::Incremental));
-        assert!(forced.contains("made elsewhere"), "{forced}");
+        assert!(forced.contains("not created by tributary"), "{forced}");
         let window = Window::new(&database, &options).unwrap();
         assert_ne!(window.explain().plan, Plan::Incremental);
         let mut bench = Bench::new(&database, options);
@@ -233,7 +233,7 @@ fn pitfall_15_a_column_of_seconds_carries_no_half_second(place: &Place) {
             why_not(&database, &options),
             format!(
                 "bad window {what} \"500ms\": column resolution is 1 s; \
-                 the {what} is a whole number of seconds"
+                 use a whole number of seconds"
             )
         );
     }
