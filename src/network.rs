@@ -12,13 +12,18 @@
 //! Only this module knows threads and channels. To add a node, see [`crate::node`]; nothing here
 //! changes for it.
 
+mod control;
 mod draft;
 mod drawing;
 mod graph;
 mod handles;
+mod id;
+mod limits;
 mod link;
 mod losses;
+mod members;
 mod on_error;
+mod panics;
 mod replay;
 mod routes;
 mod runner;
@@ -36,6 +41,7 @@ pub use draft::Draft;
 pub use drawing::Format;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
+pub use limits::STOP_LIMIT;
 #[doc(hidden)]
 pub use link::spilled;
 pub use link::{Capacity, LinkOptions, Overflow, Spill};
@@ -51,13 +57,12 @@ pub use watchdog::on_overrun;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{SystemClock, Timestamp};
 use graph::Graph;
+use id::NodeId;
+use limits::Limits;
 use parking_lot::{Mutex, MutexGuard};
-use running::{End, Limits, NewNode, Running};
+use running::{End, NewNode, Running};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long [`Network::stop`] waits for everything to drain.
-pub const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A network of nodes: a handle, cheap to clone, that can be used from any thread.
 ///
@@ -180,22 +185,17 @@ impl Network {
                 "the network was changed while this draft was made",
             ));
         }
-        let before = state.graph.edges.len();
         match &mut state.phase {
             Phase::Built(built) => built.extend(nodes),
             Phase::Running(running) => {
-                let has_ended = |name: &crate::Name| {
-                    let at = graph.find(name.as_str());
-                    at.is_some_and(|at| running.has_ended(at))
-                };
+                let has_ended = |id: NodeId| running.has_ended(id);
                 graph = graph.settled(has_ended);
-                for edge in &graph.edges[before..] {
-                    let ended = |name: &crate::Name| {
-                        graph
-                            .find(name.as_str())
-                            .is_some_and(|at| running.has_ended(at))
-                    };
-                    if let Some(name) = [&edge.from.node, &edge.to].into_iter().find(|n| ended(n)) {
+                for (id, edge) in graph.edges() {
+                    let ended = [edge.source, edge.target]
+                        .into_iter()
+                        .find(|n| has_ended(*n));
+                    if let Some(ended) = ended.filter(|_| !running.has_link(id)) {
+                        let name = &graph.node(ended).name;
                         return Err(Error::data(format!("link {edge}: node {name} has ended")));
                     }
                 }
@@ -272,7 +272,12 @@ impl Network {
             }
             Phase::Simulated => return Err(Error::data("the network is being simulated")),
         };
-        state.graph = state.graph.settled(|_| false);
+        let settled = state.graph.settled(|_| false);
+        if settled.edges().count() > state.graph.edges().count() {
+            // A draft begun before lacks these links.
+            state.version += 1;
+        }
+        state.graph = settled;
         for unlinked in state.graph.unlinked() {
             log::warn!("{unlinked}");
         }

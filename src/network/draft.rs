@@ -1,6 +1,6 @@
 //! Drafts: a change to a network, checked step by step and taken in as a whole.
 
-use super::graph::Graph;
+use super::graph::{Graph, Savepoint, Sharing};
 use super::handles::{PipelineNode, Receives, Sends, SinkNode, SourceNode};
 use super::link::{Capacity, LinkOptions, LinkSettings};
 use super::on_error::OnError;
@@ -35,13 +35,6 @@ pub struct Draft {
     capacity: Capacity,
     version: u64,
     place: Option<String>,
-}
-
-/// How far a [`Draft`] had come.
-pub(crate) struct Mark {
-    nodes: usize,
-    edges: usize,
-    handled: usize,
 }
 
 impl fmt::Debug for Draft {
@@ -82,19 +75,15 @@ impl Draft {
         }
     }
 
-    /// How far this draft has come, to be taken back to.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark {
-            nodes: self.graph.nodes.len(),
-            edges: self.graph.edges.len(),
-            handled: self.graph.handled.len(),
-        }
+    /// The present state, to be rolled back to.
+    pub(crate) fn savepoint(&self) -> Savepoint {
+        self.graph.savepoint()
     }
 
-    /// Takes back everything since the mark.
-    pub(crate) fn reset(&mut self, mark: &Mark) {
-        self.graph.truncate(mark.nodes, mark.edges, mark.handled);
-        self.nodes.retain(|node| node.at < mark.nodes);
+    /// Removes everything since the savepoint.
+    pub(crate) fn roll_back(&mut self, to: Savepoint) {
+        self.graph.roll_back(to);
+        self.nodes.retain(|node| to.has(node.id));
     }
 
     /// Adds a source.
@@ -137,10 +126,9 @@ impl Draft {
         ports: &[String],
     ) -> Result<Name> {
         let name = Name::new(name)?;
-        let at = self.graph.nodes.len();
-        self.graph
-            .add(name.clone(), runner.kind(), ports, self.place.clone())?;
-        self.nodes.push(NewNode::new(at, runner));
+        let place = self.place.clone();
+        let id = self.graph.add(name.clone(), runner.kind(), ports, place)?;
+        self.nodes.push(NewNode::new(id, runner));
         Ok(name)
     }
 
@@ -168,7 +156,7 @@ impl Draft {
             &from.output(),
             &[&to.input()],
             &settings,
-            None,
+            Sharing::Copy,
             self.place.as_deref(),
         )
     }
@@ -209,7 +197,7 @@ impl Draft {
             &from.output(),
             &targets,
             &settings,
-            None,
+            Sharing::Copy,
             self.place.as_deref(),
         )
     }
@@ -237,26 +225,30 @@ impl Draft {
         options: impl Into<LinkOptions>,
     ) -> Result<()> {
         let settings = options.into().settings(self.capacity)?;
-        let before = self.graph.edges.len();
+        let savepoint = self.graph.savepoint();
         let mut none = true;
         for from in from {
             none = false;
             let place = self.place.as_deref();
-            let linked = self
-                .graph
-                .link(&from.output(), &[&to.input()], &settings, None, place);
+            let linked = self.graph.link(
+                &from.output(),
+                &[&to.input()],
+                &settings,
+                Sharing::Copy,
+                place,
+            );
             if linked.is_err() {
-                self.graph.edges.truncate(before);
+                self.graph.roll_back(savepoint);
                 return linked;
             }
         }
-        match none {
-            true => Err(Error::data(format!(
+        if none {
+            return Err(Error::data(format!(
                 "fanin of {} needs at least one source",
                 to.input()
-            ))),
-            false => Ok(()),
+            )));
         }
+        Ok(())
     }
 
     /// Shares the events of one node among several, instead of copying them: the next free one
@@ -277,12 +269,12 @@ impl Draft {
             let error = format!("balance of {} needs at least two members", from.output());
             return Err(Error::data(error));
         }
-        let key = Some(key.map(str::to_owned));
+        let key = key.map(str::to_owned);
         self.graph.link(
             &from.output(),
             &targets,
             &LinkSettings::from(self.capacity),
-            key,
+            Sharing::Balance { key },
             self.place.as_deref(),
         )
     }
@@ -308,6 +300,6 @@ impl Draft {
 
     /// What kind of node this is.
     pub fn kind(&self, name: &str) -> Option<Kind> {
-        self.graph.find(name).map(|at| self.graph.nodes[at].kind)
+        self.graph.named(name).map(|(_, node)| node.kind)
     }
 }

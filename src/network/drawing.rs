@@ -16,9 +16,10 @@ mod svg;
 
 use super::Network;
 use super::graph::{Edge, Graph};
+use super::id::NodeId;
 use super::runner::Kind;
 use crate::error::{Error, did_you_mean, quote};
-use crate::name::{Name, Port};
+use crate::name::Port;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
@@ -137,26 +138,26 @@ impl Picture {
             nodes: Vec::new(),
             arrows: Vec::new(),
         };
-        let mut index: HashMap<&Name, usize> = HashMap::new();
-        for node in &graph.nodes {
+        let mut index: HashMap<NodeId, usize> = HashMap::new();
+        for (id, node) in graph.nodes() {
             let name = node.name.as_str();
-            index.insert(&node.name, picture.add(Shape::Node(node.kind), name, name));
+            index.insert(id, picture.add(Shape::Node(node.kind), name, name));
         }
-        for edge in &graph.edges {
-            picture.arrow(index[&edge.from.node], index[&edge.to], label(edge));
+        for (_, edge) in graph.edges() {
+            picture.arrow(index[&edge.source], index[&edge.target], label(edge));
         }
-        let sending: HashSet<&Name> = graph.edges.iter().map(|edge| &edge.from.node).collect();
-        let receiving: HashSet<&Name> = graph.edges.iter().map(|edge| &edge.to).collect();
+        let sending: HashSet<NodeId> = graph.edges().map(|(_, edge)| edge.source).collect();
+        let receiving: HashSet<NodeId> = graph.edges().map(|(_, edge)| edge.target).collect();
         // The ends of different nodes are different nodes, so that they join nothing. No name has
         // a dot, so their ids are nobody else's; `_` stands beside the arrow.
-        for (at, node) in graph.nodes.iter().enumerate() {
-            if node.kind != Kind::Source && !receiving.contains(&node.name) {
+        for (id, node) in graph.nodes() {
+            if node.kind != Kind::Source && !receiving.contains(&id) {
                 let end = picture.add(Shape::Open, &format!("{}._", node.name), "_");
-                picture.arrow(end, at, String::new());
+                picture.arrow(end, index[&id], String::new());
             }
-            if node.kind != Kind::Sink && !sending.contains(&node.name) {
+            if node.kind != Kind::Sink && !sending.contains(&id) {
                 let end = picture.add(Shape::Open, &format!("_.{}", node.name), "_");
-                picture.arrow(at, end, String::new());
+                picture.arrow(index[&id], end, String::new());
             }
         }
         picture

@@ -4,7 +4,9 @@
 //! links to the targets are the graph's: see `graph/handled.rs`.
 
 use super::handles::Receives;
+use super::link::Capacity;
 use crate::error::{Error, Result};
+use crate::name::Name;
 use crate::time::{Timestamp, format_duration, parse_positive_duration};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -40,6 +42,18 @@ pub(crate) struct Retries {
     least: Duration,
     most: Duration,
     jitter: bool,
+}
+
+/// What is done about the errors of one node, or of all.
+#[derive(Debug, Clone)]
+pub(crate) struct ErrorPolicy {
+    /// `None` stands for every node that has no policy of its own.
+    pub node: Option<Name>,
+    pub on_error: OnError,
+    /// The capacity of the links that it makes.
+    pub capacity: Capacity,
+    /// Where it was written, for messages.
+    pub place: Option<String>,
 }
 
 /// The most attempts that can be asked for: beyond that nobody means it.

@@ -12,8 +12,9 @@
 mod input;
 
 use super::graph::Graph;
+use super::id::NodeId;
 use super::runner::Kind;
-use super::simulation::Simulation;
+use super::simulation::{Handle, Simulation};
 use super::{Network, Stats};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
 use crate::node::{Context, Node, Read, Source};
@@ -94,16 +95,21 @@ impl Replay {
         let graph = network.graph();
         let mut inputs = Vec::new();
         for (node, name, source) in self.inputs {
-            let at = find(&graph, &node)?;
-            let info = &graph.nodes[at];
-            inputs.push(Input::open(at, info, name, self.field.clone(), source)?);
+            let id = find(&graph, &node)?;
+            let input = Input::open(graph.node(id), name, self.field.clone(), source)?;
+            inputs.push((id, input));
         }
         let mut start = None;
-        for input in &mut inputs {
+        for (_, input) in &mut inputs {
             let first = input.first()?;
             start = start.into_iter().chain(first).min();
         }
         let simulation = network.simulate(start.unwrap_or(Timestamp::EPOCH))?;
+        let inputs = inputs.into_iter().map(|(id, input)| Feed {
+            input,
+            source: simulation.handle(id),
+        });
+        let inputs = inputs.collect();
         Ok(Replaying {
             simulation,
             inputs,
@@ -127,20 +133,27 @@ impl Replay {
     }
 }
 
-fn find(graph: &Graph, node: &str) -> Result<usize> {
-    let sources = || graph.nodes.iter().filter(|n| n.kind == Kind::Source);
-    match graph.find(node) {
-        Some(at) if graph.nodes[at].kind == Kind::Source => Ok(at),
+fn find(graph: &Graph, node: &str) -> Result<NodeId> {
+    let nodes = graph.nodes().map(|(_, node)| node);
+    let sources = nodes.filter(|node| node.kind == Kind::Source);
+    match graph.named(node) {
+        Some((id, node)) if node.kind == Kind::Source => Ok(id),
         Some(_) => Err(Error::data(format!("node {} is no source", quote(node)))),
         None => Err(Error::data(format!("no source node {}", quote(node)))
-            .with_hint_opt(did_you_mean(node, sources().map(|n| n.name.as_str())))),
+            .with_hint_opt(did_you_mean(node, sources.map(|node| node.name.as_str())))),
     }
+}
+
+/// An input, and the source of the network that sends its events.
+struct Feed {
+    input: Input,
+    source: Handle,
 }
 
 /// A replay that has begun.
 pub struct Replaying {
     simulation: Simulation,
-    inputs: Vec<Input>,
+    inputs: Vec<Feed>,
     events: u64,
     bytes: u64,
 }
@@ -155,35 +168,35 @@ impl Replaying {
     /// An input that cannot be read. What was replayed before is good.
     pub fn step(&mut self) -> Result<bool> {
         let mut next: Option<(usize, Timestamp)> = None;
-        for at in (0..self.inputs.len()).rev() {
-            match self.inputs[at].head()? {
+        for index in (0..self.inputs.len()).rev() {
+            match self.inputs[index].input.head()? {
                 // Its links end now, and not at the end of all inputs.
                 None => {
-                    let ended = self.inputs.remove(at);
-                    self.simulation.end_at(ended.node);
-                    next = next.map(|(other, time)| (other - 1, time));
+                    let ended = self.inputs.remove(index);
+                    self.simulation.end(ended.source);
+                    next = next.map(|(later, time)| (later - 1, time));
                 }
                 Some(time) if next.is_none_or(|(_, first)| time <= first) => {
-                    next = Some((at, time));
+                    next = Some((index, time));
                 }
                 Some(_) => {}
             }
         }
-        let Some((at, time)) = next else {
+        let Some((index, time)) = next else {
             return Ok(false);
         };
         if time > self.simulation.now() {
             self.simulation.advance_to(time);
         }
-        let input = &mut self.inputs[at];
+        let Feed { input, source } = &mut self.inputs[index];
         let Some(ahead) = input.take() else {
             return Ok(false);
         };
         self.events += 1;
         self.bytes += ahead.size();
         Ok(match ahead {
-            Ahead::Event { port, event, .. } => self.simulation.send(input.node, port, event),
-            Ahead::Bad { event, error } => self.simulation.refuse(input.node, event, &error),
+            Ahead::Event { port, event, .. } => self.simulation.send(*source, port, event),
+            Ahead::Bad { event, error } => self.simulation.refuse(*source, event, &error),
         })
     }
 
@@ -215,12 +228,12 @@ impl Replaying {
     pub fn finish(self) -> Result<Stats> {
         let stats = self.simulation.finish_as_a_run()?;
         let breaches = stats.breaches();
-        match breaches.is_empty() {
-            true => Ok(stats),
-            false => Err(Error::new(
-                ErrorKind::Failed,
-                format!("the account does not balance: {}", breaches.join("; ")),
-            )),
+        if breaches.is_empty() {
+            return Ok(stats);
         }
+        Err(Error::new(
+            ErrorKind::Failed,
+            format!("the account does not balance: {}", breaches.join("; ")),
+        ))
     }
 }

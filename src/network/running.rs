@@ -1,25 +1,25 @@
 //! A network that runs: its threads, how it ends, and what is left behind when it must.
 
-mod abandon;
+mod build;
 mod end;
 mod fragment;
-mod members;
+mod node_thread;
 
-pub(crate) use abandon::NodeThread;
 pub(crate) use end::End;
 pub(crate) use fragment::{Fragment, NewNode, lock};
-pub(crate) use members::Shared;
+pub(crate) use node_thread::NodeThread;
 
+use super::control::{Attachment, Control};
 use super::graph::Graph;
-use super::stage::{PANIC_LIMIT, panicked};
-use super::stats::{LinkAccount, NodeStats, Stats};
+use super::id::{LinkId, NodeId};
+use super::limits::Limits;
+use super::members::{Member, MemberLink, Shared};
+use super::panics::panicked;
+use super::stats::{NodeStats, Stats};
 use super::timer::Timer;
-use super::worker::{Attachment, Control, Worker};
+use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
-use crate::payload::MAX_EVENT_BYTES;
 use crate::time::{Clock, format_duration, monotonic};
-use members::{Member, MemberLink};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,11 +31,6 @@ use std::time::Duration;
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is checked meanwhile whether the start goes on.
 const OPEN_POLL: Duration = Duration::from_millis(50);
-thread_local! {
-    /// The network (its `Shared`, by address) of whose nodes this thread is one: a node must not
-    /// wait for itself.
-    static NODE_OF: Cell<usize> = const { Cell::new(0) };
-}
 
 /// A running network.
 pub(crate) struct Running {
@@ -43,30 +38,11 @@ pub(crate) struct Running {
     clock: Arc<dyn Clock>,
     timer: Option<Timer>,
     timer_thread: Option<JoinHandle<()>>,
-    links: Vec<Arc<LinkAccount>>,
-    /// How much of what `on_error` said the nodes know.
-    handled: usize,
+    /// How many error policies the nodes have.
+    error_policies: usize,
     limits: Limits,
     /// Whether a node that cannot open yet, but may later, is a failure.
     pub fail_fast: bool,
-}
-
-/// What holds for every node.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// After so many panics in a row a node has failed.
-    pub panics: u32,
-    /// The greatest payload that a source may send.
-    pub event_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            panics: PANIC_LIMIT,
-            event_bytes: MAX_EVENT_BYTES,
-        }
-    }
 }
 
 impl Running {
@@ -85,8 +61,7 @@ impl Running {
             clock,
             timer,
             timer_thread,
-            links: Vec::new(),
-            handled: 0,
+            error_policies: 0,
             limits,
             fail_fast: false,
         })
@@ -102,17 +77,20 @@ impl Running {
             mut members,
             links,
             sources,
-            handled,
+            error_policies,
         } = fragment;
         let (tell, opened) = flume::unbounded();
         let mut failure = None;
         let mut running = 0;
-        for ((at, worker), member) in workers.into_iter().zip(&mut members) {
+        for (id, worker) in workers {
+            let Some(member) = members.get_mut(&id) else {
+                continue;
+            };
             let (shared, tell) = (self.shared.clone(), tell.clone());
             let (place, fail_fast) = (member.place.clone(), self.fail_fast);
             let thread = std::thread::Builder::new()
                 .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || live(at, worker, place, fail_fast, &shared, &tell));
+                .spawn(move || live(id, worker, place, fail_fast, &shared, &tell));
             match thread {
                 Ok(thread) => {
                     member.thread = Some(thread);
@@ -150,16 +128,18 @@ impl Running {
         let failure = match failure {
             None => {
                 let committed = self.commit(attachments, &mut members, links, sources);
-                committed.map(|()| self.handled = handled).err()
+                committed
+                    .map(|()| self.error_policies = error_policies)
+                    .err()
             }
             failure => failure,
         };
         if let Some(error) = failure {
-            for member in &members {
+            for member in members.values() {
                 let _ = member.control.send(Control::Abort);
             }
             // Nodes that are open end at once; one that hangs in `open` is left behind.
-            for thread in members.into_iter().filter_map(|member| member.thread) {
+            for thread in members.into_values().filter_map(|member| member.thread) {
                 if reported == running || thread.is_finished() {
                     let _ = thread.join();
                 }
@@ -173,9 +153,9 @@ impl Running {
     /// network that is ending, and nothing is attached to a node that has ended.
     fn commit(
         &mut self,
-        attachments: BTreeMap<usize, Attachment>,
-        members: &mut Vec<Member>,
-        links: Vec<MemberLink>,
+        attachments: BTreeMap<NodeId, Attachment>,
+        members: &mut BTreeMap<NodeId, Member>,
+        links: BTreeMap<LinkId, MemberLink>,
         sources: usize,
     ) -> Result<()> {
         let mut state = self.shared.lock();
@@ -184,74 +164,65 @@ impl Running {
                 "the network is ending and takes in nothing new",
             ));
         }
-        if let Some(at) = attachments.keys().find(|at| state.members[**at].closed) {
-            let name = &state.members[*at].name;
-            return Err(Error::data(format!("node {name} has ended")));
+        let closed = |id: &NodeId| state.members.get(id).filter(|node| node.closed);
+        if let Some(node) = attachments.keys().find_map(closed) {
+            return Err(Error::data(format!("node {} has ended", node.name)));
         }
         state.live_sources += sources;
-        // Whoever receives is ready before anybody sends.
-        let (mut senders, mut receivers) = (Vec::new(), Vec::new());
-        for (at, attachment) in attachments {
-            let Attachment {
-                inputs,
-                routes,
-                retries,
-            } = attachment;
-            receivers.push((
-                at,
-                Attachment {
-                    inputs,
-                    ..Attachment::default()
-                },
-            ));
-            senders.push((
-                at,
-                Attachment {
-                    routes,
-                    retries,
-                    ..Attachment::default()
-                },
-            ));
+        // Receivers are attached first.
+        let split = attachments.into_iter().map(|(id, attachment)| {
+            let (receiving, sending) = attachment.split();
+            ((id, receiving), (id, sending))
+        });
+        let (receiving, sending): (Vec<_>, Vec<_>) = split.unzip();
+        for (id, attachment) in receiving.into_iter().chain(sending) {
+            if let Some(node) = state.members.get(&id).filter(|_| !attachment.is_empty()) {
+                let _ = node.control.send(Control::Attach(attachment));
+            }
         }
-        for (at, attachment) in receivers.into_iter().chain(senders) {
-            let _ = state.members[at].control.send(Control::Attach(attachment));
-        }
-        for member in &*members {
+        for member in members.values() {
             let _ = member.control.send(Control::Go);
         }
         state.members.append(members);
-        let accounts = links.iter().map(|link| link.account.clone());
-        self.links.extend(accounts);
         state.links.extend(links);
         Ok(())
     }
 
     /// Takes in a fragment whose workers a simulation drives.
-    pub fn adopt(&mut self, fragment: Fragment) -> Result<Vec<Worker>> {
+    pub fn adopt(&mut self, fragment: Fragment) -> Result<Vec<(NodeId, Worker)>> {
         let Fragment {
             workers,
             attachments,
             mut members,
             links,
             sources,
-            handled,
+            error_policies,
         } = fragment;
         self.commit(attachments, &mut members, links, sources)?;
-        self.handled = handled;
-        Ok(workers.into_iter().map(|(_, worker)| worker).collect())
+        self.error_policies = error_policies;
+        Ok(workers)
     }
 
-    /// Whether a node of this place has ended: nothing can be linked to it any more.
-    pub fn has_ended(&self, at: usize) -> bool {
+    /// Whether this node has ended: nothing can be linked to it any more.
+    pub fn has_ended(&self, id: NodeId) -> bool {
         self.shared
             .lock()
             .members
-            .get(at)
+            .get(&id)
             .is_some_and(|member| member.closed || member.ended)
     }
 
+    /// Whether this link runs already.
+    pub fn has_link(&self, id: LinkId) -> bool {
+        self.shared.lock().links.contains_key(&id)
+    }
+
     pub fn all_ended(&self) -> bool {
-        self.shared.lock().members.iter().all(|member| member.ended)
+        self.shared
+            .lock()
+            .members
+            .values()
+            .all(|member| member.ended)
     }
 
     /// How often all nodes together were told something.
@@ -266,18 +237,16 @@ impl Running {
     pub fn stats(&self, graph: &Graph) -> Stats {
         // Links after nodes: what has been received was sent before.
         let state = self.shared.lock();
-        let nodes = state
-            .members
-            .iter()
-            .map(|member| NodeStats {
-                failed: member.failed,
-                ..member.account.snapshot(&member.name)
-            })
-            .collect();
-        let links = graph.edges.iter().zip(&self.links);
-        let links = links
-            .map(|(e, account)| account.snapshot(e.from.clone(), e.to.clone()))
-            .collect();
+        let nodes = state.members.values().map(|member| NodeStats {
+            failed: member.failed,
+            ..member.account.snapshot(&member.name)
+        });
+        let nodes = nodes.collect();
+        let links = graph.edges().filter_map(|(id, edge)| {
+            let account = &state.links.get(&id)?.account;
+            Some(account.snapshot(edge.from.clone(), edge.to.clone()))
+        });
+        let links = links.collect();
         Stats { nodes, links }
     }
 
@@ -285,11 +254,11 @@ impl Running {
     /// are any.
     pub fn log_losses(&self) {
         let state = self.shared.lock();
-        let nodes = state.members.iter().flat_map(|member| {
+        let nodes = state.members.values().flat_map(|member| {
             let texts = member.account.losses.texts().into_iter();
             texts.map(|text| format!("node {}: {text}", member.name))
         });
-        let links = state.links.iter().filter_map(|link| {
+        let links = state.links.values().filter_map(|link| {
             let (name, dropped) = (&link.name, link.account.dropped.load(Ordering::Relaxed));
             (dropped > 0).then(|| format!("link {name}: {dropped} dropped because it was full"))
         });
@@ -297,7 +266,7 @@ impl Running {
         if !all.is_empty() {
             log::warn!("events not delivered in this run: {}", all.join("; "));
         }
-        let early = state.members.iter().flat_map(|member| {
+        let early = state.members.values().flat_map(|member| {
             let texts = member.account.losses.let_go().into_iter();
             texts.map(|text| format!("node {}: {text}", member.name))
         });
@@ -321,7 +290,7 @@ impl Running {
 
 /// A node's thread.
 fn live(
-    at: usize,
+    id: NodeId,
     mut worker: Worker,
     place: Option<String>,
     fail_fast: bool,
@@ -329,14 +298,13 @@ fn live(
     opened: &flume::Sender<Result<()>>,
 ) {
     /// Says that the node has ended, however it did.
-    struct Ended<'a>(&'a Shared, usize);
+    struct Ended<'a>(&'a Shared, NodeId);
     impl Drop for Ended<'_> {
         fn drop(&mut self) {
             self.0.ended(self.1);
         }
     }
-    NODE_OF.set(Arc::as_ptr(shared) as usize);
-    NodeThread::set(shared, at);
+    NodeThread::set(shared, id);
     let open = match fail_fast {
         true => worker.open(),
         false => worker.open_or_stall(),
@@ -345,11 +313,10 @@ fn live(
     let is_open = open.is_ok();
     let _ = opened.send(open);
     if is_open && worker.await_go() {
-        let _ended = Ended(shared, at);
-        let name = worker.stage.name.clone();
+        let _ended = Ended(shared, id);
         // Node code is guarded call by call; what is left is a node that panics when it is dropped.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            shared.fail(&name, panicked(&*panic));
+            shared.fail(id, panicked(&*panic));
         }
     }
 }

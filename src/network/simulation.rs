@@ -4,18 +4,23 @@
 //! in which they were made) with a clock that only [`Simulation::advance`] moves. Two runs of the
 //! same network on the same input are equal to the byte.
 
+mod schedule;
 mod simulated_worker;
 
+pub(super) use schedule::Handle;
+
 use super::graph::Graph;
+use super::id::NodeId;
+use super::limits::Limits;
 use super::runner::Kind;
-use super::running::{Limits, NewNode, Running};
+use super::running::{NewNode, Running};
 use super::stats::Stats;
-use super::worker::{Step, Worker};
+use super::worker::Worker;
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
 use crate::payload::Payload;
 use crate::time::{Clock, ManualClock, Timestamp};
-use simulated_worker::SimulatedWorker;
+use schedule::Schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,11 +50,8 @@ pub struct Simulation {
     graph: Graph,
     running: Running,
     clock: Arc<ManualClock>,
-    workers: Vec<Option<SimulatedWorker>>,
-    /// The nodes that a node's links lead to.
-    leads_to: Vec<Vec<usize>>,
-    order: Vec<usize>,
-    /// How often everybody had been told something when that was last looked at.
+    schedule: Schedule,
+    /// How many messages had been sent to all nodes when that was last looked at.
     told: u64,
 }
 
@@ -66,30 +68,16 @@ impl Simulation {
         let mut running = Running::new(clock.clone(), false, limits)?;
         let fragment = running.build(&graph, nodes);
         let mut workers = running.adopt(fragment)?;
-        for (worker, node) in workers.iter_mut().zip(&graph.nodes) {
+        for (id, worker) in &mut workers {
             let opened = worker.open();
-            opened.map_err(|error| error.at_opt(node.place.clone()))?;
+            opened.map_err(|error| error.at_opt(graph.node(*id).place.clone()))?;
         }
-        let order = graph.order();
-        let workers = workers
-            .into_iter()
-            .map(SimulatedWorker::new)
-            .map(Some)
-            .collect();
-        let mut leads_to = vec![Vec::new(); graph.nodes.len()];
-        for edge in &graph.edges {
-            let ends = [&edge.from.node, &edge.to].map(|name| graph.find(name.as_str()));
-            if let [Some(from), Some(to)] = ends {
-                leads_to[from].push(to);
-            }
-        }
+        let schedule = Schedule::new(&graph, workers);
         let mut simulation = Simulation {
             graph,
             running,
             clock,
-            workers,
-            leads_to,
-            order,
+            schedule,
             told: 0,
         };
         simulation.run();
@@ -124,12 +112,12 @@ impl Simulation {
     /// # Errors
     /// A node that does not exist or has ended.
     pub fn inject_batch(&mut self, node: &str, batch: Batch) -> Result<()> {
-        let at = self.find(node)?;
-        let Some(worker) = &mut self.workers[at] else {
+        let handle = self.schedule.handle(self.find(node)?);
+        let Some(worker) = self.schedule.get(handle) else {
             return Err(Error::data(format!("node {} has ended", quote(node))));
         };
         worker.inject(batch);
-        self.stir_after(at);
+        self.schedule.rouse_after(handle);
         self.run();
         Ok(())
     }
@@ -140,40 +128,45 @@ impl Simulation {
     /// # Errors
     /// A node that does not exist or is no source.
     pub fn end_source(&mut self, node: &str) -> Result<()> {
-        let at = self.find(node)?;
-        if self.graph.nodes[at].kind != Kind::Source {
+        let id = self.find(node)?;
+        if self.graph.node(id).kind != Kind::Source {
             return Err(Error::data(format!("node {} is no source", quote(node))));
         }
-        self.end_at(at);
+        self.end(self.handle(id));
         Ok(())
     }
 
-    fn find(&self, node: &str) -> Result<usize> {
+    fn find(&self, node: &str) -> Result<NodeId> {
         self.graph.find(node).ok_or_else(|| {
-            let names = self.graph.nodes.iter().map(|node| node.name.as_str());
+            let names = self.graph.nodes().map(|(_, node)| node.name.as_str());
             Error::data(format!("no node {}", quote(node))).with_hint_opt(did_you_mean(node, names))
         })
     }
 
-    /// The source at this place ends.
-    pub(super) fn end_at(&mut self, at: usize) {
-        if let Some(node) = &mut self.workers[at] {
+    /// The handle of a node of the network.
+    pub(super) fn handle(&self, id: NodeId) -> Handle {
+        self.schedule.handle(id)
+    }
+
+    /// Ends this source.
+    pub(super) fn end(&mut self, source: Handle) {
+        if let Some(node) = self.schedule.get(source) {
             node.worker.exhaust();
             self.run();
         }
     }
 
-    /// The source at this place sends an event of this moment, as if it had read it; false where
-    /// it has ended.
-    pub(super) fn send(&mut self, at: usize, port: u16, event: Event) -> bool {
+    /// Sends an event of this moment from this source, as if it had read it; false where the source
+    /// has ended.
+    pub(super) fn send(&mut self, source: Handle, port: u16, event: Event) -> bool {
         let event = self.of_now(event);
-        self.emit(at, |worker| worker.stage.leave(port, event))
+        self.emit(source, |worker| worker.stage.emit(port, event))
     }
 
-    /// The source at this place refuses an event that it has read; false where it has ended.
-    pub(super) fn refuse(&mut self, at: usize, event: Event, error: &Error) -> bool {
+    /// Refuses an event that this source has read; false where the source has ended.
+    pub(super) fn refuse(&mut self, source: Handle, event: Event, error: &Error) -> bool {
         let event = self.of_now(event);
-        self.emit(at, |worker| worker.stage.refuse(event, error))
+        self.emit(source, |worker| worker.stage.refuse(event, error))
     }
 
     fn of_now(&self, event: Event) -> Event {
@@ -181,14 +174,15 @@ impl Simulation {
         Event::from_parts(payload, self.now(), meta, ack)
     }
 
-    fn emit(&mut self, at: usize, emit: impl FnOnce(&mut Worker)) -> bool {
-        let Some(node) = self.workers[at].as_mut().filter(|node| node.worker.works()) else {
+    fn emit(&mut self, source: Handle, emit: impl FnOnce(&mut Worker)) -> bool {
+        let node = self.schedule.get(source);
+        let Some(node) = node.filter(|node| node.worker.works()) else {
             return false;
         };
         emit(&mut node.worker);
         // A simulation's links have no bound, so nothing waits and nothing aborts.
         let _ = node.worker.deliver();
-        self.stir_after(at);
+        self.schedule.rouse_after(source);
         self.run();
         true
     }
@@ -203,7 +197,7 @@ impl Simulation {
         while let Some(next) = self.next_wake().filter(|next| *next <= until) {
             self.clock.set(next.max(self.now()));
             if !self.run() {
-                // Somebody names an instant that has passed and does nothing about it.
+                // A node asks for an instant that has passed and does nothing then.
                 break;
             }
         }
@@ -214,29 +208,14 @@ impl Simulation {
     /// Sets the clock, forward or back, as an administrator might; what is due then happens.
     pub fn set_clock(&mut self, now: Timestamp) {
         self.clock.set(now);
-        // A clock that goes back is noticed by nobody who looks only at what has become due.
-        self.stir_all();
+        // A worker that looks only at what is due does not notice a clock that goes back.
+        self.schedule.rouse_all();
         self.run();
-    }
-
-    fn stir_all(&mut self) {
-        let workers = self.workers.iter_mut().flatten();
-        workers.for_each(|worker| worker.quiet = false);
-    }
-
-    /// Something may wait in the links that lead from here, or they may have ended.
-    fn stir_after(&mut self, at: usize) {
-        for &to in &self.leads_to[at] {
-            if let Some(worker) = &mut self.workers[to] {
-                worker.quiet = false;
-            }
-        }
     }
 
     /// When something happens next without input.
     pub fn next_wake(&mut self) -> Option<Timestamp> {
-        let workers = self.workers.iter().flatten();
-        workers.filter_map(|worker| worker.wake).min()
+        self.schedule.next_wake()
     }
 
     /// Stops the network as [`Network::stop`](super::Network::stop) does, and gives its account.
@@ -244,18 +223,18 @@ impl Simulation {
     /// # Errors
     /// The first node that failed.
     pub fn finish(mut self) -> Result<Stats> {
-        self.end()
+        self.finish_nodes()
     }
 
     /// The same, and one line about what was lost, as a run has it.
     pub(super) fn finish_as_a_run(mut self) -> Result<Stats> {
-        let ended = self.end();
-        self.workers.clear();
+        let ended = self.finish_nodes();
+        self.schedule.clear();
         self.running.log_losses();
         ended
     }
 
-    fn end(&mut self) -> Result<Stats> {
+    fn finish_nodes(&mut self) -> Result<Stats> {
         let end = self.running.end();
         end.request();
         self.run();
@@ -272,31 +251,15 @@ impl Simulation {
     }
 
     /// Steps all nodes that may have something to do, each once a round, until nothing is left;
-    /// says whether anything was.
+    /// returns whether anything was done.
     fn run(&mut self) -> bool {
         let mut any = false;
         loop {
-            let mut busy = false;
-            let now = self.clock.now();
             let told = self.running.told();
             if std::mem::replace(&mut self.told, told) != told {
-                self.stir_all();
+                self.schedule.rouse_all();
             }
-            for turn in 0..self.order.len() {
-                let at = self.order[turn];
-                let Some(worker) = &mut self.workers[at] else {
-                    continue;
-                };
-                let step = worker.step(now);
-                if step != Step::Idle {
-                    busy = true;
-                    self.stir_after(at);
-                }
-                if step == Step::Done {
-                    self.workers[at] = None;
-                }
-            }
-            if !busy {
+            if !self.schedule.step(self.clock.now()) {
                 return any;
             }
             any = true;

@@ -6,12 +6,15 @@
 
 mod emit;
 mod feed;
+mod log_throttle;
+mod retry;
 
-pub(crate) use feed::Retry;
+pub(crate) use retry::Retry;
 
+use super::limits::Limits;
 use super::on_error::Retries;
+use super::panics::catch;
 use super::runner::{Kind, Runner};
-use super::running::Limits;
 use super::stats::{Account, add, add_nanos};
 use crate::ack::{Ack, Outcome, OutcomeChannel, Settled, Token};
 use crate::claim::Lock;
@@ -20,15 +23,10 @@ use crate::event::Batch;
 use crate::name::{Name, Port};
 use crate::node::{Context, Frame, Node, Read, Tracker};
 use crate::time::{Clock, Timestamp, monotonic};
-use emit::LogThrottle;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use log_throttle::LogThrottle;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// How often a node may panic in a row before it has failed.
-pub(crate) const PANIC_LIMIT: u32 = 10;
 
 /// How long a node is not ticked again of which a tick has failed for good.
 const REST: Duration = Duration::from_secs(1);
@@ -95,7 +93,7 @@ impl Stage {
             warned: LogThrottle::default(),
             retries: None,
             panics: 0,
-            panic_limit: PANIC_LIMIT,
+            panic_limit: Limits::default().panics,
             dead: false,
             failed: None,
             sleeps: false,
@@ -352,23 +350,4 @@ impl Stage {
         add(&self.account.errors, 1);
         log::error!("node {}: {what}: {error}", self.name);
     }
-}
-
-/// Runs node code; a panic in it becomes an error.
-pub(crate) fn catch<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
-}
-
-/// The error that a panic with this message is.
-pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    let kind = crate::error::ErrorKind::Failed;
-    match text {
-        Some(text) => Error::new(kind, format!("panicked: {text}")),
-        None => Error::new(kind, "panicked"),
-    }
-    .of_panic()
 }

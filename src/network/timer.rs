@@ -4,7 +4,7 @@
 //! never blocks. Whether the node is really due is for the node's worker to decide, from the
 //! clock at that moment.
 
-use super::worker::Control;
+use super::control::Control;
 use crate::time::{Clock, Timestamp};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -200,10 +200,7 @@ impl Network {
     /// Whether no link leads to or from the node; false where there is no such node.
     pub fn node_unconnected(&self, name: &str) -> bool {
         let graph = &self.lock().graph;
-        graph.find(name).is_some_and(|at| {
-            let name = &graph.nodes[at].name;
-            !graph.has_input(name) && !graph.has_output(name)
-        })
+        graph.find(name).is_some_and(|id| !graph.is_linked(id))
     }
 
     /// Whether `from` (a node or a port) is linked to `to` directly.
@@ -213,12 +210,16 @@ impl Network {
 
     /// All nodes, in the order in which they were added.
     pub fn nodes(&self) -> Vec<NodeInfo> {
-        self.lock().graph.nodes.clone()
+        self.lock()
+            .graph
+            .nodes()
+            .map(|(_, node)| node.clone())
+            .collect()
     }
 
     /// All links, in the order in which they were made.
     pub fn edges(&self) -> Vec<Edge> {
-        self.graph().edges
+        self.graph().edges().map(|(_, edge)| edge.clone()).collect()
     }
 
     /// Everything that is not joined up. That is no error: it may be linked later.

@@ -6,56 +6,27 @@
 //! A worker is in one of three phases: it works; it drains (no more input will come, its own links
 //! are closed, and it waits for the outcomes of what it tracks); it is done.
 
+mod batch;
 mod ending;
 mod input;
 mod retry;
+mod sending;
 
-use super::link::{Aborted, LinkReceiver, SendContext, wait};
-use super::on_error::Retries;
-use super::routes::{Route, Routes};
+use super::control::Control;
+use super::id::NodeId;
+use super::link::LinkReceiver;
+use super::members::Shared;
+use super::routes::Routes;
 use super::runner::Kind;
-use super::running::Shared;
 use super::stage::Stage;
 use super::timer::Timer;
 use crate::ack::Settled;
-use crate::error::Error;
-use crate::event::Batch;
 use crate::time::Timestamp;
-pub(crate) use input::InputBatch;
-use retry::Stalled;
+pub(crate) use batch::InputBatch;
+use batch::Stalled;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// What a worker is told; none of it is ever waited for.
-pub(crate) enum Control {
-    /// Every node of the network is open: begin.
-    Go,
-    /// An instant that the node asked for may have come.
-    Wake,
-    /// There is room in a link that it waits to send into.
-    Room,
-    /// Outcomes of tracked events.
-    Settled(Settled),
-    /// More links, at the next boundary between batches.
-    Attach(Attachment),
-    /// No more input: a source stops reading, the others end with their links.
-    Stop,
-    /// All sources have ended: a node without links ends too.
-    Sourceless,
-    /// Let everything go.
-    Abort,
-}
-
-/// Links to add to a worker.
-#[derive(Default)]
-pub(crate) struct Attachment {
-    pub inputs: Vec<LinkReceiver>,
-    pub routes: Vec<(u16, Route)>,
-    /// How often an event is tried again, from here on.
-    pub retries: Option<Retries>,
-}
 
 /// What a step has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +51,7 @@ const SOURCE_WAIT: Duration = Duration::from_millis(100);
 const SOURCE_WAIT_TRACKING: Duration = Duration::from_millis(5);
 
 pub(crate) struct Worker {
-    /// Its place in the network.
-    at: usize,
+    id: NodeId,
     pub stage: Stage,
     control: flume::Receiver<Control>,
     /// Outcomes have a channel of their own: a node that waits for room on a link could do nothing
@@ -135,7 +105,7 @@ impl Drop for Worker {
 
 impl Worker {
     pub fn new(
-        at: usize,
+        id: NodeId,
         stage: Stage,
         control: (flume::Sender<Control>, flume::Receiver<Control>),
         outcomes: flume::Receiver<Settled>,
@@ -144,7 +114,7 @@ impl Worker {
     ) -> Self {
         let ports = stage.outbox.len();
         Worker {
-            at,
+            id,
             stage,
             own: control.0,
             control: control.1,
@@ -230,7 +200,7 @@ impl Worker {
         match self.stage.take_failure() {
             None => step,
             Some(error) => {
-                self.shared.fail(&self.stage.name, error);
+                self.shared.fail(self.id, error);
                 if step == Step::Done { step } else { Step::Busy }
             }
         }
@@ -334,51 +304,6 @@ impl Worker {
             }
         }
         false
-    }
-
-    /// Sends what left the stage. Links attached up to this moment are part of it.
-    pub fn deliver(&mut self) -> Result<(), Aborted> {
-        if self.stage.outbox.iter().all(Batch::is_empty) {
-            return Ok(());
-        }
-        self.heard.extend(self.control.try_iter());
-        for message in std::mem::take(&mut self.heard) {
-            match message {
-                Control::Attach(attachment) => self.attach_more(attachment),
-                other => self.heard.push_back(other),
-            }
-        }
-        if self.phase == Phase::Drain {
-            let lost = self.stage.outbox.iter_mut().map(std::mem::take);
-            let lost: usize = lost.map(|batch| batch.len()).sum();
-            let error = format!("{lost} events emitted after its links were closed are lost");
-            self.stage.complain("settle", &Error::data(error));
-            return Ok(());
-        }
-        let mut wedged = Vec::new();
-        let mut context = SendContext {
-            control: &self.control,
-            heard: &mut self.heard,
-            blocked: &self.stage.account.blocked,
-            wedged: &mut wedged,
-        };
-        let sending: usize = self.stage.outbox.iter().map(Batch::len).sum();
-        let gauge = &self.stage.account.sending;
-        gauge.store(sending as u64, Ordering::Relaxed);
-        let mut pending = Vec::new();
-        for (routes, batch) in self.routes.iter().zip(&mut self.stage.outbox) {
-            if !batch.is_empty() {
-                routes.begin(std::mem::take(batch), &mut pending);
-            }
-        }
-        if !pending.is_empty() {
-            wait(pending, &mut context)?;
-        }
-        gauge.store(0, Ordering::Relaxed);
-        for wedge in wedged {
-            self.shared.wedge(&wedge, &self.stage.name);
-        }
-        Ok(())
     }
 
     /// When something is to be done without anything coming in.

@@ -151,12 +151,12 @@ impl Session {
     /// after its error.
     pub fn whole<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let declared = self.database.mark();
-        let begun = self.draft.borrow().as_ref().map(Draft::mark);
+        let begun = self.draft.borrow().as_ref().map(Draft::savepoint);
         let done = call();
         if done.is_err() {
             self.database.reset(declared);
-            if let (Some(draft), Some(mark)) = (&mut *self.draft.borrow_mut(), &begun) {
-                draft.reset(mark);
+            if let (Some(draft), Some(savepoint)) = (&mut *self.draft.borrow_mut(), begun) {
+                draft.roll_back(savepoint);
             }
         }
         done

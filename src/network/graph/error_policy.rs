@@ -1,31 +1,23 @@
-//! Who handles the errors of which node: what `on_error` has said, and the links that follow.
+//! Which node has which error policy, and the links that follow from that.
 //!
-//! What is said of one node makes its link at once. What is said of `*` makes links when the
-//! network starts or is extended, and is looked at anew until then: it leaves out the target and
-//! whatever that leads to, so a cycle never arises, whatever is linked later.
+//! The policy of one node makes its link at once. The policy of `*` makes links when the network
+//! starts or is extended, and is evaluated anew until then: it leaves out the target and whatever that
+//! leads to, so that a cycle never arises, whatever is linked later.
 
-use super::{Edge, Graph};
+use super::linking::Sharing;
+use super::{Edge, Graph, at_place};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
+use crate::network::id::NodeId;
 use crate::network::link::{Capacity, LinkSettings, Overflow};
-use crate::network::on_error::{OnError, Retries};
+use crate::network::on_error::{ErrorPolicy, OnError, Retries};
 use std::collections::BTreeSet;
 
-/// What was said about the errors of one node, or of all.
-#[derive(Debug, Clone)]
-pub(crate) struct ErrorPolicy {
-    /// `None` is every node of which nothing else was said.
-    node: Option<Name>,
-    on_error: OnError,
-    capacity: Capacity,
-    place: Option<String>,
-}
-
-/// What stands for every node.
+/// Stands for every node.
 const ALL: &str = "*";
 
 impl Graph {
-    /// Says what is done about the events that this node, or `*`, rejects.
+    /// Gives this node, or `*`, an error policy.
     pub fn on_error(
         &mut self,
         node: &str,
@@ -36,35 +28,39 @@ impl Graph {
         on_error.check()?;
         let target = on_error.after.as_deref();
         let target = target.map(|target| self.input(target)).transpose()?;
-        let name = match node {
-            ALL => None,
-            node => Some(self.any(node)?),
+        let name = if node == ALL {
+            None
+        } else {
+            Some(self.any(node)?)
         };
-        if let Some(there) = self.handled.iter().find(|handled| handled.node == name) {
-            let at = place_of(there.place.as_deref());
+        if let Some(there) = self.error_policies.iter().find(|known| known.node == name) {
+            let at = at_place(there.place.as_deref());
             let error = format!("on_error of {} was given already{at}", quote(node));
             return Err(Error::data(error));
         }
         if let Some(name) = &name {
             let errors = errors_of(name);
-            if let Some(link) = self.edges.iter().find(|e| e.on_error && e.from == errors) {
-                let (to, at) = (&link.to, place_of(link.place.as_deref()));
+            let mut edges = self.edges.values();
+            if let Some(link) = edges.find(|e| e.on_error && e.from == errors) {
+                let (to, at) = (&link.to, at_place(link.place.as_deref()));
                 let error = format!(
                     "node {name} runs already, and what it rejects goes to {to}, as on_error of \
                      \"*\" says{at}"
                 );
                 return Err(Error::data(error));
             }
-            if let Some(to) = &target
-                && !self.is_linked(&errors, to)
+            if let Some((target, to)) = &target
+                && !self.has_link(&errors, *target)
             {
-                let edges = self.edges.len();
                 let settings = LinkSettings::from(capacity);
-                self.link(&errors.to_string(), &[to.as_str()], &settings, None, place)?;
-                self.edges[edges].on_error = true;
+                let from = errors.to_string();
+                self.link(&from, &[to.as_str()], &settings, Sharing::Copy, place)?;
+                if let Some(mut made) = self.edges.last_entry() {
+                    made.get_mut().on_error = true;
+                }
             }
         }
-        self.handled.push(ErrorPolicy {
+        self.error_policies.push(ErrorPolicy {
             node: name,
             on_error,
             capacity,
@@ -74,39 +70,38 @@ impl Graph {
     }
 
     fn any(&self, node: &str) -> Result<Name> {
-        match self.find(node) {
-            Some(at) => Ok(self.nodes[at].name.clone()),
-            None => {
-                let names = self.nodes.iter().map(|node| node.name.as_str());
-                Err(Error::data(format!("no node {}", quote(node)))
-                    .with_hint_opt(did_you_mean(node, names)))
-            }
+        if let Some((_, node)) = self.named(node) {
+            return Ok(node.name.clone());
         }
+        let names = self.nodes.values().map(|node| node.name.as_str());
+        Err(Error::data(format!("no node {}", quote(node)))
+            .with_hint_opt(did_you_mean(node, names)))
     }
 
-    /// The same graph with the links that `on_error("*")` makes, but none from a node that is
+    /// The same graph with the links that `on_error("*")` makes, but none from a node that has
     /// `ended`.
-    pub fn settled(&self, ended: impl Fn(&Name) -> bool) -> Graph {
+    pub fn settled(&self, ended: impl Fn(NodeId) -> bool) -> Graph {
         let mut graph = self.clone();
-        let Some((all, target)) = self.for_all() else {
+        let Some((policy, Some(target))) = self.for_all() else {
             return graph;
         };
-        let Some(target) = target else { return graph };
-        let behind = self.behind(&target);
-        for node in &self.nodes {
+        let behind = self.behind(target);
+        for (id, node) in &self.nodes {
             let from = errors_of(&node.name);
-            let covered = !behind.contains(&node.name) && self.said_of(&node.name).is_none();
-            if covered && !self.is_linked(&from, &target) && !ended(&node.name) {
-                graph.edges.push(Edge {
+            let covered = !behind.contains(id) && self.policy_of(&node.name).is_none();
+            if covered && !self.has_link(&from, target) && !ended(*id) {
+                graph.insert(Edge {
                     from,
-                    to: target.clone(),
+                    to: self.node(target).name.clone(),
                     balance: None,
                     key: None,
-                    capacity: all.capacity,
+                    capacity: policy.capacity,
                     overflow: Overflow::Block,
                     timeout: None,
-                    place: all.place.clone(),
+                    place: policy.place.clone(),
                     on_error: true,
+                    source: *id,
+                    target,
                 });
             }
         }
@@ -114,49 +109,50 @@ impl Graph {
     }
 
     /// How often this node tries an event again.
-    pub fn retries(&self, node: &Name) -> Option<Retries> {
-        let said = match self.said_of(node) {
-            Some(said) => said,
+    pub fn retries(&self, id: NodeId) -> Option<Retries> {
+        let policy = match self.policy_of(&self.node(id).name) {
+            Some(policy) => policy,
             None => {
-                let (all, target) = self.for_all()?;
-                let behind = target.is_some_and(|target| self.behind(&target).contains(node));
-                if behind {
+                let (policy, target) = self.for_all()?;
+                if target.is_some_and(|target| self.behind(target).contains(&id)) {
                     return None;
                 }
-                all
+                policy
             }
         };
-        Some(said.on_error.retries).filter(|retries| retries.times > 0)
+        Some(policy.on_error.retries).filter(|retries| retries.times > 0)
     }
 
-    fn said_of(&self, node: &Name) -> Option<&ErrorPolicy> {
-        self.handled.iter().find(|h| h.node.as_ref() == Some(node))
+    fn policy_of(&self, node: &Name) -> Option<&ErrorPolicy> {
+        let mut policies = self.error_policies.iter();
+        policies.find(|policy| policy.node.as_ref() == Some(node))
     }
 
-    /// What was said of `*`, and its target.
-    fn for_all(&self) -> Option<(&ErrorPolicy, Option<Name>)> {
-        let all = self.handled.iter().find(|handled| handled.node.is_none())?;
-        let target = all.on_error.after.as_deref();
-        let target = target.and_then(|target| self.find(target));
-        Some((all, target.map(|at| self.nodes[at].name.clone())))
+    /// The policy of `*`, and its target.
+    fn for_all(&self) -> Option<(&ErrorPolicy, Option<NodeId>)> {
+        let mut policies = self.error_policies.iter();
+        let policy = policies.find(|policy| policy.node.is_none())?;
+        let target = policy.on_error.after.as_deref();
+        Some((policy, target.and_then(|target| self.find(target))))
     }
 
     /// This node, and whatever it leads to.
-    fn behind(&self, node: &Name) -> BTreeSet<Name> {
-        let mut behind = BTreeSet::from([node.clone()]);
-        let mut ways = vec![node.clone()];
-        while let Some(node) = ways.pop() {
-            for edge in self.edges.iter().filter(|edge| edge.from.node == node) {
-                if behind.insert(edge.to.clone()) {
-                    ways.push(edge.to.clone());
+    fn behind(&self, node: NodeId) -> BTreeSet<NodeId> {
+        let mut behind = BTreeSet::from([node]);
+        let mut next = vec![node];
+        while let Some(node) = next.pop() {
+            for edge in self.edges.values().filter(|edge| edge.source == node) {
+                if behind.insert(edge.target) {
+                    next.push(edge.target);
                 }
             }
         }
         behind
     }
 
-    fn is_linked(&self, from: &Endpoint, to: &Name) -> bool {
-        self.edges.iter().any(|e| e.from == *from && e.to == *to)
+    fn has_link(&self, from: &Endpoint, to: NodeId) -> bool {
+        let mut edges = self.edges.values();
+        edges.any(|edge| edge.from == *from && edge.target == to)
     }
 }
 
@@ -165,10 +161,4 @@ fn errors_of(node: &Name) -> Endpoint {
         node: node.clone(),
         port: Port::new(Port::ERRORS).expect("a port that every node has"),
     }
-}
-
-fn place_of(place: Option<&str>) -> String {
-    place
-        .map(|place| format!(" at {place}"))
-        .unwrap_or_default()
 }

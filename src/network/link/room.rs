@@ -8,7 +8,6 @@
 use super::options::Capacity;
 use crate::event::Batch;
 use crate::network::stats::{LinkAccount, add};
-use crate::network::worker::Control;
 #[cfg(shuttle)]
 use shuttle::sync::atomic::{AtomicU64, Ordering};
 use std::cell::Cell;
@@ -19,14 +18,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The sender does not wait.
 const NEVER: u64 = u64::MAX;
 
+/// Wakes the node that sends into a link, which may wait for room. It must not block.
+pub(crate) trait WakeSender: Send + Sync {
+    fn wake(&self);
+}
+
 /// What both ends of a link share.
 pub(super) struct Room {
     /// Bytes that were taken out.
     bytes: AtomicU64,
     /// The sender waits until so many events were taken out.
     wanted: AtomicU64,
-    /// Where the node that sends is woken.
-    control: flume::Sender<Control>,
+    sender: Box<dyn WakeSender>,
     account: Arc<LinkAccount>,
     /// Events that were put in, once the sender has gone.
     put: AtomicU64,
@@ -35,11 +38,11 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub fn new(control: flume::Sender<Control>, account: Arc<LinkAccount>) -> Self {
+    pub fn new(sender: Box<dyn WakeSender>, account: Arc<LinkAccount>) -> Self {
         Room {
             bytes: AtomicU64::new(0),
             wanted: AtomicU64::new(NEVER),
-            control,
+            sender,
             account,
             put: AtomicU64::new(0),
             left: AtomicU64::new(0),
@@ -68,8 +71,7 @@ impl Room {
 
     /// Wakes the sender.
     pub fn wake(&self) {
-        // One that has ended waits for nothing.
-        let _ = self.control.send(Control::Room);
+        self.sender.wake();
     }
 
     /// The receiver goes, and with it this batch that it found in the channel.

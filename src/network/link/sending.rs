@@ -1,26 +1,24 @@
 //! The sender's end of a link: how a batch gets in, and how its sender waits for room.
 //!
 //! What leaves a node is sent in two steps. Each route begins with a [`PendingSend`], which puts in whatever
-//! there is room for; the sends that have something left wait together ([`wait`]). So a link that is
+//! there is room for; the sends that have something left wait together ([`wait`](super::wait)). So a link that is
 //! full holds back no other one, in whatever order they were made.
 
-use super::options::LinkSettings;
+use super::message::Message;
+use super::options::{Capacity, LinkSettings};
 use super::overflow_buffer::{OverflowBuffer, Put};
 use super::room::{Room, SenderRoom};
-use super::{Capacity, Message};
 use crate::event::{Batch, Event};
-use crate::name::Name;
+use crate::network::id::LinkId;
 use crate::network::stats::{LinkAccount, add, add_nanos};
-use crate::network::worker::Control;
 use crate::time::monotonic;
 #[cfg(shuttle)]
-use shuttle::sync::atomic::{AtomicU64, Ordering};
+use shuttle::sync::atomic::Ordering;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::sync::Arc;
 #[cfg(not(shuttle))]
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::vec::IntoIter;
 
@@ -32,31 +30,17 @@ pub(crate) struct LinkSender {
     /// None in a simulation, where there is always room.
     room: Option<SenderRoom>,
     buffer: Option<Arc<OverflowBuffer>>,
-    /// The node that it leads to.
-    to: Name,
+    id: LinkId,
     timeout: Option<Duration>,
-    /// Nothing was taken from it in that time: nobody waits for it again.
-    wedged: Cell<bool>,
+    /// Nothing was taken from it in that time: no send waits for it again.
+    timed_out: Cell<bool>,
 }
 
-/// What a sender listens to while it waits, and what it heard but must not act on yet.
-pub(crate) struct SendContext<'a> {
-    pub control: &'a flume::Receiver<Control>,
-    pub heard: &'a mut VecDeque<Control>,
-    /// Where the time that it waits is counted, beside the link.
-    pub blocked: &'a AtomicU64,
-    /// Nodes that have taken nothing for as long as their links allow.
-    pub wedged: &'a mut Vec<LinkTimeout>,
-}
-
-/// A node that takes nothing.
+/// Nothing was taken from a link within its timeout.
 pub(crate) struct LinkTimeout {
-    pub node: Name,
+    pub link: LinkId,
     pub timeout: Duration,
 }
-
-/// The network is being aborted.
-pub(crate) struct Aborted;
 
 /// What became of a batch that was to go into a link.
 enum Sent {
@@ -68,8 +52,8 @@ enum Sent {
 
 impl LinkSender {
     pub(super) fn new(
+        id: LinkId,
         tx: flume::Sender<Message>,
-        to: &Name,
         settings: &LinkSettings,
         account: Arc<LinkAccount>,
         room: Option<Arc<Room>>,
@@ -81,9 +65,9 @@ impl LinkSender {
             account,
             room: room.map(|room| SenderRoom::new(room, settings.capacity)),
             buffer,
-            to: to.clone(),
+            id,
             timeout: settings.timeout,
-            wedged: Cell::new(false),
+            timed_out: Cell::new(false),
         }
     }
 
@@ -214,7 +198,7 @@ impl Parts {
 }
 
 /// A batch on its route into a link, or, part by part, into the first of several that has room.
-pub(in crate::network) struct PendingSend<'a> {
+pub(crate) struct PendingSend<'a> {
     links: &'a [LinkSender],
     /// The link whose turn it is, of several.
     turn: Option<&'a Cell<usize>>,
@@ -228,7 +212,7 @@ pub(in crate::network) struct PendingSend<'a> {
 }
 
 impl<'a> PendingSend<'a> {
-    /// Puts in what there is room for. What is left comes back, to be [waited](wait) for.
+    /// Puts in what there is room for. What is left comes back, to be [waited](super::wait) for.
     #[inline]
     pub fn begin(
         links: &'a [LinkSender],
@@ -251,13 +235,13 @@ impl<'a> PendingSend<'a> {
     }
 
     /// Puts in what there is room for; says whether that was the rest.
-    fn advance(&mut self) -> bool {
+    pub(super) fn advance(&mut self) -> bool {
         while let Some(part) = self.refused.take().or_else(|| self.parts.next()) {
             let first = self.turn.map_or(0, Cell::get);
             let Some(refused) = self.put(part, first) else {
                 continue;
             };
-            if self.links.iter().all(|link| link.wedged.get()) {
+            if self.links.iter().all(|link| link.timed_out.get()) {
                 self.links[self.holder].lose(refused.len());
                 continue;
             }
@@ -317,30 +301,30 @@ impl<'a> PendingSend<'a> {
     }
 
     /// Until when something is to be taken from its link, where that has a limit.
-    fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         // Only a link of its own has one.
         let [link] = self.links else { return None };
         let (since, _) = self.since?;
         since.checked_add(link.timeout?)
     }
 
-    /// The limit is over: where nothing was taken, nothing is waited for any more, and what finds no
-    /// room is lost, and fails.
-    fn expire(&mut self, wedged: &mut Vec<LinkTimeout>) {
+    /// The limit is over: where nothing was taken from the link, nothing is waited for any more, and
+    /// what finds no room is lost, and fails.
+    pub(super) fn expire(&mut self) -> Option<LinkTimeout> {
         let ([link], Some((since, before))) = (self.links, self.since) else {
-            return;
+            return None;
         };
         let taken = link.taken();
         if taken != before {
             add_nanos(&link.account.blocked, since.elapsed());
             self.since = Some((monotonic(), taken));
-            return;
+            return None;
         }
-        link.wedged.set(true);
-        wedged.push(LinkTimeout {
-            node: link.to.clone(),
+        link.timed_out.set(true);
+        Some(LinkTimeout {
+            link: link.id,
             timeout: link.timeout.unwrap_or_default(),
-        });
+        })
     }
 }
 
@@ -353,45 +337,4 @@ impl Drop for PendingSend<'_> {
             add_nanos(&self.links[self.holder].account.blocked, since.elapsed());
         }
     }
-}
-
-/// Waits until there was room for all of these, listening to control.
-pub(in crate::network) fn wait(
-    mut pending: Vec<PendingSend<'_>>,
-    context: &mut SendContext<'_>,
-) -> Result<(), Aborted> {
-    let begun = monotonic();
-    let mut done = Ok(());
-    // An abort may have come before this began, while the node was in its own code.
-    if context.heard.iter().any(|m| matches!(m, Control::Abort)) {
-        pending.clear();
-        done = Err(Aborted);
-    }
-    while !pending.is_empty() {
-        let message = match pending.iter().filter_map(PendingSend::deadline).min() {
-            None => context.control.recv().unwrap_or(Control::Abort),
-            Some(until) => match context.control.recv_deadline(until) {
-                Ok(message) => message,
-                Err(flume::RecvTimeoutError::Disconnected) => Control::Abort,
-                Err(flume::RecvTimeoutError::Timeout) => {
-                    let over =
-                        |send: &PendingSend<'_>| send.deadline().is_some_and(|at| at <= until);
-                    let late = pending.iter_mut().filter(|send| over(send));
-                    late.for_each(|send| send.expire(context.wedged));
-                    Control::Room
-                }
-            },
-        };
-        match message {
-            Control::Room => pending.retain_mut(|send| !send.advance()),
-            Control::Abort => {
-                context.heard.push_back(Control::Abort);
-                pending.clear();
-                done = Err(Aborted);
-            }
-            other => context.heard.push_back(other),
-        }
-    }
-    add_nanos(context.blocked, begun.elapsed());
-    done
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::name::Port;
 use crate::network::graph::NodeInfo;
-use crate::network::stage::catch;
+use crate::network::panics::catch;
 use crate::node::{Context, Frame, Output, Read, Source, Tracker};
 use crate::time::{ManualClock, Timestamp, read_instant};
 use std::collections::VecDeque;
@@ -47,8 +47,6 @@ impl OutcomeChannel for Nobody {
 }
 
 pub(super) struct Input {
-    /// The place in the network of the source that sends it.
-    pub node: usize,
     node_name: String,
     /// Where the node was defined.
     place: Option<String>,
@@ -64,7 +62,6 @@ pub(super) struct Input {
 
 impl Input {
     pub fn open(
-        node: usize,
         info: &NodeInfo,
         name: String,
         field: String,
@@ -79,7 +76,6 @@ impl Input {
         let mut frame = Frame::new(ports?, true, tracker);
         frame.skipped = Some(Vec::new());
         let input = Input {
-            node,
             node_name: info.name.to_string(),
             place: info.place.clone(),
             name,

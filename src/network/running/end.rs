@@ -1,9 +1,10 @@
 //! How a network ends: by itself, drained, or aborted.
 
-use super::{NODE_OF, Shared};
+use super::node_thread::NodeThread;
 use crate::error::{Error, ErrorKind, Result};
-use crate::network::STOP_LIMIT;
-use crate::network::worker::Control;
+use crate::network::control::Control;
+use crate::network::limits::STOP_LIMIT;
+use crate::network::members::Shared;
 use crate::time::format_duration;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,7 @@ pub(crate) struct End(pub(super) Arc<Shared>);
 impl End {
     /// Whether the calling thread is one of the network's own nodes.
     pub fn is_own_node(&self) -> bool {
-        NODE_OF.get() == Arc::as_ptr(&self.0) as usize
+        NodeThread::is_of(&self.0)
     }
 
     /// Whether everything was let go, or a node was: then the account need not balance.
@@ -110,7 +111,7 @@ impl End {
         let state = self.0.lock();
         state
             .members
-            .iter()
+            .values()
             .filter(|m| !m.ended)
             .map(|m| m.name.to_string())
             .collect()
@@ -119,7 +120,7 @@ impl End {
     /// What had not ended, with what it had in hand, and what waited in links or for an outcome.
     fn undrained(&self) -> Vec<String> {
         let state = self.0.lock();
-        let alive = state.members.iter().filter(|member| !member.ended);
+        let alive = state.members.values().filter(|member| !member.ended);
         alive
             .map(|member| {
                 let node = member.account.snapshot(&member.name);
@@ -136,7 +137,7 @@ impl End {
                     false => format!("node {} ({})", member.name, what.join(", ")),
                 }
             })
-            .chain(state.links.iter().filter_map(|link| {
+            .chain(state.links.values().filter_map(|link| {
                 let (name, queued) = (&link.name, link.account.queued());
                 (queued > 0).then(|| format!("link {name} ({queued} events waiting)"))
             }))
@@ -151,7 +152,7 @@ impl End {
     /// Joins the threads that have ended; reports the first failure.
     fn join(&self) -> Result<()> {
         let mut state = self.0.lock();
-        let ended = state.members.iter_mut().filter(|member| member.ended);
+        let ended = state.members.values_mut().filter(|member| member.ended);
         let threads: Vec<JoinHandle<()>> =
             ended.filter_map(|member| member.thread.take()).collect();
         drop(state);

@@ -47,7 +47,7 @@ impl SimulatedWorker {
         self.quiet = false;
         match self.worker.stage.kind {
             Kind::Source => {
-                self.worker.stage.ship(Frame::OUT, batch);
+                self.worker.stage.emit_batch(Frame::OUT, batch);
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
                 let _ = self.worker.deliver();
             }

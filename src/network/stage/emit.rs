@@ -11,7 +11,6 @@ use crate::node::{Frame, Output};
 use crate::time::monotonic;
 use serde_json::Value;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 impl Stage {
     /// The batch is committed: what was noted down leaves, what ended here is settled.
@@ -26,8 +25,8 @@ impl Stage {
         let mut outputs = std::mem::take(&mut self.frame.outputs);
         self.frame.clear();
         let rest = batch.split_off(uniform as usize);
-        self.ship(Frame::OUT, batch);
-        self.ship(Frame::OUT, fresh);
+        self.emit_batch(Frame::OUT, batch);
+        self.emit_batch(Frame::OUT, fresh);
         if outputs.is_empty() {
             rest.settle(Outcome::Delivered);
         } else {
@@ -56,17 +55,17 @@ impl Stage {
 
     fn output(&mut self, output: Output, in_hand: &mut Option<Event>) {
         match output {
-            Output::New { port, event, .. } => self.leave(port, event),
+            Output::New { port, event, .. } => self.emit(port, event),
             Output::Pass { port, .. } => {
                 if let Some(event) = in_hand.take() {
-                    self.leave(port, event);
+                    self.emit(port, event);
                 }
             }
             Output::Drop { port, reason, .. } => {
                 if let Some(event) = in_hand.take() {
                     if self.linked[usize::from(port)] {
                         let event = event.with_meta("node", self.name.as_str());
-                        self.leave(port, event.with_meta("reason", reason));
+                        self.emit(port, event.with_meta("reason", reason));
                     } else {
                         self.drop_unseen(port, reason);
                         event.settle(Outcome::Delivered);
@@ -113,7 +112,7 @@ impl Stage {
                 .with_meta("place", error.place().map_or(Value::Null, Value::from))
                 .with_meta("time", self.clock.now().to_string())
                 .with_meta("attempts", tried);
-            self.leave(Frame::ERRORS, event);
+            self.emit(Frame::ERRORS, event);
             return;
         }
         // That the reader of the output has gone is said once, where the network stops.
@@ -143,7 +142,7 @@ impl Stage {
     }
 
     /// An event leaves by a port.
-    pub fn leave(&mut self, port: u16, event: Event) {
+    pub fn emit(&mut self, port: u16, event: Event) {
         let bad = port == Frame::ERRORS;
         let mut event = event;
         if self.kind == Kind::Source && !bad {
@@ -162,12 +161,12 @@ impl Stage {
     }
 
     /// A whole batch leaves by a port.
-    pub fn ship(&mut self, port: u16, batch: Batch) {
+    pub fn emit_batch(&mut self, port: u16, batch: Batch) {
         // Most batches are smaller than the greatest event, and then none is looked at.
         if self.kind == Kind::Source && batch.bytes() > self.frame.event_bytes {
             let small = |event: &Event| event.payload().size() <= self.frame.event_bytes;
             if !batch.events().iter().all(small) {
-                return batch.into_iter().for_each(|event| self.leave(port, event));
+                return batch.into_iter().for_each(|event| self.emit(port, event));
             }
         }
         add(&self.account.emitted, batch.len() as u64);
@@ -200,31 +199,6 @@ impl Stage {
         account.add_dropped(&frame.dropped);
         let consumed = events as u64 - passed - frame.rejected - dropped;
         add(&account.consumed, consumed);
-    }
-}
-
-/// Keeps the log of rejected events to a line a second, by real time: virtual
-/// time may pass as fast as events do.
-#[derive(Default)]
-pub(super) struct LogThrottle {
-    last: Option<Instant>,
-    silent: u64,
-    /// An event was dropped by a port that is not linked.
-    of_drop: bool,
-    /// Something was let go before its time.
-    of_let_go: bool,
-}
-
-impl LogThrottle {
-    /// Whether a line may be written now, and how many were not written before it.
-    fn may_warn(&mut self, now: Instant) -> Option<u64> {
-        let soon = |last: Instant| now.duration_since(last) < Duration::from_secs(1);
-        if self.last.is_some_and(soon) {
-            self.silent += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.silent))
     }
 }
 

@@ -4,11 +4,13 @@
 //! what came before it is committed and leaves; a commit that fails for the whole is made for each
 //! event alone. Whatever is not settled here comes back as a [`Retry`].
 
-use super::{Stage, catch};
+use super::Stage;
+use super::retry::Retry;
 use crate::ack::Outcome;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Batch, Event};
 use crate::network::losses::Loss;
+use crate::network::panics::catch;
 use crate::network::stats::{add, add_nanos};
 use crate::node::Context;
 use crate::time::monotonic;
@@ -16,16 +18,6 @@ use std::time::Duration;
 
 /// How long a node that takes no event at present is left alone.
 const WAIT: Duration = Duration::from_millis(100);
-
-/// Why a batch was not taken: the rest of it is to be fed again.
-pub(crate) struct Retry {
-    pub batch: Batch,
-    pub error: Error,
-    /// How often the first of them was tried and rejected.
-    pub tried: u32,
-    /// When to try that again; `None` where the node is lost, and is to be opened before.
-    pub pause: Option<Duration>,
-}
 
 /// What came of an attempt at a batch.
 enum Attempt {

@@ -8,7 +8,7 @@ impl Worker {
     /// No more input will come: what the node holds back leaves, and its links are closed, so that
     /// the end runs downstream while outcomes are sent back.
     pub(super) fn end_input(&mut self) {
-        if !self.shared.close(self.at, &self.control, &mut self.heard) {
+        if !self.shared.close(self.id, &self.control, &mut self.heard) {
             // More input may come after all: the message is heard next.
             return;
         }

@@ -1,8 +1,10 @@
 //! What comes in: what a source reads, batches from the links, and the blocking select.
 
-use super::{Attachment, Control, Phase, Worker};
+use super::batch::InputBatch;
+use super::{Phase, Worker};
 use crate::ack::Settled;
 use crate::event::Batch;
+use crate::network::control::{Attachment, Control};
 use crate::network::link::Message;
 use crate::network::runner::Kind;
 use crate::network::stage::Retry;
@@ -10,15 +12,6 @@ use crate::network::stats::add;
 use crate::node::Read;
 use crate::time::monotonic;
 use std::time::Duration;
-
-/// Events that a node takes in hand together: all of them came by the same link.
-pub(crate) struct InputBatch {
-    pub batch: Batch,
-    /// The number of that link, if any.
-    pub input: Option<usize>,
-    /// How often the first of them was tried and rejected, where it is tried again.
-    pub tried: u32,
-}
 
 impl Worker {
     /// Adds links.
@@ -138,7 +131,7 @@ impl Worker {
                 true
             }
             Err(error) => {
-                self.shared.fail(&self.stage.name, error);
+                self.shared.fail(self.id, error);
                 self.exhausted = true;
                 true
             }

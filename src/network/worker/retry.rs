@@ -4,29 +4,12 @@
 //! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
 
-use super::input::InputBatch;
+use super::batch::{InputBatch, Stalled};
 use super::{Phase, Worker};
 use crate::error::{Error, Result};
 use crate::network::stats::add;
-use crate::time::{Timestamp, format_duration};
+use crate::time::format_duration;
 use std::time::Duration;
-
-/// The node is to be opened again, and what it had in hand to be fed again.
-pub(super) struct Stalled {
-    /// One of them, or none; more where a simulation handed them in meanwhile.
-    pub batches: Vec<InputBatch>,
-    since: Timestamp,
-    pub until: Timestamp,
-    /// Whether the node is lost, and is to be opened again.
-    pub lost: bool,
-}
-
-impl Stalled {
-    /// Whether the pause is over; a clock that was set back does not lengthen it.
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.until || now < self.since
-    }
-}
 
 /// The longest pause before a node is opened again: work is to go on soon after the other side does.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -154,7 +137,7 @@ impl Worker {
             }
             Err(error) if error.is_retryable() => self.stall(stalled.batches, &error),
             Err(error) => {
-                self.shared.fail(&self.stage.name, error);
+                self.shared.fail(self.id, error);
                 self.close();
                 self.phase = Phase::Done;
             }

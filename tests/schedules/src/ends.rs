@@ -1,10 +1,12 @@
 //! Nodes that send and take, without their code: they do what a worker does with its links.
 
-use super::link::{Aborted, Capacity, SendContext, LinkReceiver, Overflow, Message, LinkSettings, LinkTimeout};
-use super::link::{LinkSender, link, wait};
+use super::id::Ids;
+use super::link::{
+    Aborted, Capacity, LinkReceiver, LinkSender, LinkSettings, LinkTimeout, Message, Overflow,
+    SendContext, WakeSender, Woken, link, wait,
+};
 use super::stats::LinkAccount;
 use super::routes::{Balance, Route, Routes};
-use super::worker::Control;
 use crate::ack::Ack;
 use crate::event::{Batch, Event, Meta};
 use crate::name::{Endpoint, Name};
@@ -15,6 +17,7 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::thread;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub fn any(range: std::ops::RangeInclusive<usize>) -> usize {
     thread_rng().gen_range(range)
@@ -79,6 +82,63 @@ impl Accounted {
     }
 }
 
+/// What the control channel of a node carries.
+#[derive(Debug, PartialEq)]
+pub enum Control {
+    Room,
+    Wake,
+    Stop,
+    Abort,
+}
+
+impl WakeSender for flume::Sender<Control> {
+    fn wake(&self) {
+        let _ = self.send(Control::Room);
+    }
+}
+
+/// A node that waits for room, as a worker does.
+struct NodeContext<'a> {
+    control: &'a flume::Receiver<Control>,
+    sent: &'a mut Sent,
+    blocked: AtomicU64,
+}
+
+impl SendContext for NodeContext<'_> {
+    fn is_aborted(&self) -> bool {
+        self.sent.heard.contains(&Control::Abort)
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> Woken {
+        loop {
+            let message = match until {
+                None => self.control.recv().unwrap_or(Control::Abort),
+                Some(until) => match self.control.recv_deadline(until) {
+                    Ok(message) => message,
+                    Err(flume::RecvTimeoutError::Disconnected) => Control::Abort,
+                    Err(flume::RecvTimeoutError::Timeout) => return Woken::Deadline,
+                },
+            };
+            match message {
+                Control::Room => return Woken::Room,
+                Control::Abort => {
+                    self.sent.heard.push_back(Control::Abort);
+                    return Woken::Abort;
+                }
+                other => self.sent.heard.push_back(other),
+            }
+        }
+    }
+
+    fn blocked(&self) -> &AtomicU64 {
+        &self.blocked
+    }
+
+    fn timed_out(&mut self, timeout: LinkTimeout) {
+        self.sent.timeouts.push(timeout);
+    }
+}
+
 /// A node that sends: its control channel, and its links.
 pub struct Node {
     pub control: (flume::Sender<Control>, flume::Receiver<Control>),
@@ -98,7 +158,7 @@ impl Node {
         let from = Endpoint::new("a").unwrap();
         let to = Name::new("b").unwrap();
         let control = self.control.0.clone();
-        let (tx, rx) = link(&from, &to, settings, true, account.clone(), control);
+        let (tx, rx) = link(Ids::default().link(), &from, &to, settings, true, account.clone(), control);
         (tx, rx, Accounted(account))
     }
 
@@ -125,11 +185,10 @@ impl Node {
                 sent.heard.extend(control.try_iter());
                 let mut pending = Vec::new();
                 self.routes.begin(batch, &mut pending);
-                let mut context = SendContext {
+                let mut context = NodeContext {
                     control: &control,
-                    heard: &mut sent.heard,
-                    blocked: &AtomicU64::new(0),
-                    wedged: &mut sent.wedged,
+                    sent: &mut sent,
+                    blocked: AtomicU64::new(0),
                 };
                 if !pending.is_empty()
                     && let Err(Aborted) = wait(pending, &mut context)
@@ -148,7 +207,7 @@ impl Node {
 #[derive(Default)]
 pub struct Sent {
     heard: VecDeque<Control>,
-    pub wedged: Vec<LinkTimeout>,
+    pub timeouts: Vec<LinkTimeout>,
 }
 
 impl Sent {

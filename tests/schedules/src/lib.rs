@@ -21,6 +21,7 @@ mod error;
 #[expect(dead_code, reason = "links have names and read none")]
 mod name;
 mod payload;
+mod secret;
 mod settling;
 mod time;
 mod workers;
@@ -34,27 +35,16 @@ mod tributary {
 /// The sources of a folder, and what they need of its other files.
 #[path = "../../../src/network"]
 #[expect(dead_code, unused_imports, reason = "only links are tried here")]
-#[expect(private_interfaces, reason = "the modules are private in the crate")]
 mod network {
     #[path = "../../tests/schedules/src/ends.rs"]
     mod ends;
+    pub mod id;
     pub mod link;
     mod losses;
     pub mod stats;
     #[path = "../../tests/schedules/src/links.rs"]
     mod tries;
     pub mod routes;
-
-    pub mod worker {
-        /// What the control channel of a node carries.
-        #[derive(Debug, PartialEq)]
-        pub enum Control {
-            Room,
-            Wake,
-            Stop,
-            Abort,
-        }
-    }
 }
 
 pub(crate) use channel::*;

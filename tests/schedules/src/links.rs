@@ -1,9 +1,9 @@
 //! Links as they are shipped: everything arrives once and in order, no link holds more than it
 //! may, nobody waits for ever, and the account of each link is balanced when both ends are gone.
 
-use super::ends::{Accounted, Node, any, batches, overflowing, small, take, take_all, take_some};
+use super::ends::{Accounted, Control, Node, any, batches, overflowing, small, take, take_all, take_some};
 use super::link::{Capacity, Overflow, Spill, LinkSettings};
-use super::worker::Control;
+
 use crate::schedules;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -226,9 +226,9 @@ fn a_sender_waits_for_a_link_no_longer_than_its_timeout() {
         assert!(is_in_order(&taken), "{taken:?}");
         assert_eq!(account.received() + account.lost(), EVENTS);
         account.assert_balanced();
-        assert!(sent.wedged.len() <= 1, "times that it was reported");
+        assert!(sent.timeouts.len() <= 1, "times that it was reported");
         // When it was, something may have been taken at last.
-        assert!(account.lost() == 0 || sent.wedged.len() == 1);
+        assert!(account.lost() == 0 || sent.timeouts.len() == 1);
         assert_eq!(other.join().unwrap(), all());
         other_account.assert_balanced();
     });

@@ -18,6 +18,10 @@ impl Payload {
         self.0.len()
     }
 
+    pub fn compact(&self) -> Self {
+        self.clone()
+    }
+
     pub fn json(&self) -> Result<&Value> {
         Err(Error::data("it is no JSON"))
     }

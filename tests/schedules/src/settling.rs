@@ -8,7 +8,7 @@ use shuttle::thread;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Where groups come channel: a queue that can be waited for.
+/// Where decided groups are sent: a queue that can be waited for.
 #[derive(Default)]
 struct Letterbox {
     groups: Mutex<VecDeque<Settled>>,

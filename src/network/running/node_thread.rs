@@ -4,49 +4,56 @@
 //! still arrives, and then its links have ended there. What it has in hand stays without an outcome,
 //! and fails if its code returns after all. The network goes on; its end reports the failure.
 
-use super::Shared;
-use super::members::{State, naming};
 use crate::error::Error;
-use crate::network::worker::Control;
+use crate::network::control::Control;
+use crate::network::id::NodeId;
+use crate::network::members::{Shared, State, naming};
 use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-/// The way from a node's thread to its network.
+/// The node that a thread runs, and the network of that node.
 #[derive(Clone)]
 pub(crate) struct NodeThread {
     shared: Weak<Shared>,
-    /// The node's place.
-    at: usize,
+    id: NodeId,
 }
 
 thread_local! {
-    /// That of the node whose thread this is.
+    /// The node that this thread runs.
     static OWN: RefCell<Option<NodeThread>> = const { RefCell::new(None) };
 }
 
 impl NodeThread {
-    /// From here on this thread is that of the node at this place.
-    pub(super) fn set(shared: &Arc<Shared>, at: usize) {
+    /// Records that this thread runs this node.
+    pub(super) fn set(shared: &Arc<Shared>, id: NodeId) {
         let shared = Arc::downgrade(shared);
-        OWN.set(Some(NodeThread { shared, at }));
+        OWN.set(Some(NodeThread { shared, id }));
     }
 
-    /// That of the node whose thread this is, if it is one.
+    /// The node that this thread runs, if it runs one.
     pub fn of_this_thread() -> Option<Self> {
         OWN.with_borrow(Clone::clone)
+    }
+
+    /// Whether this thread runs a node of this network: a node must not wait for itself.
+    pub(super) fn is_of(shared: &Arc<Shared>) -> bool {
+        OWN.with_borrow(|own| {
+            own.as_ref()
+                .is_some_and(|own| std::ptr::eq(own.shared.as_ptr(), Arc::as_ptr(shared)))
+        })
     }
 
     /// Gives up the node, for this reason.
     pub fn abandon(&self, error: Error) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.abandon(self.at, error);
+            shared.abandon(self.id, error);
         }
     }
 }
 
 impl Shared {
-    fn abandon(&self, at: usize, error: Error) {
+    fn abandon(&self, id: NodeId, error: Error) {
         let mut state = self.lock();
         let State {
             members,
@@ -56,7 +63,7 @@ impl Shared {
             ..
         } = &mut *state;
         // One that is still being opened is not among them.
-        let member = members.get_mut(at);
+        let member = members.get_mut(&id);
         let Some(member) = member.filter(|member| !member.ended) else {
             log::error!("{error}");
             return;
@@ -71,15 +78,19 @@ impl Shared {
         let _ = member.control.send(Control::Abort);
         *abandoned = true;
         failures.push(error);
-        for link in links {
-            let other = match (link.from == at, link.to == at) {
-                (true, _) => link.to,
-                (_, true) => link.from,
-                _ => continue,
+        for link in links.values() {
+            let other = if link.from == id {
+                link.to
+            } else if link.to == id {
+                link.from
+            } else {
+                continue;
             };
             link.account.cut.store(true, Ordering::Relaxed);
             // It may wait for room, or for events: it looks once more.
-            let _ = members[other].control.send(Control::Room);
+            if let Some(other) = members.get(&other) {
+                let _ = other.control.send(Control::Room);
+            }
         }
         drop(state);
         self.changed();

@@ -1,13 +1,14 @@
 //! The nodes of a network that runs: what they and whoever ends it share.
 
+use super::control::Control;
+use super::id::{LinkId, NodeId};
+use super::limits::STOP_LIMIT;
+use super::link::LinkTimeout;
+use super::stats::{Account, LinkAccount};
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
-use crate::network::STOP_LIMIT;
-use crate::network::link::LinkTimeout;
-use crate::network::stats::{Account, LinkAccount};
-use crate::network::worker::Control;
 use crate::time::{format_duration, monotonic};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,21 +24,21 @@ pub(crate) struct Shared {
 }
 
 #[derive(Default)]
-pub(super) struct State {
-    pub members: Vec<Member>,
-    pub links: Vec<MemberLink>,
+pub(crate) struct State {
+    pub members: BTreeMap<NodeId, Member>,
+    pub links: BTreeMap<LinkId, MemberLink>,
     pub live_sources: usize,
     /// It was told to stop, or to let everything go: nothing new can become part of it.
     pub ending: bool,
     pub aborted: bool,
     /// A node was given up: its thread is left behind.
     pub abandoned: bool,
-    /// When a node was first found to take nothing: it may never end.
-    pub wedged: Option<Instant>,
+    /// When a node was first found to take nothing from a link: it may never end.
+    pub stuck_since: Option<Instant>,
     pub failures: Vec<Error>,
 }
 
-pub(super) struct Member {
+pub(crate) struct Member {
     pub name: Name,
     /// Where it was defined, for messages.
     pub place: Option<String>,
@@ -52,25 +53,24 @@ pub(super) struct Member {
 }
 
 /// A link between two members.
-pub(super) struct MemberLink {
+pub(crate) struct MemberLink {
     /// A text that names it.
     pub name: String,
     pub account: Arc<LinkAccount>,
-    /// The places of the members.
-    pub from: usize,
-    pub to: usize,
+    pub from: NodeId,
+    pub to: NodeId,
 }
 
 impl State {
     /// When a node that takes nothing is waited for no longer.
     fn gives_up(&self) -> Option<Instant> {
-        let wedged = self.wedged.filter(|_| !self.aborted)?;
-        wedged.checked_add(STOP_LIMIT)
+        let stuck_since = self.stuck_since.filter(|_| !self.aborted)?;
+        stuck_since.checked_add(STOP_LIMIT)
     }
 }
 
 /// An error that names its node.
-pub(super) fn naming(node: &Name, error: Error) -> Error {
+pub(crate) fn naming(node: &Name, error: Error) -> Error {
     match error.message().contains(&format!("node {node}")) {
         true => error,
         false => error.within(format!("node {node}")),
@@ -78,22 +78,22 @@ pub(super) fn naming(node: &Name, error: Error) -> Error {
 }
 
 impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells every node to end, one way or the other.
-    pub(super) fn tell(&self, message: impl Fn() -> Control) {
+    pub(crate) fn tell(&self, message: impl Fn() -> Control) {
         let mut state = self.lock();
         state.ending = true;
-        for member in &state.members {
+        for member in state.members.values() {
             // A node that has ended needs no telling.
             let _ = member.control.send(message());
         }
         self.told.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn told(&self) -> u64 {
+    pub(crate) fn told(&self) -> u64 {
         self.told.load(Ordering::Acquire)
     }
 
@@ -101,7 +101,7 @@ impl Shared {
     /// message is among those `heard` now.
     pub fn close(
         &self,
-        at: usize,
+        id: NodeId,
         control: &flume::Receiver<Control>,
         heard: &mut VecDeque<Control>,
     ) -> bool {
@@ -110,7 +110,7 @@ impl Shared {
         if heard.iter().any(|m| matches!(m, Control::Attach(_))) {
             return false;
         }
-        if let Some(member) = state.members.get_mut(at) {
+        if let Some(member) = state.members.get_mut(&id) {
             member.closed = true;
         }
         true
@@ -127,62 +127,73 @@ impl Shared {
         }
     }
 
-    /// A node that cannot go on: the network stops, and reports why. What a node fails of after
-    /// that is only what follows from it.
-    pub fn fail(&self, node: &Name, error: Error) {
-        let mut error = naming(node, error);
+    /// A node that cannot go on: the network stops, and reports why. Later failures of the same node
+    /// only follow from the first.
+    pub fn fail(&self, id: NodeId, error: Error) {
         let mut state = self.lock();
-        if let Some(member) = state.members.iter_mut().find(|member| member.name == *node) {
+        let mut error = error;
+        if let Some(member) = state.members.get_mut(&id) {
             if std::mem::replace(&mut member.failed, true) {
                 return;
             }
-            error = error.at_opt(member.place.clone());
+            error = naming(&member.name, error).at_opt(member.place.clone());
         }
-        match error.kind() {
-            // Whoever read the output has what they wanted.
-            ErrorKind::Closed => log::info!("{error}; the network stops"),
-            _ => log::error!("{error}; the network stops"),
+        if error.kind() == ErrorKind::Closed {
+            // The reader of the output has what it needs.
+            log::info!("{error}; the network stops");
+        } else {
+            log::error!("{error}; the network stops");
         }
         state.failures.push(error);
         drop(state);
         self.tell(|| Control::Stop);
     }
 
-    /// A node that takes nothing from another: the network stops, and whoever waits for it does so
-    /// no longer than [`STOP_LIMIT`].
-    pub fn wedge(&self, wedge: &LinkTimeout, from: &Name) {
-        let timeout = format_duration(wedge.timeout);
-        let node = &wedge.node;
-        let message = format!("node {node}: it has taken nothing from {from} for {timeout}");
-        self.lock().wedged.get_or_insert_with(monotonic);
-        self.fail(node, Error::new(ErrorKind::Failed, message));
+    /// A node that takes nothing from a link: the network stops, and waits for the node no longer
+    /// than [`STOP_LIMIT`].
+    pub fn link_timed_out(&self, expired: &LinkTimeout) {
+        let mut state = self.lock();
+        state.stuck_since.get_or_insert_with(monotonic);
+        let Some(link) = state.links.get(&expired.link) else {
+            return;
+        };
+        let (from, to) = (link.from, link.to);
+        let name = |id| state.members.get(&id).map_or("", |node| node.name.as_str());
+        let timeout = format_duration(expired.timeout);
+        let message = format!(
+            "node {}: it has taken nothing from {} for {timeout}",
+            name(to),
+            name(from)
+        );
+        drop(state);
+        self.fail(to, Error::new(ErrorKind::Failed, message));
         self.changed.notify_all();
     }
 
     /// Whether a node that takes nothing has had its time to end.
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         self.lock().gives_up().is_some_and(|at| monotonic() >= at)
     }
 
-    pub(super) fn ended(&self, at: usize) {
-        if let Some(member) = self.lock().members.get_mut(at) {
+    pub(crate) fn ended(&self, id: NodeId) {
+        if let Some(member) = self.lock().members.get_mut(&id) {
             member.ended = true;
         }
         self.changed();
     }
 
     /// Wakes those who wait for nodes to end.
-    pub(super) fn changed(&self) {
+    pub(crate) fn changed(&self) {
         self.changed.notify_all();
     }
 
     /// Waits until every node has ended, or the time is over, or a node that takes nothing is given
     /// up; says whether they have ended.
-    pub(super) fn wait_ended(&self, limit: Option<Duration>) -> bool {
+    pub(crate) fn wait_ended(&self, limit: Option<Duration>) -> bool {
         // A limit beyond what the clock can show is none.
         let until = limit.and_then(|limit| monotonic().checked_add(limit));
         let mut state = self.lock();
-        while state.members.iter().any(|member| !member.ended) {
+        while state.members.values().any(|member| !member.ended) {
             let until = until.into_iter().chain(state.gives_up()).min();
             state = match until {
                 None => self

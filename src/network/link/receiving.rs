@@ -1,0 +1,86 @@
+//! The receiver's end of a link.
+
+use super::message::Message;
+use super::options::Capacity;
+use super::overflow_buffer::OverflowBuffer;
+use super::room::ReceiverGuard;
+use crate::event::Batch;
+use crate::network::stats::{LinkAccount, add};
+use std::sync::Arc;
+
+/// The receiver's end of a link.
+pub(crate) struct LinkReceiver {
+    pub rx: flume::Receiver<Message>,
+    capacity: Capacity,
+    account: Arc<LinkAccount>,
+    buffer: Option<Arc<OverflowBuffer>>,
+    /// After `rx`: a sender that waits is woken when the channel is closed.
+    guard: ReceiverGuard,
+}
+
+impl LinkReceiver {
+    pub(super) fn new(
+        rx: flume::Receiver<Message>,
+        capacity: Capacity,
+        account: Arc<LinkAccount>,
+        buffer: Option<Arc<OverflowBuffer>>,
+        guard: ReceiverGuard,
+    ) -> Self {
+        LinkReceiver {
+            rx,
+            capacity,
+            account,
+            buffer,
+            guard,
+        }
+    }
+
+    /// Whether this is as much as its receiver takes in hand at once: a batch of the link, or so many
+    /// events, if the link holds them.
+    pub fn fills(&self, batch: &Batch, events: usize) -> bool {
+        let most = self.capacity.batch_events();
+        match events <= most {
+            true => batch.len() >= most || batch.bytes() >= self.capacity.batch_bytes(),
+            false => {
+                // With the next batch it is no more than the link holds.
+                batch.len() + most > events.min(self.capacity.events)
+                    || batch.bytes() + self.capacity.batch_bytes() > self.capacity.bytes
+            }
+        }
+    }
+
+    /// Whether nothing more can come: its sender was given up.
+    pub fn is_cut(&self) -> bool {
+        self.account.is_cut()
+    }
+
+    /// Counts a message that came out of the channel; there may be nothing left for it.
+    pub fn accept(&self, message: Message) -> Option<Batch> {
+        match message {
+            Message::Batch(batch) => {
+                self.guard.0.take(&batch);
+                Some(batch)
+            }
+            Message::Ready => {
+                let (batch, waited_for) = self.buffer.as_ref()?.take();
+                let batch = batch.inspect(|batch| add(&self.account.received, batch.len() as u64));
+                if waited_for {
+                    self.guard.0.wake();
+                }
+                batch
+            }
+        }
+    }
+}
+
+impl Drop for LinkReceiver {
+    fn drop(&mut self) {
+        // What still waits is lost with the receiver, and has failed for the source that tracks it.
+        if let Some(buffer) = &self.buffer {
+            return buffer.close();
+        }
+        while let Ok(Message::Batch(batch)) = self.rx.try_recv() {
+            self.guard.0.leave(&batch);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Links have no secrets.
+
+use std::borrow::Cow;
+
+pub fn scrub(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
