@@ -143,18 +143,14 @@ fn sums(out: Vec<Value>) -> Vec<f64> {
 /// What is on disk, of rows and of what was emitted.
 fn kept(place: &Place, database: &Database) -> (i64, Option<i64>) {
     let emitted = place.stays().then(|| {
-        let sql = "select count(*) as n from information_schema.tables \
-                   where table_schema = database() and table_name = 'tributary_emitted'";
-        let there = match place.kind {
-            Kind::Mariadb => ask(database, sql)["n"] == 1,
-            _ => {
-                let sql =
-                    "select count(*) as n from sqlite_schema where name = 'tributary_emitted'";
-                ask(database, sql)["n"] == 1
+        let exists = match place.kind {
+            Kind::Mariadb => {
+                "information_schema.tables \
+                 where table_schema = database() and table_name = 'tributary_emitted'"
             }
+            _ => "sqlite_schema where name = 'tributary_emitted'",
         };
-        let count = || ask(database, "select count(*) as n from tributary_emitted")["n"].as_i64();
-        there.then(count).flatten()
+        (place.rows_in(exists) == 1).then(|| place.rows_in("tributary_emitted"))
     });
     (stored(database), emitted.flatten())
 }

@@ -170,10 +170,7 @@ fn pitfall_14_what_keeps_sessions_apart_goes_with_their_rows(place: &Place) {
         let place = place.another();
         let database = declared(&place);
         let mut bench = bench(&database, emit, clock, 0);
-        let kept = || {
-            let sql = "select count(*) as n from tributary_emitted where identity like 'cut%'";
-            ask(&database, sql)["n"].as_i64().unwrap()
-        };
+        let kept = || place.rows_in("tributary_emitted where identity like 'cut%'");
         send(&mut bench, &BEFORE);
         assert_eq!((kept(), stored(&database)), (1, 6), "{emit} {clock:?}");
         send(&mut bench, &AFTER);
