@@ -68,7 +68,7 @@ const FENCES: [(&str, &[&str]); 25] = [
     ("sqlparser::", &["store/dialect", "window/analysis"]),
     ("async_nats::", &["connect/nats"]),
     ("rdkafka::", &["connect/kafka"]),
-    ("redis::", &["connect/redis", "connect.rs"]),
+    ("redis::", &["connect/redis", "connect/registry.rs"]),
     ("lapin::", &["connect/amqp"]),
     ("rumqttc::", &["connect/mqtt"]),
     (
@@ -77,7 +77,7 @@ const FENCES: [(&str, &[&str]); 25] = [
             "connect/amqp",
             "connect/mqtt",
             "connect/nats",
-            "connect/runtime.rs",
+            "connect/support/runtime.rs",
         ],
     ),
     ("graphviz_rust::", &["network/graphviz", "network/drawing"]),
@@ -93,9 +93,9 @@ const FENCES: [(&str, &[&str]); 25] = [
     (
         "Template::parse(",
         &[
-            "connect/template.rs",
-            "connect/options.rs",
-            "connect/address.rs",
+            "connect/support/template.rs",
+            "connect/support/settings/templates.rs",
+            "connect/support/address.rs",
         ],
     ),
 ];

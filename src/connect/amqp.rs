@@ -37,13 +37,13 @@
 //! The client is lapin: it is released often, says by number why the server has refused something, and
 //! tells a refused password from a lost connection. amqprs does not ask the server for that, and writes
 //! every frame by itself; amiquip blocks, as would fit here, but has had no release for years.
-//! It has a thread for its socket and its tasks on a runtime that runs only while the node waits ([`link`]).
+//! It has a thread for its socket and its tasks on a runtime that runs only while the node waits ([`connection`]).
 //! An option more is a line in the tables, in the list of its [`Make`] and where its node is made.
 
+mod connection;
 mod declare;
 mod intake;
 mod ledger;
-mod link;
 mod sink;
 mod source;
 mod value;
@@ -51,8 +51,8 @@ mod value;
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, Result, quote};
 use crate::node::{Sink, Source};
+use connection::ConnectConfig;
 use lapin::types::ShortString;
-use link::Place;
 use std::time::Duration;
 
 pub(super) const AMQP: Connector = Connector {
@@ -95,7 +95,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     let prefetch = settings.integer("prefetch", 1..=most)?.unwrap_or(1024);
     let pause = settings.duration_or_none("redeliver_after")?;
     let source = source::QueueSource::new(
-        place(address, settings)?,
+        connect_config(address, settings)?,
         declare::Queue::parse(queue, settings)?,
         u16::try_from(prefetch).expect("it was checked to be one"),
         pause.unwrap_or(Duration::from_secs(1)),
@@ -107,13 +107,13 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let exchange = short(settings.string("exchange")?.unwrap_or_default())?;
     let exchange = declare::Exchange::parse(exchange, settings)?;
-    let place = place(address, settings)?;
+    let config = connect_config(address, settings)?;
     Ok(Box::new(sink::ExchangeSink::new(
-        place, exchange, settings,
+        config, exchange, settings,
     )?))
 }
 
-fn place(address: &Address, settings: &Settings) -> Result<Place> {
+fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {
     let server = address.server_with_path(5672)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
@@ -125,7 +125,7 @@ fn place(address: &Address, settings: &Settings) -> Result<Place> {
         ("", "") => ("guest", "guest"),
         given => given,
     };
-    Ok(Place {
+    Ok(ConnectConfig {
         address: address.clone(),
         user: user.to_owned(),
         password: password.to_owned(),

@@ -4,7 +4,7 @@
 //! [`Chat`], as `slack.rs`, its address a secret where that holds its token.
 
 use super::http::client::Client;
-use super::socket::wait_for;
+use super::support::socket::wait_for;
 use super::{Address, JsonTemplate, Progress, Settings, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;

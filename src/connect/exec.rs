@@ -5,8 +5,8 @@
 //! writes to standard error goes where ours does. A program of a source is told to end (SIGTERM) when
 //! the network stops, and killed when it has not by the time the node goes.
 
-use super::socket::wait_for;
-use super::split::Lines;
+use super::support::lines::Lines;
+use super::support::socket::wait_for;
 use super::{Address, Connector, Make, Progress, Settings, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;

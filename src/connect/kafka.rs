@@ -37,10 +37,10 @@
 //! compressed batch becomes: a broker must be trusted that far.
 //!
 //! librdkafka does its work on threads of its own and connects again by itself, so a node keeps its
-//! client when it is opened again ([`link`]). An option more is a line in the tables, in the list of
+//! client when it is opened again ([`config`]). An option more is a line in the tables, in the list of
 //! its [`Make`] and where its node is made.
 
-mod link;
+mod config;
 mod member;
 mod positions;
 mod sink;
@@ -49,7 +49,7 @@ mod source;
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Result, quote};
 use crate::node::{Sink, Source};
-use link::Place;
+use config::ConnectConfig;
 use std::time::Duration;
 
 pub(super) const KAFKA: Connector = Connector {
@@ -76,7 +76,7 @@ pub(super) const KAFKA: Connector = Connector {
 };
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
-    let (place, topic) = place(address, settings)?;
+    let (config, topic) = connect_config(address, settings)?;
     if !is_topic(&topic) {
         return Err(bad_topic(address, &topic));
     }
@@ -92,41 +92,41 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         commit_every: settings.duration("commit_every", Duration::from_secs(1))?,
         session: settings.duration("session", Duration::from_secs(45))?,
     };
-    Ok(Box::new(source::KafkaSource::new(place, options)))
+    Ok(Box::new(source::KafkaSource::new(config, options)))
 }
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let (place, _) = place(address, settings)?;
+    let (config, _) = connect_config(address, settings)?;
     let topic = address.path_template()?;
     if let Some(fixed) = topic.constant()
         && !is_topic(fixed)
     {
         return Err(bad_topic(address, fixed));
     }
-    Ok(Box::new(sink::KafkaSink::new(place, topic, settings)?))
+    Ok(Box::new(sink::KafkaSink::new(config, topic, settings)?))
 }
 
-fn place(address: &Address, settings: &Settings) -> Result<(Place, String)> {
+fn connect_config(address: &Address, settings: &Settings) -> Result<(ConnectConfig, String)> {
     let server = address.server_with_path(9092)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
         return Err(error.with_hint("options are given beside the address"));
     }
-    let mut servers = vec![server.place()];
+    let mut servers = vec![server.host_and_port()];
     for further in settings.list("servers")? {
         if further.is_empty() || further.contains([',', '/', '@']) {
             return Err(settings.wrong("servers", "\"host:port\""));
         }
         servers.push(further);
     }
-    let place = Place {
+    let config = ConnectConfig {
         address: address.clone(),
         servers: servers.join(","),
         user: server.user.clone(),
         password: server.password.clone(),
         timeout: settings.duration("timeout", Duration::from_secs(5))?,
     };
-    Ok((place, server.decoded_path()?))
+    Ok((config, server.decoded_path()?))
 }
 
 /// Whether Kafka takes it as the name of a topic.

@@ -47,12 +47,12 @@
 //! the broker says why, and takes it back otherwise. Messages beyond 16 MiB are not sent here; of
 //! QoS 0, what comes while there is no room may be lost.
 //!
-//! The client lives on a private current-thread runtime that the node's own thread runs ([`link`]):
+//! The client lives on a private current-thread runtime that the node's own thread runs ([`connection`]):
 //! its blocking face is the same, but makes a timer for each message, and its end may wait for the
 //! look-up of a name. An option more is a line in the tables, in the list of its [`Make`] and where
 //! its node is made.
 
-mod link;
+mod connection;
 mod order;
 mod sink;
 mod source;
@@ -61,7 +61,7 @@ mod topic;
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Result, quote};
 use crate::node::{Sink, Source};
-use link::Place;
+use connection::ConnectConfig;
 use rumqttc::v5::mqttbytes::QoS;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ pub(super) const MQTT: Connector = Connector {
 };
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
-    let mut place = place(address, settings)?;
+    let mut config = connect_config(address, settings)?;
     let qos = qos(settings)?;
     let mut topics = settings.list("topic")?;
     if topics.is_empty() {
@@ -111,7 +111,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
             *topic = format!("$share/{group}/{topic}");
         }
     }
-    place.session = match (settings.duration_or_none("session")?, &*place.client_id) {
+    config.session = match (settings.duration_or_none("session")?, &*config.client_id) {
         (None, "") => Duration::ZERO,
         (None, _) => Duration::from_secs(24 * 3600),
         (Some(session), "") if !session.is_zero() => {
@@ -130,11 +130,11 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         },
         in_flight: in_flight.unwrap_or(2048),
     };
-    Ok(Box::new(source::MqttSource::new(place, options)))
+    Ok(Box::new(source::MqttSource::new(config, options)))
 }
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let place = place(address, settings)?;
+    let config = connect_config(address, settings)?;
     settings.required("topic")?;
     let topic = settings.template("topic")?;
     let topic = topic.ok_or_else(|| settings.wrong("topic", "a template"))?;
@@ -144,7 +144,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         return Err(topic::bad_name(fixed).within("option topic of mqtt sinks"));
     }
     let retain = settings.boolean("retain", false)?;
-    let sink = sink::MqttSink::new(place, topic, qos(settings)?, retain);
+    let sink = sink::MqttSink::new(config, topic, qos(settings)?, retain);
     Ok(Box::new(sink))
 }
 
@@ -156,7 +156,7 @@ fn qos(settings: &Settings) -> Result<QoS> {
     })
 }
 
-fn place(address: &Address, settings: &Settings) -> Result<Place> {
+fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {
     let server = address.server(1883)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
@@ -166,7 +166,7 @@ fn place(address: &Address, settings: &Settings) -> Result<Place> {
         let error = address.wrong(format!("{} is no part of it", quote(&server.path)));
         return Err(error.with_hint("the topic is an option"));
     }
-    Ok(Place {
+    Ok(ConnectConfig {
         address: address.clone(),
         client_id: settings.string("client_id")?.unwrap_or("").to_owned(),
         session: Duration::ZERO,

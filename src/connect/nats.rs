@@ -39,13 +39,13 @@
 //! 72 MiB beyond what the node has taken loses its connection ([`intake`]).
 //!
 //! The client is asynchronous. It lives on a runtime of the node's own thread that runs only while
-//! the node waits ([`link`]); [`api`] speaks to JetStream. An option more is a line in the tables, in
+//! the node waits ([`connection`]); [`api`] speaks to JetStream. An option more is a line in the tables, in
 //! the list of its [`Make`] and where its node is made.
 
 mod api;
+mod connection;
 mod id;
 mod intake;
-mod link;
 mod plain;
 mod sink;
 mod stream;
@@ -53,7 +53,7 @@ mod stream;
 use super::{Address, Connector, Make, Server, Settings};
 use crate::error::{Result, quote};
 use crate::node::{Sink, Source};
-use link::Place;
+use connection::ConnectConfig;
 use std::time::Duration;
 
 const SOURCE_OPTIONS: &[&str] = &[
@@ -103,7 +103,7 @@ pub(super) const TLS: Connector = Connector {
 const BATCH: usize = 512;
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
-    let (place, server) = place(address, settings)?;
+    let (config, server) = connect_config(address, settings)?;
     let subject = server.decoded_path()?;
     if !(subject.is_empty() || is_subject(&subject, true)) {
         return Err(bad_subject(address, &subject));
@@ -131,7 +131,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
             None => Duration::from_secs(1),
             Some(pause) => pause,
         };
-        let source = stream::StreamSource::new(place, consumer, pause, in_flight);
+        let source = stream::StreamSource::new(config, consumer, pause, in_flight);
         return Ok(Box::new(source));
     }
     let of_streams = [
@@ -148,12 +148,12 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         return Err(address.wrong("it names no subject"));
     }
     let group = group.map(|group| named(settings, "group", group));
-    let source = plain::SubjectSource::new(place, subject, group.transpose()?, in_flight);
+    let source = plain::SubjectSource::new(config, subject, group.transpose()?, in_flight);
     Ok(Box::new(source))
 }
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let (place, _) = place(address, settings)?;
+    let (config, _) = connect_config(address, settings)?;
     let subject = address.path_template()?;
     if let Some(subject) = subject.constant()
         && !is_subject(subject, false)
@@ -163,31 +163,31 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let stream = settings.string("stream")?;
     let stream = stream.map(|stream| named(settings, "stream", stream));
     Ok(Box::new(sink::NatsSink::new(
-        place,
+        config,
         subject,
         stream.transpose()?,
         settings,
     )?))
 }
 
-fn place(address: &Address, settings: &Settings) -> Result<(Place, Server)> {
+fn connect_config(address: &Address, settings: &Settings) -> Result<(ConnectConfig, Server)> {
     let server = address.server_with_path(4222)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
         return Err(error.with_hint("options are given beside the address"));
     }
-    let place = Place {
+    let config = ConnectConfig {
         address: address.clone(),
         user: server.user.clone(),
         password: server.password.clone(),
-        servers: std::iter::once(server.place())
+        servers: std::iter::once(server.host_and_port())
             .chain(settings.list("servers")?)
             .collect(),
         credentials: settings.string("credentials")?.map(str::to_owned),
         ca: settings.string("ca")?.map(str::to_owned),
         timeout: settings.duration("timeout", Duration::from_secs(5))?,
     };
-    Ok((place, server))
+    Ok((config, server))
 }
 
 /// A name of a stream, a consumer or a group: part of a subject.

@@ -35,17 +35,17 @@
 //! An option more is a line in the tables, in the list of its [`Make`] and where its node is made.
 
 mod channel;
+mod config;
 mod connection;
 mod entry;
 mod guard;
-mod link;
 mod sink;
 mod stream;
 
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Result, quote};
 use crate::node::{Sink, Source};
-use link::Place;
+use config::ConnectConfig;
 use std::time::Duration;
 
 pub(super) const REDIS: Connector = Connector {
@@ -78,7 +78,7 @@ pub(super) const REDIS: Connector = Connector {
 const BATCH: usize = 512;
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
-    let place = place(address, settings)?;
+    let config = connect_config(address, settings)?;
     let given = ["stream", "channel", "pattern"].map(|name| settings.string(name));
     let [stream, channel, pattern] = given;
     let of_streams = [
@@ -109,7 +109,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
                 },
                 in_flight,
             };
-            return Ok(Box::new(stream::StreamSource::new(place, options)));
+            return Ok(Box::new(stream::StreamSource::new(config, options)));
         }
         (None, Some(channel), None) => (channel, false),
         (None, None, Some(pattern)) => (pattern, true),
@@ -118,12 +118,12 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     if let Some(name) = stray {
         return Err(settings.refuse(format!("{name} is for a source with the option stream")));
     }
-    let source = channel::ChannelSource::new(place, name.to_owned(), is_pattern, in_flight);
+    let source = channel::ChannelSource::new(config, name.to_owned(), is_pattern, in_flight);
     Ok(Box::new(source))
 }
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let place = place(address, settings)?;
+    let config = connect_config(address, settings)?;
     let max_len = settings.integer("max_len", 1..=i64::MAX)?;
     let field = settings.string("field")?.unwrap_or("data").to_owned();
     let (stream, channel) = (settings.template("stream")?, settings.template("channel")?);
@@ -142,10 +142,10 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         }
         _ => return Err(settings.refuse("one of stream and channel is needed")),
     };
-    Ok(Box::new(sink::RedisSink::new(place, to)))
+    Ok(Box::new(sink::RedisSink::new(config, to)))
 }
 
-fn place(address: &Address, settings: &Settings) -> Result<Place> {
+fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {
     let server = address.server(6379)?;
     if let Some((name, _)) = server.query.first() {
         let error = address.wrong(format!("{} after the ? is not known", quote(name)));
@@ -158,7 +158,7 @@ fn place(address: &Address, settings: &Settings) -> Result<Place> {
             error.with_hint("the stream or channel is an option")
         })?,
     };
-    Ok(Place {
+    Ok(ConnectConfig {
         address: address.clone(),
         server,
         database: i64::from(database),

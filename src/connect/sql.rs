@@ -45,7 +45,7 @@ use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::store::{Asker, Database, Dialect, LIMIT, Params, Query, Store, is_over};
 use crate::time::Timestamp;
-use cursor::{Columns, Place, may_be_same, order, shown};
+use cursor::{Columns, CursorValues, may_be_same, order, shown};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
@@ -74,19 +74,19 @@ struct Rows {
     address: Address,
     settings: Settings,
     columns: Columns,
-    start: Place,
+    start: CursorValues,
     every: Duration,
     checkpoint: Option<PathBuf>,
     /// The query, once it was checked.
     asked: Option<Asked>,
     store: Option<Box<dyn Store>>,
     /// All rows up to here are delivered.
-    delivered: Place,
+    delivered: CursorValues,
     /// The checkpoint was read, which only the first open does.
     is_loaded: bool,
     is_saved: bool,
     /// The rows under way in their order, and whether each is delivered: of each value all rows.
-    under_way: VecDeque<(Token, Place, bool)>,
+    under_way: VecDeque<(Token, CursorValues, bool)>,
     /// Those of them that are too large for an event.
     refused: HashSet<Token>,
     failed: bool,
@@ -358,7 +358,7 @@ impl Rows {
     }
 
     /// The rows behind the cursor, of each value all of them.
-    fn fetch(&mut self, now: Timestamp) -> Result<Vec<(Place, Map<String, Value>)>> {
+    fn fetch(&mut self, now: Timestamp) -> Result<Vec<(CursorValues, Map<String, Value>)>> {
         let (Some(store), Some(asked)) = (&mut self.store, &self.asked) else {
             return Ok(Vec::new());
         };
@@ -413,7 +413,12 @@ impl Rows {
 }
 
 /// Refuses a row that is not behind the one before it, where that can be told.
-fn check(columns: &Columns, before: &Place, place: &Place, is_first: bool) -> Result<()> {
+fn check(
+    columns: &Columns,
+    before: &CursorValues,
+    place: &CursorValues,
+    is_first: bool,
+) -> Result<()> {
     let wrong = match order(before, place) {
         Some(Ordering::Greater) if !is_first => "the rows are not in the order of their cursor",
         Some(Ordering::Greater | Ordering::Equal) if is_first => {

@@ -4,11 +4,11 @@
 //! other side dies. A source that does not get on stops reading, which holds back who writes. Where no
 //! more connections may be open, one that is not used gives way to a new one ([`admission`]).
 //!
-//! [`admission`]: super::admission
+//! [`admission`]: super::support::admission
 
-use super::admission::{Admission, Entry, Open, Origin, STALLED, Usage};
-use super::socket::{Listener, Place, Stream, wait_for};
-use super::split::{Lines, write_line};
+use super::support::admission::{Admission, Entry, Open, Origin, STALLED, Usage};
+use super::support::lines::{Lines, write_line};
+use super::support::socket::{Listener, SocketAddress, Stream, wait_for};
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -55,7 +55,7 @@ const TURN: usize = 64;
 
 struct Listening {
     address: Address,
-    place: Place,
+    socket: SocketAddress,
     admission: Admission,
     listener: Option<Listener>,
     peers: Vec<Peer>,
@@ -73,14 +73,14 @@ struct Peer {
 }
 
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
-    let place = Place::of(address)?;
-    if !place.is_local() && !settings.boolean("insecure", false)? {
+    let socket = SocketAddress::of(address)?;
+    if !socket.is_local() && !settings.boolean("insecure", false)? {
         let error = address.wrong("everybody could write to it");
         return Err(error.with_hint("listen at 127.0.0.1 or [::1], or say insecure = true"));
     }
     Ok(Box::new(Listening {
         address: address.clone(),
-        place,
+        socket,
         admission: Admission::of(settings)?,
         listener: None,
         peers: Vec::new(),
@@ -92,7 +92,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
 impl Node for Listening {
     fn open(&mut self) -> Result<()> {
         if self.listener.is_none() {
-            self.listener = Some(Listener::bind(&self.address, &self.place)?);
+            self.listener = Some(Listener::bind(&self.address, &self.socket)?);
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ impl Peer {
 
 struct Connecting {
     address: Address,
-    place: Place,
+    socket: SocketAddress,
     limit: Duration,
     stream: Option<Stream>,
     buffer: Vec<u8>,
@@ -242,15 +242,15 @@ enum Other {
 const REFUSAL: Duration = Duration::from_millis(250);
 
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let place = Place::of(address)?;
-    if let Place::Tcp(server) = &place
+    let socket = SocketAddress::of(address)?;
+    if let SocketAddress::Tcp(server) = &socket
         && server.port == 0
     {
         return Err(address.wrong("it names no port"));
     }
     Ok(Box::new(Connecting {
         address: address.clone(),
-        place,
+        socket,
         limit: settings.duration("timeout", Duration::from_secs(5))?,
         stream: None,
         buffer: Vec::new(),
@@ -303,7 +303,7 @@ impl Connecting {
         if let Other::ReadsOn(found) = &mut self.other {
             *found = false;
         }
-        self.stream = Some(Stream::connect(&self.address, &self.place, self.limit)?);
+        self.stream = Some(Stream::connect(&self.address, &self.socket, self.limit)?);
         Ok(())
     }
 

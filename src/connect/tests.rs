@@ -1,7 +1,8 @@
 //! Every connector of the registry, held against what all of them promise.
 
-use super::secret::fill;
-use super::{Address, Options, Settings, connectors, sink};
+use super::registry::connectors;
+use super::support::secret::fill;
+use super::{Address, Options, Settings, sink};
 use crate::event::Event;
 use crate::time::Timestamp;
 use serde_json::{Value, json};

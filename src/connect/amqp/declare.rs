@@ -15,7 +15,7 @@
 //!
 //! `true` stands for none of these. The invariant: what is there and is another one is said, not changed.
 
-use super::link::{Link, said};
+use super::connection::{Connection, said};
 use super::short;
 use crate::connect::Settings;
 use crate::error::{Error, Result, quote, quote_json};
@@ -166,7 +166,7 @@ impl Queue {
     }
 
     /// Makes it where that was asked for.
-    pub fn open(&self, link: &Link) -> Result<()> {
+    pub fn open(&self, connection: &Connection) -> Result<()> {
         let Some(shape) = &self.declare else {
             return Ok(());
         };
@@ -176,42 +176,46 @@ impl Queue {
             ..QueueDeclareOptions::default()
         };
         let arguments = shape.arguments.clone();
-        let made = link
+        let made = connection
             .channel
             .queue_declare(self.name.clone(), options, arguments);
-        link.answer(made)
-            .map_err(|error| self.refused(link, &error))?;
+        connection
+            .answer(made)
+            .map_err(|error| self.refused(connection, &error))?;
         for (exchange, key) in &self.binds {
             let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-            let bound = link.channel.queue_bind(
+            let bound = connection.channel.queue_bind(
                 self.name.clone(),
                 exchange.clone(),
                 key.clone(),
                 options,
                 none,
             );
-            link.answer(bound)
-                .map_err(|error| missing_exchange(link, exchange, &error))?;
+            connection
+                .answer(bound)
+                .map_err(|error| missing_exchange(connection, exchange, &error))?;
         }
         Ok(())
     }
 
     /// Why it cannot be used.
-    pub fn refused(&self, link: &Link, error: &lapin::Error) -> Error {
+    pub fn refused(&self, connection: &Connection, error: &lapin::Error) -> Error {
         let name = quote(self.name.as_str());
         match said(error) {
             // A queue whose machine is away is not found either.
             Some((404, text)) if !text.contains("home node") => {
-                let error = link.address().wrong(format!("there is no queue {name}"));
+                let error = connection
+                    .address()
+                    .wrong(format!("there is no queue {name}"));
                 error.with_hint(format!(
                     "create it: rabbitmqadmin declare queue name={name} durable=true, or say declare = true"
                 ))
             }
             Some((406, text)) => {
-                let error = link.address().wrong(text);
+                let error = connection.address().wrong(text);
                 error.with_hint("the queue is there and is another one than declare says")
             }
-            _ => link.error(error),
+            _ => connection.error(error),
         }
     }
 }
@@ -239,7 +243,7 @@ impl Exchange {
     }
 
     /// Makes it where that was asked for, and sees that it is there otherwise.
-    pub fn open(&self, link: &Link) -> Result<()> {
+    pub fn open(&self, connection: &Connection) -> Result<()> {
         if self.name.as_str().is_empty() {
             return Ok(());
         }
@@ -255,27 +259,30 @@ impl Exchange {
                 kind = declared.clone();
             }
         }
-        let made = link
+        let made = connection
             .channel
             .exchange_declare(self.name.clone(), kind, options, arguments);
-        link.answer(made)
-            .map_err(|error| missing_exchange(link, &self.name, &error))
+        connection
+            .answer(made)
+            .map_err(|error| missing_exchange(connection, &self.name, &error))
     }
 }
 
-fn missing_exchange(link: &Link, name: &ShortString, error: &lapin::Error) -> Error {
+fn missing_exchange(connection: &Connection, name: &ShortString, error: &lapin::Error) -> Error {
     let name = quote(name.as_str());
     match said(error) {
         Some((404, text)) if text.contains("no exchange") => {
-            let error = link.address().wrong(format!("there is no exchange {name}"));
+            let error = connection
+                .address()
+                .wrong(format!("there is no exchange {name}"));
             error.with_hint(format!(
                 "create it: rabbitmqadmin declare exchange name={name} type=topic, or have a sink declare it"
             ))
         }
         Some((406, text)) => {
-            let error = link.address().wrong(text);
+            let error = connection.address().wrong(text);
             error.with_hint("the exchange is there and is another one than declare says")
         }
-        _ => link.error(error),
+        _ => connection.error(error),
     }
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 const GAP: u64 = 1 << 16;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mark {
+enum TagState {
     Waiting,
     Delivered,
     Answered,
@@ -18,9 +18,9 @@ enum Mark {
 
 /// The delivery tags of a channel, which begin with 1 and have no gaps.
 pub(super) struct Ledger {
-    /// The tag of the first mark.
+    /// The tag of the first state.
     base: u64,
-    marks: VecDeque<Mark>,
+    states: VecDeque<TagState>,
     delivered: Vec<u64>,
 }
 
@@ -35,7 +35,7 @@ impl Ledger {
     pub fn new() -> Self {
         Ledger {
             base: 1,
-            marks: VecDeque::new(),
+            states: VecDeque::new(),
             delivered: Vec::new(),
         }
     }
@@ -44,32 +44,32 @@ impl Ledger {
     /// gives one twice.
     #[must_use]
     pub fn add(&mut self, tag: u64) -> bool {
-        let next = self.base + self.marks.len() as u64;
+        let next = self.base + self.states.len() as u64;
         if tag.checked_sub(next).is_none_or(|gap| gap > GAP) {
             return false;
         }
-        while self.base + (self.marks.len() as u64) < tag {
-            self.marks.push_back(Mark::Answered);
+        while self.base + (self.states.len() as u64) < tag {
+            self.states.push_back(TagState::Answered);
         }
-        self.marks.push_back(Mark::Waiting);
+        self.states.push_back(TagState::Waiting);
         true
     }
 
     pub fn delivered(&mut self, tag: u64) {
-        self.mark(tag, Mark::Delivered);
+        self.set(tag, TagState::Delivered);
         self.delivered.push(tag);
     }
 
     /// It was answered in another way.
     pub fn answered(&mut self, tag: u64) {
-        self.mark(tag, Mark::Answered);
+        self.set(tag, TagState::Answered);
     }
 
-    fn mark(&mut self, tag: u64, mark: Mark) {
+    fn set(&mut self, tag: u64, state: TagState) {
         let at = tag.checked_sub(self.base);
         let at = at.and_then(|at| usize::try_from(at).ok());
-        if let Some(known) = at.and_then(|at| self.marks.get_mut(at)) {
-            *known = mark;
+        if let Some(known) = at.and_then(|at| self.states.get_mut(at)) {
+            *known = state;
         }
     }
 
@@ -77,13 +77,13 @@ impl Ledger {
     pub fn acks(&mut self) -> Vec<Ack> {
         let mut acks = Vec::new();
         let mut last = None;
-        while let Some(mark) = self.marks.front()
-            && *mark != Mark::Waiting
+        while let Some(state) = self.states.front()
+            && *state != TagState::Waiting
         {
-            if *mark == Mark::Delivered {
+            if *state == TagState::Delivered {
                 last = Some(self.base);
             }
-            self.marks.pop_front();
+            self.states.pop_front();
             self.base += 1;
         }
         if let Some(tag) = last {

@@ -3,8 +3,8 @@
 //! The invariant: what the server was heard to answer to is not sent again, whatever became of the rest
 //! of its batch: a batch that is fed again, whole or event by event, meets what is known of it.
 
+use super::connection::{ConnectConfig, Connection, pipelined};
 use super::declare::Exchange;
-use super::link::{Link, Place, pipelined};
 use super::short;
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
@@ -21,7 +21,7 @@ use std::time::Duration;
 const PUMP: Duration = Duration::from_secs(5);
 
 pub(super) struct ExchangeSink {
-    place: Place,
+    config: ConnectConfig,
     exchange: Exchange,
     key: Template,
     /// The routing key, where it is the same for every event.
@@ -31,7 +31,7 @@ pub(super) struct ExchangeSink {
     /// What all messages have.
     properties: BasicProperties,
     mandatory: bool,
-    open: Option<Link>,
+    open: Option<Connection>,
     batch: Vec<Out>,
     progress: Progress,
     pump_at: Timestamp,
@@ -70,7 +70,7 @@ fn returned(answers: &mut [lapin::Result<Confirmation>]) -> Vec<BasicReturnMessa
 }
 
 impl ExchangeSink {
-    pub fn new(place: Place, exchange: Exchange, settings: &Settings) -> Result<Self> {
+    pub fn new(config: ConnectConfig, exchange: Exchange, settings: &Settings) -> Result<Self> {
         let key = settings.template("key")?;
         let key = key.ok_or_else(|| settings.wrong("key", "a template"))?;
         let content_type = settings.string("content_type")?;
@@ -84,7 +84,7 @@ impl ExchangeSink {
             headers.push((short(&name)?, template));
         }
         Ok(ExchangeSink {
-            place,
+            config,
             exchange,
             fixed: key.constant().map(short).transpose()?,
             key,
@@ -126,15 +126,15 @@ impl ExchangeSink {
 
     /// Sends the batch and notes the answers.
     fn send(&mut self) -> Result<()> {
-        let link = self
+        let connection = self
             .open
             .as_ref()
-            .ok_or_else(|| self.place.address.unavailable("the sink is not open"))?;
+            .ok_or_else(|| self.config.address.unavailable("the sink is not open"))?;
         let options = BasicPublishOptions {
             mandatory: self.mandatory,
             ..BasicPublishOptions::default()
         };
-        let (channel, exchange) = (&link.channel, &self.exchange.name);
+        let (channel, exchange) = (&connection.channel, &self.exchange.name);
         let publish = |out| async move {
             let Out {
                 key,
@@ -147,11 +147,11 @@ impl ExchangeSink {
             sent.await?.await
         };
         let sizes = self.batch.iter().map(|out| out.payload.len());
-        link.intake.allow(sizes.sum());
+        connection.intake.allow(sizes.sum());
         let sent = pipelined(self.batch.iter().map(publish));
-        let mut answers = link.done(async { Ok(sent.await) })?;
+        let mut answers = connection.done(async { Ok(sent.await) })?;
         // What was returned came with the answers.
-        link.intake.clear();
+        connection.intake.clear();
         let mut returned = returned(&mut answers);
         for (out, answer) in self.batch.iter().zip(answers) {
             let heard = match answer {
@@ -162,9 +162,9 @@ impl ExchangeSink {
                 Ok(Confirmation::Ack(_) | Confirmation::NotRequested) => Ok(()),
                 Ok(Confirmation::Nack(_)) => {
                     let error = "the server does not take a message: a queue is full or away";
-                    Err(self.place.address.unavailable(error))
+                    Err(self.config.address.unavailable(error))
                 }
-                Err(error) => Err(link.error(&error)),
+                Err(error) => Err(connection.error(&error)),
             };
             self.progress.add(out.number, heard);
         }
@@ -175,11 +175,11 @@ impl ExchangeSink {
 impl Node for ExchangeSink {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let link = self.place.connect()?;
-        self.exchange.open(&link)?;
+        let connection = self.config.connect()?;
+        self.exchange.open(&connection)?;
         let confirms = ConfirmSelectOptions::default();
-        link.done(link.channel.confirm_select(confirms))?;
-        self.open = Some(link);
+        connection.done(connection.channel.confirm_select(confirms))?;
+        self.open = Some(connection);
         Ok(())
     }
 
@@ -192,7 +192,7 @@ impl Node for ExchangeSink {
         self.pump_at = cx.now().after(PUMP);
         match (self.batch.is_empty(), &self.open) {
             (true, None) => {}
-            (true, Some(link)) => link.pump()?,
+            (true, Some(connection)) => connection.pump()?,
             (false, _) => {
                 self.send()?;
                 self.batch.clear();

@@ -3,9 +3,9 @@
 //! The invariant: the server gives out as many messages as may be under way, so none lies here unseen
 //! while there is no room for it. Tags are those of one channel; with a new one all begins anew.
 
+use super::connection::{ConnectConfig, Connection, pipelined};
 use super::declare::Queue;
 use super::ledger::Ledger;
-use super::link::{Link, Place, pipelined};
 use super::value::object;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
@@ -26,7 +26,7 @@ use std::time::Duration;
 const BATCH: usize = 512;
 
 pub(super) struct QueueSource {
-    place: Place,
+    config: ConnectConfig,
     queue: Queue,
     prefetch: u16,
     pause: Duration,
@@ -40,21 +40,21 @@ pub(super) struct QueueSource {
 }
 
 struct Open {
-    // Before the link: it says farewell to its queue by it.
+    // Before the connection: it says farewell to its queue by it.
     consumer: Consumer,
-    link: Link,
+    connection: Connection,
 }
 
 impl QueueSource {
     pub fn new(
-        place: Place,
+        config: ConnectConfig,
         queue: Queue,
         prefetch: u16,
         redeliver_after: Duration,
         requeue: bool,
     ) -> Self {
         QueueSource {
-            place,
+            config,
             queue,
             prefetch,
             // What does not come again need not wait.
@@ -84,7 +84,7 @@ impl QueueSource {
         }
         if !self.ledger.add(tag) {
             let error = format!("the server sends the delivery tag {tag}");
-            return Err(self.place.address.unavailable(error));
+            return Err(self.config.address.unavailable(error));
         }
         self.inbox.emit(event, tag, cx);
         Ok(())
@@ -97,10 +97,10 @@ impl Node for QueueSource {
         self.inbox.clear();
         self.ledger = Ledger::new();
         self.failed.clear();
-        let link = self.place.connect()?;
-        self.queue.open(&link)?;
-        let consumer = link.answer(async {
-            let channel = &link.channel;
+        let connection = self.config.connect()?;
+        self.queue.open(&connection)?;
+        let consumer = connection.answer(async {
+            let channel = &connection.channel;
             let qos = BasicQosOptions::default();
             channel.basic_qos(self.prefetch, qos).await?;
             let options = BasicConsumeOptions::default();
@@ -109,8 +109,11 @@ impl Node for QueueSource {
                 .basic_consume(queue, "".into(), options, FieldTable::default())
                 .await
         });
-        let consumer = consumer.map_err(|error| self.queue.refused(&link, &error))?;
-        self.open = Some(Open { consumer, link });
+        let consumer = consumer.map_err(|error| self.queue.refused(&connection, &error))?;
+        self.open = Some(Open {
+            consumer,
+            connection,
+        });
         Ok(())
     }
 
@@ -126,7 +129,7 @@ impl Node for QueueSource {
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        let Some(Open { link, .. }) = &self.open else {
+        let Some(Open { connection, .. }) = &self.open else {
             return Ok(());
         };
         let now = cx.now();
@@ -136,12 +139,12 @@ impl Node for QueueSource {
         if due.is_empty() && acks.is_empty() {
             return Ok(());
         }
-        let channel = &link.channel;
+        let channel = &connection.channel;
         let nack = BasicNackOptions {
             multiple: false,
             requeue: self.requeue,
         };
-        link.done(async {
+        connection.done(async {
             let nacks = due.iter().map(|(_, tag)| channel.basic_nack(*tag, nack));
             let nacked = pipelined(nacks).await;
             let acks = acks.iter().map(|ack| {
@@ -160,11 +163,15 @@ impl Node for QueueSource {
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         // What has come and nobody will read is given back, so that another one gets it at once.
-        if let Some(Open { consumer, link }) = &mut self.open {
+        if let Some(Open {
+            consumer,
+            connection,
+        }) = &mut self.open
+        {
             let mut unread = Vec::new();
             let mut take_unread = || {
                 while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
-                    link.intake.take(delivery.data.len());
+                    connection.intake.take(delivery.data.len());
                     unread.push(delivery.delivery_tag);
                 }
                 consumer.tag()
@@ -172,15 +179,15 @@ impl Node for QueueSource {
             // First, so that there is room for the answer.
             let tag = take_unread();
             let options = BasicCancelOptions::default();
-            link.done(link.channel.basic_cancel(tag, options))?;
+            connection.done(connection.channel.basic_cancel(tag, options))?;
             take_unread();
             let nack = BasicNackOptions {
                 multiple: false,
                 requeue: true,
             };
-            link.done(async {
+            connection.done(async {
                 let nacks = unread.iter();
-                let nacks = nacks.map(|tag| link.channel.basic_nack(*tag, nack));
+                let nacks = nacks.map(|tag| connection.channel.basic_nack(*tag, nack));
                 let nacked = pipelined(nacks).await;
                 nacked.into_iter().collect::<lapin::Result<()>>()
             })?;
@@ -198,19 +205,19 @@ impl Source for QueueSource {
         };
         if room == 0 {
             // Only an outcome makes room.
-            open.link.pump()?;
+            open.connection.pump()?;
             return Ok(Read::Idle);
         }
-        let mut next = open.link.wait(wait, open.consumer.next());
+        let mut next = open.connection.wait(wait, open.consumer.next());
         let mut taken = 0;
         while let Some(delivery) = next {
             let Some(delivery) = delivery else {
                 let error = "the queue gives no more messages";
-                return Err(self.place.address.unavailable(error));
+                return Err(self.config.address.unavailable(error));
             };
             let Some(open) = &self.open else { break };
-            let delivery = delivery.map_err(|error| open.link.error(&error))?;
-            open.link.intake.take(delivery.data.len());
+            let delivery = delivery.map_err(|error| open.connection.error(&error))?;
+            open.connection.intake.take(delivery.data.len());
             self.take(delivery, cx)?;
             taken += 1;
             let Some(open) = &mut self.open else { break };

@@ -10,14 +10,14 @@ use super::check_token;
 use super::peer::{Peer, State, Whole};
 use super::request::{Head, Refused, same};
 use crate::ack::{Outcome, Token};
-use crate::connect::admission::{Admission, Entry, Open};
-use crate::connect::socket::{Listener, Place, wait_for};
+use crate::connect::support::admission::{Admission, Entry, Open};
+use crate::connect::support::socket::{Listener, SocketAddress, wait_for};
 use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
 use crate::payload::{check_json, parse_json};
-use crate::source::{Decoder, Found};
+use crate::source::{Decoded, Decoder};
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
 use serde_json::Value;
@@ -49,7 +49,7 @@ const TURN: usize = 64;
 
 struct Ingest {
     address: Address,
-    place: Place,
+    socket: SocketAddress,
     path: String,
     token: Option<Vec<u8>>,
     body_limit: usize,
@@ -76,20 +76,20 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
         return Err(error.with_hint("who may post is said by the option token"));
     }
     let path = format!("/{}", server.path);
-    let place = Place::Tcp(server);
+    let socket = SocketAddress::Tcp(server);
     let token = settings
         .string("token")?
         .map(|token| token.as_bytes().to_vec());
     if let Some(token) = settings.string("token")? {
         check_token(settings, token)?;
     }
-    if token.is_none() && !place.is_local() && !settings.boolean("insecure", false)? {
+    if token.is_none() && !socket.is_local() && !settings.boolean("insecure", false)? {
         let error = address.wrong("everybody could post to it");
         return Err(error.with_hint("give it a token, or say insecure = true"));
     }
     Ok(Box::new(Ingest {
         address: address.clone(),
-        place,
+        socket,
         path,
         token,
         body_limit: settings.count("body_limit", 1 << 20)?,
@@ -288,16 +288,16 @@ fn lines(mut body: &[u8], cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
     let mut decoder = Decoder::default();
     let mut events = Vec::new();
     let mut number = 0;
-    let mut line = |found: Found<'_>| -> Result<(), Bad> {
+    let mut line = |found: Decoded<'_>| -> Result<(), Bad> {
         number += 1;
         let here = |error: Error| error.within(format!("line {number}"));
         match found {
-            Found::Blank => {}
-            Found::Line(line) => {
+            Decoded::Blank => {}
+            Decoded::Line(line) => {
                 check_json(line).map_err(here)?;
                 events.push(Event::new(line, cx.now()));
             }
-            Found::TooLong(whole) => {
+            Decoded::TooLong(whole) => {
                 let (head, error) = whole.into_event(limit, cx.now());
                 return Err(Bad::Oversized(head, here(error)));
             }
@@ -316,7 +316,7 @@ fn lines(mut body: &[u8], cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
 impl Node for Ingest {
     fn open(&mut self) -> Result<()> {
         if self.listener.is_none() {
-            self.listener = Some(Listener::bind(&self.address, &self.place)?);
+            self.listener = Some(Listener::bind(&self.address, &self.socket)?);
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 //! connection and no further request of it is taken.
 
 use super::request::{Head, Length, Refused, chunks, head};
-use crate::connect::admission::{Origin, STALLED, Usage};
-use crate::connect::socket::Stream;
+use crate::connect::support::admission::{Origin, STALLED, Usage};
+use crate::connect::support::socket::Stream;
 use crate::time::monotonic;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;

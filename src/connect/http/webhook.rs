@@ -123,7 +123,12 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         add(format!("Basic {}", base64(both.as_bytes())));
     }
     // Who asks is said by the header.
-    let mut url = format!("{}://{}/{}", address.scheme(), server.place(), server.path);
+    let mut url = format!(
+        "{}://{}/{}",
+        address.scheme(),
+        server.host_and_port(),
+        server.path
+    );
     if let Some((_, query)) = address.rest().split_once('?') {
         url.push('?');
         url.push_str(query);

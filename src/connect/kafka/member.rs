@@ -1,6 +1,6 @@
 //! A client as a member of its group, and what it calls back.
 
-use super::link::{self, Said};
+use super::config::{self, Said};
 use super::positions::Positions;
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -23,7 +23,7 @@ pub(super) struct Callbacks {
 
 impl ClientContext for Callbacks {
     fn log(&self, level: RDKafkaLogLevel, what: &str, message: &str) {
-        link::log(level, what, message);
+        config::log(level, what, message);
     }
 
     fn error(&self, error: KafkaError, _why: &str) {

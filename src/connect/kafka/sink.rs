@@ -5,8 +5,8 @@
 //! again, whole or event by event, meets what is known of it. The client keeps trying meanwhile, and
 //! the cluster drops what it has already.
 
+use super::config::{self, ConnectConfig, Said};
 use super::is_topic;
-use super::link::{self, Place, Said};
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
@@ -27,7 +27,7 @@ const BATCH: usize = 1024;
 const TURN: Duration = Duration::from_millis(1);
 
 pub(super) struct KafkaSink {
-    place: Place,
+    config: ConnectConfig,
     topic: Template,
     key: Option<Template>,
     headers: Vec<(String, Template)>,
@@ -62,7 +62,7 @@ struct Callbacks {
 
 impl ClientContext for Callbacks {
     fn log(&self, level: RDKafkaLogLevel, what: &str, message: &str) {
-        link::log(level, what, message);
+        config::log(level, what, message);
     }
 
     fn error(&self, error: KafkaError, _why: &str) {
@@ -83,10 +83,10 @@ impl ProducerContext for Callbacks {
 }
 
 impl KafkaSink {
-    pub fn new(place: Place, topic: Template, settings: &Settings) -> Result<Self> {
+    pub fn new(config: ConnectConfig, topic: Template, settings: &Settings) -> Result<Self> {
         let compression = settings.choice("compression", &["none", "lz4", "snappy"])?;
         Ok(KafkaSink {
-            place,
+            config,
             topic,
             key: settings.template("key")?,
             headers: settings.template_pairs("headers")?,
@@ -100,7 +100,7 @@ impl KafkaSink {
     }
 
     fn create(&self) -> Result<BaseProducer<Callbacks>> {
-        let mut config = self.place.config();
+        let mut config = self.config.client_config();
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
@@ -111,7 +111,7 @@ impl KafkaSink {
             .set("partitioner", "murmur2_random")
             .set("compression.type", self.compression);
         let producer = config.create_with_context(Callbacks::default());
-        producer.map_err(|error| self.place.error(&error, None))
+        producer.map_err(|error| self.config.error(&error, None))
     }
 
     /// Hands the batch to the client, as far as it has room.
@@ -140,7 +140,7 @@ impl KafkaSink {
                 };
                 record = back;
                 if error.rdkafka_error_code() != Some(Code::QueueFull) {
-                    let error = self.place.error(&error, Some(&out.topic));
+                    let error = self.config.error(&error, Some(&out.topic));
                     self.progress.add(out.number, Err(error));
                     break;
                 }
@@ -161,7 +161,7 @@ impl KafkaSink {
         for (number, code) in reports {
             if self.sent.remove(&number) {
                 let topic = self.topic.constant();
-                let outcome = code.map_or(Ok(()), |code| Err(self.place.coded(code, topic)));
+                let outcome = code.map_or(Ok(()), |code| Err(self.config.coded(code, topic)));
                 self.progress.add(number, outcome);
             }
         }
@@ -174,12 +174,12 @@ impl KafkaSink {
 
     fn unconfirmed(&self) -> Error {
         let error = "the cluster does not confirm what was sent";
-        self.place.address.unavailable(error)
+        self.config.address.unavailable(error)
     }
 
     /// Sends what is to be sent, and waits for the outcome of the batch.
     fn deliver(&mut self, producer: &BaseProducer<Callbacks>) -> Result<()> {
-        let mut turns = self.place.timeout.as_millis();
+        let mut turns = self.config.timeout.as_millis();
         self.send(producer, &mut turns)?;
         // Some may have been reported on since an earlier attempt.
         self.take_reports(producer);
@@ -206,15 +206,15 @@ impl Node for KafkaSink {
             }
         };
         let topic = self.topic.constant();
-        let checked = self.place.check(producer.client(), topic);
+        let checked = self.config.check(producer.client(), topic);
         producer.poll(Duration::ZERO);
         let said = producer.context().said.take();
         if said != Some(Code::Fatal) {
             self.producer = Some(producer);
         }
         match (said, checked) {
-            (Some(code), _) => Err(self.place.coded(code, topic)),
-            (None, Err(error)) => Err(self.place.error(&error, topic)),
+            (Some(code), _) => Err(self.config.coded(code, topic)),
+            (None, Err(error)) => Err(self.config.error(&error, topic)),
             (None, Ok(())) => Ok(()),
         }
     }
@@ -226,7 +226,7 @@ impl Node for KafkaSink {
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         if !self.awaited.is_empty() {
             let Some(producer) = self.producer.take() else {
-                return Err(self.place.address.unavailable("the sink is not open"));
+                return Err(self.config.address.unavailable("the sink is not open"));
             };
             let delivered = self.deliver(&producer);
             self.producer = Some(producer);

@@ -5,7 +5,7 @@
 //! is ours, and hold its position meanwhile. The client is asked often enough to stay in the group,
 //! also when there is no room: the partitions are paused then.
 
-use super::link::Place;
+use super::config::ConnectConfig;
 use super::member::{Callbacks, Member};
 use super::positions::Spot;
 use crate::ack::{Outcome, Token};
@@ -40,7 +40,7 @@ pub(super) struct Options {
 }
 
 pub(super) struct KafkaSource {
-    place: Place,
+    config: ConnectConfig,
     options: Options,
     member: Option<Member>,
     inbox: Inbox<Held>,
@@ -61,9 +61,9 @@ struct Held {
 }
 
 impl KafkaSource {
-    pub fn new(place: Place, options: Options) -> Self {
+    pub fn new(config: ConnectConfig, options: Options) -> Self {
         KafkaSource {
-            place,
+            config,
             member: None,
             inbox: Inbox::new(options.in_flight),
             failed: VecDeque::new(),
@@ -75,16 +75,16 @@ impl KafkaSource {
     }
 
     fn closed(&self) -> Error {
-        self.place.address.unavailable("the client is not open")
+        self.config.address.unavailable("the client is not open")
     }
 
     fn wrong(&self, error: &KafkaError) -> Error {
-        self.place.error(error, Some(&self.options.topic))
+        self.config.error(error, Some(&self.options.topic))
     }
 
     fn create(&self) -> Result<Member> {
         let millis = |time: Duration| time.as_millis().max(1).to_string();
-        let mut config = self.place.config();
+        let mut config = self.config.client_config();
         config
             .set("group.id", &self.options.group)
             .set("session.timeout.ms", millis(self.options.session))
@@ -101,7 +101,7 @@ impl KafkaSource {
             );
         let consumer = config.create_with_context(Callbacks::default());
         let consumer = consumer.map_err(|error| self.wrong(&error))?;
-        Ok(Member::new(consumer, self.place.timeout))
+        Ok(Member::new(consumer, self.config.timeout))
     }
 
     fn heartbeat(&self) -> Duration {
@@ -185,7 +185,7 @@ impl KafkaSource {
                 | Code::AutoOffsetReset
                 | Code::AssignmentLost,
             ) => {
-                log::debug!("{}: {error}", self.place.address);
+                log::debug!("{}: {error}", self.config.address);
                 None
             }
             _ => Some(self.wrong(error)),
@@ -206,16 +206,16 @@ impl Node for KafkaSource {
         };
         let member = self.member.insert(member);
         let topic = Some(self.options.topic.as_str());
-        if let Err(error) = self.place.check(member.consumer().client(), topic) {
+        if let Err(error) = self.config.check(member.consumer().client(), topic) {
             let error = match member.said() {
-                Some(code) => self.place.coded(code, topic),
-                None => self.place.error(&error, topic),
+                Some(code) => self.config.coded(code, topic),
+                None => self.config.error(&error, topic),
             };
             return Err(error);
         }
         if !member.is_subscribed {
             let subscribed = member.consumer().subscribe(&[&self.options.topic]);
-            subscribed.map_err(|error| self.place.error(&error, topic))?;
+            subscribed.map_err(|error| self.config.error(&error, topic))?;
             member.is_subscribed = true;
         }
         Ok(())
@@ -258,7 +258,7 @@ impl Node for KafkaSource {
             let stored = added.and_then(|()| member.consumer().store_offsets(&list));
             // The partition is being taken from us: whoever gets it begins where it was.
             if let Err(error) = stored {
-                log::debug!("{}: partition {partition}: {error}", self.place.address);
+                log::debug!("{}: partition {partition}: {error}", self.config.address);
             }
         }
         Ok(())

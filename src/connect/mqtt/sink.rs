@@ -4,7 +4,7 @@
 //! has answered to is not sent again, whatever became of the rest: a batch that is fed again, whole or
 //! event by event, meets what is known of it.
 
-use super::link::{Link, PUMP, Place, Role};
+use super::connection::{ConnectConfig, Connection, PUMP, Role};
 use super::topic;
 use crate::connect::{Progress, Template};
 use crate::error::{Error, ErrorKind, Result, quote};
@@ -31,11 +31,11 @@ const ROLE: Role = Role {
 };
 
 pub(super) struct MqttSink {
-    place: Place,
+    config: ConnectConfig,
     topic: Template,
     qos: QoS,
     retain: bool,
-    open: Option<Link>,
+    open: Option<Connection>,
     /// How many messages the client counts as under way for as long as the connection lasts: with
     /// QoS 2 those that were refused.
     lost_room: usize,
@@ -53,9 +53,9 @@ struct Out {
 }
 
 impl MqttSink {
-    pub fn new(place: Place, topic: Template, qos: QoS, retain: bool) -> Self {
+    pub fn new(config: ConnectConfig, topic: Template, qos: QoS, retain: bool) -> Self {
         MqttSink {
-            place,
+            config,
             topic,
             qos,
             retain,
@@ -70,18 +70,18 @@ impl MqttSink {
     fn connect(&mut self) -> Result<()> {
         self.open = None;
         self.lost_room = 0;
-        let link = self.place.connect(&ROLE)?;
-        let most = link.granted.max_qos;
+        let connection = self.config.connect(&ROLE)?;
+        let most = connection.granted.max_qos;
         if (self.qos as u8) > most {
             let error = format!("the broker takes no QoS above {most}");
-            let error = self.place.address.wrong(error);
+            let error = self.config.address.wrong(error);
             return Err(error.with_hint(format!("set the option qos to {most}")));
         }
-        if self.retain && !link.granted.retain {
-            let error = self.place.address.wrong("the broker keeps no messages");
+        if self.retain && !connection.granted.retain {
+            let error = self.config.address.wrong("the broker keeps no messages");
             return Err(error.with_hint("leave out the option retain"));
         }
-        self.open = Some(link);
+        self.open = Some(connection);
         Ok(())
     }
 
@@ -105,10 +105,10 @@ impl MqttSink {
         // Whether something has come that may not be acknowledged yet.
         let mut is_heard = true;
         while sending.left > 0 {
-            let Some(link) = &mut self.open else {
-                return Err(self.place.address.unavailable("the sink is not open"));
+            let Some(connection) = &mut self.open else {
+                return Err(self.config.address.unavailable("the sink is not open"));
             };
-            let window = usize::from(link.granted.receives.min(WINDOW));
+            let window = usize::from(connection.granted.receives.min(WINDOW));
             let is_worn = self.lost_room >= window.div_ceil(2);
             if is_worn && sending.under_way() == 0 {
                 self.connect()?;
@@ -123,19 +123,21 @@ impl MqttSink {
                 && let Some(out) = batch.next()
             {
                 let (qos, retain) = (self.qos, self.retain);
-                let asked = link.client.try_publish(out.topic, qos, retain, out.payload);
-                asked.map_err(|error| link.address().unavailable(error))?;
+                let asked = connection
+                    .client
+                    .try_publish(out.topic, qos, retain, out.payload);
+                asked.map_err(|error| connection.address().unavailable(error))?;
                 sending.waiting.push_back(out.number);
             }
-            let happened = match link.next(Duration::ZERO)? {
+            let happened = match connection.next(Duration::ZERO)? {
                 Some(happened) => happened,
                 None => {
                     // Nothing else is sent now.
                     if is_heard && sending.waiting.is_empty() {
-                        link.nudge();
+                        connection.nudge();
                         is_heard = false;
                     }
-                    link.awaited(since)?
+                    connection.awaited(since)?
                 }
             };
             is_heard |= matches!(
@@ -146,8 +148,8 @@ impl MqttSink {
             );
             self.lost_room += usize::from(sending.hear(happened));
         }
-        if let Some(link) = &mut self.open {
-            link.do_not_nudge();
+        if let Some(connection) = &mut self.open {
+            connection.do_not_nudge();
         }
         Ok(())
     }
@@ -158,8 +160,8 @@ impl MqttSink {
             return Ok(());
         }
         self.pump_at = now.after(PUMP);
-        while let Some(link) = &mut self.open {
-            if link.next(Duration::from_millis(1))?.is_none() {
+        while let Some(connection) = &mut self.open {
+            if connection.next(Duration::from_millis(1))?.is_none() {
                 break;
             }
         }
@@ -311,7 +313,7 @@ impl Sink for MqttSink {
         let most = self
             .open
             .as_ref()
-            .map_or(usize::MAX, |link| link.granted.largest);
+            .map_or(usize::MAX, |connection| connection.granted.largest);
         if size > most {
             let error = format!("message of {size} bytes > {most} bytes, the broker's limit");
             return Err(Error::data(error).with_hint(format!("its topic is {}", quote(&topic))));

@@ -4,7 +4,7 @@
 //! emitted again, and hold the acks of those behind them meanwhile. What comes while there is no room
 //! waits in `arrived`: of QoS 1 and 2 no more than the broker was told, of QoS 0 so much and no more.
 
-use super::link::{Link, PUMP, Place, Role};
+use super::connection::{ConnectConfig, Connection, PUMP, Role};
 use super::order::{Answer, Order};
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
@@ -39,9 +39,9 @@ pub(super) struct Options {
 }
 
 pub(super) struct MqttSource {
-    place: Place,
+    config: ConnectConfig,
     options: Options,
-    open: Option<Link>,
+    open: Option<Connection>,
     /// Messages that came and are not emitted yet.
     arrived: VecDeque<Publish>,
     /// Whether it was said that messages are let go.
@@ -62,9 +62,9 @@ struct Held {
 }
 
 impl MqttSource {
-    pub fn new(place: Place, options: Options) -> Self {
+    pub fn new(config: ConnectConfig, options: Options) -> Self {
         MqttSource {
-            place,
+            config,
             open: None,
             arrived: VecDeque::new(),
             is_warned: false,
@@ -77,7 +77,7 @@ impl MqttSource {
     }
 
     fn closed(&self) -> Error {
-        self.place.address.unavailable("the source is not open")
+        self.config.address.unavailable("the source is not open")
     }
 
     fn room(&self) -> usize {
@@ -128,8 +128,8 @@ impl MqttSource {
         let most = 2 * usize::from(self.options.in_flight);
         if publish.qos == QoS::AtMostOnce && self.arrived.len() >= most {
             if !std::mem::replace(&mut self.is_warned, true) {
-                let place = &self.place.address;
-                log::warn!("{place}: more comes with QoS 0 than is taken: messages are lost");
+                let address = &self.config.address;
+                log::warn!("{address}: more comes with QoS 0 than is taken: messages are lost");
             }
             return;
         }
@@ -146,15 +146,15 @@ impl MqttSource {
 
     /// Acks what may be acked. A message counts as acked when that is written to the connection.
     fn ack(&mut self) -> Result<()> {
-        let Some(mut link) = self.open.take() else {
+        let Some(mut connection) = self.open.take() else {
             return Ok(());
         };
-        let acked = self.ack_by(&mut link);
-        self.open = Some(link);
+        let acked = self.ack_by(&mut connection);
+        self.open = Some(connection);
         acked
     }
 
-    fn ack_by(&mut self, link: &mut Link) -> Result<()> {
+    fn ack_by(&mut self, connection: &mut Connection) -> Result<()> {
         let due: Vec<Answer> = self.order.due().collect();
         let since = monotonic();
         for part in due.chunks(REQUESTS) {
@@ -167,12 +167,12 @@ impl MqttSource {
                     },
                     ..Publish::default()
                 };
-                let asked = link.client.try_ack(&message);
-                asked.map_err(|error| link.address().unavailable(error))?;
+                let asked = connection.client.try_ack(&message);
+                asked.map_err(|error| connection.address().unavailable(error))?;
             }
             for _ in part {
                 loop {
-                    match link.awaited(since)? {
+                    match connection.awaited(since)? {
                         Happened::Outgoing(Outgoing::PubAck(_) | Outgoing::PubRec(_)) => break,
                         other => self.hear(other),
                     }
@@ -183,18 +183,18 @@ impl MqttSource {
         Ok(())
     }
 
-    fn subscribe(&mut self, link: &mut Link) -> Result<()> {
+    fn subscribe(&mut self, connection: &mut Connection) -> Result<()> {
         let filters = self.options.topics.iter().map(|topic| {
             let mut filter = Filter::new(topic, self.options.qos);
             // Whoever comes back has had what was kept.
             filter.retain_forward_rule = RetainForwardRule::OnNewSubscribe;
             filter
         });
-        let asked = link.client.try_subscribe_many(filters);
-        asked.map_err(|error| self.place.address.unavailable(error))?;
+        let asked = connection.client.try_subscribe_many(filters);
+        asked.map_err(|error| self.config.address.unavailable(error))?;
         let since = monotonic();
         loop {
-            match link.awaited(since)? {
+            match connection.awaited(since)? {
                 Happened::Incoming(Incoming::SubAck(ack)) => return self.subscribed(&ack),
                 other => self.hear(other),
             }
@@ -202,7 +202,7 @@ impl MqttSource {
     }
 
     fn subscribed(&self, ack: &SubAck) -> Result<()> {
-        let address = &self.place.address;
+        let address = &self.config.address;
         for (topic, code) in self.options.topics.iter().zip(&ack.return_codes) {
             let topic = quote(topic);
             match code {
@@ -232,25 +232,27 @@ impl MqttSource {
 impl Node for MqttSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let mut link = self.place.connect(&Role {
+        let mut connection = self.config.connect(&Role {
             sends: 1,
             receives: self.options.in_flight,
             requests: REQUESTS + 8,
         })?;
-        if !link.granted.shared && self.options.topics.iter().any(|t| t.starts_with("$share/")) {
-            let error = self.place.address.wrong("the broker has no groups");
+        if !connection.granted.shared
+            && self.options.topics.iter().any(|t| t.starts_with("$share/"))
+        {
+            let error = self.config.address.wrong("the broker has no groups");
             return Err(error.with_hint("leave out the option group"));
         }
         // What is here unseen comes again, except for QoS 0.
         self.arrived
             .retain(|publish| publish.qos == QoS::AtMostOnce);
         self.is_warned = false;
-        self.order.connected(link.granted.is_resumed);
-        if link.granted.is_resumed {
-            link.expect_releases()?;
+        self.order.connected(connection.granted.is_resumed);
+        if connection.granted.is_resumed {
+            connection.expect_releases()?;
         }
-        self.subscribe(&mut link)?;
-        self.open = Some(link);
+        self.subscribe(&mut connection)?;
+        self.open = Some(connection);
         Ok(())
     }
 
@@ -284,8 +286,10 @@ impl Node for MqttSource {
         }
         self.pump_at = cx.now().after(PUMP);
         for _ in 0..HEAR {
-            let Some(link) = &mut self.open else { break };
-            match link.next(GLANCE)? {
+            let Some(connection) = &mut self.open else {
+                break;
+            };
+            match connection.next(GLANCE)? {
                 Some(happened) => self.hear(happened),
                 None => break,
             }
@@ -316,11 +320,11 @@ impl Source for MqttSource {
                 limit = Duration::ZERO;
                 continue;
             }
-            let link = match &mut self.open {
-                Some(link) => link,
+            let connection = match &mut self.open {
+                Some(connection) => connection,
                 None => return Err(self.closed()),
             };
-            match link.next(limit)? {
+            match connection.next(limit)? {
                 Some(happened) => self.hear(happened),
                 None => break,
             }

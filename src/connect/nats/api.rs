@@ -3,7 +3,7 @@
 //! Requests and answers are JSON; what an answer has beyond what is asked for here is let be, so that
 //! servers of all versions do.
 
-use super::link::Link;
+use super::connection::Connection;
 use crate::error::{Error, Result, quote};
 use async_nats::RequestErrorKind;
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ struct Refused {
 }
 
 /// Finds the stream; the subjects that it takes come out.
-pub(super) fn stream(link: &Link, name: &str, subject: &str) -> Result<Vec<String>> {
-    let answer = ask(link, &format!("STREAM.INFO.{name}"), &json!({}))?;
+pub(super) fn stream(connection: &Connection, name: &str, subject: &str) -> Result<Vec<String>> {
+    let answer = ask(connection, &format!("STREAM.INFO.{name}"), &json!({}))?;
     let info = answer.map_err(|refused| missing(refused, name, subject))?;
     let subjects = info["config"]["subjects"].as_array().into_iter().flatten();
     let subjects = subjects.filter_map(|subject| subject.as_str().map(str::to_owned));
@@ -57,24 +57,24 @@ fn missing(refused: Refused, stream: &str, subject: &str) -> Error {
 
 impl Consumer {
     /// Finds the consumer, or makes it; the time after which it gives a message out again comes out.
-    pub fn open(&self, link: &Link) -> Result<Duration> {
-        stream(link, &self.stream, &self.filter)?;
+    pub fn open(&self, connection: &Connection) -> Result<Duration> {
+        stream(connection, &self.stream, &self.filter)?;
         let info = format!("CONSUMER.INFO.{}.{}", self.stream, self.durable);
-        let found = match ask(link, &info, &json!({}))? {
-            Err(refused) if refused.number == CONSUMER_NOT_FOUND => match self.make(link)? {
+        let found = match ask(connection, &info, &json!({}))? {
+            Err(refused) if refused.number == CONSUMER_NOT_FOUND => match self.make(connection)? {
                 // Another one has just made it.
                 Err(refused) if CONSUMER_EXISTS.contains(&refused.number) => {
-                    ask(link, &info, &json!({}))?
+                    ask(connection, &info, &json!({}))?
                 }
                 made => made,
             },
             found => found,
         };
         let found = found.map_err(|refused| missing(refused, &self.stream, &self.filter))?;
-        self.fits(link, &found["config"])
+        self.fits(connection, &found["config"])
     }
 
-    fn make(&self, link: &Link) -> Result<Result<Value, Refused>> {
+    fn make(&self, connection: &Connection) -> Result<Result<Value, Refused>> {
         let ack_wait = self.ack_wait.unwrap_or(Duration::from_secs(30));
         let mut config = json!({
             "durable_name": self.durable,
@@ -90,11 +90,11 @@ impl Consumer {
         }
         let subject = format!("CONSUMER.DURABLE.CREATE.{}.{}", self.stream, self.durable);
         let request = json!({"stream_name": self.stream, "config": config});
-        ask(link, &subject, &request)
+        ask(connection, &subject, &request)
     }
 
     /// Whether the consumer that is there is what is wanted.
-    fn fits(&self, link: &Link, config: &Value) -> Result<Duration> {
+    fn fits(&self, connection: &Connection, config: &Value) -> Result<Duration> {
         let durable = quote(&self.durable);
         let wrong = |why: String| {
             let hint = format!(
@@ -102,7 +102,7 @@ impl Consumer {
                 self.stream
             );
             let error = format!("the consumer {durable} {why}");
-            Err(link.address().wrong(error).with_hint(hint))
+            Err(connection.address().wrong(error).with_hint(hint))
         };
         if config["deliver_subject"].is_string() {
             return wrong("pushes, and a pull consumer is needed".to_owned());
@@ -140,33 +140,37 @@ pub(super) fn nanos(time: Duration) -> u64 {
 }
 
 /// Asks JetStream; what it refuses is told apart from what keeps it from answering.
-fn ask(link: &Link, subject: &str, request: &Value) -> Result<Result<Value, Refused>> {
+fn ask(connection: &Connection, subject: &str, request: &Value) -> Result<Result<Value, Refused>> {
     let subject = format!("$JS.API.{subject}");
-    let answer = link.done(async {
-        let answer = link.client.request(subject, request.to_string().into());
+    let answer = connection.done(async {
+        let answer = connection
+            .client
+            .request(subject, request.to_string().into());
         answer.await.map_err(|error| match error.kind() {
             RequestErrorKind::NoResponders => {
-                let error = link.address().unavailable("JetStream does not answer");
+                let error = connection
+                    .address()
+                    .unavailable("JetStream does not answer");
                 error.with_hint("if it is not enabled: nats-server -js")
             }
-            _ => link.address().unavailable(error),
+            _ => connection.address().unavailable(error),
         })
     })?;
     let answer: Value = serde_json::from_slice(&answer.payload)
-        .map_err(|error| link.address().unavailable(error))?;
-    match refusal(link, &answer) {
+        .map_err(|error| connection.address().unavailable(error))?;
+    match refusal(connection, &answer) {
         Some(refused) if refused.error.is_retryable() => Err(refused.error),
         Some(refused) => Ok(Err(refused)),
         None => Ok(Ok(answer)),
     }
 }
 
-fn refusal(link: &Link, answer: &Value) -> Option<Refused> {
+fn refusal(connection: &Connection, answer: &Value) -> Option<Refused> {
     let error = answer.get("error")?;
     let text = error["description"].as_str().unwrap_or("it is refused");
     let error_of = match error["code"].as_u64() {
-        Some(500..) => link.address().unavailable(text),
-        _ => link.address().wrong(text),
+        Some(500..) => connection.address().unavailable(text),
+        _ => connection.address().wrong(text),
     };
     Some(Refused {
         number: error["err_code"].as_u64().unwrap_or_default(),
@@ -175,10 +179,10 @@ fn refusal(link: &Link, answer: &Value) -> Option<Refused> {
 }
 
 /// What JetStream says to a message that was sent to a stream.
-pub(super) fn stored(link: &Link, answer: &[u8]) -> Result<()> {
+pub(super) fn stored(connection: &Connection, answer: &[u8]) -> Result<()> {
     let answer: Value =
-        serde_json::from_slice(answer).map_err(|error| link.address().unavailable(error))?;
-    refusal(link, &answer).map_or(Ok(()), |refused| Err(refused.error))
+        serde_json::from_slice(answer).map_err(|error| connection.address().unavailable(error))?;
+    refusal(connection, &answer).map_or(Ok(()), |refused| Err(refused.error))
 }
 
 /// Whether a subject is one of those that a pattern stands for.

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(super) const ID: &str = "Nats-Msg-Id";
 
 /// The message ids.
-pub(super) enum Id {
+pub(super) enum MessageIds {
     None,
     Template(Template),
     /// A name of this sink's own, and the numbers of the next event and of the batch's first.
@@ -24,25 +24,25 @@ pub(super) enum Id {
 }
 
 /// The id of a message.
-pub(super) enum Mark {
+pub(super) enum MessageId {
     /// A number of the sink's own.
     Number(u64),
     Text(HeaderValue),
 }
 
-impl Id {
+impl MessageIds {
     /// The ids that the options ask for; without that, of what goes to a stream, numbers.
     pub fn parse(to_stream: bool, settings: &Settings) -> Result<Self> {
         match settings.json("id") {
-            None if !to_stream => Ok(Id::None),
-            None => Ok(Id::Numbers {
+            None if !to_stream => Ok(MessageIds::None),
+            None => Ok(MessageIds::Numbers {
                 name: String::new(),
                 next: 0,
                 first: 0,
             }),
-            Some(Value::Bool(false)) => Ok(Id::None),
+            Some(Value::Bool(false)) => Ok(MessageIds::None),
             Some(_) => match settings.template("id")? {
-                Some(id) if id.constant().is_none() => Ok(Id::Template(id)),
+                Some(id) if id.constant().is_none() => Ok(MessageIds::Template(id)),
                 _ => Err(settings.wrong("id", "a template that tells events apart")),
             },
         }
@@ -50,7 +50,7 @@ impl Id {
 
     /// Gives what is numbered a name that nobody else has.
     pub fn begin(&mut self, unique: impl FnOnce() -> String) {
-        if let Id::Numbers { name, .. } = self
+        if let MessageIds::Numbers { name, .. } = self
             && name.is_empty()
         {
             let unique = unique();
@@ -58,14 +58,14 @@ impl Id {
         }
     }
 
-    pub fn next(&mut self, event: &Event) -> Result<Option<Mark>> {
+    pub fn next(&mut self, event: &Event) -> Result<Option<MessageId>> {
         match self {
-            Id::None => Ok(None),
-            Id::Template(id) => header(&id.render(event)?).map(Mark::Text).map(Some),
-            Id::Numbers { next, .. } => {
+            MessageIds::None => Ok(None),
+            MessageIds::Template(id) => header(&id.render(event)?).map(MessageId::Text).map(Some),
+            MessageIds::Numbers { next, .. } => {
                 let number = *next;
                 *next += 1;
-                Ok(Some(Mark::Number(number)))
+                Ok(Some(MessageId::Number(number)))
             }
         }
     }
@@ -73,21 +73,21 @@ impl Id {
     /// What stands before the numbers.
     pub fn name(&self) -> &str {
         match self {
-            Id::Numbers { name, .. } => name,
-            Id::None | Id::Template(_) => "",
+            MessageIds::Numbers { name, .. } => name,
+            MessageIds::None | MessageIds::Template(_) => "",
         }
     }
 
     /// The batch is over, or what it was numbered is not to be used again.
     pub fn go_on(&mut self) {
-        if let Id::Numbers { next, first, .. } = self {
+        if let MessageIds::Numbers { next, first, .. } = self {
             *first = *next;
         }
     }
 
     /// The batch comes again.
     pub fn go_back(&mut self) {
-        if let Id::Numbers { next, first, .. } = self {
+        if let MessageIds::Numbers { next, first, .. } = self {
             *next = *first;
         }
     }

@@ -1,7 +1,7 @@
 //! A source that listens to a subject: what comes while it does not is lost.
 
 use super::BATCH;
-use super::link::{Link, Place};
+use super::connection::{ConnectConfig, Connection};
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
@@ -14,17 +14,22 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 pub(super) struct SubjectSource {
-    place: Place,
+    config: ConnectConfig,
     subject: String,
     group: Option<String>,
-    open: Option<(Subscriber, Link)>,
+    open: Option<(Subscriber, Connection)>,
     inbox: Inbox<()>,
 }
 
 impl SubjectSource {
-    pub fn new(place: Place, subject: String, group: Option<String>, in_flight: usize) -> Self {
+    pub fn new(
+        config: ConnectConfig,
+        subject: String,
+        group: Option<String>,
+        in_flight: usize,
+    ) -> Self {
         SubjectSource {
-            place,
+            config,
             subject,
             group,
             open: None,
@@ -60,10 +65,10 @@ pub(super) fn with_headers(event: Event, headers: &HeaderMap) -> Event {
 impl Node for SubjectSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let link = self.place.connect()?;
-        let messages = link.done(async {
-            let client = &link.client;
-            let unavailable = |error| link.address().unavailable(error);
+        let connection = self.config.connect()?;
+        let messages = connection.done(async {
+            let client = &connection.client;
+            let unavailable = |error| connection.address().unavailable(error);
             let messages = match &self.group {
                 Some(group) => {
                     let group = group.clone();
@@ -73,11 +78,11 @@ impl Node for SubjectSource {
             };
             let messages = messages.map_err(unavailable)?;
             // What is sent from now on is heard.
-            link.heard().await?;
+            connection.heard().await?;
             Ok(messages)
         })?;
-        link.pump()?;
-        self.open = Some((messages, link));
+        connection.pump()?;
+        self.open = Some((messages, connection));
         Ok(())
     }
 
@@ -89,21 +94,23 @@ impl Node for SubjectSource {
 
 impl Source for SubjectSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
-        let Some((messages, link)) = &mut self.open else {
-            return Err(self.place.address.unavailable("the source is not open"));
+        let Some((messages, connection)) = &mut self.open else {
+            return Err(self.config.address.unavailable("the source is not open"));
         };
         let room = self.inbox.room().min(BATCH);
         if room == 0 {
-            link.pump()?;
+            connection.pump()?;
             return Ok(Read::Idle);
         }
-        let mut next = link.wait(wait, messages.next())?;
+        let mut next = connection.wait(wait, messages.next())?;
         let mut taken = 0;
         while let Some(message) = next {
             let Some(message) = message else {
-                return Err(link.address().unavailable("the subscription has ended"));
+                return Err(connection
+                    .address()
+                    .unavailable("the subscription has ended"));
             };
-            link.take(&message);
+            connection.take(&message);
             let Message {
                 subject,
                 payload,

@@ -6,8 +6,8 @@
 //! keeps it once. A batch that is fed again after the connection was lost is
 //! numbered as before; after any other failure nothing that was numbered is numbered so again.
 
-use super::id::{ID, Id, Mark, header};
-use super::link::{Link, Place};
+use super::connection::{ConnectConfig, Connection};
+use super::id::{ID, MessageId, MessageIds, header};
 use super::{api, bad_subject, is_subject};
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
@@ -27,13 +27,13 @@ const PUMP: Duration = Duration::from_secs(5);
 const LISTEN: usize = 256;
 
 pub(super) struct NatsSink {
-    place: Place,
+    config: ConnectConfig,
     subject: Template,
     /// The subject, where it is the same for every event.
     fixed: Option<Subject>,
     stream: Option<String>,
     headers: Vec<(HeaderName, Template)>,
-    id: Id,
+    id: MessageIds,
     open: Option<Open>,
     batch: Vec<Out>,
     progress: Progress,
@@ -46,7 +46,7 @@ struct Open {
     /// The subjects of the stream.
     subjects: Vec<String>,
     most: usize,
-    link: Link,
+    connection: Connection,
 }
 
 /// A message to send.
@@ -54,14 +54,14 @@ struct Out {
     /// The number of its event.
     number: u64,
     subject: Subject,
-    id: Option<Mark>,
+    id: Option<MessageId>,
     headers: Option<HeaderMap>,
     payload: Payload,
 }
 
 impl NatsSink {
     pub fn new(
-        place: Place,
+        config: ConnectConfig,
         subject: Template,
         stream: Option<String>,
         settings: &Settings,
@@ -74,10 +74,10 @@ impl NatsSink {
             headers.push((parsed, template));
         }
         Ok(NatsSink {
-            place,
+            config,
             fixed: subject.constant().map(Subject::from),
             subject,
-            id: Id::parse(stream.is_some(), settings)?,
+            id: MessageIds::parse(stream.is_some(), settings)?,
             stream,
             headers,
             open: None,
@@ -94,7 +94,7 @@ impl NatsSink {
         let subject = self.subject.render(event)?;
         match is_subject(&subject, false) {
             true => Ok(subject.into()),
-            false => Err(bad_subject(&self.place.address, &subject)),
+            false => Err(bad_subject(&self.config.address, &subject)),
         }
     }
 
@@ -112,7 +112,7 @@ impl NatsSink {
 
 /// A batch on its way.
 struct Sending<'a> {
-    link: &'a Link,
+    connection: &'a Connection,
     reply: &'a Subject,
     subjects: &'a [String],
     /// What stands before the numbers in message ids.
@@ -135,11 +135,15 @@ impl Sending<'_> {
             }
         }
         if !to_stream {
-            return self.link.heard().await;
+            return self.connection.heard().await;
         }
         while self.left > 0 {
             let answer = answers.next().await;
-            let lost = || self.link.address().unavailable("the connection is lost");
+            let lost = || {
+                self.connection
+                    .address()
+                    .unavailable("the connection is lost")
+            };
             self.hear(&answer.ok_or_else(lost)?);
         }
         Ok(())
@@ -147,7 +151,7 @@ impl Sending<'_> {
 
     /// The message is made here and not before: the server has work meanwhile.
     async fn send(&self, out: &Out, to_stream: bool) -> Result<()> {
-        let client = &self.link.client;
+        let client = &self.connection.client;
         let payload = Bytes::copy_from_slice(out.payload.bytes());
         let subject = out.subject.clone();
         let reply = || format!("{}.{}", self.reply, out.number);
@@ -161,14 +165,14 @@ impl Sending<'_> {
             (false, Some(headers)) => client.publish_with_headers(subject, headers, payload).await,
             (false, None) => client.publish(subject, payload).await,
         };
-        sent.map_err(|error| self.link.address().unavailable(error))
+        sent.map_err(|error| self.connection.address().unavailable(error))
     }
 
     fn headers(&self, out: &Out) -> Result<Option<HeaderMap>> {
         let id = match &out.id {
             None => return Ok(out.headers.clone()),
-            Some(Mark::Number(number)) => header(&format!("{}.{number}", self.name))?,
-            Some(Mark::Text(text)) => text.clone(),
+            Some(MessageId::Number(number)) => header(&format!("{}.{number}", self.name))?,
+            Some(MessageId::Text(text)) => text.clone(),
         };
         let mut headers = out.headers.clone().unwrap_or_default();
         // One that was asked for by name stays.
@@ -180,7 +184,7 @@ impl Sending<'_> {
 
     /// Notes an answer of the stream; one that belongs to nothing here is ignored.
     fn hear(&mut self, answer: &Message) {
-        self.link.take(answer);
+        self.connection.take(answer);
         let number = answer.subject.rsplit('.').next();
         let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
             return;
@@ -194,48 +198,50 @@ impl Sending<'_> {
         let stored = match answer.status {
             Some(StatusCode::NO_RESPONDERS) => {
                 let subject = self.batch[index].subject.as_str();
-                Err(nobody(self.link, self.subjects, subject))
+                Err(nobody(self.connection, self.subjects, subject))
             }
-            _ => api::stored(self.link, &answer.payload),
+            _ => api::stored(self.connection, &answer.payload),
         };
         self.progress.add(number, stored);
     }
 }
 
 /// No stream takes a message: because of its subject, or for now.
-fn nobody(link: &Link, subjects: &[String], subject: &str) -> Error {
+fn nobody(connection: &Connection, subjects: &[String], subject: &str) -> Error {
     match subjects.iter().any(|pattern| api::takes(pattern, subject)) {
         false => {
             let subject = quote(subject);
             Error::data(format!("the stream does not take the subject {subject}"))
         }
-        true => link.address().unavailable("the stream does not answer"),
+        true => connection
+            .address()
+            .unavailable("the stream does not answer"),
     }
 }
 
 impl Node for NatsSink {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let link = self.place.connect()?;
+        let connection = self.config.connect()?;
         let subjects = match &self.stream {
             None => Vec::new(),
             Some(stream) => {
                 let subject = self.subject.constant().unwrap_or_default();
-                api::stream(&link, stream, subject)?
+                api::stream(&connection, stream, subject)?
             }
         };
-        let inbox = link.client.new_inbox();
-        self.id.begin(|| link.client.new_inbox());
-        let answers = link.done(async {
-            let answers = link.client.subscribe(format!("{inbox}.*")).await;
-            answers.map_err(|error| link.address().unavailable(error))
+        let inbox = connection.client.new_inbox();
+        self.id.begin(|| connection.client.new_inbox());
+        let answers = connection.done(async {
+            let answers = connection.client.subscribe(format!("{inbox}.*")).await;
+            answers.map_err(|error| connection.address().unavailable(error))
         })?;
         self.open = Some(Open {
             answers,
             reply: inbox.into(),
             subjects,
-            most: link.client.max_payload(),
-            link,
+            most: connection.client.max_payload(),
+            connection,
         });
         Ok(())
     }
@@ -249,14 +255,14 @@ impl Node for NatsSink {
         self.pump_at = cx.now().after(PUMP);
         if self.batch.is_empty() {
             if let Some(open) = &self.open {
-                open.link.pump()?;
+                open.connection.pump()?;
             }
         } else {
             let Some(open) = &mut self.open else {
-                return Err(self.place.address.unavailable("the sink is not open"));
+                return Err(self.config.address.unavailable("the sink is not open"));
             };
             let sending = Sending {
-                link: &open.link,
+                connection: &open.connection,
                 reply: &open.reply,
                 subjects: &open.subjects,
                 name: self.id.name(),
@@ -266,7 +272,7 @@ impl Node for NatsSink {
                 left: self.batch.len(),
             };
             let work = sending.run(&mut open.answers, self.stream.is_some());
-            open.link.done(work)?;
+            open.connection.done(work)?;
             self.batch.clear();
         }
         let done = self.progress.commit();

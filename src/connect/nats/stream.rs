@@ -3,7 +3,7 @@
 //! The invariant: `asked` is how many messages the server may still send, and with those under way it
 //! is never more than `in_flight`. A request that the server ends early says how many it leaves out.
 
-use super::link::{Link, Place};
+use super::connection::{ConnectConfig, Connection};
 use super::{BATCH, api, plain};
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
@@ -23,7 +23,7 @@ const STANDING: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct StreamSource {
-    place: Place,
+    config: ConnectConfig,
     consumer: api::Consumer,
     in_flight: usize,
     /// What is said of a message that failed.
@@ -42,12 +42,12 @@ struct Open {
     asked: usize,
     asked_until: Instant,
     touch_every: Duration,
-    link: Link,
+    connection: Connection,
 }
 
 impl StreamSource {
     pub fn new(
-        place: Place,
+        config: ConnectConfig,
         consumer: api::Consumer,
         redeliver_after: Duration,
         in_flight: usize,
@@ -57,7 +57,7 @@ impl StreamSource {
             false => format!("-NAK {}", json!({"delay": api::nanos(redeliver_after)})),
         };
         StreamSource {
-            place,
+            config,
             consumer,
             in_flight,
             nak: nak.into(),
@@ -104,12 +104,12 @@ impl Open {
             consumer.stream, consumer.durable
         );
         let request = json!({"batch": more, "expires": api::nanos(STANDING)}).to_string();
-        let client = &self.link.client;
+        let client = &self.connection.client;
         let reply = self.reply.clone();
-        self.link.done(async {
+        self.connection.done(async {
             let sent = client.publish_with_reply(subject, reply, request.into());
             sent.await
-                .map_err(|error| self.link.address().unavailable(error))
+                .map_err(|error| self.connection.address().unavailable(error))
         })?;
         self.asked += more;
         self.asked_until = monotonic() + STANDING + GRACE;
@@ -130,7 +130,7 @@ impl Open {
             }
             status => {
                 let error = format!("the consumer gives no messages: {status} {why}");
-                Err(self.link.address().unavailable(error))
+                Err(self.connection.address().unavailable(error))
             }
         }
     }
@@ -151,12 +151,12 @@ fn place_in_stream(reply: &str) -> Option<(u64, u64)> {
 impl Node for StreamSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let link = self.place.connect()?;
-        let ack_wait = self.consumer.open(&link)?;
-        let inbox = link.client.new_inbox();
-        let messages = link.done(async {
-            let messages = link.client.subscribe(inbox.clone()).await;
-            messages.map_err(|error| link.address().unavailable(error))
+        let connection = self.config.connect()?;
+        let ack_wait = self.consumer.open(&connection)?;
+        let inbox = connection.client.new_inbox();
+        let messages = connection.done(async {
+            let messages = connection.client.subscribe(inbox.clone()).await;
+            messages.map_err(|error| connection.address().unavailable(error))
         })?;
         self.open = Some(Open {
             messages,
@@ -164,7 +164,7 @@ impl Node for StreamSource {
             asked: 0,
             asked_until: monotonic(),
             touch_every: (ack_wait / 3).max(Duration::from_millis(50)),
-            link,
+            connection,
         });
         Ok(())
     }
@@ -187,15 +187,15 @@ impl Node for StreamSource {
         if self.answers.is_empty() {
             return Ok(());
         }
-        let link = &open.link;
+        let connection = &open.connection;
         let answers = &self.answers;
-        link.done(async {
+        connection.done(async {
             for (reply, answer) in answers {
-                let sent = link.client.publish(reply.clone(), answer.clone());
+                let sent = connection.client.publish(reply.clone(), answer.clone());
                 sent.await
-                    .map_err(|error| link.address().unavailable(error))?;
+                    .map_err(|error| connection.address().unavailable(error))?;
             }
-            link.flushed().await
+            connection.flushed().await
         })?;
         self.answers.clear();
         Ok(())
@@ -228,10 +228,14 @@ impl Node for StreamSource {
                     self.answers.push((reply, Bytes::from_static(b"-NAK")));
                 }
             }
-            let Open { link, messages, .. } = open;
-            link.done(async {
+            let Open {
+                connection,
+                messages,
+                ..
+            } = open;
+            connection.done(async {
                 let ended = messages.unsubscribe().await;
-                ended.map_err(|error| link.address().unavailable(error))
+                ended.map_err(|error| connection.address().unavailable(error))
             })?;
         }
         Ok(())
@@ -250,15 +254,18 @@ impl Source for StreamSource {
             // Only an outcome makes room.
             return Ok(Read::Idle);
         }
-        let mut next = open.link.wait(wait, open.messages.next())?;
+        let mut next = open.connection.wait(wait, open.messages.next())?;
         let mut taken = 0;
         while let Some(message) = next {
             let Some(message) = message else {
-                let error = self.place.address.unavailable("the subscription has ended");
+                let error = self
+                    .config
+                    .address
+                    .unavailable("the subscription has ended");
                 return Err(error);
             };
             let Some(open) = &mut self.open else { break };
-            open.link.take(&message);
+            open.connection.take(&message);
             match message.status {
                 None | Some(StatusCode::OK) => {
                     open.asked = open.asked.saturating_sub(1);

@@ -1,8 +1,8 @@
 //! A source that listens to a channel: what is published while it does not is lost.
 
 use super::BATCH;
+use super::config::ConnectConfig;
 use super::connection::Connection;
-use super::link::Place;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use std::time::Duration;
 const MORE: Duration = Duration::from_millis(1);
 
 pub(super) struct ChannelSource {
-    place: Place,
+    config: ConnectConfig,
     channel: String,
     is_pattern: bool,
     open: Option<Connection>,
@@ -23,9 +23,9 @@ pub(super) struct ChannelSource {
 }
 
 impl ChannelSource {
-    pub fn new(place: Place, channel: String, is_pattern: bool, in_flight: usize) -> Self {
+    pub fn new(config: ConnectConfig, channel: String, is_pattern: bool, in_flight: usize) -> Self {
         ChannelSource {
-            place,
+            config,
             channel,
             is_pattern,
             open: None,
@@ -37,12 +37,12 @@ impl ChannelSource {
 impl Node for ChannelSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        let mut connection = Connection::open(&self.place)?;
+        let mut connection = Connection::open(&self.config)?;
         let mut subscribe = cmd(match self.is_pattern {
             true => "PSUBSCRIBE",
             false => "SUBSCRIBE",
         });
-        self.place
+        self.config
             .ask(&mut connection, subscribe.arg(&self.channel))?;
         self.open = Some(connection);
         Ok(())
@@ -55,7 +55,7 @@ impl Node for ChannelSource {
 }
 
 /// The next message, or `None` where there is none within the limit of the connection.
-fn next(place: &Place, open: &mut Connection) -> Result<Option<Msg>> {
+fn next(config: &ConnectConfig, open: &mut Connection) -> Result<Option<Msg>> {
     loop {
         match open.receive().and_then(redis::Value::extract_error) {
             // What is no message, as the answer to a command, is passed over.
@@ -64,15 +64,15 @@ fn next(place: &Place, open: &mut Connection) -> Result<Option<Msg>> {
                 None => continue,
             },
             Err(error) if error.is_timeout() => return Ok(None),
-            Err(error) => return Err(place.error(&error)),
+            Err(error) => return Err(config.error(&error)),
         }
     }
 }
 
 impl Source for ChannelSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
-        let place = &self.place;
-        let open = self.open.as_mut().ok_or_else(|| place.closed())?;
+        let config = &self.config;
+        let open = self.open.as_mut().ok_or_else(|| config.closed())?;
         let room = self.inbox.room().min(BATCH);
         if room == 0 {
             return Ok(Read::Idle);
@@ -80,9 +80,9 @@ impl Source for ChannelSource {
         let mut taken = 0;
         for limit in [wait.max(MORE), MORE] {
             let limited = open.set_limit(limit);
-            limited.map_err(|error| place.error(&error.into()))?;
+            limited.map_err(|error| config.error(&error.into()))?;
             while taken < room {
-                let Some(message) = next(place, open)? else {
+                let Some(message) = next(config, open)? else {
                     break;
                 };
                 let event = Event::new(message.get_payload_bytes(), cx.now())

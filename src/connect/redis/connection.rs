@@ -1,8 +1,8 @@
 //! A connection: commands are packed and replies are parsed by the client, over a stream of our own,
 //! so that a reply is bounded ([`Guarded`]).
 
+use super::config::ConnectConfig;
 use super::guard::Guarded;
-use super::link::Place;
 use crate::error::{Error, Result};
 use redis::{Cmd, Parser, RedisError, RedisResult, Value, cmd};
 use std::io::{self, Write as _};
@@ -17,28 +17,28 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, logs in and chooses the database.
-    pub fn open(place: &Place) -> Result<Self> {
-        let stream = connect(place).map_err(|error| place.error(&error.into()))?;
+    pub fn open(config: &ConnectConfig) -> Result<Self> {
+        let stream = connect(config).map_err(|error| config.error(&error.into()))?;
         let mut connection = Connection {
             stream: Guarded::new(stream),
             parser: Parser::new(),
         };
-        let server = &place.server;
+        let server = &config.server;
         if !server.password.is_empty() {
             let mut auth = cmd("AUTH");
             if !server.user.is_empty() {
                 auth.arg(&server.user);
             }
             auth.arg(&server.password);
-            connection.expect(&auth, place, |error| match error.is_retryable() {
+            connection.expect(&auth, config, |error| match error.is_retryable() {
                 true => error,
-                false => place.refused(),
+                false => config.refused(),
             })?;
         }
-        if place.database != 0 {
+        if config.database != 0 {
             let mut select = cmd("SELECT");
-            select.arg(place.database);
-            connection.expect(&select, place, |error| error)?;
+            select.arg(config.database);
+            connection.expect(&select, config, |error| error)?;
         }
         Ok(connection)
     }
@@ -46,14 +46,14 @@ impl Connection {
     fn expect(
         &mut self,
         command: &Cmd,
-        place: &Place,
+        config: &ConnectConfig,
         explain: impl FnOnce(Error) -> Error,
     ) -> Result<()> {
         let answer = self.send(&command.get_packed_command());
         let answer = answer.and_then(|()| self.receive());
         match answer.and_then(Value::extract_error) {
             Ok(_) => Ok(()),
-            Err(error) => Err(explain(place.error(&error))),
+            Err(error) => Err(explain(config.error(&error))),
         }
     }
 
@@ -81,14 +81,14 @@ impl Connection {
     }
 }
 
-fn connect(place: &Place) -> io::Result<TcpStream> {
+fn connect(config: &ConnectConfig) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (place.server.host.as_str(), place.server.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, place.timeout) {
+    for address in (config.server.host.as_str(), config.server.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, config.timeout) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(place.timeout))?;
-                stream.set_write_timeout(Some(place.timeout))?;
+                stream.set_read_timeout(Some(config.timeout))?;
+                stream.set_write_timeout(Some(config.timeout))?;
                 return Ok(stream);
             }
             Err(error) => last = error,

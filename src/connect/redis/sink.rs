@@ -3,8 +3,8 @@
 //! The invariant: a command that the server has answered to is not sent again, whatever became of the
 //! rest of its batch: a batch that is fed again, whole or event by event, meets what is known of it.
 
+use super::config::ConnectConfig;
 use super::connection::Connection;
-use super::link::Place;
 use crate::connect::{Progress, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -12,7 +12,7 @@ use crate::node::{Context, Node, Sink};
 use redis::{Value, cmd};
 
 pub(super) struct RedisSink {
-    place: Place,
+    config: ConnectConfig,
     to: To,
     open: Option<Connection>,
     /// The commands of the batch as they are sent, and the number of the event of each.
@@ -31,9 +31,9 @@ pub(super) enum To {
 }
 
 impl RedisSink {
-    pub fn new(place: Place, to: To) -> Self {
+    pub fn new(config: ConnectConfig, to: To) -> Self {
         RedisSink {
-            place,
+            config,
             to,
             open: None,
             batch: Vec::new(),
@@ -44,14 +44,14 @@ impl RedisSink {
 
     /// Sends the batch and reads the answers.
     fn send(&mut self) -> Result<()> {
-        let open = self.open.as_mut().ok_or_else(|| self.place.closed())?;
+        let open = self.open.as_mut().ok_or_else(|| self.config.closed())?;
         let sent = open.send(&self.batch);
-        sent.map_err(|error| self.place.error(&error))?;
+        sent.map_err(|error| self.config.error(&error))?;
         for number in &self.numbers {
             let answer = match open.receive() {
-                Ok(Value::ServerError(error)) => Err(self.place.error(&error.into())),
+                Ok(Value::ServerError(error)) => Err(self.config.error(&error.into())),
                 Ok(_) => Ok(()),
-                Err(error) => Err(self.place.error(&error)),
+                Err(error) => Err(self.config.error(&error)),
             };
             match answer {
                 // Nothing is known of this one and those that follow.
@@ -102,7 +102,7 @@ impl To {
 impl Node for RedisSink {
     fn open(&mut self) -> Result<()> {
         self.open = None;
-        self.open = Some(Connection::open(&self.place)?);
+        self.open = Some(Connection::open(&self.config)?);
         Ok(())
     }
 

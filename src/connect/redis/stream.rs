@@ -9,9 +9,9 @@
 //! to look as if it had been idle for long: the next one to look takes it over.
 
 use super::BATCH;
+use super::config::ConnectConfig;
 use super::connection::Connection;
 use super::entry::{self, Entry};
-use super::link::Place;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
@@ -37,7 +37,7 @@ pub(super) struct Options {
 }
 
 pub(super) struct StreamSource {
-    place: Place,
+    config: ConnectConfig,
     options: Options,
     open: Option<Connection>,
     /// How many entries one reply may have: fewer after one that was too large.
@@ -58,9 +58,9 @@ pub(super) struct StreamSource {
 }
 
 impl StreamSource {
-    pub fn new(place: Place, options: Options) -> Self {
+    pub fn new(config: ConnectConfig, options: Options) -> Self {
         StreamSource {
-            place,
+            config,
             open: None,
             most: BATCH,
             ahead: false,
@@ -77,8 +77,8 @@ impl StreamSource {
 
     fn ask(&mut self, command: &Cmd) -> Result<Value> {
         self.hear_ahead()?;
-        let open = self.open.as_mut().ok_or_else(|| self.place.closed())?;
-        let answer = self.place.ask(open, command);
+        let open = self.open.as_mut().ok_or_else(|| self.config.closed())?;
+        let answer = self.config.ask(open, command);
         self.sized(answer)
     }
 
@@ -95,7 +95,7 @@ impl StreamSource {
         if std::mem::take(&mut self.ahead)
             && let Some(open) = &mut self.open
         {
-            let answer = self.place.receive(open);
+            let answer = self.config.receive(open);
             let entries = entry::read(self.sized(answer)?);
             self.arrived.extend(entries);
         }
@@ -195,7 +195,7 @@ impl Node for StreamSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
         self.ahead = false;
-        self.open = Some(Connection::open(&self.place)?);
+        self.open = Some(Connection::open(&self.config)?);
         let mut command = cmd("XGROUP");
         command.arg("CREATE").arg(&self.options.stream);
         command.arg(&self.options.group);
@@ -211,7 +211,7 @@ impl Node for StreamSource {
             let Options { stream, group, .. } = &self.options;
             let why = format!("no stream {}", crate::error::quote(stream));
             let hint = format!("create it: redis-cli XGROUP CREATE {stream} {group} 0 MKSTREAM");
-            return Err(self.place.address.wrong(why).with_hint(hint));
+            return Err(self.config.address.wrong(why).with_hint(hint));
         }
         Err(error)
     }
@@ -288,7 +288,7 @@ impl Source for StreamSource {
             if cx.now() >= self.claim_at && self.claim(count, cx)? > 0 {
                 return Ok(Read::More);
             }
-            let wait = wait.min(self.place.timeout / 2);
+            let wait = wait.min(self.config.timeout / 2);
             let answer = self.ask(&self.next(count, Some(wait)))?;
             self.arrived.extend(entry::read(answer));
         }
@@ -298,7 +298,7 @@ impl Source for StreamSource {
             let next = self.next(BATCH, None);
             // Where it cannot be sent, whatever is asked next says so.
             let open = self.open.as_mut();
-            self.ahead = open.is_some_and(|open| self.place.ask_ahead(open, &next).is_ok());
+            self.ahead = open.is_some_and(|open| self.config.ask_ahead(open, &next).is_ok());
         }
         for _ in 0..taken {
             if let Some(entry) = self.arrived.pop_front() {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
 /// The values of the columns of a cursor, in their order.
-pub(super) type Place = Vec<Value>;
+pub(super) type CursorValues = Vec<Value>;
 
 /// The columns of a cursor.
 pub(super) struct Columns(Vec<String>);
@@ -43,7 +43,7 @@ impl Columns {
     }
 
     /// The parameters of a query that asks for what is behind a place.
-    pub fn params(&self, place: &Place) -> Map<String, Value> {
+    pub fn params(&self, place: &CursorValues) -> Map<String, Value> {
         let names = self.0.iter().cloned();
         let mut params: Map<String, Value> = names.zip(place.iter().cloned()).collect();
         if let [only] = place.as_slice() {
@@ -53,7 +53,7 @@ impl Columns {
     }
 
     /// Where a row is.
-    pub fn of(&self, row: &Map<String, Value>) -> Result<Place> {
+    pub fn of(&self, row: &Map<String, Value>) -> Result<CursorValues> {
         let value = |name: &String| match row.get(name) {
             Some(value) if is_value(value) => Ok(value.clone()),
             _ => {
@@ -67,7 +67,7 @@ impl Columns {
     }
 
     /// A place as it is kept: a value, or a list of the values of several columns.
-    pub fn to_json(&self, place: &Place) -> Value {
+    pub fn to_json(&self, place: &CursorValues) -> Value {
         match place.as_slice() {
             [only] => only.clone(),
             values => values.into(),
@@ -76,7 +76,7 @@ impl Columns {
 
     /// A place that was kept or given. One of the first column alone is the place before all rows
     /// with this value: `start` says what the other columns begin with.
-    pub fn place(&self, value: &Value, start: &Place) -> Option<Place> {
+    pub fn place(&self, value: &Value, start: &CursorValues) -> Option<CursorValues> {
         match value {
             Value::Array(values) => {
                 let fits = values.len() == self.0.len() && values.iter().all(is_value);
@@ -97,7 +97,7 @@ fn is_value(value: &Value) -> bool {
 }
 
 /// How places are ordered; `None` where that is for the database to say, as for texts.
-pub(super) fn order(a: &Place, b: &Place) -> Option<Ordering> {
+pub(super) fn order(a: &CursorValues, b: &CursorValues) -> Option<Ordering> {
     for (a, b) in a.iter().zip(b) {
         let order = match (a, b) {
             (Value::Number(_), Value::Number(_)) => match (a.as_i64(), b.as_i64()) {
@@ -115,7 +115,7 @@ pub(super) fn order(a: &Place, b: &Place) -> Option<Ordering> {
 }
 
 /// Whether the database may take two places for the same: a collation may ignore case and blanks.
-pub(super) fn may_be_same(a: &Place, b: &Place) -> bool {
+pub(super) fn may_be_same(a: &CursorValues, b: &CursorValues) -> bool {
     let folded = |text: &str| text.trim_end().to_lowercase();
     a.iter().zip(b).all(|(a, b)| match (a, b) {
         (Value::String(a), Value::String(b)) => a == b || folded(a) == folded(b),
@@ -125,7 +125,7 @@ pub(super) fn may_be_same(a: &Place, b: &Place) -> bool {
 }
 
 /// A place as messages show it.
-pub(super) fn shown(place: &Place) -> String {
+pub(super) fn shown(place: &CursorValues) -> String {
     let values: Vec<String> = place.iter().map(crate::error::quote_json).collect();
     match values.as_slice() {
         [one] => one.clone(),

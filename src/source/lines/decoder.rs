@@ -8,7 +8,7 @@ use crate::event::Oversized;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A line that has ended.
-pub(crate) enum Found<'a> {
+pub(crate) enum Decoded<'a> {
     /// Without its line end.
     Line(&'a [u8]),
     /// It is longer than an event may be.
@@ -46,7 +46,7 @@ impl Decoder {
     }
 
     /// Takes bytes up to the end of the next line, or all of them. Says how many it took.
-    pub fn next<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Found<'a>>) {
+    pub fn next<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Decoded<'a>>) {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             self.add(bytes, limit);
             return (bytes.len(), None);
@@ -71,7 +71,7 @@ impl Decoder {
     }
 
     /// The stream has ended: what is held is a line too. What is added next begins another stream.
-    pub fn end(&mut self, limit: usize) -> Option<Found<'_>> {
+    pub fn end(&mut self, limit: usize) -> Option<Decoded<'_>> {
         let is_empty = self.is_empty();
         let was_begun = std::mem::take(&mut self.begun);
         if is_empty {
@@ -122,11 +122,11 @@ impl Decoder {
         whole.add(rest);
     }
 
-    fn end_line(&mut self, limit: usize) -> Found<'_> {
+    fn end_line(&mut self, limit: usize) -> Decoded<'_> {
         self.begun = true;
         match self.too_long.take() {
-            Some(_) if self.blank => Found::Blank,
-            Some(whole) => Found::TooLong(whole),
+            Some(_) if self.blank => Decoded::Blank,
+            Some(whole) => Decoded::TooLong(whole),
             None => {
                 self.spent = true;
                 judge(&self.held, limit)
@@ -135,17 +135,17 @@ impl Decoder {
     }
 }
 
-fn judge(line: &[u8], limit: usize) -> Found<'_> {
+fn judge(line: &[u8], limit: usize) -> Decoded<'_> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.trim_ascii_start().is_empty() {
-        return Found::Blank;
+        return Decoded::Blank;
     }
     if line.len() <= limit {
-        return Found::Line(line);
+        return Decoded::Line(line);
     }
     let mut whole = Oversized::default();
     whole.add(line);
-    Found::TooLong(whole)
+    Decoded::TooLong(whole)
 }
 
 #[cfg(test)]
@@ -156,16 +156,16 @@ mod tests {
 
     /// What comes of a stream that comes in pieces of this size.
     fn decode(stream: &[u8], piece: usize) -> Vec<String> {
-        fn show(found: Found<'_>) -> Option<String> {
+        fn show(found: Decoded<'_>) -> Option<String> {
             match found {
-                Found::Line(line) => Some(String::from_utf8_lossy(line).into_owned()),
-                Found::TooLong(whole) => {
+                Decoded::Line(line) => Some(String::from_utf8_lossy(line).into_owned()),
+                Decoded::TooLong(whole) => {
                     let (event, error) =
                         whole.into_event(LIMIT, crate::time::Timestamp::from_secs(0));
                     let head = String::from_utf8_lossy(event.payload().bytes()).into_owned();
                     Some(format!("{head} {}", error.message()))
                 }
-                Found::Blank => None,
+                Decoded::Blank => None,
             }
         }
         let mut decoder = Decoder::default();

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// A place in the input: behind a line of one of the files that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// Which file, counted from the first one that was read.
     pub file: u64,
     pub offset: u64,
@@ -25,7 +25,7 @@ pub(super) struct Place {
 
 /// An event under way.
 struct Entry {
-    behind: Place,
+    behind: Position,
     /// Kept to be emitted again; `None` once it is done with, and for what is emitted once only.
     event: Option<Event>,
     done: bool,
@@ -51,7 +51,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Notes an event that is about to be emitted. One without a copy is done with, whatever
     /// becomes of it.
-    pub fn add(&mut self, token: Token, event: Option<Event>, behind: Place) {
+    pub fn add(&mut self, token: Token, event: Option<Event>, behind: Position) {
         self.bytes += size(event.as_ref());
         let number = self.first + self.entries.len() as u64;
         self.entries.push_back(Entry {
@@ -77,7 +77,7 @@ impl Ledger {
         token: Token,
         outcome: Outcome,
         now: Timestamp,
-        mut passed: impl FnMut(Place),
+        mut passed: impl FnMut(Position),
     ) {
         let Some(number) = self.take(token) else {
             return;
@@ -174,16 +174,16 @@ mod tests {
         token: Token,
         outcome: Outcome,
         now: Timestamp,
-    ) -> Option<Place> {
+    ) -> Option<Position> {
         let mut position = None;
         ledger.settle(token, outcome, now, |place| position = Some(place));
         position
     }
 
-    fn place(offset: u64) -> Place {
-        Place {
+    fn place(offset: u64) -> Position {
+        Position {
             offset,
-            ..Place::default()
+            ..Position::default()
         }
     }
 

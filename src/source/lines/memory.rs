@@ -4,7 +4,7 @@
 //! one that was cut or replaced is never read from the middle, and its copy is known too.
 
 use super::checkpoint::{Checkpoint, Saved, SavedFile, hash};
-use super::ledger::{Ledger, Place};
+use super::ledger::{Ledger, Position};
 use super::reading::{Reading, TAIL};
 use super::siblings::{Id, Seen};
 use crate::ack::{Outcome, Token};
@@ -27,8 +27,13 @@ pub(super) const HEAD: u64 = 4 << 10;
 /// The most bytes of payload under way.
 const BYTES: usize = 64 << 20;
 
-/// A place in a file, and the hash of the bytes before it.
-type Mark = (u64, u128);
+/// Up to where a file was read.
+struct LastRead {
+    /// The offset behind what was read, in bytes.
+    offset: u64,
+    /// The hash of the bytes just before it.
+    hash: u128,
+}
 
 /// A file that is read, or of which events are under way.
 struct Known {
@@ -37,11 +42,11 @@ struct Known {
     path: String,
     head: Vec<u8>,
     /// Up to where it was read.
-    last: Mark,
+    last: LastRead,
     /// That was all of it.
     at_end: bool,
     /// All lines before it are delivered.
-    position: Place,
+    position: Position,
     under_way: usize,
     /// Nothing more is read of it.
     closed: bool,
@@ -125,7 +130,10 @@ impl Memory {
     /// A file is read from where it stands.
     pub fn add(&mut self, reading: &Reading) -> io::Result<()> {
         let offset = reading.offset;
-        let last = (offset, xxh3_128(reading.tail()));
+        let last = LastRead {
+            offset,
+            hash: xxh3_128(reading.tail()),
+        };
         self.files.push(Known {
             key: reading.key,
             id: reading.id,
@@ -133,7 +141,7 @@ impl Memory {
             head: head(&reading.file, offset.min(HEAD))?,
             last,
             at_end: false,
-            position: Place {
+            position: Position {
                 file: reading.key,
                 offset,
                 line: reading.lines,
@@ -208,7 +216,10 @@ impl Memory {
             known.head.extend(&bytes[..bytes.len().min(room)]);
         }
         known.at_end = false;
-        known.last = (reading.at(), xxh3_128(reading.tail()));
+        known.last = LastRead {
+            offset: reading.at(),
+            hash: xxh3_128(reading.tail()),
+        };
     }
 
     fn known(&mut self, key: u64) -> Option<&mut Known> {
@@ -243,12 +254,12 @@ impl Memory {
         cx: &mut Context<'_>,
     ) {
         let token = cx.track(event);
-        let place = Place {
+        let behind = Position {
             file: reading.key,
             offset: reading.offset,
             line: reading.lines,
         };
-        self.ledger.add(token, copy, place);
+        self.ledger.add(token, copy, behind);
         if let Some(known) = self.known(reading.key) {
             known.under_way += 1;
         }
@@ -317,8 +328,8 @@ impl Memory {
             line: known.position.line,
             head: known.head.len() as u64,
             hash: hash(&known.head),
-            mark: known.last.0,
-            tail: format!("{:032x}", known.last.1),
+            mark: known.last.offset,
+            tail: format!("{:032x}", known.last.hash),
             is_whole: known.at_end && known.under_way == 0,
         });
         self.checkpoint.save(&Saved {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Where a file of the checkpoint is now.
-enum Place {
+enum Location {
     /// At the path of the log.
     Here(File),
     /// Under another name.
@@ -102,7 +102,7 @@ impl LineSource {
         for (at, file) in saved.files.iter().enumerate() {
             let is_current = at + 1 == saved.files.len();
             let found = self.find(file, here.as_ref(), is_current && is_path)?;
-            if is_current || !(file.is_whole && matches!(found, Place::Gone)) {
+            if is_current || !(file.is_whole && matches!(found, Location::Gone)) {
                 self.read_on(file, found, id, is_current && saved.seen.is_none())?;
             }
         }
@@ -111,19 +111,19 @@ impl LineSource {
         Ok(())
     }
 
-    fn find(&self, saved: &SavedFile, here: Option<&File>, is_current: bool) -> Result<Place> {
+    fn find(&self, saved: &SavedFile, here: Option<&File>, is_current: bool) -> Result<Location> {
         let id = here.and_then(|file| Some(Id::of(&file.metadata().ok()?)));
         let clone = |file: &File| file.try_clone().map_err(|error| self.wrong(&error));
         if let Some(here) = here
             && Some(saved.id) == id
             && saved.is_begin_of(here)
         {
-            return clone(here).map(Place::Here);
+            return clone(here).map(Location::Here);
         }
         if let Some((path, file)) = self.log.by_id(saved.id, Path::new(&saved.path))
             && saved.is_begin_of(&file)
         {
-            return Ok(Place::Renamed(path, file));
+            return Ok(Location::Renamed(path, file));
         }
         // Another file with the same content has taken its place.
         if let Some(here) = here
@@ -132,7 +132,7 @@ impl LineSource {
             && saved.was_read()
             && saved.is_begin_of(here)
         {
-            return clone(here).map(Place::Here);
+            return clone(here).map(Location::Here);
         }
         let copy = self.log.new_siblings().into_iter().find_map(|sibling| {
             let file = sibling.open().ok().flatten()?;
@@ -141,30 +141,30 @@ impl LineSource {
             fits.then_some((sibling.path, file))
         });
         Ok(match copy {
-            Some((path, file)) => Place::Copied(path, file),
-            None => Place::Gone,
+            Some((path, file)) => Location::Copied(path, file),
+            None => Location::Gone,
         })
     }
 
     fn read_on(
         &mut self,
         saved: &SavedFile,
-        found: Place,
+        found: Location,
         here: Option<Id>,
         is_only: bool,
     ) -> Result<()> {
         let name = quote(&self.name);
         let (path, file, replaced) = match found {
-            Place::Here(file) => (self.log.whole_path(), file, false),
-            Place::Renamed(path, file) => {
+            Location::Here(file) => (self.log.whole_path(), file, false),
+            Location::Renamed(path, file) => {
                 log::info!("{name} was replaced: what it was before is read to its end first");
                 (path, file, true)
             }
-            Place::Copied(path, file) => {
+            Location::Copied(path, file) => {
                 log::info!("{name} was cut: its copy is read to its end first");
                 (path, file, true)
             }
-            Place::Gone => {
+            Location::Gone => {
                 let offset = saved.offset;
                 match here == Some(saved.id) {
                     true => log::warn!(

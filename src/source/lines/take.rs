@@ -2,7 +2,7 @@
 
 use super::memory::Memory;
 use super::reading::Reading;
-use super::{Follow, Found, Input, LineSource};
+use super::{Decoded, Follow, Input, LineSource};
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Read};
@@ -87,7 +87,7 @@ impl LineSource {
 }
 
 fn line(
-    found: Found<'_>,
+    found: Decoded<'_>,
     reading: &mut Reading,
     memory: &mut Option<Memory>,
     now: Timestamp,
@@ -95,9 +95,9 @@ fn line(
 ) {
     reading.lines += 1;
     let refused = match found {
-        Found::Blank => return cx.skip_line(),
-        Found::TooLong(whole) => whole.into_event(cx.max_event_bytes(), now),
-        Found::Line(line) => {
+        Decoded::Blank => return cx.skip_line(),
+        Decoded::TooLong(whole) => whole.into_event(cx.max_event_bytes(), now),
+        Decoded::Line(line) => {
             let mut event = Event::new(line, now);
             match check_json(line) {
                 Ok(()) => {

@@ -169,7 +169,7 @@ fn an_address_or_option_that_cannot_be_is_refused() {
             none.clone().with("format", "lines"),
             "format is for one with a batch",
         ),
-        ("ftp://h/", none.clone(), "its scheme is none that is known"),
+        ("ftp://h/", none.clone(), "unknown scheme"),
     ] {
         let error = refused(url, &options);
         assert!(error.contains(expected), "{error}");

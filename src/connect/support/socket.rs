@@ -2,8 +2,8 @@
 //!
 //! What listens is read in one thread, its node's: `poll` says which of the streams have something.
 
+use super::address::{Address, Server};
 use super::admission::Origin;
-use super::{Address, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,24 +18,24 @@ use std::time::{Duration, Instant};
 
 /// Where a socket is.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(in crate::connect) enum SocketAddress {
     Tcp(Server),
     Unix(PathBuf),
 }
 
-impl Place {
+impl SocketAddress {
     /// `tcp://host:port` or `unix:path`.
     pub fn of(address: &Address) -> Result<Self> {
         if address.scheme() == "unix" {
             let rest = address.rest();
             return match rest.strip_prefix("//").unwrap_or(rest) {
                 "" => Err(address.wrong("it names no path")),
-                path => Ok(Place::Unix(path.into())),
+                path => Ok(SocketAddress::Unix(path.into())),
             };
         }
         let server = address.server(0)?;
         match server.path.as_str() {
-            "" => Ok(Place::Tcp(server)),
+            "" => Ok(SocketAddress::Tcp(server)),
             _ => Err(address.wrong("nothing can follow the port")),
         }
     }
@@ -43,8 +43,8 @@ impl Place {
     /// Whether only this machine can get there.
     pub fn is_local(&self) -> bool {
         match self {
-            Place::Unix(_) => true,
-            Place::Tcp(server) => match server.host.parse::<std::net::IpAddr>() {
+            SocketAddress::Unix(_) => true,
+            SocketAddress::Tcp(server) => match server.host.parse::<std::net::IpAddr>() {
                 Ok(address) => address.is_loopback(),
                 Err(_) => server.host == "localhost",
             },
@@ -57,7 +57,7 @@ impl Place {
 /// The invariant: nothing that goes wrong with one connection, and no lack of file handles or memory,
 /// ends the network. The listener pauses then, with a warning, and takes connections again later;
 /// those that come meanwhile wait with the system.
-pub(super) struct Listener {
+pub(in crate::connect) struct Listener {
     socket: Socket,
     address: Address,
     /// No connection is taken before.
@@ -83,7 +83,7 @@ impl Listener {
     ///
     /// # Errors
     /// A port that is taken, one that needs other rights, a host that is not here.
-    pub fn bind(address: &Address, place: &Place) -> Result<Self> {
+    pub fn bind(address: &Address, to: &SocketAddress) -> Result<Self> {
         let wrong = |error: io::Error| {
             let kind = match error.kind() {
                 io::ErrorKind::PermissionDenied => ErrorKind::NoPermission,
@@ -91,8 +91,8 @@ impl Listener {
             };
             Error::io(address, &error).with_kind(kind)
         };
-        let socket = match place {
-            Place::Unix(path) => {
+        let socket = match to {
+            SocketAddress::Unix(path) => {
                 let left = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
                 if left && UnixStream::connect(path).is_err() {
                     // Of a process that was killed.
@@ -102,7 +102,7 @@ impl Listener {
                 listener.set_nonblocking(true).map_err(wrong)?;
                 Socket::Unix(listener, path.clone())
             }
-            Place::Tcp(server) => {
+            SocketAddress::Tcp(server) => {
                 let at = (server.host.as_str(), server.port);
                 let listener = TcpListener::bind(at).map_err(wrong)?;
                 listener.set_nonblocking(true).map_err(wrong)?;
@@ -221,7 +221,7 @@ impl AsFd for Listener {
 }
 
 /// A connection.
-pub(super) enum Stream {
+pub(in crate::connect) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -231,11 +231,11 @@ impl Stream {
     ///
     /// # Errors
     /// Nobody who answers: to be tried again.
-    pub fn connect(address: &Address, place: &Place, limit: Duration) -> Result<Self> {
+    pub fn connect(address: &Address, to: &SocketAddress, limit: Duration) -> Result<Self> {
         let wrong = |error: io::Error| Error::io(address, &error).with_kind(ErrorKind::Unavailable);
-        let stream = match place {
-            Place::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
-            Place::Tcp(server) => {
+        let stream = match to {
+            SocketAddress::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
+            SocketAddress::Tcp(server) => {
                 let at = (server.host.as_str(), server.port);
                 let found = at.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
                 found
@@ -348,7 +348,7 @@ impl AsFd for Stream {
 }
 
 /// Waits at most so long until one of them is ready; says whether one is.
-pub(super) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
+pub(in crate::connect) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
     let wait = Timespec::try_from(wait).ok();
     match poll(fds, wait.as_ref()) {
         Ok(ready) => Ok(ready > 0),

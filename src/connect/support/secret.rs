@@ -38,29 +38,19 @@ enum Part {
 }
 
 impl Masked {
-    /// Text without secrets.
-    pub fn plain(text: impl Into<String>) -> Self {
-        let value = text.into();
-        Masked {
-            shown: value.clone(),
-            parts: vec![Part::Written(value.clone())],
-            value,
-        }
-    }
-
     /// The same text, shown in another way.
-    pub(super) fn shown_as(mut self, shown: String) -> Self {
+    pub(in crate::connect) fn shown_as(mut self, shown: String) -> Self {
         self.shown = shown;
         self
     }
 
     /// The text of a template that gives this text: what was filled in has no places.
-    pub(super) fn template(&self) -> String {
+    pub(in crate::connect) fn template(&self) -> String {
         self.with(|value, _| literal(value))
     }
 
     /// The text of an address whose path decodes to what was filled in.
-    pub(super) fn path_encoded(&self) -> String {
+    pub(in crate::connect) fn path_encoded(&self) -> String {
         self.with(|value, in_path| match in_path {
             true => value.replace('%', "%25").replace('?', "%3F"),
             false => value.to_owned(),
@@ -68,7 +58,7 @@ impl Masked {
     }
 
     /// The same, as the text of a template.
-    pub(super) fn path_template(&self) -> String {
+    pub(in crate::connect) fn path_template(&self) -> String {
         self.with(|value, in_path| match in_path {
             true => literal(&value.replace('%', "%25").replace('?', "%3F")),
             false => literal(value),
@@ -119,7 +109,7 @@ impl fmt::Debug for Masked {
 }
 
 /// Fills in every `${env:NAME}` and `${file:path}`; `$${` stands for `${`.
-pub(super) fn fill(text: &str) -> Result<Masked> {
+pub(in crate::connect) fn fill(text: &str) -> Result<Masked> {
     let mut filled = Masked {
         value: String::new(),
         shown: String::new(),

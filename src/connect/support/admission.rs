@@ -6,21 +6,21 @@
 //! progress for [`STALLED`]. A connection in use never gives way; a new one waits with the system then,
 //! or is refused where its own address has as many as it may.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::error::Result;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// A connection that makes no progress for so long gives way.
-pub(super) const STALLED: Duration = Duration::from_secs(2);
+pub(in crate::connect) const STALLED: Duration = Duration::from_secs(2);
 
 /// The most connections, where no option gives another number.
 const CONNECTIONS: usize = 256;
 
 /// Where a connection comes from. A host with IPv6 has a network of 64 bits, which counts as one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin(IpAddr);
+pub(in crate::connect) struct Origin(IpAddr);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
@@ -45,7 +45,7 @@ impl fmt::Display for Origin {
 
 /// How far a connection is in use, and since when; the least used comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Usage {
+pub(in crate::connect) enum Usage {
     /// It never sent anything.
     Unused(Instant),
     /// Nothing of it is under way.
@@ -57,7 +57,7 @@ pub(super) enum Usage {
 
 /// An open connection.
 #[derive(Clone, Copy)]
-pub(super) struct Open<K> {
+pub(in crate::connect) struct Open<K> {
     pub key: K,
     pub origin: Option<Origin>,
     pub usage: Usage,
@@ -65,7 +65,7 @@ pub(super) struct Open<K> {
 
 /// What becomes of a new connection.
 #[derive(Debug, PartialEq)]
-pub(super) enum Entry<K> {
+pub(in crate::connect) enum Entry<K> {
     /// There is room.
     Free,
     /// It takes the place of this one.
@@ -76,7 +76,7 @@ pub(super) enum Entry<K> {
 
 /// How many connections may be open.
 #[derive(Clone, Copy)]
-pub(super) struct Admission {
+pub(in crate::connect) struct Admission {
     /// In all.
     pub most: usize,
     /// From one address.

@@ -1,12 +1,12 @@
 //! A connection to a server, and the runtime on which its client lives.
 //!
-//! The invariant: the runtime runs only in [`Link::wait`] and [`Link::done`], which end at their time
-//! limit, or when the connection is lost. A link that was lost is never used again: the client would
+//! The invariant: the runtime runs only in [`Connection::wait`] and [`Connection::done`], which end at their time
+//! limit, or when the connection is lost. A connection that was lost is never used again: the client would
 //! connect anew by itself, but what was under way then is known only to whoever opens a new one.
 
 use super::intake::{Intake, MOST};
 use crate::connect::Address;
-use crate::connect::runtime::ClientRuntime;
+use crate::connect::support::runtime::ClientRuntime;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::secret::scrub;
 use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, Message};
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Where to connect to, and as whom.
-pub(super) struct Place {
+pub(super) struct ConnectConfig {
     pub address: Address,
     pub user: String,
     pub password: String,
@@ -48,7 +48,7 @@ struct Trouble {
 }
 
 /// A connection.
-pub(super) struct Link {
+pub(super) struct Connection {
     pub client: Client,
     intake: Intake,
     address: Address,
@@ -57,8 +57,8 @@ pub(super) struct Link {
     runtime: ClientRuntime,
 }
 
-impl Place {
-    pub fn connect(&self) -> Result<Link> {
+impl ConnectConfig {
+    pub fn connect(&self) -> Result<Connection> {
         let runtime = ClientRuntime::new("a NATS client")?;
         let trouble = Arc::new(Trouble::default());
         let servers = self.servers.iter().map(|server| self.parsed(server));
@@ -80,7 +80,7 @@ impl Place {
         });
         let late = || self.address.unavailable("no answer within the time limit");
         let (client, intake) = connected.ok_or_else(late)??;
-        Ok(Link {
+        Ok(Connection {
             client,
             intake,
             address: self.address.clone(),
@@ -199,7 +199,7 @@ impl Trouble {
     }
 }
 
-impl Link {
+impl Connection {
     /// Whether the connection is there, and the server has nothing against what was done by it.
     pub fn check(&self) -> Result<()> {
         let mut said = self.trouble.said.lock();

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 const TURNS: u32 = 4;
 
 /// Runs what a client waits for on the thread of its node.
-pub(super) struct ClientRuntime(Option<Runtime>);
+pub(in crate::connect) struct ClientRuntime(Option<Runtime>);
 
 impl ClientRuntime {
     /// A runtime for the client that errors call so: "a NATS client".

@@ -1,11 +1,13 @@
-//! The options of a connector: as a host or a script gives them, and as the connector reads them.
+//! The options of a connector, as the connector reads them.
 //!
-//! [`Options`] is what was given; [`Settings`] are the same after every `${..}` was filled in and
-//! every name was found among those that the connector knows. To read another type, add a method
-//! to [`Settings`].
+//! The invariants: every option name is one that the connector has, and every `${..}` is resolved. Options
+//! that are templates are read by the methods in [`templates`]. To read another type, add a method to
+//! [`Settings`].
 
+mod templates;
+
+use super::options::Options;
 use super::secret::{Masked, fill};
-use super::template::{JsonTemplate, Template};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote, quote_json};
 use crate::secret;
 use crate::time::{parse_duration, parse_positive_duration};
@@ -14,73 +16,6 @@ use std::time::Duration;
 
 /// The options whose values are secrets, also where they are written in a script.
 const SECRET: [&str; 1] = ["token"];
-
-/// The options of a connector, as they are given.
-///
-/// ```
-/// use tributary::connect::Options;
-///
-/// let options = Options::new().with("append", true).with("sync", false);
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    values: Map<String, Value>,
-    pub(super) is_confined: bool,
-}
-
-impl Options {
-    /// No options.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The same with one more.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.values.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// The same without these.
-    pub(crate) fn without(mut self, names: &[&str]) -> Self {
-        self.values
-            .retain(|name, _| !names.contains(&name.as_str()));
-        self
-    }
-
-    /// The same for a script that may not start programs: `exec:` is refused, also where the scheme
-    /// is filled in.
-    #[must_use]
-    pub fn confined(mut self) -> Self {
-        self.is_confined = true;
-        self
-    }
-
-    /// The options as a JSON object.
-    pub fn to_json(&self) -> Value {
-        Value::Object(self.values.clone())
-    }
-
-    /// The options that a JSON object names; null names none.
-    ///
-    /// # Errors
-    /// Anything else.
-    pub fn from_json(value: Value) -> Result<Self> {
-        match value {
-            Value::Object(values) => Ok(Options {
-                values,
-                is_confined: false,
-            }),
-            Value::Null => Ok(Options::default()),
-            // What a table of Lua without anything in it is.
-            Value::Array(items) if items.is_empty() => Ok(Options::default()),
-            value => {
-                let error = format!("options are an object, not {}", quote_json(&value));
-                Err(Error::data(error))
-            }
-        }
-    }
-}
 
 /// The options of a connector, filled in and checked, as the connector reads them.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +30,7 @@ pub struct Settings {
 
 impl Settings {
     /// Fills them in; `of` is whose they are.
-    pub(super) fn new(
+    pub(in crate::connect) fn new(
         of: String,
         options: &Options,
         known: &[&str],
@@ -302,73 +237,6 @@ impl Settings {
             }
             Some(_) => Err(wrong()),
         }
-    }
-
-    /// A [template](Template).
-    ///
-    /// # Errors
-    /// Anything else than a string, and a bad template.
-    pub fn template(&self, name: &str) -> Result<Option<Template>> {
-        self.string(name)?;
-        match self.as_template(name) {
-            Some(Value::String(text)) => self.parsed(name, Template::parse(text)).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// A [template](Template), or a list of them.
-    ///
-    /// # Errors
-    /// Anything else than a string or a list of strings, and a bad template.
-    pub fn templates(&self, name: &str) -> Result<Vec<Template>> {
-        self.list(name)?;
-        let texts = match self.as_template(name) {
-            None => &[],
-            Some(Value::Array(items)) => items.as_slice(),
-            Some(one) => std::slice::from_ref(one),
-        };
-        let texts = texts.iter().filter_map(Value::as_str);
-        texts
-            .map(|text| self.parsed(name, Template::parse(text)))
-            .collect()
-    }
-
-    /// An object of [templates](Template), as for headers.
-    ///
-    /// # Errors
-    /// Anything else than an object of strings, and a bad template.
-    pub fn template_pairs(&self, name: &str) -> Result<Vec<(String, Template)>> {
-        self.pairs(name)?;
-        let map = self.as_template(name).and_then(Value::as_object);
-        let texts = map.into_iter().flatten();
-        let texts = texts.filter_map(|(name, value)| Some((name, value.as_str()?)));
-        texts
-            .map(|(key, text)| Ok((key.clone(), self.parsed(name, Template::parse(text))?)))
-            .collect()
-    }
-
-    /// JSON whose texts are [templates](JsonTemplate).
-    ///
-    /// # Errors
-    /// A bad template.
-    pub fn json_template(&self, name: &str) -> Result<Option<JsonTemplate>> {
-        let value = self.as_template(name);
-        value
-            .map(|value| self.parsed(name, JsonTemplate::parse(value)))
-            .transpose()
-    }
-
-    fn as_template(&self, name: &str) -> Option<&Value> {
-        debug_assert!(
-            self.may_be_templates.contains(&name),
-            "{name} is not listed among the templates of {}",
-            self.of
-        );
-        self.templates.get(name)
-    }
-
-    fn parsed<T>(&self, name: &str, parsed: Result<T>) -> Result<T> {
-        parsed.map_err(|error| error.within(format!("option {name} of {}", self.of)))
     }
 
     /// That what was given cannot be done.

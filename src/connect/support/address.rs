@@ -40,7 +40,7 @@ pub struct Server {
 }
 
 impl Address {
-    pub(super) fn new(text: Masked) -> Result<Self> {
+    pub(in crate::connect) fn new(text: Masked) -> Result<Self> {
         let value = text.reveal();
         let bad = |why: &str| {
             let error = format!("bad address {}: {why}", quote(masked(&text.to_string())));
@@ -78,7 +78,7 @@ impl Address {
     }
 
     /// Shows the scheme, also where all of the address was filled in. It is to be one that is known.
-    pub(super) fn show_scheme(&mut self) {
+    pub(in crate::connect) fn show_scheme(&mut self) {
         let shown = self.text.to_string().to_ascii_lowercase();
         if !shown.starts_with(&format!("{}:", self.scheme)) {
             let shown = format!("{}:{MASK}", self.scheme);
@@ -87,7 +87,7 @@ impl Address {
     }
 
     /// Makes all that follows the scheme a secret.
-    pub(super) fn hide(&mut self) {
+    pub(in crate::connect) fn hide(&mut self) {
         secret::add(self.rest());
         let shown = format!("{}:{MASK}", self.scheme);
         self.text = self.text.clone().shown_as(shown);
@@ -154,17 +154,11 @@ impl fmt::Display for Address {
 
 impl Server {
     /// The host, in brackets where it is an IP address of version 6, and the port.
-    pub fn place(&self) -> String {
+    pub fn host_and_port(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),
         }
-    }
-
-    /// The value of this name in the query.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
     }
 
     /// The path, decoded.

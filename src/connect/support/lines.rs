@@ -4,11 +4,11 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::node::Context;
 use crate::payload::check_json;
-use crate::source::{Decoder, Found};
+use crate::source::{Decoded, Decoder};
 
 /// Splits bytes into lines and emits each as an event: JSON lines.
 #[derive(Default)]
-pub(super) struct Lines(Decoder);
+pub(in crate::connect) struct Lines(Decoder);
 
 impl Lines {
     /// Takes more bytes, which came from what is called `from`.
@@ -37,7 +37,7 @@ impl Lines {
     /// No more is read, though the stream goes on: a line that has begun is rejected.
     pub fn cut(&mut self, from: &str, cx: &mut Context<'_>) {
         match self.0.end(cx.max_event_bytes()) {
-            Some(Found::Line(line)) => {
+            Some(Decoded::Line(line)) => {
                 let error = Error::data("its connection gave way to another before the line ended");
                 cx.reject(Event::new(line, cx.now()), error.at(from));
             }
@@ -47,11 +47,11 @@ impl Lines {
     }
 }
 
-fn emit(found: Found<'_>, from: &str, cx: &mut Context<'_>) {
+fn emit(found: Decoded<'_>, from: &str, cx: &mut Context<'_>) {
     let (event, error) = match found {
-        Found::Blank => return,
-        Found::TooLong(whole) => whole.into_event(cx.max_event_bytes(), cx.now()),
-        Found::Line(line) => {
+        Decoded::Blank => return,
+        Decoded::TooLong(whole) => whole.into_event(cx.max_event_bytes(), cx.now()),
+        Decoded::Line(line) => {
             let event = Event::new(line, cx.now());
             match check_json(line) {
                 Ok(()) => return cx.emit(event),
@@ -63,7 +63,7 @@ fn emit(found: Found<'_>, from: &str, cx: &mut Context<'_>) {
 }
 
 /// Adds the event as a line.
-pub(super) fn write_line(event: &Event, buffer: &mut Vec<u8>) -> crate::Result<()> {
+pub(in crate::connect) fn write_line(event: &Event, buffer: &mut Vec<u8>) -> crate::Result<()> {
     let bytes = event.payload().bytes();
     if bytes.contains(&b'\n') {
         let json = event.payload().json().map_err(|_| {

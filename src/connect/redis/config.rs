@@ -10,14 +10,14 @@ use redis::{Cmd, RedisError, Value};
 use std::time::Duration;
 
 /// Where to connect to, and as whom.
-pub(super) struct Place {
+pub(super) struct ConnectConfig {
     pub address: Address,
     pub server: Server,
     pub database: i64,
     pub timeout: Duration,
 }
 
-impl Place {
+impl ConnectConfig {
     pub fn ask(&self, connection: &mut Connection, command: &Cmd) -> Result<Value> {
         self.ask_ahead(connection, command)?;
         self.receive(connection)

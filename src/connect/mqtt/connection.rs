@@ -1,10 +1,10 @@
 //! A connection to a broker, and the runtime on which its client lives.
 //!
-//! The invariants: the runtime runs only in [`Link::next`], which ends at its time limit; a link that
+//! The invariants: the runtime runs only in [`Connection::next`], which ends at its time limit; a connection that
 //! was lost first gives what had come by it, then its error, and is not used again. The client would
 //! connect anew by itself, but what was under way then is known only to whoever opens a new one.
 
-use crate::connect::runtime::ClientRuntime;
+use crate::connect::support::runtime::ClientRuntime;
 use crate::connect::{Address, Server};
 use crate::error::{Error, Result};
 use crate::time::monotonic;
@@ -33,7 +33,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 const LEAVE: Duration = Duration::from_millis(500);
 
 /// Where to connect to, and as whom.
-pub(super) struct Place {
+pub(super) struct ConnectConfig {
     pub address: Address,
     pub server: Server,
     pub client_id: String,
@@ -52,7 +52,7 @@ pub(super) struct Role {
 }
 
 /// A connection.
-pub(super) struct Link {
+pub(super) struct Connection {
     pub client: AsyncClient,
     events: EventLoop,
     runtime: ClientRuntime,
@@ -79,11 +79,11 @@ pub(super) struct Granted {
     pub receives: u16,
 }
 
-impl Place {
-    pub fn connect(&self, role: &Role) -> Result<Link> {
+impl ConnectConfig {
+    pub fn connect(&self, role: &Role) -> Result<Connection> {
         let runtime = ClientRuntime::new("an MQTT client")?;
         let (client, events) = AsyncClient::new(self.options(role), role.requests);
-        let mut link = Link {
+        let mut connection = Connection {
             client,
             events,
             runtime,
@@ -94,15 +94,15 @@ impl Place {
             ping_at: monotonic(),
             is_nudging: false,
         };
-        match link.next(self.timeout)? {
+        match connection.next(self.timeout)? {
             Some(Event::Incoming(Incoming::ConnAck(ack))) => {
-                link.granted = Granted::of(Some(&ack));
-                link.ping_at = monotonic() + link.events.options.keep_alive();
-                Ok(link)
+                connection.granted = Granted::of(Some(&ack));
+                connection.ping_at = monotonic() + connection.events.options.keep_alive();
+                Ok(connection)
             }
             _ => {
                 let error = self.address.unavailable("no answer within the time limit");
-                link.trouble = Some(error.clone());
+                connection.trouble = Some(error.clone());
                 Err(error)
             }
         }
@@ -159,7 +159,7 @@ impl Granted {
     }
 }
 
-impl Link {
+impl Connection {
     /// What happens next, or `None` where nothing does within `limit`; without a limit only what is
     /// there already.
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>> {
@@ -321,7 +321,7 @@ fn has_alias(message: &Publish) -> bool {
     properties.is_some_and(|properties| properties.topic_alias.is_some())
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         // Otherwise the end of a connection on which something has come unread would take with it
         // what was sent last.

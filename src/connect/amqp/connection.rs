@@ -1,15 +1,15 @@
 //! A connection to RabbitMQ, and the runtime on which its client lives.
 //!
-//! The invariant: the runtime runs only in [`Link::wait`] and what is made of it, which end at their time
-//! limit. A link that was lost is never used again: the engine opens another one.
+//! The invariant: the runtime runs only in [`Connection::wait`] and what is made of it, which end at their time
+//! limit. A connection that was lost is never used again: the engine opens another one.
 
 use super::intake::{self, Intake};
 use crate::connect::Address;
-use crate::connect::runtime::ClientRuntime;
+use crate::connect::support::runtime::ClientRuntime;
 use crate::error::{Error, ErrorKind, Result, quote};
 use futures_util::future::maybe_done;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, ConnectionProperties};
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -21,7 +21,7 @@ const HEARTBEAT: u16 = 60;
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Where to connect to, and as whom.
-pub(super) struct Place {
+pub(super) struct ConnectConfig {
     pub address: Address,
     pub user: String,
     pub password: String,
@@ -32,33 +32,33 @@ pub(super) struct Place {
 }
 
 /// A connection with one channel.
-pub(super) struct Link {
+pub(super) struct Connection {
     pub channel: Channel,
     pub intake: Arc<Intake>,
-    connection: Connection,
+    client: lapin::Connection,
     address: Address,
     timeout: Duration,
     runtime: ClientRuntime,
 }
 
-impl Place {
-    pub fn connect(&self) -> Result<Link> {
+impl ConnectConfig {
+    pub fn connect(&self) -> Result<Connection> {
         let runtime = ClientRuntime::new("an AMQP client")?;
         let intake = Arc::new(Intake::default());
         let connected = runtime.run_within(self.timeout, async {
             let name = ConnectionProperties::default();
             let name = name.with_connection_name("tributary".into());
             let bounded = intake::runtime(&intake);
-            let connection =
-                Connection::connect_uri_with_runtime(self.uri(), name, bounded).await?;
-            let channel = connection.create_channel().await?;
-            Ok((connection, channel))
+            let client =
+                lapin::Connection::connect_uri_with_runtime(self.uri(), name, bounded).await?;
+            let channel = client.create_channel().await?;
+            Ok((client, channel))
         });
         match connected.unwrap_or_else(|| Err(late())) {
-            Ok((connection, channel)) => Ok(Link {
+            Ok((client, channel)) => Ok(Connection {
                 channel,
                 intake,
-                connection,
+                client,
                 address: self.address.clone(),
                 timeout: self.timeout,
                 runtime,
@@ -136,7 +136,7 @@ fn explained(address: &Address, error: &lapin::Error) -> Error {
     }
 }
 
-impl Link {
+impl Connection {
     /// What comes of this, or `None` where that takes longer than `limit`.
     pub fn wait<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         self.runtime.run_within(limit, work)
@@ -159,7 +159,7 @@ impl Link {
         self.wait(Duration::from_secs(1), async {
             pause(Duration::from_millis(1)).await;
         });
-        match self.connection.status().connected() && self.channel.status().connected() {
+        match self.client.status().connected() && self.channel.status().connected() {
             true => Ok(()),
             false => Err(self.address.unavailable("the connection is lost")),
         }
@@ -192,11 +192,11 @@ pub(super) async fn pipelined<F: Future>(works: impl Iterator<Item = F>) -> Vec<
     all
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
-        if self.connection.status().connected() {
+        if self.client.status().connected() {
             // Without it the server gives back what was under way a little later.
-            let farewell = self.connection.close(200, "the end".into());
+            let farewell = self.client.close(200, "the end".into());
             let _ = self.runtime.run_within(FAREWELL, farewell);
         }
     }

@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use std::time::Duration;
 
 /// Where to connect to, and as whom.
-pub(super) struct Place {
+pub(super) struct ConnectConfig {
     pub address: Address,
     pub servers: String,
     pub user: String,
@@ -20,9 +20,9 @@ pub(super) struct Place {
     pub timeout: Duration,
 }
 
-impl Place {
+impl ConnectConfig {
     /// What both clients are told.
-    pub fn config(&self) -> ClientConfig {
+    pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.servers)

@@ -32,12 +32,12 @@ pub struct Template(Vec<Part>);
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(String),
-    Place(Place),
+    Placeholder(Placeholder),
 }
 
 /// Where a value lies: `data.a.b`.
 #[derive(Debug, Clone, PartialEq)]
-struct Place {
+struct Placeholder {
     root: Root,
     path: Vec<String>,
 }
@@ -81,7 +81,7 @@ impl Template {
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Place(Place::parse(place, text)?));
+            parts.push(Part::Placeholder(Placeholder::parse(place, text)?));
             rest = after;
         }
         literal.push_str(rest);
@@ -93,7 +93,7 @@ impl Template {
 
     /// A template without places, whatever the text has.
     #[cfg(feature = "http")]
-    pub(super) fn literal(text: impl Into<String>) -> Self {
+    pub(in crate::connect) fn literal(text: impl Into<String>) -> Self {
         Template(vec![Part::Text(text.into())])
     }
 
@@ -124,7 +124,7 @@ impl Template {
         for part in &self.0 {
             match part {
                 Part::Text(literal) => text.push_str(literal),
-                Part::Place(place) => place.write(event, text)?,
+                Part::Placeholder(place) => place.write(event, text)?,
             }
         }
         Ok(())
@@ -155,13 +155,15 @@ impl JsonTemplate {
 
     /// A value without places, whatever its texts have.
     #[cfg(any(feature = "slack", feature = "telegram"))]
-    pub(super) fn fixed(value: impl Into<Value>) -> Self {
+    pub(in crate::connect) fn fixed(value: impl Into<Value>) -> Self {
         JsonTemplate(Node::Fixed(value.into()))
     }
 
     /// An object of these.
     #[cfg(feature = "telegram")]
-    pub(super) fn object<const N: usize>(items: [(&str, Option<JsonTemplate>); N]) -> Self {
+    pub(in crate::connect) fn object<const N: usize>(
+        items: [(&str, Option<JsonTemplate>); N],
+    ) -> Self {
         let items = items
             .into_iter()
             .filter_map(|(name, item)| Some((name.to_owned(), item?.0)));
@@ -198,7 +200,7 @@ impl Node {
         Ok(match self {
             Node::Fixed(value) => value.clone(),
             Node::Text(Template(parts)) => match parts.as_slice() {
-                [Part::Place(place)] => place.value(event)?,
+                [Part::Placeholder(place)] => place.value(event)?,
                 _ => Template(parts.clone()).render(event)?.into(),
             },
             Node::List(items) => {
@@ -215,7 +217,7 @@ impl Node {
     }
 }
 
-impl Place {
+impl Placeholder {
     fn parse(text: &str, whole: &str) -> Result<Self> {
         let mut words = text.split('.');
         let first = words.next().unwrap_or_default();
@@ -232,7 +234,7 @@ impl Place {
             (Root::Time, false) => Err(bad(whole, "time has no fields")),
             (Root::Meta, true) => Err(bad(whole, "which field of meta is not said")),
             _ if path.iter().any(String::is_empty) => Err(bad(whole, "a name is empty")),
-            _ => Ok(Place { root: *root, path }),
+            _ => Ok(Placeholder { root: *root, path }),
         }
     }
 
