@@ -9,13 +9,9 @@ mod ticker;
 
 pub use channel::{ChannelSource, Sender, channel};
 pub use iter::{FromIter, from_iter};
-<<<<<<< HEAD
 #[doc(hidden)]
 pub use lines::sealed_checkpoint;
-pub(crate) use lines::{Decoder, Found};
-=======
 pub(crate) use lines::{Decoded, Decoder};
->>>>>>> 8a43c34 (Lay out connectors as a registry, a connector and shared support, and name connections, configs and positions)
 pub use lines::{Follow, LineSource};
 pub use requeue::Requeue;
 pub use ticker::Ticker;

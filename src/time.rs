@@ -4,6 +4,7 @@
 //! asks the network's [`Clock`]. In a simulation that is a [`ManualClock`]. This is the one file
 //! that reads the system's clocks.
 
+mod backoff;
 mod instant;
 mod seconds;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub use backoff::Backoff;
 pub use instant::read_instant;
 pub(crate) use seconds::{is_far, unit_that_fits};
 

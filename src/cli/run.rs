@@ -3,7 +3,7 @@
 use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
 use std::time::Duration;
-use tributary::time::{Clock as _, SystemClock};
+use tributary::time::{Backoff, Clock as _, SystemClock};
 use tributary::{Error, ErrorKind, Kind, Network, Result};
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
@@ -70,8 +70,8 @@ fn stand_by(network: &Network) -> Result<()> {
     }
 }
 
-/// The pauses between two attempts to reach the database.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(3)];
+/// The pauses between attempts to connect to the database.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(3));
 
 /// Builds the network. A database server that is not available is waited for, as one is that a single
 /// node uses; but here nothing runs meanwhile, since tables and queries are checked against the schema
@@ -84,7 +84,7 @@ fn load_network(options: &Options) -> Result<Option<Network>> {
         let time = options.run_for.unwrap_or(Duration::MAX);
         time.saturating_sub(passed)
     };
-    let mut pause = PAUSES[0];
+    let mut failures = 0;
     let mut said = String::new();
     loop {
         let error = match load::load_within(&options.load, left()) {
@@ -108,8 +108,8 @@ fn load_network(options: &Options) -> Result<Option<Network>> {
             error.message().clone_into(&mut said);
             log::warn!("waiting for the database: {said}; {}", load::SCHEMA);
         }
-        std::thread::sleep(pause.min(left()));
-        pause = (pause * 2).min(PAUSES[1]);
+        failures += 1;
+        std::thread::sleep(BACKOFF.pause(failures).min(left()));
     }
 }
 

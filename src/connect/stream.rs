@@ -7,12 +7,13 @@
 //! [`admission`]: super::support::admission
 
 use super::support::admission::{Admission, Entry, Open, Origin, STALLED, Usage};
-use super::support::lines::{Lines, write_line};
+use super::support::lines::Lines;
 use super::support::socket::{Listener, SocketAddress, Stream, wait_for};
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Sink, Source};
+use crate::sink::write_line;
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
 use std::io::{self, Read as _};
@@ -348,6 +349,6 @@ impl Connecting {
 
 impl Sink for Connecting {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
-        write_line(event, &mut self.buffer)
+        write_line(event.payload(), &mut self.buffer)
     }
 }

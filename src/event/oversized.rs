@@ -5,7 +5,7 @@
 
 use super::Event;
 use crate::error::Error;
-use crate::payload::MAX_EVENT_BYTES;
+use crate::payload::{MAX_EVENT_BYTES, check_json};
 use crate::time::Timestamp;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -51,6 +51,15 @@ impl Event {
         let (_, time, meta, ack) = self.into_parts();
         let event = Event::from_parts(head.into(), time, meta, ack);
         Err((event.mark(size, &hash), too_large(size, limit)))
+    }
+
+    /// The event if its payload is JSON and within the limit. Otherwise what is left of it, and the error.
+    pub(crate) fn checked(self, limit: usize) -> Result<Event, (Event, Error)> {
+        let event = self.within(limit)?;
+        match check_json(event.payload.bytes()) {
+            Ok(()) => Ok(event),
+            Err(error) => Err((event, error)),
+        }
     }
 
     fn mark(self, size: usize, hash: &Xxh3) -> Event {

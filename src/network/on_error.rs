@@ -7,7 +7,7 @@ use super::handles::Receives;
 use super::link::Capacity;
 use crate::error::{Error, Result};
 use crate::name::Name;
-use crate::time::{Timestamp, format_duration, parse_positive_duration};
+use crate::time::{Backoff, Timestamp, format_duration, parse_positive_duration};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -39,8 +39,7 @@ pub struct OnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retries {
     pub times: u32,
-    least: Duration,
-    most: Duration,
+    backoff: Backoff,
     jitter: bool,
 }
 
@@ -70,8 +69,7 @@ impl OnError {
         OnError {
             retries: Retries {
                 times,
-                least: Duration::from_millis(100),
-                most: Duration::from_secs(10),
+                backoff: Backoff::EVENT,
                 jitter: true,
             },
             after: None,
@@ -88,7 +86,7 @@ impl OnError {
     /// The first pause and the longest; from one to the next it doubles.
     #[must_use]
     pub fn backoff(mut self, least: Duration, most: Duration) -> Self {
-        (self.retries.least, self.retries.most) = (least, most);
+        self.retries.backoff = Backoff::new(least, most);
         self
     }
 
@@ -122,9 +120,8 @@ impl OnError {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let Retries {
-            times, least, most, ..
-        } = self.retries;
+        let Retries { times, backoff, .. } = self.retries;
+        let (least, most) = (backoff.first(), backoff.longest());
         if times > MOST_RETRIES {
             let error = format!("bad retry {times}: allowed is 0 to {MOST_RETRIES}");
             return Err(Error::data(error));
@@ -146,10 +143,7 @@ impl Retries {
     /// The pause after so many failed attempts. The jitter follows from who waits and from when,
     /// so that a simulation is the same each time.
     pub fn pause(&self, tried: u32, who: &str, now: Timestamp) -> Duration {
-        let doubled = self
-            .least
-            .saturating_mul(1 << tried.saturating_sub(1).min(30));
-        let pause = doubled.min(self.most);
+        let pause = self.backoff.pause(tried);
         if !self.jitter {
             return pause;
         }

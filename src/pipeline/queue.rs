@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::{Event, Meta};
 use crate::node::{Context, Node, Pipeline};
 use crate::store::{QueueFile, Stored};
-use crate::time::Timestamp;
+use crate::time::{Backoff, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -26,9 +26,6 @@ const BYTES: usize = 16 << 20;
 /// How long what was delivered may stay in the file, and how much of it.
 const REMOVE_EVERY: Duration = Duration::from_millis(100);
 const REMOVE_AT: usize = 512;
-/// The pauses before an event that failed is emitted again grow from this one to that one.
-const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// A durable queue, in a SQLite file of its own.
 ///
@@ -256,9 +253,8 @@ impl Node for Queue {
                 self.delivered.push(held.id);
             }
             Outcome::Failed => {
-                let pause = FIRST.saturating_mul(1 << held.failures.min(16));
                 held.failures += 1;
-                let at = cx.now().after(pause.min(LONGEST));
+                let at = cx.now().after(Backoff::EVENT.pause(held.failures));
                 self.failed.insert((at, held.id), held);
             }
         }

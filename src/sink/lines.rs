@@ -2,19 +2,24 @@
 //!
 //! - `file` — the file: what is there under its path, opened again where that has changed.
 //! - `beginning`, `mend` — what happens to it before the first line.
+//! - `encoder` — a payload as one line.
 //! - `output` — lines go out whole or not at all.
 //! - `rotation` — when it is set aside.
 
 mod beginning;
+mod encoder;
 mod file;
 mod mend;
 mod output;
 mod rotation;
 
 use crate::claim::Claim;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
+#[cfg(feature = "http")]
+pub(crate) use encoder::encode;
+pub(crate) use encoder::write_line;
 use file::LineFile;
 pub(super) use output::write_out;
 use std::path::PathBuf;
@@ -133,16 +138,6 @@ impl Node for LineSink {
 
 impl Sink for LineSink {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
-        let bytes = event.payload().bytes();
-        if bytes.contains(&b'\n') {
-            let json = event.payload().json().map_err(|_| {
-                Error::data("a payload that spans lines and is no JSON does not fit a line")
-            })?;
-            self.buffer.extend(json.to_string().as_bytes());
-        } else {
-            self.buffer.extend(bytes);
-        }
-        self.buffer.push(b'\n');
-        Ok(())
+        write_line(event.payload(), &mut self.buffer)
     }
 }

@@ -37,13 +37,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-<<<<<<< HEAD
 #[doc(hidden)]
 pub use checkpoint::sealed_checkpoint;
-pub(crate) use decoder::{Decoder, Found};
-=======
 pub(crate) use decoder::{Decoded, Decoder};
->>>>>>> 8a43c34 (Lay out connectors as a registry, a connector and shared support, and name connections, configs and positions)
 
 /// How many lines of a source with a checkpoint are under way at most, unless said.
 const IN_FLIGHT: usize = 65_536;

@@ -10,9 +10,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use tributary::Network;
 use tributary::connect::{self, Options};
 use tributary::payload::MAX_EVENT_BYTES;
+use tributary::source::{Follow, LineSource};
+use tributary::{Network, Replay};
 
 type Tested<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -31,6 +32,14 @@ const LINES: [(&str, Bring); 6] = [
     ("tcp", tcp),
     ("unix", unix),
 ];
+
+/// The readers of lines that have no scheme: an input of a replay.
+const OTHERS: [(&str, Bring); 1] = [("replay", replayed)];
+
+/// Every reader of lines.
+fn readers() -> impl Iterator<Item = (&'static str, Bring)> {
+    LINES.into_iter().chain(OTHERS)
+}
 
 /// Sources whose server says where an event ends.
 const MESSAGES: [&str; 7] = ["amqp", "kafka", "mqtt", "nats", "redis", "sql", "tls"];
@@ -148,6 +157,20 @@ fn posted(_: &Path, stream: &[u8]) -> Tested<Made> {
     Ok((out, bad))
 }
 
+fn replayed(place: &Path, stream: &[u8]) -> Tested<Made> {
+    let path = place.join("stream");
+    std::fs::write(&path, stream)?;
+    let network = Network::new();
+    network.add_source("in", LineSource::file(&path, Follow::No))?;
+    let (out, bad) = (Seen::at(&network, "out")?, Seen::at(&network, "bad")?);
+    network.link("in", "out")?;
+    network.link("in.errors", "bad")?;
+    let mut replay = Replay::new("n");
+    replay.input("in", "stream", LineSource::file(&path, Follow::No));
+    replay.run(&network)?;
+    Ok((out.texts(), bad.events()))
+}
+
 /// The schemes of all sources that are built in.
 fn schemes() -> Tested<BTreeSet<String>> {
     let error = connect::source("no-such-scheme:", &Options::new()).err();
@@ -184,14 +207,14 @@ fn every_source_is_one_of_lines_or_of_messages() -> Tested {
 #[test]
 fn blank_lines_are_skipped_and_a_byte_order_mark_begins_no_line_in_every_source_of_lines() -> Tested
 {
-    let stream = b"\xef\xbb\xbf{\"n\":1}\r\n\n \t\r\n{\"n\":2}\n\r\n  \n{\"n\":\"last\"}";
-    for (scheme, bring) in LINES {
+    let stream = b"\xef\xbb\xbf{\"n\":1}\r\n\n \t\r\n{\"n\":2}\n\r\n  \n{\"n\":3,\"is\":\"last\"}";
+    for (scheme, bring) in readers() {
         let place = tempfile::tempdir()?;
         let (out, bad) =
             bring(place.path(), stream).map_err(|error| format!("{scheme}: {error}"))?;
         assert_eq!(
             out,
-            ["{\"n\":1}", "{\"n\":2}", "{\"n\":\"last\"}"],
+            ["{\"n\":1}", "{\"n\":2}", "{\"n\":3,\"is\":\"last\"}"],
             "{scheme}"
         );
         assert!(bad.is_empty(), "{scheme}: {bad:?}");
@@ -203,15 +226,16 @@ fn blank_lines_are_skipped_and_a_byte_order_mark_begins_no_line_in_every_source_
 fn a_line_that_is_too_long_leaves_its_head_its_size_and_its_hash_in_every_source_of_lines() -> Tested
 {
     let long = format!("\"{}\"", "x".repeat(MAX_EVENT_BYTES));
-    let stream = format!("1\n{long}\r\n\"last\"\n");
-    for (scheme, bring) in LINES {
+    let (first, last) = (r#"{"n":1}"#, r#"{"n":3,"is":"last"}"#);
+    let stream = format!("{first}\n{long}\r\n{last}\n");
+    for (scheme, bring) in readers() {
         let place = tempfile::tempdir()?;
         let (out, bad) = bring(place.path(), stream.as_bytes())?;
         // A body is taken as a whole or not at all.
         let expected: &[&str] = if scheme == "http" {
             &[]
         } else {
-            &["1", "\"last\""]
+            &[first, last]
         };
         assert_eq!(out, expected, "{scheme}");
         assert_eq!(bad.len(), 1, "{scheme}");

@@ -6,7 +6,9 @@ use crate::connect::{Address, JsonTemplate, Progress, Settings, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
+use crate::payload::Payload;
 use crate::secret::{self, base64};
+use crate::sink::encode;
 use serde_json::Value;
 use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue, Method, Request};
@@ -156,7 +158,14 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
 impl Webhook {
     /// The body of this event.
     fn write_body(&self, event: &Event, body: &mut Vec<u8>) -> Result<()> {
+        let is_line = self
+            .batch
+            .is_some_and(|(_, format)| format == Format::Lines);
         match &self.body {
+            Body::Payload if is_line => encode(event.payload(), body)?,
+            Body::Text(template) if is_line => {
+                encode(&Payload::from(template.render(event)?), body)?;
+            }
             Body::Payload => body.extend(event.payload().bytes()),
             Body::Text(template) => body.extend(template.render(event)?.as_bytes()),
             Body::Json(template) => body.extend(template.render(event)?.to_string().as_bytes()),

@@ -7,7 +7,6 @@
 use crate::ack::{Outcome, Token};
 use crate::event::Event;
 use crate::node::Context;
-use crate::payload::check_json;
 use std::collections::HashMap;
 
 /// The messages under way, each with what its broker knows it by.
@@ -61,12 +60,7 @@ impl<T> Inbox<T> {
     /// long, leaves by `errors` instead, and counts as delivered whatever becomes of it: it would be
     /// refused again.
     pub fn emit(&mut self, event: Event, message: T, cx: &mut Context<'_>) {
-        let checked = event.within(cx.max_event_bytes()).and_then(|event| {
-            match check_json(event.payload().bytes()) {
-                Ok(()) => Ok(event),
-                Err(error) => Err((event, error)),
-            }
-        });
+        let checked = event.checked(cx.max_event_bytes());
         let refused = checked.is_err();
         let token = match checked {
             Ok(event) => cx.emit_tracked(event),

@@ -1,78 +1,56 @@
-//! Lines over a connection: what a source makes of bytes, and how a sink writes an event.
+//! The lines of a connection or a program, as events.
 
 use crate::error::Error;
 use crate::event::Event;
 use crate::node::Context;
-use crate::payload::check_json;
 use crate::source::{Decoded, Decoder};
 
-/// Splits bytes into lines and emits each as an event: JSON lines.
+/// Splits bytes into lines and emits each line as an event (JSON lines).
 #[derive(Default)]
 pub(in crate::connect) struct Lines(Decoder);
 
 impl Lines {
-    /// Takes more bytes, which came from what is called `from`.
-    pub fn add(&mut self, mut bytes: &[u8], from: &str, cx: &mut Context<'_>) {
+    /// Takes more bytes. Errors name the stream by `name`.
+    pub fn add(&mut self, mut bytes: &[u8], name: &str, cx: &mut Context<'_>) {
         while !bytes.is_empty() {
-            let (taken, found) = self.0.next(bytes, cx.max_event_bytes());
-            if let Some(found) = found {
-                emit(found, from, cx);
+            let (taken, line) = self.0.next(bytes, cx.max_event_bytes());
+            if let Some(line) = line {
+                emit(line, name, cx);
             }
             bytes = &bytes[taken..];
         }
     }
 
-    /// No more will come: what is left is a line too. What is added next is another stream.
-    pub fn end(&mut self, from: &str, cx: &mut Context<'_>) {
-        if let Some(found) = self.0.end(cx.max_event_bytes()) {
-            emit(found, from, cx);
+    /// The stream has ended: what is left is a line too. Bytes that are added later begin another stream.
+    pub fn end(&mut self, name: &str, cx: &mut Context<'_>) {
+        if let Some(line) = self.0.end(cx.max_event_bytes()) {
+            emit(line, name, cx);
         }
     }
 
-    /// Whether no line has begun.
+    /// Whether no part of a line is held.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// No more is read, though the stream goes on: a line that has begun is rejected.
-    pub fn cut(&mut self, from: &str, cx: &mut Context<'_>) {
+    /// The stream is read no further, though it has not ended: a line without its end is rejected.
+    pub fn cut(&mut self, name: &str, cx: &mut Context<'_>) {
         match self.0.end(cx.max_event_bytes()) {
             Some(Decoded::Line(line)) => {
-                let error = Error::data("its connection gave way to another before the line ended");
-                cx.reject(Event::new(line, cx.now()), error.at(from));
+                let error =
+                    Error::data("the connection was replaced by another before the line ended");
+                cx.reject(Event::new(line, cx.now()), error.at(name));
             }
-            Some(found) => emit(found, from, cx),
+            Some(line) => emit(line, name, cx),
             None => {}
         }
     }
 }
 
-fn emit(found: Decoded<'_>, from: &str, cx: &mut Context<'_>) {
-    let (event, error) = match found {
-        Decoded::Blank => return,
-        Decoded::TooLong(whole) => whole.into_event(cx.max_event_bytes(), cx.now()),
-        Decoded::Line(line) => {
-            let event = Event::new(line, cx.now());
-            match check_json(line) {
-                Ok(()) => return cx.emit(event),
-                Err(error) => (event, error),
-            }
-        }
-    };
-    cx.reject(event, error.at(from));
-}
-
-/// Adds the event as a line.
-pub(in crate::connect) fn write_line(event: &Event, buffer: &mut Vec<u8>) -> crate::Result<()> {
-    let bytes = event.payload().bytes();
-    if bytes.contains(&b'\n') {
-        let json = event.payload().json().map_err(|_| {
-            Error::data("a payload that spans lines and is no JSON does not fit a line")
-        })?;
-        buffer.extend(json.to_string().as_bytes());
-    } else {
-        buffer.extend(bytes);
+fn emit(line: Decoded<'_>, name: &str, cx: &mut Context<'_>) {
+    match line.into_event(cx.max_event_bytes(), cx.now()) {
+        None => {}
+        Some(Ok(event)) => cx.emit(event),
+        Some(Err((event, error))) => cx.reject(event, error.at(name)),
     }
-    buffer.push(b'\n');
-    Ok(())
 }

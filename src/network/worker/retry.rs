@@ -8,19 +8,15 @@ use super::batch::{InputBatch, Stalled};
 use super::{Phase, Worker};
 use crate::error::{Error, Result};
 use crate::network::stats::add;
-use crate::time::format_duration;
+use crate::time::{Backoff, format_duration};
 use std::time::Duration;
 
-/// The longest pause before a node is opened again: work is to go on soon after the other side does.
-const LONGEST: Duration = Duration::from_secs(2);
+/// The pauses before a node is opened again. The longest is short, so that a node continues soon after its
+/// server does.
+const REOPEN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// Once the pauses don't grow any more, every so many attempts are worth a line: one a minute.
+/// At the longest pause, one of this many attempts is logged: one a minute.
 const STILL: u32 = 30;
-
-/// The pause before a node is opened again: 100 ms, doubled at each attempt up to 2 s.
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(100 << attempt.min(5)).min(LONGEST)
-}
 
 impl Worker {
     /// Opens the node for the first time; an error names it.
@@ -48,8 +44,8 @@ impl Worker {
     }
 
     pub(super) fn stall(&mut self, mut batches: Vec<InputBatch>, error: &Error) {
-        let pause = backoff(self.attempts);
         self.attempts += 1;
+        let pause = REOPEN.pause(self.attempts);
         let (name, again) = (&self.stage.name, format_duration(pause));
         // An opening names its node itself.
         let said = error.to_string();
@@ -57,7 +53,7 @@ impl Worker {
         let said = said.strip_prefix(&named).unwrap_or(&said);
         match self.attempts {
             1 => log::warn!("node {name}: {said}; it is opened again in {again}"),
-            n if pause < LONGEST || n % STILL == 0 => {
+            n if pause < REOPEN.longest() || n % STILL == 0 => {
                 log::warn!("node {name}: still lost: {said}; it is opened again in {again}");
             }
             _ => log::debug!("node {name}: still lost: {said}; it is opened again in {again}"),

@@ -3,7 +3,9 @@
 //! A line ends with LF or CRLF. Blank lines are no events, a byte order mark at the beginning of the
 //! stream belongs to no line, and of a line no more is kept than an event may hold.
 
-use crate::event::Oversized;
+use crate::error::Error;
+use crate::event::{Event, Oversized};
+use crate::time::Timestamp;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -15,6 +17,18 @@ pub(crate) enum Decoded<'a> {
     TooLong(Oversized),
     /// It is empty, or has only white space.
     Blank,
+}
+
+impl Decoded<'_> {
+    /// The event of the line, or `None` if the line is blank. `Err` is the event to reject and the reason: the
+    /// line is too long, or not JSON.
+    pub fn into_event(self, limit: usize, now: Timestamp) -> Option<Result<Event, (Event, Error)>> {
+        match self {
+            Decoded::Blank => None,
+            Decoded::TooLong(whole) => Some(Err(whole.into_event(limit, now))),
+            Decoded::Line(line) => Some(Event::new(line, now).checked(limit)),
+        }
+    }
 }
 
 /// Splits a stream of bytes into lines.

@@ -5,13 +5,8 @@
 
 use crate::ack::{Outcome, Token};
 use crate::event::Event;
-use crate::time::Timestamp;
+use crate::time::{Backoff, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
-
-/// The pauses before an event that failed is emitted again grow from this one to that one.
-const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// A place in the input: behind a line of one of the files that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,9 +82,9 @@ impl Ledger {
             return;
         };
         if outcome == Outcome::Failed && entry.event.is_some() {
-            let pause = FIRST.saturating_mul(1 << entry.failures.min(16));
             entry.failures += 1;
-            self.failed.insert((now.after(pause.min(LONGEST)), number));
+            let pause = Backoff::EVENT.pause(entry.failures);
+            self.failed.insert((now.after(pause), number));
             return;
         }
         self.bytes -= size(entry.event.as_ref());
@@ -234,12 +229,12 @@ mod tests {
         }
         assert_eq!(settle(&mut ledger, Token(1), Outcome::Delivered, now), None);
         assert_eq!(ledger.due(now), [0; 0]);
-        let now = now.after(FIRST);
+        let now = now.after(Backoff::EVENT.first());
         assert_eq!(ledger.due(now), [0, 2]);
         ledger.again(Token(3), 0);
         ledger.again(Token(4), 2);
         assert_eq!(settle(&mut ledger, Token(3), Outcome::Failed, now), None);
-        assert_eq!(ledger.next_due(), Some(now.after(FIRST * 2)));
+        assert_eq!(ledger.next_due(), Some(now.after(Backoff::EVENT.pause(2))));
         assert_eq!(settle(&mut ledger, Token(4), Outcome::Delivered, now), None);
         assert_eq!(ledger.due(Timestamp::EPOCH), [0], "the clock was set back");
         ledger.again(Token(5), 0);

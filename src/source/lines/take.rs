@@ -4,9 +4,7 @@ use super::memory::Memory;
 use super::reading::Reading;
 use super::{Decoded, Follow, Input, LineSource};
 use crate::error::Result;
-use crate::event::Event;
 use crate::node::{Context, Read};
-use crate::payload::check_json;
 use crate::time::Timestamp;
 
 impl LineSource {
@@ -94,28 +92,20 @@ fn line(
     cx: &mut Context<'_>,
 ) {
     reading.lines += 1;
-    let refused = match found {
-        Decoded::Blank => return cx.skip_line(),
-        Decoded::TooLong(whole) => whole.into_event(cx.max_event_bytes(), now),
-        Decoded::Line(line) => {
-            let mut event = Event::new(line, now);
-            match check_json(line) {
-                Ok(()) => {
-                    if let Some(memory) = memory {
-                        memory.track(&mut event, reading, cx);
-                    }
-                    return cx.emit(event);
-                }
-                Err(error) => (event, error),
+    match found.into_event(cx.max_event_bytes(), now) {
+        None => cx.skip_line(),
+        Some(Ok(mut event)) => {
+            if let Some(memory) = memory {
+                memory.track(&mut event, reading, cx);
             }
+            cx.emit(event);
         }
-    };
-    let (mut event, error) = refused;
-    if let Some(memory) = memory {
-        memory.track_once(&mut event, reading, cx);
+        Some(Err((mut event, error))) => {
+            if let Some(memory) = memory {
+                memory.track_once(&mut event, reading, cx);
+            }
+            let location = format!("{}:{}", reading.name, reading.lines);
+            cx.reject(event, error.at(location));
+        }
     }
-    cx.reject(
-        event,
-        error.at(format!("{}:{}", reading.name, reading.lines)),
-    );
 }

@@ -91,6 +91,22 @@ fn a_body_is_made_by_a_template_and_a_batch_is_one_request() -> Result<()> {
 }
 
 #[test]
+fn each_event_of_a_body_of_lines_is_one_line() -> Result<()> {
+    let web = Web::start();
+    let lines = Options::new().with("batch", 3).with("format", "lines");
+    let events = ["{\n\"a\": 1\n}", "2", "two\nlines"];
+    let errors = post(&web.url("/"), &lines, &events)?;
+    assert_eq!(web.bodies(), ["{\"a\":1}", "2"]);
+    let reason = "a payload that spans lines and is not JSON does not fit on a line";
+    assert_eq!(errors[0].0, "two\nlines");
+    assert!(errors[0].1.contains(reason), "{errors:?}");
+    let texts = lines.with("body", "{data}");
+    post(&web.url("/"), &texts, &events[..2])?;
+    assert_eq!(web.bodies()[2..], ["{\"a\":1}\n2"]);
+    Ok(())
+}
+
+#[test]
 fn what_is_refused_is_rejected_at_once_and_what_fails_is_sent_again_once_it_may() -> Result<()> {
     let web = Web::start();
     web.answer(&[
