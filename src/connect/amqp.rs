@@ -116,8 +116,8 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {
     let server = address.server_with_path(5672)?;
     if let Some((name, _)) = server.query.first() {
-        let error = address.wrong(format!("{} after the ? is not known", quote(name)));
-        return Err(error.with_hint("options are given beside the address"));
+        let error = address.wrong(format!("unknown parameter {} after the ?", quote(name)));
+        return Err(error.with_hint("set options in the table of options"));
     }
     let vhost = server.decoded_path()?;
     short(&vhost)?;

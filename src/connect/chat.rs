@@ -35,7 +35,7 @@ impl Chat {
         settings: &Settings,
     ) -> Result<Self> {
         if !(url.starts_with("https://") || url.starts_with("http://")) {
-            return Err(address.wrong("only https and http lead there"));
+            return Err(address.wrong("the scheme must be https or http"));
         }
         let limit = settings.duration("timeout", Duration::from_secs(10))?;
         let pace = settings.duration_or_none("pace")?;

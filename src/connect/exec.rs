@@ -40,7 +40,7 @@ const CHUNK: usize = 64 << 10;
 
 fn program(address: &Address) -> Result<String> {
     match address.rest() {
-        "" => Err(address.wrong("it names no program")),
+        "" => Err(address.wrong("no program in the address")),
         program => Ok(program.to_owned()),
     }
 }
@@ -276,7 +276,10 @@ impl Workflow {
                 Ok(None) => {
                     let _ = run.child.kill();
                     let _ = run.child.wait();
-                    Some(format!("it did not end within {}", format_duration(limit)))
+                    Some(format!(
+                        "the program did not end within {}",
+                        format_duration(limit)
+                    ))
                 }
                 Ok(Some(status)) => {
                     (!ExitStatus::success(&status)).then(|| format!("it ended: {status}"))
@@ -341,7 +344,7 @@ impl Sink for Workflow {
         }
         let sequence = cx
             .sequence()
-            .ok_or_else(|| Error::data("no event is in hand"))?;
+            .ok_or_else(|| Error::data("no event is being written"))?;
         let mut most = self.parallel;
         loop {
             self.wait_below(most)?;

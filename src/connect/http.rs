@@ -36,10 +36,10 @@ fn check_token(settings: &Settings, token: &str) -> Result<()> {
         "" => return Err(settings.wrong("token", "a token")),
         token if !token.is_ascii() => "it has a character that is not ASCII",
         token if token.chars().any(|c| c.is_ascii_control()) => "it has a control character",
-        token if token.trim() != token => "it begins or ends with a blank",
+        token if token.trim() != token => "it begins or ends with a space",
         _ => return Ok(()),
     };
-    Err(settings.refuse(format!("option token cannot stand in a header: {why}")))
+    Err(settings.refuse(format!("option token is not allowed in a header: {why}")))
 }
 
 /// What serves stands behind a proxy that speaks TLS.

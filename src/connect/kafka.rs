@@ -109,8 +109,8 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 fn connect_config(address: &Address, settings: &Settings) -> Result<(ConnectConfig, String)> {
     let server = address.server_with_path(9092)?;
     if let Some((name, _)) = server.query.first() {
-        let error = address.wrong(format!("{} after the ? is not known", quote(name)));
-        return Err(error.with_hint("options are given beside the address"));
+        let error = address.wrong(format!("unknown parameter {} after the ?", quote(name)));
+        return Err(error.with_hint("set options in the table of options"));
     }
     let mut servers = vec![server.host_and_port()];
     for further in settings.list("servers")? {
@@ -137,7 +137,7 @@ fn is_topic(name: &str) -> bool {
 
 fn bad_topic(address: &Address, topic: &str) -> crate::error::Error {
     match topic {
-        "" => address.wrong("it names no topic"),
-        topic => address.wrong(format!("{} is no name of a topic", quote(topic))),
+        "" => address.wrong("no topic in the address"),
+        topic => address.wrong(format!("{} is not a topic name", quote(topic))),
     }
 }

@@ -49,7 +49,7 @@ pub(super) const STDOUT: Connector = Connector {
 fn path(address: &Address) -> Result<&str> {
     let rest = address.rest();
     match rest.strip_prefix("//").unwrap_or(rest) {
-        "" => Err(address.wrong("it names no file")),
+        "" => Err(address.wrong("no path in the address")),
         path => Ok(path),
     }
 }
@@ -69,14 +69,14 @@ fn file_source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>
     let mut source = LineSource::file(path(address)?, follow);
     if settings.has("rotate_wait") {
         if follow == Follow::No {
-            return Err(settings.refuse("rotate_wait is for one with follow = true"));
+            return Err(settings.refuse("option rotate_wait needs follow = true"));
         }
         source = source.rotate_wait(settings.duration("rotate_wait", Duration::from_secs(5))?);
     }
     match settings.string("checkpoint")? {
         Some(checkpoint) => source = source.checkpoint(checkpoint),
         None if settings.has("in_flight") => {
-            return Err(settings.refuse("in_flight is for a source with a checkpoint"));
+            return Err(settings.refuse("option in_flight needs the option checkpoint"));
         }
         None => {}
     }
@@ -102,9 +102,9 @@ fn rotation(settings: &Settings) -> Result<Option<Rotation>> {
     if !(settings.has("rotate_bytes") || settings.has("rotate_time")) {
         let alone = ["keep", "gzip"].into_iter().find(|name| settings.has(name));
         return match alone {
-            Some(name) => Err(settings.refuse(format!(
-                "{name} is for one with rotate_bytes or rotate_time"
-            ))),
+            Some(name) => {
+                Err(settings.refuse(format!("option {name} needs rotate_bytes or rotate_time")))
+            }
             None => Ok(None),
         };
     }

@@ -97,11 +97,11 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         return Err(settings.wrong("topic", "at least one topic"));
     }
     if let Some(bad) = topics.iter().find(|one| !topic::is_filter(one)) {
-        return Err(settings.refuse(format!("{} is no topic to listen to", quote(bad))));
+        return Err(settings.refuse(format!("{} is not a topic filter", quote(bad))));
     }
     if let Some(shared) = topics.iter().find(|one| one.starts_with("$share/")) {
         let error = settings.refuse(format!("{} names a group", quote(shared)));
-        return Err(error.with_hint("name it by the option group"));
+        return Err(error.with_hint("set the option group"));
     }
     if let Some(group) = settings.string("group")? {
         if group.is_empty() || group.contains(['/', '+', '#', '\0']) {
@@ -159,8 +159,8 @@ fn qos(settings: &Settings) -> Result<QoS> {
 fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {
     let server = address.server(1883)?;
     if let Some((name, _)) = server.query.first() {
-        let error = address.wrong(format!("{} after the ? is not known", quote(name)));
-        return Err(error.with_hint("options are given beside the address"));
+        let error = address.wrong(format!("unknown parameter {} after the ?", quote(name)));
+        return Err(error.with_hint("set options in the table of options"));
     }
     if !server.path.is_empty() {
         let error = address.wrong(format!("{} is no part of it", quote(&server.path)));

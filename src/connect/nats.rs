@@ -112,8 +112,8 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     let group = settings.string("group")?;
     if let Some(stream) = settings.string("stream")? {
         if group.is_some() {
-            let error = settings.refuse("group is for a plain subject");
-            return Err(error.with_hint("sources of one durable share the work"));
+            let error = settings.refuse("option group is for sources without the option stream");
+            return Err(error.with_hint("sources with one durable share its messages"));
         }
         let durable = settings.required("durable")?;
         let consumer = api::Consumer {
@@ -142,10 +142,10 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         "redeliver_after",
     ];
     if let Some(name) = of_streams.into_iter().find(|name| settings.has(name)) {
-        return Err(settings.refuse(format!("{name} is for a source with the option stream")));
+        return Err(settings.refuse(format!("option {name} needs the option stream")));
     }
     if subject.is_empty() {
-        return Err(address.wrong("it names no subject"));
+        return Err(address.wrong("no subject in the address"));
     }
     let group = group.map(|group| named(settings, "group", group));
     let source = plain::SubjectSource::new(config, subject, group.transpose()?, in_flight);
@@ -173,8 +173,8 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 fn connect_config(address: &Address, settings: &Settings) -> Result<(ConnectConfig, Server)> {
     let server = address.server_with_path(4222)?;
     if let Some((name, _)) = server.query.first() {
-        let error = address.wrong(format!("{} after the ? is not known", quote(name)));
-        return Err(error.with_hint("options are given beside the address"));
+        let error = address.wrong(format!("unknown parameter {} after the ?", quote(name)));
+        return Err(error.with_hint("set options in the table of options"));
     }
     let config = ConnectConfig {
         address: address.clone(),
@@ -219,7 +219,7 @@ fn is_subject(subject: &str, wild: bool) -> bool {
 
 fn bad_subject(address: &Address, subject: &str) -> crate::error::Error {
     match subject {
-        "" => address.wrong("it names no subject"),
-        subject => address.wrong(format!("{} is no subject", quote(subject))),
+        "" => address.wrong("no subject in the address"),
+        subject => address.wrong(format!("{} is not a subject", quote(subject))),
     }
 }

@@ -113,10 +113,10 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         }
         (None, Some(channel), None) => (channel, false),
         (None, None, Some(pattern)) => (pattern, true),
-        _ => return Err(settings.refuse("one of stream, channel and pattern is needed")),
+        _ => return Err(settings.refuse("set one of stream, channel and pattern")),
     };
     if let Some(name) = stray {
-        return Err(settings.refuse(format!("{name} is for a source with the option stream")));
+        return Err(settings.refuse(format!("option {name} needs the option stream")));
     }
     let source = channel::ChannelSource::new(config, name.to_owned(), is_pattern, in_flight);
     Ok(Box::new(source))
@@ -135,12 +135,12 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         },
         (None, Some(channel)) => {
             if let Some(name) = ["field", "max_len"].iter().find(|name| settings.has(name)) {
-                let error = format!("{name} is for a sink with the option stream");
+                let error = format!("option {name} needs the option stream");
                 return Err(settings.refuse(error));
             }
             sink::To::Channel(channel)
         }
-        _ => return Err(settings.refuse("one of stream and channel is needed")),
+        _ => return Err(settings.refuse("set one of stream and channel")),
     };
     Ok(Box::new(sink::RedisSink::new(config, to)))
 }
@@ -148,13 +148,13 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
 fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {
     let server = address.server(6379)?;
     if let Some((name, _)) = server.query.first() {
-        let error = address.wrong(format!("{} after the ? is not known", quote(name)));
-        return Err(error.with_hint("options are given beside the address"));
+        let error = address.wrong(format!("unknown parameter {} after the ?", quote(name)));
+        return Err(error.with_hint("set options in the table of options"));
     }
     let database = match server.path.as_str() {
         "" => 0,
         path => path.parse::<u32>().map_err(|_| {
-            let error = address.wrong(format!("{} is no number of a database", quote(path)));
+            let error = address.wrong(format!("{} is not a database number", quote(path)));
             error.with_hint("the stream or channel is an option")
         })?,
     };

@@ -22,7 +22,7 @@ pub(super) const SLACK: Connector = Connector {
 fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let body = match settings.json("body") {
         Some(_) if settings.has("text") => {
-            return Err(settings.refuse("it has a text or a body, not both"));
+            return Err(settings.refuse("text and body exclude each other"));
         }
         Some(body) if body.is_object() => settings.json_template("body")?,
         Some(_) => return Err(settings.wrong("body", "an object")),

@@ -76,8 +76,8 @@ struct Peer {
 fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     let socket = SocketAddress::of(address)?;
     if !socket.is_local() && !settings.boolean("insecure", false)? {
-        let error = address.wrong("everybody could write to it");
-        return Err(error.with_hint("listen at 127.0.0.1 or [::1], or say insecure = true"));
+        let error = address.wrong("any host could write to it");
+        return Err(error.with_hint("listen at 127.0.0.1 or [::1], or set insecure = true"));
     }
     Ok(Box::new(Listening {
         address: address.clone(),
@@ -156,7 +156,7 @@ impl Source for Listening {
                 match self.admission.admit(origin, open(&self.peers), may_close) {
                     Entry::Free => {}
                     Entry::Replaces(at) => {
-                        log::info!("{name}: a connection that is not used gives way to another");
+                        log::info!("{name}: an idle connection is closed for a new one");
                         self.peers.remove(at).lines.cut(&name, cx);
                     }
                     Entry::Refused => {
@@ -208,7 +208,7 @@ impl Peer {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return true,
-                _ => log::info!("{name}: a connection is gone: {error}"),
+                _ => log::info!("{name}: a connection is lost: {error}"),
             },
         }
         self.lines.end(name, cx);
@@ -247,7 +247,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     if let SocketAddress::Tcp(server) = &socket
         && server.port == 0
     {
-        return Err(address.wrong("it names no port"));
+        return Err(address.wrong("no port in the address"));
     }
     Ok(Box::new(Connecting {
         address: address.clone(),
@@ -270,7 +270,10 @@ impl Node for Connecting {
             return Ok(());
         }
         self.look()?;
-        let gone = || self.address.unavailable("the other side has gone");
+        let gone = || {
+            self.address
+                .unavailable("the receiver has closed the connection")
+        };
         let stream = self.stream.as_mut().ok_or_else(gone)?;
         let written = stream.write_within(&self.buffer, self.limit);
         written.map_err(|error| {
@@ -312,7 +315,10 @@ impl Connecting {
     /// may be over, or only half of it: a new one tells, since a receiver that has gone for good takes
     /// none, and one that ends its direction does so again.
     fn look(&mut self) -> Result<()> {
-        let gone = || self.address.unavailable("the other side has gone");
+        let gone = || {
+            self.address
+                .unavailable("the receiver has closed the connection")
+        };
         let stream = self.stream.as_mut().ok_or_else(gone)?;
         match (stream.has_ended(), self.other) {
             (false, Other::Ended(_)) => {

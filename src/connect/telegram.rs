@@ -31,7 +31,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let token = address.rest();
     let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-');
     if token.is_empty() || !token.chars().all(is_token) {
-        return Err(address.wrong("it is no token of a bot"));
+        return Err(address.wrong("not a bot token"));
     }
     let chat = match settings.json("chat") {
         Some(Value::Number(number)) => Some(JsonTemplate::fixed(number.to_string())),

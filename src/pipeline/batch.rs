@@ -21,7 +21,7 @@ const LARGE: usize = 1 << 20;
 
 /// Why a batch leaves before it is full.
 const EARLY: &str =
-    "max_keys, max_events or max_bytes is reached, so the oldest batch leaves early";
+    "max_keys, max_events or max_bytes is reached, so the oldest batch is emitted early";
 
 /// When a batch is full; the first limit that is reached counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

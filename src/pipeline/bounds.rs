@@ -126,7 +126,7 @@ impl Most {
             return Ok(());
         }
         let error = format!(
-            "{more} bytes more than the {held} that are held would be more than {}",
+            "{more} bytes beside the {held} held would exceed {}",
             self.bytes
         );
         Err(Error::data(error).with_hint("the option max_bytes allows more"))

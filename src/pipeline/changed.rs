@@ -121,7 +121,7 @@ impl Pipeline for Changed {
         self.last.put(key, due, Last { value, token });
         if self.last.len() > self.most.keys {
             self.last.pop(Timestamp::MAX);
-            cx.let_go("max_keys is reached, so the oldest key is forgotten", 1);
+            cx.let_go("max_keys is reached: the oldest key is removed", 1);
         }
         Ok(())
     }

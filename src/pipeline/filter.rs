@@ -272,10 +272,7 @@ impl Pipeline for Filter {
         self.passed.insert(key, now);
         let forgotten = self.passed.forget_excess(self.most.keys);
         if forgotten > 0 {
-            cx.let_go(
-                "max_keys is reached, so the oldest key is forgotten",
-                forgotten,
-            );
+            cx.let_go("max_keys is reached: the oldest key is removed", forgotten);
         }
         if event.is_tracked() || self.memory.is_some() {
             let token = cx.emit_tracked(event.clone());

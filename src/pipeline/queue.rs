@@ -181,7 +181,7 @@ impl Queue {
             let text = format!("event {} of queue {path} is damaged", stored.id);
             let error = Error::new(ErrorKind::Io, text);
             self.refused.insert(cx.track(&mut event), stored.id);
-            cx.reject(event, error.with_hint("its checksum does not fit"));
+            cx.reject(event, error.with_hint("the checksum does not match"));
             return Ok(());
         }
         let bytes = event.size();

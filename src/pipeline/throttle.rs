@@ -39,7 +39,7 @@ impl Throttle {
     /// No event, or no time.
     pub fn new(count: usize, interval: Duration, key: Key) -> Result<Self> {
         if count == 0 {
-            return Err(Error::data("a throttle lets at least one event pass"));
+            return Err(Error::data("a throttle passes at least one event"));
         }
         Ok(Throttle {
             count,

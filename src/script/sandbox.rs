@@ -188,7 +188,7 @@ fn print(lua: &Lua, budget: &Budget, memory: usize, values: MultiValue) -> mlua:
     written.map_err(|error| {
         let error = match error.kind() {
             std::io::ErrorKind::BrokenPipe => {
-                Error::new(ErrorKind::Closed, "nobody reads standard output any more")
+                Error::new(ErrorKind::Closed, "the reader of standard output is gone")
             }
             _ => Error::io("standard output", &error),
         };

@@ -89,7 +89,7 @@ impl Node for ChannelSink {
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         for event in self.written.drain(..) {
             self.tx.send(event).map_err(|_| {
-                Error::new(ErrorKind::Failed, "the host has let go of its receiver").fatal()
+                Error::new(ErrorKind::Failed, "the host dropped its receiver").fatal()
             })?;
         }
         Ok(())

@@ -78,7 +78,7 @@ impl Sender {
 fn ended() -> Error {
     Error::new(
         ErrorKind::Failed,
-        "the network has ended and takes no more events",
+        "the network has ended and accepts no more events",
     )
 }
 

@@ -181,7 +181,8 @@ impl LineSource {
         match &self.input {
             Input::Stdin => {
                 if self.memory.is_some() {
-                    let text = "standard input cannot be read again: it takes no checkpoint";
+                    let text =
+                        "standard input cannot be read again, so it cannot have a checkpoint";
                     return Err(Error::data(text));
                 }
                 if self.claim.is_none() {

@@ -149,12 +149,12 @@ impl Source for Requeue {
             self.left -= 1;
             if letter.is_cut() {
                 let id = letter.id;
-                log::warn!("letter {id} stays: only the beginning of its payload was kept");
+                log::warn!("letter {id} stays: only the head of its payload was kept");
                 continue;
             }
             let Some(node) = self.nodes.iter().position(|node| *node == letter.node) else {
                 return Err(Error::data(format!(
-                    "a letter of node {} is new",
+                    "a dead letter of node {} arrived after the start",
                     letter.node
                 )));
             };

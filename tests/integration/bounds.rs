@@ -27,7 +27,7 @@ enum Full {
 use Full::{Forgets, Leaves, Rejects};
 
 const KEYS: &str = "2 other keys are kept already";
-const BYTES: &str = "7 bytes more than the 14 that are held would be more than 20";
+const BYTES: &str = "7 bytes beside the 14 held would exceed 20";
 
 /// Each function that makes a node which keeps something, with each bound such that two of the events
 /// are held and a third one is too much.
@@ -66,7 +66,7 @@ const BOUNDED: &[(&str, &str, &str, Full)] = &[
         "create_deadman",
         "'1h', {key = 'k', ?}",
         "max_bytes = 2",
-        Rejects("1 bytes more than the 2 that are held would be more than 2"),
+        Rejects("1 bytes beside the 2 held would exceed 2"),
     ),
     (
         "create_debounce",
@@ -318,7 +318,7 @@ fn a_batch_of_endless_count_leaves_at_its_bound() -> Result<()> {
     assert_eq!(errors.len(), 0);
     assert_eq!(seen.texts()[0], r#"["event 0","event 1","event 2"]"#);
     simulation.inject("f", format!("\"{}\"", "x".repeat(40)))?;
-    let said = "43 bytes more than the 0 that are held would be more than 30; \
+    let said = "43 bytes beside the 0 held would exceed 30; \
                 the option max_bytes allows more";
     assert_eq!(
         errors.events().iter().map(error).collect::<Vec<_>>(),
@@ -355,14 +355,14 @@ tb.link('in', 'f') tb.link('f', 'out') tb.link('in', 'b') tb.link('b', 'nil')
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), "1\n2\n3\n1\n"));
     for (said, times) in [
         (
-            "node f: max_keys is reached, so the oldest key is forgotten; others like it are only \
+            "node f: max_keys is reached: the oldest key is removed; others like it are only \
              counted",
             1,
         ),
         (
-            "let go before their time in this run: node f: 2 (max_keys is reached, so the oldest \
-             key is forgotten); node b: 3 (max_keys, max_events or max_bytes is reached, so the \
-             oldest batch leaves early)",
+            "let go before their time in this run: node f: 2 (max_keys is reached: the oldest \
+             key is removed); node b: 3 (max_keys, max_events or max_bytes is reached, so the \
+             oldest batch is emitted early)",
             1,
         ),
         ("events not delivered", 0),

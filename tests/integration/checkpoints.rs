@@ -286,7 +286,10 @@ fn what_is_no_checkpoint_is_refused_and_stays_as_it_is() -> Tested {
     assert!(said.contains("place\": is damaged; to read"), "{said}");
     fs::remove_file(place.at("place"))?;
     let error = refused(read(LineSource::stdin().checkpoint(place.at("new"))))?;
-    assert!(error.to_string().contains("takes no checkpoint"), "{error}");
+    assert!(
+        error.to_string().contains("cannot have a checkpoint"),
+        "{error}"
+    );
     let null = LineSource::file("/dev/null", Follow::No).checkpoint(place.at("new"));
     let error = refused(read(null))?;
     assert!(

@@ -275,7 +275,7 @@ fn standard_input_is_read_by_one_node() -> Tested {
     site.feed(&["run", "two.lua"], "1\n2\n")?.expect(
         65,
         "",
-        "tributary: two.lua:…: node …: standard input is read by another node already\n",
+        "tributary: two.lua:…: node …: another node already reads standard input\n",
     );
     Ok(())
 }

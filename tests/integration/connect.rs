@@ -22,14 +22,14 @@ fn event(payload: serde_json::Value) -> Event {
 #[test]
 fn an_address_that_cannot_be_is_refused_with_what_may_be_meant() {
     for (url, expected) in [
-        ("bets.jsonl", "it has no scheme"),
-        ("", "it has no scheme"),
-        (":x", "it has no scheme"),
+        ("bets.jsonl", "no scheme"),
+        ("", "no scheme"),
+        (":x", "no scheme"),
         ("natz://h/x", "did you mean \"nats\"?"),
         ("fil:x", "did you mean \"file\"?"),
         ("gopher://h", "exec, "),
         ("file:a\r\nb", "it has a control character"),
-        ("file:", "file:: it names no file"),
+        ("file:", "file:: no path in the address"),
         ("stdin:x", "nothing can follow the colon"),
         ("stdout:", "stdout can be a sink only"),
     ] {
@@ -89,11 +89,11 @@ fn what_is_filled_in_comes_from_the_environment_or_a_file() -> Result<()> {
         ),
         (
             "file:${PATH}",
-            "${PATH}: it is neither env nor file; write ${env:NAME} or ${file:path}",
+            "${PATH}: neither env nor file; write ${env:NAME} or ${file:path}",
         ),
         (
             "file:${env:PATH",
-            "a ${ is not closed in \"file:${env:PATH\"; write $${ where it is meant as it is",
+            "a ${ is not closed in \"file:${env:PATH\"; write $${ for the text ${",
         ),
     ] {
         let error = connect::source(url, &Options::new())
@@ -196,13 +196,13 @@ fn a_template_with_an_unknown_field_is_refused() -> Result<()> {
     for (template, expected) in [
         (
             "{dat.x}",
-            "bad template \"{dat.x}\": nothing is called \"dat\"; did you mean \"data\"?",
+            "bad template \"{dat.x}\": unknown placeholder \"dat\"; did you mean \"data\"?",
         ),
         ("{x", "a { is not closed; write {{ for a brace"),
         ("x}", "a } closes nothing; write }} for a brace"),
-        ("{}", "nothing is called \"\"; write {data.field}"),
+        ("{}", "unknown placeholder \"\"; write {data.field}"),
         ("{time.x}", "time has no fields"),
-        ("{meta}", "which field of meta is not said"),
+        ("{meta}", "meta needs a field"),
         ("{data..x}", "a name is empty"),
     ] {
         let error = Template::parse(template).expect_err("refused").to_string();

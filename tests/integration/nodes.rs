@@ -270,7 +270,7 @@ fn a_host_is_told_when_the_network_takes_no_more() -> Result<()> {
     sender.send("a")?;
     network.stop()?;
     let error = sender.send("b").unwrap_err().to_string();
-    assert_eq!(error, "the network has ended and takes no more events");
+    assert_eq!(error, "the network has ended and accepts no more events");
     assert!(sender.deliver("c").is_err());
     Ok(())
 }
@@ -314,7 +314,7 @@ fn a_host_that_lets_go_of_its_receiver_ends_the_network() -> Result<()> {
     assert!(receiver.recv_timeout(Duration::from_secs(5)).is_some());
     drop(receiver);
     let error = network.wait().unwrap_err().to_string();
-    assert_eq!(error, "node out: the host has let go of its receiver");
+    assert_eq!(error, "node out: the host dropped its receiver");
     Ok(())
 }
 

@@ -95,7 +95,7 @@ impl ConnectConfig {
         match said(error) {
             Some((403, _)) => {
                 let error = self.address.wrong("the server refuses user and password");
-                error.with_hint("check them; guest may connect from the same machine only")
+                error.with_hint("check them; the user guest may connect from the same machine only")
             }
             Some((530, text)) if text.contains("not found") => {
                 let error = self.address.wrong(format!("there is no vhost {vhost}"));

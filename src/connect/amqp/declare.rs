@@ -208,12 +208,12 @@ impl Queue {
                     .address()
                     .wrong(format!("there is no queue {name}"));
                 error.with_hint(format!(
-                    "create it: rabbitmqadmin declare queue name={name} durable=true, or say declare = true"
+                    "create it: rabbitmqadmin declare queue name={name} durable=true, or set declare = true"
                 ))
             }
             Some((406, text)) => {
                 let error = connection.address().wrong(text);
-                error.with_hint("the queue is there and is another one than declare says")
+                error.with_hint("the queue exists with different settings")
             }
             _ => connection.error(error),
         }
@@ -228,7 +228,7 @@ impl Exchange {
         };
         if let Some(mut reader) = Reader::new(settings)? {
             if exchange.name.as_str().is_empty() {
-                return Err(settings.refuse("declare is for a sink with the option exchange"));
+                return Err(settings.refuse("option declare needs the option exchange"));
             }
             let kind = match reader.word("type", &["direct", "fanout", "headers", "topic"])? {
                 Some("direct") => ExchangeKind::Direct,
@@ -281,7 +281,7 @@ fn missing_exchange(connection: &Connection, name: &ShortString, error: &lapin::
         }
         Some((406, text)) => {
             let error = connection.address().wrong(text);
-            error.with_hint("the exchange is there and is another one than declare says")
+            error.with_hint("the exchange exists with different settings")
         }
         _ => connection.error(error),
     }

@@ -157,11 +157,11 @@ impl ExchangeSink {
             let heard = match answer {
                 _ if out.take_from(&mut returned) => {
                     let key = quote(out.key.as_str());
-                    Err(Error::data(format!("no queue takes the key {key}")))
+                    Err(Error::data(format!("no queue is bound for the key {key}")))
                 }
                 Ok(Confirmation::Ack(_) | Confirmation::NotRequested) => Ok(()),
                 Ok(Confirmation::Nack(_)) => {
-                    let error = "the server does not take a message: a queue is full or away";
+                    let error = "the server rejects a message: a queue is full or unavailable";
                     Err(self.config.address.unavailable(error))
                 }
                 Err(error) => Err(connection.error(&error)),

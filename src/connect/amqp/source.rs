@@ -212,7 +212,7 @@ impl Source for QueueSource {
         let mut taken = 0;
         while let Some(delivery) = next {
             let Some(delivery) = delivery else {
-                let error = "the queue gives no more messages";
+                let error = "the queue delivers no more messages";
                 return Err(self.config.address.unavailable(error));
             };
             let Some(open) = &self.open else { break };

@@ -65,7 +65,7 @@ impl Client {
             let left = at.saturating_duration_since(monotonic());
             if !left.is_zero() {
                 let left = Duration::from_millis(left.as_millis() as u64 + 1);
-                let why = format!("it wants to be left alone for {}", format_duration(left));
+                let why = format!("the server asks to retry after {}", format_duration(left));
                 return Err(self.address.unavailable(why));
             }
             self.not_before = None;
@@ -87,7 +87,7 @@ impl Client {
         let request = Request::post(url).header("content-type", "application/json");
         let request = request.body(body.to_string().into_bytes());
         // What is wrong with it may name the address, and that a token.
-        let request = request.map_err(|_| self.address.wrong("it is no address of the web"))?;
+        let request = request.map_err(|_| self.address.wrong("not a valid URL"))?;
         self.send(request)
     }
 

@@ -73,7 +73,7 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
     let server = address.server(80)?;
     if !server.user.is_empty() || !server.query.is_empty() {
         let error = address.wrong("a source is at http://host:port/path");
-        return Err(error.with_hint("who may post is said by the option token"));
+        return Err(error.with_hint("set `token` to authenticate clients"));
     }
     let path = format!("/{}", server.path);
     let socket = SocketAddress::Tcp(server);
@@ -84,8 +84,8 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
         check_token(settings, token)?;
     }
     if token.is_none() && !socket.is_local() && !settings.boolean("insecure", false)? {
-        let error = address.wrong("everybody could post to it");
-        return Err(error.with_hint("give it a token, or say insecure = true"));
+        let error = address.wrong("any host could post to it");
+        return Err(error.with_hint("set the option token, or insecure = true"));
     }
     Ok(Box::new(Ingest {
         address: address.clone(),
@@ -184,12 +184,12 @@ impl Ingest {
             return Err((404, "nothing is here"));
         }
         if head.query.split('&').any(|pair| pair.starts_with("token=")) {
-            return Err((401, "a token goes into the header authorization"));
+            return Err((401, "send the token in the header authorization"));
         }
         if let Some(token) = &self.token {
             let given = head.token.as_deref().unwrap_or_default();
             if !same(given, token) {
-                return Err((401, "it has not the right token"));
+                return Err((401, "wrong or missing token"));
             }
         }
         match head.method.as_str() {

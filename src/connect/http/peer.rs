@@ -141,7 +141,7 @@ impl Peer {
             self.is_head = head.method == "HEAD";
             check(&head)?;
             if matches!(head.length, Length::Known(length) if length > limit) {
-                return Err((413, "its body is too long"));
+                return Err((413, "the body is too long"));
             }
             self.input.drain(..size);
             if head.expects && self.input.is_empty() {

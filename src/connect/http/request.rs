@@ -134,7 +134,7 @@ pub(super) fn chunks(
             _ => return Err((400, "a chunk has no size")),
         };
         if size > limit as u64 || body.len() + size as usize > limit {
-            return Err((413, "its body is too long"));
+            return Err((413, "the body is too long"));
         }
         let end = start + size as usize;
         let Some(after) = rest.get(end..end + 2) else {

@@ -85,7 +85,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
     let batch = match settings.has("batch") {
         true => Some((settings.count("batch", 1)?, format)),
         false if settings.has("format") => {
-            return Err(settings.refuse("format is for one with a batch"));
+            return Err(settings.refuse("option format needs the option batch"));
         }
         false => None,
     };
@@ -95,7 +95,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         (None, _, Some((_, Format::Lines))) => "application/x-ndjson",
         _ => "application/json",
     };
-    let bad = |name: &str| settings.refuse(format!("{name} cannot stand in a request"));
+    let bad = |name: &str| settings.refuse(format!("{name} is not allowed in a request"));
     let mut headers = Vec::new();
     for (name, value) in settings.pairs("headers")? {
         if value.chars().any(char::is_control) {
@@ -136,7 +136,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         url.push_str(query);
     }
     if ureq::http::Uri::try_from(&url).is_err() {
-        return Err(address.wrong("it is no address of the web"));
+        return Err(address.wrong("not a valid URL"));
     }
     Ok(Box::new(Webhook {
         client: Client::new(
@@ -196,8 +196,9 @@ impl Webhook {
         request = request.header("content-type", self.content_type.clone());
         for (name, template) in &self.headers {
             let value = template.render(&events[0])?;
-            let value = HeaderValue::try_from(value)
-                .map_err(|_| Error::data(format!("its value cannot stand in the header {name}")))?;
+            let value = HeaderValue::try_from(value).map_err(|_| {
+                Error::data(format!("the value is not allowed in the header {name}"))
+            })?;
             request = request.header(name.clone(), value);
         }
         let request = request

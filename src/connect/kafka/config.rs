@@ -76,7 +76,7 @@ impl ConnectConfig {
             | Code::UnsupportedSASLMechanism
             | Code::IllegalSASLState => {
                 let error = self.address.wrong("the server refuses user and password");
-                error.with_hint("write kafka://user:password@host; they are sent by SASL PLAIN")
+                error.with_hint("write kafka://user:password@host; SASL PLAIN is used")
             }
             Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed

@@ -173,7 +173,7 @@ impl KafkaSink {
     }
 
     fn unconfirmed(&self) -> Error {
-        let error = "the cluster does not confirm what was sent";
+        let error = "the cluster does not confirm the messages";
         self.config.address.unavailable(error)
     }
 
@@ -251,7 +251,7 @@ impl Sink for KafkaSink {
         if !self.sent.contains(&number) {
             let topic = self.topic.render(event)?;
             if self.topic.constant().is_none() && !is_topic(&topic) {
-                let error = format!("{} is no name of a topic", quote(&topic));
+                let error = format!("{} is not a topic name", quote(&topic));
                 return Err(Error::data(error));
             }
             let key = self.key.as_ref().map(|key| key.render(event)).transpose()?;

@@ -193,7 +193,7 @@ impl Connection {
         });
         match polled.transpose() {
             Ok(Some(Event::Incoming(Incoming::Publish(message)))) if has_alias(&message) => {
-                let error = "the broker sends a topic alias, which was not asked for";
+                let error = "the broker sends a topic alias, which was not requested";
                 let error = self.address.unavailable(error);
                 self.trouble = Some(error.clone());
                 Err(error)
@@ -276,10 +276,10 @@ impl Connection {
                 }
                 Code::BadClientId | Code::ClientIdentifierNotValid => {
                     let error = self.address.wrong("the broker refuses the client_id");
-                    error.with_hint("give another one by the option client_id")
+                    error.with_hint("set the option client_id to another name")
                 }
                 Code::RefusedProtocolVersion | Code::UnsupportedProtocolVersion => {
-                    self.address.wrong("the broker does not speak MQTT 5")
+                    self.address.wrong("the broker does not support MQTT 5")
                 }
                 code => {
                     let error = format!("the broker refuses the connection: {code:?}");
@@ -292,11 +292,11 @@ impl Connection {
                         let error = "another client has connected with the same client_id";
                         let error = self.address.wrong(error);
                         error.with_hint(
-                            "each needs its own; by the option group they share the work",
+                            "give each client its own; to share the work, set the option group",
                         )
                     }
                     reason => {
-                        let error = format!("the broker ends the connection: {reason:?}");
+                        let error = format!("the broker closed the connection: {reason:?}");
                         self.address.unavailable(error)
                     }
                 }

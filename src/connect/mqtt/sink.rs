@@ -73,13 +73,16 @@ impl MqttSink {
         let connection = self.config.connect(&ROLE)?;
         let most = connection.granted.max_qos;
         if (self.qos as u8) > most {
-            let error = format!("the broker takes no QoS above {most}");
+            let error = format!("the broker supports no QoS above {most}");
             let error = self.config.address.wrong(error);
             return Err(error.with_hint(format!("set the option qos to {most}")));
         }
         if self.retain && !connection.granted.retain {
-            let error = self.config.address.wrong("the broker keeps no messages");
-            return Err(error.with_hint("leave out the option retain"));
+            let error = self
+                .config
+                .address
+                .wrong("the broker does not support retained messages");
+            return Err(error.with_hint("remove the option retain"));
         }
         self.open = Some(connection);
         Ok(())

@@ -129,7 +129,9 @@ impl MqttSource {
         if publish.qos == QoS::AtMostOnce && self.arrived.len() >= most {
             if !std::mem::replace(&mut self.is_warned, true) {
                 let address = &self.config.address;
-                log::warn!("{address}: more comes with QoS 0 than is taken: messages are lost");
+                log::warn!(
+                    "{address}: messages with QoS 0 arrive faster than they are read: some are lost"
+                );
             }
             return;
         }
@@ -212,15 +214,15 @@ impl MqttSource {
                     log::warn!("{address}: the broker grants QoS {qos} only for {topic}");
                 }
                 Code::NotAuthorized => {
-                    let error = address.wrong(format!("{topic} may not be listened to"));
+                    let error = address.wrong(format!("{topic} may not be subscribed to"));
                     return Err(error.with_kind(ErrorKind::NoPermission));
                 }
                 Code::QuotaExceeded | Code::PkidInUse => {
-                    let error = format!("the broker refuses to listen to {topic}: {code:?}");
+                    let error = format!("the broker rejects the subscription to {topic}: {code:?}");
                     return Err(address.unavailable(error));
                 }
                 code => {
-                    let error = format!("the broker refuses to listen to {topic}: {code:?}");
+                    let error = format!("the broker rejects the subscription to {topic}: {code:?}");
                     return Err(address.wrong(error));
                 }
             }
@@ -240,8 +242,11 @@ impl Node for MqttSource {
         if !connection.granted.shared
             && self.options.topics.iter().any(|t| t.starts_with("$share/"))
         {
-            let error = self.config.address.wrong("the broker has no groups");
-            return Err(error.with_hint("leave out the option group"));
+            let error = self
+                .config
+                .address
+                .wrong("the broker does not support shared subscriptions");
+            return Err(error.with_hint("remove the option group"));
         }
         // What is here unseen comes again, except for QoS 0.
         self.arrived

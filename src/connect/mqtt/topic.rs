@@ -19,7 +19,7 @@ pub(super) fn is_filter(topic: &str) -> bool {
 }
 
 pub(super) fn bad_name(topic: &str) -> Error {
-    Error::data(format!("{} is no topic of a message", quote(topic)))
+    Error::data(format!("{} is not a topic name", quote(topic)))
 }
 
 fn is_text(topic: &str) -> bool {

@@ -98,22 +98,22 @@ impl Consumer {
         let durable = quote(&self.durable);
         let wrong = |why: String| {
             let hint = format!(
-                "change it: nats consumer edit {} {durable}, or take another durable",
+                "change it: nats consumer edit {} {durable}, or use another durable",
                 self.stream
             );
             let error = format!("the consumer {durable} {why}");
             Err(connection.address().wrong(error).with_hint(hint))
         };
         if config["deliver_subject"].is_string() {
-            return wrong("pushes, and a pull consumer is needed".to_owned());
+            return wrong("is a push consumer; a pull consumer is needed".to_owned());
         }
         if config["ack_policy"].as_str() != Some("explicit") {
-            return wrong("does not take an ack for each message".to_owned());
+            return wrong("does not use an ack for each message".to_owned());
         }
         let filter = config["filter_subject"].as_str().unwrap_or_default();
         if filter != self.filter && !self.filter.is_empty() {
             return wrong(format!(
-                "is of the subject {}, not {}",
+                "has the subject {}, not {}",
                 quote(filter),
                 quote(&self.filter)
             ));
@@ -151,7 +151,7 @@ fn ask(connection: &Connection, subject: &str, request: &Value) -> Result<Result
                 let error = connection
                     .address()
                     .unavailable("JetStream does not answer");
-                error.with_hint("if it is not enabled: nats-server -js")
+                error.with_hint("enable it: nats-server -js")
             }
             _ => connection.address().unavailable(error),
         })

@@ -192,7 +192,7 @@ impl Trouble {
                 self.changed.notify_waiters();
             }
             Event::SlowConsumer(_) => {
-                log::warn!("a NATS subject brings more than is taken: messages are lost");
+                log::warn!("NATS messages arrive faster than they are read: some are lost");
             }
             _ => {}
         }

@@ -43,7 +43,7 @@ impl MessageIds {
             Some(Value::Bool(false)) => Ok(MessageIds::None),
             Some(_) => match settings.template("id")? {
                 Some(id) if id.constant().is_none() => Ok(MessageIds::Template(id)),
-                _ => Err(settings.wrong("id", "a template that tells events apart")),
+                _ => Err(settings.wrong("id", "a template with a placeholder")),
             },
         }
     }
@@ -96,5 +96,5 @@ impl MessageIds {
 /// A header of this value.
 pub(super) fn header(value: &str) -> Result<HeaderValue> {
     let parsed = value.parse();
-    parsed.map_err(|_| Error::data(format!("{} cannot be a header", quote(value))))
+    parsed.map_err(|_| Error::data(format!("{} is not allowed in a header", quote(value))))
 }

@@ -70,7 +70,7 @@ impl NatsSink {
         for (name, template) in settings.template_pairs("headers")? {
             let parsed: Result<HeaderName, _> = name.parse();
             let parsed = parsed
-                .map_err(|_| settings.refuse(format!("{} is no header's name", quote(&name))))?;
+                .map_err(|_| settings.refuse(format!("{} is not a header name", quote(&name))))?;
             headers.push((parsed, template));
         }
         Ok(NatsSink {
@@ -211,7 +211,7 @@ fn nobody(connection: &Connection, subjects: &[String], subject: &str) -> Error 
     match subjects.iter().any(|pattern| api::takes(pattern, subject)) {
         false => {
             let subject = quote(subject);
-            Error::data(format!("the stream does not take the subject {subject}"))
+            Error::data(format!("the stream does not cover the subject {subject}"))
         }
         true => connection
             .address()

@@ -129,7 +129,7 @@ impl Open {
                 Ok(())
             }
             status => {
-                let error = format!("the consumer gives no messages: {status} {why}");
+                let error = format!("the consumer delivers no messages: {status} {why}");
                 Err(self.connection.address().unavailable(error))
             }
         }

@@ -82,7 +82,7 @@ impl Connection {
 }
 
 fn connect(config: &ConnectConfig) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (config.server.host.as_str(), config.server.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, config.timeout) {
             Ok(stream) => {

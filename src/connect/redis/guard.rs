@@ -93,7 +93,7 @@ impl Check {
                     let length = end.map_or(bytes.len(), |end| end + 1);
                     *so_far += length;
                     if *so_far > LINE {
-                        return Err(invalid("the server's reply has an endless line"));
+                        return Err(invalid("the server's reply has a line without an end"));
                     }
                     self.use_up(length)?;
                     if end.is_some() {
@@ -186,7 +186,7 @@ impl Check {
 }
 
 fn bad_length() -> io::Error {
-    invalid("the server's reply has a length that is no number")
+    invalid("the server's reply has a length that is not a number")
 }
 
 fn invalid(error: &str) -> io::Error {

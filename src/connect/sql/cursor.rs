@@ -1,10 +1,10 @@
-//! A cursor: the columns by which rows are in order, and places among the rows.
+//! A cursor: the columns that order the rows, and their values.
 
 use crate::error::{Error, Result, quote};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
-/// The values of the columns of a cursor, in their order.
+/// The values of the columns of a cursor, in the order of the columns.
 pub(super) type CursorValues = Vec<Value>;
 
 /// The columns of a cursor.
@@ -19,7 +19,7 @@ impl Columns {
         &self.0
     }
 
-    /// How they are written in SQL: `at`, or `(at, id)`.
+    /// The columns in SQL: `at`, or `(at, id)`.
     pub fn sql(&self) -> String {
         match self.0.as_slice() {
             [one] => one.clone(),
@@ -27,7 +27,7 @@ impl Columns {
         }
     }
 
-    /// What a query asks for to read on, and its order.
+    /// The condition and the order that a query needs.
     pub fn hint(&self) -> String {
         let (columns, by) = (self.sql(), self.0.join(", "));
         match self.0.as_slice() {
@@ -42,17 +42,17 @@ impl Columns {
         }
     }
 
-    /// The parameters of a query that asks for what is behind a place.
-    pub fn params(&self, place: &CursorValues) -> Map<String, Value> {
+    /// The parameters of a query for the rows after these values.
+    pub fn params(&self, values: &CursorValues) -> Map<String, Value> {
         let names = self.0.iter().cloned();
-        let mut params: Map<String, Value> = names.zip(place.iter().cloned()).collect();
-        if let [only] = place.as_slice() {
+        let mut params: Map<String, Value> = names.zip(values.iter().cloned()).collect();
+        if let [only] = values.as_slice() {
             params.insert("cursor".to_owned(), only.clone());
         }
         params
     }
 
-    /// Where a row is.
+    /// The values of a row.
     pub fn of(&self, row: &Map<String, Value>) -> Result<CursorValues> {
         let value = |name: &String| match row.get(name) {
             Some(value) if is_value(value) => Ok(value.clone()),
@@ -66,26 +66,26 @@ impl Columns {
         self.0.iter().map(value).collect()
     }
 
-    /// A place as it is kept: a value, or a list of the values of several columns.
-    pub fn to_json(&self, place: &CursorValues) -> Value {
-        match place.as_slice() {
+    /// The values as JSON: a value, or a list of the values of several columns.
+    pub fn to_json(&self, values: &CursorValues) -> Value {
+        match values.as_slice() {
             [only] => only.clone(),
             values => values.into(),
         }
     }
 
-    /// A place that was kept or given. One of the first column alone is the place before all rows
-    /// with this value: `start` says what the other columns begin with.
-    pub fn place(&self, value: &Value, start: &CursorValues) -> Option<CursorValues> {
+    /// Values from a checkpoint or an option. A value of the first column alone means before all rows with
+    /// this value: the other columns have their values of `start`.
+    pub fn parse(&self, value: &Value, start: &CursorValues) -> Option<CursorValues> {
         match value {
             Value::Array(values) => {
                 let fits = values.len() == self.0.len() && values.iter().all(is_value);
                 fits.then(|| values.clone())
             }
             value if is_value(value) => {
-                let mut place = start.clone();
-                *place.first_mut()? = value.clone();
-                Some(place)
+                let mut values = start.clone();
+                *values.first_mut()? = value.clone();
+                Some(values)
             }
             _ => None,
         }
@@ -96,7 +96,7 @@ fn is_value(value: &Value) -> bool {
     value.is_number() || value.is_string()
 }
 
-/// How places are ordered; `None` where that is for the database to say, as for texts.
+/// The order of two rows by their values; `None` if only the database can decide, as for text.
 pub(super) fn order(a: &CursorValues, b: &CursorValues) -> Option<Ordering> {
     for (a, b) in a.iter().zip(b) {
         let order = match (a, b) {
@@ -114,7 +114,7 @@ pub(super) fn order(a: &CursorValues, b: &CursorValues) -> Option<Ordering> {
     Some(Ordering::Equal)
 }
 
-/// Whether the database may take two places for the same: a collation may ignore case and blanks.
+/// Whether the database may treat two values as equal: a collation may ignore case and blanks.
 pub(super) fn may_be_same(a: &CursorValues, b: &CursorValues) -> bool {
     let folded = |text: &str| text.trim_end().to_lowercase();
     a.iter().zip(b).all(|(a, b)| match (a, b) {
@@ -124,9 +124,9 @@ pub(super) fn may_be_same(a: &CursorValues, b: &CursorValues) -> bool {
     })
 }
 
-/// A place as messages show it.
-pub(super) fn shown(place: &CursorValues) -> String {
-    let values: Vec<String> = place.iter().map(crate::error::quote_json).collect();
+/// The values for messages.
+pub(super) fn shown(values: &CursorValues) -> String {
+    let values: Vec<String> = values.iter().map(crate::error::quote_json).collect();
     match values.as_slice() {
         [one] => one.clone(),
         values => format!("({})", values.join(", ")),

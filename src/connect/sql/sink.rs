@@ -26,7 +26,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
     let dialect = Database::dialect_of(address.rest())?;
     let name = settings.required("table")?;
     if !settings.has("columns") {
-        let error = settings.refuse("the columns of the table are needed");
+        let error = settings.refuse("option columns is missing");
         return Err(error.with_hint("declare them, as in columns = { id = \"integer\" }"));
     }
     let given = DECLARATION.iter().filter_map(|option| {

@@ -55,8 +55,8 @@ impl Address {
         let (scheme, _) = value.split_once(':').unwrap_or((value, ""));
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '-' || c == '.';
         if scheme == value || scheme.is_empty() || !scheme.chars().all(is_scheme) {
-            let error = bad("it has no scheme");
-            return Err(error.with_hint("write it as in \"nats://host:4222/subject\""));
+            let error = bad("no scheme");
+            return Err(error.with_hint("write it like \"nats://host:4222/subject\""));
         }
         if let Some(range) = password_range(value) {
             let user = value[..range.start - 1].rsplit('/').next();
@@ -178,8 +178,8 @@ fn server(text: &str, port: u16) -> Result<Server, &'static str> {
     let (host, given) = match place.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or("its port is bad")?)),
-            None => return Err("its host is bad"),
+            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or("bad port")?)),
+            None => return Err("bad host"),
         },
         None => match place.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -187,7 +187,7 @@ fn server(text: &str, port: u16) -> Result<Server, &'static str> {
         },
     };
     if host.is_empty() {
-        return Err("it names no host");
+        return Err("no host in the address");
     }
     let port = match given {
         None => port,

@@ -126,7 +126,7 @@ pub(in crate::connect) fn fill(text: &str) -> Result<Masked> {
         }
         let (name, after) = after.split_once('}').ok_or_else(|| {
             let error = format!("a ${{ is not closed in {}", quote(text));
-            Error::new(ErrorKind::Config, error).with_hint("write $${ where it is meant as it is")
+            Error::new(ErrorKind::Config, error).with_hint("write $${ for the text ${")
         })?;
         let secret = fetch(name)?;
         secret::add(&secret);
@@ -179,5 +179,5 @@ fn fetch(name: &str) -> Result<String> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
         return Ok(text.trim_end_matches(['\n', '\r']).to_owned());
     }
-    Err(wrong("it is neither env nor file").with_hint("write ${env:NAME} or ${file:path}"))
+    Err(wrong("neither env nor file").with_hint("write ${env:NAME} or ${file:path}"))
 }

@@ -29,7 +29,7 @@ impl SocketAddress {
         if address.scheme() == "unix" {
             let rest = address.rest();
             return match rest.strip_prefix("//").unwrap_or(rest) {
-                "" => Err(address.wrong("it names no path")),
+                "" => Err(address.wrong("no path in the address")),
                 path => Ok(SocketAddress::Unix(path.into())),
             };
         }
@@ -140,7 +140,7 @@ impl Listener {
         if waits && is_due(&mut self.full) {
             let address = &self.address;
             log::warn!(
-                "{address}: {most} connections are open, and others wait; see its option connections"
+                "{address}: {most} connections are open, and more clients are waiting; raise the option connections"
             );
         }
         waits
@@ -184,7 +184,7 @@ impl Listener {
                     self.paused = Some(monotonic() + PAUSE);
                     if is_due(&mut self.failed) {
                         let error = Error::io(&self.address, &error);
-                        log::warn!("{error}: no connection is taken now; trying again");
+                        log::warn!("{error}: no connection can be accepted; trying again");
                     }
                 }
                 None
@@ -303,7 +303,7 @@ impl Stream {
 }
 
 fn connect_to(found: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "its host has no address");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in found {
         match TcpStream::connect_timeout(address, limit) {
             Ok(stream) => {

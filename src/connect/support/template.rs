@@ -226,13 +226,13 @@ impl Placeholder {
             let hint = did_you_mean(first, ROOTS.map(|(word, _)| word)).unwrap_or_else(|| {
                 "write {data.field}, {meta.field} or {time}, and {{ for a brace".to_owned()
             });
-            let error = bad(whole, &format!("nothing is called {}", quote(first)));
+            let error = bad(whole, &format!("unknown placeholder {}", quote(first)));
             return Err(error.with_hint(hint));
         };
         let path: Vec<String> = words.map(str::to_owned).collect();
         match (root, path.is_empty()) {
             (Root::Time, false) => Err(bad(whole, "time has no fields")),
-            (Root::Meta, true) => Err(bad(whole, "which field of meta is not said")),
+            (Root::Meta, true) => Err(bad(whole, "meta needs a field")),
             _ if path.iter().any(String::is_empty) => Err(bad(whole, "a name is empty")),
             _ => Ok(Placeholder { root: *root, path }),
         }

@@ -183,7 +183,9 @@ impl LineFile {
         let (open, meta) = self.opened().map_err(Error::retryable)?;
         match file.metadata().is_ok_and(|meta| meta.nlink() == 0) {
             true => log::warn!("{path} was removed: it is created again"),
-            false => log::info!("{path} was renamed or replaced: what is there now is written on"),
+            false => log::info!(
+                "{path} was renamed or replaced: writing continues in the file at this path"
+            ),
         }
         self.len = meta.len();
         self.torn = false;
@@ -201,7 +203,7 @@ impl LineFile {
         }
         if let Err(error) = rotation.set_aside(&self.path, now) {
             let path = quote(self.path.to_string_lossy());
-            log::warn!("{path}: it cannot be set aside: {error}");
+            log::warn!("{path}: cannot rotate the file: {error}");
         }
         let (open, meta) = self.opened().map_err(|error| match error.is_retryable() {
             true => error,

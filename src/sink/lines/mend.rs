@@ -31,7 +31,7 @@ pub(super) fn mend(path: &Path, mut file: &File) -> io::Result<()> {
     let whole = begins > 0 || from == 0;
     if whole && matches!(line[0], b'{' | b'[' | b'"') && check_json(line).is_err() {
         log::warn!(
-            "{}: half a line at its end is cut off: {}",
+            "{}: cut an incomplete line at its end: {}",
             quote(path.to_string_lossy()),
             quote_bytes(line)
         );

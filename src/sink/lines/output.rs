@@ -71,7 +71,7 @@ pub(in crate::sink) fn write_out(buffer: &mut Vec<u8>) -> Result<()> {
     buffer.clear();
     written.map_err(|failed| {
         if is_closed(&failed.error) {
-            return Error::new(ErrorKind::Closed, "nobody reads standard output any more").fatal();
+            return Error::new(ErrorKind::Closed, "the reader of standard output is gone").fatal();
         }
         let error = Error::io("standard output", &failed.error);
         match error.is_retryable() {

@@ -90,7 +90,7 @@ impl Rotation {
             Ok(())
         };
         if let Err::<(), io::Error>(error) = left() {
-            log::warn!("{path:?}: what a rotation has left cannot be removed: {error}");
+            log::warn!("{path:?}: cannot remove a file of an earlier rotation: {error}");
         }
     }
 

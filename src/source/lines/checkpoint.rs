@@ -81,10 +81,8 @@ impl Checkpoint {
         if meta.is_dir() {
             return Err(wrong("is a directory").with_kind(ErrorKind::CannotCreate));
         }
-        let strange = || {
-            wrong("is no checkpoint")
-                .with_hint("a file of its own is needed, which need not be there")
-        };
+        let strange =
+            || wrong("is no checkpoint").with_hint("use a file of its own, which need not exist");
         if !meta.is_file() || meta.len() > LONGEST {
             return Err(strange());
         }

@@ -13,9 +13,7 @@ impl Claim {
     pub fn new() -> Result<Self> {
         match CLAIMED.swap(true, Ordering::SeqCst) {
             false => Ok(Claim(())),
-            true => Err(Error::data(
-                "standard input is read by another node already",
-            )),
+            true => Err(Error::data("another node already reads standard input")),
         }
     }
 }

@@ -157,7 +157,7 @@ impl LineSource {
         let (path, file, replaced) = match found {
             Location::Here(file) => (self.log.whole_path(), file, false),
             Location::Renamed(path, file) => {
-                log::info!("{name} was replaced: what it was before is read to its end first");
+                log::info!("{name} was replaced: the previous file is read to its end first");
                 (path, file, true)
             }
             Location::Copied(path, file) => {

@@ -438,10 +438,7 @@ fn what_cannot_be_meant_is_refused() {
         "option key of amqp sinks: a template expected, got nothing"
     );
     let told = sink(Options::new().with("key", "k").with("declare", true));
-    assert_eq!(
-        told,
-        "amqp sinks: declare is for a sink with the option exchange"
-    );
+    assert_eq!(told, "amqp sinks: option declare needs the option exchange");
 }
 
 #[test]

@@ -157,9 +157,9 @@ fn a_batch_that_is_refused_is_sent_one_by_one() -> Result<()> {
 fn an_address_or_option_that_cannot_be_is_refused() {
     let none = Options::new();
     for (url, options, expected) in [
-        ("http:///x", none.clone(), "it names no host"),
+        ("http:///x", none.clone(), "no host in the address"),
         ("http://h:99999/x", none.clone(), "its port is not a number"),
-        ("https://h/a b", none.clone(), "it is no address of the web"),
+        ("https://h/a b", none.clone(), "not a valid URL"),
         (
             "http://h/",
             none.clone().with("method", "GET"),
@@ -168,12 +168,12 @@ fn an_address_or_option_that_cannot_be_is_refused() {
         (
             "http://h/",
             none.clone().with("headers", json!({"a": "b\r\nc: d"})),
-            "header a cannot stand in a request",
+            "header a is not allowed in a request",
         ),
         (
             "http://h/",
             none.clone().with("headers", json!({"a b": "c"})),
-            "header a b cannot stand",
+            "header a b is not allowed",
         ),
         (
             "http://h/",
@@ -183,7 +183,7 @@ fn an_address_or_option_that_cannot_be_is_refused() {
         (
             "http://h/",
             none.clone().with("format", "lines"),
-            "format is for one with a batch",
+            "option format needs the option batch",
         ),
         ("ftp://h/", none.clone(), "unknown scheme"),
     ] {
@@ -237,7 +237,7 @@ fn slack_gets_a_text_at_its_pace_and_its_address_is_a_secret() -> Result<()> {
         (
             "slack:ftp://xyzzy",
             options.clone(),
-            "slack:***: only https and http lead there",
+            "slack:***: the scheme must be https or http",
         ),
         (
             "slack:https://xyzzy",
@@ -282,7 +282,7 @@ fn telegram_gets_a_text_and_its_token_is_a_secret() -> Result<()> {
         errors[0].1.contains("telegram:***: it answers 400"),
         "{errors:?}"
     );
-    assert!(refused("telegram:123/xyzzy", &options).starts_with("telegram:***: it is no token"));
+    assert!(refused("telegram:123/xyzzy", &options).starts_with("telegram:***: not a bot token"));
     Ok(())
 }
 
@@ -293,7 +293,7 @@ fn a_token_that_cannot_stand_in_a_header_is_refused_at_the_start() {
         ("hidd\u{e9}n", "it has a character that is not ASCII"),
         ("\u{feff}hidden", "it has a character that is not ASCII"),
         ("hid\nden", "it has a control character"),
-        (" hidden", "it begins or ends with a blank"),
+        (" hidden", "it begins or ends with a space"),
         ("", "a token expected"),
     ] {
         let source = connect::source("http://127.0.0.1:1/x", &token(given)).err();

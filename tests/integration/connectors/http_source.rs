@@ -323,7 +323,7 @@ fn only_who_has_the_token_may_post() -> Result<()> {
         (
             "http://0.0.0.0:1/",
             Options::new(),
-            "everybody could post to it; give it a token",
+            "any host could post to it; set the option token",
         ),
         (
             "http://me:hidden@localhost:1/",

@@ -52,7 +52,7 @@ fn what_may_not_be_listened_to_is_named() {
     assert!(
         error
             .to_string()
-            .contains("\"bets/#\" may not be listened to"),
+            .contains("\"bets/#\" may not be subscribed to"),
         "{error}"
     );
 }

@@ -384,15 +384,15 @@ fn what_cannot_be_meant_is_refused() {
     let told = source("nats://h/bets.>", stream.clone());
     assert_eq!(told, "nats sources needs the option durable");
     let told = source("nats://h/bets..x", Options::new());
-    assert_eq!(told, "nats://h/bets..x: \"bets..x\" is no subject");
+    assert_eq!(told, "nats://h/bets..x: \"bets..x\" is not a subject");
     let told = source("nats://h/x", Options::new().with("max_deliver", 3));
     assert_eq!(
         told,
-        "nats sources: max_deliver is for a source with the option stream"
+        "nats sources: option max_deliver needs the option stream"
     );
     let told = source("nats://h/x", stream.with("durable", "d").with("group", "g"));
     assert!(
-        told.ends_with("sources of one durable share the work"),
+        told.ends_with("sources with one durable share its messages"),
         "{told}"
     );
     let told = source(
@@ -405,10 +405,10 @@ fn what_cannot_be_meant_is_refused() {
         made.err().expect("it is refused").to_string()
     };
     let told = sink("nats://h/a.*", Options::new());
-    assert_eq!(told, "nats://h/a.*: \"a.*\" is no subject");
+    assert_eq!(told, "nats://h/a.*: \"a.*\" is not a subject");
     let told = sink("nats://h/a", Options::new().with("id", "same"));
     assert!(
-        told.contains("a template that tells events apart expected, got \"same\""),
+        told.contains("a template with a placeholder expected, got \"same\""),
         "{told}"
     );
 }

@@ -361,33 +361,21 @@ fn what_cannot_be_meant_is_refused() {
         "redis sources needs the option group"
     );
     let why = source("redis://h", Options::new());
-    assert_eq!(
-        why,
-        "redis sources: one of stream, channel and pattern is needed"
-    );
+    assert_eq!(why, "redis sources: set one of stream, channel and pattern");
     let why = source("redis://h", stream().with("channel", "c"));
-    assert_eq!(
-        why,
-        "redis sources: one of stream, channel and pattern is needed"
-    );
+    assert_eq!(why, "redis sources: set one of stream, channel and pattern");
     let why = source(
         "redis://h",
         Options::new().with("channel", "c").with("group", "g"),
     );
-    assert_eq!(
-        why,
-        "redis sources: group is for a source with the option stream"
-    );
+    assert_eq!(why, "redis sources: option group needs the option stream");
     let why = source("redis://h/bets", stream());
-    assert!(why.contains("\"bets\" is no number of a database"), "{why}");
+    assert!(why.contains("\"bets\" is not a database number"), "{why}");
     let why = sink(
         "redis://h",
         Options::new().with("channel", "c").with("max_len", 5),
     );
-    assert_eq!(
-        why,
-        "redis sinks: max_len is for a sink with the option stream"
-    );
+    assert_eq!(why, "redis sinks: option max_len needs the option stream");
 }
 
 /// Writes ten events to streams by their names, two of which are to the key `taken`, and tries what is

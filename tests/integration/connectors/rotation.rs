@@ -88,7 +88,7 @@ fn a_file_is_set_aside_when_its_time_is_over_and_compressed() -> Result<()> {
     let error = connect::sink("file:x", &Options::new().with("gzip", true)).err();
     let error = error.expect("it is refused").to_string();
     assert!(
-        error.contains("gzip is for one with rotate_bytes or rotate_time"),
+        error.contains("option gzip needs rotate_bytes or rotate_time"),
         "{error}"
     );
     Ok(())

@@ -69,7 +69,7 @@ fn each_row_comes_once_and_the_next_network_goes_on() -> Result<()> {
     assert!(
         error
             .to_string()
-            .contains("is no checkpoint of a sql source"),
+            .contains("is not a checkpoint of a sql source"),
         "{error}"
     );
     Ok(())
@@ -253,7 +253,7 @@ fn a_cursor_of_two_columns_reads_what_comes_later_with_the_same_value() -> Resul
         let error = reading(&url, &one, Seen::default().sink()).err();
         let error = error.expect("it is refused").to_string();
         assert!(
-            error.contains("is no checkpoint of the cursor n"),
+            error.contains("is not a checkpoint of the cursor n"),
             "{error}"
         );
     }
@@ -270,7 +270,7 @@ fn rows_that_the_cursor_would_skip_are_refused() -> Result<()> {
         ),
         (
             "select n, at from t where at >= :cursor order by at",
-            "the query gives rows that are not behind its cursor: 200 after 200; write where at > ",
+            "the query returns rows that are not after its cursor: 200 after 200; write where at > ",
         ),
     ] {
         let place = tempfile::tempdir().expect("a directory");
@@ -299,11 +299,11 @@ fn rows_that_the_cursor_would_skip_are_refused() -> Result<()> {
         ),
         (
             by("select n, at from t where at > :cursor", vec!["at", "n"]),
-            "there is nothing to bind \":cursor\" to; write where (at, n) > (:at, :n)",
+            "no value for \":cursor\"; write where (at, n) > (:at, :n)",
         ),
         (
             by("select n, at from t where at > :cursr", "at"),
-            "there is nothing to bind \":cursr\" to; write where at > :cursor",
+            "no value for \":cursr\"; write where at > :cursor",
         ),
         (
             by("select n, at from t where at > :at", Vec::<String>::new()),
