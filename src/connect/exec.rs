@@ -2,7 +2,7 @@
 //! a workflow, as a sink.
 //!
 //! The program is started as it is, without a shell; its arguments are the option `args`. What it
-//! writes to standard error goes where ours does. A program of a source is told to end (SIGTERM) when
+//! writes to standard error goes to that of the process. A program of a source gets SIGTERM when
 //! the network stops, and killed when it has not by the time the node goes.
 
 use super::support::lines::Lines;

@@ -2,7 +2,7 @@
 //!
 //! [`ingest`] serves in the node's own thread: no server crate that is kept does without threads of
 //! its own, so it is a small one, over the parser `httparse` ([`request`]) and `poll` ([`peer`]).
-//! [`webhook`] sends with `ureq`, through [`client`], which says what each answer means and serves
+//! [`webhook`] sends with `ureq`, through [`client`], which maps each response to an outcome and serves
 //! other connectors too.
 
 pub(super) mod client;
@@ -42,7 +42,7 @@ fn check_token(settings: &Settings, token: &str) -> Result<()> {
     Err(settings.refuse(format!("option token is not allowed in a header: {why}")))
 }
 
-/// What serves stands behind a proxy that speaks TLS.
+/// A source needs a proxy in front of it for TLS.
 pub(super) const HTTPS: Connector = Connector {
     scheme: "https",
     source: None,

@@ -1,11 +1,11 @@
-//! `mqtt://host:1883`: topics of a broker that speaks MQTT 5.
+//! `mqtt://host:1883`: topics of a broker with MQTT 5.
 //!
 //! The address names user, password, host and port (1883 where none is given). There is no TLS.
 //!
 //! | options of both | |
 //! |---|---|
 //! | `topic` | of a source one or a list, with `+` for any one level and `#` for all that follow; of a sink a [template](super::Template) |
-//! | `qos` | of a source the most that it asks for, of a sink what it sends with: 0, 1 or 2; 1 where none is given |
+//! | `qos` | of a source the maximum, of a sink the QoS of its messages: 0, 1 or 2; default 1 |
 //! | `client_id` | the name towards the broker, no two of which may be connected at once; without it the broker gives one |
 //! | `timeout` | how long the broker may take to answer, "5s" |
 //!
@@ -14,7 +14,7 @@
 //! | `session` | for how long the broker keeps what comes while the source is not there, "1d" with a `client_id`; "0s" and without one it keeps nothing |
 //! | `group` | sources of one group share the work (`$share/GROUP/TOPIC`), each with a `client_id` of its own: `"bets-${env:HOSTNAME}"` |
 //! | `redeliver_after` | the pause before a message that failed comes again, "1s" |
-//! | `in_flight` | how many messages are under way at most, 2048; the broker is told (receive maximum) |
+//! | `in_flight` | the most messages under way, 2048 (the receive maximum) |
 //!
 //! | options of a sink | |
 //! |---|---|
@@ -47,7 +47,7 @@
 //! the broker says why, and takes it back otherwise. Messages beyond 16 MiB are not sent here; of
 //! QoS 0, what comes while there is no room may be lost.
 //!
-//! The client lives on a private current-thread runtime that the node's own thread runs ([`connection`]):
+//! The client runs on a private current-thread runtime on the node's thread ([`connection`]):
 //! its blocking face is the same, but makes a timer for each message, and its end may wait for the
 //! look-up of a name. An option more is a line in the tables, in the list of its [`Make`] and where
 //! its node is made.

@@ -17,7 +17,7 @@
 //! |---|---|
 //! | `durable` | the durable pull consumer, made where it is missing; all sources that name it share the work. With `stream` |
 //! | `group` | the queue group that shares a plain subject |
-//! | `ack_wait` | after how long a message that nobody has answered for comes again, "30s". Messages under way are said to be in progress meanwhile |
+//! | `ack_wait` | the time after which a message without an ack is delivered again, "30s". It is extended for messages under way |
 //! | `max_deliver` | how often a message is given out at most; without it, without bound |
 //! | `redeliver_after` | the pause before a message that failed comes again, "1s" |
 //! | `deliver` | where a new durable begins: "all" (what the stream has) or "new" |
@@ -38,8 +38,8 @@
 //! under way, so that none lies here unseen while its `ack_wait` runs. A server that sends more than
 //! 72 MiB beyond what the node has taken loses its connection ([`intake`]).
 //!
-//! The client is asynchronous. It lives on a runtime of the node's own thread that runs only while
-//! the node waits ([`connection`]); [`api`] speaks to JetStream. An option more is a line in the tables, in
+//! The client is asynchronous. It runs on a runtime on the node's thread, which runs only while
+//! the node waits ([`connection`]); [`api`] sends requests to JetStream. A new option is a line in the tables, in
 //! the list of its [`Make`] and where its node is made.
 
 mod api;

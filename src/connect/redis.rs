@@ -15,7 +15,7 @@
 //! | `group` | the consumer group, made where it is missing; all sources that name it share the work. With `stream` |
 //! | `consumer` | the name in the group, "tributary"; several sources may have the same |
 //! | `deliver` | where a new group begins: "all" (what the stream has) or "new" |
-//! | `claim_after` | after how long an entry that nobody has answered for is taken from whoever had it (XAUTOCLAIM), "30s". Entries under way are kept from that |
+//! | `claim_after` | the time after which an entry without an ack is claimed from its consumer (XAUTOCLAIM), "30s". It is extended for entries under way |
 //! | `redeliver_after` | the pause before an entry that failed comes again, "1s" |
 //! | `in_flight` | how many entries are under way at most, 2048 |
 //! | `pattern` | in place of `channel`: all channels like this one, `bets.*` |

@@ -1,6 +1,6 @@
 //! `slack:https://hooks.slack.com/services/..`: messages to a channel, by an incoming webhook.
 //!
-//! Slack takes a message a second by a webhook; `pace` says otherwise.
+//! Slack takes a message a second by a webhook; the option `pace` changes that.
 
 use super::chat::Chat;
 use super::{Address, Connector, JsonTemplate, Make, Settings};

@@ -2,7 +2,7 @@
 //!
 //! Nothing is acknowledged: what the system has taken counts as delivered, and is lost where the
 //! other side dies. A source that does not get on stops reading, which holds back who writes. Where no
-//! more connections may be open, one that is not used gives way to a new one ([`admission`]).
+//! more connections may be open, an idle one is closed for a new one ([`admission`]).
 //!
 //! [`admission`]: super::support::admission
 
@@ -222,7 +222,7 @@ struct Connecting {
     limit: Duration,
     stream: Option<Stream>,
     buffer: Vec<u8>,
-    /// Whether something was written to this connection, and what is known of the other side.
+    /// Whether something was written to this connection, and what is known of the receiver.
     is_used: bool,
     other: Other,
 }

@@ -1,6 +1,6 @@
 //! `telegram:TOKEN`: messages to a chat, sent by the bot whose token that is.
 //!
-//! Telegram takes a message a second to one chat; `pace` says otherwise. `api` is where it is asked.
+//! Telegram accepts a message a second for one chat; the option `pace` changes that. `api` is its URL.
 
 use super::chat::Chat;
 use super::{Address, Connector, JsonTemplate, Make, Settings};

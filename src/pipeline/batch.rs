@@ -54,7 +54,7 @@ pub struct Collect {
     /// How many events are collected, and the bytes of their texts.
     held: usize,
     bytes: usize,
-    /// When the last event came that somebody waits for, where no time limits a batch.
+    /// When the last tracked event arrived, if no time limits a batch.
     awaited: Option<Timestamp>,
     /// What is left is emitted, part by part.
     leaving: bool,
@@ -72,11 +72,11 @@ struct Open {
     bytes: usize,
     /// Of the last event.
     time: Timestamp,
-    /// Those that somebody waits for.
+    /// The tracked events.
     acks: Option<Box<Acks>>,
 }
 
-/// A word in place of three for the many batches of which nobody waits for an event.
+/// A word in place of three for the many batches without a tracked event.
 #[derive(Debug, Default)]
 struct Acks(Vec<Ack>);
 

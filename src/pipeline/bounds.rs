@@ -25,11 +25,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The most keys of a node, where nothing else is said.
+    /// The most keys of a node, by default.
     pub const KEYS: usize = 10_000_000;
-    /// The most events that a node holds, where nothing else is said.
+    /// The most events that a node holds, by default.
     pub const EVENTS: usize = 10_000_000;
-    /// The most bytes of what a node holds, where nothing else is said (256 MiB).
+    /// The most bytes of what a node holds, by default (256 MiB).
     pub const BYTES: usize = 256 << 20;
 
     /// The bounds of the node.

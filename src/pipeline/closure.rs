@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
 
-/// What an interceptor says of an event.
+/// The verdict of an interceptor on an event.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// It goes on as it is; nothing is cloned.
@@ -39,7 +39,7 @@ pub struct Interceptor<F>(F);
 
 opaque_debug!(Interceptor<F>);
 
-/// A pipeline from a closure that says of each event whether it passes, is dropped or is replaced
+/// A pipeline from a closure that decides for each event whether it passes, is dropped or is replaced
 /// (1 → 0..1): a [`Verdict`], a `bool`, an [`Event`] or an `Option<Event>`.
 ///
 /// ```

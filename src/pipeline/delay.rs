@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many events it holds, where nothing else is said.
+/// How many events it holds, by default.
 const EVENTS: usize = 1_000_000;
 
 /// Room for so many is kept.

@@ -29,7 +29,7 @@ const REMOVE_AT: usize = 512;
 
 /// A durable queue, in a SQLite file of its own.
 ///
-/// An event is delivered, for whoever sent it, once it is in the file, which is synced with every
+/// An event is delivered once it is in the file, which is synced with every
 /// batch. The queue emits what the file holds, in order, and removes what was delivered; what failed
 /// is emitted again after 100 ms and then pauses that grow to 10 s, while events behind it go on.
 /// What is left is there after a restart; what was delivered shortly before a kill may come again,

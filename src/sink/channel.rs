@@ -47,7 +47,7 @@ opaque_debug!(ChannelSink, by_host);
 /// A channel out of a network: the sink puts events in, a blocking program takes them out.
 ///
 /// An event counts as delivered when it was handed over. While 4,096 events wait the sink waits
-/// too, and with it the network: a host that wants to stop takes what is there, or lets go of its
+/// too, and with it the network: a host that stops takes what is there, or drops its
 /// receiver.
 ///
 /// ```
@@ -76,7 +76,7 @@ pub fn channel() -> (Receiver, ChannelSink) {
 }
 
 impl ChannelSink {
-    /// The host says itself what became of each event, with [`Event::settle`]; one that it drops
+    /// The host settles each event with [`Event::settle`]; one that it drops
     /// counts as failed.
     #[must_use]
     pub fn settled_by_host(mut self) -> Self {

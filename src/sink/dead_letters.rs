@@ -89,7 +89,7 @@ impl Sink for DeadLetterSink {
     }
 }
 
-/// What the engine says of a rejected event; the rest is the event's own.
+/// The meta that the engine adds to a rejected event; the rest is the event's own.
 const SAID: [&str; 6] = ["error", "node", "reason", "place", "time", "attempts"];
 
 fn letter(event: &Event, now: Timestamp) -> Letter {

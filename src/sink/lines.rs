@@ -55,7 +55,7 @@ enum Target {
 }
 
 impl LineSink {
-    /// Writes to standard output. When nobody reads it any more, the network stops.
+    /// Writes to standard output. When its reader is gone, the network stops.
     pub fn stdout() -> Self {
         LineSink {
             target: Target::Stdout,

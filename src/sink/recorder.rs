@@ -6,7 +6,7 @@ use crate::node::{Context, Node, Sink};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Stands in for the sinks of a script that would leave the process, and knows how many events each got:
+/// Stands in for the sinks of a script that would leave the process, and counts the events of each:
 /// see [`Runtime::record_sinks`](crate::Runtime::record_sinks).
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Arc<Mutex<Vec<Entry>>>);

@@ -93,7 +93,7 @@ opaque_debug!(ChannelSource);
 
 impl Drop for ChannelSource {
     fn drop(&mut self) {
-        // First said, then let go: an event that is sent in between is missed by no one.
+        // Set before the drop, so that an event that is sent in between is seen.
         self.gone.store(true, Ordering::SeqCst);
         while let Ok(sent) = self.rx.try_recv() {
             drop(sent);
@@ -104,7 +104,7 @@ impl Drop for ChannelSource {
 /// A channel into a network: a blocking program sends at one end, the other is the source.
 ///
 /// What was accepted before a stop is read before the source stops only as far as it was read by
-/// then: a host that wants all of it delivered lets go of its sender and waits for the network.
+/// then: a host that needs all of it delivered drops its sender and waits for the network.
 pub fn channel() -> (Sender, ChannelSource) {
     let (tx, rx) = flume::bounded(CAPACITY);
     let gone = Arc::<AtomicBool>::default();

@@ -4,8 +4,8 @@
 //! until nothing is added to it any more, beside what it is now. [`reading`] is one of them,
 //! [`siblings`] finds them by [`names`] and inodes, [`rotation`] turns from one to the next.
 //!
-//! With a checkpoint each line is tracked. [`ledger`] knows what is under way and how far all is
-//! delivered, [`checkpoint`] is the file that says so, [`memory`] brings the two together, [`resume`]
+//! With a checkpoint each line is tracked. [`ledger`] keeps what is under way and how far all is
+//! delivered, [`checkpoint`] is the file with that position, [`memory`] brings the two together, [`resume`]
 //! finds the files again.
 
 mod checkpoint;
@@ -41,9 +41,9 @@ use std::time::Duration;
 pub use checkpoint::sealed_checkpoint;
 pub(crate) use decoder::{Decoded, Decoder};
 
-/// How many lines of a source with a checkpoint are under way at most, unless said.
+/// How many lines of a source with a checkpoint are under way at most, by default.
 const IN_FLIGHT: usize = 65_536;
-/// How long a file that was renamed must be silent before it is let go, unless said.
+/// How long a renamed file must be silent before it is closed, by default.
 const ROTATE_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether a followed file was replaced, also while there is more to read.
 const LOOK: Duration = Duration::from_millis(250);
@@ -106,7 +106,7 @@ impl LineSource {
     /// there in between are found beside it by their names (`log.1`, `log-20260131`, `log.old`, a
     /// number or date before the extension), and read in the order in which they were made. Of a file
     /// that was cut, the rest is read from its copy, where there is one (`copytruncate`). What was
-    /// compressed or deleted before it was opened cannot be read: a warning says so where it can be
+    /// compressed or deleted before it was opened cannot be read: a warning is logged where it can be
     /// seen.
     pub fn file(path: impl Into<PathBuf>, follow: Follow) -> Self {
         let path = path.into();
@@ -159,7 +159,7 @@ impl LineSource {
     }
 
     /// Of a source with a [checkpoint](Self::checkpoint), how many lines at most are read and not
-    /// yet in the checkpoint (65,536 unless said): so many may come again after a kill.
+    /// yet in the checkpoint (65,536 by default): this many may come again after a kill.
     #[must_use]
     pub fn in_flight(mut self, events: usize) -> Self {
         if let Some(memory) = &mut self.memory {

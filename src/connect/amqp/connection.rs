@@ -1,4 +1,4 @@
-//! A connection to RabbitMQ, and the runtime on which its client lives.
+//! A connection to RabbitMQ, and the runtime of its client.
 //!
 //! The invariant: the runtime runs only in [`Connection::wait`] and what is made of it, which end at their time
 //! limit. A connection that was lost is never used again: the engine opens another one.
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// How often both sides say that they are there, in seconds.
 const HEARTBEAT: u16 = 60;
-/// How long a farewell may take.
+/// The time limit of a close.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Where to connect to, and as whom.
@@ -118,7 +118,7 @@ fn late() -> lapin::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, error).into()
 }
 
-/// The number and the words of what the server has said.
+/// The code and the text of an error of the server.
 pub(super) fn said(error: &lapin::Error) -> Option<(u16, &str)> {
     match error.kind() {
         lapin::ErrorKind::ProtocolError(said) => Some((said.get_id(), said.get_message().as_str())),
@@ -153,7 +153,7 @@ impl Connection {
         self.answer(work).map_err(|error| self.error(&error))
     }
 
-    /// Lets the client hear and say that it is there.
+    /// Lets the client receive and send heartbeats.
     pub fn pump(&self) -> Result<()> {
         let pause = tokio::time::sleep;
         self.wait(Duration::from_secs(1), async {
@@ -179,7 +179,7 @@ pub(super) async fn pipelined<F: Future>(works: impl Iterator<Item = F>) -> Vec<
     let mut nobody = Context::from_waker(Waker::noop());
     let begun = works.map(|work| {
         let mut work = Box::pin(maybe_done(work));
-        // Whoever waits for it below polls it again.
+        // It is polled again below.
         let _ = work.as_mut().poll(&mut nobody);
         work
     });

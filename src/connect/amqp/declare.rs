@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `type` | "classic" or "quorum" |
 //! | `durable` | `false`: it is gone when the server restarts |
-//! | `auto_delete` | `true`: it is gone when nobody reads it any more |
+//! | `auto_delete` | `true`: deleted after its last consumer has left |
 //! | `bind` | `{ exchange = "alerts", key = "A.*" }`, or a list of these |
 //! | `arguments` | an object of strings, whole numbers and booleans: `x-max-length` and the like |
 //!

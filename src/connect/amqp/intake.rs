@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-/// The longest frame, in bytes: what RabbitMQ wants, and all that is asked of another server.
+/// The longest frame, in bytes: the default of RabbitMQ.
 pub(super) const FRAME: u32 = 131_072;
 /// The longest message, in bytes.
 const MESSAGE: u64 = UNREAD as u64;

@@ -17,7 +17,7 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Confirmation};
 use std::time::Duration;
 
-/// How often the server hears of a sink that has nothing to do.
+/// How often an idle sink lets the client send a heartbeat.
 const PUMP: Duration = Duration::from_secs(5);
 
 pub(super) struct ExchangeSink {

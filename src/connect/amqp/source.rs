@@ -40,7 +40,7 @@ pub(super) struct QueueSource {
 }
 
 struct Open {
-    // Before the connection: it says farewell to its queue by it.
+    // Before the connection, which its drop still needs.
     consumer: Consumer,
     connection: Connection,
 }
@@ -162,7 +162,7 @@ impl Node for QueueSource {
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        // What has come and nobody will read is given back, so that another one gets it at once.
+        // Messages that arrived and will not be read are returned, so that another consumer gets them at once.
         if let Some(Open {
             consumer,
             connection,

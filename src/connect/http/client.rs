@@ -3,7 +3,7 @@
 //! | answer | what becomes of the event |
 //! |---|---|
 //! | 2xx | delivered |
-//! | none, 408, 425, 429, 500, 502, 503, 504 | sent again, not before `Retry-After` says so |
+//! | none, 408, 425, 429, 500, 502, 503, 504 | sent again, not before the time of `Retry-After` |
 //! | any other | rejected: it would be refused again |
 
 use crate::connect::Address;
@@ -17,14 +17,14 @@ use ureq::{Agent, Body};
 
 /// How much of an answer an error shows, in bytes.
 const SHOWN: u64 = 512;
-/// Nobody is waited for longer than this at once.
+/// The longest wait for a `Retry-After`.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Sends requests over connections that are kept.
 pub(in crate::connect) struct Client {
     agent: Agent,
     address: Address,
-    /// The other side wants to be left alone until then.
+    /// No request is sent before then, as the server asked.
     not_before: Option<Instant>,
 }
 
@@ -126,14 +126,14 @@ impl Client {
     }
 }
 
-/// What Telegram says beside it: `{"parameters": {"retry_after": 5}}`.
+/// Telegram has it in the body: `{"parameters": {"retry_after": 5}}`.
 fn told(body: &[u8]) -> Option<Duration> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let seconds = body["parameters"]["retry_after"].as_u64();
     seconds.map(Duration::from_secs)
 }
 
-/// What `Retry-After` says: seconds, or a date.
+/// The value of `Retry-After`: seconds, or a date.
 fn pause(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();

@@ -275,7 +275,7 @@ fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
             Some(_) => match check_json(body) {
                 Ok(()) => return Ok(vec![fits(Event::new(body, now))?]),
                 Err(error) if !body.contains(&b'\n') => return Err(error.into()),
-                // Lines that nobody has called so.
+                // Lines without their content type.
                 Err(_) => {}
             },
         }
@@ -392,7 +392,7 @@ impl Source for Ingest {
         {
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
-        // While outcomes may come, it is the engine that waits: it hears of them at once.
+        // While outcomes are due, the engine waits: it receives them at once.
         let wait = match self.waiting.is_empty() && !has_taken {
             true => wait.min(LOOK),
             false => Duration::ZERO,

@@ -45,7 +45,7 @@ pub(super) enum State {
         failed: bool,
         closes: bool,
     },
-    /// It is told why, and then it is over.
+    /// It gets an error response and is closed.
     Lingering,
     Ended,
 }

@@ -1,4 +1,4 @@
-//! What a request says before its body, read with `httparse`, and nothing that could be read in two
+//! The head of a request, read with `httparse`, and nothing that could be read in two
 //! ways: such a request is refused, and its connection closed.
 
 /// The longest head of a request, in bytes.
@@ -112,7 +112,7 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
     Ok(Some((head, size)))
 }
 
-/// Moves whole chunks from the front of `bytes` to `body`; says whether that was the last one.
+/// Moves whole chunks from the front of `bytes` to `body`. Returns whether that was the last one.
 pub(super) fn chunks(
     bytes: &mut Vec<u8>,
     body: &mut Vec<u8>,
@@ -154,7 +154,7 @@ pub(super) fn chunks(
     Ok(ended)
 }
 
-/// Whether two tokens are equal; how long that takes says nothing of where they differ.
+/// Whether two tokens are equal, in constant time.
 pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     let differ = a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b));
     (a.len() == b.len()) & (std::hint::black_box(differ) == 0)

@@ -124,7 +124,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         let both = format!("{}:{}", server.user, server.password);
         add(format!("Basic {}", base64(both.as_bytes())));
     }
-    // Who asks is said by the header.
+    // User and password are in the header.
     let mut url = format!(
         "{}://{}/{}",
         address.scheme(),

@@ -1,4 +1,4 @@
-//! What both clients are told, and what their errors mean.
+//! The configuration of both clients, and what their errors mean.
 //!
 //! The invariants: to ask for metadata takes no longer than the time limit; what librdkafka logs goes
 //! to the log for debugging only, since what matters of it comes as an error too.
@@ -21,7 +21,7 @@ pub(super) struct ConnectConfig {
 }
 
 impl ConnectConfig {
-    /// What both clients are told.
+    /// The configuration of both clients.
     pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -53,7 +53,7 @@ impl ConnectConfig {
         }
     }
 
-    /// What the client says, as an error of ours.
+    /// The error of the client as an [`Error`].
     pub fn error(&self, error: &KafkaError, topic: Option<&str>) -> Error {
         match error.rdkafka_error_code() {
             Some(code) => self.coded(code, topic),
@@ -108,7 +108,7 @@ impl ConnectConfig {
     }
 }
 
-/// What a client has said beside what it was asked; the first that trying again does not mend stays.
+/// The errors that a client reported by its callbacks; the first one that is not retryable is kept.
 #[derive(Default)]
 pub(super) struct Said(Mutex<Option<Code>>);
 

@@ -49,7 +49,7 @@ impl ConsumerContext for Callbacks {
     }
 }
 
-/// A client, and what it has been told to do.
+/// A client, and the state of its partitions.
 pub(super) struct Member {
     consumer: Option<BaseConsumer<Callbacks>>,
     pub is_subscribed: bool,

@@ -60,7 +60,7 @@ impl Positions {
     pub fn came(&mut self, partition: i32, offset: i64) -> Option<Spot> {
         let last = self.partitions.get(&partition)?.messages.back();
         if last.is_some_and(|(last, _)| *last >= offset) {
-            // The cluster has lost what it had, or somebody has set it back.
+            // The cluster has lost messages, or the position was reset.
             self.give(partition);
         }
         let known = self.partitions.get_mut(&partition)?;

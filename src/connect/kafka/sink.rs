@@ -104,7 +104,7 @@ impl KafkaSink {
         config
             .set("enable.idempotence", "true")
             .set("linger.ms", "0")
-            // The server says what is too long for it.
+            // The server rejects messages that are too long.
             .set("message.max.bytes", "2097152")
             // The client goes on trying: who waits for it has a limit.
             .set("message.timeout.ms", "0")

@@ -1,6 +1,6 @@
 //! A source: one of a consumer group.
 //!
-//! The invariants: the position that the cluster is told of a partition is the one that
+//! The invariants: the position that is committed for a partition is the one that
 //! [`Positions`](super::positions::Positions) gives; messages that failed are kept here and sent again as long as their partition
 //! is ours, and hold its position meanwhile. The client is asked often enough to stay in the group,
 //! also when there is no room: the partitions are paused then.
@@ -46,7 +46,7 @@ pub(super) struct KafkaSource {
     inbox: Inbox<Held>,
     /// Those that failed, and when they come again.
     failed: VecDeque<(Timestamp, Held)>,
-    /// The positions that have moved since the client was told.
+    /// The positions that have moved since the last commit.
     moved: HashMap<i32, i64>,
     /// An error that came when something had been emitted already.
     error: Option<Error>,
@@ -108,7 +108,7 @@ impl KafkaSource {
         (self.options.session / 4).min(Duration::from_secs(3))
     }
 
-    /// Sends again what failed and whose pause is over; says how many there were.
+    /// Emits the messages again that failed and whose pause is over. Returns their number.
     fn again(&mut self, cx: &mut Context<'_>) -> usize {
         let now = cx.now();
         let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
@@ -256,7 +256,7 @@ impl Node for KafkaSource {
             let mut list = TopicPartitionList::new();
             let added = list.add_partition_offset(topic, partition, Offset::Offset(position));
             let stored = added.and_then(|()| member.consumer().store_offsets(&list));
-            // The partition is being taken from us: whoever gets it begins where it was.
+            // The partition was revoked: its next owner begins at the committed position.
             if let Err(error) = stored {
                 log::debug!("{}: partition {partition}: {error}", self.config.address);
             }

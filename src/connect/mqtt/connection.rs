@@ -1,8 +1,8 @@
-//! A connection to a broker, and the runtime on which its client lives.
+//! A connection to a broker, and the runtime of its client.
 //!
 //! The invariants: the runtime runs only in [`Connection::next`], which ends at its time limit; a connection that
 //! was lost first gives what had come by it, then its error, and is not used again. The client would
-//! connect anew by itself, but what was under way then is known only to whoever opens a new one.
+//! reconnect by itself, but only the node that opens a new one knows what was under way.
 
 use crate::connect::support::runtime::ClientRuntime;
 use crate::connect::{Address, Server};
@@ -20,10 +20,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// After so much silence the client asks whether the broker is there; it is heard of within half
+/// After this time without traffic the client sends a ping; the broker answers within half
 /// as much more, or given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How often whoever has nothing to do lets the client ask.
+/// How often an idle node lets the client send a ping.
 pub(super) const PUMP: Duration = Duration::from_secs(10);
 /// The largest message that the broker is to send.
 const LARGEST: u32 = 16 << 20;
@@ -60,7 +60,7 @@ pub(super) struct Connection {
     timeout: Duration,
     trouble: Option<Error>,
     pub granted: Granted,
-    /// When the client asks by itself whether the broker is there.
+    /// When the client sends a ping by itself.
     ping_at: Instant,
     /// Whether it is to ask without that.
     is_nudging: bool,
@@ -68,7 +68,7 @@ pub(super) struct Connection {
 
 /// What the broker grants.
 pub(super) struct Granted {
-    /// It knows the session of an earlier connection.
+    /// Whether the session of an earlier connection is resumed.
     pub is_resumed: bool,
     pub max_qos: u8,
     pub retain: bool,
@@ -263,7 +263,7 @@ impl Connection {
         &self.address
     }
 
-    /// What the client says, as an error of ours.
+    /// The error of the client as an [`Error`].
     fn error(&self, error: &ConnectionError) -> Error {
         match error {
             ConnectionError::ConnectionRefused(code) => match code {

@@ -21,7 +21,7 @@ pub(super) struct Order {
     received: HashMap<u16, u64>,
 }
 
-/// What is told to the broker of a message.
+/// The answer to the broker for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub packet: u16,
@@ -97,7 +97,7 @@ impl Order {
         self.received.remove(&packet);
     }
 
-    /// There is a new connection; the broker knows the session, or it has forgotten all.
+    /// There is a new connection. The broker has resumed the session or not.
     pub fn connected(&mut self, is_resumed: bool) {
         self.first += self.slots.len() as u64;
         self.moved.clear();

@@ -192,7 +192,7 @@ impl Sending {
     /// Says whether the client counts a message as under way from now on that is not.
     fn hear(&mut self, happened: Happened) -> bool {
         match happened {
-            // QoS 0: it is written to the connection, and that is all that anybody knows.
+            // QoS 0 has no confirmation: written to the connection counts as delivered.
             Happened::Outgoing(Outgoing::Publish(0)) => {
                 let number = self.waiting.pop_front();
                 self.answered(number, Ok(()));

@@ -2,7 +2,7 @@
 //!
 //! The invariants: acks are sent as [`Order`] gives them; messages that failed are kept here and
 //! emitted again, and hold the acks of those behind them meanwhile. What comes while there is no room
-//! waits in `arrived`: of QoS 1 and 2 no more than the broker was told, of QoS 0 so much and no more.
+//! waits in `arrived`: of QoS 1 and 2 at most the receive maximum, of QoS 0 up to a limit.
 
 use super::connection::{ConnectConfig, Connection, PUMP, Role};
 use super::order::{Answer, Order};
@@ -28,7 +28,7 @@ const BATCH: usize = 512;
 const GLANCE: Duration = Duration::from_millis(1);
 /// How many acks the client takes before it is polled.
 const REQUESTS: usize = 256;
-/// How many events of the client are heard at most where there is no room for messages.
+/// The most events of the client per call while there is no room for messages.
 const HEAR: usize = 64;
 
 pub(super) struct Options {
@@ -44,13 +44,13 @@ pub(super) struct MqttSource {
     open: Option<Connection>,
     /// Messages that came and are not emitted yet.
     arrived: VecDeque<Publish>,
-    /// Whether it was said that messages are let go.
+    /// Whether a warning about lost messages was logged.
     is_warned: bool,
     inbox: Inbox<Held>,
     order: Order,
     /// Those that failed, and when they come again.
     failed: VecDeque<(Timestamp, Held)>,
-    /// When the client asks next whether the broker is there.
+    /// When the client sends the next ping.
     pump_at: Timestamp,
 }
 
@@ -84,7 +84,7 @@ impl MqttSource {
         self.inbox.room().saturating_sub(self.failed.len())
     }
 
-    /// Emits again what failed and whose pause is over; says how many there were.
+    /// Emits the messages again that failed and whose pause is over. Returns their number.
     fn again(&mut self, cx: &mut Context<'_>) -> usize {
         let now = cx.now();
         let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
@@ -188,7 +188,7 @@ impl MqttSource {
     fn subscribe(&mut self, connection: &mut Connection) -> Result<()> {
         let filters = self.options.topics.iter().map(|topic| {
             let mut filter = Filter::new(topic, self.options.qos);
-            // Whoever comes back has had what was kept.
+            // A session that is resumed has received the retained messages.
             filter.retain_forward_rule = RetainForwardRule::OnNewSubscribe;
             filter
         });

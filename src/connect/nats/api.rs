@@ -13,7 +13,7 @@ const STREAM_NOT_FOUND: u64 = 10059;
 const CONSUMER_NOT_FOUND: u64 = 10014;
 const CONSUMER_EXISTS: [u64; 2] = [10013, 10148];
 
-/// The durable pull consumer that a source wants.
+/// The durable pull consumer that a source needs.
 pub(super) struct Consumer {
     pub stream: String,
     pub durable: String,
@@ -139,7 +139,7 @@ pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Asks JetStream; what it refuses is told apart from what keeps it from answering.
+/// Sends a request to JetStream. A refusal is distinguished from a missing answer.
 fn ask(connection: &Connection, subject: &str, request: &Value) -> Result<Result<Value, Refused>> {
     let subject = format!("$JS.API.{subject}");
     let answer = connection.done(async {
@@ -178,7 +178,7 @@ fn refusal(connection: &Connection, answer: &Value) -> Option<Refused> {
     })
 }
 
-/// What JetStream says to a message that was sent to a stream.
+/// The answer of JetStream to a message that was sent to a stream.
 pub(super) fn stored(connection: &Connection, answer: &[u8]) -> Result<()> {
     let answer: Value =
         serde_json::from_slice(answer).map_err(|error| connection.address().unavailable(error))?;

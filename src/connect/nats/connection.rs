@@ -1,8 +1,8 @@
-//! A connection to a server, and the runtime on which its client lives.
+//! A connection to a server, and the runtime of its client.
 //!
 //! The invariant: the runtime runs only in [`Connection::wait`] and [`Connection::done`], which end at their time
 //! limit, or when the connection is lost. A connection that was lost is never used again: the client would
-//! connect anew by itself, but what was under way then is known only to whoever opens a new one.
+//! reconnect by itself, but only the node that opens a new one knows what was under way.
 
 use super::intake::{Intake, MOST};
 use crate::connect::Address;
@@ -36,7 +36,7 @@ pub(super) struct ConnectConfig {
     pub timeout: Duration,
 }
 
-/// What the client says beside its answers.
+/// What the client reports by its event callback.
 #[derive(Default)]
 struct Trouble {
     connected: AtomicBool,
@@ -90,7 +90,7 @@ impl ConnectConfig {
         })
     }
 
-    /// Waits until the client has connected in the background, or knows why it cannot.
+    /// Waits until the client has connected in the background, or has failed.
     async fn connected(&self, trouble: &Trouble, intake: &Intake) -> Result<()> {
         while !trouble.connected.load(Ordering::Relaxed) {
             if intake.is_flooded() {
@@ -237,7 +237,7 @@ impl Connection {
                 futures_util::future::Either::Right(_) => None,
             }
         });
-        // What is there is given out, though the connection be lost: the next call says so.
+        // Messages that arrived are returned first; if the connection is lost, the next call returns the error.
         if done.is_none() {
             self.check()?;
         }
@@ -285,7 +285,7 @@ impl Connection {
             Some(message) => self.intake.take(&message),
             None => return Err(lost(&"the connection is lost")),
         }
-        // What the server has against it was said before, and is heard by another task.
+        // The server sent its error before, and another task receives it.
         tokio::task::yield_now().await;
         self.check()
     }

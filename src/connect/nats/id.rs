@@ -48,7 +48,7 @@ impl MessageIds {
         }
     }
 
-    /// Gives what is numbered a name that nobody else has.
+    /// Gives numbered ids a unique name.
     pub fn begin(&mut self, unique: impl FnOnce() -> String) {
         if let MessageIds::Numbers { name, .. } = self
             && name.is_empty()

@@ -1,5 +1,5 @@
 //! Bounds what comes from a server and was not taken by the node yet. The client has no limit for it: it
-//! keeps a message until all of it has come, however long its header says it is.
+//! keeps a message until all of it has arrived, whatever length its header declares.
 //!
 //! The invariant: while anything is waited for, no more than [`MOST`] bytes are read beyond what the
 //! node has taken. The client counts what it reads; the size of what was taken is estimated from above.

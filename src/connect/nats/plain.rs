@@ -77,7 +77,7 @@ impl Node for SubjectSource {
                 None => client.subscribe(self.subject.clone()).await,
             };
             let messages = messages.map_err(unavailable)?;
-            // What is sent from now on is heard.
+            // Messages that are sent from now on are received.
             connection.heard().await?;
             Ok(messages)
         })?;

@@ -1,7 +1,7 @@
 //! A source that takes messages of a stream from a durable pull consumer.
 //!
 //! The invariant: `asked` is how many messages the server may still send, and with those under way it
-//! is never more than `in_flight`. A request that the server ends early says how many it leaves out.
+//! is never more than `in_flight`. When the server ends a request early, it reports how many are left.
 
 use super::connection::{ConnectConfig, Connection};
 use super::{BATCH, api, plain};
@@ -19,20 +19,20 @@ use std::time::{Duration, Instant};
 
 /// How long a request for messages stands.
 const STANDING: Duration = Duration::from_secs(30);
-/// By so much later than that the server has said that it has ended.
+/// The server reports the end of a request at most this much later.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct StreamSource {
     config: ConnectConfig,
     consumer: api::Consumer,
     in_flight: usize,
-    /// What is said of a message that failed.
+    /// The answer for a message that failed.
     nak: Bytes,
     open: Option<Open>,
     /// Each message is known by the subject to which it is answered for.
     inbox: Inbox<Subject>,
     answers: Vec<(Subject, Bytes)>,
-    /// When those under way are said to be in progress next.
+    /// When the ack wait of the messages under way is extended next.
     touch_at: Timestamp,
 }
 
@@ -116,7 +116,7 @@ impl Open {
         Ok(())
     }
 
-    /// What the server says in place of a message.
+    /// Handles a status that the server sends in place of a message.
     fn hear(&mut self, status: StatusCode, message: &Message) -> Result<()> {
         let why = message.description.as_deref().unwrap_or("it is refused");
         match status {
@@ -221,7 +221,7 @@ impl Node for StreamSource {
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        // What has come and nobody will read is given back, so that another one gets it at once.
+        // Messages that arrived and will not be read are returned, so that another consumer gets them at once.
         if let Some(open) = &mut self.open {
             while let Some(Some(message)) = open.messages.next().now_or_never() {
                 if let (None, Some(reply)) = (message.status, message.reply) {

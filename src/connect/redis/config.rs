@@ -42,7 +42,7 @@ impl ConnectConfig {
         error.with_hint("write redis://user:password@host, or redis://:password@host")
     }
 
-    /// What the client says, as an error of ours.
+    /// The error of the client as an [`Error`].
     pub fn error(&self, error: &RedisError) -> Error {
         let text = error.to_string();
         let code = error.code().unwrap_or_default();

@@ -42,7 +42,7 @@ pub(super) struct StreamSource {
     open: Option<Connection>,
     /// How many entries one reply may have: fewer after one that was too large.
     most: usize,
-    /// Whether entries were asked for, and the answer not heard yet.
+    /// Whether entries were requested and the answer is not read yet.
     ahead: bool,
     /// Entries that came and are not emitted yet.
     arrived: VecDeque<Entry>,
@@ -102,7 +102,7 @@ impl StreamSource {
         Ok(())
     }
 
-    /// The command for so many entries that nobody has yet.
+    /// The command for this many entries without a consumer.
     fn next(&self, count: usize, wait: Option<Duration>) -> Cmd {
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(&self.options.group);
@@ -133,7 +133,7 @@ impl StreamSource {
         self.inbox.emit(event, id, cx);
     }
 
-    /// Takes up those that failed and whose pause is over; says how many there were.
+    /// Claims the entries that failed and whose pause is over. Returns their number.
     fn again(&mut self, cx: &mut Context<'_>) -> Result<usize> {
         let now = cx.now();
         let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
@@ -147,13 +147,13 @@ impl StreamSource {
             command.arg(id);
         }
         let answer = self.ask(&command)?;
-        // One that does not come was deleted, or somebody else has delivered it.
+        // An entry that is missing was deleted, or another consumer has delivered it.
         self.failed.drain(..due);
         entry::entries(answer).for_each(|entry| self.emit(entry, cx));
         Ok(due)
     }
 
-    /// Takes over what others have left; says how many entries there were.
+    /// Claims entries of consumers that are gone. Returns their number.
     fn claim(&mut self, room: usize, cx: &mut Context<'_>) -> Result<usize> {
         let idle = millis(self.options.claim_after);
         let mut command = self.of_group("XAUTOCLAIM");
@@ -296,7 +296,7 @@ impl Source for StreamSource {
         let is_all = taken == self.arrived.len();
         if taken == BATCH && is_all && room >= 2 * BATCH && self.most == BATCH {
             let next = self.next(BATCH, None);
-            // Where it cannot be sent, whatever is asked next says so.
+            // If this cannot be sent, the next command fails.
             let open = self.open.as_mut();
             self.ahead = open.is_some_and(|open| self.config.ask_ahead(open, &next).is_ok());
         }

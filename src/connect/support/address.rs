@@ -25,7 +25,7 @@ pub struct Address {
 /// What stands in an address after `//`.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Server {
-    /// Who asks, decoded; empty where nobody is named.
+    /// The user, decoded; empty if there is none.
     pub user: String,
     /// The password, decoded; empty where there is none.
     pub password: String,
@@ -233,7 +233,7 @@ fn decoded(text: &str) -> Result<String, &'static str> {
 fn password_range(text: &str) -> Option<std::ops::Range<usize>> {
     let start = text.find("://")? + 3;
     let authority = &text[start..];
-    // A password may hold a / that somebody has forgotten to encode.
+    // A password may contain a / that is not encoded.
     let at = authority.rfind('@')?;
     let colon = authority[..at].find(':')?;
     Some(start + colon + 1..start + at)

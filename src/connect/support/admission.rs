@@ -1,9 +1,9 @@
 //! Which connections a listener keeps: so many in all, so many from one address.
 //!
 //! The invariant: connections that are not used never shut out a new one. Where no more
-//! connections may be open, the one that is used least gives way to a new one: one that never sent
+//! connections may be open, the one that is used least is closed for a new one: one that never sent
 //! anything, then the one that is idle longest, then one in the middle of something that has made no
-//! progress for [`STALLED`]. A connection in use never gives way; a new one waits with the system then,
+//! progress for [`STALLED`]. A connection in use is never closed for another; a new one waits in the backlog then,
 //! or is refused where its own address has as many as it may.
 
 use super::settings::Settings;
@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// A connection that makes no progress for so long gives way.
+/// A connection without progress for this time may be closed for a new one.
 pub(in crate::connect) const STALLED: Duration = Duration::from_secs(2);
 
 /// The most connections, where no option gives another number.
@@ -70,7 +70,7 @@ pub(in crate::connect) enum Entry<K> {
     Free,
     /// It takes the place of this one.
     Replaces(K),
-    /// No connection gives way to it.
+    /// No connection is closed for it.
     Refused,
 }
 

@@ -2,14 +2,14 @@
 //!
 //! The invariant: a message is given back once, with the outcome of all that was made of it, or
 //! forgotten when the connection it came by is gone: the broker sends it again then, and an outcome
-//! that comes later concerns nobody.
+//! that comes later is ignored.
 
 use crate::ack::{Outcome, Token};
 use crate::event::Event;
 use crate::node::Context;
 use std::collections::HashMap;
 
-/// The messages under way, each with what its broker knows it by.
+/// The messages under way, each with the id that its broker uses.
 ///
 /// A source emits through it, asks [`room`](Self::room) before it takes more from its broker, acks
 /// or nacks what [`settle`](Self::settle) gives back, and calls [`clear`](Self::clear) when it has

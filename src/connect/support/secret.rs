@@ -148,7 +148,7 @@ fn literal(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")
 }
 
-/// Whether what follows says that a user or a password stands here: that is taken as it is.
+/// Whether this is a user or a password, by the text that follows: its value is encoded then.
 fn is_before_host(after: &str) -> bool {
     let end = after.find(['/', '$', '?']).unwrap_or(after.len());
     after[..end].contains('@')

@@ -1,6 +1,6 @@
 //! Sockets of TCP and of the machine, listened at and connected to; none of them ever blocks.
 //!
-//! What listens is read in one thread, its node's: `poll` says which of the streams have something.
+//! What listens is read in one thread, its node's: `poll` finds the streams that are ready.
 
 use super::address::{Address, Server};
 use super::admission::Origin;
@@ -108,7 +108,7 @@ impl Listener {
                 listener.set_nonblocking(true).map_err(wrong)?;
                 let port = listener.local_addr().map_err(wrong)?.port();
                 if server.port == 0 {
-                    // Whoever asked for any port needs to know which.
+                    // With port 0 the system has chosen the port.
                     log::warn!("{address}: listens at port {port}");
                 } else {
                     log::info!("{address}: listens");
@@ -230,7 +230,7 @@ impl Stream {
     /// Connects, and waits for that at most so long.
     ///
     /// # Errors
-    /// Nobody who answers: to be tried again.
+    /// The server is not available: retryable.
     pub fn connect(address: &Address, to: &SocketAddress, limit: Duration) -> Result<Self> {
         let wrong = |error: io::Error| Error::io(address, &error).with_kind(ErrorKind::Unavailable);
         let stream = match to {
@@ -279,7 +279,7 @@ impl Stream {
         wait_for(&mut fds, Duration::ZERO).unwrap_or(false)
     }
 
-    /// Whether nothing can be sent any more: the other side has refused it, or closed both directions.
+    /// Whether nothing can be sent any more: the peer has refused it, or closed both directions.
     /// Waits at most so long for that to come out.
     pub fn is_broken(&self, wait: Duration) -> bool {
         let mut fds = [PollFd::new(self, PollFlags::empty())];
@@ -287,8 +287,8 @@ impl Stream {
             && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
-    /// Whether the other side sends no more, which is all that can be told of one that has gone. What
-    /// it says is let go.
+    /// Whether the peer sends no more, which is all that is visible of a peer that is gone. Its
+    /// bytes are discarded.
     pub fn has_ended(&mut self) -> bool {
         let mut scrap = [0; 1024];
         loop {
@@ -347,7 +347,7 @@ impl AsFd for Stream {
     }
 }
 
-/// Waits at most so long until one of them is ready; says whether one is.
+/// Waits at most so long until one of them is ready. Returns whether one is.
 pub(in crate::connect) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
     let wait = Timespec::try_from(wait).ok();
     match poll(fds, wait.as_ref()) {

@@ -107,7 +107,7 @@ impl LineFile {
     /// Adds whole lines.
     ///
     /// # Errors
-    /// Whatever the system says: then none of them is there.
+    /// Errors of the system: then none of the lines is in the file.
     pub fn write(&mut self, lines: &[u8], now: Timestamp) -> Result<()> {
         self.follow()?;
         self.begin()?;
@@ -139,7 +139,7 @@ impl LineFile {
     /// Empties it where that is to be done, or ends its last line; only before the first line.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Errors of the system.
     pub fn begin(&mut self) -> Result<()> {
         let (Some(beginning), Some(Open { file, .. })) = (&self.beginning, &self.open) else {
             return Ok(());

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-/// What the system said, and what it has left.
+/// The error of the system, and what is left to write.
 pub(super) struct Failed {
     pub error: io::Error,
     /// Whether the file ends with a part of a line that could not be taken back.
@@ -59,7 +59,7 @@ fn take_back(file: impl AsFd, written: u64) -> rustix::io::Result<()> {
     seek(&file, SeekFrom::Start(end - written)).map(drop)
 }
 
-/// Writes the buffer to standard output and empties it. When nobody reads that any more, the network
+/// Writes the buffer to standard output and empties it. When its reader is gone, the network
 /// ends.
 pub(in crate::sink) fn write_out(buffer: &mut Vec<u8>) -> Result<()> {
     let mut stdout = io::stdout().lock();

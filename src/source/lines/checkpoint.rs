@@ -1,4 +1,4 @@
-//! The file that says how far the files of a log were read: one JSON object.
+//! The file that keeps how far the files of a log were read: one JSON object.
 //!
 //! It is replaced as a whole (written beside, synced, renamed, the directory synced), so that it is
 //! there as it was or as it is to be, whenever the process or the machine ends. Its last field is a
@@ -109,7 +109,7 @@ impl Checkpoint {
     /// Replaces what was saved.
     ///
     /// # Errors
-    /// Whatever the system says: no such directory, no permission, no space.
+    /// Errors of the system: no such directory, no permission, no space.
     pub fn save(&self, saved: &Saved) -> Result<()> {
         let files = saved.files.iter().map(|file| {
             json!({

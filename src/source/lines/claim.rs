@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether a source reads standard input: two would share out its lines at random.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 
-/// The right to read standard input, for as long as this lives.
+/// The exclusive right to read standard input, until the drop.
 pub(super) struct Claim(());
 
 impl Claim {

@@ -44,7 +44,7 @@ pub(super) struct Reading {
     pub path: PathBuf,
     /// How messages name it.
     pub name: String,
-    /// What the memory of the source knows it by.
+    /// The key of the file in the memory of the source.
     pub key: u64,
     pub decoder: Decoder,
     /// How many lines were taken from it.

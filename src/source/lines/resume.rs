@@ -1,4 +1,4 @@
-//! Where a source begins: at the beginning of its file, or where its checkpoint says.
+//! Where a source begins: at the beginning of its file, or at the position of its checkpoint.
 
 use super::checkpoint::{Saved, SavedFile};
 use super::names::Aside;

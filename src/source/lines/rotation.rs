@@ -50,7 +50,7 @@ impl LineSource {
         }
     }
 
-    /// Looks whether the path leads to another file by now; says whether there is more to read.
+    /// Checks whether the path leads to another file. Returns whether there is more to read.
     ///
     /// # Errors
     /// A file that cannot be opened, to be tried again.

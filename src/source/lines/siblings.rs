@@ -1,6 +1,6 @@
 //! The files that a log was before: those beside it that were made since the last look.
 //!
-//! A file is told apart from others by its inode, and files are put in order by the time at which they
+//! A file is identified by its inode, and files are put in order by the time at which they
 //! were made, which a rename does not change (where the file system keeps no such time, by the time of
 //! the last write). [`Seen`] says up to which of them all were found.
 
@@ -127,7 +127,7 @@ impl Log {
         self.read.contains(&(modified / SECOND))
     }
 
-    /// The path by which a checkpoint knows the log: whole, and a link as a link.
+    /// The path of the log in a checkpoint: absolute, with symbolic links unresolved.
     pub fn whole_path(&self) -> PathBuf {
         let folder = folder(&self.path).canonicalize();
         match (folder, self.path.file_name()) {

@@ -65,7 +65,7 @@ impl LineSource {
                 } else if is_pipe {
                     self.end_lines(at, cx);
                     // Opened before the other one is closed: what the next writer has written stays.
-                    // A new one says when a writer is there.
+                    // The new handle is ready when a writer opens the pipe.
                     let Ok(file) = self.open_file(&path) else {
                         return Ok(Read::Idle);
                     };
