@@ -68,6 +68,7 @@ const TYPES: &[(&str, &str)] = &[
 /// What these modules export beside nodes, and pipelines of closures, which settle nothing themselves.
 const NO_NODES: &[&str] = &[
     "BatchLimits",
+    "Bounds",
     "FilterKey",
     "Injector",
     "Interceptor",
