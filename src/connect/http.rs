@@ -1,10 +1,11 @@
-//! `http://` and `https://`: a source to which others post events, a sink that posts them.
+//! `http://` and `https://`: a source that accepts posted events, a sink that posts events.
 //!
-//! [`ingest`] serves in the node's own thread: no server crate that is kept does without threads of
-//! its own, so it is a small one, over the parser `httparse` ([`request`]) and `poll` ([`peer`]).
+//! [`ingest`] serves in the thread of its node. Maintained server crates start threads of their own, so
+//! this is a small server, over the parser `httparse` ([`request`]) and `poll` ([`peer`]).
 //! [`webhook`] sends with `ureq`, through [`client`], which maps each response to an outcome and serves
 //! other connectors too.
 
+mod body;
 pub(super) mod client;
 mod ingest;
 mod peer;

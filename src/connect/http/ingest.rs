@@ -1,11 +1,12 @@
 //! The source of `http:`: a server to which events are posted.
 //!
-//! The body of a request is a JSON document, a list of them, or JSON lines; it is taken as a whole or
-//! refused as a whole. It is answered when each of its events is settled: 204 when all were delivered,
-//! 500 when one has failed. The head of an event that is too large leaves by `errors` beside the answer,
-//! which is 413. Where as many events are under way as may be, it is answered 429. A client that does
-//! not read its answers is not read from, and closed after `timeout`.
+//! The body of a request is a JSON document, a list of them, or JSON lines ([`body`](super::body)); it is
+//! accepted or rejected as a whole. The response is sent when each of its events is settled: 204 if all were
+//! delivered, 500 if one failed, 413 if an event is too large (its head leaves by `errors`), 429 if too many
+//! events are under way. A client that does not read its responses is not read from, and closed after
+//! `timeout`.
 
+use super::body::{Rejected, events};
 use super::check_token;
 use super::peer::{Peer, State, Whole};
 use super::request::{Head, Refused, same};
@@ -14,13 +15,9 @@ use crate::connect::support::admission::{Admission, Entry, Open};
 use crate::connect::support::socket::{Listener, SocketAddress, wait_for};
 use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::payload::{check_json, parse_json};
-use crate::source::{Decoded, Decoder};
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -36,15 +33,14 @@ pub(super) const OPTIONS: &[&str] = &[
     "settle_timeout",
 ];
 
-/// How much is read of all connections before new ones have their turn, in bytes, and the least that
-/// is read of one.
+/// The bytes that are read of all connections before new ones are accepted, and the least per connection.
 const CHUNK: usize = 64 << 10;
 const SHARE: usize = 4 << 10;
-/// How often it is looked at what has taken too long.
+/// The interval between checks of the time limits.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many requests of one connection are taken before the next one has its turn.
+/// The most requests of one connection before the next connection has its turn.
 const REQUESTS: usize = 32;
-/// How many connections are taken before those that are open have their turn.
+/// The most connections that are accepted before the open ones have their turn.
 const TURN: usize = 64;
 
 struct Ingest {
@@ -60,9 +56,9 @@ struct Ingest {
     listener: Option<Listener>,
     peers: HashMap<u64, Peer>,
     next: u64,
-    /// By which connection an event came.
+    /// The connection of each event under way.
     waiting: HashMap<Token, u64>,
-    /// Connections that may have brought another request that was not looked at.
+    /// Connections whose buffers may hold another request.
     again: Vec<u64>,
     looked: Instant,
     chunk: Vec<u8>,
@@ -109,7 +105,7 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
 }
 
 impl Ingest {
-    /// The connections as they are counted.
+    /// The connections, as the admission counts them.
     fn connections(&self) -> impl ExactSizeIterator<Item = Open<u64>> {
         self.peers.iter().map(|(id, peer)| Open {
             key: *id,
@@ -146,7 +142,7 @@ impl Ingest {
         }
     }
 
-    /// Logs that others wait.
+    /// Logs that clients are waiting in the backlog.
     fn warn_full(&mut self) {
         if self.peers.len() >= self.admission.most
             && let Some(listener) = &mut self.listener
@@ -155,7 +151,7 @@ impl Ingest {
         }
     }
 
-    /// Takes the requests of this connection that are there, as long as its answers leave.
+    /// Takes the requests in the buffer of this connection, until an answer cannot be written at once.
     fn take(&mut self, id: u64, cx: &mut Context<'_>) {
         let Some(mut peer) = self.peers.remove(&id) else {
             return;
@@ -206,8 +202,8 @@ impl Ingest {
         let events = match events(&request, cx) {
             Ok(events) if events.is_empty() => return peer.answer(400, "it has no event", closes),
             Ok(events) => events,
-            Err(Bad::Malformed(error)) => return peer.answer(400, error.message(), closes),
-            Err(Bad::Oversized(head, error)) => {
+            Err(Rejected::Malformed(error)) => return peer.answer(400, error.message(), closes),
+            Err(Rejected::Oversized(head, error)) => {
                 peer.answer(413, error.message(), closes);
                 return cx.reject(head, error.at(self.address.to_string()));
             }
@@ -232,85 +228,6 @@ impl Ingest {
         }
         self.warn_full();
     }
-}
-
-/// Why a body is refused.
-enum Bad {
-    Malformed(Error),
-    /// An event of it is too large: its head.
-    Oversized(Event, Error),
-}
-
-impl From<Error> for Bad {
-    fn from(error: Error) -> Self {
-        Bad::Malformed(error)
-    }
-}
-
-/// The events of a body.
-fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
-    let body = request.body.as_slice();
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let body = body.trim_ascii();
-    let fits = |event: Event| {
-        let fits = event.within(cx.max_event_bytes());
-        fits.map_err(|(head, error)| Bad::Oversized(head, error))
-    };
-    let now = cx.now();
-    let is_lines = ["ndjson", "jsonl", "json-lines", "jsonlines"];
-    let is_lines = is_lines
-        .iter()
-        .any(|word| request.head.content_type.contains(word));
-    if !is_lines {
-        match body.first() {
-            None => return Ok(Vec::new()),
-            Some(b'[') => match parse_json(body) {
-                Ok(Value::Array(items)) => {
-                    let events = items.into_iter().map(|item| Event::new(item, now));
-                    return events.map(fits).collect();
-                }
-                Err(error) if !body.contains(&b'\n') => return Err(error.into()),
-                _ => {}
-            },
-            Some(_) => match check_json(body) {
-                Ok(()) => return Ok(vec![fits(Event::new(body, now))?]),
-                Err(error) if !body.contains(&b'\n') => return Err(error.into()),
-                // Lines without their content type.
-                Err(_) => {}
-            },
-        }
-    }
-    lines(&request.body, cx)
-}
-
-fn lines(mut body: &[u8], cx: &Context<'_>) -> Result<Vec<Event>, Bad> {
-    let limit = cx.max_event_bytes();
-    let mut decoder = Decoder::default();
-    let mut events = Vec::new();
-    let mut number = 0;
-    let mut line = |found: Decoded<'_>| -> Result<(), Bad> {
-        number += 1;
-        let here = |error: Error| error.within(format!("line {number}"));
-        match found {
-            Decoded::Blank => {}
-            Decoded::Line(line) => {
-                check_json(line).map_err(here)?;
-                events.push(Event::new(line, cx.now()));
-            }
-            Decoded::TooLong(whole) => {
-                let (head, error) = whole.into_event(limit, cx.now());
-                return Err(Bad::Oversized(head, here(error)));
-            }
-        }
-        Ok(())
-    };
-    while !body.is_empty() {
-        let (taken, found) = decoder.next(body, limit);
-        found.map_or(Ok(()), &mut line)?;
-        body = &body[taken..];
-    }
-    decoder.end(limit).map_or(Ok(()), &mut line)?;
-    Ok(events)
 }
 
 impl Node for Ingest {
