@@ -350,6 +350,48 @@ fn each_crate_stays_behind_its_fence() -> Result {
     Ok(())
 }
 
+/// The folders of the databases and their dialects: no other code may depend on which database it is.
+const DIALECTS: [&str; 5] = [
+    "store/dialect/",
+    "store/sqlite",
+    "store/mysql",
+    "store/database.rs",
+    "store/url.rs",
+];
+
+/// Whether the code names one database, other than by the path of a module of it.
+fn names_a_database(code: &str) -> bool {
+    code.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .map(str::to_lowercase)
+        .any(|word| {
+            let word = word.trim_start_matches("is_").trim_start_matches("not_");
+            ["mysql", "sqlite", "mariadb"].contains(&word)
+        })
+}
+
+#[test]
+fn no_code_outside_of_the_dialects_compares_databases() -> Result {
+    let mut compared = Vec::new();
+    for file in files()? {
+        let is_home = DIALECTS.iter().any(|home| file.path.starts_with(home));
+        let is_test = file.path.ends_with("/tests.rs") || file.path.contains("/tests/");
+        // A module is a path: `sqlite::QueueFile`, `mod mysql`.
+        let code = file.code.replace("mod sqlite", "").replace("mod mysql", "");
+        let code = code.replace("sqlite::", "").replace("mysql::", "");
+        if !is_home && !is_test && names_a_database(&code) {
+            compared.push(file.path);
+        }
+    }
+    assert!(
+        compared.is_empty(),
+        "make it a method of Capabilities: {}",
+        compared.join(", ")
+    );
+    assert!(names_a_database("if dialect == Dialect::Mysql") && names_a_database("x.is_sqlite()"));
+    assert!(!names_a_database("dialect.batches_rows()"));
+    Ok(())
+}
+
 #[test]
 fn every_module_stands_on_a_floor() -> Result {
     let homeless: Vec<String> = files()?

@@ -6,14 +6,9 @@
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
-use crate::store::{Database, Dialect, RowReader, Session, Store, Table, Use};
+use crate::store::{Database, RowReader, Session, Store, Table, Use};
 use std::str::FromStr;
 use std::sync::Arc;
-
-/// How many events go into one transaction. On MySQL, where a row that is refused has all of them
-/// written one by one, fewer do.
-const BATCH: usize = 1_024;
-const BATCH_MYSQL: usize = 256;
 
 /// What becomes of an event whose key is in the table already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,14 +82,6 @@ impl SqlSink {
             mode,
         })
     }
-
-    /// How many events go into one transaction there.
-    pub(crate) fn batch_of(dialect: Dialect) -> usize {
-        match dialect {
-            Dialect::Sqlite => BATCH,
-            Dialect::Mysql => BATCH_MYSQL,
-        }
-    }
 }
 
 impl Node for SqlSink {
@@ -106,7 +93,7 @@ impl Node for SqlSink {
     }
 
     fn batch_size(&self) -> usize {
-        SqlSink::batch_of(self.database.dialect())
+        self.database.dialect().events_per_transaction()
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {

@@ -102,8 +102,8 @@ impl Database {
     /// A malformed URL.
     pub(crate) fn dialect_of(url: &str) -> Result<Dialect> {
         Url::parse(url).map(|url| match url {
-            Url::Memory | Url::File(_) => Dialect::Sqlite,
-            Url::Mysql(_) => Dialect::Mysql,
+            Url::Memory | Url::File(_) => dialect::sqlite::DIALECT,
+            Url::Mysql(_) => dialect::mysql::DIALECT,
         })
     }
 
@@ -168,8 +168,7 @@ impl Database {
                 Some(existing) => {
                     fit::check(table, &existing).map_err(|error| self.named(error))?;
                 }
-                None if self.backend.dialect() == Dialect::Mysql => fit::check_key(table)?,
-                None => {}
+                None => fit::check_key(table, self.backend.dialect())?,
             }
         }
         self.catalog.declare(table)

@@ -1,72 +1,41 @@
-//! The two dialects of SQL: how identifiers are quoted, and how a query is made ready.
+//! The dialects of SQL: how they differ, and how a query is prepared for each.
 //!
-//! [`rewrite`] takes one SELECT as it was written and gives it back with every clock replaced by
-//! the network's instant, and its parameters in order. It is the one place that knows the SQL
-//! parser. What the parser doesn't know runs as it is where its tokens name no clock.
+//! [`rewrite`] takes one SELECT as it was written and returns it with every clock replaced by the
+//! network's clock, and its parameters in order. A query that the parser does not know runs as it is
+//! if its tokens name no clock.
 //!
-//! - `lex` — SQL in pieces, by the rules of each database.
-//! - `tokens` — what can be told without a grammar: one statement, its parameters, its clocks.
-//! - `clock` — the clocks and intervals of a parsed query, and what stands in their place.
+//! - `capabilities` — the trait of everything that differs between databases.
+//! - `sqlite`, `mysql` — its implementations.
+//! - `lex` — SQL as tokens.
+//! - `tokens` — what is known without a grammar: one statement, its parameters, its clocks.
+//! - `clock` — the clocks of a parsed query, and what replaces them.
 //! - `functions` — the functions that a query may call.
-//! - `relations` — the tables and views that a query for MySQL reads.
-//! - `build` — expressions made by hand.
+//! - `build` — builders of expressions.
 //! - `paged` — the limit and the order of a query that reads on from a cursor.
 //!
-//! One more clock: a line in `clock::CLOCKS`.
+//! To add a clock, add a line to `clock::CLOCKS`. To add a dialect, add a module with an implementation
+//! of `Capabilities`.
 
 mod build;
+mod capabilities;
 mod clock;
 mod functions;
 mod lex;
+pub(crate) mod mysql;
 mod paged;
-mod relations;
+pub(crate) mod sqlite;
 mod tokens;
 
 use crate::error::{Error, Result};
-pub(crate) use build::call;
+pub(crate) use build::{Scalar, cast};
+pub(crate) use capabilities::{Dialect, InternalColumn};
 pub(crate) use functions::{is_harmless, refused as refused_call};
 pub(crate) use paged::{LIMIT, Paged, paged};
 use sqlparser::ast::{Query, Select, SetExpr, Statement, Visit, VisitMut, Visitor};
-use sqlparser::dialect::{Dialect as Grammar, MySqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserOptions};
 use std::ops::ControlFlow;
 
-pub(crate) use relations::{Relations, There, is_system};
 pub(crate) use tokens::{locate, positional};
-
-/// A dialect of SQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    Sqlite,
-    Mysql,
-}
-
-impl Dialect {
-    /// An identifier, quoted.
-    pub fn quote(self, name: &str) -> String {
-        let mark = match self {
-            Dialect::Sqlite => '"',
-            Dialect::Mysql => '`',
-        };
-        let mut quoted = String::with_capacity(name.len() + 2);
-        quoted.push(mark);
-        for c in name.chars() {
-            if c == mark {
-                quoted.push(mark);
-            }
-            quoted.push(c);
-        }
-        quoted.push(mark);
-        quoted
-    }
-
-    fn grammar(self) -> &'static dyn Grammar {
-        match self {
-            Dialect::Sqlite => &Sqlite,
-            Dialect::Mysql => &MySqlDialect {},
-        }
-    }
-}
 
 /// The names under which a query can ask for the instant, beside the columns of the event: unix
 /// seconds with their fraction, whole unix seconds, the datetime in whole seconds.
@@ -93,15 +62,13 @@ fn rewrite_scanned(dialect: Dialect, sql: &str, tokens: &tokens::Tokens<'_>) -> 
     let Ok(mut statement) = parse_scanned(dialect, sql, tokens)? else {
         return Ok(sql.to_owned());
     };
-    match replace_clocks(dialect, &mut statement)? {
-        true => {
-            let rewritten = statement.to_string();
-            tokens::check_rewritten(dialect, &rewritten)?;
-            Ok(rewritten)
-        }
-        // Nothing to replace: byte for byte what was written.
-        false => Ok(sql.to_owned()),
+    if !replace_clocks(dialect, &mut statement)? {
+        // Byte for byte as it was written.
+        return Ok(sql.to_owned());
     }
+    let rewritten = statement.to_string();
+    tokens::check_rewritten(dialect, &rewritten)?;
+    Ok(rewritten)
 }
 
 /// Hands `work` a query as it was parsed, or why the parser doesn't know it, with room on the
@@ -141,9 +108,7 @@ fn parse_scanned(
     tokens: &tokens::Tokens<'_>,
 ) -> Result<Result<Statement, String>> {
     let statement = parse_select(dialect, sql, tokens)?;
-    if dialect == Dialect::Mysql {
-        functions::check(tokens)?;
-    }
+    dialect.check_calls(tokens)?;
     Ok(statement)
 }
 
@@ -152,9 +117,10 @@ fn parse_select(
     sql: &str,
     tokens: &tokens::Tokens<'_>,
 ) -> Result<Result<Statement, String>> {
-    let parsed = match tokens.operators() <= MAX_OPERATORS {
-        true => parse(dialect, sql),
-        false => Err(format!("more than {MAX_OPERATORS} operators")),
+    let parsed = if tokens.operators() <= MAX_OPERATORS {
+        parse(dialect, sql)
+    } else {
+        Err(format!("more than {MAX_OPERATORS} operators"))
     };
     let statements = match parsed {
         Ok(statements) => statements,
@@ -178,6 +144,17 @@ fn parse(dialect: Dialect, sql: &str) -> Result<Vec<Statement>, String> {
         .try_with_sql(sql)
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| error.to_string())
+}
+
+/// Parses a query that Tributary itself has written.
+///
+/// # Errors
+/// What the parser reports.
+pub(crate) fn parse_own(dialect: Dialect, sql: &str) -> Result<Query, String> {
+    match <[Statement; 1]>::try_from(parse(dialect, sql)?) {
+        Ok([Statement::Query(query)]) => Ok(*query),
+        _ => Err("not one SELECT".to_owned()),
+    }
 }
 
 /// Refuses a parsed statement that does more than read, at whatever depth.
@@ -226,51 +203,6 @@ pub(crate) fn not_one_select() -> Error {
     Error::data("window queries must be one SELECT")
 }
 
-/// SQLite's grammar, with the intervals of MySQL.
-#[derive(Debug)]
-struct Sqlite;
-
-impl Grammar for Sqlite {
-    fn dialect(&self) -> std::any::TypeId {
-        SQLiteDialect {}.dialect()
-    }
-    fn is_delimited_identifier_start(&self, c: char) -> bool {
-        SQLiteDialect {}.is_delimited_identifier_start(c)
-    }
-    fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
-        SQLiteDialect {}.identifier_quote_style(identifier)
-    }
-    fn is_identifier_start(&self, c: char) -> bool {
-        SQLiteDialect {}.is_identifier_start(c)
-    }
-    fn is_identifier_part(&self, c: char) -> bool {
-        SQLiteDialect {}.is_identifier_part(c)
-    }
-    fn supports_filter_during_aggregation(&self) -> bool {
-        true
-    }
-    fn supports_in_empty_list(&self) -> bool {
-        true
-    }
-    fn supports_limit_comma(&self) -> bool {
-        true
-    }
-    fn supports_notnull_operator(&self) -> bool {
-        true
-    }
-    fn parse_infix(
-        &self,
-        parser: &mut Parser<'_>,
-        expr: &sqlparser::ast::Expr,
-        precedence: u8,
-    ) -> Option<Result<sqlparser::ast::Expr, sqlparser::parser::ParserError>> {
-        SQLiteDialect {}.parse_infix(parser, expr, precedence)
-    }
-    fn require_interval_qualifier(&self) -> bool {
-        true
-    }
-}
-
 /// The names that a query gives to queries of its own, with `with`.
 ///
 /// # Errors
@@ -285,14 +217,14 @@ pub(crate) fn with_names(dialect: Dialect, sql: &str) -> Result<Vec<String>> {
 /// What is opened and not closed.
 pub(crate) fn words(dialect: Dialect, sql: &str) -> Result<impl Iterator<Item = String>> {
     let tokens = lex::lex(dialect, sql)?.into_iter();
-    let words = tokens.filter(|token| token.kind == lex::Kind::Word);
+    let words = tokens.filter(|token| token.kind == lex::TokenKind::Word);
     Ok(words.map(|token| sql[token.at].to_lowercase()))
 }
 
 /// Where the tokens of SQL are, by the rules of each database, and the names of its parameters: nothing
 /// where it is refused. For fuzz targets.
 pub(crate) fn tokens_of(sql: &str) -> Vec<(Vec<std::ops::Range<usize>>, Vec<String>)> {
-    let both = [Dialect::Sqlite, Dialect::Mysql].into_iter();
+    let both = [self::sqlite::DIALECT, self::mysql::DIALECT].into_iter();
     let read = |dialect| {
         let tokens = lex::lex(dialect, sql).ok()?;
         let (_, names) = positional(dialect, sql).ok()?;

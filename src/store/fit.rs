@@ -1,5 +1,6 @@
 //! Whether a table that is there fits its declaration.
 
+use super::dialect::Dialect;
 use super::driver::{Existing, ExistingColumn};
 use super::table::{Table, Type};
 use crate::error::{Error, Result, did_you_mean, quote};
@@ -68,27 +69,28 @@ pub(crate) fn check(table: &Table, existing: &Existing) -> Result<()> {
     Ok(())
 }
 
-/// The longest key that MySQL takes, in bytes.
-const MAX_KEY: usize = 3_072;
-
-/// Checks that MySQL can keep the key of a table unique.
+/// Checks that the database can keep the key of a table unique.
 ///
 /// # Errors
 /// A key that is too long.
-pub(crate) fn check_key(table: &Table) -> Result<()> {
+pub(crate) fn check_key(table: &Table, dialect: Dialect) -> Result<()> {
+    let Some(max) = dialect.max_key_bytes() else {
+        return Ok(());
+    };
     let bytes = table.columns().iter().map(|column| match column.kind {
         _ if !table.key_columns().contains(&column.name) => 0,
         Type::Integer | Type::Real => 8,
         Type::Text(len) => usize::from(len) * 4,
     });
-    match bytes.sum::<usize>() > MAX_KEY {
-        false => Ok(()),
-        true => Err(Error::data(format!(
-            "table {}: its key is too long for MySQL, which takes {MAX_KEY} bytes at 4 for a character",
-            quote(table.name())
-        ))
-        .with_hint("declare shorter texts, as in text(255)")),
+    if bytes.sum::<usize>() <= max {
+        return Ok(());
     }
+    Err(Error::data(format!(
+        "table {}: its key is too long for {}, which takes {max} bytes at 4 for a character",
+        quote(table.name()),
+        dialect.name()
+    ))
+    .with_hint("declare shorter texts, as in text(255)"))
 }
 
 /// Whether some index begins with exactly these columns.

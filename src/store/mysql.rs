@@ -9,7 +9,8 @@ mod fault;
 mod limit;
 mod schema;
 
-use super::dialect::{Dialect, Relations, There};
+use super::dialect::Dialect;
+use super::dialect::mysql::{DIALECT, Relations, There};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::Limits;
 use super::reads::{Asked, Checked};
@@ -162,7 +163,7 @@ fn collation(connection: &mut Conn) -> mysql::Result<&'static str> {
 
 impl Backend for Mysql {
     fn dialect(&self) -> Dialect {
-        Dialect::Mysql
+        DIALECT
     }
 
     fn table_options(&self) -> &str {
@@ -205,7 +206,7 @@ impl Backend for Mysql {
                     .map_err(other)?
                     .is_none()
                 {
-                    let sql = statements::create_table(Dialect::Mysql, table, &self.table_options);
+                    let sql = statements::create_table(DIALECT, table, &self.table_options);
                     let sql = sql.replacen("CREATE TABLE", "CREATE TEMPORARY TABLE", 1);
                     connection.query_drop(sql).map_err(other)?;
                 }

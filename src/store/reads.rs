@@ -8,7 +8,7 @@
 //! whether it may, and what is said where it may not.
 
 use super::catalog::Catalog;
-use super::dialect::{self, Dialect, is_system};
+use super::dialect::{self, Dialect};
 use super::driver::Backend;
 use crate::error::{Error, Result, did_you_mean, quote};
 
@@ -61,7 +61,7 @@ fn not_read(dialect: Dialect, catalog: &Catalog, original: &str, name: &str) -> 
         None => String::new(),
     };
     let table = quote(name);
-    if is_system(dialect, name) {
+    if dialect.is_system(name) {
         return Error::data(format!(
             "bad query: {table} is of the database itself and cannot be read{place}"
         ));
@@ -83,7 +83,7 @@ pub(crate) fn check_names(
     names: &[String],
 ) -> Result<()> {
     let dialect = backend.dialect();
-    if let Some(name) = names.iter().find(|name| is_system(dialect, name)) {
+    if let Some(name) = names.iter().find(|name| dialect.is_system(name)) {
         let name = quote(name);
         return Err(Error::data(format!(
             "reads: {name} is of the database itself and cannot be read"
@@ -93,7 +93,7 @@ pub(crate) fn check_names(
     let is_known = |name: &&String| {
         let mut known = declared.iter();
         // What is in another database is not looked for.
-        known.any(|known| known == *name) || (dialect == Dialect::Mysql && name.contains('.'))
+        known.any(|known| known == *name) || (dialect.qualifies_databases() && name.contains('.'))
     };
     let unknown: Vec<&String> = names.iter().filter(|name| !is_known(name)).collect();
     if unknown.is_empty() {

@@ -76,7 +76,7 @@ impl Session {
             feed: None,
             news: Vec::new(),
             careful: false,
-            batches: dialect == Dialect::Mysql,
+            batches: dialect.batches_rows(),
             known_rows: false,
             pending: Pending::default(),
         }
@@ -204,7 +204,7 @@ impl Session {
 
     /// Whether rows are to be read with the lengths of their texts checked.
     pub fn sized(&self) -> bool {
-        self.dialect == Dialect::Mysql
+        self.dialect.bounds_texts()
     }
 
     /// Inserts a row that was read, and its child rows, all or nothing.

@@ -15,7 +15,7 @@ mod watch;
 
 pub(crate) use queue::{QueueFile, Stored};
 
-use super::dialect::{self, Dialect};
+use super::dialect::{self, Dialect, sqlite::DIALECT};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::Limits;
 use super::reads::{Asked, Checked};
@@ -220,7 +220,7 @@ fn probe(path: &Path) -> Result<()> {
 
 impl Backend for Sqlite {
     fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
+        DIALECT
     }
 
     fn table_options(&self) -> &str {
@@ -254,11 +254,11 @@ impl Backend for Sqlite {
             let mut all = Vec::new();
             table.walk(&mut |table| all.push(table));
             for table in all {
-                let sql = statements::create_table(Dialect::Sqlite, table, "");
+                let sql = statements::create_table(DIALECT, table, "");
                 scratch.execute_batch(&sql).map_err(other)?;
             }
         }
-        let with = dialect::with_names(Dialect::Sqlite, query.sql).map_err(Refusal::Other)?;
+        let with = dialect::with_names(DIALECT, query.sql).map_err(Refusal::Other)?;
         // To prepare a query may compute what is constant in it.
         set_length(&scratch, Limits::default().bytes).map_err(other)?;
         let watch = watch::Watch::on(&mut scratch).map_err(other)?;

@@ -1,7 +1,7 @@
 //! The text of the statements that we write ourselves. Values are never in it.
 
-use super::dialect::Dialect;
-use super::table::{Child, Table, Type};
+use super::dialect::{Dialect, InternalColumn};
+use super::table::{Child, Table};
 
 /// The table of remembered keys.
 pub(crate) const KEYS: &str = "tributary_keys";
@@ -38,7 +38,7 @@ impl Statements {
         let insert = format!(
             "INSERT INTO {} ({}) VALUES {values}",
             dialect.quote(table.name()),
-            list(dialect, &names)
+            dialect.quote_all(&names)
         );
         let key: Vec<String> = table
             .key_columns()
@@ -53,7 +53,7 @@ impl Statements {
         let names: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
         let keys = format!(
             "SELECT {} FROM {} WHERE ",
-            list(dialect, &names),
+            dialect.quote_all(&names),
             dialect.quote(table.name())
         );
         let or_update = or_update(dialect, table);
@@ -91,56 +91,27 @@ fn or_update(dialect: Dialect, table: &Table) -> String {
     let key: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
     let columns = table.columns().iter().map(|column| column.name.as_str());
     let others: Vec<&str> = columns.filter(|name| !key.contains(name)).collect();
-    let set = |value: fn(String) -> String, names: &[&str]| {
-        let quoted = names.iter().map(|name| dialect.quote(name));
-        let set: Vec<String> = quoted
-            .map(|name| format!("{name} = {}", value(name.clone())))
-            .collect();
-        set.join(", ")
-    };
-    match dialect {
-        Dialect::Sqlite => {
-            let key = list(dialect, &key);
-            match others.is_empty() {
-                true => format!(" ON CONFLICT ({key}) DO NOTHING"),
-                false => {
-                    let set = set(|name| format!("excluded.{name}"), &others);
-                    format!(" ON CONFLICT ({key}) DO UPDATE SET {set}")
-                }
-            }
-        }
-        Dialect::Mysql => {
-            let names = if others.is_empty() { &key } else { &others };
-            let set = set(|name| format!("VALUES({name})"), names);
-            format!(" ON DUPLICATE KEY UPDATE {set}")
-        }
-    }
+    dialect.upsert_clause(&key, &others)
 }
 
-/// Makes a table; texts are as long as MySQL is told, SQLite has no lengths.
+/// Creates a table.
 pub(crate) fn create_table(dialect: Dialect, table: &Table, options: &str) -> String {
     let mut lines: Vec<String> = table
         .columns()
         .iter()
         .map(|column| {
-            let kind = match (dialect, column.kind) {
-                (Dialect::Sqlite, Type::Integer) => "INTEGER".to_owned(),
-                (Dialect::Sqlite, Type::Real) => "REAL".to_owned(),
-                (Dialect::Sqlite, Type::Text(_)) => "TEXT".to_owned(),
-                (Dialect::Mysql, Type::Integer) => "BIGINT".to_owned(),
-                (Dialect::Mysql, Type::Real) => "DOUBLE".to_owned(),
-                (Dialect::Mysql, Type::Text(len)) => text_type(len),
-            };
-            let null = match table.key_columns().contains(&column.name) {
-                true => " NOT NULL",
-                false => "",
+            let kind = dialect.column_type(column.kind);
+            let null = if table.key_columns().contains(&column.name) {
+                " NOT NULL"
+            } else {
+                ""
             };
             format!("{} {kind}{null}", dialect.quote(&column.name))
         })
         .collect();
     if !table.key_columns().is_empty() {
         let key: Vec<&str> = table.key_columns().iter().map(String::as_str).collect();
-        lines.push(format!("PRIMARY KEY ({})", list(dialect, &key)));
+        lines.push(format!("PRIMARY KEY ({})", dialect.quote_all(&key)));
     }
     format!(
         "CREATE TABLE IF NOT EXISTS {} ({}){options}",
@@ -149,48 +120,33 @@ pub(crate) fn create_table(dialect: Dialect, table: &Table, options: &str) -> St
     )
 }
 
-/// The type of a text in MySQL: long ones are kept outside the row, which has limits of its own.
-fn text_type(len: u16) -> String {
-    match len {
-        0..=1_000 => format!("VARCHAR({len})"),
-        // At four bytes for a character, 65,535 bytes.
-        1_001..=16_383 => "TEXT".to_owned(),
-        _ => "MEDIUMTEXT".to_owned(),
-    }
-}
-
 /// Makes an index.
 pub(crate) fn create_index(dialect: Dialect, table: &str, columns: &[&str]) -> String {
     let mut name = format!("{table}_{}", columns.join("_"));
     // Names are ASCII, and MySQL takes 64 characters.
     name.truncate(64);
-    let unless = match dialect {
-        Dialect::Sqlite => "IF NOT EXISTS ",
-        Dialect::Mysql => "",
-    };
+    let unless = dialect.if_no_index();
     format!(
         "CREATE INDEX {unless}{} ON {} ({})",
         dialect.quote(&name),
         dialect.quote(table),
-        list(dialect, columns)
+        dialect.quote_all(columns)
     )
 }
 
 /// Deletes the rows of `table` in which `column` is below a bound, and the rows below them.
 pub(crate) fn evict(dialect: Dialect, table: &Table, column: &str) -> Vec<String> {
-    delete_where(dialect, table, |of| {
-        format!("{of}{} < ?", dialect.quote(column))
-    })
+    dialect.delete_where(table, &|of| format!("{of}{} < ?", dialect.quote(column)))
 }
 
 /// Deletes the row of `table` with a key, and the rows below it.
 pub(crate) fn delete(dialect: Dialect, table: &Table) -> Vec<String> {
-    delete_where(dialect, table, |of| {
+    dialect.delete_where(table, &|of| {
         let columns = table.key_columns().iter().enumerate();
         let held: Vec<String> = columns
-            .map(|(at, column)| match dialect {
-                Dialect::Sqlite => format!("{of}{} = ?{}", dialect.quote(column), at + 1),
-                Dialect::Mysql => format!("{of}{} = ?", dialect.quote(column)),
+            .map(|(index, column)| {
+                let parameter = dialect.parameter(index + 1);
+                format!("{of}{} = {parameter}", dialect.quote(column))
             })
             .collect();
         held.join(" AND ")
@@ -215,17 +171,14 @@ pub(crate) fn delete_below(
     child: &Child,
     keys: usize,
 ) -> Vec<String> {
-    delete_where(dialect, &child.table, |of| {
+    dialect.delete_where(&child.table, &|of| {
         let mut number = 0;
         let one = |_| {
             let held: Vec<String> = key_links(table, child)
                 .map(|(theirs, _)| {
                     number += 1;
-                    let theirs = dialect.quote(theirs);
-                    match dialect {
-                        Dialect::Sqlite => format!("{of}{theirs} = ?{number}"),
-                        Dialect::Mysql => format!("{of}{theirs} = ?"),
-                    }
+                    let parameter = dialect.parameter(number);
+                    format!("{of}{} = {parameter}", dialect.quote(theirs))
                 })
                 .collect();
             format!("({})", held.join(" AND "))
@@ -233,72 +186,6 @@ pub(crate) fn delete_below(
         let all: Vec<String> = (0..keys).map(one).collect();
         format!("({})", all.join(" OR "))
     })
-}
-
-fn delete_where(
-    dialect: Dialect,
-    table: &Table,
-    condition: impl Fn(&str) -> String,
-) -> Vec<String> {
-    match dialect {
-        Dialect::Sqlite => {
-            let mut statements = Vec::new();
-            evict_nested(table, &condition(""), &mut statements);
-            statements
-        }
-        Dialect::Mysql => {
-            let mut targets = vec!["t0".to_owned()];
-            let mut from = format!("{} AS t0", dialect.quote(table.name()));
-            join_children(table, 0, &mut targets, &mut from);
-            let targets = targets.join(", ");
-            let condition = condition("t0.");
-            vec![format!("DELETE {targets} FROM {from} WHERE {condition}")]
-        }
-    }
-}
-
-/// SQLite: `DELETE FROM child WHERE (links) IN (SELECT keys FROM parent WHERE …)`, children first.
-fn evict_nested(table: &Table, condition: &str, statements: &mut Vec<String>) {
-    let dialect = Dialect::Sqlite;
-    for child in table.children() {
-        let (theirs, ours) = links(child);
-        let below = format!(
-            "({}) IN (SELECT {} FROM {} WHERE {condition})",
-            list(dialect, &theirs),
-            list(dialect, &ours),
-            dialect.quote(table.name())
-        );
-        evict_nested(&child.table, &below, statements);
-    }
-    statements.push(format!(
-        "DELETE FROM {} WHERE {condition}",
-        dialect.quote(table.name())
-    ));
-}
-
-/// MySQL: `DELETE parent, child FROM parent LEFT JOIN child ON … WHERE …`. In one statement, since
-/// between two of them somebody else may commit a row that the second one sees and the first did
-/// not.
-fn join_children(table: &Table, above: usize, targets: &mut Vec<String>, from: &mut String) {
-    let dialect = Dialect::Mysql;
-    for child in table.children() {
-        let number = targets.len();
-        targets.push(format!("t{number}"));
-        let on: Vec<String> = child
-            .parent
-            .iter()
-            .map(|(theirs, ours)| {
-                let (theirs, ours) = (dialect.quote(theirs), dialect.quote(ours));
-                format!("t{number}.{theirs} = t{above}.{ours}")
-            })
-            .collect();
-        from.push_str(&format!(
-            " LEFT JOIN {} AS t{number} ON {}",
-            dialect.quote(child.table.name()),
-            on.join(" AND ")
-        ));
-        join_children(&child.table, number, targets, from);
-    }
 }
 
 /// Asks for the least value of a column.
@@ -316,9 +203,9 @@ pub(crate) fn keys_by(dialect: Dialect, table: &Table, by: Option<&str>) -> Stri
     let order: Vec<&str> = by.into_iter().chain(key.iter().copied()).collect();
     format!(
         "SELECT {} FROM {} ORDER BY {}",
-        list(dialect, &key),
+        dialect.quote_all(&key),
         dialect.quote(table.name()),
-        list(dialect, &order)
+        dialect.quote_all(&order)
     )
 }
 
@@ -351,16 +238,19 @@ pub(crate) fn oldest_from(dialect: Dialect, table: &Table, column: &str) -> Stri
 
 /// The statements of the remembered keys.
 pub(crate) mod keys {
-    use super::{Dialect, KEYS};
+    use super::{Dialect, InternalColumn, KEYS};
 
     pub fn create(dialect: Dialect, options: &str) -> String {
-        let columns = match dialect {
-            Dialect::Sqlite => "scope TEXT NOT NULL, hash TEXT NOT NULL, until INTEGER NOT NULL",
-            Dialect::Mysql => {
-                "scope VARCHAR(255) NOT NULL, hash VARCHAR(128) NOT NULL, until BIGINT NOT NULL"
-            }
-        };
-        format!("CREATE TABLE IF NOT EXISTS {KEYS} ({columns}, PRIMARY KEY (scope, hash)){options}")
+        let kinds = [
+            InternalColumn::Name,
+            InternalColumn::Key,
+            InternalColumn::Number,
+        ];
+        let [name, key, number] = kinds.map(|kind| dialect.internal_type(kind));
+        format!(
+            "CREATE TABLE IF NOT EXISTS {KEYS} (scope {name} NOT NULL, hash {key} NOT NULL, \
+             until {number} NOT NULL, PRIMARY KEY (scope, hash)){options}"
+        )
     }
 
     pub const REMEMBER: &str = "REPLACE INTO tributary_keys (scope, hash, until) VALUES (?, ?, ?)";
@@ -371,13 +261,15 @@ pub(crate) mod keys {
 
 /// The statements of the rows that were emitted.
 pub(crate) mod emitted {
-    use super::{Dialect, EMITTED};
+    use super::{Dialect, EMITTED, InternalColumn};
 
     pub fn create(dialect: Dialect, options: &str) -> String {
-        let [name, key, text] = match dialect {
-            Dialect::Sqlite => ["TEXT"; 3],
-            Dialect::Mysql => ["VARCHAR(255)", "CHAR(32)", "MEDIUMTEXT"],
-        };
+        let kinds = [
+            InternalColumn::Name,
+            InternalColumn::Hash,
+            InternalColumn::MediumText,
+        ];
+        let [name, key, text] = kinds.map(|kind| dialect.internal_type(kind));
         format!(
             "CREATE TABLE IF NOT EXISTS {EMITTED} (scope {name} NOT NULL, hash {key} NOT NULL, \
              identity {text} NOT NULL, `row` {text} NOT NULL, PRIMARY KEY (scope, hash)){options}"
@@ -393,13 +285,16 @@ pub(crate) mod emitted {
 
 /// The statements of what was emitted and is not delivered.
 pub(crate) mod outbox {
-    use super::{Dialect, OUTBOX};
+    use super::{Dialect, InternalColumn, OUTBOX};
 
     pub fn create(dialect: Dialect, options: &str) -> String {
-        let [name, number, text, after] = match dialect {
-            Dialect::Sqlite => ["TEXT", "INTEGER", "TEXT", " WITHOUT ROWID"],
-            Dialect::Mysql => ["VARCHAR(255)", "BIGINT", "LONGTEXT", ""],
-        };
+        let kinds = [
+            InternalColumn::Name,
+            InternalColumn::Number,
+            InternalColumn::LongText,
+        ];
+        let [name, number, text] = kinds.map(|kind| dialect.internal_type(kind));
+        let after = dialect.stored_by_key();
         format!(
             "CREATE TABLE IF NOT EXISTS {OUTBOX} (scope {name} NOT NULL, run {number} NOT NULL, \
              number {number} NOT NULL, entries {text} NOT NULL, \
@@ -418,25 +313,17 @@ pub(crate) mod outbox {
 /// The statements of the dead letters. Payloads travel as hexadecimal digits and are kept as the
 /// bytes that they are, so that any tool reads them.
 pub(crate) mod letters {
-    use super::{Dialect, LETTERS};
+    use super::{Dialect, InternalColumn, LETTERS};
 
     pub fn create(dialect: Dialect, options: &str) -> String {
-        let [id, name, text, long, bytes] = match dialect {
-            Dialect::Sqlite => [
-                "INTEGER PRIMARY KEY AUTOINCREMENT",
-                "TEXT",
-                "TEXT",
-                "TEXT",
-                "BLOB",
-            ],
-            Dialect::Mysql => [
-                "BIGINT AUTO_INCREMENT PRIMARY KEY",
-                "VARCHAR(255)",
-                "TEXT",
-                "MEDIUMTEXT",
-                "LONGBLOB",
-            ],
-        };
+        let kinds = [
+            InternalColumn::Id,
+            InternalColumn::Name,
+            InternalColumn::Text,
+            InternalColumn::MediumText,
+            InternalColumn::Bytes,
+        ];
+        let [id, name, text, long, bytes] = kinds.map(|kind| dialect.internal_type(kind));
         format!(
             "CREATE TABLE IF NOT EXISTS {LETTERS} (id {id}, queue {name} NOT NULL, \
              node {name} NOT NULL, reason {text} NOT NULL, place {text}, at BIGINT NOT NULL, \
@@ -445,9 +332,6 @@ pub(crate) mod letters {
         )
     }
 
-    /// The name of a lock is one for the whole server, and has at most 64 characters.
-    pub const LOCK: &str = "SELECT GET_LOCK(CONCAT('tributary_requeue_', MD5(DATABASE())), 0) AS held, \
-         IS_USED_LOCK(CONCAT('tributary_requeue_', MD5(DATABASE()))) AS holder";
     pub const ADD: &str = "INSERT INTO tributary_letters \
          (queue, node, reason, place, at, attempts, time, meta, payload) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, UNHEX(?))";
@@ -467,18 +351,4 @@ pub(crate) mod letters {
     }
 
     pub const PURGE: &str = "DELETE FROM tributary_letters";
-}
-
-/// The columns of a child that link it to its parent, and the parent's.
-fn links(child: &Child) -> (Vec<&str>, Vec<&str>) {
-    child
-        .parent
-        .iter()
-        .map(|(theirs, ours)| (theirs.as_str(), ours.as_str()))
-        .unzip()
-}
-
-fn list(dialect: Dialect, names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| dialect.quote(name)).collect();
-    quoted.join(", ")
 }

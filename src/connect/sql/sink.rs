@@ -63,7 +63,7 @@ impl Node for Rows {
     }
 
     fn batch_size(&self) -> usize {
-        SqlSink::batch_of(self.dialect)
+        self.dialect.events_per_transaction()
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {

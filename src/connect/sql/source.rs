@@ -9,7 +9,7 @@ use crate::connect::{Address, Settings};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::store::{Database, Dialect, LIMIT, Params, Store, is_over};
+use crate::store::{Database, LIMIT, Params, Store, is_over};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
@@ -74,7 +74,7 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
         next: Timestamp::from_secs(0),
     };
     // A server is first asked at the open, which waits until it is available.
-    if Database::dialect_of(address.rest())? == Dialect::Sqlite {
+    if !Database::dialect_of(address.rest())?.is_server() {
         rows.prepare()?;
     }
     Ok(Box::new(rows))

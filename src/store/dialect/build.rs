@@ -1,12 +1,31 @@
-//! Expressions made by hand, and calls taken apart.
+//! Builders of expressions, and the parts of calls.
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Value,
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Value,
 };
 
-/// The arguments of a call, where they are plain expressions.
-pub(super) fn arguments(args: &FunctionArguments) -> Option<Vec<Expr>> {
+/// A type to which a value can be cast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    Integer,
+    Real,
+    /// An exact number.
+    Decimal,
+    Text,
+}
+
+/// The name of a call, in lower case, and its arguments, if they are plain expressions.
+pub(super) fn named_call(function: &Function) -> Option<(String, Vec<Expr>)> {
+    let [name] = function.name.0.as_slice() else {
+        return None;
+    };
+    let name = name.as_ident()?.value.to_ascii_lowercase();
+    Some((name, arguments(&function.args)?))
+}
+
+/// The arguments of a call, if they are plain expressions.
+fn arguments(args: &FunctionArguments) -> Option<Vec<Expr>> {
     match args {
         FunctionArguments::None => Some(Vec::new()),
         FunctionArguments::Subquery(_) => None,
@@ -32,7 +51,7 @@ pub(super) fn text(text: &str) -> Expr {
 }
 
 /// A call of a function.
-pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
     let args = args
         .into_iter()
         .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
@@ -51,4 +70,14 @@ pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
         over: None,
         within_group: Vec::new(),
     })
+}
+
+/// An expression that is cast.
+pub(crate) fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        format: None,
+    }
 }

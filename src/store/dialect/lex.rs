@@ -1,12 +1,12 @@
-//! SQL in pieces, by the rules of each database for what is text, name and comment, so that
-//! nothing hides in what another reader would take for a text.
+//! SQL as tokens, by the rules of each database for texts, names and comments: a clock or a call cannot
+//! hide in what only another database takes for a text.
 
 use super::Dialect;
 use crate::error::{Error, Result};
 use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum TokenKind {
     Word,
     /// An identifier in quotes.
     Quoted,
@@ -18,14 +18,14 @@ pub(super) enum Kind {
 }
 
 pub(super) struct Token {
-    pub kind: Kind,
+    pub kind: TokenKind,
     pub at: Range<usize>,
 }
 
-/// Cuts SQL in pieces, without blanks and comments.
+/// The tokens of a text, without blanks and comments.
 ///
 /// # Errors
-/// What is opened and not closed, parameters of a form that is not `:name`, variables, comments
+/// A text, name or comment without an end, parameters of a form that is not `:name`, variables, comments
 /// that MySQL executes.
 pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Vec<Token>> {
     let mut list = Vec::new();
@@ -33,10 +33,10 @@ pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Vec<Token>> {
     Ok(list)
 }
 
-/// The same; what was cut before an error stays in the list.
+/// The same; the tokens before an error stay in the list.
 pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Result<()> {
     let bytes = sql.as_bytes();
-    let mysql = dialect == Dialect::Mysql;
+    let rules = dialect.lexicon();
     let mut at = 0;
     while at < bytes.len() {
         let start = at;
@@ -47,22 +47,23 @@ pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Re
                 at += 1;
                 continue;
             }
-            b'#' if mysql => {
+            b'#' if rules.hash_comments => {
                 at += line(rest);
                 continue;
             }
             // To MySQL two minus signs without a blank after them are two minus signs.
             b'-' if rest.starts_with(b"--")
-                && (!mysql || rest.get(2).is_none_or(|b| *b <= b' ')) =>
+                && (!rules.dashes_need_blank || rest.get(2).is_none_or(|b| *b <= b' ')) =>
             {
                 at += line(rest);
                 continue;
             }
             b'/' if rest.starts_with(b"/*") => {
-                if mysql && (rest.starts_with(b"/*!") || rest.starts_with(b"/*M!")) {
+                let executable = rules.executable_comments;
+                if executable && (rest.starts_with(b"/*!") || rest.starts_with(b"/*M!")) {
                     return Err(bad(sql, at, "a comment that MySQL executes"));
                 }
-                if mysql && rest.starts_with(b"/*+") {
+                if executable && rest.starts_with(b"/*+") {
                     // It may take the limit of time off.
                     return Err(bad(sql, at, "a hint for the optimizer"));
                 }
@@ -70,41 +71,45 @@ pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Re
                 continue;
             }
             b'\'' => {
-                at += quoted(rest, mysql).ok_or_else(open("an open text"))?;
-                Kind::Text
+                at += quoted(rest, rules.backslash_escapes).ok_or_else(open("an open text"))?;
+                TokenKind::Text
             }
             b'"' => {
-                at += quoted(rest, mysql).ok_or_else(open("an open quote"))?;
-                if mysql { Kind::Text } else { Kind::Quoted }
+                at += quoted(rest, rules.backslash_escapes).ok_or_else(open("an open quote"))?;
+                if rules.double_quoted_texts {
+                    TokenKind::Text
+                } else {
+                    TokenKind::Quoted
+                }
             }
             b'`' => {
                 at += quoted(rest, false).ok_or_else(open("an open quote"))?;
-                Kind::Quoted
+                TokenKind::Quoted
             }
-            b'[' if !mysql => {
+            b'[' if rules.bracketed_names => {
                 at += find(rest, b"]").ok_or_else(open("an open bracket"))? + 1;
-                Kind::Quoted
+                TokenKind::Quoted
             }
             b':' if rest.get(1).is_some_and(|b| is_word(*b)) => {
                 at += 1 + word(&rest[1..]);
-                Kind::Param
+                TokenKind::Param
             }
             b'?' => return Err(bad(sql, at, "a parameter without a name").with_hint("write :name")),
-            b'@' | b'$' if !mysql => {
+            b'@' | b'$' if rules.sigil_parameters => {
                 return Err(bad(sql, at, "a parameter of another form").with_hint("write :name"));
             }
             b'@' => return Err(bad(sql, at, "a variable").with_hint("a window query has none")),
             b'0'..=b'9' => {
                 at += number(rest);
-                Kind::Number
+                TokenKind::Number
             }
             b if is_word(b) => {
                 at += word(rest);
-                Kind::Word
+                TokenKind::Word
             }
             b => {
                 at += 1;
-                Kind::Symbol(b)
+                TokenKind::Symbol(b)
             }
         };
         list.push(Token {

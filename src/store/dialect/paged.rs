@@ -158,11 +158,12 @@ impl Visitor for Parameters {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dialect, paged};
+    use super::paged;
+    use crate::store::dialect::{mysql, sqlite};
 
     #[test]
     fn a_limit_becomes_a_parameter() {
-        for dialect in [Dialect::Sqlite, Dialect::Mysql] {
+        for dialect in [sqlite::DIALECT, mysql::DIALECT] {
             let sql = "select n, at from t where at > :cursor order by at limit 3";
             let found = paged(dialect, sql).expect("it is known");
             assert_eq!(found.limit, Some(3));
@@ -187,7 +188,7 @@ mod tests {
             "select n from (select n from t where n > :cursor order by n limit 3) as a order by n",
             "(select n from t where n > :cursor order by n limit 3)",
         ] {
-            for dialect in [Dialect::Sqlite, Dialect::Mysql] {
+            for dialect in [sqlite::DIALECT, mysql::DIALECT] {
                 let error = paged(dialect, sql).expect_err(sql).to_string();
                 assert!(
                     error.contains("its limit is not one number"),
@@ -197,6 +198,6 @@ mod tests {
         }
         let sql =
             "select n, (select b from u where u.n = t.n limit 1) as b from t where n > :cursor";
-        assert!(paged(Dialect::Sqlite, sql).is_ok());
+        assert!(paged(sqlite::DIALECT, sql).is_ok());
     }
 }

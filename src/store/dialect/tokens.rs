@@ -1,7 +1,7 @@
-//! What can be told of a query without a grammar: that it is one statement that only reads, what
-//! its parameters are, and whether it names a clock.
+//! What is known of a query without a grammar: that it is one statement that only reads, its
+//! parameters, and whether it names a clock.
 
-use super::lex::{Kind, Token, lex, lex_into, position};
+use super::lex::{Token, TokenKind, lex, lex_into, position};
 use super::{Dialect, LOCKS, clock, not_one_select};
 use crate::error::{Error, Result, did_you_mean, quote};
 
@@ -34,22 +34,25 @@ const OPERATORS: [&str; 20] = [
     "notnull",
 ];
 
-/// How a query begins.
+/// The first words of a query.
 const BEGINNINGS: [&str; 3] = ["select", "with", "values"];
 
-/// A query in pieces, without blanks and comments.
-pub(super) struct Tokens<'a> {
+/// The tokens of a query, without blanks and comments.
+pub(crate) struct Tokens<'a> {
     sql: &'a str,
     dialect: Dialect,
     list: Vec<Token>,
 }
 
-/// Cuts a query in pieces, and refuses what is certainly not one SELECT.
+/// The tokens of a query.
+///
+/// # Errors
+/// A query that is certainly not one SELECT.
 pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
     let mut list = Vec::new();
     let cut = lex_into(&mut list, dialect, sql);
     let tokens = Tokens { sql, dialect, list };
-    let first = tokens.find(|kind| kind != Kind::Symbol(b'('));
+    let first = tokens.find(|kind| kind != TokenKind::Symbol(b'('));
     let first = first.map(|at| tokens.word(at)).unwrap_or_default();
     if !BEGINNINGS.contains(&first.as_str()) {
         let hint = match (first.as_str(), did_you_mean(&first, BEGINNINGS)) {
@@ -60,25 +63,23 @@ pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
         return Err(not_one_select().with_hint(hint));
     }
     cut?;
-    let end = tokens.find(|kind| kind == Kind::Symbol(b';'));
+    let end = tokens.find(|kind| kind == TokenKind::Symbol(b';'));
     if end.is_some_and(|end| end + 1 < tokens.list.len()) {
         return Err(not_one_select().with_hint("there is more after a semicolon"));
     }
-    if dialect == Dialect::Mysql {
-        tokens.refuse_sequences()?;
-    }
+    dialect.check_tokens(&tokens)?;
     Ok(tokens)
 }
 
 impl Tokens<'_> {
-    fn find(&self, is: impl Fn(Kind) -> bool) -> Option<usize> {
+    fn find(&self, is: impl Fn(TokenKind) -> bool) -> Option<usize> {
         self.list.iter().position(|token| is(token.kind))
     }
 
     /// The word at this place in lower case; empty where something else stands there.
     pub fn word(&self, at: usize) -> String {
         match self.list.get(at) {
-            Some(token) if token.kind == Kind::Word => {
+            Some(token) if token.kind == TokenKind::Word => {
                 self.sql[token.at.clone()].to_ascii_lowercase()
             }
             _ => String::new(),
@@ -94,12 +95,12 @@ impl Tokens<'_> {
         self.list.len()
     }
 
-    pub fn kind(&self, at: usize) -> Option<Kind> {
+    pub fn kind(&self, at: usize) -> Option<TokenKind> {
         self.list.get(at).map(|token| token.kind)
     }
 
     pub fn is_symbol(&self, at: usize, symbol: u8) -> bool {
-        self.kind(at) == Some(Kind::Symbol(symbol))
+        self.kind(at) == Some(TokenKind::Symbol(symbol))
     }
 
     pub fn is_symbol_before(&self, at: usize, symbol: u8) -> bool {
@@ -118,8 +119,8 @@ impl Tokens<'_> {
         let token = self.list.get(at)?;
         let text = &self.sql[token.at.clone()];
         match token.kind {
-            Kind::Word => Some(text.to_owned()),
-            Kind::Quoted => {
+            TokenKind::Word => Some(text.to_owned()),
+            TokenKind::Quoted => {
                 let (open, inner) = (text.chars().next()?, text.get(1..text.len() - 1)?);
                 Some(match open {
                     '[' => inner.to_owned(),
@@ -162,26 +163,12 @@ impl Tokens<'_> {
             .collect()
     }
 
-    /// Refuses what reads a relation in a place where none is looked for.
-    fn refuse_sequences(&self) -> Result<()> {
-        for at in 0..self.len() {
-            let word = self.word(at);
-            if word == "value" && self.word(at + 1) == "for" {
-                return Err(not_one_select().with_hint("a sequence is written when it is read"));
-            }
-            if word == "table" && !self.is_symbol_before(at, b'.') {
-                return Err(not_one_select().with_hint("write select * from in place of table"));
-            }
-        }
-        Ok(())
-    }
-
     /// How deep the query may nest through its operators.
     pub fn operators(&self) -> usize {
         (0..self.list.len())
             .filter(|at| match self.list[*at].kind {
-                Kind::Symbol(symbol) => !b"(),.;".contains(&symbol),
-                Kind::Word => OPERATORS.contains(&self.word(*at).as_str()),
+                TokenKind::Symbol(symbol) => !b"(),.;".contains(&symbol),
+                TokenKind::Word => OPERATORS.contains(&self.word(*at).as_str()),
                 _ => false,
             })
             .count()
@@ -191,16 +178,16 @@ impl Tokens<'_> {
     fn clock(&self, functions: bool) -> Option<String> {
         (0..self.list.len()).find_map(|at| {
             let word = self.word(at);
-            if at > 0 && self.list[at - 1].kind == Kind::Symbol(b'.') {
+            if at > 0 && self.list[at - 1].kind == TokenKind::Symbol(b'.') {
                 return None; // a column of that name
             }
             let called = self.is_called(at);
             let argument = self.list.get(at + 2).map(|token| token.kind);
-            let empty = called && argument == Some(Kind::Symbol(b')'));
+            let empty = called && argument == Some(TokenKind::Symbol(b')'));
             // What it shows of an instant that it is given is no clock.
             let converts = word == "unix_timestamp" && !empty;
             let is_clock = (clock::is_clock(&word, called) && !converts)
-                || (functions && called && clock::is_time_function(self.dialect, &word));
+                || (functions && called && self.dialect.may_read_clock(&word));
             is_clock.then_some(word)
         })
     }
@@ -238,29 +225,27 @@ pub(super) fn check_rewritten(dialect: Dialect, sql: &str) -> Result<()> {
     }
 }
 
-/// The query with numbered (SQLite) or plain (MySQL) parameters, and their names in order.
+/// The query with positional parameters, and their names in order.
 pub(crate) fn positional(dialect: Dialect, sql: &str) -> Result<(String, Vec<String>)> {
     let mut text = String::with_capacity(sql.len());
     let mut names: Vec<String> = Vec::new();
     let mut copied = 0;
     for token in lex(dialect, sql)? {
-        if token.kind != Kind::Param {
+        if token.kind != TokenKind::Param {
             continue;
         }
         text.push_str(&sql[copied..token.at.start]);
         copied = token.at.end;
         let name = &sql[token.at.start + 1..token.at.end];
-        match (dialect, names.iter().position(|known| known == name)) {
-            (Dialect::Mysql, _) => {
-                text.push('?');
+        let known = names.iter().position(|known| known == name);
+        let number = match known.filter(|_| dialect.numbers_parameters()) {
+            Some(index) => index + 1,
+            None => {
                 names.push(name.to_owned());
+                names.len()
             }
-            (Dialect::Sqlite, Some(at)) => text.push_str(&format!("?{}", at + 1)),
-            (Dialect::Sqlite, None) => {
-                names.push(name.to_owned());
-                text.push_str(&format!("?{}", names.len()));
-            }
-        }
+        };
+        text.push_str(&dialect.parameter(number));
     }
     text.push_str(&sql[copied..]);
     Ok((text, names))

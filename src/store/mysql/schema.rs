@@ -1,6 +1,6 @@
 //! What is in a MySQL database: its tables, columns and indexes.
 
-use crate::store::dialect::There;
+use crate::store::dialect::mysql::There;
 use crate::store::driver::{Existing, ExistingColumn};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result, params};

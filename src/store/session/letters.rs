@@ -2,7 +2,6 @@
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result, quote};
-use crate::store::dialect::Dialect;
 use crate::store::letters::{Letter, LetterFilter};
 use crate::store::row::Cell;
 use crate::store::statements::{LETTERS, letters};
@@ -34,10 +33,10 @@ impl Session {
     /// # Errors
     /// Another connection that does it ([`ErrorKind::Locked`]); a database that is gone.
     pub(crate) fn lock_letters(&mut self) -> Result<()> {
-        if self.dialect != Dialect::Mysql {
+        let Some(lock) = self.dialect.requeue_lock() else {
             return Ok(());
-        }
-        let rows = self.driver.all(letters::LOCK, &[])?;
+        };
+        let rows = self.driver.all(lock, &[])?;
         let number = |key: &str| rows.first().and_then(|row| row.get(key)?.as_u64());
         if number("held") == Some(1) {
             return Ok(());

@@ -4,7 +4,6 @@
 mod mariadb;
 
 use crate::error::Result;
-use crate::store::dialect::Dialect;
 use crate::store::{Database, Limits, Session, Store, Table};
 use std::time::Duration;
 
@@ -170,8 +169,8 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
     let mut session = db.session().unwrap();
     assert!(is_exact(&mut session, "ours") && is_exact(&mut session, "ours_too"));
     assert!(session.driver.existing("none").unwrap().is_none());
-    let odd: &[&str] = match session.dialect {
-        Dialect::Sqlite => &[
+    let odd: &[&str] = match session.dialect.is_server() {
+        false => &[
             "create table odd (id integer, t text collate nocase)",
             "create table odd (id integer, t integer generated always as (id + 1))",
             "create table odd (id integer, t integer AS (id + 1) stored)",
@@ -183,7 +182,7 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
             "create table odd (id text references ours(id))",
             "create view odd as select * from ours",
         ],
-        Dialect::Mysql => &[
+        true => &[
             "create table odd (id bigint, t varchar(20) collate utf8mb4_general_ci)",
             "create table odd (id bigint, t varchar(20) collate utf8mb4_bin)",
             "create table odd (id bigint, t bigint generated always as (id + 1))",
@@ -209,19 +208,17 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
         };
         run(&mut session, &format!("drop {kind} odd"));
     }
-    let even = match session.dialect {
-        Dialect::Sqlite => "create table odd (id integer, x real, t text)",
-        Dialect::Mysql => {
-            "create table odd (id bigint, x double, t varchar(9) collate utf8mb4_nopad_bin)"
-        }
+    let even = match session.dialect.is_server() {
+        false => "create table odd (id integer, x real, t text)",
+        true => "create table odd (id bigint, x double, t varchar(9) collate utf8mb4_nopad_bin)",
     };
     run(&mut session, even);
     run(&mut session, "create index odd_x on odd (x)");
     assert!(is_exact(&mut session, "odd"));
     let trigger = "create trigger watch after insert on odd for each row ";
-    let sql = match session.dialect {
-        Dialect::Sqlite => format!("{trigger} begin delete from ours; end"),
-        Dialect::Mysql => format!("{trigger} delete from ours"),
+    let sql = match session.dialect.is_server() {
+        false => format!("{trigger} begin delete from ours; end"),
+        true => format!("{trigger} delete from ours"),
     };
     run(&mut session, &sql);
     assert!(!is_exact(&mut session, "odd"));

@@ -1,6 +1,6 @@
 //! What is in a SQLite database: its tables, columns and indexes.
 
-use crate::store::dialect::{self, Dialect};
+use crate::store::dialect::{self, sqlite::DIALECT};
 use crate::store::driver::{Existing, ExistingColumn};
 use rusqlite::{Connection, Result};
 
@@ -88,7 +88,7 @@ fn exact(connection: &Connection, name: &str, columns: &[ExistingColumn]) -> Res
         match kind.as_str() {
             "table" => {
                 found = true;
-                exact &= match dialect::words(Dialect::Sqlite, &sql) {
+                exact &= match dialect::words(DIALECT, &sql) {
                     Ok(mut words) => !words.any(|word| OWN_WAYS.contains(&word.as_str())),
                     Err(_) => false,
                 };

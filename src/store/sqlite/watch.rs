@@ -5,6 +5,7 @@
 //! column where no column is read, and in both cases the view or query of its own that the read stands
 //! in. So what an allowed view reads is found by preparing a query on that view.
 
+use crate::store::dialect::sqlite::DIALECT;
 use crate::store::reads::Reach;
 use parking_lot::Mutex;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -101,7 +102,7 @@ impl Seen {
             let is_read = |reading: &Reading| reading.table.eq_ignore_ascii_case(view);
             if *is_view && has(&allowed, view) && self.reads.iter().any(is_read) {
                 watch.take();
-                let quoted = crate::store::Dialect::Sqlite.quote(view);
+                let quoted = DIALECT.quote(view);
                 connection.prepare(&format!("SELECT * FROM {quoted}"))?;
                 through.extend(watch.take().reads);
             }
@@ -120,7 +121,7 @@ impl Seen {
             reading.hollow
                 && is_own(&reading.table)
                 && !has(&names, &reading.table)
-                && !crate::store::dialect::is_system(crate::store::Dialect::Sqlite, &reading.table)
+                && !DIALECT.is_system(&reading.table)
         };
         let mut outside: Vec<String> = Vec::new();
         // First what the query itself names, then what is read through that.

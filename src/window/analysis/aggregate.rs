@@ -87,13 +87,17 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
 
     fn aggregate_kind(&self, aggregate: &Aggregate) -> SqlType {
         let result = aggregate.function.signature().result;
-        match (result, aggregate.kind, self.dialect) {
-            (ResultType::Integer, _, _) => SqlType::Integer,
-            (ResultType::Real, _, _) => SqlType::Real,
-            (ResultType::Sum, ArgumentType::Integer, Dialect::Mysql) => SqlType::Decimal,
-            (_, ArgumentType::Integer, _) => SqlType::Integer,
-            (_, ArgumentType::Real, _) => SqlType::Real,
-            (_, ArgumentType::Other, _) => SqlType::Text,
+        match (result, aggregate.kind) {
+            (ResultType::Integer, _) => SqlType::Integer,
+            (ResultType::Real, _) => SqlType::Real,
+            (ResultType::Sum, ArgumentType::Integer)
+                if self.dialect.expressions().exact_decimals =>
+            {
+                SqlType::Decimal
+            }
+            (_, ArgumentType::Integer) => SqlType::Integer,
+            (_, ArgumentType::Real) => SqlType::Real,
+            (_, ArgumentType::Other) => SqlType::Text,
         }
     }
 
@@ -173,9 +177,9 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
         let item = Some(self.computing.item(self.scope, arg));
         if function == AggregateFunction::Avg
             && argument_type == ArgumentType::Integer
-            && self.dialect == Dialect::Mysql
+            && self.dialect.expressions().exact_decimals
         {
-            // MySQL's average of whole numbers is their exact quotient.
+            // The average of integers is their exact quotient.
             let sum = self.add(AggregateFunction::Sum, item, argument_type);
             let count = self.add(AggregateFunction::Count, item, ArgumentType::Other);
             return Ok(nested(binary(sum, BinaryOperator::Divide, count)));

@@ -69,10 +69,7 @@ pub(super) fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
 
 /// A quoted identifier.
 pub(super) fn quoted(dialect: Dialect, name: &str) -> Ident {
-    match dialect {
-        Dialect::Sqlite => Ident::with_quote('"', name),
-        Dialect::Mysql => Ident::with_quote('`', name),
-    }
+    Ident::with_quote(dialect.identifier_quote(), name)
 }
 
 /// The whole number that an expression is: the number of a column.

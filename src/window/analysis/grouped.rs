@@ -5,7 +5,7 @@
 //! anything else (another table, the event as a parameter) is left out of the filter: then a group may
 //! be taken for touched that is not, which costs a query and changes no answer.
 
-use super::expressions::{all, binary, nested, ordinal, quoted, rendered, unwrapped};
+use super::expressions::{all, nested, ordinal, quoted, rendered, unwrapped};
 use super::links::Condition;
 use super::restriction::{TimeRestriction, select};
 use super::row_sql::RowSqlBuilder;
@@ -307,10 +307,7 @@ fn texts(source: &ParsedQuery<'_>, scope: &Scope<'_>, keys: &[Expr]) -> (Query, 
         });
         let same = keys.iter().enumerate().map(|(at, key)| {
             let (key, value) = (nested(key.clone()), param(&format!("{KEY}{at}")));
-            match source.dialect {
-                Dialect::Sqlite => Expr::IsNotDistinctFrom(Box::new(key), Box::new(value)),
-                Dialect::Mysql => binary(key, BinaryOperator::Spaceship, value),
-            }
+            source.dialect.not_distinct(key, value)
         });
         select.selection = all(own.into_iter().chain(same));
     }

@@ -10,7 +10,7 @@ use super::expressions::{nested, ordinal, rendered, unwrapped};
 use super::grouped::{Grouping, ParsedQuery, SelectNames};
 use super::load::{live, load};
 use super::restriction::select;
-use super::row_sql::{cast, cast_to};
+use super::row_sql::cast;
 use super::sql_type::SqlType;
 use super::symbol::Symbol;
 use super::{
@@ -18,13 +18,9 @@ use super::{
     WINDOW_START,
 };
 use crate::error::quote;
-use crate::store::Dialect;
-use crate::store::dialect::{self, positional};
+use crate::store::dialect::{self, Scalar, positional};
 use crate::window::aggregates::ResultType;
-use sqlparser::ast::{
-    DataType, ExactNumberInfo, Expr, OrderByExpr, OrderByKind, OrderBySort, UnaryOperator, Value,
-    VisitMut, VisitorMut,
-};
+use sqlparser::ast::{Expr, OrderByExpr, OrderByKind, OrderBySort, VisitMut, VisitorMut};
 use std::ops::ControlFlow;
 
 /// Reads what the state of a group is.
@@ -206,15 +202,17 @@ impl StateReader<'_, '_> {
             None => self.unaliased(term)?,
         };
         let expr = self.collector.over_state(&expr)?;
-        // MySQL gives exact numbers as text, which does not sort as they do.
-        let sorted = match (self.source.dialect, self.collector.kind(&expr)) {
-            (Dialect::Mysql, SqlType::Decimal) => {
-                cast_to(expr, DataType::Double(ExactNumberInfo::None))
+        // Exact numbers are returned as text, which does not sort as they do.
+        let dialect = self.source.dialect;
+        let sorted = match self.collector.kind(&expr) {
+            SqlType::Decimal if dialect.expressions().exact_decimals => {
+                dialect::cast(expr, dialect.data_type(Scalar::Real))
             }
-            (Dialect::Mysql, SqlType::Unknown) => {
+            SqlType::Unknown if dialect.expressions().exact_decimals => {
                 return Err(format!(
-                    "order by {}: its type is not known, and so how MySQL sorts it",
-                    quote(term.to_string())
+                    "order by {}: its type is not known, and so how {} sorts it",
+                    quote(term.to_string()),
+                    dialect.name()
                 ));
             }
             _ => expr,
@@ -254,10 +252,7 @@ impl StateReader<'_, '_> {
         }
         let mut sql = format!("SELECT {}", columns.join(", "));
         if let Some(having) = having {
-            let from = match self.source.dialect {
-                Dialect::Sqlite => "",
-                Dialect::Mysql => " FROM DUAL",
-            };
+            let from = self.source.dialect.from_nothing();
             let (having, _) = self.collector.bindable(&having);
             sql.push_str(&format!("{from} WHERE {}", rendered(&having, &put)));
         }
@@ -291,33 +286,14 @@ impl StateReader<'_, '_> {
         {
             return cast(dialect, expr, self.names.scope.column(depth, at).kind);
         }
-        let to = match (dialect, kind) {
-            (Dialect::Sqlite, SqlType::Integer) => DataType::Integer(None),
-            (Dialect::Sqlite, SqlType::Text) => DataType::Text,
-            (Dialect::Sqlite, _) => DataType::Real,
-            (Dialect::Mysql, SqlType::Integer) => DataType::Signed,
-            (Dialect::Mysql, SqlType::Decimal) => {
-                DataType::Decimal(ExactNumberInfo::PrecisionAndScale(65, 0))
-            }
-            (Dialect::Mysql, SqlType::Text) => DataType::Char(None),
-            (Dialect::Mysql, _) => DataType::Double(ExactNumberInfo::None),
+        let to = match kind {
+            SqlType::Integer => Scalar::Integer,
+            SqlType::Text => Scalar::Text,
+            SqlType::Decimal => Scalar::Decimal,
+            _ => Scalar::Real,
         };
-        let expr = match (dialect, kind) {
-            // MySQL casts what is infinite to the greatest double.
-            (Dialect::Mysql, SqlType::Real) if matches!(symbol, Symbol::Aggregate(_)) => {
-                let none = Expr::Value(Value::Null.with_empty_span());
-                dialect::call("COALESCE", vec![expr, cast_to(none, to)])
-            }
-            _ => cast_to(expr, to),
-        };
-        match dialect {
-            // SQLite's aggregates have no affinity, and what a plus stands before has none.
-            Dialect::Sqlite => nested(Expr::UnaryOp {
-                op: UnaryOperator::Plus,
-                expr: Box::new(expr),
-            }),
-            Dialect::Mysql => expr,
-        }
+        let may_be_infinite = kind == SqlType::Real && matches!(symbol, Symbol::Aggregate(_));
+        dialect.typed_parameter(expr, to, may_be_infinite)
     }
 }
 

@@ -13,10 +13,8 @@ use super::{
     Bound, FROM, Reason, RestrictedSql, SqlText, TO, WINDOW_END, WINDOW_START, WindowTime,
 };
 use crate::error::{Error, Result, quote};
-use crate::store::{Dialect, Table, Type};
+use crate::store::{Dialect, Table, Type, dialect};
 use sqlparser::ast::{BinaryOperator, Expr, Ident, Query, Select, SetExpr, VisitMut, VisitorMut};
-use sqlparser::dialect::{MySqlDialect, SQLiteDialect};
-use sqlparser::parser::Parser;
 use std::ops::ControlFlow;
 
 /// How a query is restricted to a window.
@@ -277,13 +275,7 @@ impl<'a> TimeRestriction<'a> {
         if ended {
             sql.push_str(&format!(" AND {time} < :{to}"));
         }
-        let parsed = match self.dialect {
-            Dialect::Sqlite => Parser::new(&SQLiteDialect {}).try_with_sql(&sql),
-            Dialect::Mysql => Parser::new(&MySqlDialect {}).try_with_sql(&sql),
-        };
-        *parsed
-            .and_then(|mut parser| parser.parse_query())
-            .expect("names are checked when a table is declared")
+        dialect::parse_own(self.dialect, &sql).expect("names are checked when a table is declared")
     }
 }
 

@@ -11,9 +11,9 @@ use super::sql_type::{self, SqlType};
 use super::survey::Survey;
 use super::symbol::Symbol;
 use super::{Reason, RowSql, RowValue};
-use crate::store::dialect::positional;
+use crate::store::dialect::{self, Scalar, positional};
 use crate::store::{Dialect, Type};
-use sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr};
+use sqlparser::ast::Expr;
 
 /// The expressions to compute, by depth.
 #[derive(Debug, Clone, Default)]
@@ -106,22 +106,10 @@ impl RowSqlBuilder {
 
 /// A parameter as a value of a column of this type.
 pub(super) fn cast(dialect: Dialect, expr: Expr, kind: Type) -> Expr {
-    let to = match (dialect, kind) {
-        (Dialect::Sqlite, Type::Integer) => DataType::Integer(None),
-        (Dialect::Sqlite, Type::Real) => DataType::Real,
-        (Dialect::Sqlite, Type::Text(_)) => DataType::Text,
-        (Dialect::Mysql, Type::Integer) => DataType::Signed,
-        (Dialect::Mysql, Type::Real) => DataType::Double(ExactNumberInfo::None),
-        (Dialect::Mysql, Type::Text(_)) => DataType::Char(None),
+    let to = match kind {
+        Type::Integer => Scalar::Integer,
+        Type::Real => Scalar::Real,
+        Type::Text(_) => Scalar::Text,
     };
-    cast_to(expr, to)
-}
-
-pub(super) fn cast_to(expr: Expr, data_type: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        format: None,
-    }
+    dialect::cast(expr, dialect.data_type(to))
 }

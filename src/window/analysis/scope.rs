@@ -244,8 +244,10 @@ pub(super) fn last(name: &ObjectName) -> Option<&Ident> {
 
 /// A table's name, unless it stands in another database.
 fn local(dialect: Dialect, name: &ObjectName) -> Option<&Ident> {
-    let main =
-        |ident: &Ident| dialect == Dialect::Sqlite && ident.value.eq_ignore_ascii_case("main");
+    let main = |ident: &Ident| {
+        let main = dialect.main_schema();
+        main.is_some_and(|main| ident.value.eq_ignore_ascii_case(main))
+    };
     match name.0.as_slice() {
         [name] => name.as_ident(),
         [schema, name] if schema.as_ident().is_some_and(main) => name.as_ident(),

@@ -11,6 +11,7 @@ use super::expressions::{binary, nested, ordinal, unwrapped};
 use super::functions::{self, FunctionResult};
 use super::survey::name_of;
 use super::symbol::{Symbol, has_symbol};
+use crate::store::dialect::Scalar;
 use crate::store::{Dialect, Type};
 use sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
@@ -49,7 +50,7 @@ impl SqlType {
             (
                 SqlType::Integer | SqlType::Real | SqlType::Mixed,
                 SqlType::Integer | SqlType::Real | SqlType::Mixed,
-            ) if dialect == Dialect::Sqlite => SqlType::Mixed,
+            ) if dialect.expressions().types_per_value => SqlType::Mixed,
             (a, b) if a.is_number() && b.is_number() => a.computed(b),
             _ => SqlType::Unknown,
         }
@@ -95,7 +96,7 @@ pub(super) fn bindable(
         kinds: SqlTypes { dialect, symbols },
         untold: false,
     };
-    if dialect == Dialect::Mysql {
+    if dialect.expressions().minus_gives_decimals {
         let _ = expr.visit(&mut minuses);
     }
     (expr, minuses.untold)
@@ -183,9 +184,9 @@ impl SqlTypes<'_> {
 
     fn negated(&self, of: &Expr) -> SqlType {
         match self.of(of).computed(SqlType::Integer) {
-            // MySQL makes a decimal of some constants, by what they are.
+            // Some constants become decimals, depending on their values.
             SqlType::Integer
-                if self.dialect == Dialect::Mysql
+                if self.dialect.expressions().minus_gives_decimals
                     && ordinal(unwrapped(of)).is_none()
                     && !has_symbol(of) =>
             {
@@ -199,12 +200,13 @@ impl SqlTypes<'_> {
         match value {
             Value::Number(text, _) => {
                 let text = text.to_ascii_lowercase();
+                let rules = self.dialect.expressions();
                 match (text.contains('e'), text.contains('.')) {
                     (true, _) => SqlType::Real,
-                    (_, true) if self.dialect == Dialect::Sqlite => SqlType::Real,
-                    (_, true) => SqlType::Decimal,
+                    (_, true) if rules.exact_decimals => SqlType::Decimal,
+                    (_, true) => SqlType::Real,
                     _ if text.parse::<i64>().is_ok() => SqlType::Integer,
-                    _ if self.dialect == Dialect::Sqlite && !text.contains('x') => SqlType::Real,
+                    _ if rules.wide_integers_are_reals && !text.contains('x') => SqlType::Real,
                     _ => SqlType::Unknown,
                 }
             }
@@ -217,14 +219,13 @@ impl SqlTypes<'_> {
 
     fn binary(&self, left: &Expr, op: &BinaryOperator, right: &Expr) -> SqlType {
         let (left, right) = (self.of(left), self.of(right));
-        let sqlite = self.dialect == Dialect::Sqlite;
+        let rules = self.dialect.expressions();
         match op {
             BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply => {
                 left.computed(right)
             }
             BinaryOperator::Divide => match left.computed(right) {
-                // MySQL divides whole numbers exactly.
-                SqlType::Integer if !sqlite => SqlType::Decimal,
+                SqlType::Integer if rules.exact_decimals => SqlType::Decimal,
                 kind => kind,
             },
             BinaryOperator::Modulo => left.computed(right),
@@ -241,25 +242,18 @@ impl SqlTypes<'_> {
             | BinaryOperator::And
             | BinaryOperator::Or
             | BinaryOperator::Xor => SqlType::Integer,
-            BinaryOperator::StringConcat if sqlite => SqlType::Text,
+            BinaryOperator::StringConcat if rules.bars_concatenate => SqlType::Text,
             _ => SqlType::Unknown,
         }
     }
 
     fn cast(&self, to: &DataType) -> SqlType {
-        match to {
-            DataType::Integer(None) | DataType::Int(None) | DataType::BigInt(None)
-                if self.dialect == Dialect::Sqlite =>
-            {
-                SqlType::Integer
-            }
-            DataType::Signed | DataType::SignedInteger if self.dialect == Dialect::Mysql => {
-                SqlType::Integer
-            }
-            DataType::Real | DataType::Double(_) => SqlType::Real,
-            DataType::Text => SqlType::Text,
-            DataType::Char(_) if self.dialect == Dialect::Mysql => SqlType::Text,
-            _ => SqlType::Unknown,
+        match self.dialect.cast_result(to) {
+            Some(Scalar::Integer) => SqlType::Integer,
+            Some(Scalar::Real) => SqlType::Real,
+            Some(Scalar::Decimal) => SqlType::Decimal,
+            Some(Scalar::Text) => SqlType::Text,
+            None => SqlType::Unknown,
         }
     }
 
@@ -282,8 +276,9 @@ impl SqlTypes<'_> {
         match functions::function(&name_of(function)) {
             None | Some(FunctionResult::Unknown) => SqlType::Unknown,
             Some(FunctionResult::Always(kind)) => kind,
-            // MySQL has types of its own for them.
-            Some(FunctionResult::Datetime) if self.dialect == Dialect::Sqlite => SqlType::Text,
+            Some(FunctionResult::Datetime) if self.dialect.expressions().dates_are_texts => {
+                SqlType::Text
+            }
             Some(FunctionResult::Datetime) => SqlType::Unknown,
             Some(FunctionResult::First) => first(),
             Some(FunctionResult::Number) => match first() {
@@ -292,17 +287,15 @@ impl SqlTypes<'_> {
             },
             Some(FunctionResult::Unified) => self.unified(args.into_iter()),
             Some(FunctionResult::Branches) => self.unified(args.into_iter().skip(1)),
-            Some(FunctionResult::Rounded) => match (self.dialect, first()) {
-                (Dialect::Sqlite, kind) if kind.is_number() => SqlType::Real,
+            Some(FunctionResult::Rounded) => match first() {
+                kind if self.dialect.expressions().rounds_to_reals && kind.is_number() => {
+                    SqlType::Real
+                }
                 // MariaDB makes decimals of whole numbers that it rounds before the point.
-                (Dialect::Mysql, SqlType::Integer)
-                    if args.get(1).is_some_and(|digits| ordinal(digits).is_none()) =>
-                {
+                SqlType::Integer if args.get(1).is_some_and(|digits| ordinal(digits).is_none()) => {
                     SqlType::Decimal
                 }
-                (Dialect::Mysql, kind @ (SqlType::Integer | SqlType::Real | SqlType::Decimal)) => {
-                    kind
-                }
+                kind @ (SqlType::Integer | SqlType::Real | SqlType::Decimal) => kind,
                 _ => SqlType::Unknown,
             },
         }

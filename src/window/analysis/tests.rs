@@ -5,6 +5,8 @@ mod bounds;
 mod refusals;
 
 use super::*;
+use crate::store::dialect::mysql::DIALECT as MYSQL;
+use crate::store::dialect::sqlite::DIALECT as SQLITE;
 
 /// The tables of the advanced example.
 fn bets() -> Table {
@@ -25,7 +27,7 @@ fn bets() -> Table {
         .child("selections", selections, &[("bet_uuid", "uuid")])
 }
 
-const BOTH: [Dialect; 2] = [Dialect::Sqlite, Dialect::Mysql];
+const BOTH: [Dialect; 2] = [SQLITE, MYSQL];
 
 /// The query of the README that the project grew from.
 const LIABILITY: &str = "select
@@ -116,7 +118,7 @@ fn the_liability_query_is_kept_from_event_to_event() {
 
 #[test]
 fn the_texts_of_the_liability_query() {
-    let read = reading(Dialect::Sqlite, LIABILITY);
+    let read = reading(SQLITE, LIABILITY);
     let keyed = read.grouped.unwrap().keyed.bounded.sql;
     assert_eq!(
         keyed,
@@ -134,7 +136,7 @@ fn the_texts_of_the_liability_query() {
         "SELECT round((+CAST(?1 AS REAL)), 2) AS tributary_0 \
          WHERE round((+CAST(?1 AS REAL)), 2) > 130"
     );
-    let read = reading(Dialect::Mysql, LIABILITY);
+    let read = reading(MYSQL, LIABILITY);
     assert_eq!(
         read.incremental.unwrap().computed[0].sql,
         "SELECT CAST(? AS DOUBLE) * CAST(? AS DOUBLE) * (CAST(? AS DOUBLE) - 1) AS tributary_0"
@@ -154,7 +156,7 @@ fn a_minus_before_a_bound_value_is_a_difference_on_mysql() {
         let kept = reading(dialect, sql).incremental.unwrap();
         (kept.computed[0].sql.clone(), kept.group.unwrap().sql)
     };
-    let (row, group) = texts(Dialect::Mysql);
+    let (row, group) = texts(MYSQL);
     let time = "CAST(? AS SIGNED)";
     assert_eq!(
         row,
@@ -167,7 +169,7 @@ fn a_minus_before_a_bound_value_is_a_difference_on_mysql() {
         group.contains(&format!("(0 - {time}) AS tributary_2")),
         "{group}"
     );
-    let (row, group) = texts(Dialect::Sqlite);
+    let (row, group) = texts(SQLITE);
     assert!(
         !row.contains("0 -") && !group.contains("0 -"),
         "{row} {group}"
@@ -177,7 +179,7 @@ fn a_minus_before_a_bound_value_is_a_difference_on_mysql() {
 #[test]
 fn the_extent_is_a_condition_where_the_table_stands_in_from() {
     let texts = |sql: &str| {
-        let whole = reading(Dialect::Sqlite, sql).whole;
+        let whole = reading(SQLITE, sql).whole;
         (whole.sliding.sql, whole.bounded.sql)
     };
     let (sliding, bounded) = texts("select * from example_bets where stake > 1 or odds > 1");
@@ -191,7 +193,7 @@ fn the_extent_is_a_condition_where_the_table_stands_in_from() {
     let own = "select count(*) as n, :window_end as at from example_bets \
                where create_time >= :window_start and :window_end > create_time";
     assert_eq!(texts(own), (own.to_owned(), own.to_owned()));
-    let read = reading(Dialect::Sqlite, own);
+    let read = reading(SQLITE, own);
     assert_eq!(
         read.incremental.unwrap().group.unwrap().params,
         [GroupParam::WindowEnd]
@@ -199,9 +201,7 @@ fn the_extent_is_a_condition_where_the_table_stands_in_from() {
     assert_eq!(read.bound, Ok(None));
 
     let sql = "select 1 as n from example_bets";
-    let plain = super::read(Dialect::Sqlite, sql, &bets(), None)
-        .unwrap()
-        .whole;
+    let plain = super::read(SQLITE, sql, &bets(), None).unwrap().whole;
     assert!(!plain.sliding.changed && !plain.bounded.changed);
 }
 
@@ -224,7 +224,7 @@ fn the_extent_is_a_subquery_where_the_table_stands_elsewhere() {
             ),
         ),
     ] {
-        let whole = reading(Dialect::Sqlite, sql).whole;
+        let whole = reading(SQLITE, sql).whole;
         assert_eq!(whole.sliding.sql, sliding);
         assert!(
             whole
@@ -236,7 +236,7 @@ fn the_extent_is_a_subquery_where_the_table_stands_elsewhere() {
     // A table that no partner can leave out.
     let sql =
         "select 1 as n from example_bets b left join example_selections s on b.uuid = s.bet_uuid";
-    let whole = reading(Dialect::Sqlite, sql).whole;
+    let whole = reading(SQLITE, sql).whole;
     assert!(
         whole
             .sliding
@@ -248,7 +248,7 @@ fn the_extent_is_a_subquery_where_the_table_stands_elsewhere() {
 #[test]
 fn keys_are_found_by_column_alias_expression_and_place() {
     let keys = |sql: &str| {
-        let grouped = reading(Dialect::Sqlite, sql).grouped.unwrap();
+        let grouped = reading(SQLITE, sql).grouped.unwrap();
         (grouped.keys, grouped.key_columns)
     };
     let currency = item(&bets(), 0, "currency");
@@ -300,7 +300,7 @@ fn a_chain_is_joined_by_on_by_using_or_by_where() {
         "a cross join b inner join c on b.no = c.no and b.id = c.id where (a.id = b.id)",
     ] {
         let sql = format!("select x, sum(y) as s from {from} group by x");
-        let read = read(Dialect::Sqlite, &sql, &table, Some("t")).unwrap();
+        let read = read(SQLITE, &sql, &table, Some("t")).unwrap();
         match from.contains("using (id, no)") {
             // Which of two tables the name is of is not clear.
             true => assert!(read.grouped.is_err()),
@@ -323,7 +323,7 @@ fn aggregates_are_kept_once_with_the_type_of_what_they_take() {
         (aggregates.collect::<Vec<_>>(), incremental.outputs)
     };
     let (kept, outputs) = aggregates(
-        Dialect::Sqlite,
+        SQLITE,
         "count(*) as n, COUNT(currency) as c, sum(stake) as s, sum(stake) / count(*) as m, \
          avg(create_time) as a, min(currency) as l, count(distinct odds) as d",
     );
@@ -344,7 +344,7 @@ fn aggregates_are_kept_once_with_the_type_of_what_they_take() {
     );
     assert_eq!(outputs[6], OutputColumn::Count(5));
     // An average of whole numbers is a quotient on MySQL.
-    let (kept, _) = aggregates(Dialect::Mysql, "avg(create_time) as a");
+    let (kept, _) = aggregates(MYSQL, "avg(create_time) as a");
     assert_eq!(
         kept,
         [
@@ -354,7 +354,7 @@ fn aggregates_are_kept_once_with_the_type_of_what_they_take() {
     );
     let counted =
         "select currency, count(*) as n from example_bets group by currency order by n desc";
-    let incremental = reading(Dialect::Mysql, counted).incremental.unwrap();
+    let incremental = reading(MYSQL, counted).incremental.unwrap();
     assert_eq!(incremental.group, None);
     let by = OutputColumn::Count(0);
     assert_eq!(
@@ -373,10 +373,10 @@ fn what_is_no_single_select_is_an_error() {
         "select 1; select 2",
         "select 1 from example_bets for update",
     ] {
-        let error = read(Dialect::Sqlite, sql, &bets(), None).unwrap_err();
+        let error = read(SQLITE, sql, &bets(), None).unwrap_err();
         assert!(error.to_string().contains("one SELECT"), "{sql}: {error}");
     }
     let shadow = "with example_bets as (select 1 as n) select n from example_bets";
-    let error = read(Dialect::Sqlite, shadow, &bets(), None).unwrap_err();
+    let error = read(SQLITE, shadow, &bets(), None).unwrap_err();
     assert!(error.to_string().contains("a subquery of WITH"), "{error}");
 }

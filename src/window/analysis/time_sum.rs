@@ -312,20 +312,22 @@ impl TimeSums {
             ("date_sub" | "subdate", [from, Expr::Interval(by)]) => self.shifted(from, by, -1),
             ("date_add" | "adddate", [from, Expr::Interval(by)]) => self.shifted(from, by, 1),
             ("strftime", [format, rest @ ..]) if text(format) == Some("%s") => {
-                self.sqlite(rest, ValueForm::Digits)
+                self.epoch(rest, ValueForm::Digits)
             }
-            ("unixepoch", args) => self.sqlite(args, ValueForm::Number),
-            ("datetime", args) => self.sqlite(args, ValueForm::Datetime),
+            ("unixepoch", args) => self.epoch(args, ValueForm::Number),
+            ("datetime", args) => self.epoch(args, ValueForm::Datetime),
             _ => None,
         }
     }
 
-    /// SQLite's functions of unix seconds and modifiers: they show whole seconds.
-    fn sqlite(&self, args: &[&Expr], form: ValueForm) -> Option<TimeSum> {
+    /// Functions of unix seconds and modifiers, as SQLite has them: they return whole seconds.
+    fn epoch(&self, args: &[&Expr], form: ValueForm) -> Option<TimeSum> {
         let [of, epoch, modifiers @ ..] = args else {
             return None;
         };
-        if self.dialect != Dialect::Sqlite || !text(epoch)?.eq_ignore_ascii_case("unixepoch") {
+        if !self.dialect.expressions().epoch_modifiers
+            || !text(epoch)?.eq_ignore_ascii_case("unixepoch")
+        {
             return None;
         }
         let mut sum = match (param_name(of)?, self.of(of)?) {

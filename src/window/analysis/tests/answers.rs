@@ -157,7 +157,7 @@ impl Bench {
     /// The answer as it is kept from event to event, and as the query gives it.
     fn answers(&mut self, sql: &str) -> (Vec<Vec<Value>>, Vec<Vec<Value>>) {
         let table = bets();
-        let read = reading(Dialect::Sqlite, sql);
+        let read = reading(SQLITE, sql);
         let (grouped, kept) = (read.grouped.unwrap(), read.incremental.unwrap());
         assert_eq!(
             grouped.computed.len().min(kept.computed.len()),

@@ -43,7 +43,7 @@ fn a_bound_on_time_is_found_however_it_is_written() {
         "create_time >= unixepoch('now', '-10 second')",
         "datetime(create_time, 'unixepoch') >= datetime('now', '-10 seconds')",
     ] {
-        let bound = bound(Dialect::Sqlite, condition);
+        let bound = bound(SQLITE, condition);
         assert_eq!(bound, Ok(Some(seconds(10))), "{condition}");
     }
 }
@@ -77,11 +77,7 @@ fn a_bound_says_whether_it_is_strict_and_whether_seconds_are_whole() {
             inclusive,
             whole_seconds,
         };
-        assert_eq!(
-            bound(Dialect::Sqlite, condition),
-            Ok(Some(expected)),
-            "{condition}"
-        );
+        assert_eq!(bound(SQLITE, condition), Ok(Some(expected)), "{condition}");
     }
 }
 
@@ -96,15 +92,12 @@ fn what_is_no_bound_is_left_where_it_is() {
         "create_time >= :now - 10 and create_time > :now - 20",
         "create_time + 0 >= strftime('%s', 'now')",
     ] {
-        assert!(bound(Dialect::Sqlite, condition).is_err(), "{condition}");
+        assert!(bound(SQLITE, condition).is_err(), "{condition}");
         let sql = format!("select count(*) as n from example_bets where {condition}");
-        assert!(
-            reading(Dialect::Sqlite, &sql).incremental.is_err(),
-            "{condition}"
-        );
+        assert!(reading(SQLITE, &sql).incremental.is_err(), "{condition}");
     }
-    assert_eq!(bound(Dialect::Sqlite, "create_time <= :now - 5"), Ok(None));
-    assert_eq!(bound(Dialect::Sqlite, "stake > 5"), Ok(None));
+    assert_eq!(bound(SQLITE, "create_time <= :now - 5"), Ok(None));
+    assert_eq!(bound(SQLITE, "stake > 5"), Ok(None));
     let sql = "select count(*) as n from example_bets where create_time <= :now - 5";
-    assert!(reading(Dialect::Sqlite, sql).clock);
+    assert!(reading(SQLITE, sql).clock);
 }

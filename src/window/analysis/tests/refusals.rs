@@ -4,7 +4,7 @@ use super::*;
 
 /// Why a query cannot be answered by group.
 fn ungrouped(sql: &str) -> Reason {
-    let read = reading(Dialect::Sqlite, sql);
+    let read = reading(SQLITE, sql);
     assert!(read.incremental.is_err(), "{sql}");
     read.grouped.expect_err(sql)
 }
@@ -110,7 +110,7 @@ fn a_group_that_cannot_be_kept_is_told_why() {
             "\"strange\" is not a declared column",
         ),
     ] {
-        let said = unkept(Dialect::Sqlite, &sql);
+        let said = unkept(SQLITE, &sql);
         assert!(said.contains(why), "{sql}: {said}");
     }
     for (sql, why) in [
@@ -139,7 +139,7 @@ fn a_group_that_cannot_be_kept_is_told_why() {
             "an expression after a minus",
         ),
     ] {
-        let said = unkept(Dialect::Mysql, &sql);
+        let said = unkept(MYSQL, &sql);
         assert!(said.contains(why), "{sql}: {said}");
     }
 }
@@ -148,7 +148,7 @@ fn a_group_that_cannot_be_kept_is_told_why() {
 fn a_foreign_table_may_be_joined_to_groups() {
     let sql = "select currency, count(*) as n from example_bets b join rates r on r.name = b.currency \
                where r.rate > 1 and stake > 10 group by currency";
-    let grouped = reading(Dialect::Sqlite, sql).grouped.unwrap();
+    let grouped = reading(SQLITE, sql).grouped.unwrap();
     assert!(grouped.foreign);
     // What looks at the other table is let through.
     assert_eq!((grouped.filter.len(), grouped.computed.len()), (1, 1));
@@ -158,7 +158,7 @@ fn a_foreign_table_may_be_joined_to_groups() {
 #[test]
 fn what_the_parser_does_not_know_runs_as_it_is() {
     let sql = "select count(*) as n from example_bets b where b.stake is 5";
-    let read = reading(Dialect::Sqlite, sql);
+    let read = reading(SQLITE, sql);
     assert_eq!(read.whole.bounded.sql, sql);
     let said = read.grouped.unwrap_err();
     assert!(

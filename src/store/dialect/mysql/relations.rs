@@ -1,12 +1,14 @@
-//! The tables and views that a query for MySQL reads. SQLite reports them itself (`sqlite/watch.rs`).
+//! The tables and views that a query for MySQL reads. SQLite reports them itself
+//! (`store/sqlite/watch.rs`).
 //!
 //! Where the parser knows the query, its relations are those that the parser has found. Where it does
 //! not, every identifier may be one: then the query is refused if an identifier is the name of a
 //! relation that it may not read. That may refuse too much, and never lets anything through.
 
-use super::tokens::{self, Tokens};
-use super::{Dialect, STACK, parse_scanned};
+use super::DIALECT;
 use crate::error::Result;
+use crate::store::dialect::tokens::{self, Tokens};
+use crate::store::dialect::{STACK, parse_scanned};
 use crate::store::reads::Reach;
 use sqlparser::ast::{ObjectName, Statement, Visit, Visitor};
 use std::ops::ControlFlow;
@@ -14,29 +16,11 @@ use std::ops::ControlFlow;
 /// The schemas of the server itself.
 const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
 
-/// What SQLite has in each database of itself, beside what its name gives away.
-const SQLITE_TABLES: [&str; 6] = [
-    "bytecode",
-    "completion",
-    "dbstat",
-    "fts3tokenize",
-    "json_each",
-    "json_tree",
-];
-
-/// Whether a relation is one of the database itself, which no script can name.
-pub(crate) fn is_system(dialect: Dialect, name: &str) -> bool {
+/// Whether a relation belongs to the server itself; no script can read it.
+pub(super) fn is_system(name: &str) -> bool {
     let name = name.to_lowercase();
-    match dialect {
-        Dialect::Sqlite => {
-            name.starts_with("sqlite_")
-                || name.starts_with("pragma_")
-                || SQLITE_TABLES.contains(&name.as_str())
-        }
-        Dialect::Mysql => name
-            .split_once('.')
-            .is_some_and(|(schema, _)| SYSTEM.contains(&schema)),
-    }
+    name.split_once('.')
+        .is_some_and(|(schema, _)| SYSTEM.contains(&schema))
 }
 
 /// What may be a relation in a query.
@@ -68,7 +52,7 @@ impl Relations {
     /// # Errors
     /// Anything but one SELECT.
     pub fn of(sql: &str) -> Result<Self> {
-        let tokens = tokens::scan(Dialect::Mysql, sql)?;
+        let tokens = tokens::scan(DIALECT, sql)?;
         let found = stacker::grow(STACK, || found(sql, &tokens))?;
         Ok(Relations {
             found,
@@ -128,9 +112,10 @@ impl Relations {
 
 impl There {
     fn same(&self, a: &str, b: &str) -> bool {
-        match self.folds {
-            true => a.to_lowercase() == b.to_lowercase(),
-            false => a == b,
+        if self.folds {
+            a.to_lowercase() == b.to_lowercase()
+        } else {
+            a == b
         }
     }
 
@@ -145,7 +130,7 @@ impl There {
 
     fn allows(&self, parts: &[String], reach: &Reach) -> bool {
         let full = parts.join(".");
-        if is_system(Dialect::Mysql, &full) {
+        if is_system(&full) {
             return false;
         }
         let bare = match parts {
@@ -163,7 +148,7 @@ impl There {
 }
 
 fn found(sql: &str, tokens: &Tokens<'_>) -> Result<Option<Vec<Vec<String>>>> {
-    let Ok(statement) = parse_scanned(Dialect::Mysql, sql, tokens)? else {
+    let Ok(statement) = parse_scanned(DIALECT, sql, tokens)? else {
         return Ok(None);
     };
     let mut finder = Finder(Vec::new());
