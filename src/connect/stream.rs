@@ -1,7 +1,7 @@
 //! `tcp://host:port` and `unix:path`: lines over a socket. A source listens, a sink connects.
 //!
-//! Nothing is acknowledged: what the system has taken counts as delivered, and is lost where the
-//! other side dies. A source that does not get on stops reading, which holds back who writes. Where no
+//! Nothing is acknowledged: bytes that the system has accepted count as delivered, and are lost if the
+//! receiver dies. A source under backpressure stops reading, which blocks its writers. Where no
 //! more connections may be open, an idle one is closed for a new one ([`admission`]).
 //!
 //! [`admission`]: super::support::admission
@@ -45,13 +45,12 @@ pub(super) const UNIX: Connector = Connector {
     ..Connector::NONE
 };
 
-/// How much is read of all connections before new ones have their turn, in bytes, and the least that
-/// is read of one.
+/// The bytes that are read of all connections before new ones are accepted, and the least per connection.
 const CHUNK: usize = 64 << 10;
 const SHARE: usize = 4 << 10;
-/// How often it is looked whether others wait while no more connections may be open.
+/// The interval between checks for waiting clients while no more connections may be open.
 const LOOK: Duration = Duration::from_millis(250);
-/// How many connections are taken before those that are open have their turn.
+/// The most connections that are accepted before the open ones have their turn.
 const TURN: usize = 64;
 
 struct Listening {
@@ -69,7 +68,7 @@ struct Peer {
     origin: Option<Origin>,
     lines: Lines,
     is_used: bool,
-    /// When something came last.
+    /// When bytes last arrived.
     moved: Instant,
 }
 
@@ -88,6 +87,41 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         chunk: vec![0; CHUNK],
         looked: monotonic(),
     }))
+}
+
+impl Listening {
+    /// Accepts the connections that are waiting, at most [`TURN`].
+    fn accept(&mut self, name: &str, cx: &mut Context<'_>) {
+        let Some(listener) = &mut self.listener else {
+            return;
+        };
+        let mut left = TURN;
+        while left > 0
+            && self.admission.has_room(open(&self.peers))
+            && let Some((stream, origin)) = listener.accept()
+        {
+            left -= 1;
+            let may_close = |at: usize| !self.peers[at].stream.has_input();
+            match self.admission.admit(origin, open(&self.peers), may_close) {
+                Entry::Free => {}
+                Entry::Replaces(at) => {
+                    log::info!("{name}: an idle connection is closed for a new one");
+                    self.peers.remove(at).lines.cut(name, cx);
+                }
+                Entry::Refused => {
+                    listener.warn_refused(origin, self.admission.per_address);
+                    continue;
+                }
+            }
+            self.peers.push(Peer {
+                stream,
+                origin,
+                lines: Lines::default(),
+                is_used: false,
+                moved: monotonic(),
+            });
+        }
+    }
 }
 
 impl Node for Listening {
@@ -144,40 +178,15 @@ impl Source for Listening {
             let is_ready = ready_peers.next().is_some_and(|ready| *ready);
             !is_ready || peer.read(&mut self.chunk[..share], &name, cx)
         });
-        // The listener comes last, where it was asked at all.
+        // The listener comes last, if it was polled.
         if ready_peers.next() == Some(&true) {
-            let mut left = TURN;
-            while left > 0
-                && self.admission.has_room(open(&self.peers))
-                && let Some((stream, origin)) = listener.accept()
-            {
-                left -= 1;
-                let may_close = |at: usize| !self.peers[at].stream.has_input();
-                match self.admission.admit(origin, open(&self.peers), may_close) {
-                    Entry::Free => {}
-                    Entry::Replaces(at) => {
-                        log::info!("{name}: an idle connection is closed for a new one");
-                        self.peers.remove(at).lines.cut(&name, cx);
-                    }
-                    Entry::Refused => {
-                        listener.warn_refused(origin, self.admission.per_address);
-                        continue;
-                    }
-                }
-                self.peers.push(Peer {
-                    stream,
-                    origin,
-                    lines: Lines::default(),
-                    is_used: false,
-                    moved: monotonic(),
-                });
-            }
+            self.accept(&name, cx);
         }
         Ok(Read::More)
     }
 }
 
-/// The connections as they are counted.
+/// The connections, as the admission counts them.
 fn open(peers: &[Peer]) -> impl ExactSizeIterator<Item = Open<usize>> {
     peers.iter().enumerate().map(|(key, peer)| Open {
         key,
@@ -197,7 +206,7 @@ impl Peer {
         }
     }
 
-    /// Emits what there is; false when it has ended.
+    /// Emits the lines that can be read at once. Returns false if the connection has ended.
     fn read(&mut self, chunk: &mut [u8], name: &str, cx: &mut Context<'_>) -> bool {
         match self.stream.read(chunk) {
             Ok(0) => {}

@@ -2,7 +2,7 @@
 
 use super::check_token;
 use super::client::Client;
-use crate::connect::{Address, JsonTemplate, Progress, Settings, Template};
+use crate::connect::{Address, JsonTemplate, Progress, Server, Settings, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
@@ -67,92 +67,109 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
         _ => 80,
     })?;
     let method = settings.choice("method", &["POST", "PUT", "PATCH"])?;
-    let body = match settings.json("body") {
-        None => Body::Payload,
-        Some(Value::Object(_) | Value::Array(_)) => match settings.json_template("body")? {
-            Some(template) => Body::Json(template),
-            None => Body::Payload,
-        },
-        Some(_) => match settings.template("body")? {
-            Some(template) => Body::Text(template),
-            None => Body::Payload,
-        },
-    };
-    let format = match settings.choice("format", &["array", "lines"])? {
-        Some("lines") => Format::Lines,
-        _ => Format::Array,
-    };
-    let batch = match settings.has("batch") {
-        true => Some((settings.count("batch", 1)?, format)),
-        false if settings.has("format") => {
-            return Err(settings.refuse("option format needs the option batch"));
-        }
-        false => None,
-    };
+    let body = body(settings)?;
+    let batch = batch(settings)?;
     let content_type = match (settings.string("content_type")?, &body, batch) {
         (Some(given), _, _) => given,
         (None, Body::Text(_), None) => "text/plain; charset=utf-8",
         (None, _, Some((_, Format::Lines))) => "application/x-ndjson",
         _ => "application/json",
     };
-    let bad = |name: &str| settings.refuse(format!("{name} is not allowed in a request"));
-    let mut headers = Vec::new();
-    for (name, value) in settings.pairs("headers")? {
-        if value.chars().any(char::is_control) {
-            return Err(bad(&format!("header {name}")));
-        }
-        if SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            // Behind the name of its scheme, where there is one.
-            secret::add(
-                value
-                    .split_once(' ')
-                    .map_or(value.as_str(), |(_, secret)| secret),
-            );
-        }
-    }
-    for (name, template) in settings.template_pairs("headers")? {
-        let name = HeaderName::try_from(&name).map_err(|_| bad(&format!("header {name}")))?;
-        headers.push((name, template));
-    }
-    let mut add = |value: String| {
-        headers.push((ureq::http::header::AUTHORIZATION, Template::literal(value)));
-    };
-    if let Some(token) = settings.string("token")? {
-        check_token(settings, token)?;
-        add(format!("Bearer {token}"));
-    } else if !server.user.is_empty() {
-        let both = format!("{}:{}", server.user, server.password);
-        add(format!("Basic {}", base64(both.as_bytes())));
-    }
-    // User and password are in the header.
-    let mut url = format!(
-        "{}://{}/{}",
-        address.scheme(),
-        server.host_and_port(),
-        server.path
-    );
-    if let Some((_, query)) = address.rest().split_once('?') {
-        url.push('?');
-        url.push_str(query);
-    }
-    if ureq::http::Uri::try_from(&url).is_err() {
-        return Err(address.wrong("not a valid URL"));
-    }
+    let headers = headers(&server, settings)?;
+    let url = url(address, &server)?;
     Ok(Box::new(Webhook {
         client: Client::new(
             address,
             settings.duration("timeout", Duration::from_secs(10))?,
         ),
         url,
-        method: Method::try_from(method.unwrap_or("POST")).map_err(|_| bad("method"))?,
+        method: Method::try_from(method.unwrap_or("POST"))
+            .map_err(|_| not_allowed(settings, "method"))?,
         headers,
-        content_type: HeaderValue::try_from(content_type).map_err(|_| bad("content_type"))?,
+        content_type: HeaderValue::try_from(content_type)
+            .map_err(|_| not_allowed(settings, "content_type"))?,
         body,
         batch,
         progress: Progress::default(),
         waiting: Vec::new(),
         sequences: Vec::new(),
     }))
+}
+
+/// The template of the body.
+fn body(settings: &Settings) -> Result<Body> {
+    let body = match settings.json("body") {
+        None => None,
+        Some(Value::Object(_) | Value::Array(_)) => settings.json_template("body")?.map(Body::Json),
+        Some(_) => settings.template("body")?.map(Body::Text),
+    };
+    Ok(body.unwrap_or(Body::Payload))
+}
+
+/// How many events are sent together, and in which format. `None` without the option `batch`.
+fn batch(settings: &Settings) -> Result<Option<(usize, Format)>> {
+    let format = match settings.choice("format", &["array", "lines"])? {
+        Some("lines") => Format::Lines,
+        _ => Format::Array,
+    };
+    if settings.has("batch") {
+        return Ok(Some((settings.count("batch", 1)?, format)));
+    }
+    if settings.has("format") {
+        return Err(settings.refuse("option format needs the option batch"));
+    }
+    Ok(None)
+}
+
+/// The headers of each request, with those that authenticate it.
+fn headers(server: &Server, settings: &Settings) -> Result<Vec<(HeaderName, Template)>> {
+    let mut headers = Vec::new();
+    for (name, value) in settings.pairs("headers")? {
+        if value.chars().any(char::is_control) {
+            return Err(not_allowed(settings, &format!("header {name}")));
+        }
+        if SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            // The secret follows the name of its scheme, if there is one.
+            let secret = value.split_once(' ').map_or(&*value, |(_, secret)| secret);
+            secret::add(secret);
+        }
+    }
+    for (name, template) in settings.template_pairs("headers")? {
+        let parsed = HeaderName::try_from(&name);
+        let parsed = parsed.map_err(|_| not_allowed(settings, &format!("header {name}")))?;
+        headers.push((parsed, template));
+    }
+    let authorization = if let Some(token) = settings.string("token")? {
+        check_token(settings, token)?;
+        Some(format!("Bearer {token}"))
+    } else if !server.user.is_empty() {
+        let both = format!("{}:{}", server.user, server.password);
+        Some(format!("Basic {}", base64(both.as_bytes())))
+    } else {
+        None
+    };
+    if let Some(value) = authorization {
+        headers.push((ureq::http::header::AUTHORIZATION, Template::literal(value)));
+    }
+    Ok(headers)
+}
+
+/// The URL of the requests. User and password are in the headers.
+fn url(address: &Address, server: &Server) -> Result<String> {
+    let (scheme, host) = (address.scheme(), server.host_and_port());
+    let mut url = format!("{scheme}://{host}/{}", server.path);
+    if let Some((_, query)) = address.rest().split_once('?') {
+        url.push('?');
+        url.push_str(query);
+    }
+    match ureq::http::Uri::try_from(&url) {
+        Ok(_) => Ok(url),
+        Err(_) => Err(address.wrong("not a valid URL")),
+    }
+}
+
+fn not_allowed(settings: &Settings, name: &str) -> Error {
+    settings.refuse(format!("{name} is not allowed in a request"))
 }
 
 impl Webhook {
