@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How long no event comes until what a source waits for leaves.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// A text of so many bytes is not doubled as it grows.
+/// From this size on, in bytes, a text does not double its capacity as it grows.
 const LARGE: usize = 1 << 20;
 
 /// Why a batch leaves before it is full.

@@ -1,12 +1,12 @@
 //! How much a node that keeps keys or holds events may keep.
 //!
-//! One that refuses what is beyond a bound returns the error of the event, which leaves by `errors`. One
-//! that lets the oldest go counts it with [`Context::let_go`](crate::node::Context::let_go).
+//! A node that rejects an event beyond a bound returns the error of the event, which leaves by `errors`. A node
+//! that removes the oldest counts it with [`Context::let_go`](crate::node::Context::let_go).
 
 use crate::error::{Error, Result};
 use std::time::Duration;
 
-/// How much a node may hold; what is not given is as the node has it.
+/// How much a node may hold. A bound that is not set has the default of the node.
 ///
 /// ```
 /// use std::time::Duration;
@@ -110,7 +110,7 @@ impl Default for Most {
 }
 
 impl Most {
-    /// Refuses one more key where so many are kept.
+    /// Rejects a new key if the maximum is reached.
     pub fn check_keys(&self, kept: usize) -> Result<()> {
         if kept < self.keys {
             return Ok(());
@@ -120,7 +120,7 @@ impl Most {
             .with_hint("with a shorter time there are fewer; the option max_keys allows more"))
     }
 
-    /// Refuses so many bytes more where so many are held.
+    /// Rejects an event whose bytes would exceed the maximum.
     pub fn check_bytes(&self, held: usize, more: usize) -> Result<()> {
         if held.saturating_add(more) <= self.bytes {
             return Ok(());

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How many events it holds, by default.
 const EVENTS: usize = 1_000_000;
 
-/// Room for so many is kept.
+/// The capacity that is kept.
 const SMALL: usize = 1_024;
 
 /// Lets every event go on this long after it came, in the same order. At the end of the stream

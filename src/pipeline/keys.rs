@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use hashbrown::HashTable;
 use slots::Slots;
 
-/// A table of so many places is never made smaller.
+/// A table of this capacity never shrinks.
 const SMALL: usize = 1_024;
 
 /// No place.
@@ -80,7 +80,7 @@ impl<T> Keys<T> {
         Some(&mut self.slots.get_mut(place).value)
     }
 
-    /// Keeps a value that is due then; what was kept for the key before comes out.
+    /// Keeps a value that is due at `at`. Returns the previous value of the key.
     pub fn put(&mut self, key: u128, at: Timestamp, value: T) -> Option<T> {
         if let Some(place) = self.place(key) {
             self.unlink(place);
@@ -135,7 +135,7 @@ impl<T> Keys<T> {
         }
     }
 
-    /// Takes the next one that is due by now.
+    /// Takes the next value that is due.
     pub fn pop(&mut self, now: Timestamp) -> Option<T> {
         self.next().filter(|at| *at <= now)?;
         Some(self.remove(self.first))

@@ -23,7 +23,7 @@ const TAKEN: usize = 4_096;
 const UNDER_WAY: usize = 1_024;
 /// How many bytes of payload and meta are, about.
 const BYTES: usize = 16 << 20;
-/// How long what was delivered may stay in the file, and how much of it.
+/// How long delivered events may stay in the file, and how many of them.
 const REMOVE_EVERY: Duration = Duration::from_millis(100);
 const REMOVE_AT: usize = 512;
 
@@ -34,7 +34,7 @@ const REMOVE_AT: usize = 512;
 /// is emitted again after 100 ms and then pauses that grow to 10 s, while events behind it go on.
 /// What is left is there after a restart; what was delivered shortly before a kill may come again,
 /// at most 1,024 events. Payloads and meta are kept byte for byte. The whole file is looked through
-/// when it is opened (about a second for a million events), and refused where its structure is damaged.
+/// when it is opened (about a second for a million events), and refused if its structure is damaged.
 /// Each event has a checksum: one that does not fit it leaves by the port `errors`, once, and is removed
 /// from the file. While the disk is full the queue waits, and holds back those before it.
 ///
@@ -72,7 +72,7 @@ struct Held {
 }
 
 impl Queue {
-    /// A queue in this file, which is made where it is not there.
+    /// A queue in this file, which is created if it is missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Queue {
             path: path.into(),
@@ -107,7 +107,7 @@ impl Queue {
         }
     }
 
-    /// Takes the batch in and removes what is to be removed.
+    /// Stores the batch and removes delivered events.
     fn write(&mut self, now: Timestamp) -> Result<()> {
         let due = now < self.removed || now.since(self.removed) >= REMOVE_EVERY;
         let nothing_else = self.ended && self.under_way.is_empty() && self.refused.is_empty();
@@ -128,7 +128,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Emits what may leave: what failed and is due, what is in the file, what has just come.
+    /// Emits events: those that failed and are due, those in the file, those of this batch.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let now = cx.now();
         let due = match now < self.latest {

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// Lets at most so many events of a key pass in any span of this length, and drops the others with
+/// Passes at most this many events of a key in any span of this length, and drops the others with
 /// the reason `throttle`. An event that failed behind this node does not count: it passes if it is sent
 /// again, unless others have taken its place.
 ///
@@ -33,7 +33,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// A throttle of so many events in this time.
+    /// A throttle of this many events in this time.
     ///
     /// # Errors
     /// No event, or no time.

@@ -34,7 +34,7 @@ pub struct DeadLetterSink {
 opaque_debug!(DeadLetterSink, queue);
 
 impl DeadLetterSink {
-    /// Keeps them in a file (SQLite) for them alone, which is made where it is missing.
+    /// Keeps them in a SQLite file of their own, which is created if it is missing.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         DeadLetterSink::new(DeadLetters::file(path), String::new())
     }

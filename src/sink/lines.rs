@@ -1,10 +1,10 @@
 //! A sink that writes lines: to standard output, or to a file.
 //!
-//! - `file` — the file: what is there under its path, opened again where that has changed.
-//! - `beginning`, `mend` — what happens to it before the first line.
+//! - `file` — the file at a path, opened again when another file is there.
+//! - `beginning`, `mend` — what is done to the file before the first line.
 //! - `encoder` — a payload as one line.
 //! - `output` — lines go out whole or not at all.
-//! - `rotation` — when it is set aside.
+//! - `rotation` — when and how the file is rotated.
 
 mod beginning;
 mod encoder;
@@ -27,10 +27,10 @@ use std::path::PathBuf;
 pub use rotation::Rotation;
 
 /// Writes the payload of each event as a line (JSON lines). A payload that spans lines is written as
-/// compact JSON, or rejected where it is no JSON.
+/// compact JSON, or rejected if it is not JSON.
 ///
 /// A batch is written whole or not at all. While the disk is full, or a limit on the size of files is
-/// reached, the sink waits and holds back those before it; what was written of a line is taken back.
+/// reached, the sink waits, with backpressure, and an incomplete line is removed.
 /// (Where the process does not handle the signal `SIGXFSZ`, such a limit kills it. The command line
 /// handles it.)
 ///
@@ -40,8 +40,8 @@ pub use rotation::Rotation;
 /// cuts off what begins like a JSON object, array or text and is none, and ends whatever else has no
 /// line end.
 ///
-/// Where the file is removed, renamed or replaced, the next batch is written to what is there under its
-/// path then, which is made where it is missing.
+/// If the file is removed, renamed or replaced, the next batch is written to the file that is at the
+/// path then, which is created if it is missing.
 pub struct LineSink {
     target: Target,
     buffer: Vec<u8>,
@@ -63,8 +63,8 @@ impl LineSink {
         }
     }
 
-    /// Writes to a file, which is created where it is not there. `append` adds to what is there;
-    /// otherwise it is emptied before the first line is written, or at the end where none was.
+    /// Writes to a file, which is created if it is missing. `append` adds lines to an existing file;
+    /// otherwise the file is emptied before the first line is written, or at the end if there is none.
     pub fn file(path: impl Into<PathBuf>, append: bool) -> Self {
         LineSink {
             target: Target::File(LineFile::new(path.into(), append)),

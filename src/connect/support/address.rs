@@ -27,7 +27,7 @@ pub struct Address {
 pub struct Server {
     /// The user, decoded; empty if there is none.
     pub user: String,
-    /// The password, decoded; empty where there is none.
+    /// The password, decoded; empty if there is none.
     pub password: String,
     /// A name or an IP address, that of version 6 without brackets.
     pub host: String,
@@ -103,7 +103,7 @@ impl Address {
         &self.reveal()[self.scheme.len() + 1..]
     }
 
-    /// The address as that of a server; `port` is taken where none is given.
+    /// The address as that of a server; `port` is the default port.
     ///
     /// # Errors
     /// One that does not name a host, a bad port, a `%` that encodes nothing.
@@ -153,7 +153,7 @@ impl fmt::Display for Address {
 }
 
 impl Server {
-    /// The host, in brackets where it is an IP address of version 6, and the port.
+    /// `host:port`. An IPv6 address is in brackets.
     pub fn host_and_port(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),

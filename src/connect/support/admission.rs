@@ -1,10 +1,10 @@
-//! Which connections a listener keeps: so many in all, so many from one address.
+//! Which connections a listener keeps: a maximum in all, and a maximum from one address.
 //!
 //! The invariant: connections that are not used never shut out a new one. Where no more
 //! connections may be open, the one that is used least is closed for a new one: one that never sent
 //! anything, then the one that is idle longest, then one in the middle of something that has made no
 //! progress for [`STALLED`]. A connection in use is never closed for another; a new one waits in the backlog then,
-//! or is refused where its own address has as many as it may.
+//! or is refused if its address has reached its maximum.
 
 use super::settings::Settings;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// A connection without progress for this time may be closed for a new one.
 pub(in crate::connect) const STALLED: Duration = Duration::from_secs(2);
 
-/// The most connections, where no option gives another number.
+/// The most connections, by default.
 const CONNECTIONS: usize = 256;
 
 /// Where a connection comes from. A host with IPv6 has a network of 64 bits, which counts as one.

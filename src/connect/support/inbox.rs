@@ -28,7 +28,7 @@ struct Held<T> {
 }
 
 impl<T> Inbox<T> {
-    /// At most so many messages are under way.
+    /// With at most this many messages under way.
     pub fn new(limit: usize) -> Self {
         Inbox {
             waiting: HashMap::new(),

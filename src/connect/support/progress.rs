@@ -38,7 +38,7 @@ impl Progress {
     /// Sends the event in hand, unless that was done before.
     ///
     /// # Errors
-    /// Those of `send`, then or now. One that is retryable is not kept.
+    /// Those of `send`, from this call or an earlier one. A retryable error is not kept.
     pub fn once(&mut self, cx: &Context<'_>, send: impl FnOnce() -> Result<()>) -> Result<()> {
         if let Some(known) = self.known(cx) {
             return known;
@@ -151,7 +151,7 @@ impl Progress {
         }
     }
 
-    /// Forgets the events that were fed; what is known of later ones stays.
+    /// Forgets the events that were fed. The outcomes of later events stay.
     fn forget(&mut self) {
         let fed = self.index(self.last).map_or(0, |index| index + 1);
         self.entries.drain(..fed.min(self.entries.len()));

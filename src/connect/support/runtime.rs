@@ -8,8 +8,8 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// After so many turns of a client's tasks it is seen whether what the node waits for is there: a server
-/// that sends without end has its client read on and on.
+/// The number of task polls after which the future of the node is polled: without it, a server
+/// that sends without end would keep its client reading.
 const TURNS: u32 = 4;
 
 /// Runs what a client waits for on the thread of its node.
@@ -26,13 +26,13 @@ impl ClientRuntime {
         runtime.map(Some).map(ClientRuntime).map_err(error)
     }
 
-    /// Waits for this, which has a time limit of its own.
+    /// Waits for the future, which must have a time limit of its own.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         let runtime = self.0.as_ref().expect("it is there until the drop");
         runtime.block_on(work)
     }
 
-    /// Waits for this, at most so long; `None` where it takes longer.
+    /// Waits for the future up to a time limit. Returns `None` after the limit.
     pub fn run_within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         self.run(async { tokio::time::timeout(limit, work).await.ok() })
     }

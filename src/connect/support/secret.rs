@@ -1,8 +1,8 @@
 //! Secrets in addresses and options: what `${env:NAME}` and `${file:path}` stand for.
 //!
-//! The invariants: what came from a `${..}`, and the password of an address, is never shown. Filled text
-//! keeps apart what was written and what was filled in ([`Masked`]), and what was filled in is added to
-//! the [secrets of the process](crate::secret). It is a value: it is parsed neither as a template nor as
+//! The invariants: the value of a `${..}`, and the password of an address, is never shown. Resolved text
+//! separates literal text from values ([`Masked`]), and each value is added to
+//! the [secrets of the process](crate::secret). A value is parsed neither as a template nor as
 //! another `${..}` ([`Masked::template`]). To read from another place, add it to `fetch`.
 
 use crate::error::{Error, ErrorKind, Result, quote};
@@ -17,7 +17,7 @@ const LONGEST: u64 = 64 << 10;
 /// The marker that some editors put before the first character of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Text in which every `${..}` was filled in, and the same text as it may be shown.
+/// Text in which every `${..}` is resolved, and the same text without secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Masked {
     value: String,
@@ -44,12 +44,12 @@ impl Masked {
         self
     }
 
-    /// The text of a template that gives this text: what was filled in has no places.
+    /// The text of a template that renders to this text: values have no placeholders.
     pub(in crate::connect) fn template(&self) -> String {
         self.with(|value, _| literal(value))
     }
 
-    /// The text of an address whose path decodes to what was filled in.
+    /// The text of an address whose path decodes to the values.
     pub(in crate::connect) fn path_encoded(&self) -> String {
         self.with(|value, in_path| match in_path {
             true => value.replace('%', "%25").replace('?', "%3F"),

@@ -22,7 +22,7 @@ const SECRET: [&str; 1] = ["token"];
 pub struct Settings {
     of: String,
     values: Map<String, Value>,
-    /// The same as texts of templates, in which what was filled in has no places.
+    /// The same as texts of templates, in which values have no placeholders.
     templates: Map<String, Value>,
     /// The options that may be read as templates.
     may_be_templates: &'static [&'static str],
@@ -77,7 +77,7 @@ impl Settings {
         self.values.get(name)
     }
 
-    /// That an option is wrong: why, and what it is.
+    /// An error of one option: what is expected, and its value.
     pub fn wrong(&self, name: &str, expected: &str) -> Error {
         let got = match self.values.get(name) {
             None => "nothing".to_owned(),
@@ -102,7 +102,7 @@ impl Settings {
         }
     }
 
-    /// A string that must be there.
+    /// A string, which is mandatory.
     ///
     /// # Errors
     /// None, and anything else.
@@ -126,7 +126,7 @@ impl Settings {
         })
     }
 
-    /// A boolean; `otherwise` where it is not given.
+    /// A boolean; `otherwise` if it is not set.
     ///
     /// # Errors
     /// Anything else.
@@ -165,7 +165,7 @@ impl Settings {
         }
     }
 
-    /// How many, at least one; `otherwise` where it is not given.
+    /// A count of at least one; `otherwise` if it is not set.
     ///
     /// # Errors
     /// Anything else.
@@ -176,7 +176,7 @@ impl Settings {
         }))
     }
 
-    /// A time such as "10s" that is more than nothing; `otherwise` where it is not given.
+    /// A time such as "10s" of more than zero; `otherwise` if it is not set.
     ///
     /// # Errors
     /// Anything else.
@@ -185,7 +185,7 @@ impl Settings {
         Ok(given.unwrap_or(otherwise))
     }
 
-    /// A time such as "10s", which may be nothing ("0s").
+    /// A time such as "10s", which may be zero ("0s").
     ///
     /// # Errors
     /// Anything else.
@@ -239,7 +239,7 @@ impl Settings {
         }
     }
 
-    /// That what was given cannot be done.
+    /// An error of the options together.
     pub fn refuse(&self, why: impl std::fmt::Display) -> Error {
         Error::new(ErrorKind::Config, format!("{}: {why}", self.of))
     }

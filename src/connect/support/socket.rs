@@ -1,4 +1,4 @@
-//! Sockets of TCP and of the machine, listened at and connected to; none of them ever blocks.
+//! TCP and Unix sockets that listen or connect; none of them ever blocks.
 //!
 //! What listens is read in one thread, its node's: `poll` finds the streams that are ready.
 
@@ -16,7 +16,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Where a socket is.
+/// The address of a socket.
 #[derive(Clone)]
 pub(in crate::connect) enum SocketAddress {
     Tcp(Server),
@@ -40,7 +40,7 @@ impl SocketAddress {
         }
     }
 
-    /// Whether only this machine can get there.
+    /// Whether it is reachable from this machine only.
     pub fn is_local(&self) -> bool {
         match self {
             SocketAddress::Unix(_) => true,
@@ -52,11 +52,11 @@ impl SocketAddress {
     }
 }
 
-/// A socket that takes connections; that of the machine goes with it.
+/// A socket that accepts connections. The file of a Unix socket is removed at its drop.
 ///
 /// The invariant: nothing that goes wrong with one connection, and no lack of file handles or memory,
-/// ends the network. The listener pauses then, with a warning, and takes connections again later;
-/// those that come meanwhile wait with the system.
+/// ends the network. The listener pauses then, with a warning, and accepts connections again later;
+/// new ones wait in the backlog meanwhile.
 pub(in crate::connect) struct Listener {
     socket: Socket,
     address: Address,
@@ -159,7 +159,7 @@ impl Listener {
         }
     }
 
-    /// The next connection, where there is one, and where it comes from; a Unix socket does not tell.
+    /// The next connection, if there is one, and its origin; a Unix socket has none.
     pub fn accept(&mut self) -> Option<(Stream, Option<Origin>)> {
         let accepted = match &self.socket {
             Socket::Tcp(listener) => listener.accept().and_then(|(stream, from)| {
@@ -227,7 +227,7 @@ pub(in crate::connect) enum Stream {
 }
 
 impl Stream {
-    /// Connects, and waits for that at most so long.
+    /// Connects within a time limit.
     ///
     /// # Errors
     /// The server is not available: retryable.
@@ -252,7 +252,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Writes all of it within this time.
+    /// Writes all bytes within a time limit.
     pub fn write_within(&mut self, mut bytes: &[u8], limit: Duration) -> io::Result<()> {
         let until = monotonic() + limit;
         while !bytes.is_empty() {
@@ -273,14 +273,14 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether something can be read at once.
+    /// Whether bytes can be read without waiting.
     pub fn has_input(&self) -> bool {
         let mut fds = [PollFd::new(self, PollFlags::IN)];
         wait_for(&mut fds, Duration::ZERO).unwrap_or(false)
     }
 
     /// Whether nothing can be sent any more: the peer has refused it, or closed both directions.
-    /// Waits at most so long for that to come out.
+    /// Waits up to `wait` for that.
     pub fn is_broken(&self, wait: Duration) -> bool {
         let mut fds = [PollFd::new(self, PollFlags::empty())];
         wait_for(&mut fds, wait).unwrap_or(true)
@@ -347,7 +347,7 @@ impl AsFd for Stream {
     }
 }
 
-/// Waits at most so long until one of them is ready. Returns whether one is.
+/// Waits up to `wait` until one of them is ready. Returns whether one is.
 pub(in crate::connect) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
     let wait = Timespec::try_from(wait).ok();
     match poll(fds, wait.as_ref()) {

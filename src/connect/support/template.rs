@@ -1,4 +1,4 @@
-//! Text with places that each event fills in, the same for every sink.
+//! Text with placeholders that each event fills in, the same for every sink.
 //!
 //! | in the text | what it becomes |
 //! |---|---|
@@ -8,15 +8,15 @@
 //! | `{time}` | the event's time in RFC 3339 |
 //! | `{{`, `}}` | a brace |
 //!
-//! A string is put in without quotes, everything else as it is written in JSON. A field that the
-//! event does not have is that event's error; another word than these four is refused when the
-//! template is read. To add a root, add it to `Root`.
+//! A string is inserted without quotes, every other value as JSON. A field that the
+//! event does not have is an error of the event; an unknown placeholder is an error when the
+//! template is parsed. To add a root, add it to `Root`.
 
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::Event;
 use serde_json::{Map, Value};
 
-/// Text with places that each event fills in.
+/// Text with placeholders that each event fills in.
 ///
 /// ```
 /// use tributary::{Event, connect::Template, time::Timestamp};
@@ -35,7 +35,7 @@ enum Part {
     Placeholder(Placeholder),
 }
 
-/// Where a value lies: `data.a.b`.
+/// The path of a value in an event: `data.a.b`.
 #[derive(Debug, Clone, PartialEq)]
 struct Placeholder {
     root: Root,
@@ -59,7 +59,7 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// A brace that is not closed, and a place that begins with none of the known words.
+    /// A brace that is not closed, an unknown placeholder.
     pub fn parse(text: &str) -> Result<Self> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -91,7 +91,7 @@ impl Template {
         Ok(Template(parts))
     }
 
-    /// A template without places, whatever the text has.
+    /// A template without placeholders: the text as it is.
     #[cfg(feature = "http")]
     pub(in crate::connect) fn literal(text: impl Into<String>) -> Self {
         Template(vec![Part::Text(text.into())])
@@ -153,7 +153,7 @@ impl JsonTemplate {
         Node::parse(value).map(JsonTemplate)
     }
 
-    /// A value without places, whatever its texts have.
+    /// A value without placeholders: the value as it is.
     #[cfg(any(feature = "slack", feature = "telegram"))]
     pub(in crate::connect) fn fixed(value: impl Into<Value>) -> Self {
         JsonTemplate(Node::Fixed(value.into()))

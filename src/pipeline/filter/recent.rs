@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 /// How many keys a chunk has.
 const CHUNK: usize = 4_096;
-/// A table of so many places is never made smaller.
+/// A table of this capacity never shrinks.
 const SMALL: usize = 1_024;
 
 /// Keys in the order in which they came, and when that was.

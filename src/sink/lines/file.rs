@@ -30,7 +30,7 @@ pub(super) struct LineFile {
 
 struct Open {
     file: File,
-    /// Which file it is; none where it is no regular one.
+    /// The identity of the file; none if it is not a regular file.
     id: Option<Id>,
 }
 
@@ -165,7 +165,7 @@ impl LineFile {
         }
     }
 
-    /// Opens what is there now under the path, where the file was removed, renamed or replaced.
+    /// Opens the file at the path again, if it was removed, renamed or replaced.
     fn follow(&mut self) -> Result<()> {
         let Some(Open {
             file,

@@ -27,7 +27,7 @@ impl Failed {
     }
 }
 
-/// Writes all of the bytes, or none: what was written of them before the disk was full is cut off.
+/// Writes all of the bytes, or none: bytes that were written before the disk was full are removed.
 pub(super) fn write_whole(file: impl AsFd, bytes: &[u8]) -> Result<(), Failed> {
     let mut written = 0;
     while written < bytes.len() {

@@ -34,7 +34,7 @@ impl Rotation {
         Self::default()
     }
 
-    /// A file has at most so many bytes, unless one batch has more.
+    /// A file has at most this many bytes, unless one batch has more.
     #[must_use]
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = Some(bytes);
@@ -49,7 +49,7 @@ impl Rotation {
         self
     }
 
-    /// At most so many files that were set aside are kept, the newest.
+    /// At most this many rotated files are kept, the newest.
     #[must_use]
     pub fn keep(mut self, files: usize) -> Self {
         self.keep = Some(files);
@@ -196,7 +196,7 @@ fn is_ours_or_unfinished(end: &str) -> bool {
     )
 }
 
-/// Whether this is what we put behind a name: nothing else is ever removed.
+/// Whether this is a suffix of a rotated file: no other file is ever removed.
 fn is_ours(end: &str) -> bool {
     let end = end.strip_suffix(".gz").unwrap_or(end);
     let Some((time, number)) = end.rsplit_once('-') else {
