@@ -1,4 +1,4 @@
-//! Events: a payload, an instant, what is known about it, and who wants to hear its outcome.
+//! Events: payload, time, meta and ack.
 
 mod oversized;
 
@@ -49,18 +49,18 @@ impl Batch {
         self.events.append(&mut other.events);
     }
 
-    /// Keeps the first `at` events; the others come out.
-    pub(crate) fn split_off(&mut self, at: usize) -> Batch {
-        if at == 0 {
+    /// Keeps the first `index` events; the others come out.
+    pub(crate) fn split_off(&mut self, index: usize) -> Batch {
+        if index == 0 {
             return std::mem::take(self);
         }
-        let events = self.events.split_off(at);
+        let events = self.events.split_off(index);
         let bytes = events.iter().map(Event::size).sum();
         self.bytes -= bytes;
         Batch { events, bytes }
     }
 
-    /// Says of every event what became of it, for this holder of it.
+    /// Settles every event, for this holder of it.
     pub(crate) fn settle(mut self, outcome: Outcome) {
         // In place: to move each event out costs more than to settle it.
         Ack::settle_all(self.events.iter_mut().map(Event::ack_mut), outcome);
@@ -113,8 +113,8 @@ impl IntoIterator for Batch {
 /// One event. A clone is cheap: payload and meta are shared, and so is the ack, of which the clone
 /// is one holder more.
 ///
-/// A clone that somebody keeps beyond the call in which it was lent holds back the outcome of the
-/// event, and counts as failed when it is let go; keep [`Event::detached`] instead.
+/// A clone that is kept beyond the call in which the event was lent holds back the outcome of the
+/// event, and counts as failed when it is dropped; keep [`Event::detached`] instead.
 ///
 /// ```
 /// use tributary::{Event, time::Timestamp};
@@ -132,7 +132,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that nobody waits for.
+    /// An event that is not tracked.
     #[inline]
     pub fn new(payload: impl Into<Payload>, time: Timestamp) -> Self {
         Event {
@@ -189,31 +189,31 @@ impl Event {
         }
     }
 
-    /// When it came into being.
+    /// Its time.
     pub fn time(&self) -> Timestamp {
         self.time
     }
 
-    /// What is known about it beside its payload.
+    /// Its meta: names and values beside the payload.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
 
-    /// The same event with one more thing known about it.
+    /// The same event with one more name and value in its meta.
     #[must_use]
     pub fn with_meta(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.meta.set(key, value.into());
         self
     }
 
-    /// The same event with something else known about it.
+    /// The same event with another meta.
     #[must_use]
     pub(crate) fn with_all_meta(mut self, meta: Meta) -> Self {
         self.meta = meta;
         self
     }
 
-    /// Whether a source or a node waits to hear what becomes of it.
+    /// Whether a source or another node tracks it.
     pub fn is_tracked(&self) -> bool {
         self.ack.is_some()
     }
@@ -249,7 +249,7 @@ impl Event {
     }
 }
 
-/// What is known about an event beside its payload: names and JSON values, shared until changed.
+/// The meta of an event: names and JSON values beside its payload, shared until changed.
 ///
 /// The engine sets `error`, `node`, `reason`, `place`, `time` and `attempts` on what leaves by a port
 /// `errors`, and `node` and

@@ -1,8 +1,8 @@
-//! The contracts: what a node is, and who calls it when.
+//! The contracts of nodes: what a node is, and when it is called.
 //!
-//! A node never sees a channel, a thread or a clock. It borrows an event, says in the [`Context`]
-//! what becomes of it, and says when it wants to be woken. So one node runs unchanged on a thread
-//! and in a simulation.
+//! A node uses no channel, no thread and no clock. It borrows an event, decides by the [`Context`]
+//! what becomes of it, and returns when it is to be woken. So a node runs unchanged on a thread and in
+//! a simulation.
 //!
 //! For each batch the engine calls [`Pipeline::process`] or [`Sink::write`] for one event after
 //! the other and then [`Node::commit`] once. Nothing leaves the node before that has succeeded.
@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `process`/`write`, retryable | `rollback`; `open` again, with backoff; the whole batch is fed again |
 //! | `process`/`write`, [busy](crate::Error::busy) | what came before the event is committed; it is fed again after 100 ms, while the node is ticked |
-//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is tried again where [`on_error`](crate::OnError) says so, then rejected (port `errors`), the batch goes on |
+//! | `process`/`write`, otherwise, or a panic in it | what it emitted for this event is taken back, the event is tried again where [`on_error`](crate::OnError) sets retries, then rejected (port `errors`), the batch goes on |
 //! | ten of these panics in a row | the node has failed and is not called any more; what it gets counts as failed, the network stops and reports it |
 //! | `commit`, retryable | as for `process` |
 //! | `commit`, [fatal](crate::Error::fatal) | `rollback`; every event of the batch is rejected, the node has failed: the network stops and reports it |
@@ -47,7 +47,7 @@ pub(crate) use tracker::Tracker;
 pub trait Node: Send {
     /// Makes connections and whatever else cannot move between threads. Called once before
     /// anything else, and again after every retryable error: then it restores what was lost (a
-    /// connection) and keeps what is known (a place, tracked events that have no outcome yet).
+    /// connection) and keeps its state (an offset, tracked events that have no outcome yet).
     fn open(&mut self) -> Result<()> {
         Ok(())
     }
@@ -66,8 +66,8 @@ pub trait Node: Send {
     }
 
     /// How many events it takes in hand before it commits, where so many wait in a link. Asked once,
-    /// when the node is added. More is for a node whose commit is dear, one that syncs a disk say:
-    /// the slower that is, the more events have come meanwhile for the next one.
+    /// when the node is added. A greater number suits a node whose commit is slow, because it syncs a
+    /// disk for example: the slower that is, the more events have come meanwhile for the next one.
     fn batch_size(&self) -> usize {
         256
     }
@@ -90,12 +90,12 @@ pub trait Node: Send {
         Ok(())
     }
 
-    /// When it wants [`tick`](Node::tick) to be called next. Asked again after every call.
+    /// When [`tick`](Node::tick) is to be called next. Evaluated again after every call.
     fn wake(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Called when the instant that `wake` named has come, and, whatever `wake` says, when
+    /// Called when the instant of `wake` has come, and, independent of `wake`, when
     /// [`Context::inputs`] has changed: a link has ended while others remain, or one was added to
     /// the running network; and for a node that has named an instant when the clock was set back,
     /// so that it may name an earlier one. So a node that does something at an instant asks whether
@@ -108,7 +108,7 @@ pub trait Node: Send {
     }
 
     /// Whether it has events in store that it sends bit by bit, as outcomes come and at its `wake`.
-    /// Where its links have ended and nobody has stopped the network, the end waits for them.
+    /// Where its links have ended and the network was not stopped, the node ends after them.
     fn holds(&self) -> bool {
         false
     }
@@ -122,7 +122,7 @@ pub trait Node: Send {
     }
 }
 
-/// What a source found when it was asked to read.
+/// What a source found when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Read {
     /// There may be more: read again at once.

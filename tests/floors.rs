@@ -51,7 +51,7 @@ const FENCES: [(&str, &[&str]); 25] = [
     (
         "flume::",
         &[
-            "ack.rs",
+            "ack/settled.rs",
             "network/",
             "network.rs",
             "source/channel.rs",

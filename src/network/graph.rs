@@ -43,7 +43,7 @@ pub struct Edge {
     pub to: Name,
     /// Links that share the work have the same number here; the others copy.
     pub balance: Option<usize>,
-    /// The field that says which member of a balance gets an event.
+    /// The field by whose value the member of a balance is chosen.
     pub key: Option<String>,
     /// How much may wait in it.
     pub capacity: Capacity,

@@ -2,11 +2,11 @@
 //! linked; and what links that were full have dropped. All of it is in one line at the end of a run.
 //!
 //! What a filter or a rate limit drops is no loss, nor is what was led somewhere. The line is written
-//! only where there is something to say.
+//! only where there are losses.
 
 use std::sync::{Mutex, PoisonError};
 
-/// How many reasons of a node are told apart, of each kind.
+/// How many reasons of a node are counted apart, of each kind.
 const REASONS: usize = 4;
 
 /// How much of a reason is shown, in characters.
@@ -30,7 +30,7 @@ struct Counted {
     loss: Loss,
     /// The reason without the values in it: those differ from event to event.
     alike: String,
-    /// As it was said first.
+    /// As it came first.
     shown: String,
     events: u64,
     /// Whether others were counted here too, since there were too many reasons.

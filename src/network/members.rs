@@ -1,4 +1,4 @@
-//! The nodes of a network that runs: what they and whoever ends it share.
+//! The nodes and links of a running network, shared by its threads.
 
 use super::control::Control;
 use super::id::{LinkId, NodeId};
@@ -14,13 +14,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What the nodes of a network and whoever ends it share.
+/// The state that the threads of a running network share.
 #[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// How often all nodes together were told something.
-    told: AtomicU64,
+    /// How many messages were sent to all nodes together.
+    broadcasts: AtomicU64,
 }
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub members: BTreeMap<NodeId, Member>,
     pub links: BTreeMap<LinkId, MemberLink>,
     pub live_sources: usize,
-    /// It was told to stop, or to let everything go: nothing new can become part of it.
+    /// It was stopped or aborted: nothing new can become part of it.
     pub ending: bool,
     pub aborted: bool,
     /// A node was given up: its thread is left behind.
@@ -71,10 +71,10 @@ impl State {
 
 /// An error that names its node.
 pub(crate) fn naming(node: &Name, error: Error) -> Error {
-    match error.message().contains(&format!("node {node}")) {
-        true => error,
-        false => error.within(format!("node {node}")),
+    if error.message().contains(&format!("node {node}")) {
+        return error;
     }
+    error.within(format!("node {node}"))
 }
 
 impl Shared {
@@ -82,32 +82,32 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells every node to end, one way or the other.
-    pub(crate) fn tell(&self, message: impl Fn() -> Control) {
+    /// Sends a message to every node, after which the network ends.
+    pub(crate) fn broadcast(&self, message: impl Fn() -> Control) {
         let mut state = self.lock();
         state.ending = true;
         for member in state.members.values() {
-            // A node that has ended needs no telling.
+            // A node that has ended has no use for it.
             let _ = member.control.send(message());
         }
-        self.told.fetch_add(1, Ordering::Release);
+        self.broadcasts.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn told(&self) -> u64 {
-        self.told.load(Ordering::Acquire)
+    pub(crate) fn broadcasts(&self) -> u64 {
+        self.broadcasts.load(Ordering::Acquire)
     }
 
     /// No link can be attached to this node from here on; false where one was meanwhile, whose
-    /// message is among those `heard` now.
+    /// message is among those `pending` then.
     pub fn close(
         &self,
         id: NodeId,
         control: &flume::Receiver<Control>,
-        heard: &mut VecDeque<Control>,
+        pending: &mut VecDeque<Control>,
     ) -> bool {
         let mut state = self.lock();
-        heard.extend(control.try_iter());
-        if heard.iter().any(|m| matches!(m, Control::Attach(_))) {
+        pending.extend(control.try_iter());
+        if pending.iter().any(|m| matches!(m, Control::Attach(_))) {
             return false;
         }
         if let Some(member) = state.members.get_mut(&id) {
@@ -123,7 +123,7 @@ impl Shared {
         let last = state.live_sources == 0;
         drop(state);
         if last {
-            self.tell(|| Control::Sourceless);
+            self.broadcast(|| Control::Sourceless);
         }
     }
 
@@ -146,7 +146,7 @@ impl Shared {
         }
         state.failures.push(error);
         drop(state);
-        self.tell(|| Control::Stop);
+        self.broadcast(|| Control::Stop);
     }
 
     /// A node that takes nothing from a link: the network stops, and waits for the node no longer
@@ -182,13 +182,13 @@ impl Shared {
         self.changed();
     }
 
-    /// Wakes those who wait for nodes to end.
+    /// Wakes the threads that wait for nodes to end.
     pub(crate) fn changed(&self) {
         self.changed.notify_all();
     }
 
     /// Waits until every node has ended, or the time is over, or a node that takes nothing is given
-    /// up; says whether they have ended.
+    /// up; returns whether they have ended.
     pub(crate) fn wait_ended(&self, limit: Option<Duration>) -> bool {
         // A limit beyond what the clock can show is none.
         let until = limit.and_then(|limit| monotonic().checked_add(limit));

@@ -1,7 +1,7 @@
 //! What is done about an event that a node rejects: tried again, and where it goes after that.
 //!
-//! An [`OnError`] is what is asked for; [`Retries`] is the part of it that a stage keeps. The
-//! links to the targets are the graph's: see `graph/handled.rs`.
+//! An [`OnError`] is the policy of the caller; [`Retries`] is the part of it that a stage keeps. The
+//! links to the targets are the graph's: see `graph/error_policy.rs`.
 
 use super::handles::Receives;
 use super::link::Capacity;
@@ -11,12 +11,11 @@ use crate::time::{Backoff, Timestamp, format_duration, parse_positive_duration};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// What is done about the events that a node rejects.
+/// The error policy of a node: what is done about the events that it rejects.
 ///
 /// An event is tried again in its place: what came after it waits, so order is kept. When the last
 /// attempt has failed it leaves by the port `errors`, which then leads to the target, if there is
-/// one. Beside what it was it says in its meta: `node`, `error`, `reason`, `place`, `time`,
-/// `attempts`.
+/// one. Its meta gets `node`, `error`, `reason`, `place`, `time` and `attempts`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,7 +54,7 @@ pub(crate) struct ErrorPolicy {
     pub place: Option<String>,
 }
 
-/// The most attempts that can be asked for: beyond that nobody means it.
+/// The most attempts that can be set: a greater number is a mistake.
 const MOST_RETRIES: u32 = 10_000;
 
 impl OnError {
@@ -140,15 +139,15 @@ impl OnError {
 }
 
 impl Retries {
-    /// The pause after so many failed attempts. The jitter follows from who waits and from when,
+    /// The pause after so many failed attempts. The jitter follows from the node and the instant,
     /// so that a simulation is the same each time.
-    pub fn pause(&self, tried: u32, who: &str, now: Timestamp) -> Duration {
+    pub fn pause(&self, tried: u32, node: &str, now: Timestamp) -> Duration {
         let pause = self.backoff.pause(tried);
         if !self.jitter {
             return pause;
         }
         let mut hasher = DefaultHasher::new();
-        (who, now.as_micros(), tried).hash(&mut hasher);
+        (node, now.as_micros(), tried).hash(&mut hasher);
         let share = (hasher.finish() % 1_000) as u32;
         pause - pause / 2 * share / 1_000
     }

@@ -22,8 +22,8 @@ use crate::time::Timestamp;
 use input::{Ahead, Input};
 use std::time::Duration;
 
-/// A source that reads nothing: what it sends is handed to it by a [`Replay`], or injected by
-/// whoever [simulates](Network::simulate) the network.
+/// A source that reads nothing: what it sends is handed to it by a [`Replay`], or injected
+/// where the network is [simulated](Network::simulate).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InjectedSource;
 
@@ -35,7 +35,7 @@ impl Source for InjectedSource {
     }
 }
 
-/// Recorded events, and the field that says when each of them came.
+/// Recorded events, and the field with the time of each.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -67,7 +67,7 @@ pub struct Replay {
 opaque_debug!(Replay, field);
 
 impl Replay {
-    /// A replay in which this field of an event says when it came: see
+    /// A replay in which this field of an event is its time: see
     /// [`read_instant`](crate::time::read_instant).
     pub fn new(field: impl Into<String>) -> Self {
         Replay {
@@ -79,8 +79,8 @@ impl Replay {
     /// What `source` holds will be sent by `node`, an [`InjectedSource`] of the network. The place of
     /// an event without a time is `name:7` for the seventh one.
     ///
-    /// The source is opened and read to its end, nothing else: it does not tick, and does not hear
-    /// what became of what it tracks.
+    /// The source is opened and read to its end, nothing else: it does not tick, and gets no
+    /// outcomes of what it tracks.
     pub fn input(&mut self, node: &str, name: &str, source: impl Source + 'static) {
         let input = (node.to_owned(), name.to_owned(), Box::new(source) as _);
         self.inputs.push(input);

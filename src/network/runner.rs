@@ -21,9 +21,13 @@ pub enum Kind {
 pub(crate) trait Runner: Send {
     fn kind(&self) -> Kind;
     fn node(&mut self) -> &mut dyn Node;
-    /// Feeds `events` from `*at` on; on return `*at` is the event that failed.
-    fn feed<'a>(&mut self, events: &'a [Event], at: &mut usize, cx: &mut Context<'a>)
-    -> Result<()>;
+    /// Feeds `events` from `*index` on; on return `*index` is that of the event that failed.
+    fn feed<'a>(
+        &mut self,
+        events: &'a [Event],
+        index: &mut usize,
+        cx: &mut Context<'a>,
+    ) -> Result<()>;
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read>;
 }
 
@@ -58,14 +62,14 @@ impl<P: Pipeline> Runner for Processes<P> {
     fn feed<'a>(
         &mut self,
         events: &'a [Event],
-        at: &mut usize,
+        index: &mut usize,
         cx: &mut Context<'a>,
     ) -> Result<()> {
-        while let Some(event) = events.get(*at) {
-            cx.begin(event, *at);
+        while let Some(event) = events.get(*index) {
+            cx.begin(event, *index);
             self.0.process(event, cx)?;
             let much = cx.end()?;
-            *at += 1;
+            *index += 1;
             if much {
                 break;
             }
@@ -87,14 +91,14 @@ impl<S: Sink> Runner for Writes<S> {
     fn feed<'a>(
         &mut self,
         events: &'a [Event],
-        at: &mut usize,
+        index: &mut usize,
         cx: &mut Context<'a>,
     ) -> Result<()> {
-        while let Some(event) = events.get(*at) {
-            cx.begin(event, *at);
+        while let Some(event) = events.get(*index) {
+            cx.begin(event, *index);
             self.0.write(event, cx)?;
             cx.end()?;
-            *at += 1;
+            *index += 1;
         }
         Ok(())
     }

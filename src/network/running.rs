@@ -3,34 +3,24 @@
 mod build;
 mod end;
 mod fragment;
+mod launch;
 mod node_thread;
 
 pub(crate) use end::End;
-pub(crate) use fragment::{Fragment, NewNode, lock};
+pub(crate) use fragment::{NewNode, lock};
 pub(crate) use node_thread::NodeThread;
 
-use super::control::{Attachment, Control};
 use super::graph::Graph;
 use super::id::{LinkId, NodeId};
 use super::limits::Limits;
-use super::members::{Member, MemberLink, Shared};
-use super::panics::panicked;
+use super::members::Shared;
 use super::stats::{NodeStats, Stats};
 use super::timer::Timer;
-use super::worker::Worker;
-use crate::error::{Error, ErrorKind, Result};
-use crate::time::{Clock, format_duration, monotonic};
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::error::{Error, Result};
+use crate::time::Clock;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// How long all nodes of a fragment together may take to open.
-const OPEN_LIMIT: Duration = Duration::from_secs(30);
-/// How often it is checked meanwhile whether the start goes on.
-const OPEN_POLL: Duration = Duration::from_millis(50);
 
 /// A running network.
 pub(crate) struct Running {
@@ -46,15 +36,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// A network without nodes; `threads` says whether there will be any (or a simulation).
+    /// A network without nodes; `threads` is false in a simulation.
     pub fn new(clock: Arc<dyn Clock>, threads: bool, limits: Limits) -> Result<Self> {
-        let (timer, timer_thread) = match threads {
-            false => (None, None),
-            true => {
-                let (timer, thread) = Timer::start(clock.clone())
-                    .map_err(|error| Error::io("the timer thread does not start", &error))?;
-                (Some(timer), Some(thread))
-            }
+        let (timer, timer_thread) = if threads {
+            let (timer, thread) = Timer::start(clock.clone())
+                .map_err(|error| Error::io("the timer thread does not start", &error))?;
+            (Some(timer), Some(thread))
+        } else {
+            (None, None)
         };
         Ok(Running {
             shared: Arc::default(),
@@ -65,142 +54,6 @@ impl Running {
             limits,
             fail_fast: false,
         })
-    }
-
-    /// Starts the threads of a fragment, waits until each node is open, attaches it to what runs
-    /// and lets it go. When a node does not open, or `go_on` returns false before all are open, the
-    /// new threads end and nothing else happened.
-    pub fn launch(&mut self, fragment: Fragment, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
-        let Fragment {
-            workers,
-            attachments,
-            mut members,
-            links,
-            sources,
-            error_policies,
-        } = fragment;
-        let (tell, opened) = flume::unbounded();
-        let mut failure = None;
-        let mut running = 0;
-        for (id, worker) in workers {
-            let Some(member) = members.get_mut(&id) else {
-                continue;
-            };
-            let (shared, tell) = (self.shared.clone(), tell.clone());
-            let (place, fail_fast) = (member.place.clone(), self.fail_fast);
-            let thread = std::thread::Builder::new()
-                .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || live(id, worker, place, fail_fast, &shared, &tell));
-            match thread {
-                Ok(thread) => {
-                    member.thread = Some(thread);
-                    running += 1;
-                }
-                Err(error) => {
-                    let what = format!("node {}: its thread does not start", member.name);
-                    failure = Some(Error::io(what, &error).with_kind(ErrorKind::Failed));
-                    break;
-                }
-            }
-        }
-        let until = monotonic() + OPEN_LIMIT;
-        let mut reported = 0;
-        while reported < running {
-            match opened.recv_deadline(until.min(monotonic() + OPEN_POLL)) {
-                Ok(open) => {
-                    reported += 1;
-                    failure = failure.or(open.err());
-                }
-                Err(_) if !go_on() => {
-                    let message = "stopped before every node was open";
-                    failure = failure.or(Some(Error::new(ErrorKind::Closed, message)));
-                    break;
-                }
-                Err(_) if monotonic() < until => {}
-                Err(_) => {
-                    let limit = format_duration(OPEN_LIMIT);
-                    let message = format!("not every node was open within {limit}");
-                    failure = failure.or(Some(Error::new(ErrorKind::Unavailable, message)));
-                    break;
-                }
-            }
-        }
-        let failure = match failure {
-            None => {
-                let committed = self.commit(attachments, &mut members, links, sources);
-                committed
-                    .map(|()| self.error_policies = error_policies)
-                    .err()
-            }
-            failure => failure,
-        };
-        if let Some(error) = failure {
-            for member in members.values() {
-                let _ = member.control.send(Control::Abort);
-            }
-            // Nodes that are open end at once; one that hangs in `open` is left behind.
-            for thread in members.into_values().filter_map(|member| member.thread) {
-                if reported == running || thread.is_finished() {
-                    let _ = thread.join();
-                }
-            }
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    /// Takes a fragment in: from here on it is part of the network. Nothing is taken in by a
-    /// network that is ending, and nothing is attached to a node that has ended.
-    fn commit(
-        &mut self,
-        attachments: BTreeMap<NodeId, Attachment>,
-        members: &mut BTreeMap<NodeId, Member>,
-        links: BTreeMap<LinkId, MemberLink>,
-        sources: usize,
-    ) -> Result<()> {
-        let mut state = self.shared.lock();
-        if state.ending {
-            return Err(Error::data(
-                "the network is ending and takes in nothing new",
-            ));
-        }
-        let closed = |id: &NodeId| state.members.get(id).filter(|node| node.closed);
-        if let Some(node) = attachments.keys().find_map(closed) {
-            return Err(Error::data(format!("node {} has ended", node.name)));
-        }
-        state.live_sources += sources;
-        // Receivers are attached first.
-        let split = attachments.into_iter().map(|(id, attachment)| {
-            let (receiving, sending) = attachment.split();
-            ((id, receiving), (id, sending))
-        });
-        let (receiving, sending): (Vec<_>, Vec<_>) = split.unzip();
-        for (id, attachment) in receiving.into_iter().chain(sending) {
-            if let Some(node) = state.members.get(&id).filter(|_| !attachment.is_empty()) {
-                let _ = node.control.send(Control::Attach(attachment));
-            }
-        }
-        for member in members.values() {
-            let _ = member.control.send(Control::Go);
-        }
-        state.members.append(members);
-        state.links.extend(links);
-        Ok(())
-    }
-
-    /// Takes in a fragment whose workers a simulation drives.
-    pub fn adopt(&mut self, fragment: Fragment) -> Result<Vec<(NodeId, Worker)>> {
-        let Fragment {
-            workers,
-            attachments,
-            mut members,
-            links,
-            sources,
-            error_policies,
-        } = fragment;
-        self.commit(attachments, &mut members, links, sources)?;
-        self.error_policies = error_policies;
-        Ok(workers)
     }
 
     /// Whether this node has ended: nothing can be linked to it any more.
@@ -225,9 +78,9 @@ impl Running {
             .all(|member| member.ended)
     }
 
-    /// How often all nodes together were told something.
-    pub fn told(&self) -> u64 {
-        self.shared.told()
+    /// How many messages were sent to all nodes together.
+    pub fn broadcasts(&self) -> u64 {
+        self.shared.broadcasts()
     }
 
     pub fn end(&self) -> End {
@@ -276,7 +129,7 @@ impl Running {
         }
     }
 
-    /// The timer ends when nobody can set an alarm any more.
+    /// The timer thread ends with the last sender of alarms.
     pub fn join_timer(&mut self) {
         self.timer = None;
         if let Some(thread) = self.timer_thread.take()
@@ -284,39 +137,6 @@ impl Running {
             && !self.shared.lock().abandoned
         {
             let _ = thread.join();
-        }
-    }
-}
-
-/// A node's thread.
-fn live(
-    id: NodeId,
-    mut worker: Worker,
-    place: Option<String>,
-    fail_fast: bool,
-    shared: &Arc<Shared>,
-    opened: &flume::Sender<Result<()>>,
-) {
-    /// Says that the node has ended, however it did.
-    struct Ended<'a>(&'a Shared, NodeId);
-    impl Drop for Ended<'_> {
-        fn drop(&mut self) {
-            self.0.ended(self.1);
-        }
-    }
-    NodeThread::set(shared, id);
-    let open = match fail_fast {
-        true => worker.open(),
-        false => worker.open_or_stall(),
-    };
-    let open = open.map_err(|error| error.at_opt(place));
-    let is_open = open.is_ok();
-    let _ = opened.send(open);
-    if is_open && worker.await_go() {
-        let _ended = Ended(shared, id);
-        // Node code is guarded call by call; what is left is a node that panics when it is dropped.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            shared.fail(id, panicked(&*panic));
         }
     }
 }

@@ -52,7 +52,7 @@ pub struct Simulation {
     clock: Arc<ManualClock>,
     schedule: Schedule,
     /// How many messages had been sent to all nodes when that was last looked at.
-    told: u64,
+    broadcasts: u64,
 }
 
 opaque_debug!(Simulation);
@@ -78,7 +78,7 @@ impl Simulation {
             running,
             clock,
             schedule,
-            told: 0,
+            broadcasts: 0,
         };
         simulation.run();
         Ok(simulation)
@@ -89,8 +89,8 @@ impl Simulation {
         self.clock.now()
     }
 
-    /// Hands an event of this moment to a node (a source sends it as if it had read it), and lets
-    /// everything follow that follows without time passing.
+    /// Injects an event of this moment into a node (a source sends it as if it had read it), and runs
+    /// the network until nothing is left to do at this moment.
     ///
     /// # Errors
     /// A node that does not exist or has ended.
@@ -99,7 +99,7 @@ impl Simulation {
         self.inject_event(node, event)
     }
 
-    /// The same for an event that was made elsewhere.
+    /// The same for an event with a time and meta of its own.
     ///
     /// # Errors
     /// A node that does not exist or has ended.
@@ -122,7 +122,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Ends a source as if it had read to its end: its links end, and whoever it leads to is told.
+    /// Ends a source as if it had read to its end: its links end, and so do the nodes that they lead to.
     /// One that has ended already stays so.
     ///
     /// # Errors
@@ -255,8 +255,8 @@ impl Simulation {
     fn run(&mut self) -> bool {
         let mut any = false;
         loop {
-            let told = self.running.told();
-            if std::mem::replace(&mut self.told, told) != told {
+            let broadcasts = self.running.broadcasts();
+            if std::mem::replace(&mut self.broadcasts, broadcasts) != broadcasts {
                 self.schedule.rouse_all();
             }
             if !self.schedule.step(self.clock.now()) {

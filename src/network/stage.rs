@@ -1,7 +1,7 @@
 //! Feeding one batch to one node: the only place that settles acks.
 //!
 //! A stage owns a node and its frame. It calls the node event by event, commits, and only then
-//! moves what was noted down into the outbox. It knows no thread and no channel; workers and
+//! moves what was noted down into the outbox. It uses no thread and no channel; workers and
 //! simulations drive the same stages.
 
 mod emit;
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
-    /// What was decided of tracked events, while the node is told; the allocation serves them all.
+    /// Outcomes of tracked events, while `settle` is called; the allocation is used again.
     outcomes: Vec<(Token, Outcome)>,
     clock: Arc<dyn Clock>,
     /// Which ports lead somewhere.
@@ -58,7 +58,7 @@ pub(crate) struct Stage {
     dead: bool,
     /// An error after which the node cannot go on.
     failed: Option<Error>,
-    /// Its `wake` has panicked: it is not asked again.
+    /// Its `wake` has panicked: it is not called again.
     sleeps: bool,
     /// Until when it is not ticked again: its last tick has failed.
     rests: Option<Timestamp>,
@@ -112,14 +112,14 @@ impl Stage {
         self.frame.inputs.push(number);
     }
 
-    /// The link at this place has ended, and all that it brought was fed.
-    pub fn close_input(&mut self, at: usize) {
-        self.frame.inputs.remove(at);
+    /// The link at this index has ended, and all that it brought was fed.
+    pub fn close_input(&mut self, index: usize) {
+        self.frame.inputs.remove(index);
     }
 
-    /// The number of the link at this place.
-    pub fn input(&self, at: usize) -> usize {
-        self.frame.inputs[at]
+    /// The number of the link at this index.
+    pub fn input(&self, index: usize) -> usize {
+        self.frame.inputs[index]
     }
 
     pub fn close_inputs(&mut self) {
@@ -201,11 +201,11 @@ impl Stage {
             self.runner.node().rollback();
             Ok(())
         }) {
-            self.complain("rollback", &error);
+            self.log_error("rollback", &error);
         }
     }
 
-    /// A call that belongs to no event, and its commit; says whether both were done. Its error
+    /// A call that belongs to no event, and its commit; returns whether both were done. Its error
     /// comes back where trying again can help, and is logged and counted otherwise.
     fn call(
         &mut self,
@@ -232,7 +232,7 @@ impl Stage {
                 if error.is_retryable() {
                     Err(error)
                 } else {
-                    self.complain(what, &error);
+                    self.log_error(what, &error);
                     if error.is_fatal() {
                         self.failed = Some(error);
                     }
@@ -251,7 +251,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Says whether the node is to be called again: it has let go a part of what it holds.
+    /// Returns whether to call it again: the node has let go a part of what it holds.
     pub fn finish(&mut self) -> Result<bool> {
         self.frame.again = false;
         let done = self.call("finish", |node, cx| node.finish(cx))?;
@@ -263,9 +263,9 @@ impl Stage {
         self.call("commit", |_, _| Ok(())).map(drop)
     }
 
-    /// Tells the node what became of tracked events, each of them once, whatever it answers; then
-    /// whoever waited for them before it did. So a node hears of a failed event before the event
-    /// can come again.
+    /// Passes the outcomes of tracked events to the node, each of them once, whatever it returns; then
+    /// settles the acks that the events had before. So a node gets the failure of an event before the
+    /// event can come again.
     pub fn settle(&mut self, settled: Settled) -> Result<()> {
         let settled = match settled.collect_whole() {
             Ok(whole) => {
@@ -273,7 +273,7 @@ impl Stage {
                 let outcome = whole.outcome;
                 self.note(whole.events, outcome);
                 let tokens = (0..whole.events).map(|at| Token(whole.first + at as u64));
-                return self.tell(tokens.map(|token| (token, outcome)));
+                return self.pass_outcomes(tokens.map(|token| (token, outcome)));
             }
             Err(settled) => settled,
         };
@@ -293,13 +293,13 @@ impl Stage {
             let alike = outcomes.iter().filter(|(_, known)| *known == outcome);
             self.note(alike.count(), outcome);
         }
-        let told = self.tell(outcomes.iter().copied());
+        let passed = self.pass_outcomes(outcomes.iter().copied());
         for outcome in [Outcome::Delivered, Outcome::Failed] {
             let alike = waiting.iter_mut().filter(|(_, known)| *known == outcome);
             Ack::settle_all(alike.map(|(outer, _)| outer), outcome);
         }
         self.outcomes = outcomes;
-        told
+        passed
     }
 
     /// Counts what became of so many tracked events.
@@ -316,37 +316,40 @@ impl Stage {
         account.tracked.store(given, Ordering::Relaxed);
     }
 
-    fn tell(&mut self, outcomes: impl ExactSizeIterator<Item = (Token, Outcome)>) -> Result<()> {
+    fn pass_outcomes(
+        &mut self,
+        outcomes: impl ExactSizeIterator<Item = (Token, Outcome)>,
+    ) -> Result<()> {
         if outcomes.len() == 0 {
             return Ok(());
         }
         let mut errors = Vec::new();
-        let told = self.call("settle", |node, cx| {
-            let mut untold = outcomes;
-            // One that panics is told of the next ones all the same.
-            while untold.len() > 0 {
-                let told = catch(|| {
-                    for (token, outcome) in untold.by_ref() {
+        let called = self.call("settle", |node, cx| {
+            let mut left = outcomes;
+            // A panic does not end the calls for the other outcomes.
+            while left.len() > 0 {
+                let caught = catch(|| {
+                    for (token, outcome) in left.by_ref() {
                         errors.extend(node.settle(token, outcome, cx).err());
                     }
                     Ok(())
                 });
-                errors.extend(told.err());
+                errors.extend(caught.err());
             }
             let worst = errors.iter().position(Error::is_retryable).unwrap_or(0);
-            match errors.is_empty() {
-                true => Ok(()),
-                false => Err(errors.swap_remove(worst)),
+            if errors.is_empty() {
+                return Ok(());
             }
+            Err(errors.swap_remove(worst))
         });
         for error in errors {
-            self.complain("settle", &error);
+            self.log_error("settle", &error);
         }
-        told.map(drop)
+        called.map(drop)
     }
 
     /// Logs an error that is no event's and counts it.
-    pub fn complain(&self, what: &str, error: &Error) {
+    pub fn log_error(&self, what: &str, error: &Error) {
         add(&self.account.errors, 1);
         log::error!("node {}: {what}: {error}", self.name);
     }

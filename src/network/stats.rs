@@ -9,8 +9,8 @@
 //! - of a node that tracks events, each has exactly one outcome: `tracked = delivered + undelivered`.
 //!
 //! Received is counted when a batch is taken from a link, the rest when its batch is committed. Of
-//! a committed batch, consumed is what nothing else was said of; so what the law finds out is a
-//! batch, or a part of one, that was taken and never accounted for.
+//! a committed batch, an event is consumed if it was neither passed, dropped nor rejected. So the law
+//! detects a batch, or a part of one, that was taken and never accounted for.
 
 use super::losses::Losses;
 use crate::name::{Endpoint, Name};
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// A node's counters, written by its own thread once a batch.
+/// The counters of a node, written by its own thread once a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     pub received: AtomicU64,
@@ -34,12 +34,12 @@ pub(crate) struct Account {
     /// Events rejected that the node had not received: made by itself, or unreadable at a source.
     pub refused: AtomicU64,
     pub errors: AtomicU64,
-    /// Events that it waits for or has waited for, and what it heard of them.
+    /// Events that it tracks or has tracked, and their outcomes.
     pub tracked: AtomicU64,
     pub delivered: AtomicU64,
     pub undelivered: AtomicU64,
     pub reopened: AtomicU64,
-    /// Events that it is in the midst of sending.
+    /// Events of the batch that it is sending.
     pub sending: AtomicU64,
     pub dropped: Mutex<BTreeMap<&'static str, u64>>,
     /// Nanoseconds in the node's own code.
@@ -109,7 +109,7 @@ pub(crate) struct LinkAccount {
     pub spilled: AtomicU64,
     pub lost: AtomicU64,
     pub blocked: AtomicU64,
-    /// The node at one of its ends was given up: nothing more goes in, and what is in it is the last.
+    /// The node at one of its ends was given up: nothing more goes in.
     pub cut: AtomicBool,
 }
 
@@ -189,7 +189,7 @@ impl NodeStats {
         self.passed + self.consumed + self.rejected + self.dropped.values().sum::<u64>()
     }
 
-    fn heard(&self) -> u64 {
+    fn outcomes(&self) -> u64 {
         self.delivered + self.undelivered
     }
 }
@@ -209,11 +209,11 @@ pub struct LinkStats {
     pub received: u64,
     /// Events that wait in it, or at its sender for room in it: `sent - received - dropped - lost`.
     pub queued: u64,
-    /// Events that were let go because it was full, on purpose (`overflow`).
+    /// Events that were dropped because it was full (`overflow`).
     pub dropped: u64,
     /// Events that waited on disk, or still do.
     pub spilled: u64,
-    /// Events that were lost with the node that it leads to; whoever tracks them hears of it.
+    /// Events that were lost with the node that it leads to; those that are tracked have failed.
     pub lost: u64,
     /// Time that its sender spent waiting for room.
     pub blocked: Duration,
@@ -252,13 +252,13 @@ impl Stats {
         let outcomes = self
             .nodes
             .iter()
-            .filter(|n| n.tracked != n.heard())
+            .filter(|n| n.tracked != n.outcomes())
             .map(|n| {
                 format!(
-                    "node {}: tracked {} events but heard of {}",
+                    "node {}: tracked {} events but {} have an outcome",
                     n.name,
                     n.tracked,
-                    n.heard()
+                    n.outcomes()
                 )
             });
         let links = self

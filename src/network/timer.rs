@@ -1,4 +1,4 @@
-//! The timer thread: one for each running network, it wakes nodes at the instants they asked for.
+//! The timer thread: one for each running network, it wakes nodes at the instants that they set.
 //!
 //! It keeps a heap of instants and nudges a node's control channel, which has no bound, so that it
 //! never blocks. Whether the node is really due is for the node's worker to decide, from the
@@ -63,7 +63,7 @@ fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
     let mut seen = clock.now();
     loop {
         let now = clock.now();
-        // Set back: who waits for an instant that is far away now says anew when to be woken.
+        // Set back: all nodes are woken, and set their alarms anew.
         let all = now < seen;
         seen = now;
         while alarms

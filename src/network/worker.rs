@@ -46,7 +46,7 @@ enum Phase {
     Done,
 }
 
-/// How long a source may block in one call: short while it has outcomes to hear of.
+/// How long a source may block in one call: short while outcomes are outstanding.
 const SOURCE_WAIT: Duration = Duration::from_millis(100);
 const SOURCE_WAIT_TRACKING: Duration = Duration::from_millis(5);
 
@@ -59,12 +59,12 @@ pub(crate) struct Worker {
     outcomes: flume::Receiver<Settled>,
     /// The sender of that channel, for alarms.
     own: flume::Sender<Control>,
-    heard: VecDeque<Control>,
+    pending: VecDeque<Control>,
     inputs: Vec<LinkReceiver>,
     next_input: usize,
     /// How many links were ever attached.
     attached: usize,
-    /// Whether links were added or have ended since the node was last told.
+    /// Whether links were added or have ended since the node was last ticked.
     relinked: bool,
     routes: Vec<Routes>,
     timer: Option<Timer>,
@@ -82,18 +82,18 @@ pub(crate) struct Worker {
     waits: bool,
     /// How often the node was opened again since something last succeeded.
     attempts: u32,
-    /// Whether what a `settle` told the node is not committed yet: that is made up for when the
+    /// Whether outcomes that were passed to the node are not committed yet: that is done when the
     /// node is open again, since nothing else may ever come.
     unsettled: bool,
-    /// When a source that found nothing is asked again.
+    /// When a source that found nothing is read again.
     read_again: Option<Instant>,
     shared: Arc<Shared>,
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Outcomes that nobody will hear of any more must not keep those waiting who wait for the
-        // same events: a group that is let go fails them.
+        // Outcomes without a receiver must not hold back other nodes that track the same events: a
+        // group that is dropped fails them.
         while let Ok(message) = self.control.try_recv() {
             drop(message);
         }
@@ -119,7 +119,7 @@ impl Worker {
             own: control.0,
             control: control.1,
             outcomes,
-            heard: VecDeque::new(),
+            pending: VecDeque::new(),
             inputs: Vec::new(),
             next_input: 0,
             attached: 0,
@@ -153,23 +153,23 @@ impl Worker {
         }
     }
 
-    /// Waits until the network is told to begin; false when it never will.
+    /// Waits until the network begins; false if it never will.
     pub fn await_go(&mut self) -> bool {
         loop {
             match self.control.recv() {
                 Ok(Control::Go) => return true,
                 Ok(Control::Abort) | Err(_) => return false,
-                Ok(other) => self.heard.push_back(other),
+                Ok(other) => self.pending.push_back(other),
             }
         }
     }
 
     /// What a step may find that the one before did not, beside what came by a link and what all
-    /// nodes were told: outcomes, or, at a source, whatever it reads from.
+    /// nodes were sent: outcomes, or, at a source, new input.
     pub fn has_news(&self) -> bool {
         let waits = || !(self.control.is_empty() && self.outcomes.is_empty());
-        let hears = || self.stage.outstanding() > 0 && waits();
-        self.is_source() || !self.heard.is_empty() || hears()
+        let has_outcomes = || self.stage.outstanding() > 0 && waits();
+        self.is_source() || !self.pending.is_empty() || has_outcomes()
     }
 
     /// Whether the node still takes or reads events.
@@ -209,12 +209,12 @@ impl Worker {
     fn take_step(&mut self, wait: Duration) -> Step {
         let mut busy = false;
         while let Some(message) = self
-            .heard
+            .pending
             .pop_front()
             .or_else(|| self.control.try_recv().ok())
             .or_else(|| self.outcomes.try_recv().ok().map(Control::Settled))
         {
-            busy |= self.hear(message);
+            busy |= self.handle(message);
             if self.phase == Phase::Done {
                 return Step::Done;
             }
@@ -232,7 +232,7 @@ impl Worker {
                 if !stalled.lost && self.phase == Phase::Work && self.is_due() {
                     let ticked = self.stage.tick();
                     self.stall_on(ticked);
-                    // An abort that this meets is heard next.
+                    // An abort that comes meanwhile is handled next.
                     let _ = self.deliver();
                     return Step::Busy;
                 }
@@ -267,7 +267,7 @@ impl Worker {
     }
 
     /// Whether the node is to be ticked: its instant has come, or the clock was set back, so that
-    /// it would wait for longer than it has said.
+    /// it would wait for longer than intended.
     fn is_due(&mut self) -> bool {
         let Some(at) = self.stage.wake() else {
             return false;
@@ -278,8 +278,8 @@ impl Worker {
         set_back || at <= now
     }
 
-    /// Acts on a message; says whether that may have made work.
-    fn hear(&mut self, message: Control) -> bool {
+    /// Handles a control message; returns whether that may have made work.
+    fn handle(&mut self, message: Control) -> bool {
         match message {
             Control::Go | Control::Room => {}
             Control::Wake => self.alarm = None,
@@ -287,7 +287,7 @@ impl Worker {
                 let settled = self.stage.settle(settled);
                 self.unsettled |= settled.is_err();
                 self.stall_on(settled);
-                // An abort that this meets is heard next.
+                // An abort that comes meanwhile is handled next.
                 let _ = self.deliver();
                 self.read_again = None;
                 return true;

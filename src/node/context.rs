@@ -1,4 +1,4 @@
-//! What a node says of the event in its hands.
+//! The context of a call: what becomes of the event in hand.
 
 use super::frame::{Fate, Frame, Output};
 use crate::ack::Token;
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::time::{Clock, Timestamp};
 
-/// A node's way to say what becomes of an event, lent for the time of one call.
+/// Lent to a node for one call: with it the node decides what becomes of the event in hand.
 pub struct Context<'a> {
     frame: &'a mut Frame,
     clock: &'a dyn Clock,
@@ -45,7 +45,7 @@ impl<'a> Context<'a> {
     }
 
     /// The greatest payload that a source may emit, in bytes. A larger one is refused by the engine: its
-    /// head leaves by `errors`. A source that keeps track of what it emits needs the limit to know that.
+    /// head leaves by `errors`. A source that counts what it emits needs the limit for that.
     pub fn max_event_bytes(&self) -> usize {
         self.frame.event_bytes
     }
@@ -60,7 +60,7 @@ impl<'a> Context<'a> {
 
     /// The number of the event in hand among all that the node received: the first is 0. It stays the same
     /// when the event is fed again, after a failed batch or for another attempt, so a node can keep under
-    /// it what it already knows of an event ([`Progress`](crate::connect::Progress)). `None` in calls that
+    /// it the progress of an event ([`Progress`](crate::connect::Progress)). `None` in calls that
     /// have no event in hand.
     #[inline]
     pub fn sequence(&self) -> Option<u64> {
@@ -100,8 +100,7 @@ impl<'a> Context<'a> {
         self.frame.emit(Frame::OUT, event);
     }
 
-    /// Sends an event on the port `out`, and wants to hear what becomes of it: see
-    /// [`track`](Context::track), of which this is the faster way. What has no output gets a token
+    /// Sends an event on the port `out`, and tracks it: a faster form of [`track`](Context::track). What has no output gets a token
     /// too: its outcome is a failure.
     #[inline]
     pub fn emit_tracked(&mut self, event: Event) -> Token {
@@ -202,9 +201,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Wants to hear what becomes of an event that is about to be emitted: the token comes back in
-    /// [`Node::settle`](crate::Node::settle). Whoever else waits for the event hears it too, after
-    /// this node has. To track the event in hand, track a clone and emit that.
+    /// Tracks an event that is about to be emitted: [`Node::settle`](crate::Node::settle) is called with
+    /// the token and the outcome. Other nodes that track the event get the outcome after this one. To track the event in hand, track a clone and emit that.
     #[inline]
     pub fn track(&mut self, event: &mut Event) -> Token {
         self.frame.tracker.track(event)

@@ -1,12 +1,13 @@
-//! The frame: notes down for the engine what a node says of the events of one batch.
+//! The frame: what a node emits, passes, drops and rejects of one batch, until the engine takes it.
+
+mod emitting;
 
 use super::tracker::Tracker;
-use crate::ack::{Ack, AckId, Token};
+use crate::ack::AckId;
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::event::{Batch, Event, Meta};
+use crate::event::{Batch, Event};
 use crate::name::Port;
-use crate::payload::{MAX_EVENT_BYTES, Payload};
-use crate::time::Timestamp;
+use crate::payload::MAX_EVENT_BYTES;
 use std::collections::HashSet;
 
 /// How many bytes a node emits before they leave, though it has more events in hand.
@@ -98,7 +99,7 @@ pub(crate) struct Frame {
     pub let_go: Vec<(&'static str, u64)>,
     /// Whether `finish` is to be called again.
     pub again: bool,
-    /// What is to be known of the event in hand, once it does more than simply pass.
+    /// The details of the event in hand, once it does more than simply pass.
     hand: Option<Hand>,
     /// How many new events the batch before made: there is room for as many.
     expected: usize,
@@ -244,7 +245,7 @@ impl Frame {
         self.has_simply_passed() || self.hand.as_ref().is_some_and(|hand| hand.marked)
     }
 
-    /// More is to be known of the event in hand than that it simply passes.
+    /// The details of the event in hand, which does more than simply pass.
     #[inline]
     fn stir(&mut self) -> &mut Hand {
         self.hand.get_or_insert_with(|| Hand {
@@ -314,106 +315,5 @@ impl Frame {
             None => Err(Error::data(format!("no port {}", quote(name)))
                 .with_hint_opt(did_you_mean(name, self.ports.iter().map(Port::as_str)))),
         }
-    }
-
-    /// Nothing here but the other function can panic, and that gets the event in pieces: so the
-    /// compiler makes the event in its place in the batch instead of copying it there.
-    #[inline]
-    pub(super) fn emit(&mut self, port: u16, event: Event) {
-        let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
-        if port == Self::OUT && room {
-            self.stir().fate = Fate::Passed;
-            self.fresh.push(event);
-        } else {
-            let (payload, time, meta, ack) = event.into_parts();
-            self.emit_otherwise(port, payload, time, meta, ack);
-        }
-    }
-
-    /// The same with an event that is tracked then, in its place in the batch: to track it before
-    /// that is to have it copied there, for which the processor waits until its payload is written
-    /// (measured: a third of the hop).
-    #[inline]
-    pub(super) fn emit_tracked(&mut self, event: Event) -> Token {
-        let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
-        if room {
-            self.stir().fate = Fate::Passed;
-            self.tracker.track(self.fresh.push_in_place(event))
-        } else {
-            let (payload, time, meta, ack) = event.into_parts();
-            self.emit_tracked_otherwise(payload, time, meta, ack)
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn emit_tracked_otherwise(
-        &mut self,
-        payload: Payload,
-        time: Timestamp,
-        meta: Meta,
-        ack: Ack,
-    ) -> Token {
-        let mut event = Event::from_parts(payload, time, meta, ack);
-        let token = self.tracker.track(&mut event);
-        self.emit(Self::OUT, event);
-        token
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn emit_otherwise(
-        &mut self,
-        port: u16,
-        payload: Payload,
-        time: Timestamp,
-        meta: Meta,
-        ack: Ack,
-    ) {
-        let event = Event::from_parts(payload, time, meta, ack);
-        if !self.can_emit {
-            self.stir().fault = Some(Error::data("a sink has no output to emit to"));
-            return;
-        }
-        self.stir().fate = Fate::Passed;
-        if port == Self::OUT && self.outputs.is_empty() {
-            if self.fresh.is_empty() {
-                self.fresh = Batch::with_capacity(self.expected);
-            }
-            self.fresh.push(event);
-        } else {
-            self.bytes += event.size();
-            self.outputs.push(Output::New {
-                index: self.index,
-                port,
-                event,
-            });
-        }
-    }
-
-    /// The event in hand passes like all before it; false where it is not so simple.
-    #[inline]
-    pub(super) fn pass_simply(&mut self) -> bool {
-        let simply = self.uniform == self.index && self.can_emit && self.is_empty();
-        if simply {
-            self.uniform = self.index + 1;
-        }
-        simply
-    }
-
-    pub(super) fn pass(&mut self, port: u16) {
-        if !self.can_emit {
-            self.stir().fault = Some(Error::data("a sink has no output to pass to"));
-        } else if port != Self::OUT || !self.pass_simply() {
-            let index = self.index;
-            self.mark(Output::Pass { index, port }, Fate::Passed);
-        }
-    }
-
-    pub(super) fn mark(&mut self, output: Output, fate: Fate) {
-        let hand = self.stir();
-        hand.marked = true;
-        hand.fate = fate;
-        self.outputs.push(output);
     }
 }

@@ -1,4 +1,4 @@
-//! Tracking: tokens for events whose outcome a node wants to hear.
+//! Tracking: tokens for the events whose outcomes a node gets.
 
 use crate::ack::{Ack, AckId, Group, OutcomeChannel, Token};
 use crate::event::Event;
@@ -109,7 +109,7 @@ impl Tracker {
     /// The batch is over: the next one starts a group of its own.
     pub fn end_batch(&mut self) {
         self.end_group();
-        // One that tracks nothing, as when an outcome is heard, says nothing of the next.
+        // A batch that tracks nothing, as a call for outcomes, is no measure for the next.
         if self.next > self.batch {
             self.expected = self.next - self.batch;
             self.batch = self.next;

@@ -235,14 +235,14 @@ fn a_running_network_learns_of_it_and_so_do_nodes_that_come_later() -> Result<()
     let error = network.on_error("first", OnError::retry(1)).unwrap_err();
     assert_eq!(
         error.message(),
-        "node first runs already, and what it rejects goes to bad, as on_error of \"*\" says"
+        "node first runs already, and what it rejects goes to bad, by on_error of \"*\""
     );
     drop(sender);
     network.wait()
 }
 
 #[test]
-fn a_node_that_waits_hears_control() -> Result<()> {
+fn a_node_that_waits_handles_control_messages() -> Result<()> {
     let network = Network::new();
     let (sender, input) = source::channel();
     network.add_source("in", input)?;

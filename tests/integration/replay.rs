@@ -176,7 +176,7 @@ fn an_event_without_a_time_is_refused_in_its_place() -> Result<()> {
     assert_eq!(
         said,
         [
-            "in.jsonl:1: no field \"at\"; by that field the replay knows when an event came"
+            "in.jsonl:1: no field \"at\"; the replay takes the time of an event from that field"
                 .to_owned(),
             "in.jsonl:3: a JSON object was expected, this is an array".to_owned(),
             format!("in.jsonl:4: \"at\": bad time null; {hint}"),

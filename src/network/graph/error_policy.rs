@@ -44,8 +44,8 @@ impl Graph {
             if let Some(link) = edges.find(|e| e.on_error && e.from == errors) {
                 let (to, at) = (&link.to, at_place(link.place.as_deref()));
                 let error = format!(
-                    "node {name} runs already, and what it rejects goes to {to}, as on_error of \
-                     \"*\" says{at}"
+                    "node {name} runs already, and what it rejects goes to {to}, by on_error of \
+                     \"*\"{at}"
                 );
                 return Err(Error::data(error));
             }

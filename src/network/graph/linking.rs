@@ -9,6 +9,7 @@ use crate::network::runner::Kind;
 use std::collections::BTreeSet;
 
 /// How the links that are added together share events.
+#[derive(Debug, Clone)]
 pub(crate) enum Sharing {
     /// Each link gets a copy.
     Copy,

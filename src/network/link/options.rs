@@ -90,7 +90,7 @@ impl FromStr for Overflow {
 }
 
 /// Where and how much a link spills. The file has no name and is gone with the process: an event
-/// in it that nobody tracks is lost with the process as one in memory is.
+/// in it that is not tracked is lost with the process, as one in memory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spill {
     /// The directory; the system's for temporary files where there is none.
@@ -115,7 +115,7 @@ impl Spill {
     }
 }
 
-/// What a link is to be; whatever is not said is as the network has it.
+/// The options of a link; those that are not set are the network's.
 ///
 /// ```
 /// use std::time::Duration;
@@ -171,7 +171,7 @@ impl LinkOptions {
         self
     }
 
-    /// What these are in a network with this capacity.
+    /// The settings of a link in a network with this capacity.
     pub(crate) fn settings(&self, network: Capacity) -> Result<LinkSettings> {
         let capacity = Capacity {
             events: self.events.unwrap_or(network.events),
@@ -209,7 +209,7 @@ impl From<Capacity> for LinkOptions {
     }
 }
 
-/// What a link is, with nothing left unsaid.
+/// All settings of a link.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkSettings {
     pub capacity: Capacity,

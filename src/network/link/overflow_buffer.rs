@@ -19,9 +19,10 @@ use std::sync::{Mutex, MutexGuard};
 
 /// The most events and bytes that are written to disk at once, however little may stay in memory.
 /// Where schedules of threads are tried, a few events spill.
-const BLOCK: (usize, usize) = match cfg!(shuttle) {
-    true => (2, 4),
-    false => (Capacity::BATCH, 1 << 20),
+const BLOCK: (usize, usize) = if cfg!(shuttle) {
+    (2, 4)
+} else {
+    (Capacity::BATCH, 1 << 20)
 };
 
 pub(super) struct OverflowBuffer {
@@ -44,9 +45,9 @@ struct State {
     waiting: bool,
     /// The receiver has gone.
     closed: bool,
-    /// What was said already: that it overflows, that the disk refuses.
-    said: bool,
-    complained: bool,
+    /// What was logged already: that it overflows, that the disk fails.
+    logged: bool,
+    error_logged: bool,
 }
 
 enum Slot {
@@ -108,11 +109,11 @@ impl OverflowBuffer {
             dropped = state.excess(self.capacity);
         }
         add(&self.account.dropped, dropped.len() as u64);
-        let say = !dropped.is_empty() && !std::mem::replace(&mut state.said, true);
+        let log = !dropped.is_empty() && !std::mem::replace(&mut state.logged, true);
         let messages = state.slots.len().saturating_sub(state.messages);
         state.messages += messages;
         drop(state);
-        if say {
+        if log {
             log::warn!("link {}: full, events are dropped", self.label);
         }
         dropped.settle(Outcome::Delivered);
@@ -147,7 +148,7 @@ impl OverflowBuffer {
                 state.events -= events;
                 state.bytes = state.bytes.saturating_sub(bytes);
                 add(&self.account.spilled, events as u64);
-                if !std::mem::replace(&mut state.said, true) {
+                if !std::mem::replace(&mut state.logged, true) {
                     log::info!("link {}: full, events wait on disk", self.label);
                 }
                 true
@@ -155,7 +156,7 @@ impl OverflowBuffer {
             Err((last, error)) => {
                 state.slots.push_back(Slot::Held(last));
                 if let Some(error) = error
-                    && !std::mem::replace(&mut state.complained, true)
+                    && !std::mem::replace(&mut state.error_logged, true)
                 {
                     log::error!("link {}: {error}; it blocks instead", self.label);
                 }
@@ -164,7 +165,7 @@ impl OverflowBuffer {
         }
     }
 
-    /// Takes the batch that has waited longest, for a message; says whether the sender waits for
+    /// Takes the batch that has waited longest, for a message; returns whether the sender waits for
     /// that.
     pub fn take(&self) -> (Option<Batch>, bool) {
         let mut state = self.lock();

@@ -39,14 +39,12 @@ impl LinkReceiver {
     /// events, if the link holds them.
     pub fn fills(&self, batch: &Batch, events: usize) -> bool {
         let most = self.capacity.batch_events();
-        match events <= most {
-            true => batch.len() >= most || batch.bytes() >= self.capacity.batch_bytes(),
-            false => {
-                // With the next batch it is no more than the link holds.
-                batch.len() + most > events.min(self.capacity.events)
-                    || batch.bytes() + self.capacity.batch_bytes() > self.capacity.bytes
-            }
+        if events <= most {
+            return batch.len() >= most || batch.bytes() >= self.capacity.batch_bytes();
         }
+        // With the next batch it is no more than the link holds.
+        batch.len() + most > events.min(self.capacity.events)
+            || batch.bytes() + self.capacity.batch_bytes() > self.capacity.bytes
     }
 
     /// Whether nothing more can come: its sender was given up.

@@ -1,7 +1,7 @@
 //! Room in a link: how much of it is taken, and how a sender that waits for some is woken.
 //!
 //! The sender counts what it has put in, the receiver what it has taken out; the difference is what
-//! the link holds. A sender that needs more than is free says at how many events taken there will
+//! the link holds. A sender that needs more than is free writes at how many events taken there will
 //! be enough, and looks once more; the receiver compares after it has counted. So one of the two
 //! sees what the other has written, and nothing is locked while there is room.
 

@@ -90,9 +90,10 @@ impl LinkSender {
         }
         if let Some(room) = &self.room {
             if !room.fits(&batch) {
-                return match self.is_gone() {
-                    true => Sent::Gone(batch),
-                    false => Sent::Full(batch),
+                return if self.is_gone() {
+                    Sent::Gone(batch)
+                } else {
+                    Sent::Full(batch)
                 };
             }
             room.put(&batch);
@@ -164,12 +165,12 @@ enum Parts {
 impl Parts {
     fn new(batch: Batch, most: (usize, usize)) -> Self {
         let fits = batch.len() <= most.0 && (batch.bytes() <= most.1 || batch.len() == 1);
-        match fits {
-            true => Parts::Whole(batch),
-            false => Parts::Cut {
-                events: batch.into_iter().peekable(),
-                most,
-            },
+        if fits {
+            return Parts::Whole(batch);
+        }
+        Parts::Cut {
+            events: batch.into_iter().peekable(),
+            most,
         }
     }
 
@@ -234,7 +235,7 @@ impl<'a> PendingSend<'a> {
         (!send.advance()).then_some(send)
     }
 
-    /// Puts in what there is room for; says whether that was the rest.
+    /// Puts in what there is room for; returns whether that was the rest.
     pub(super) fn advance(&mut self) -> bool {
         while let Some(part) = self.refused.take().or_else(|| self.parts.next()) {
             let first = self.turn.map_or(0, Cell::get);
@@ -263,8 +264,8 @@ impl<'a> PendingSend<'a> {
     /// has. One for which every receiver has gone is lost.
     fn put(&mut self, part: Batch, first: usize) -> Option<Batch> {
         let (count, mut part, mut full) = (part.len() as u64, part, false);
-        for at in (first..self.links.len()).chain(0..first) {
-            let (link, elsewhere) = (&self.links[at], at != self.holder);
+        for index in (first..self.links.len()).chain(0..first) {
+            let (link, elsewhere) = (&self.links[index], index != self.holder);
             if elsewhere {
                 add(&link.account.sent, count);
             }
@@ -275,7 +276,7 @@ impl<'a> PendingSend<'a> {
                         holder.sent.fetch_sub(count, Ordering::Relaxed);
                     }
                     if let Some(turn) = self.turn {
-                        turn.set((at + 1) % self.links.len());
+                        turn.set((index + 1) % self.links.len());
                     }
                     if let Some((since, _)) = self.since.take() {
                         add_nanos(&link.account.blocked, since.elapsed());

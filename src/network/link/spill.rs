@@ -1,7 +1,7 @@
 //! The file of a link that spills: a ring of blocks, each a batch.
 //!
-//! The file has no name, so that it is gone with the process however that ends. What is where is known
-//! in memory only, and so are the acks: whoever tracks an event that is lost with the process sends it
+//! The file has no name, so that it is gone with the process however that ends. Offsets and
+//! acks are kept in memory only: the source of a tracked event that is lost with the process sends it
 //! again. Nothing is synced.
 
 use super::options::Spill;
@@ -70,12 +70,11 @@ impl SpillFile {
         self.write = offset + bytes as u64;
         self.blocks += 1;
         let events = batch.len();
-        let acks = match batch.events().iter().any(Event::is_tracked) {
-            true => batch
-                .into_iter()
-                .map(|event| event.into_parts().3)
-                .collect(),
-            false => Vec::new(),
+        let acks = if batch.events().iter().any(Event::is_tracked) {
+            let parts = batch.into_iter().map(Event::into_parts);
+            parts.map(|(_, _, _, ack)| ack).collect()
+        } else {
+            Vec::new()
         };
         Ok(Block {
             offset,
@@ -117,7 +116,7 @@ impl Block {
     /// The batch.
     ///
     /// # Errors
-    /// Whatever the disk says; then its events are lost, and whoever tracks them hears of it.
+    /// An error of the disk; then its events are lost, and those that are tracked have failed.
     pub fn read(self, file: &File) -> io::Result<Batch> {
         let mut buffer = vec![0; self.bytes];
         file.read_exact_at(&mut buffer, self.offset)?;

@@ -39,10 +39,10 @@ impl Ahead {
     }
 }
 
-/// Nobody hears of outcomes.
-struct Nobody;
+/// Discards outcomes.
+struct Discard;
 
-impl OutcomeChannel for Nobody {
+impl OutcomeChannel for Discard {
     fn settled(&self, _: Settled) {}
 }
 
@@ -68,7 +68,7 @@ impl Input {
         mut source: Box<dyn Source>,
     ) -> Result<Self> {
         let opened = catch(|| source.open());
-        let tracker = Tracker::new(Arc::new(Nobody));
+        let tracker = Tracker::new(Arc::new(Discard));
         let ports: Result<Vec<Port>> = [Port::OUT, Port::ERRORS, Port::DROPPED]
             .into_iter()
             .map(Port::new)
@@ -192,7 +192,7 @@ impl Input {
         match event.payload().object()?.get(&self.field) {
             Some(time) => read_instant(time).map_err(|error| error.within(field())),
             None => Err(Error::data(format!("no field {}", field()))
-                .with_hint("by that field the replay knows when an event came")),
+                .with_hint("the replay takes the time of an event from that field")),
         }
     }
 }

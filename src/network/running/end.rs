@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long aborted nodes have to notice.
 const ABORT_LIMIT: Duration = Duration::from_millis(500);
 
-/// How a network ends; shared by everybody who may end it.
+/// Ends a network. Clones end the same network.
 #[derive(Clone)]
 pub(crate) struct End(pub(super) Arc<Shared>);
 
@@ -24,21 +24,21 @@ impl End {
         NodeThread::is_of(&self.0)
     }
 
-    /// Whether everything was let go, or a node was: then the account need not balance.
+    /// Whether the network was aborted or a node given up: then the account need not balance.
     pub fn was_aborted(&self) -> bool {
         let state = self.0.lock();
         state.aborted || state.abandoned
     }
 
-    /// Tells every node that no more input will come.
+    /// Asks every node to stop: no more input will come.
     pub fn request(&self) {
-        self.0.tell(|| Control::Stop);
+        self.0.broadcast(|| Control::Stop);
     }
 
-    /// Lets everything go.
+    /// Ends all nodes at once; what is in hand fails.
     pub fn abort(&self) {
         self.0.lock().aborted = true;
-        self.0.tell(|| Control::Abort);
+        self.0.broadcast(|| Control::Abort);
     }
 
     /// Waits until every node has ended by itself.
@@ -49,19 +49,19 @@ impl End {
                 "a node cannot wait for its own network",
             ));
         }
-        match self.0.wait_ended(None) {
-            true => self.join(),
-            false => self.give_up(STOP_LIMIT),
+        if self.0.wait_ended(None) {
+            return self.join();
         }
+        self.give_up(STOP_LIMIT)
     }
 
     /// Waits at most so long until every node has ended by itself; `None` when some have not.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<()>> {
-        match self.0.wait_ended(Some(limit)) {
-            true => Some(self.join()),
-            false if self.0.is_given_up() => Some(self.give_up(STOP_LIMIT)),
-            false => None,
+        if self.0.wait_ended(Some(limit)) {
+            return Some(self.join());
         }
+        let given_up = self.0.is_given_up();
+        given_up.then(|| self.give_up(STOP_LIMIT))
     }
 
     /// Stops, and waits at most `limit` until everything is drained; then aborts what is left.
@@ -70,10 +70,10 @@ impl End {
         if self.is_own_node() {
             return Ok(());
         }
-        match self.0.wait_ended(Some(limit)) {
-            true => self.join(),
-            false => self.give_up(limit),
+        if self.0.wait_ended(Some(limit)) {
+            return self.join();
         }
+        self.give_up(limit)
     }
 
     /// Aborts what has not drained, after so long a wait, and names it.
@@ -87,9 +87,10 @@ impl End {
         }
         let undrained = self.undrained();
         self.abort();
-        let stuck = match self.0.wait_ended(Some(ABORT_LIMIT)) {
-            true => Vec::new(),
-            false => self.alive(),
+        let stuck = if self.0.wait_ended(Some(ABORT_LIMIT)) {
+            Vec::new()
+        } else {
+            self.alive()
         };
         let joined = self.join();
         let mut message = format!(

@@ -1,6 +1,6 @@
-//! A worker's place in a simulation: knows whether a step of it would do anything.
+//! A worker in a simulation, and whether a step of it would do anything.
 //!
-//! After a step that did nothing, only what comes in, what becomes due, what all nodes are told or
+//! After a step that did nothing, only what comes in, what becomes due, a message to all nodes or
 //! a clock that is set back changes that. So a node that has nothing to do costs a look and not a
 //! step: a network of a hundred nodes is not a hundred times slower where an event meets three.
 
@@ -14,9 +14,9 @@ use std::time::Duration;
 /// A worker in a simulation.
 pub(super) struct SimulatedWorker {
     pub worker: Worker,
-    /// A step would do nothing, as far as is known here.
+    /// A step would do nothing, as far as can be seen here.
     pub quiet: bool,
-    /// What it said when it fell quiet.
+    /// Its next wake when it became quiet.
     pub wake: Option<Timestamp>,
 }
 

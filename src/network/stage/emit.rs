@@ -39,9 +39,9 @@ impl Stage {
     /// Moves on what was noted down of these events, of which the first has the index `first`.
     fn resolve_each(&mut self, first: u32, events: Batch, outputs: impl Iterator<Item = Output>) {
         let mut noted = outputs.peekable();
-        for (at, event) in (first..).zip(events) {
+        for (index, event) in (first..).zip(events) {
             let mut event = Some(event);
-            while let Some(output) = noted.next_if(|output| output.index() <= at) {
+            while let Some(output) = noted.next_if(|output| output.index() <= index) {
                 self.output(output, &mut event);
             }
             if let Some(event) = event {
@@ -115,7 +115,7 @@ impl Stage {
             self.emit(Frame::ERRORS, event);
             return;
         }
-        // That the reader of the output has gone is said once, where the network stops.
+        // That the reader of the output has gone is logged once, where the network stops.
         if error.kind() != ErrorKind::Closed {
             let reason = match error.place() {
                 Some(place) => format!("{place}: {}", error.message()),
@@ -155,7 +155,7 @@ impl Stage {
         if self.linked[usize::from(port)] {
             self.outbox[usize::from(port)].push(event);
         } else {
-            // Nobody listens there: that is how the network was built.
+            // The port is not linked, as the network was built.
             event.settle(Outcome::Delivered);
         }
     }
@@ -180,7 +180,7 @@ impl Stage {
         }
     }
 
-    /// Counts what became of so many events; those of which nothing was said were consumed.
+    /// Counts what became of so many events; those that were neither passed, dropped nor rejected were consumed.
     fn count(&mut self, events: usize) {
         for (reason, count) in std::mem::take(&mut self.frame.let_go) {
             self.account.losses.add(Loss::LetGo, reason, count);

@@ -1,4 +1,4 @@
-//! Feeding a batch: who is to blame when it fails, what is tried again, and when a node has failed.
+//! Feeding a batch: which event fails, what is tried again, and when a node has failed.
 //!
 //! A batch is attempted whole. An event that is to be tried again ends the attempt before it, so that
 //! what came before it is committed and leaves; a commit that fails for the whole is made for each
@@ -22,13 +22,13 @@ const WAIT: Duration = Duration::from_millis(100);
 /// What came of an attempt at a batch.
 enum Attempt {
     All,
-    /// Those before this place; the one there is to be tried again.
+    /// Those before this index; the one there is to be tried again.
     Before(usize, Error),
-    /// Those before this place; the node takes no more at present.
+    /// Those before this index; the node takes no more at present.
     Waits(usize, Error),
-    /// Those before this place; what they have made is to leave before the next one.
+    /// Those before this index; what they have made is to leave before the next one.
     Part(usize),
-    /// Those before this place; the last of them panicked, once too often.
+    /// Those before this index; the last of them panicked, once too often.
     Until(usize, Error),
 }
 
@@ -43,7 +43,7 @@ impl Stage {
     ) -> Result<Option<Batch>, Retry> {
         let begun = monotonic();
         if self.dead {
-            self.nack(batch);
+            self.fail_all(batch);
             return Ok(None);
         }
         self.frame.input = input;
@@ -59,32 +59,32 @@ impl Stage {
                 self.resolve(batch);
                 return Ok(None);
             }
-            Ok(Attempt::Part(at)) => {
-                let rest = batch.split_off(at);
+            Ok(Attempt::Part(index)) => {
+                let rest = batch.split_off(index);
                 self.resolve(batch);
                 return Ok(Some(rest));
             }
-            Ok(Attempt::Before(at, error)) => {
-                let rest = batch.split_off(at);
+            Ok(Attempt::Before(index, error)) => {
+                let rest = batch.split_off(index);
                 self.resolve(batch);
-                let tried = if at == 0 { tried } else { 0 };
+                let tried = if index == 0 { tried } else { 0 };
                 return Err(self.try_again(rest, error, tried + 1));
             }
-            Ok(Attempt::Waits(at, error)) => {
-                let rest = batch.split_off(at);
+            Ok(Attempt::Waits(index, error)) => {
+                let rest = batch.split_off(index);
                 self.resolve(batch);
                 return Err(Retry {
                     batch: rest,
                     error,
-                    tried: if at == 0 { tried } else { 0 },
+                    tried: if index == 0 { tried } else { 0 },
                     pause: Some(WAIT),
                 });
             }
-            Ok(Attempt::Until(at, error)) => {
-                let rest = batch.split_off(at);
+            Ok(Attempt::Until(index, error)) => {
+                let rest = batch.split_off(index);
                 self.resolve(batch);
                 self.die(&error);
-                self.nack(rest);
+                self.fail_all(rest);
                 return Ok(None);
             }
             Err(error) => error,
@@ -136,9 +136,10 @@ impl Stage {
         let mut events = batch.into_iter();
         while let Some(event) = events.next() {
             let one = Batch::from_iter([event]);
-            let fed = match lone {
-                true => Err(failed.clone()),
-                false => self.attempt(one.events(), tried),
+            let fed = if lone {
+                Err(failed.clone())
+            } else {
+                self.attempt(one.events(), tried)
             };
             match fed {
                 Ok(Attempt::All | Attempt::Part(_)) => self.resolve(one),
@@ -159,7 +160,7 @@ impl Stage {
                 Ok(Attempt::Until(_, error)) => {
                     self.resolve(one);
                     self.die(&error);
-                    self.nack(events.collect());
+                    self.fail_all(events.collect());
                     return Ok(());
                 }
                 Err(error) if error.is_retryable() => {
@@ -189,7 +190,7 @@ impl Stage {
                     self.resolve(one);
                     if self.is_last_panic(&error) {
                         self.die(&error);
-                        self.nack(events.collect());
+                        self.fail_all(events.collect());
                         return Ok(());
                     }
                 }
@@ -202,40 +203,41 @@ impl Stage {
     /// Feeds the events, of which the first was `tried` so often, and commits. An error that comes
     /// out concerns all of them.
     fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Attempt> {
-        let mut at = 0;
-        while at < events.len() {
-            let from = at;
+        let mut index = 0;
+        while index < events.len() {
+            let from = index;
             let mut cx = Context::new(&mut self.frame, &*self.clock);
-            let fed = catch(|| self.runner.feed(events, &mut at, &mut cx));
-            if at > from {
+            let fed = catch(|| self.runner.feed(events, &mut index, &mut cx));
+            if index > from {
                 self.panics = 0;
             }
-            if fed.is_ok() && at < events.len() {
+            if fed.is_ok() && index < events.len() {
                 self.commit()?;
-                return Ok(Attempt::Part(at));
+                return Ok(Attempt::Part(index));
             }
             if let Err(error) = fed {
                 if error.is_retryable() {
                     return Err(error);
                 }
                 if error.is_busy() {
-                    self.frame.take_back(&events[at]);
+                    self.frame.take_back(&events[index]);
                     self.commit()?;
-                    return Ok(Attempt::Waits(at, error));
+                    return Ok(Attempt::Waits(index, error));
                 }
-                let tried = 1 + if at == 0 { tried } else { 0 };
+                let tried = 1 + if index == 0 { tried } else { 0 };
                 if error.is_fatal() {
                     self.failed = Some(error.clone());
                 } else if self.may_retry(tried) {
-                    self.frame.take_back(&events[at]);
+                    self.frame.take_back(&events[index]);
                     self.commit()?;
-                    return Ok(Attempt::Before(at, error));
+                    return Ok(Attempt::Before(index, error));
                 }
-                self.frame.reject_in_hand(&events[at], error.clone(), tried);
-                at += 1;
+                self.frame
+                    .reject_in_hand(&events[index], error.clone(), tried);
+                index += 1;
                 if self.is_last_panic(&error) {
                     self.commit()?;
-                    return Ok(Attempt::Until(at, error));
+                    return Ok(Attempt::Until(index, error));
                 }
             }
         }
@@ -243,13 +245,13 @@ impl Stage {
         Ok(Attempt::All)
     }
 
-    /// Counts an event that was rejected for good; says whether its node may not be called again.
+    /// Counts an event that was rejected for good; returns whether its node may not be called again.
     fn is_last_panic(&mut self, error: &Error) -> bool {
         self.panics = if error.is_panic() { self.panics + 1 } else { 0 };
         self.panics >= self.panic_limit
     }
 
-    /// The node is not called any more, and the network is told.
+    /// The node is not called any more, and the network gets the error.
     fn die(&mut self, error: &Error) {
         self.dead = true;
         let (times, last) = (self.panics, error.message());
@@ -258,8 +260,8 @@ impl Stage {
         self.failed = Some(Error::new(ErrorKind::Failed, message));
     }
 
-    /// Events of a node that is not called any more: whoever waits for them hears that they failed.
-    fn nack(&mut self, batch: Batch) {
+    /// Events of a node that is not called any more: they have failed.
+    fn fail_all(&mut self, batch: Batch) {
         let count = batch.len() as u64;
         add(&self.account.rejected, count);
         if count > 0 {

@@ -8,8 +8,8 @@ impl Worker {
     /// No more input will come: what the node holds back leaves, and its links are closed, so that
     /// the end runs downstream while outcomes are sent back.
     pub(super) fn end_input(&mut self) {
-        if !self.shared.close(self.id, &self.control, &mut self.heard) {
-            // More input may come after all: the message is heard next.
+        if !self.shared.close(self.id, &self.control, &mut self.pending) {
+            // More input may come after all: the message is handled next.
             return;
         }
         loop {
@@ -17,13 +17,13 @@ impl Worker {
                 Ok(true) if self.deliver().is_ok() => {}
                 Ok(_) => break,
                 Err(error) if self.stopping && self.is_source() => {
-                    self.stage.complain("finish", &error);
+                    self.stage.log_error("finish", &error);
                     break;
                 }
                 Err(error) => return self.stall(Vec::new(), &error),
             }
         }
-        // An abort that this meets is heard next.
+        // An abort that comes meanwhile is handled next.
         let _ = self.deliver();
         self.close();
         self.phase = Phase::Drain;

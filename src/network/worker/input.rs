@@ -38,10 +38,10 @@ impl Worker {
     }
 
     /// A link has ended, and all that it brought was fed.
-    fn detach(&mut self, at: usize) {
-        self.inputs.remove(at);
-        self.stage.close_input(at);
-        // After the last one the node is told by `finish`.
+    fn detach(&mut self, index: usize) {
+        self.inputs.remove(index);
+        self.stage.close_input(index);
+        // After the last one `finish` is called instead.
         self.relinked = !self.inputs.is_empty();
     }
 
@@ -151,7 +151,7 @@ impl Worker {
             self.end_input();
             return true;
         }
-        // Where a link was found to have ended, the node is told next.
+        // Where a link has ended, the node is ticked next.
         self.relinked
     }
 
@@ -160,25 +160,25 @@ impl Worker {
     fn gather(&mut self) -> Option<InputBatch> {
         let mut dry = 0;
         while dry < self.inputs.len() {
-            let at = self.next_input % self.inputs.len();
-            let input = &self.inputs[at];
+            let index = self.next_input % self.inputs.len();
+            let input = &self.inputs[index];
             match input.rx.try_recv() {
                 Ok(message) => {
                     if let Some(batch) = input.accept(message) {
-                        return Some(self.fill(at, batch));
+                        return Some(self.fill(index, batch));
                     }
                 }
                 Err(flume::TryRecvError::Empty) if input.is_cut() => {
-                    self.next_input = at;
-                    self.detach(at);
+                    self.next_input = index;
+                    self.detach(index);
                 }
                 Err(flume::TryRecvError::Empty) => {
                     dry += 1;
-                    self.next_input = at + 1;
+                    self.next_input = index + 1;
                 }
                 Err(flume::TryRecvError::Disconnected) => {
-                    self.next_input = at;
-                    self.detach(at);
+                    self.next_input = index;
+                    self.detach(index);
                 }
             }
         }
@@ -188,8 +188,8 @@ impl Worker {
     /// Adds what else waits in the link from which the batch came, up to the size of a batch of
     /// the link or what the node asks for: so what a node has in hand is bounded by its links' capacities too. The next
     /// link has its turn after that.
-    fn fill(&mut self, at: usize, mut batch: Batch) -> InputBatch {
-        let input = &self.inputs[at];
+    fn fill(&mut self, index: usize, mut batch: Batch) -> InputBatch {
+        let input = &self.inputs[index];
         while !input.fills(&batch, self.stage.batch_size)
             && let Ok(message) = input.rx.try_recv()
         {
@@ -197,8 +197,8 @@ impl Worker {
                 batch.append(more);
             }
         }
-        self.next_input = at + 1;
-        let input = Some(self.stage.input(at));
+        self.next_input = index + 1;
+        let input = Some(self.stage.input(index));
         InputBatch {
             batch,
             input,
@@ -213,39 +213,40 @@ impl Worker {
             Message(usize, Message),
             Ended(usize),
         }
-        let heard = |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
+        let control =
+            |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
         // Its other end is the node's own: it does not end before the node.
-        let told = |settled: Result<Settled, _>| {
+        let outcomes = |settled: Result<Settled, _>| {
             Woken::Control(settled.map_or(Control::Abort, Control::Settled))
         };
         let working = self.phase == Phase::Work && self.stalled.is_none();
         if let (true, Some(again)) = (working && self.stage.kind == Kind::Source, self.read_again) {
             let wait = again.saturating_duration_since(monotonic());
             let select = flume::Selector::new()
-                .recv(&self.control, heard)
-                .recv(&self.outcomes, told);
+                .recv(&self.control, control)
+                .recv(&self.outcomes, outcomes);
             if let Ok(Woken::Control(message)) = select.wait_timeout(wait) {
-                self.heard.push_back(message);
+                self.pending.push_back(message);
             }
             return;
         }
         let mut select = flume::Selector::new()
-            .recv(&self.control, heard)
-            .recv(&self.outcomes, told);
+            .recv(&self.control, control)
+            .recv(&self.outcomes, outcomes);
         if working {
-            for (at, input) in self.inputs.iter().enumerate() {
+            for (index, input) in self.inputs.iter().enumerate() {
                 select = select.recv(&input.rx, move |message| match message {
-                    Ok(message) => Woken::Message(at, message),
-                    Err(_) => Woken::Ended(at),
+                    Ok(message) => Woken::Message(index, message),
+                    Err(_) => Woken::Ended(index),
                 });
             }
         }
         match select.wait() {
-            Woken::Control(message) => self.heard.push_back(message),
-            Woken::Ended(at) => self.detach(at),
-            Woken::Message(at, message) => {
-                if let Some(batch) = self.inputs[at].accept(message) {
-                    let input = self.fill(at, batch);
+            Woken::Control(message) => self.pending.push_back(message),
+            Woken::Ended(index) => self.detach(index),
+            Woken::Message(index, message) => {
+                if let Some(batch) = self.inputs[index].accept(message) {
+                    let input = self.fill(index, batch);
                     self.receive(input);
                 }
             }

@@ -1,7 +1,7 @@
 //! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more;
-//! and events that are tried again in their place, since `on_error` says so.
+//! and events that are tried again in their place, by their error policy.
 //!
-//! To be stalled is a state of the worker and not a loop: it hears control meanwhile, keeps the
+//! To be stalled is a state of the worker and not a loop: it handles control messages meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
 
 use super::batch::{InputBatch, Stalled};
@@ -48,15 +48,15 @@ impl Worker {
         let pause = REOPEN.pause(self.attempts);
         let (name, again) = (&self.stage.name, format_duration(pause));
         // An opening names its node itself.
-        let said = error.to_string();
+        let text = error.to_string();
         let named = format!("node {name}: ");
-        let said = said.strip_prefix(&named).unwrap_or(&said);
+        let text = text.strip_prefix(&named).unwrap_or(&text);
         match self.attempts {
-            1 => log::warn!("node {name}: {said}; it is opened again in {again}"),
+            1 => log::warn!("node {name}: {text}; it is opened again in {again}"),
             n if pause < REOPEN.longest() || n % STILL == 0 => {
-                log::warn!("node {name}: still lost: {said}; it is opened again in {again}");
+                log::warn!("node {name}: still lost: {text}; it is opened again in {again}");
             }
-            _ => log::debug!("node {name}: still lost: {said}; it is opened again in {again}"),
+            _ => log::debug!("node {name}: still lost: {text}; it is opened again in {again}"),
         }
         // What waits already is never displaced by a second error.
         if let Some(stalled) = self.stalled.take() {

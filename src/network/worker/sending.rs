@@ -58,23 +58,23 @@ impl Worker {
         if self.stage.outbox.iter().all(Batch::is_empty) {
             return Ok(());
         }
-        self.heard.extend(self.control.try_iter());
-        for message in std::mem::take(&mut self.heard) {
+        self.pending.extend(self.control.try_iter());
+        for message in std::mem::take(&mut self.pending) {
             match message {
                 Control::Attach(attachment) => self.attach_more(attachment),
-                other => self.heard.push_back(other),
+                other => self.pending.push_back(other),
             }
         }
         if self.phase == Phase::Drain {
             let lost = self.stage.outbox.iter_mut().map(std::mem::take);
             let lost: usize = lost.map(|batch| batch.len()).sum();
             let error = format!("{lost} events emitted after its links were closed are lost");
-            self.stage.complain("settle", &Error::data(error));
+            self.stage.log_error("settle", &Error::data(error));
             return Ok(());
         }
         let mut context = WorkerContext {
             control: &self.control,
-            kept: &mut self.heard,
+            kept: &mut self.pending,
             blocked: &self.stage.account.blocked,
             timeouts: Vec::new(),
         };

@@ -10,9 +10,6 @@
 // The sources name their channels `flume::…`; here those are channels that shuttle can block.
 extern crate self as flume;
 
-#[path = "../../../src/ack.rs"]
-#[expect(dead_code, reason = "only groups are tried here")]
-mod ack;
 mod channel;
 #[path = "../../../src/error.rs"]
 #[expect(dead_code, reason = "links make few errors")]
@@ -28,6 +25,8 @@ mod workers;
 
 #[path = "../../../src"]
 mod tributary {
+    #[expect(dead_code, reason = "only groups are tried here")]
+    pub mod ack;
     #[expect(dead_code, unused_imports, reason = "links look into no event")]
     pub mod event;
 }
@@ -48,7 +47,7 @@ mod network {
 }
 
 pub(crate) use channel::*;
-pub(crate) use tributary::event;
+pub(crate) use tributary::{ack, event};
 
 /// How many schedules each test tries.
 fn schedules() -> usize {
