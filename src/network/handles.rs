@@ -1,6 +1,6 @@
 //! Handles of nodes, and what can stand at the two ends of a link.
 //!
-//! The types forbid what can be known to be wrong: a sink's handle does not [send](Sends), a
+//! The types forbid what is always wrong: a sink's handle does not [send](Sends), a
 //! source's does not [receive](Receives). Names given as text are checked when they are used.
 
 use crate::name::Name;

@@ -1,7 +1,7 @@
 //! Losses: events that were rejected, or dropped by a port of a node's own, where that port is not
 //! linked; and what links that were full have dropped. All of it is in one line at the end of a run.
 //!
-//! What a filter or a rate limit drops is no loss, nor is what was led somewhere. The line is written
+//! What a filter or a rate limit drops is no loss, nor is what leaves by a linked port. The line is written
 //! only where there are losses.
 
 use std::sync::{Mutex, PoisonError};

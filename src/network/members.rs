@@ -62,7 +62,7 @@ pub(crate) struct MemberLink {
 }
 
 impl State {
-    /// When a node that takes nothing is waited for no longer.
+    /// When the wait for a node that takes nothing ends.
     fn gives_up(&self) -> Option<Instant> {
         let stuck_since = self.stuck_since.filter(|_| !self.aborted)?;
         stuck_since.checked_add(STOP_LIMIT)
@@ -97,8 +97,8 @@ impl Shared {
         self.broadcasts.load(Ordering::Acquire)
     }
 
-    /// No link can be attached to this node from here on; false where one was meanwhile, whose
-    /// message is among those `pending` then.
+    /// Closes a node: no link can be attached to it from here on. Returns false if one was attached
+    /// meanwhile, whose message is then in `pending`.
     pub fn close(
         &self,
         id: NodeId,
@@ -116,7 +116,7 @@ impl Shared {
         true
     }
 
-    /// One source less; after the last one nothing new can come.
+    /// A source has ended; after the last one no new event can come.
     pub fn source_ended(&self) {
         let mut state = self.lock();
         state.live_sources = state.live_sources.saturating_sub(1);
@@ -170,7 +170,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Whether a node that takes nothing has had its time to end.
+    /// Whether the time is over in which a node that takes nothing can end.
     pub(crate) fn is_given_up(&self) -> bool {
         self.lock().gives_up().is_some_and(|at| monotonic() >= at)
     }
@@ -190,7 +190,7 @@ impl Shared {
     /// Waits until every node has ended, or the time is over, or a node that takes nothing is given
     /// up; returns whether they have ended.
     pub(crate) fn wait_ended(&self, limit: Option<Duration>) -> bool {
-        // A limit beyond what the clock can show is none.
+        // A limit beyond the range of the clock is no limit.
         let until = limit.and_then(|limit| monotonic().checked_add(limit));
         let mut state = self.lock();
         while state.members.values().any(|member| !member.ended) {

@@ -61,10 +61,18 @@ impl Source for InjectedSource {
 /// ```
 pub struct Replay {
     field: String,
-    inputs: Vec<(String, String, Box<dyn Source>)>,
+    inputs: Vec<Recorded>,
 }
 
 opaque_debug!(Replay, field);
+
+/// The recorded events of one node.
+struct Recorded {
+    node: String,
+    /// Names the events in messages.
+    name: String,
+    source: Box<dyn Source>,
+}
 
 impl Replay {
     /// A replay in which this field of an event is its time: see
@@ -82,8 +90,11 @@ impl Replay {
     /// The source is opened and read to its end, nothing else: it does not tick, and gets no
     /// outcomes of what it tracks.
     pub fn input(&mut self, node: &str, name: &str, source: impl Source + 'static) {
-        let input = (node.to_owned(), name.to_owned(), Box::new(source) as _);
-        self.inputs.push(input);
+        self.inputs.push(Recorded {
+            node: node.to_owned(),
+            name: name.to_owned(),
+            source: Box::new(source),
+        });
     }
 
     /// Opens the inputs and the network, whose clock stands at the first event's time.
@@ -94,7 +105,7 @@ impl Replay {
     pub fn begin(self, network: &Network) -> Result<Replaying> {
         let graph = network.graph();
         let mut inputs = Vec::new();
-        for (node, name, source) in self.inputs {
+        for Recorded { node, name, source } in self.inputs {
             let id = find(&graph, &node)?;
             let input = Input::open(graph.node(id), name, self.field.clone(), source)?;
             inputs.push((id, input));

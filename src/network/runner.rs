@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::node::{Context, Node, Pipeline, Read, Sink, Source};
 use std::time::Duration;
 
-/// What a node is: it decides which links make sense.
+/// Source, pipeline or sink: decides which links are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Sends only.

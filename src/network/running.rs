@@ -1,4 +1,4 @@
-//! A network that runs: its threads, how it ends, and what is left behind when it must.
+//! A running network: its threads, how it ends, and what is left behind where it cannot end otherwise.
 
 mod build;
 mod end;

@@ -28,10 +28,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long a node is not ticked again of which a tick has failed for good.
+/// How long a node is not ticked after a tick that failed for good.
 const REST: Duration = Duration::from_secs(1);
 
-/// What leaves a node, by port.
+/// The batches that leave a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
 
 pub(crate) struct Stage {
@@ -49,7 +49,7 @@ pub(crate) struct Stage {
     /// Which ports lead somewhere.
     linked: Vec<bool>,
     warned: LogThrottle,
-    /// How often an event is tried again, where it is.
+    /// How often an event is tried again, if at all.
     retries: Option<Retries>,
     /// How often it has panicked in a row, and how often it may.
     panics: u32,
@@ -62,7 +62,7 @@ pub(crate) struct Stage {
     sleeps: bool,
     /// Until when it is not ticked again: its last tick has failed.
     rests: Option<Timestamp>,
-    /// Of the files that the node claims: released after the node is dropped.
+    /// The locks of the files that the node claims: released after the node is dropped.
     locks: Vec<Lock>,
 }
 
@@ -77,7 +77,7 @@ impl Stage {
     ) -> Self {
         let kind = runner.kind();
         let count = ports.len();
-        // One that panics here is as all others are.
+        // A node that panics here gets the default.
         let batch_size = catch(|| Ok(runner.node().batch_size())).unwrap_or_default();
         Stage {
             batch_size,
@@ -102,17 +102,17 @@ impl Stage {
         }
     }
 
-    /// Holds these locks for as long as there is the node.
+    /// Holds these locks for the life of the node.
     pub fn keep(&mut self, locks: Vec<Lock>) {
         self.locks = locks;
     }
 
-    /// One more link leads here.
+    /// Adds a link.
     pub fn open_input(&mut self, number: usize) {
         self.frame.inputs.push(number);
     }
 
-    /// The link at this index has ended, and all that it brought was fed.
+    /// Removes the link at this index, whose last batch was fed.
     pub fn close_input(&mut self, index: usize) {
         self.frame.inputs.remove(index);
     }
@@ -161,7 +161,7 @@ impl Stage {
     }
 
     pub fn holds(&mut self) -> bool {
-        // One that panics here holds nothing.
+        // A node that panics here holds nothing.
         catch(|| Ok(self.runner.node().holds())).unwrap_or(false)
     }
 
@@ -169,7 +169,7 @@ impl Stage {
         catch(|| self.runner.node().open())
     }
 
-    /// Asks a source for events.
+    /// Reads a source.
     pub fn read(&mut self, wait: Duration) -> Result<Read> {
         let begun = monotonic();
         self.frame.begin_no_event();
@@ -205,8 +205,8 @@ impl Stage {
         }
     }
 
-    /// A call that belongs to no event, and its commit; returns whether both were done. Its error
-    /// comes back where trying again can help, and is logged and counted otherwise.
+    /// A call that belongs to no event, and its commit; returns whether both succeeded. A retryable error
+    /// is returned; any other is logged and counted.
     fn call(
         &mut self,
         what: &str,
@@ -244,14 +244,15 @@ impl Stage {
         result
     }
 
-    /// One that fails for good is made again after a rest: what it was due for may still be.
+    /// Ticks the node. A tick that fails for good is repeated after a rest, since the node may still be
+    /// due.
     pub fn tick(&mut self) -> Result<()> {
         let done = self.call("tick", |node, cx| node.tick(cx))?;
         self.rests = (!done).then(|| self.now().after(REST));
         Ok(())
     }
 
-    /// Returns whether to call it again: the node has let go a part of what it holds.
+    /// Calls `finish`; returns whether to call it again, since the node has let go a part of what it holds.
     pub fn finish(&mut self) -> Result<bool> {
         self.frame.again = false;
         let done = self.call("finish", |node, cx| node.finish(cx))?;
@@ -348,7 +349,7 @@ impl Stage {
         called.map(drop)
     }
 
-    /// Logs an error that is no event's and counts it.
+    /// Logs and counts an error that belongs to no event.
     pub fn log_error(&self, what: &str, error: &Error) {
         add(&self.account.errors, 1);
         log::error!("node {}: {what}: {error}", self.name);

@@ -1,8 +1,7 @@
 //! The timer thread: one for each running network, it wakes nodes at the instants that they set.
 //!
-//! It keeps a heap of instants and nudges a node's control channel, which has no bound, so that it
-//! never blocks. Whether the node is really due is for the node's worker to decide, from the
-//! clock at that moment.
+//! It keeps a heap of instants and sends to the control channel of a node, which has no bound, so that it
+//! never blocks. The worker decides by the clock whether the node is really due.
 
 use super::control::Control;
 use crate::time::{Clock, Timestamp};
@@ -15,7 +14,7 @@ use std::time::Duration;
 /// How long the timer sleeps at most: a jump of the system's clock is noticed within this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// An alarm: nudge this node at this instant.
+/// An alarm: wake this node at this instant.
 struct Alarm {
     at: Timestamp,
     control: flume::Sender<Control>,
@@ -71,7 +70,7 @@ fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
             .is_some_and(|Reverse(alarm)| all || alarm.at <= now)
         {
             if let Some(Reverse(alarm)) = alarms.pop() {
-                // A node that has ended needs no waking.
+                // A node that has ended is not woken.
                 let _ = alarm.control.send(Control::Wake);
             }
         }

@@ -31,9 +31,9 @@ use std::time::{Duration, Instant};
 /// What a step has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Something: step again.
+    /// Something was done: step again.
     Busy,
-    /// Nothing: there is nothing to do until something comes.
+    /// Nothing is to be done until a batch, a message or an alarm comes.
     Idle,
     /// The node has ended.
     Done,
@@ -54,15 +54,15 @@ pub(crate) struct Worker {
     id: NodeId,
     pub stage: Stage,
     control: flume::Receiver<Control>,
-    /// Outcomes have a channel of their own: a node that waits for room on a link could do nothing
-    /// with them, and would be woken by each.
+    /// Outcomes have their own channel: a worker that waits for room cannot handle them, and would be
+    /// woken by each.
     outcomes: flume::Receiver<Settled>,
-    /// The sender of that channel, for alarms.
+    /// The sender of `control`, for alarms.
     own: flume::Sender<Control>,
     pending: VecDeque<Control>,
     inputs: Vec<LinkReceiver>,
     next_input: usize,
-    /// How many links were ever attached.
+    /// The number of links attached so far: the number of the next one.
     attached: usize,
     /// Whether links were added or have ended since the node was last ticked.
     relinked: bool,
@@ -72,13 +72,13 @@ pub(crate) struct Worker {
     phase: Phase,
     stopping: bool,
     sourceless: bool,
-    /// Whether a link has led here: a node whose links have all ended has ended.
+    /// Whether a link was attached: the node then ends with its last link.
     fed: bool,
     exhausted: bool,
-    /// What the clock showed last.
+    /// The last instant of the clock.
     seen: Timestamp,
     stalled: Option<Stalled>,
-    /// Whether the node takes no event at present, which was logged.
+    /// Whether the node takes no event at present; that was logged.
     waits: bool,
     /// How often the node was opened again since something last succeeded.
     attempts: u32,
@@ -164,8 +164,8 @@ impl Worker {
         }
     }
 
-    /// What a step may find that the one before did not, beside what came by a link and what all
-    /// nodes were sent: outcomes, or, at a source, new input.
+    /// Whether a step may find work that the one before did not, apart from batches and messages to all
+    /// nodes: outcomes, or, at a source, new input.
     pub fn has_news(&self) -> bool {
         let waits = || !(self.control.is_empty() && self.outcomes.is_empty());
         let has_outcomes = || self.stage.outstanding() > 0 && waits();
@@ -177,7 +177,7 @@ impl Worker {
         self.phase == Phase::Work
     }
 
-    /// Lets a source end as if it had read to its end.
+    /// Ends a source as if it had read to its end.
     pub fn exhaust(&mut self) {
         self.exhausted = true;
     }
@@ -193,8 +193,8 @@ impl Worker {
         }
     }
 
-    /// Does what can be done now. A source may block for `wait`; nothing else waits, but for room
-    /// on a link.
+    /// Does what can be done now. A source may block for `wait`; otherwise a step waits only for room on
+    /// a link.
     pub fn step(&mut self, wait: Duration) -> Step {
         let step = self.take_step(wait);
         match self.stage.take_failure() {
@@ -206,7 +206,9 @@ impl Worker {
         }
     }
 
-    fn take_step(&mut self, wait: Duration) -> Step {
+    /// Handles all messages that have come; returns whether any may have made work, or `None` once the
+    /// node has ended.
+    fn handle_messages(&mut self) -> Option<bool> {
         let mut busy = false;
         while let Some(message) = self
             .pending
@@ -216,31 +218,19 @@ impl Worker {
         {
             busy |= self.handle(message);
             if self.phase == Phase::Done {
-                return Step::Done;
+                return None;
             }
         }
+        Some(busy)
+    }
+
+    fn take_step(&mut self, wait: Duration) -> Step {
+        let Some(mut busy) = self.handle_messages() else {
+            return Step::Done;
+        };
         if let Some(stalled) = &self.stalled {
-            let reads_no_more = self.stopping && self.phase == Phase::Work && self.is_source();
-            if reads_no_more {
-                // It need not be opened again for that.
-                self.stalled = None;
-                self.end_input();
-                return Step::Busy;
-            }
-            if !stalled.is_over(self.stage.now()) {
-                // A node that is not lost goes on while an event waits.
-                if !stalled.lost && self.phase == Phase::Work && self.is_due() {
-                    let ticked = self.stage.tick();
-                    self.stall_on(ticked);
-                    // An abort that comes meanwhile is handled next.
-                    let _ = self.deliver();
-                    return Step::Busy;
-                }
-                self.set_alarm();
-                return if busy { Step::Busy } else { Step::Idle };
-            }
-            self.resume();
-            return Step::Busy;
+            let (is_over, lost) = (stalled.is_over(self.stage.now()), stalled.lost);
+            return self.step_stalled(is_over, lost, busy);
         }
         if self.phase == Phase::Drain {
             return self.drain(busy);
@@ -262,6 +252,31 @@ impl Worker {
             Kind::Source => self.read(wait),
             Kind::Pipeline | Kind::Sink => self.work(),
         };
+        self.set_alarm();
+        if busy { Step::Busy } else { Step::Idle }
+    }
+
+    /// A step of a node that is stalled; `is_over` is true once its pause is over.
+    fn step_stalled(&mut self, is_over: bool, lost: bool, busy: bool) -> Step {
+        let works = self.phase == Phase::Work;
+        if self.stopping && works && self.is_source() {
+            // A source that reads no more need not be opened again.
+            self.stalled = None;
+            self.end_input();
+            return Step::Busy;
+        }
+        if is_over {
+            self.resume();
+            return Step::Busy;
+        }
+        // A node that is not lost goes on while an event waits.
+        if !lost && works && self.is_due() {
+            let ticked = self.stage.tick();
+            self.stall_on(ticked);
+            // An abort that comes meanwhile is handled next.
+            let _ = self.deliver();
+            return Step::Busy;
+        }
         self.set_alarm();
         if busy { Step::Busy } else { Step::Idle }
     }
@@ -306,7 +321,7 @@ impl Worker {
         false
     }
 
-    /// When something is to be done without anything coming in.
+    /// When there is something to do without input.
     pub fn next_wake(&mut self) -> Option<Timestamp> {
         match (&self.stalled, self.phase) {
             (_, Phase::Done) => None,

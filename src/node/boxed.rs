@@ -1,4 +1,4 @@
-//! A node in a box is a node: for those whose type is known only when the program runs.
+//! A boxed node is a node: for nodes whose type is known only at run time.
 
 use super::{Context, Node, Pipeline, Read, Sink, Source};
 use crate::ack::{Outcome, Token};

@@ -49,7 +49,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// The place in the batch of the event to which it belongs.
+    /// The index in the batch of the event to which it belongs.
     pub(crate) fn index(&self) -> u32 {
         match self {
             Output::Pass { index, .. }
@@ -61,17 +61,17 @@ impl Output {
     }
 }
 
-/// The notes of one batch: what leaves, and how each event of it is counted.
+/// What a node did with one batch: what leaves, and how each event is counted.
 ///
 /// The common cases are kept cheap. While every event so far has simply passed, only `uniform`
 /// counts up, and a batch that is uniform to its end is sent on whole. New events for `out` go
-/// straight into the batch that will leave, until something else is noted down.
+/// straight into the batch that will leave, until there is another output.
 pub(crate) struct Frame {
     /// The names of the ports, by number.
     pub ports: Vec<Port>,
     /// Whether the node has an output at all.
     pub can_emit: bool,
-    /// The greatest payload that a source may emit, in bytes.
+    /// The largest payload that a source may emit, in bytes.
     pub event_bytes: usize,
     /// So many events at the head of the batch passed on `out` and left nothing else.
     pub uniform: u32,
@@ -81,13 +81,13 @@ pub(crate) struct Frame {
     /// Of the new events in `outputs`.
     bytes: usize,
     pub tracker: Tracker,
-    /// Before which of what was emitted a source has skipped a line; kept where that is wanted.
+    /// Before which of the emitted events a source has skipped a line; kept for a replay only.
     pub skipped: Option<Vec<usize>>,
     /// The numbers of the links that are open, ascending.
     pub inputs: Vec<usize>,
     /// The number of the link by which the batch came.
     pub input: Option<usize>,
-    /// The place in the batch of the event in hand.
+    /// The index in the batch of the event in hand.
     pub index: u32,
     /// How many events were resolved before those in hand.
     pub resolved: u64,
@@ -101,7 +101,7 @@ pub(crate) struct Frame {
     pub again: bool,
     /// The details of the event in hand, once it does more than simply pass.
     hand: Option<Hand>,
-    /// How many new events the batch before made: there is room for as many.
+    /// How many new events the previous batch emitted: space is reserved for as many.
     expected: usize,
 }
 
@@ -113,7 +113,7 @@ struct Hand {
     /// Where `fresh` and `outputs` stood before it.
     fresh: usize,
     outputs: usize,
-    /// A wrong use of the context, which becomes the event's error.
+    /// A wrong use of the context, which becomes the error of the event.
     fault: Option<Error>,
 }
 
@@ -156,7 +156,7 @@ impl Frame {
         }
     }
 
-    /// Forgets everything noted down; events emitted meanwhile are settled as failed.
+    /// Clears everything; events that were emitted are settled as failed.
     pub fn clear(&mut self) {
         self.uniform = 0;
         self.fresh = Batch::default();
@@ -170,14 +170,14 @@ impl Frame {
         self.hand = None;
     }
 
-    /// The same while these events are still in hand, which are to be fed again: what was made from
-    /// them decides nothing.
+    /// The same while these events are still in hand and are to be fed again: the events made from them
+    /// decide no outcome.
     pub fn clear_of(&mut self, events: &[Event]) {
         self.let_go_after(0, 0, events);
         self.clear();
     }
 
-    /// Lets go what was emitted from these places on, while the events are still in hand.
+    /// Takes back what was emitted from these indices on, while the events are still in hand.
     fn let_go_after(&mut self, fresh: usize, outputs: usize, held: &[Event]) {
         let fresh = self.fresh.split_off(fresh).into_iter();
         let outputs = self.outputs.drain(outputs.min(self.outputs.len())..);
@@ -289,7 +289,7 @@ impl Frame {
         }
     }
 
-    /// Whether nothing was noted down that leaves beside what simply passed.
+    /// Whether nothing leaves apart from events that simply passed.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.outputs.is_empty()
@@ -303,7 +303,7 @@ impl Frame {
         std::mem::take(&mut self.fresh)
     }
 
-    /// An error that a call without an event made by its use of the context.
+    /// The error of a call without an event in its use of the context.
     pub fn take_fault(&mut self) -> Result<()> {
         let fault = self.hand.as_mut().and_then(|hand| hand.fault.take());
         fault.map_or(Ok(()), Err)

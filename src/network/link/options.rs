@@ -49,6 +49,13 @@ impl Capacity {
         }
     }
 
+    pub(super) fn batch(self) -> BatchLimit {
+        BatchLimit {
+            events: self.batch_events(),
+            bytes: self.batch_bytes(),
+        }
+    }
+
     pub(super) fn batch_events(self) -> usize {
         self.events.min(Self::BATCH)
     }
@@ -57,6 +64,13 @@ impl Capacity {
     pub(super) fn batch_bytes(self) -> usize {
         self.bytes / (self.events / self.batch_events())
     }
+}
+
+/// The most events and bytes that travel together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BatchLimit {
+    pub events: usize,
+    pub bytes: usize,
 }
 
 /// What becomes of an event for which a link has no room.

@@ -5,7 +5,7 @@
 //! for every other link. There are never fewer messages than batches; one for whose batch there was
 //! nothing left, since the oldest were dropped, serves the next.
 
-use super::options::{Capacity, LinkSettings, Overflow, Spill};
+use super::options::{BatchLimit, Capacity, LinkSettings, Overflow, Spill};
 use super::spill::{Block, SpillFile};
 use crate::ack::Outcome;
 use crate::event::Batch;
@@ -19,10 +19,16 @@ use std::sync::{Mutex, MutexGuard};
 
 /// The most events and bytes that are written to disk at once, however little may stay in memory.
 /// Where schedules of threads are tried, a few events spill.
-const BLOCK: (usize, usize) = if cfg!(shuttle) {
-    (2, 4)
+const BLOCK: BatchLimit = if cfg!(shuttle) {
+    BatchLimit {
+        events: 2,
+        bytes: 4,
+    }
 } else {
-    (Capacity::BATCH, 1 << 20)
+    BatchLimit {
+        events: Capacity::BATCH,
+        bytes: 1 << 20,
+    }
 };
 
 pub(super) struct OverflowBuffer {
@@ -80,10 +86,10 @@ impl OverflowBuffer {
     }
 
     /// The most events and bytes of a batch.
-    pub fn batch(&self) -> (usize, usize) {
+    pub fn batch(&self) -> BatchLimit {
         match self.overflow {
             Overflow::Spill(_) => BLOCK,
-            _ => (self.capacity.batch_events(), self.capacity.batch_bytes()),
+            _ => self.capacity.batch(),
         }
     }
 
@@ -218,14 +224,14 @@ impl OverflowBuffer {
 
 impl State {
     /// Whether a batch can be added to the last one.
-    fn joins(&self, batch: &Batch, (events, bytes): (usize, usize)) -> bool {
+    fn joins(&self, batch: &Batch, most: BatchLimit) -> bool {
         let fits = |last: &Batch| {
-            last.len() + batch.len() <= events && last.bytes() + batch.bytes() <= bytes
+            last.len() + batch.len() <= most.events && last.bytes() + batch.bytes() <= most.bytes
         };
         matches!(self.slots.back(), Some(Slot::Held(last)) if fits(last))
     }
 
-    fn push(&mut self, batch: Batch, most: (usize, usize)) {
+    fn push(&mut self, batch: Batch, most: BatchLimit) {
         if batch.is_empty() {
             return;
         }

@@ -5,7 +5,7 @@
 //! full holds back no other one, in whatever order they were made.
 
 use super::message::Message;
-use super::options::{Capacity, LinkSettings};
+use super::options::{BatchLimit, Capacity, LinkSettings};
 use super::overflow_buffer::{OverflowBuffer, Put};
 use super::room::{Room, SenderRoom};
 use crate::event::{Batch, Event};
@@ -72,9 +72,9 @@ impl LinkSender {
     }
 
     /// The most events and bytes that go in together.
-    fn batch(&self) -> (usize, usize) {
+    fn batch(&self) -> BatchLimit {
         match &self.buffer {
-            None => (self.capacity.batch_events(), self.capacity.batch_bytes()),
+            None => self.capacity.batch(),
             Some(buffer) => buffer.batch(),
         }
     }
@@ -158,13 +158,13 @@ enum Parts {
     Cut {
         events: Peekable<IntoIter<Event>>,
         /// The most events and bytes of a part.
-        most: (usize, usize),
+        most: BatchLimit,
     },
 }
 
 impl Parts {
-    fn new(batch: Batch, most: (usize, usize)) -> Self {
-        let fits = batch.len() <= most.0 && (batch.bytes() <= most.1 || batch.len() == 1);
+    fn new(batch: Batch, most: BatchLimit) -> Self {
+        let fits = batch.len() <= most.events && (batch.bytes() <= most.bytes || batch.len() == 1);
         if fits {
             return Parts::Whole(batch);
         }
@@ -175,15 +175,15 @@ impl Parts {
     }
 
     fn next(&mut self) -> Option<Batch> {
-        let (events, (most, bytes)) = match self {
+        let (events, most) = match self {
             Parts::Whole(batch) => {
                 return Some(std::mem::take(batch)).filter(|batch| !batch.is_empty());
             }
             Parts::Cut { events, most } => (events, *most),
         };
-        let mut part = Batch::with_capacity(most.min(events.len()));
+        let mut part = Batch::with_capacity(most.events.min(events.len()));
         while let Some(event) = events.next_if(|event| {
-            part.is_empty() || part.len() < most && part.bytes() + event.size() <= bytes
+            part.is_empty() || part.len() < most.events && part.bytes() + event.size() <= most.bytes
         }) {
             part.push(event);
         }

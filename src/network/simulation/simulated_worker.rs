@@ -1,8 +1,8 @@
 //! A worker in a simulation, and whether a step of it would do anything.
 //!
-//! After a step that did nothing, only what comes in, what becomes due, a message to all nodes or
-//! a clock that is set back changes that. So a node that has nothing to do costs a look and not a
-//! step: a network of a hundred nodes is not a hundred times slower where an event meets three.
+//! After a step that did nothing, only input, a due instant, a message to all nodes or a clock that is
+//! set back changes that. So an idle node costs a check and not a step: a network of a hundred nodes is
+//! not a hundred times slower where an event passes three of them.
 
 use crate::event::Batch;
 use crate::network::runner::Kind;

@@ -1,4 +1,4 @@
-//! What leaves a stage once its batch is committed, and what becomes of the acks of what does not.
+//! Emits what a committed batch has made, and settles the acks of events that end here.
 
 use super::Stage;
 use crate::ack::Outcome;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::sync::atomic::Ordering;
 
 impl Stage {
-    /// The batch is committed: what was noted down leaves, what ended here is settled.
+    /// The batch is committed: its outputs leave, and events that end here are settled.
     pub(super) fn resolve(&mut self, mut batch: Batch) {
         self.frame.tracker.end_batch();
         let given = self.frame.tracker.given();
@@ -36,7 +36,7 @@ impl Stage {
         self.frame.outputs = outputs;
     }
 
-    /// Moves on what was noted down of these events, of which the first has the index `first`.
+    /// Emits the outputs of these events, of which the first has the index `first`.
     fn resolve_each(&mut self, first: u32, events: Batch, outputs: impl Iterator<Item = Output>) {
         let mut noted = outputs.peekable();
         for (index, event) in (first..).zip(events) {
@@ -81,8 +81,8 @@ impl Stage {
         }
     }
 
-    /// An event is dropped, and its port is not linked. To let events go by `dropped` is what the
-    /// node is for; a port of the node's own is there to be linked.
+    /// An event is dropped by a port that is not linked. By `dropped` that is the purpose of the node; a
+    /// named port is there to be linked.
     fn drop_unseen(&mut self, port: u16, reason: &'static str) {
         if port == Frame::DROPPED {
             return;
@@ -141,7 +141,7 @@ impl Stage {
         }
     }
 
-    /// An event leaves by a port.
+    /// Emits an event by a port.
     pub fn emit(&mut self, port: u16, event: Event) {
         let bad = port == Frame::ERRORS;
         let mut event = event;
@@ -160,9 +160,9 @@ impl Stage {
         }
     }
 
-    /// A whole batch leaves by a port.
+    /// Emits a whole batch by a port.
     pub fn emit_batch(&mut self, port: u16, batch: Batch) {
-        // Most batches are smaller than the greatest event, and then none is looked at.
+        // Most batches are smaller than the largest event, and then no event is checked.
         if self.kind == Kind::Source && batch.bytes() > self.frame.event_bytes {
             let small = |event: &Event| event.payload().size() <= self.frame.event_bytes;
             if !batch.events().iter().all(small) {
@@ -180,7 +180,8 @@ impl Stage {
         }
     }
 
-    /// Counts what became of so many events; those that were neither passed, dropped nor rejected were consumed.
+    /// Counts the fates of so many events; those that were neither passed, dropped nor rejected were
+    /// consumed.
     fn count(&mut self, events: usize) {
         for (reason, count) in std::mem::take(&mut self.frame.let_go) {
             self.account.losses.add(Loss::LetGo, reason, count);
@@ -203,7 +204,7 @@ impl Stage {
 }
 
 impl Drop for Stage {
-    /// What the log has left out is counted there at the end.
+    /// Logs how many lines were left out.
     fn drop(&mut self) {
         if self.warned.silent > 0 {
             log::warn!(

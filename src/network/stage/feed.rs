@@ -2,7 +2,7 @@
 //!
 //! A batch is attempted whole. An event that is to be tried again ends the attempt before it, so that
 //! what came before it is committed and leaves; a commit that fails for the whole is made for each
-//! event alone. Whatever is not settled here comes back as a [`Retry`].
+//! event alone. What is not settled here is returned as a [`Retry`].
 
 use super::Stage;
 use super::retry::Retry;
@@ -16,25 +16,34 @@ use crate::node::Context;
 use crate::time::monotonic;
 use std::time::Duration;
 
-/// How long a node that takes no event at present is left alone.
+/// The pause before an event is fed again to a node that takes none at present.
 const WAIT: Duration = Duration::from_millis(100);
 
 /// What came of an attempt at a batch.
-enum Attempt {
+struct Attempt {
+    /// How many events of the batch are done, and committed.
+    done: usize,
+    end: AttemptEnd,
+}
+
+/// Why an attempt has ended.
+enum AttemptEnd {
+    /// The whole batch is done.
     All,
-    /// Those before this index; the one there is to be tried again.
-    Before(usize, Error),
-    /// Those before this index; the node takes no more at present.
-    Waits(usize, Error),
-    /// Those before this index; what they have made is to leave before the next one.
-    Part(usize),
-    /// Those before this index; the last of them panicked, once too often.
-    Until(usize, Error),
+    /// What was emitted so far is to leave before the next event.
+    Full,
+    /// The next event is to be tried again.
+    Retry(Error),
+    /// The node takes no event at present.
+    Busy(Error),
+    /// The last event that was done panicked, once too often.
+    LastPanic(Error),
 }
 
 impl Stage {
     /// Feeds a batch, which came by the link of this number, and commits it. The first event of it
-    /// was `tried` so often. The rest comes back where so much was made that it is to leave before.
+    /// was `tried` so often. The rest is returned where
+    /// so much was emitted that it is to leave first.
     pub fn feed(
         &mut self,
         batch: Batch,
@@ -55,41 +64,21 @@ impl Stage {
     fn feed_all(&mut self, mut batch: Batch, tried: u32) -> Result<Option<Batch>, Retry> {
         let panics = self.panics;
         let error = match self.attempt(batch.events(), tried) {
-            Ok(Attempt::All) => {
+            Ok(Attempt {
+                end: AttemptEnd::All,
+                ..
+            }) => {
                 self.resolve(batch);
                 return Ok(None);
             }
-            Ok(Attempt::Part(index)) => {
-                let rest = batch.split_off(index);
+            Ok(Attempt { done, end }) => {
+                let rest = batch.split_off(done);
                 self.resolve(batch);
-                return Ok(Some(rest));
-            }
-            Ok(Attempt::Before(index, error)) => {
-                let rest = batch.split_off(index);
-                self.resolve(batch);
-                let tried = if index == 0 { tried } else { 0 };
-                return Err(self.try_again(rest, error, tried + 1));
-            }
-            Ok(Attempt::Waits(index, error)) => {
-                let rest = batch.split_off(index);
-                self.resolve(batch);
-                return Err(Retry {
-                    batch: rest,
-                    error,
-                    tried: if index == 0 { tried } else { 0 },
-                    pause: Some(WAIT),
-                });
-            }
-            Ok(Attempt::Until(index, error)) => {
-                let rest = batch.split_off(index);
-                self.resolve(batch);
-                self.die(&error);
-                self.fail_all(rest);
-                return Ok(None);
+                return self.end_attempt(rest, end, if done == 0 { tried } else { 0 });
             }
             Err(error) => error,
         };
-        // Whatever came of it is taken back.
+        // What it emitted is taken back.
         self.panics = panics;
         self.frame.clear_of(batch.events());
         self.rollback();
@@ -129,39 +118,55 @@ impl Stage {
         }
     }
 
-    /// The commit of a whole batch has failed: finds out whose fault it is.
+    /// What becomes of the rest of a batch after an attempt. The first event of the rest was `tried` so
+    /// often before.
+    fn end_attempt(
+        &mut self,
+        rest: Batch,
+        end: AttemptEnd,
+        tried: u32,
+    ) -> Result<Option<Batch>, Retry> {
+        match end {
+            AttemptEnd::All => Ok(None),
+            AttemptEnd::Full => Ok(Some(rest)),
+            AttemptEnd::Retry(error) => Err(self.try_again(rest, error, tried + 1)),
+            AttemptEnd::Busy(error) => Err(Retry {
+                batch: rest,
+                error,
+                tried,
+                pause: Some(WAIT),
+            }),
+            AttemptEnd::LastPanic(error) => {
+                self.die(&error);
+                self.fail_all(rest);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The commit of a whole batch has failed: feeds its events one by one, so that only those fail
+    /// that cannot be committed.
     fn feed_singly(&mut self, batch: Batch, failed: Error, tried: u32) -> Result<(), Retry> {
         let lone = batch.len() == 1;
         let mut tried = tried;
         let mut events = batch.into_iter();
         while let Some(event) = events.next() {
-            let one = Batch::from_iter([event]);
+            let mut one = Batch::from_iter([event]);
             let fed = if lone {
                 Err(failed.clone())
             } else {
                 self.attempt(one.events(), tried)
             };
             match fed {
-                Ok(Attempt::All | Attempt::Part(_)) => self.resolve(one),
-                Ok(Attempt::Before(_, error)) => {
-                    self.resolve(Batch::default());
-                    let rest = one.into_iter().chain(events).collect();
-                    return Err(self.try_again(rest, error, tried + 1));
-                }
-                Ok(Attempt::Waits(_, error)) => {
-                    self.resolve(Batch::default());
-                    return Err(Retry {
-                        batch: one.into_iter().chain(events).collect(),
-                        error,
-                        tried,
-                        pause: Some(WAIT),
-                    });
-                }
-                Ok(Attempt::Until(_, error)) => {
+                Ok(Attempt {
+                    end: AttemptEnd::All | AttemptEnd::Full,
+                    ..
+                }) => self.resolve(one),
+                Ok(Attempt { done, end }) => {
+                    let left = one.split_off(done);
                     self.resolve(one);
-                    self.die(&error);
-                    self.fail_all(events.collect());
-                    return Ok(());
+                    let rest = left.into_iter().chain(events).collect();
+                    return self.end_attempt(rest, end, tried).map(drop);
                 }
                 Err(error) if error.is_retryable() => {
                     self.frame.clear_of(one.events());
@@ -200,9 +205,10 @@ impl Stage {
         Ok(())
     }
 
-    /// Feeds the events, of which the first was `tried` so often, and commits. An error that comes
-    /// out concerns all of them.
+    /// Feeds the events, of which the first was `tried` so often, and commits. An error
+    /// concerns all of them.
     fn attempt(&mut self, events: &[Event], tried: u32) -> Result<Attempt> {
+        let ended = |done, end| Ok(Attempt { done, end });
         let mut index = 0;
         while index < events.len() {
             let from = index;
@@ -213,7 +219,7 @@ impl Stage {
             }
             if fed.is_ok() && index < events.len() {
                 self.commit()?;
-                return Ok(Attempt::Part(index));
+                return ended(index, AttemptEnd::Full);
             }
             if let Err(error) = fed {
                 if error.is_retryable() {
@@ -222,7 +228,7 @@ impl Stage {
                 if error.is_busy() {
                     self.frame.take_back(&events[index]);
                     self.commit()?;
-                    return Ok(Attempt::Waits(index, error));
+                    return ended(index, AttemptEnd::Busy(error));
                 }
                 let tried = 1 + if index == 0 { tried } else { 0 };
                 if error.is_fatal() {
@@ -230,19 +236,19 @@ impl Stage {
                 } else if self.may_retry(tried) {
                     self.frame.take_back(&events[index]);
                     self.commit()?;
-                    return Ok(Attempt::Before(index, error));
+                    return ended(index, AttemptEnd::Retry(error));
                 }
                 self.frame
                     .reject_in_hand(&events[index], error.clone(), tried);
                 index += 1;
                 if self.is_last_panic(&error) {
                     self.commit()?;
-                    return Ok(Attempt::Until(index, error));
+                    return ended(index, AttemptEnd::LastPanic(error));
                 }
             }
         }
         self.commit()?;
-        Ok(Attempt::All)
+        ended(index, AttemptEnd::All)
     }
 
     /// Counts an event that was rejected for good; returns whether its node may not be called again.

@@ -8,13 +8,13 @@ pub(crate) struct InputBatch {
     pub batch: Batch,
     /// The number of that link, if any.
     pub input: Option<usize>,
-    /// How often the first of them was tried and rejected, where it is tried again.
+    /// How often the first event was tried and rejected before.
     pub tried: u32,
 }
 
-/// The node is to be opened again, and what it had in hand to be fed again.
+/// A node that waits: to be opened again, or to try an event again.
 pub(super) struct Stalled {
-    /// One of them, or none; more where a simulation handed them in meanwhile.
+    /// What was in hand, to be fed again: at most one, more where a simulation has injected some.
     pub batches: Vec<InputBatch>,
     pub since: Timestamp,
     pub until: Timestamp,

@@ -1,4 +1,4 @@
-//! How a worker ends: no more input comes, its links are closed, outcomes are waited for.
+//! How a worker ends: no more input comes, its links are closed, the outcomes of tracked events are awaited.
 
 use super::{Phase, Step, Worker};
 use crate::network::routes::Routes;

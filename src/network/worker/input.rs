@@ -1,4 +1,4 @@
-//! What comes in: what a source reads, batches from the links, and the blocking select.
+//! Input: what a source reads, batches from the links, and the blocking select.
 
 use super::batch::InputBatch;
 use super::{Phase, Worker};
@@ -31,13 +31,13 @@ impl Worker {
         }
     }
 
-    /// The same at a boundary between batches of a node that works.
+    /// Adds links to a running node, between two batches.
     pub(super) fn attach_more(&mut self, attachment: Attachment) {
         self.relinked |= !attachment.inputs.is_empty();
         self.attach(attachment);
     }
 
-    /// A link has ended, and all that it brought was fed.
+    /// A link has ended, and its last batch was fed.
     fn detach(&mut self, index: usize) {
         self.inputs.remove(index);
         self.stage.close_input(index);
@@ -45,12 +45,12 @@ impl Worker {
         self.relinked = !self.inputs.is_empty();
     }
 
-    /// Takes a batch in: counts it and feeds it.
+    /// Counts a batch and feeds it.
     pub fn receive(&mut self, input: InputBatch) {
         add(&self.stage.account.received, input.batch.len() as u64);
         match &mut self.stalled {
             None => self.feed(input),
-            // Handed in by a simulation: while the node is not open the batch waits.
+            // Injected by a simulation: the batch waits while the node is not open.
             Some(stalled) => stalled.batches.push(input),
         }
     }
@@ -98,7 +98,7 @@ impl Worker {
         }
     }
 
-    /// Asks the source for more. Returns whether anything was done.
+    /// Reads the source. Returns whether anything was done.
     pub(super) fn read(&mut self, wait: Duration) -> bool {
         if self.stopping || self.exhausted {
             self.end_input();
@@ -138,7 +138,7 @@ impl Worker {
         }
     }
 
-    /// Takes what waits in the links, feeds it, sends on what came of it.
+    /// Takes a batch from the links, feeds it, and sends what it emits.
     pub(super) fn work(&mut self) -> bool {
         if let Some(input) = self.gather() {
             self.receive(input);
@@ -155,8 +155,8 @@ impl Worker {
         self.relinked
     }
 
-    /// Takes a batch from the next link that has one. A link that has ended is let go here, when
-    /// nothing that it brought is in hand any more.
+    /// Takes a batch from the next link that has one. A link that has ended is detached here, when
+    /// none of its events is in hand any more.
     fn gather(&mut self) -> Option<InputBatch> {
         let mut dry = 0;
         while dry < self.inputs.len() {
@@ -185,9 +185,9 @@ impl Worker {
         None
     }
 
-    /// Adds what else waits in the link from which the batch came, up to the size of a batch of
-    /// the link or what the node asks for: so what a node has in hand is bounded by its links' capacities too. The next
-    /// link has its turn after that.
+    /// Adds what else waits in the link of the batch, up to the size of a batch of the link or the
+    /// batch size of the node: so the capacities of the links also bound what a node has in hand. The
+    /// next link has its turn after that.
     fn fill(&mut self, index: usize, mut batch: Batch) -> InputBatch {
         let input = &self.inputs[index];
         while !input.fills(&batch, self.stage.batch_size)
@@ -215,7 +215,7 @@ impl Worker {
         }
         let control =
             |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
-        // Its other end is the node's own: it does not end before the node.
+        // The sender belongs to the node itself, so the channel does not end before the node.
         let outcomes = |settled: Result<Settled, _>| {
             Woken::Control(settled.map_or(Control::Abort, Control::Settled))
         };

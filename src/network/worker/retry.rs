@@ -1,7 +1,7 @@
-//! Retryable errors: the node is opened again after a pause, and what it had in hand fed once more;
-//! and events that are tried again in their place, by their error policy.
+//! Retryable errors, after which the node is opened again and its batch fed again after a pause; and
+//! events that are tried again in their place, by their error policy.
 //!
-//! To be stalled is a state of the worker and not a loop: it handles control messages meanwhile, keeps the
+//! A worker that is stalled is in a state and not in a loop: it handles control messages meanwhile, keeps the
 //! order, and serves virtual time too. The pauses grow until something succeeds.
 
 use super::batch::{InputBatch, Stalled};
@@ -25,7 +25,7 @@ impl Worker {
         opened.map_err(|error| error.within(format!("node {}", self.stage.name)))
     }
 
-    /// The same of a node that may be opened later: an error that trying again may mend is none.
+    /// The same for a node that may be opened later: it stalls on a retryable error.
     pub fn open_or_stall(&mut self) -> Result<()> {
         match self.stage.open() {
             Err(error) if error.is_retryable() => {
@@ -58,7 +58,7 @@ impl Worker {
             }
             _ => log::debug!("node {name}: still lost: {text}; it is opened again in {again}"),
         }
-        // What waits already is never displaced by a second error.
+        // A second error keeps what waits already.
         if let Some(stalled) = self.stalled.take() {
             batches.extend(stalled.batches);
         }

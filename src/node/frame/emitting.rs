@@ -1,4 +1,4 @@
-//! What a node emits and passes, as its calls of the context note it down.
+//! The calls of the context that emit and pass events.
 
 use super::{Fate, Frame, Output};
 use crate::ack::{Ack, Token};
@@ -8,8 +8,8 @@ use crate::payload::Payload;
 use crate::time::Timestamp;
 
 impl Frame {
-    /// Nothing here but the other function can panic, and that gets the event in pieces: so the
-    /// compiler makes the event in its place in the batch instead of copying it there.
+    /// Only the other function can panic, and it gets the event in parts: so the compiler builds the event
+    /// in the batch instead of copying it there.
     #[inline]
     pub(in crate::node) fn emit(&mut self, port: u16, event: Event) {
         let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
@@ -22,9 +22,9 @@ impl Frame {
         }
     }
 
-    /// The same with an event that is tracked then, in its place in the batch: to track it before
-    /// that is to have it copied there, for which the processor waits until its payload is written
-    /// (measured: a third of the hop).
+    /// The same with an event that is tracked once it is in the batch: an event that is tracked before is
+    /// copied there, for which the processor waits until its payload is written (measured: a third of
+    /// the hop).
     #[inline]
     pub(in crate::node) fn emit_tracked(&mut self, event: Event) -> Token {
         let room = self.can_emit && self.outputs.is_empty() && self.fresh.has_room();
@@ -83,7 +83,7 @@ impl Frame {
         }
     }
 
-    /// The event in hand passes like all before it; false where it is not so simple.
+    /// Passes the event in hand like all before it; false if another way is needed.
     #[inline]
     pub(in crate::node) fn pass_simply(&mut self) -> bool {
         let simply = self.uniform == self.index && self.can_emit && self.is_empty();
