@@ -128,6 +128,7 @@ macro_rules! document_links {
             "[processes]: crate::doc::guide::processes\n",
             "[embedding]: crate::doc::guide::embedding\n",
             "[nodes]: crate::doc::guide::nodes\n",
+            "[limits]: crate::doc::guide::limits\n",
             "[operations]: crate::doc::guide::operations\n",
         )
     };
@@ -203,6 +204,10 @@ pub mod doc {
         #[doc = document_links!()]
         #[doc = include_str!("doc/guide/nodes.md")]
         pub mod nodes {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/limits.md")]
+        pub mod limits {}
 
         #[doc = document_links!()]
         #[doc = include_str!("doc/guide/operations.md")]

@@ -47,6 +47,10 @@ pub(crate) struct Sqlite {
     shared: Shared,
 }
 
+/// The most bytes of a pattern of LIKE or GLOB: a comparison takes up to the product of the lengths of text
+/// and pattern, and no time is looked at within it.
+const PATTERN: i32 = 1_000;
+
 /// What all drivers share.
 #[derive(Clone)]
 struct Shared {
@@ -179,11 +183,12 @@ impl Sqlite {
 }
 
 /// Settings of every connection: a name in double quotes is never a text, and LIKE compares texts
-/// by their bytes, as `=` does, and as it does on the tables that we make on MySQL.
+/// by their bytes, as `=` does, and as it does on the tables that we make on MySQL. A pattern is short.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     connection.pragma_update(None, "case_sensitive_like", true)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN)?;
     functions::register(connection)
 }
 

@@ -120,13 +120,29 @@ fn captured_values_that_take_more_than_a_vm_may_hold_are_refused_while_a_script_
 -> Result<()> {
     // Outside the VM a small table takes more than inside.
     let script = "local tb = require('tributary')\nlocal t = {}\n\
-                  for i = 1, 60000 do t[i] = { i } end\n\
+                  for i = 1, 80000 do t[i] = { i } end\n\
                   tb.create_map('f', function(e) return t[1] end)";
     let error = load(&Network::new(), 12 << 20, script).expect_err("too large");
     assert_eq!(
         error.to_string(),
         "s.lua:4: create_map of \"f\": more than 12 MiB would have to move"
     );
+    Ok(())
+}
+
+#[test]
+fn a_million_captured_tables_arrive_within_the_default_limit() -> Result<()> {
+    let network = Network::new();
+    let seen = Seen::at(&network, "seen")?;
+    let script = "local tb = require('tributary')\nlocal t = {}\n\
+                  for i = 1, 1200000 do t[i] = { i } end\n\
+                  tb.create_map('f', function(e) return t[1200000] end)\n\
+                  tb.link('f', 'seen')";
+    load(&network, Limits::default().memory, script)?;
+    let mut simulation = network.simulate(START)?;
+    simulation.inject("f", "1")?;
+    simulation.finish()?;
+    assert_eq!(seen.texts(), ["[1200000]"]);
     Ok(())
 }
 
@@ -193,7 +209,7 @@ fn memory(pid: u32, name: &str) -> std::result::Result<usize, Box<dyn Error>> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_vm_that_is_made_anew_takes_less_than_twice_its_memory() -> Tested {
+fn a_vm_that_is_made_anew_takes_less_than_one_and_a_half_times_its_memory() -> Tested {
     const LIMIT: usize = 64 << 20;
     const KEYS: usize = 12_000;
     let net = "local tb = require('tributary')\n\
@@ -235,7 +251,8 @@ fn a_vm_that_is_made_anew_takes_less_than_twice_its_memory() -> Tested {
     // Kept, and counted on.
     assert_eq!(answer(r#"{"k":"7","say":true}"#)?, r#"{"k":"7","n":2}"#);
     let most = memory(child.id(), "VmHWM")? - before;
-    assert!(most < LIMIT * 2, "{} MiB", most >> 20);
+    eprintln!("at most {} MiB of {}", most >> 20, LIMIT >> 20);
+    assert!(most < LIMIT / 2 * 3, "{} MiB", most >> 20);
     signal(&child, "TERM")?;
     Done::of(child)?;
     Ok(())

@@ -357,3 +357,30 @@ fn a_row_that_a_server_sends_beyond_the_limit_is_not_read_and_the_window_goes_on
     let out: Vec<tributary::Event> = std::mem::take(&mut *out.lock().unwrap());
     assert_eq!(out.len(), 4);
 }
+
+#[test]
+fn a_pattern_of_like_that_would_take_long_is_the_error_of_its_event() -> Tested {
+    // Both so long that a comparison of them alone takes a minute.
+    let line = |k: u32, text: usize, pattern: usize| {
+        let (text, pattern) = ("a".repeat(text), "a".repeat(pattern));
+        format!("{{\"k\":{k},\"text\":\"{text}\",\"pattern\":\"%{pattern}b\"}}\n")
+    };
+    let input = line(1, 10, 10) + &line(2, 900_000, 45_000) + &line(3, 10, 900);
+    for operator in ["like", "glob"] {
+        let net = format!(
+            "{TABLE}tb.create_table('p', {{ key = 'k', columns = {{ k = 'integer', text = 'text', pattern = 'text' }} }})\n\
+             tb.query_window('w', [[select :k as k, :text {operator} :pattern as found]])\n\
+             tb.chain('in', 'w', 'out') tb.link('w.errors', 'errors')"
+        );
+        let site = Site::with(&[("net.lua", &net)])?;
+        let begun = Instant::now();
+        let done = run(&site, &["run", "net.lua"], &input)?;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(20), "{operator} took {took:?}");
+        assert_eq!(done.stdout.lines().count(), 2, "{}", done.stderr);
+        let errors = site.read("errors.jsonl")?;
+        assert_eq!(errors.lines().count(), 1, "{operator}: {}", done.stderr);
+        assert!(done.stderr.len() < 10_000, "{operator}");
+    }
+    Ok(())
+}

@@ -23,8 +23,8 @@ pub(in crate::script) struct Host {
 /// Texts that are longer move once, however often they are referred to.
 const SHORT: usize = 40;
 
-/// About what is kept of an object while it moves, beside what it holds.
-const OBJECT: usize = 128;
+/// About what is kept of an object, beside what it holds.
+const OBJECT: usize = 72;
 
 /// So many values move at once, since the host holds a reference to each.
 const ROOTS: usize = 10_000;
@@ -154,7 +154,7 @@ impl Walk<'_> {
                 Value::Table(table) => self.table(&table, at)?,
                 // Nothing else is an object.
                 _ => Object::Table {
-                    pairs: Vec::new(),
+                    pairs: Box::default(),
                     meta: None,
                 },
             };
@@ -268,7 +268,10 @@ impl Walk<'_> {
             Some(meta) => Some(self.item(&Value::Table(meta), Some(at), |_| Label::Meta)?),
             None => None,
         };
-        Ok(Object::Table { pairs, meta })
+        Ok(Object::Table {
+            pairs: pairs.into_boxed_slice(),
+            meta,
+        })
     }
 
     fn function(&mut self, function: &Function, at: usize) -> Result<Object> {

@@ -28,7 +28,7 @@ pub(in crate::script) enum Item {
 #[derive(Debug)]
 pub(super) enum Object {
     Table {
-        pairs: Vec<(Item, Item)>,
+        pairs: Box<[(Item, Item)]>,
         meta: Option<Item>,
     },
     Function {
