@@ -14,6 +14,7 @@
 
 mod calendar;
 mod catalog;
+mod connection;
 mod database;
 mod datum;
 pub(crate) mod dialect;
@@ -25,8 +26,8 @@ mod limits;
 mod mysql;
 mod query;
 mod reads;
+mod retention;
 mod row;
-mod session;
 mod sqlite;
 mod statements;
 mod table;
@@ -37,21 +38,21 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
-pub(crate) use catalog::{Hold, Last};
 pub(crate) use datum::Datum;
 pub(crate) use dialect::{Dialect, LIMIT};
 pub(crate) use driver::Evaluation;
-pub(crate) use feed::Use;
+pub(crate) use feed::TableUse;
 pub(crate) use query::{Asker, Binding, Interval};
 
-pub use catalog::Mark;
+pub use catalog::DeclarationsMark;
+pub(crate) use connection::{Connection, Piece};
 pub use database::Database;
 pub use letters::{DeadLetters, Letter, LetterFilter};
 pub use limits::Limits;
 pub(crate) use limits::is_over;
 pub use query::Query;
+pub(crate) use retention::{CountRetention, TimeRetention};
 pub(crate) use row::{Cell, Row, RowReader};
-pub(crate) use session::{Piece, Session};
 pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};
 

@@ -57,14 +57,14 @@ pub use options::{Emit, Plan, TimeDomain, WindowOptions};
 pub use query::QueryWindow;
 
 /// A window's connection, made when the node is opened.
-struct Connection {
+struct NodeConnection {
     database: Database,
-    store: Option<store::Session>,
+    store: Option<store::Connection>,
 }
 
-impl Connection {
+impl NodeConnection {
     fn new(database: &Database) -> Self {
-        Connection {
+        NodeConnection {
             database: database.clone(),
             store: None,
         }
@@ -73,11 +73,11 @@ impl Connection {
     fn open(&mut self) -> Result<()> {
         // The old one first: it may hold a transaction.
         self.store = None;
-        self.store = Some(self.database.session()?);
+        self.store = Some(self.database.connection()?);
         Ok(())
     }
 
-    fn store(&mut self) -> Result<&mut store::Session> {
+    fn store(&mut self) -> Result<&mut store::Connection> {
         match &mut self.store {
             Some(store) => Ok(store),
             None => Err(Error::new(ErrorKind::Failed, "the window is not open")),

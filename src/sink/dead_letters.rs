@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::event::{Event, Meta};
 use crate::node::{Context, Node, Sink};
-use crate::store::{Database, DeadLetters, Letter, Session, Store};
+use crate::store::{Connection, Database, DeadLetters, Letter, Store};
 use crate::time::{Timestamp, read_instant};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 pub struct DeadLetterSink {
     place: DeadLetters,
     queue: String,
-    session: Option<Session>,
+    connection: Option<Connection>,
     letters: Vec<Letter>,
 }
 
@@ -48,7 +48,7 @@ impl DeadLetterSink {
         DeadLetterSink {
             place,
             queue,
-            session: None,
+            connection: None,
             letters: Vec::new(),
         }
     }
@@ -56,28 +56,32 @@ impl DeadLetterSink {
 
 impl Node for DeadLetterSink {
     fn open(&mut self) -> Result<()> {
-        self.session = None;
-        self.session = Some(self.place.writer()?);
+        self.connection = None;
+        self.connection = Some(self.place.writer()?);
         Ok(())
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        let Some(session) = self.session.as_mut().filter(|_| !self.letters.is_empty()) else {
+        let Some(connection) = self
+            .connection
+            .as_mut()
+            .filter(|_| !self.letters.is_empty())
+        else {
             return Ok(());
         };
-        session.begin()?;
+        connection.begin()?;
         for letter in &self.letters {
-            session.add_letter(&self.queue, letter)?;
+            connection.add_letter(&self.queue, letter)?;
         }
-        session.commit()?;
+        connection.commit()?;
         self.letters.clear();
         Ok(())
     }
 
     fn rollback(&mut self) {
         self.letters.clear();
-        if let Some(session) = &mut self.session {
-            session.rollback();
+        if let Some(connection) = &mut self.connection {
+            connection.rollback();
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
-use crate::store::{Database, RowReader, Session, Store, Table, Use};
+use crate::store::{Connection, Database, RowReader, Store, Table, TableUse};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -58,10 +58,10 @@ impl SqlMode {
 /// [`Upsert`](SqlMode::Upsert) the last event of a key wins.
 pub struct SqlSink {
     database: Database,
-    session: Option<Session>,
+    connection: Option<Connection>,
     reader: RowReader,
     mode: SqlMode,
-    _used: Arc<Use>,
+    _used: Arc<TableUse>,
 }
 
 opaque_debug!(SqlSink, mode);
@@ -76,7 +76,7 @@ impl SqlSink {
         mode.check(&table)?;
         Ok(SqlSink {
             database: database.clone(),
-            session: None,
+            connection: None,
             _used: database.name_table(table.name())?,
             reader: RowReader::new(table),
             mode,
@@ -87,8 +87,8 @@ impl SqlSink {
 impl Node for SqlSink {
     fn open(&mut self) -> Result<()> {
         // The old one first: it may hold a transaction.
-        self.session = None;
-        self.session = Some(self.database.session()?);
+        self.connection = None;
+        self.connection = Some(self.database.connection()?);
         Ok(())
     }
 
@@ -97,12 +97,12 @@ impl Node for SqlSink {
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        self.session.as_mut().map_or(Ok(()), Store::commit)
+        self.connection.as_mut().map_or(Ok(()), Store::commit)
     }
 
     fn rollback(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.rollback();
+        if let Some(connection) = &mut self.connection {
+            connection.rollback();
         }
     }
 }
@@ -110,12 +110,12 @@ impl Node for SqlSink {
 impl Sink for SqlSink {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
         let closed = || Error::new(ErrorKind::Failed, "the sink is not open");
-        let session = self.session.as_mut().ok_or_else(closed)?;
-        let row = self.reader.read(event.payload(), session.sized())?;
-        session.begin()?;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let row = self.reader.read(event.payload(), connection.sized())?;
+        connection.begin()?;
         match self.mode {
-            SqlMode::Insert => session.insert_later(row, Some(event.payload())),
-            SqlMode::Upsert => session.upsert_later(row),
+            SqlMode::Insert => connection.insert_buffered(row, Some(event.payload())),
+            SqlMode::Upsert => connection.upsert_buffered(row),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Read, Source};
-use crate::store::{DeadLetters, LetterFilter, Session, Store};
+use crate::store::{Connection, DeadLetters, LetterFilter, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ pub struct Requeue {
     filter: LetterFilter,
     /// The nodes; the port of each is named after its place.
     nodes: Vec<String>,
-    session: Option<Session>,
+    connection: Option<Connection>,
     /// Whether it had a connection.
     opened: bool,
     /// The number of the letter that was emitted last.
@@ -53,7 +53,7 @@ impl Requeue {
                 ..filter
             },
             nodes,
-            session: None,
+            connection: None,
             opened: false,
             at: 0,
             sent: HashMap::new(),
@@ -84,15 +84,17 @@ impl Node for Requeue {
     }
 
     fn open(&mut self) -> Result<()> {
-        self.session = None;
-        let mut session = self.letters.session()?;
-        session.lock_letters().map_err(|error| match self.opened {
-            // The server may not have noticed yet that the connection before is gone.
-            true => error.retryable(),
-            false => error.within(&self.letters),
-        })?;
+        self.connection = None;
+        let mut connection = self.letters.connection()?;
+        connection
+            .lock_letters()
+            .map_err(|error| match self.opened {
+                // The server may not have noticed yet that the connection before is gone.
+                true => error.retryable(),
+                false => error.within(&self.letters),
+            })?;
         self.opened = true;
-        self.session = Some(session);
+        self.connection = Some(connection);
         Ok(())
     }
 
@@ -101,14 +103,18 @@ impl Node for Requeue {
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        let Some(session) = self.session.as_mut().filter(|_| !self.delivered.is_empty()) else {
+        let Some(connection) = self
+            .connection
+            .as_mut()
+            .filter(|_| !self.delivered.is_empty())
+        else {
             return Ok(());
         };
-        session.begin()?;
+        connection.begin()?;
         for id in &self.delivered {
-            session.remove_letter(*id)?;
+            connection.remove_letter(*id)?;
         }
-        session.commit()?;
+        connection.commit()?;
         let removed = self.delivered.drain(..).count() as u64;
         self.removed.fetch_add(removed, Ordering::SeqCst);
         Ok(())
@@ -116,8 +122,8 @@ impl Node for Requeue {
 
     /// What was delivered stays to be removed.
     fn rollback(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.rollback();
+        if let Some(connection) = &mut self.connection {
+            connection.rollback();
         }
     }
 
@@ -133,14 +139,14 @@ impl Node for Requeue {
 
 impl Source for Requeue {
     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
-        let Some(session) = &mut self.session else {
+        let Some(connection) = &mut self.connection else {
             return Ok(Read::End);
         };
         let filter = LetterFilter {
             limit: Some(self.left.min(AT_ONCE)),
             ..self.filter.clone()
         };
-        let letters = session.letters(&filter, self.at, None)?;
+        let letters = connection.letters(&filter, self.at, None)?;
         if letters.is_empty() {
             return Ok(Read::End);
         }

@@ -72,9 +72,10 @@ pub(crate) fn shift(from: &str, count: f64, unit: &str) -> Option<String> {
         }
     };
     let shifted = at.checked_add(span.ok()?).ok()?;
-    match is_date && *unit >= Unit::Day {
-        true => Some(text(shifted)?[..10].to_owned()),
-        false => text(shifted),
+    if is_date && *unit >= Unit::Day {
+        Some(text(shifted)?[..10].to_owned())
+    } else {
+        text(shifted)
     }
 }
 
@@ -94,7 +95,7 @@ fn read(text: &str) -> Option<(DateTime, bool)> {
     Some((text.parse().ok()?, false))
 }
 
-/// Written by hand, since a query may ask for it once for each row.
+/// Written by hand for speed, since a query may compute it for each row.
 fn text(at: DateTime) -> Option<String> {
     if !(0..=9999).contains(&at.year()) {
         return None;

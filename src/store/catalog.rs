@@ -1,100 +1,43 @@
-//! What is declared of a database: tables, and how long windows need their rows.
+//! The declarations of a database: tables and indexes, how long rows are kept, and who uses which table.
 
-mod last;
-
-use super::feed::{Listeners, Use};
+use super::feed::{Subscribers, TableUse};
+use super::retention::Retention;
 use super::table::Table;
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::time::Timestamp;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
-pub(crate) use last::Last;
-
-/// The declarations, and the generation of each table.
+/// The declarations, and the generation of each table: raised by every transaction that changes it.
 #[derive(Default)]
 pub(crate) struct Catalog {
-    declared: Mutex<Declared>,
+    declared: Mutex<Declarations>,
     generations: Mutex<HashMap<String, Arc<AtomicU64>>>,
-    listeners: Mutex<HashMap<String, Arc<Listeners>>>,
-    uses: Mutex<Vec<Weak<Use>>>,
-    /// The names under which windows that are there keep what they emit.
+    subscribers: Mutex<HashMap<String, Arc<Subscribers>>>,
+    uses: Mutex<Vec<Weak<TableUse>>>,
+    /// The names under which existing windows store what they emit.
     scopes: Mutex<Vec<Weak<str>>>,
-    /// The tables whose rows a window keeps to itself, and that window.
-    unstored: Mutex<Vec<(String, Weak<Use>)>>,
+    /// The tables whose rows are not stored, and the use of the window that has them in its state.
+    unstored: Mutex<Vec<(String, Weak<TableUse>)>>,
 }
 
 #[derive(Default, Clone)]
-struct Declared {
+struct Declarations {
     tables: Vec<Arc<Table>>,
-    windows: Vec<Window>,
-    lasts: Vec<Weak<Last>>,
+    retention: Retention,
     indexes: Vec<(String, Vec<String>)>,
 }
 
-/// A time column by which rows of a table are evicted.
-#[derive(Clone)]
-pub(crate) struct Window {
-    pub table: String,
-    pub column: String,
-    /// Of each window on the table, which rows it needs.
-    holds: Vec<Weak<Hold>>,
-}
-
-/// Which rows of a table a window needs: nobody evicts those.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    /// Before the window has an instant of its own: those that are at most so old by the network's
-    /// clock; all, where none is given.
-    size: Option<Duration>,
-    /// The least time of the rows that it needs, in microseconds.
-    floor: AtomicI64,
-}
-
-/// What stands for a floor that is not known yet.
-const UNKNOWN: i64 = i64::MIN;
-
-impl Hold {
-    /// The window needs rows from this time on.
-    pub fn set(&self, floor: Timestamp) {
-        let floor = floor.as_micros().max(UNKNOWN + 1);
-        self.floor.store(floor, Ordering::SeqCst);
-    }
-
-    /// Whether it was never said which rows are needed.
-    pub fn is_new(&self) -> bool {
-        self.floor.load(Ordering::SeqCst) == UNKNOWN
-    }
-
-    fn floor(&self, now: Timestamp) -> Timestamp {
-        match (self.floor.load(Ordering::SeqCst), self.size) {
-            (UNKNOWN, Some(size)) => Timestamp::from_secs(now.as_secs()).before(size),
-            (floor, _) => Timestamp::from_micros(floor),
-        }
-    }
-}
-
-impl Declared {
-    /// What windows need of a table whose rows go by time.
-    fn holds(&self, table: &str) -> impl Iterator<Item = Arc<Hold>> {
-        let window = self.windows.iter().find(|window| window.table == table);
-        let holds = window.into_iter().flat_map(|window| &window.holds);
-        holds.filter_map(Weak::upgrade)
-    }
-}
-
-/// The declarations of a [`Database`](super::Database) at one moment, to go back to.
-pub struct Mark(Declared);
+/// The declarations of a [`Database`](super::Database) at one moment, to which it can return.
+pub struct DeclarationsMark(Declarations);
 
 impl Catalog {
-    fn declared(&self) -> MutexGuard<'_, Declared> {
+    fn declared(&self) -> MutexGuard<'_, Declarations> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a name for a window, for as long as what comes out is kept; another window that is there
-    /// and has the same one keeps it.
+    /// Claims a name for a window, for as long as the result exists; if another window has it, with a
+    /// number after it.
     pub fn claim_scope(&self, name: &str) -> Arc<str> {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         scopes.retain(|scope| scope.strong_count() > 0);
@@ -111,7 +54,7 @@ impl Catalog {
         scope
     }
 
-    /// Adds a declaration that was checked.
+    /// Adds a checked declaration.
     pub fn declare(&self, table: Table) -> Result<()> {
         let mut declared = self.declared();
         if declared.tables.iter().any(|known| **known == table) {
@@ -182,48 +125,9 @@ impl Catalog {
         names
     }
 
-    /// Lets a window on `table` hold its rows, which go by `column`.
-    ///
-    /// # Errors
-    /// Rows that go by another column already; a table of which a window asks the last rows.
-    pub fn hold(&self, table: &str, column: &str, size: Option<Duration>) -> Result<Arc<Hold>> {
-        let hold = Arc::new(Hold {
-            size,
-            floor: AtomicI64::new(UNKNOWN),
-        });
-        let mut declared = self.declared();
-        last::check(&declared.lasts, table)?;
-        let known = declared.windows.iter_mut().find(|w| w.table == table);
-        match known {
-            Some(window) if window.column == column => {
-                window.holds.retain(|hold| hold.strong_count() > 0);
-                window.holds.push(Arc::downgrade(&hold));
-            }
-            Some(window) if window.holds.iter().all(|hold| hold.strong_count() == 0) => {
-                window.column = column.to_owned();
-                window.holds = vec![Arc::downgrade(&hold)];
-            }
-            Some(window) => {
-                return Err(Error::data(format!(
-                    "rows of {} are evicted by {} already, so not by {}",
-                    quote(table),
-                    quote(&window.column),
-                    quote(column)
-                )));
-            }
-            None => declared.windows.push(Window {
-                table: table.to_owned(),
-                column: column.to_owned(),
-                holds: vec![Arc::downgrade(&hold)],
-            }),
-        }
-        Ok(hold)
-    }
-
-    /// Before which time no window needs rows of this table any more; `now` is the network's instant.
-    pub fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
-        let declared = self.declared();
-        declared.holds(table).map(|hold| hold.floor(now)).min()
+    /// The retention of rows, to read or change.
+    pub fn retention<T>(&self, work: impl FnOnce(&mut Retention) -> T) -> T {
+        work(&mut self.declared().retention)
     }
 
     pub fn want_index(&self, table: &str, columns: &[String]) {
@@ -238,29 +142,25 @@ impl Catalog {
         self.declared().indexes.clone()
     }
 
-    pub fn windows(&self) -> Vec<Window> {
-        self.declared().windows.clone()
+    pub fn mark(&self) -> DeclarationsMark {
+        DeclarationsMark(self.declared().clone())
     }
 
-    pub fn mark(&self) -> Mark {
-        Mark(self.declared().clone())
-    }
-
-    pub fn reset(&self, mark: Mark) {
+    pub fn reset(&self, mark: DeclarationsMark) {
         *self.declared() = mark.0;
     }
 
-    /// Who listens to a table.
-    pub fn listeners(&self, table: &str) -> Arc<Listeners> {
-        let mut all = lock(&self.listeners);
+    /// The subscribers of a table.
+    pub fn subscribers(&self, table: &str) -> Arc<Subscribers> {
+        let mut all = lock(&self.subscribers);
         all.entry(table.to_owned()).or_default().clone()
     }
 
-    /// Notes that somebody reads or writes these tables, for as long as what comes out is kept.
+    /// Registers a use of these tables, for as long as the result exists.
     ///
     /// # Errors
     /// A table of which no rows are stored.
-    pub fn name(&self, tables: Vec<String>) -> Result<Arc<Use>> {
+    pub fn name(&self, tables: Vec<String>) -> Result<Arc<TableUse>> {
         let unstored = lock(&self.unstored);
         let taken = |table: &&String| {
             let mut kept = unstored.iter().filter(|(_, by)| by.strong_count() > 0);
@@ -273,15 +173,15 @@ impl Catalog {
             ))
             .with_hint("store = true makes that window store its rows"));
         }
-        let used = Arc::new(Use(tables));
+        let used = Arc::new(TableUse(tables));
         let mut uses = lock(&self.uses);
         uses.retain(|used| used.strong_count() > 0);
         uses.push(Arc::downgrade(&used));
         Ok(used)
     }
 
-    /// Has the rows of a table not be stored, where nobody else names it. Says whether that is so.
-    pub fn keep_to_itself(&self, table: &str, own: &Arc<Use>) -> bool {
+    /// Has the rows of a table not stored, if nothing else uses it; returns whether that is so.
+    pub fn keep_to_itself(&self, table: &str, own: &Arc<TableUse>) -> bool {
         let mut unstored = lock(&self.unstored);
         if !self.is_alone(table, own) {
             return false;
@@ -291,8 +191,8 @@ impl Catalog {
         true
     }
 
-    /// Whether nobody else names a table.
-    pub fn is_alone(&self, table: &str, own: &Arc<Use>) -> bool {
+    /// Whether nothing else uses a table.
+    pub fn is_alone(&self, table: &str, own: &Arc<TableUse>) -> bool {
         let uses = lock(&self.uses);
         let mut others = uses.iter().filter_map(Weak::upgrade);
         !others.any(|used| !Arc::ptr_eq(&used, own) && used.0.iter().any(|name| name == table))
@@ -310,7 +210,7 @@ impl Catalog {
             let mut named = false;
             table.walk(&mut |below| {
                 let name = below.name().to_lowercase();
-                // A name may have other characters than a word has.
+                // A name may contain other characters than a word.
                 let odd = !name
                     .chars()
                     .all(|c| c.is_alphanumeric() || c == '_' || c == '$');

@@ -1,37 +1,34 @@
-//! The handle to a database: what is declared of it, and the way to connections.
+//! The handle to a database: its declarations, and its connections.
 
-use super::catalog::{Catalog, Hold, Last, Mark};
+mod tables;
+
+use super::catalog::{Catalog, DeclarationsMark};
+use super::connection::Connection;
 use super::dialect::{self, Dialect, Paged};
 use super::driver::{Backend, Driver};
-use super::feed::Use;
-use super::mysql::Mysql;
 use super::query::Asker;
-use super::session::Session;
-use super::sqlite::Sqlite;
-use super::url::Url;
+use super::url::{self, Location};
 use super::{Limits, Query, Store, Table, fit, reads, statements};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
-use crate::time::Timestamp;
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long a server may take for an answer.
+/// The longest time that a server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A database: where it is, and which tables are declared. A cheap handle; clones share it,
 /// but for the [limits](Self::with_limits) and what queries may [read](Self::with_reads) beside the
 /// declared tables, which each has of its own.
 ///
-/// SQLite, in memory or in a file, is one connection that all nodes of the process share: who is
-/// in a transaction shuts out the others until it ends. On MySQL each node has its own.
+/// SQLite, in memory or in a file, has one connection that all nodes of the process share: a node in a
+/// transaction locks out the others until it ends. On MySQL each node has its own connection.
 #[derive(Clone)]
 pub struct Database {
-    url: Arc<Url>,
+    location: Arc<dyn Location>,
     backend: Arc<dyn Backend>,
     catalog: Arc<Catalog>,
     limits: Limits,
@@ -39,9 +36,9 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens a database: `"sqlite::memory:"`, `"sqlite:path"` (made where it is missing) or
+    /// Opens a database: `"sqlite::memory:"`, `"sqlite:path"` (created if it is missing) or
     /// `"mysql://user:password@host:port/database"`, with user and password percent-encoded.
-    /// Connects once, so that what is wrong comes out here.
+    /// Connects once, so that errors occur here.
     ///
     /// # Errors
     /// A malformed URL, a wrong password, a database that does not answer, a file that cannot be
@@ -58,15 +55,13 @@ impl Database {
     /// Those of [`open`](Self::open).
     pub fn open_within(url: &str, patience: Duration) -> Result<Self> {
         let patience = patience.clamp(Duration::from_millis(1), PATIENCE);
-        let url = Url::parse(url)?;
-        let backend: Arc<dyn Backend> = match &url {
-            Url::Memory => Arc::new(Sqlite::memory()?),
-            Url::File(path) => Arc::new(Sqlite::file(path)?),
-            Url::Mysql(server) => Arc::new(Mysql::open(server, url.to_string(), patience)?),
-        };
+        Self::at(url::parse(url)?, patience)
+    }
+
+    fn at(location: Arc<dyn Location>, patience: Duration) -> Result<Self> {
         Ok(Database {
-            url: Arc::new(url),
-            backend,
+            backend: location.open(patience)?,
+            location,
             catalog: Arc::default(),
             limits: Limits::default(),
             reads: Vec::new(),
@@ -79,36 +74,26 @@ impl Database {
     /// # Errors
     /// A malformed URL.
     pub fn check_url(url: &str) -> Result<String> {
-        Ok(Url::parse(url)?.to_string())
+        Ok(url::parse(url)?.to_string())
     }
 
-    /// The database in this file, which is made where it is missing.
+    /// The database in this file, which is created if it is missing.
     ///
     /// # Errors
     /// A file that cannot be opened or is something else.
     pub(crate) fn file(path: &Path) -> Result<Self> {
-        Ok(Database {
-            url: Arc::new(Url::File(path.to_owned())),
-            backend: Arc::new(Sqlite::file(path)?),
-            catalog: Arc::default(),
-            limits: Limits::default(),
-            reads: Vec::new(),
-        })
+        Self::at(super::sqlite::at(path), PATIENCE)
     }
 
-    /// Which dialect the database at this address speaks; opens nothing.
+    /// The dialect of the database at this address; opens nothing.
     ///
     /// # Errors
     /// A malformed URL.
     pub(crate) fn dialect_of(url: &str) -> Result<Dialect> {
-        Url::parse(url).map(|url| match url {
-            Url::Memory | Url::File(_) => dialect::sqlite::DIALECT,
-            Url::Mysql(_) => dialect::mysql::DIALECT,
-        })
+        url::parse(url).map(|location| location.dialect())
     }
 
-    /// The same database, whose queries have these limits when they are asked through connections
-    /// of this handle.
+    /// The same database, whose queries have these limits when they run on connections of this handle.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits.checked();
@@ -129,7 +114,7 @@ impl Database {
     ///
     /// let database = Database::open(&format!("sqlite:{}", path.display()))?;
     /// let sql = "select rate from rates where currency = 'EUR'";
-    /// assert!(database.prepare(sql).is_err(), "nobody has declared it");
+    /// assert!(database.prepare(sql).is_err(), "it is not declared");
     /// let database = database.with_reads(["rates"])?;
     /// database.prepare(sql)?;
     /// # std::fs::remove_file(&path)?;
@@ -148,7 +133,7 @@ impl Database {
         Ok(self)
     }
 
-    /// How much a query may ask for.
+    /// The limits of a query.
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
@@ -192,7 +177,7 @@ impl Database {
     ///
     /// # Errors
     /// Anything but one SELECT, a clock or parameter that is not known, a table that it may not read, a
-    /// function that it may not call, and whatever the database says against it, with the place.
+    /// function that it may not call, and every error of the database, with the position.
     pub fn prepare(&self, sql: &str) -> Result<Query> {
         self.prepare_for(Asker::Anybody, sql)
     }
@@ -214,7 +199,7 @@ impl Database {
     }
 
     /// Whether no two rows of a table have the same values in these columns; `None` where that
-    /// cannot be told, as of a view.
+    /// is not known, as of a view.
     ///
     /// # Errors
     /// A database that is gone.
@@ -233,42 +218,45 @@ impl Database {
     /// # Errors
     /// A database that does not answer (retryable), or that refuses to make a table.
     pub fn connect(&self) -> Result<Box<dyn Store>> {
-        Ok(Box::new(self.session()?))
+        Ok(Box::new(self.connection()?))
     }
 
     /// A connection, as [`connect`](Self::connect) makes it, with all that the windows use.
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect).
-    pub(crate) fn session(&self) -> Result<Session> {
-        self.make_session().map_err(|error| self.named(error))
+    pub(crate) fn connection(&self) -> Result<Connection> {
+        self.make_connection().map_err(|error| self.named(error))
     }
 
-    /// An error of what a file holds, which names the file.
+    /// An error about the content of a file, with the name of the file.
     pub(crate) fn named(&self, error: Error) -> Error {
-        let Url::File(path) = &*self.url else {
+        let Some(path) = self.location.file() else {
             return error;
         };
         let path = quote(path.display().to_string());
-        match error.message().contains(&path) {
-            true => error,
-            false => error.within(format_args!("database {path}")),
+        if error.message().contains(&path) {
+            return error;
         }
+        error.within(format_args!("database {path}"))
     }
 
-    fn make_session(&self) -> Result<Session> {
+    fn make_connection(&self) -> Result<Connection> {
         let mut driver = self.backend.connect(self.limits)?;
         for table in self.tables() {
             self.make(&mut *driver, &table)?;
         }
-        for window in self.catalog.windows() {
-            self.make_index(&mut *driver, &window.table, &[&window.column]);
+        let columns = self
+            .catalog
+            .retention(|retention| retention.columns().to_vec());
+        for by in columns {
+            self.make_index(&mut *driver, &by.table, &[&by.column]);
         }
         for (table, columns) in self.catalog.indexes() {
             let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
             self.make_index(&mut *driver, &table, &columns);
         }
-        Ok(Session::new(
+        Ok(Connection::new(
             driver,
             self.backend.dialect(),
             self.backend.table_options(),
@@ -290,7 +278,7 @@ impl Database {
         Ok(())
     }
 
-    /// Makes an index where none serves. Without it all is slower, and nothing is wrong.
+    /// Creates an index unless one exists that serves. A failure is not an error: queries are only slower.
     fn make_index(&self, driver: &mut dyn Driver, table: &str, columns: &[&str]) {
         let served = match driver.existing(table) {
             Ok(Some(existing)) => fit::has_index(&existing, columns),
@@ -312,31 +300,7 @@ impl Database {
         self.catalog.generation(table).load(Ordering::SeqCst)
     }
 
-    /// Notes that somebody reads or writes a table, for as long as what comes out is kept.
-    ///
-    /// # Errors
-    /// A table of which no rows are stored.
-    pub(crate) fn name_table(&self, table: &str) -> Result<Arc<Use>> {
-        self.catalog.name(vec![table.to_owned()])
-    }
-
-    /// Notes that somebody reads or writes a table and those that a query names.
-    ///
-    /// # Errors
-    /// A table of which no rows are stored.
-    pub(crate) fn name_tables(&self, table: &str, sql: &str) -> Result<Arc<Use>> {
-        let mut tables = self.catalog.named_in(sql);
-        tables.retain(|named| named != table);
-        tables.push(table.to_owned());
-        self.catalog.name(tables)
-    }
-
-    /// Has the rows of a table not be stored, where nobody else names it. Says whether that is so.
-    pub(crate) fn keep_to_itself(&self, table: &str, own: &Arc<Use>) -> bool {
-        self.catalog.keep_to_itself(table, own)
-    }
-
-    /// Whether a table, with its child tables, is as we make it, or is still to be made.
+    /// Whether a table, with its child tables, is as Tributary creates it, or does not exist yet.
     ///
     /// # Errors
     /// A database that is gone.
@@ -355,84 +319,32 @@ impl Database {
         Ok(true)
     }
 
-    /// Takes a name under which a window keeps what it emits, which no other window has.
-    pub(crate) fn claim_scope(&self, name: &str) -> Arc<str> {
-        self.catalog.claim_scope(name)
-    }
-
-    /// Whether nothing of it outlives the process.
+    /// Whether the database ends with the process.
     pub(crate) fn is_memory(&self) -> bool {
-        matches!(*self.url, Url::Memory)
+        self.location.is_memory()
     }
 
-    /// What a node claims that keeps its state in this database: its file, where it is one. Nodes of one
+    /// The claim of a node that keeps its state in this database: the file, if it is one. Nodes of one
     /// process share it.
     pub(crate) fn claim(&self) -> Option<Claim> {
         self.path()
             .map(|path| Claim::new("database", path).shared())
     }
 
-    /// Its file, where it is one.
+    /// The file of the database, if it is one.
     pub(crate) fn path(&self) -> Option<PathBuf> {
-        let Url::File(path) = &*self.url else {
-            return None;
-        };
+        let path = self.location.file()?;
         // SQLite follows symbolic links.
-        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
-    }
-
-    /// Has an index be made when a node connects.
-    pub(crate) fn want_index(&self, table: &str, columns: &[String]) {
-        self.catalog.want_index(table, columns);
-    }
-
-    /// Lets a window hold rows of a table by this column: `size` says which before it is open.
-    pub(crate) fn hold(
-        &self,
-        table: &str,
-        column: &str,
-        size: Option<Duration>,
-    ) -> Result<Arc<Hold>> {
-        self.catalog.hold(table, column, size)
-    }
-
-    /// Lets a window have the last so many rows of a table; says whether it `asks` the table.
-    pub(crate) fn last(&self, table: &str, rows: usize, asks: bool) -> Result<Arc<Last>> {
-        self.catalog.last(table, rows, asks)
-    }
-
-    /// Whether what leaves this window is to be deleted by it.
-    pub(crate) fn deletes(&self, last: &Last) -> bool {
-        self.catalog.deletes(last)
-    }
-
-    /// Before which time no window needs rows of this table any more; `now` is the network's instant.
-    pub(crate) fn floor(&self, table: &str, now: Timestamp) -> Option<Timestamp> {
-        self.catalog.floor(table, now)
-    }
-
-    /// The declared tables that a query may name, child tables by their own names.
-    pub(crate) fn tables_in(&self, sql: &str) -> Vec<String> {
-        let words = sql.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
-        let words: HashSet<String> = words.map(str::to_lowercase).collect();
-        let mut named = Vec::new();
-        for table in self.tables() {
-            table.walk(&mut |table| {
-                if words.contains(&table.name().to_lowercase()) {
-                    named.push(table.name().to_owned());
-                }
-            });
-        }
-        named
+        Some(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
     }
 
     /// The declarations as they are now, for [`reset`](Self::reset).
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> DeclarationsMark {
         self.catalog.mark()
     }
 
-    /// Takes back what was declared since `mark`: for a script that failed half-way.
-    pub fn reset(&self, mark: Mark) {
+    /// Removes what was declared since `mark`, for a script that failed.
+    pub fn reset(&self, mark: DeclarationsMark) {
         self.catalog.reset(mark);
     }
 }
@@ -440,12 +352,12 @@ impl Database {
 /// The URL, without its password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&*self.url, f)
+        fmt::Display::fmt(&*self.location, f)
     }
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Database({})", self.url)
+        write!(f, "Database({})", self.location)
     }
 }

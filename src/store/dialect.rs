@@ -37,18 +37,18 @@ use std::ops::ControlFlow;
 
 pub(crate) use tokens::{locate, positional};
 
-/// The names under which a query can ask for the instant, beside the columns of the event: unix
-/// seconds with their fraction, whole unix seconds, the datetime in whole seconds.
+/// The parameters that are bound to the network's clock: unix seconds with their fraction, whole unix
+/// seconds, the datetime in whole seconds.
 pub(crate) const NOW: &str = "now";
 pub(crate) const NOW_UNIX: &str = "now_unix";
 pub(crate) const NOW_DATETIME: &str = "now_datetime";
 
 /// The most operators that a query may have to be parsed: what is parsed is walked recursively.
 const MAX_OPERATORS: usize = 400;
-/// Room on the stack for that, and for what the parser itself allows to nest.
+/// The stack for that, and for the nesting that the parser allows.
 const STACK: usize = 64 << 20;
 
-/// Gives back a query in which every clock is the network's.
+/// Returns a query in which every clock is the network's clock.
 ///
 /// # Errors
 /// Anything but one SELECT; a clock that cannot be served; a clock in what the parser doesn't
@@ -71,8 +71,8 @@ fn rewrite_scanned(dialect: Dialect, sql: &str, tokens: &tokens::Tokens<'_>) -> 
     Ok(rewritten)
 }
 
-/// Hands `work` a query as it was parsed, or why the parser doesn't know it, with room on the
-/// stack to walk through it.
+/// Calls `work` with a parsed query, or with why the parser does not know it, on a stack with room to
+/// visit it.
 ///
 /// # Errors
 /// Anything but one SELECT; a clock in what the parser doesn't know.
@@ -100,8 +100,8 @@ pub(crate) fn replace_clocks(dialect: Dialect, part: &mut impl VisitMut) -> Resu
     clocks.outcome()
 }
 
-/// The query as it is parsed, or why the parser doesn't know it. It calls no function that does more
-/// than compute, where the database does not report that itself.
+/// The parsed query, or why the parser does not know it. Calls of functions are checked, unless the
+/// database reports them itself.
 fn parse_scanned(
     dialect: Dialect,
     sql: &str,
@@ -169,7 +169,7 @@ fn check_select(statement: &Statement) -> Result<()> {
     }
 }
 
-/// Looks at every query within a query.
+/// Checks every query within a query.
 struct Reads;
 
 impl Visitor for Reads {
@@ -203,7 +203,7 @@ pub(crate) fn not_one_select() -> Error {
     Error::data("window queries must be one SELECT")
 }
 
-/// The names that a query gives to queries of its own, with `with`.
+/// The names of the common table expressions of a query (`with`).
 ///
 /// # Errors
 /// Those of [`rewrite`].
@@ -211,7 +211,7 @@ pub(crate) fn with_names(dialect: Dialect, sql: &str) -> Result<Vec<String>> {
     Ok(tokens::scan(dialect, sql)?.with_names())
 }
 
-/// The words of a statement, in lower case, without what stands in quotes.
+/// The words of a statement, in lower case, without quoted names and texts.
 ///
 /// # Errors
 /// What is opened and not closed.

@@ -1,8 +1,8 @@
-//! What a backend is made of: the part that differs between databases, and no more.
+//! The traits of a backend: only what differs between databases.
 //!
-//! A [`Backend`] opens connections and looks at the schema; a [`Driver`] is one connection that
-//! runs statements. All else (rows, child rows, eviction, keys) is written once, over a driver, in
-//! `session.rs`.
+//! A [`Backend`] opens connections and reads the schema; a [`Driver`] is one connection that runs
+//! statements. All else (rows, child rows, eviction, keys) is written once, over a driver, in
+//! `connection.rs`.
 
 use super::datum::Datum;
 use super::dialect::Dialect;
@@ -22,7 +22,7 @@ pub(crate) trait Backend: Send + Sync {
     /// What follows the columns in `CREATE TABLE`.
     fn table_options(&self) -> &str;
 
-    /// The table of this name as it is in the database.
+    /// The table of this name, as it is in the database.
     fn existing(&self, name: &str) -> Result<Option<Existing>>;
 
     /// The names of the tables and views that are there.
@@ -39,11 +39,11 @@ pub(crate) trait Backend: Send + Sync {
 /// One connection.
 pub(crate) trait Driver: Send {
     fn begin(&mut self) -> Result<()>;
-    /// Commits; others stay shut out until `release`.
+    /// Commits; on SQLite other connections stay locked out until `release`.
     fn commit(&mut self) -> Result<()>;
     /// Ends a transaction that was not committed; never fails.
     fn rollback(&mut self);
-    /// Lets others in after a commit.
+    /// Releases the lock after a commit.
     fn release(&mut self);
 
     /// Runs a statement; returns how many rows it changed.
@@ -52,13 +52,13 @@ pub(crate) trait Driver: Send {
     /// Runs a query within the limits of the connection.
     fn rows(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
 
-    /// Runs a query of our own, whose answer may be long, without limits.
+    /// Runs a query of Tributary itself, whose answer may be long, without limits.
     fn all(&mut self, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Map<String, Value>>>;
 
     /// The same, and hands over the rows as they come.
     fn data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()>;
 
-    /// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
+    /// Evaluates a SELECT without tables: at most one row, into `row`; returns whether there was one.
     fn evaluate(
         &mut self,
         evaluation: &Evaluation,
@@ -66,22 +66,22 @@ pub(crate) trait Driver: Send {
         row: &mut Vec<Datum>,
     ) -> Result<bool>;
 
-    /// A number that changes when somebody past this process has changed the database; `None`
-    /// where there is no such number, or nobody.
+    /// A number that changes when another process has changed the database; `None` if there is no such
+    /// number, or no other process can.
     fn data_version(&mut self) -> Result<Option<u64>>;
 
     /// The table of this name as this connection sees it.
     fn existing(&mut self, name: &str) -> Result<Option<Existing>>;
 }
 
-/// Takes one row after the other.
+/// A function that is called with one row after the other.
 pub(crate) type Each<'a> = dyn FnMut(&mut Vec<Datum>) -> Result<()> + 'a;
 
 /// A SELECT without tables, with positional parameters, that is to be run often.
 #[derive(Debug)]
 pub(crate) struct Evaluation {
     pub sql: String,
-    /// Tells it apart from all others of the process.
+    /// Unique within the process.
     pub number: u64,
 }
 
@@ -103,7 +103,7 @@ impl Drop for Evaluation {
 
 /// Why a statement failed.
 pub(crate) enum Failure {
-    /// A row with a key that is there already.
+    /// A row with the same key exists already.
     Conflict(Error),
     Other(Error),
 }
@@ -118,7 +118,7 @@ impl From<Failure> for Error {
 
 /// Why a database refused a query.
 pub(crate) enum Refusal {
-    /// What it says against the query, and the word that it names where it names one.
+    /// Its message about the query, and the word that the message names, if any.
     Query {
         message: String,
         near: Option<String>,
@@ -127,17 +127,17 @@ pub(crate) enum Refusal {
     Other(Error),
 }
 
-/// A table that is there.
+/// A table that exists.
 pub(crate) struct Existing {
     pub columns: Vec<ExistingColumn>,
     /// The columns of each index, and whether it is unique.
     pub indexes: Vec<(Vec<String>, bool)>,
-    /// Whether the table is as we would have made it: what is written is read again as it was,
-    /// texts are the same where their bytes are, and nothing but statements changes its rows.
+    /// Whether the table is as Tributary would have created it: values are read as they were written,
+    /// texts are equal only if their bytes are, and only statements change its rows.
     pub exact: bool,
 }
 
-/// A column that is there.
+/// A column that exists.
 pub(crate) struct ExistingColumn {
     pub name: String,
     /// Its type, as the database names it.

@@ -1,53 +1,53 @@
-//! What windows on one table tell each other: which rows were inserted, and who needs them.
+//! The rows that the nodes of this process insert, published to the windows on the same table.
 //!
-//! A window that keeps the state of its groups has to hear of rows that others insert. Whoever
-//! inserts one through this process passes it on when the transaction is committed, while on SQLite
-//! the others are still shut out. What was written in another way makes the state stale.
+//! A window that keeps the state of its groups needs the rows that other nodes insert. A connection
+//! publishes the rows of a transaction when it commits, on SQLite while other nodes are still locked out.
+//! Any other change makes the state stale.
 
 use crate::payload::Payload;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
-/// What others have done to a table since somebody looked last.
+/// The changes to a table by other nodes since the last [`take`](Feed::take).
 #[derive(Debug, Default)]
-pub(crate) struct Feed(Mutex<Brought>);
+pub(crate) struct Feed(Mutex<ReceivedRows>);
 
-/// Rows that others have inserted.
+/// Rows that other nodes have inserted.
 #[derive(Debug, Default)]
-pub(crate) struct Brought {
+pub(crate) struct ReceivedRows {
     pub rows: Vec<Payload>,
-    /// Whether more has happened than these rows.
+    /// Whether there were other changes than these rows.
     pub stale: bool,
 }
 
-/// Above this many rows it is cheaper to read the table again.
+/// The most rows that are passed on. Beyond them it is cheaper to read the table again.
 const MOST: usize = 10_000;
 
 impl Feed {
-    /// Takes what has come since the last call.
-    pub fn take(&self) -> Brought {
+    /// Takes the changes since the last call.
+    pub fn take(&self) -> ReceivedRows {
         std::mem::take(&mut *self.0.lock())
     }
 
     fn give(&self, row: Option<&Payload>) {
-        let mut brought = self.0.lock();
+        let mut received = self.0.lock();
         match row {
-            Some(row) if !brought.stale && brought.rows.len() < MOST => {
-                brought.rows.push(row.clone());
+            Some(row) if !received.stale && received.rows.len() < MOST => {
+                received.rows.push(row.clone());
             }
             _ => {
-                brought.stale = true;
-                brought.rows = Vec::new();
+                received.stale = true;
+                received.rows = Vec::new();
             }
         }
     }
 }
 
-/// Everybody who listens to one table.
+/// The feeds of one table.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners(Mutex<Vec<Weak<Feed>>>);
+pub(crate) struct Subscribers(Mutex<Vec<Weak<Feed>>>);
 
-impl Listeners {
+impl Subscribers {
     pub fn join(&self) -> Arc<Feed> {
         let feed = Arc::new(Feed::default());
         let mut feeds = self.0.lock();
@@ -56,8 +56,8 @@ impl Listeners {
         feed
     }
 
-    /// Tells everybody else of rows that were inserted, or (`None`) that something was done.
-    pub fn tell(&self, own: Option<&Arc<Feed>>, rows: &[Option<Payload>]) {
+    /// Passes inserted rows, or other changes (`None`), to all feeds but one's own.
+    pub fn publish(&self, own: Option<&Arc<Feed>>, rows: &[Option<Payload>]) {
         for feed in self.0.lock().iter().filter_map(Weak::upgrade) {
             if own.is_none_or(|own| !Arc::ptr_eq(own, &feed)) {
                 rows.iter().for_each(|row| feed.give(row.as_ref()));
@@ -65,7 +65,7 @@ impl Listeners {
         }
     }
 
-    /// Whether somebody else listens.
+    /// Whether there are feeds other than one's own.
     pub fn has_others(&self, own: Option<&Arc<Feed>>) -> bool {
         let feeds = self.0.lock();
         let ours =
@@ -76,6 +76,6 @@ impl Listeners {
     }
 }
 
-/// Says that somebody reads or writes a table, for as long as it is kept.
+/// A use of some tables by a node, for as long as it exists.
 #[derive(Debug)]
-pub(crate) struct Use(pub Vec<String>);
+pub(crate) struct TableUse(pub Vec<String>);

@@ -1,12 +1,12 @@
-//! Dead letters: events that a node rejected for good, kept until somebody looks at them.
+//! Dead letters: events that a node rejected for good, stored until they are requeued or removed.
 //!
-//! They stand in a table of their own, in a file for them alone or in a database beside other tables.
+//! They are in a table of their own, in a separate file or in a database beside other tables.
 //! A sink writes them ([`DeadLetterSink`](crate::sink::DeadLetterSink)); [`DeadLetters`] reads them,
-//! and removes them. A letter is whole: payload byte for byte, who refused it, why, where and when.
+//! and removes them. A letter is complete: the payload byte for byte, the node, the reason, the place and the time.
 
 use super::Store;
+use super::connection::Connection;
 use super::database::Database;
-use super::session::Session;
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::time::Timestamp;
@@ -72,7 +72,7 @@ pub enum DeadLetters {
 }
 
 impl DeadLetters {
-    /// The letters in this file. It is opened when something is asked of it.
+    /// The letters in this file. It is opened by the first call.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         DeadLetters::File(path.into())
     }
@@ -87,7 +87,7 @@ impl DeadLetters {
     /// # Errors
     /// A file that is not there or holds no letters, a database that does not answer.
     pub fn list(&self, filter: &LetterFilter, head: u32) -> Result<Vec<Letter>> {
-        self.session()?.letters(filter, 0, Some(head))
+        self.connection()?.letters(filter, 0, Some(head))
     }
 
     /// The letter of this number, with its payload.
@@ -101,7 +101,7 @@ impl DeadLetters {
             ..LetterFilter::default()
         };
         let found = self
-            .session()?
+            .connection()?
             .letters(&filter, id.saturating_sub(1), None)?;
         let missing = || Error::data(format!("{self}: no letter {id}"));
         found.into_iter().next().ok_or_else(missing)
@@ -112,7 +112,7 @@ impl DeadLetters {
     /// # Errors
     /// Those of [`list`](Self::list).
     pub fn nodes(&self, filter: &LetterFilter) -> Result<Vec<(String, u64, u64)>> {
-        self.session()?.letter_nodes(filter)
+        self.connection()?.letter_nodes(filter)
     }
 
     /// Removes letters, however many the limit says; returns how many that were.
@@ -120,11 +120,11 @@ impl DeadLetters {
     /// # Errors
     /// Those of [`list`](Self::list).
     pub fn purge(&self, filter: &LetterFilter) -> Result<u64> {
-        self.session()?.purge_letters(filter)
+        self.connection()?.purge_letters(filter)
     }
 
-    /// What whoever feeds letters back claims: two at once would feed each letter back twice. A server has
-    /// a lock for it instead, see [`Session::lock_letters`].
+    /// The claim of a requeue: two at once would requeue each letter twice. A server has a lock instead,
+    /// see [`Connection::lock_letters`].
     pub(crate) fn claim(&self) -> Option<Claim> {
         let path = match self {
             DeadLetters::File(path) => path.clone(),
@@ -134,27 +134,27 @@ impl DeadLetters {
     }
 
     /// A connection to letters that are there.
-    pub(crate) fn session(&self) -> Result<Session> {
+    pub(crate) fn connection(&self) -> Result<Connection> {
         if let DeadLetters::File(path) = self {
             std::fs::metadata(path).map_err(|error| Error::io(self, &error))?;
         }
-        let mut session = self.open()?;
-        match session.has_letters()? {
-            true => Ok(session),
+        let mut connection = self.open()?;
+        match connection.has_letters()? {
+            true => Ok(connection),
             false => Err(Error::data(format!(
                 "{self}: there are no dead letters in it"
             ))),
         }
     }
 
-    /// A connection for a writer, who has the place made where it is missing.
-    pub(crate) fn writer(&self) -> Result<Session> {
-        let made = self.open().and_then(|mut session| {
-            session.make_letters()?;
-            // That it can be written is a promise, to be kept from the start.
-            session.begin()?;
-            session.commit()?;
-            Ok(session)
+    /// A connection for a writer; the table or file is created if it is missing.
+    pub(crate) fn writer(&self) -> Result<Connection> {
+        let made = self.open().and_then(|mut connection| {
+            connection.make_letters()?;
+            // Fails now if it cannot be written.
+            connection.begin()?;
+            connection.commit()?;
+            Ok(connection)
         });
         made.map_err(|error| match self {
             DeadLetters::File(_) if !error.is_retryable() => error
@@ -164,10 +164,10 @@ impl DeadLetters {
         })
     }
 
-    fn open(&self) -> Result<Session> {
+    fn open(&self) -> Result<Connection> {
         match self {
-            DeadLetters::File(path) => Database::file(path)?.session(),
-            DeadLetters::Table(database) => database.session(),
+            DeadLetters::File(path) => Database::file(path)?.connection(),
+            DeadLetters::Table(database) => database.connection(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! How much one query may ask for.
+//! The limits of one query.
 //!
 //! A limit belongs to a handle: every connection takes those of the [`Database`](super::Database)
-//! that makes it. What passes a limit is the error of the event that asked, and names the limit.
-//! What the library asks for itself (remembered keys, say) has none.
+//! that makes it. A query that exceeds a limit is an error of its event, which names the limit.
+//! Queries of the library itself (remembered keys, for example) have none.
 //!
 //! A new limit: a field here, its check in each driver, its option on the command line.
 
@@ -22,9 +22,9 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most rows of an answer: 100,000 unless said otherwise, at least 1.
+    /// The most rows of an answer: 100,000 by default, at least 1.
     pub rows: usize,
-    /// The longest time that a query runs: 5 s unless said otherwise, at least 1 ms.
+    /// The longest time that a query runs: 5 s by default, at least 1 ms.
     pub time: Duration,
     /// The most bytes of an answer, and of each value while it is computed: 64 MiB unless said
     /// otherwise, at least 1 KiB. Of an answer the names of its columns count for each row, and each
@@ -35,7 +35,7 @@ pub struct Limits {
 /// How the errors begin.
 const ANSWER: &str = "the answer has more than ";
 const GIVEN_UP: &str = "the query was given up after ";
-/// The least that can be said of `bytes`.
+/// The least value of `bytes`.
 const LEAST_BYTES: usize = 1 << 10;
 /// What a value of an answer takes beside its name and its bytes.
 const VALUE: usize = 16;
@@ -62,9 +62,10 @@ impl Limits {
 
     /// Checks how many rows an answer has.
     pub(crate) fn check_rows(&self, rows: usize) -> Result<()> {
-        match rows <= self.rows {
-            true => Ok(()),
-            false => Err(self.too_many_rows()),
+        if rows <= self.rows {
+            Ok(())
+        } else {
+            Err(self.too_many_rows())
         }
     }
 
@@ -76,9 +77,10 @@ impl Limits {
 
     /// Checks how many bytes an answer has.
     pub(crate) fn check_bytes(&self, bytes: usize) -> Result<()> {
-        match bytes <= self.bytes {
-            true => Ok(()),
-            false => Err(self.too_many_bytes()),
+        if bytes <= self.bytes {
+            Ok(())
+        } else {
+            Err(self.too_many_bytes())
         }
     }
 
@@ -100,7 +102,7 @@ impl Limits {
     }
 }
 
-/// Whether an error says that a query was over a limit.
+/// Whether an error is that of a query over a limit.
 pub(crate) fn is_over(error: &Error) -> bool {
     let text = error.message();
     text.starts_with(ANSWER) || text.starts_with(GIVEN_UP)

@@ -1,64 +1,66 @@
 //! MySQL and MariaDB: one connection for each node.
 //!
-//! Every session is at `+00:00`, in utf8mb4 with a binary collation, strict about values, and
-//! reads what is committed. Tables that we make have a collation under which texts are equal only
-//! if their bytes are, trailing blanks included, as on SQLite.
+//! Every connection is set to `+00:00`, utf8mb4 with a binary collation, strict mode and READ COMMITTED.
+//! Tables that Tributary creates have a collation under which texts are equal only if their bytes are,
+//! trailing blanks included, as on SQLite.
 
 mod driver;
 mod fault;
 mod limit;
+mod location;
 mod schema;
 
 use super::dialect::Dialect;
-use super::dialect::mysql::{DIALECT, Relations, There};
+use super::dialect::mysql::{DIALECT, Relations, ServerSchema};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::Limits;
 use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
-use super::url::Server;
 use crate::error::{Error, Result};
 use crate::time::monotonic;
-use fault::Place;
+use fault::DatabaseName;
 use limit::Watch;
+pub(super) use location::SCHEME;
+use location::Server;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, OptsBuilder};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to accept a connection, and then for each of its answers until the
-/// session is there.
+/// How long a server may take to accept a connection, and then for each answer until the connection is
+/// set up.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The largest statement that is sent, at least, whatever the limit of answers is.
+/// The least limit on the size of a statement, whatever the limit of answers is.
 const WRITTEN: usize = 64 << 20;
-/// What a row has beside its values.
+/// The bytes of a row beside its values, at most.
 const ENVELOPE: usize = 1 << 20;
-/// How many statements stay prepared.
+/// The number of statements that stay prepared.
 const PREPARED: usize = 256;
 
-/// Collations that tell apart all texts, the better ones first: MariaDB's, MySQL's, and the one
-/// that both have, to which trailing blanks are nothing.
+/// Collations under which different texts differ, in order of preference: MariaDB's, MySQL's, and one
+/// that both have, which ignores trailing blanks.
 const COLLATIONS: [&str; 3] = ["utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin"];
 
 /// The backend.
-pub(crate) struct Mysql {
+struct Mysql {
     options: Opts,
-    place: Place,
+    place: DatabaseName,
     table_options: String,
-    /// Of the tables that we make, and of texts that are in none.
+    /// The collation of the tables that Tributary creates, and of texts that are in no table.
     collation: &'static str,
     /// How long each answer to a question about the schema may take.
     patience: Duration,
-    /// For questions about the schema, made again where it is gone.
+    /// The connection that reads the schema, reconnected when it is lost.
     asking: Mutex<Option<Conn>>,
-    /// When the server was found to be silent, and what was said of it.
+    /// When the server last did not answer, and the error of that.
     silent: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Mysql {
     /// Connects once.
-    pub fn open(server: &Server, shown: String, patience: Duration) -> Result<Self> {
+    fn open(server: &Server, shown: String, patience: Duration) -> Result<Self> {
         let options: Opts = OptsBuilder::new()
             .user(Some(&server.user))
             .pass(Some(&server.password))
@@ -70,7 +72,7 @@ impl Mysql {
             .tcp_keepalive_time_ms(Some(60_000))
             .stmt_cache_size(PREPARED)
             .into();
-        let place = Place::new(shown);
+        let place = DatabaseName::new(shown);
         let first = COLLATIONS[COLLATIONS.len() - 1];
         let mut connection = ask(&options, first, patience).map_err(|error| place.error(error))?;
         let collation = collation(&mut connection).map_err(|error| place.error(error))?;
@@ -88,8 +90,8 @@ impl Mysql {
         })
     }
 
-    /// A connection for questions about the schema. A server that was found to be silent is not waited
-    /// for again at once, however many questions a script has.
+    /// A connection to read the schema. A server that just did not answer is not waited for again, however
+    /// many tables and queries a script declares.
     fn ask(&self) -> Result<Conn> {
         let known = self.silent.lock().clone();
         if let Some((since, error)) = known
@@ -100,7 +102,7 @@ impl Mysql {
         ask(&self.options, self.collation, self.patience).map_err(|said| self.note(said))
     }
 
-    /// An error, which is kept where the server was silent.
+    /// An error, which is remembered if the server did not answer.
     fn note(&self, said: mysql::Error) -> Error {
         let is_silent = fault::is_silent(&said);
         let error = self.place.error(said);
@@ -111,7 +113,7 @@ impl Mysql {
     }
 }
 
-/// Connects for questions about the schema, of which none takes long: each answer has the same limit.
+/// Connects to read the schema. Each answer has the same limit of time, since none takes long.
 fn ask(options: &Opts, collation: &str, patience: Duration) -> mysql::Result<Conn> {
     let limited = OptsBuilder::from_opts(options.clone())
         .tcp_connect_timeout(Some(patience))
@@ -122,9 +124,9 @@ fn ask(options: &Opts, collation: &str, patience: Duration) -> mysql::Result<Con
     Ok(connection)
 }
 
-/// Connects, and tells the session how we want it. A server that accepts and then falls silent is
-/// given up: the limit of reading that does so cannot be taken off again, and would end long
-/// statements, so that a connection with it goes first.
+/// Connects and sets up the connection. A server that accepts and does not answer must fail in time, but
+/// a read timeout cannot be removed later and would end long statements: so a connection with a timeout
+/// is made and closed first.
 fn connect(options: &Opts, collation: &str) -> mysql::Result<Conn> {
     let limited = OptsBuilder::from_opts(options.clone())
         .read_timeout(Some(CONNECT))
@@ -135,7 +137,7 @@ fn connect(options: &Opts, collation: &str) -> mysql::Result<Conn> {
     Ok(connection)
 }
 
-/// Tells the session how we want it.
+/// Sets the variables of a connection.
 fn set_up(connection: &mut Conn, collation: &str) -> mysql::Result<()> {
     name_collation(connection, collation)?;
     connection.query_drop(
@@ -179,7 +181,7 @@ impl Backend for Mysql {
                     return Ok(existing);
                 }
                 Err(said) if fault::is_silent(&said) => return Err(self.note(said)),
-                // It may have been idle for too long.
+                // The server may have closed it when it was idle.
                 Err(_) => {}
             }
         }
@@ -196,7 +198,7 @@ impl Backend for Mysql {
 
     fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal> {
         let other = |said| Refusal::Other(self.note(said));
-        // Tables of this connection alone: they are gone with it.
+        // Temporary tables, which end with this connection.
         let mut connection = self.ask().map_err(Refusal::Other)?;
         for table in tables {
             let mut all = Vec::new();
@@ -223,17 +225,17 @@ impl Backend for Mysql {
         let columns = columns.iter().map(|column| column.name_str().into_owned());
         let columns = columns.collect();
         let relations = Relations::of(query.sql).map_err(Refusal::Other)?;
-        let there: There = schema::there(&mut connection).map_err(other)?;
+        let there: ServerSchema = schema::there(&mut connection).map_err(other)?;
         Ok(Checked {
             columns,
             outside: relations.outside(&there, &query.reach),
-            // The tokens of the query were looked at before.
+            // The tokens of the query were checked before.
             calls: Vec::new(),
         })
     }
 
     fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
-        // What is larger than an answer may be is not read; what is written is often larger.
+        // An answer has this limit when it is read; statements are often larger.
         let largest = limits.bytes.max(WRITTEN).saturating_add(ENVELOPE);
         let options: Opts = OptsBuilder::from_opts(self.options.clone())
             .max_allowed_packet(Some(largest))

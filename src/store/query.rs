@@ -4,7 +4,7 @@ use super::catalog::Catalog;
 use super::datum::Datum;
 use super::dialect::{self, NOW, NOW_DATETIME, NOW_UNIX};
 use super::driver::{Backend, Refusal};
-use super::feed::Use;
+use super::feed::TableUse;
 use super::reads::{Asked, Reach};
 use super::row::{Cell, convert};
 use super::table::Type;
@@ -36,14 +36,14 @@ struct Inner {
     params: Vec<Param>,
     columns: Vec<String>,
     /// Where anybody may ask it: that it reads its tables.
-    _used: Option<Arc<Use>>,
+    _used: Option<Arc<TableUse>>,
 }
 
 /// What the parameters of a query are bound to.
 #[derive(Clone, Copy)]
 pub(crate) struct Binding<'a> {
     pub now: Timestamp,
-    /// What `:name` stands for.
+    /// What `:name` is bound to.
     pub event: Option<&'a Map<String, Value>>,
     /// The window that asks.
     pub window: Option<Interval>,
@@ -54,7 +54,7 @@ pub(crate) struct Binding<'a> {
 /// The interval of a window.
 #[derive(Clone, Copy)]
 pub(crate) struct Interval {
-    /// What `:window_start` and `:window_end` stand for.
+    /// What `:window_start` and `:window_end` are bound to.
     pub start: Timestamp,
     pub end: Timestamp,
     /// The least time of its rows.
@@ -85,7 +85,7 @@ pub(crate) enum Asker {
     Plan,
 }
 
-/// What a parameter stands for.
+/// What a parameter is bound to.
 #[derive(Debug)]
 enum Param {
     Now,
@@ -179,7 +179,7 @@ impl Query {
         &self.0.columns
     }
 
-    /// The columns of the event that it asks for by `:name`, each once.
+    /// The columns of the event that it binds by `:name`, each once.
     pub fn fields(&self) -> Vec<&str> {
         let mut fields: Vec<&str> = Vec::new();
         for param in &self.0.params {

@@ -1,11 +1,11 @@
-//! What a query may reach: the tables and views that it reads, and the functions that it calls.
+//! What a query may read and call: tables, views and functions.
 //!
 //! A query reads declared tables, and those that the script names (`reads = {"rates"}`,
-//! [`Database::with_reads`](super::Database::with_reads)). What belongs to the database itself (its
-//! schema, its users, its settings) is read by none. Functions are those that compute.
+//! [`Database::with_reads`](super::Database::with_reads)). The tables of the database itself (its
+//! schema, its users, its settings) cannot be read. Only functions that compute can be called.
 //!
-//! The database says what a query reaches, once it is prepared ([`Backend::check`]); here is decided
-//! whether it may, and what is said where it may not.
+//! The backend reports what a prepared query reads and calls ([`Backend::check`]). This module decides
+//! whether that is allowed, and makes the errors.
 
 use super::catalog::Catalog;
 use super::dialect::{self, Dialect};
@@ -29,7 +29,7 @@ pub(crate) struct Asked<'a> {
     pub reach: Reach,
 }
 
-/// What a backend has found in a query.
+/// What a backend reports of a query.
 pub(crate) struct Checked {
     /// The columns of the answer.
     pub columns: Vec<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Refuses a query that reaches for more than it may.
+    /// Refuses a query that reads or calls more than is allowed.
     pub fn judge(&self, dialect: Dialect, catalog: &Catalog, original: &str) -> Result<()> {
         let strange = |name: &&String| !dialect::is_harmless(dialect, &name.to_lowercase());
         if let Some(name) = self.calls.iter().find(strange) {
@@ -92,7 +92,7 @@ pub(crate) fn check_names(
     let declared = catalog.table_names();
     let is_known = |name: &&String| {
         let mut known = declared.iter();
-        // What is in another database is not looked for.
+        // Tables of another database are not looked up.
         known.any(|known| known == *name) || (dialect.qualifies_databases() && name.contains('.'))
     };
     let unknown: Vec<&String> = names.iter().filter(|name| !is_known(name)).collect();

@@ -1,7 +1,7 @@
 //! From a JSON object to rows: every value is checked before anything is inserted.
 //!
-//! A payload of bytes is read past its tree ([`bytes`]). That way knows good rows only: whatever
-//! is out of the ordinary is left to the way over the tree, so that one place says what is wrong.
+//! A payload of bytes is read without a tree ([`bytes`]). That reader handles valid rows only: anything
+//! else is read from the tree, so that errors are made in one place.
 
 mod bytes;
 mod reader;

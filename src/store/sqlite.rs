@@ -1,12 +1,12 @@
 //! SQLite, in memory or in a file: one connection that all nodes share.
 //!
-//! Several connections to one database in memory fail at once with "table is locked", and a file
-//! has one writer anyway. So there is one connection behind a mutex, and who is in a transaction
-//! holds the mutex until it ends.
+//! Several connections to one database in memory fail at once with "table is locked", and a file has one
+//! writer anyway. So there is one connection behind a mutex, which a transaction holds until it ends.
 
 mod driver;
 mod fault;
 mod functions;
+mod location;
 mod queue;
 mod round;
 mod schema;
@@ -23,7 +23,8 @@ use super::statements;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::time::monotonic;
-use fault::Place;
+use fault::DatabaseName;
+pub(super) use location::{SCHEME, at};
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -38,12 +39,12 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(5);
 /// How many statements stay prepared.
 const PREPARED: usize = 256;
-/// After how many steps of SQLite it is asked whether a query takes too long. One step may make a
-/// value as large as values may be, so that they are few.
+/// The number of steps of SQLite between two checks of the deadline. One step can compute a value of the
+/// greatest size, so the number is small.
 const STEPS: i32 = 250;
 
 /// The backend.
-pub(crate) struct Sqlite {
+struct Sqlite {
     shared: Shared,
 }
 
@@ -51,16 +52,16 @@ pub(crate) struct Sqlite {
 /// and pattern, and no time is looked at within it.
 const PATTERN: i32 = 1_000;
 
-/// What all drivers share.
+/// The connection that all drivers share.
 #[derive(Clone)]
 struct Shared {
     connection: Arc<Mutex<Connection>>,
     deadline: Deadline,
-    place: Place,
+    place: DatabaseName,
 }
 
-/// When the query that runs is to be given up, in milliseconds on the monotonic clock since it
-/// was made; 0 where none runs.
+/// When the running query is interrupted, in milliseconds of the monotonic clock since this was created;
+/// 0 if no query runs.
 #[derive(Clone)]
 struct Deadline {
     since: std::time::Instant,
@@ -80,7 +81,7 @@ impl Deadline {
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Sets it for one query; it holds until what is returned is gone.
+    /// Sets it for one query, until the returned guard is dropped.
     fn set(&self, time: Duration) -> Running<'_> {
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.at
@@ -103,7 +104,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The limit on values while one query runs: what is stored is not bound by it.
+/// The limit on the size of values while one query runs. It does not apply to stored values.
 struct Lengths<'a> {
     connection: &'a Connection,
     before: i32,
@@ -119,7 +120,7 @@ impl<'a> Lengths<'a> {
 
 impl Drop for Lengths<'_> {
     fn drop(&mut self) {
-        // It was the limit before, so it is a limit that can be set.
+        // It was the limit before, so it is valid.
         let _ = self
             .connection
             .set_limit(Limit::SQLITE_LIMIT_LENGTH, self.before);
@@ -135,15 +136,15 @@ fn set_length(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
 
 impl Sqlite {
     /// A database in memory.
-    pub fn memory() -> Result<Self> {
-        let place = Place::memory();
+    fn memory() -> Result<Self> {
+        let place = DatabaseName::memory();
         let connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
         Sqlite::new(connection, place)
     }
 
-    /// A database in a file, made where it is missing.
-    pub fn file(path: &Path) -> Result<Self> {
-        let place = Place::file(path);
+    /// A database in a file, created if it is missing.
+    fn file(path: &Path) -> Result<Self> {
+        let place = DatabaseName::file(path);
         probe(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
@@ -163,7 +164,7 @@ impl Sqlite {
         Sqlite::new(connection, place)
     }
 
-    fn new(mut connection: Connection, place: Place) -> Result<Self> {
+    fn new(mut connection: Connection, place: DatabaseName) -> Result<Self> {
         let deadline = Deadline::new();
         let handler = deadline.clone();
         let set_up = || {
@@ -183,7 +184,7 @@ impl Sqlite {
 }
 
 /// Settings of every connection: a name in double quotes is never a text, and LIKE compares texts
-/// by their bytes, as `=` does, and as it does on the tables that we make on MySQL. A pattern is short.
+/// by their bytes, as `=` does, and as it does on tables that Tributary creates on MySQL. A pattern is short.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
@@ -192,7 +193,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     functions::register(connection)
 }
 
-/// Opens the file once, since the system says more clearly than SQLite what is wrong with it.
+/// Opens the file once, since the errors of the system are clearer than those of SQLite.
 fn probe(path: &Path) -> Result<()> {
     let named = || format!("database {}", quote(path.display().to_string()));
     if path.is_dir() {
@@ -252,7 +253,7 @@ impl Backend for Sqlite {
         let mut scratch = Connection::open_in_memory().map_err(other)?;
         configure(&scratch).map_err(other)?;
         for sql in schema.map_err(other)? {
-            // What cannot be copied (a virtual table of a module that we lack) is not there.
+            // What cannot be copied (a virtual table of an unknown module) is left out.
             let _ = scratch.execute_batch(&sql);
         }
         for table in tables {
@@ -264,7 +265,7 @@ impl Backend for Sqlite {
             }
         }
         let with = dialect::with_names(DIALECT, query.sql).map_err(Refusal::Other)?;
-        // To prepare a query may compute what is constant in it.
+        // Preparing a query may compute its constant parts.
         set_length(&scratch, Limits::default().bytes).map_err(other)?;
         let watch = watch::Watch::on(&mut scratch).map_err(other)?;
         let statement = scratch

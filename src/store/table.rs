@@ -15,11 +15,11 @@ use std::fmt;
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
-    /// A whole number within 64 bits with sign.
+    /// An integer of 64 bits with a sign.
     Integer,
     /// A double.
     Real,
-    /// Text; with a length in characters that MySQL keeps to (255 unless said).
+    /// Text, with a greatest length in characters (255 by default) that MySQL enforces.
     Text(u16),
 }
 

@@ -33,9 +33,10 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
         let bits = u32::from_be_bytes(group);
         for place in 0..4u32 {
             let digit = (bits >> (18 - 6 * place)) & 63;
-            match place as usize <= chunk.len() {
-                true => text.push(DIGITS[digit as usize] as char),
-                false => text.push('='),
+            if place as usize <= chunk.len() {
+                text.push(DIGITS[digit as usize] as char)
+            } else {
+                text.push('=')
             }
         }
     }

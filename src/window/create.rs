@@ -1,21 +1,21 @@
 //! Events become rows.
 
-use super::Connection;
+use super::NodeConnection;
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Database, RowReader, Store, Table, Use};
+use crate::store::{Database, RowReader, Store, Table, TableUse};
 use std::sync::Arc;
 
 /// Inserts each event into a table, and passes it on once its row is committed.
 ///
 /// A second event with the same key is not inserted again, and passed on all the same.
 pub struct CreateWindow {
-    session: Connection,
+    connection: NodeConnection,
     claim: Option<Claim>,
     reader: RowReader,
-    _used: Arc<Use>,
+    _used: Arc<TableUse>,
 }
 
 opaque_debug!(CreateWindow);
@@ -31,7 +31,7 @@ impl CreateWindow {
             None => only(database)?,
         };
         Ok(CreateWindow {
-            session: Connection::new(database),
+            connection: NodeConnection::new(database),
             claim: database.claim(),
             _used: database.name_table(table.name())?,
             reader: RowReader::new(table),
@@ -66,24 +66,24 @@ impl Node for CreateWindow {
     }
 
     fn open(&mut self) -> Result<()> {
-        self.session.open()
+        self.connection.open()
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        self.session.commit()
+        self.connection.commit()
     }
 
     fn rollback(&mut self) {
-        self.session.rollback();
+        self.connection.rollback();
     }
 }
 
 impl Pipeline for CreateWindow {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let store = self.session.store()?;
+        let store = self.connection.store()?;
         let row = self.reader.read(event.payload(), store.sized())?;
         store.begin()?;
-        store.insert_later(row, Some(event.payload()))?;
+        store.insert_buffered(row, Some(event.payload()))?;
         cx.pass();
         Ok(())
     }

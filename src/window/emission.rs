@@ -24,7 +24,7 @@ use crate::ack::{Outcome, Token};
 use crate::error::Result;
 use crate::event::Event;
 use crate::payload::Payload;
-use crate::store::{Session, Store};
+use crate::store::{Connection, Store};
 use crate::time::Timestamp;
 use outbox::Outbox;
 use std::collections::{BTreeSet, HashMap};
@@ -89,18 +89,18 @@ impl Emission {
     ///
     /// # Errors
     /// A database that cannot be reached.
-    pub fn open(&mut self, session: &mut Session) -> Result<()> {
+    pub fn open(&mut self, connection: &mut Connection) -> Result<()> {
         let Some(scope) = &self.scope else {
             return Ok(());
         };
-        self.outbox.open(scope, session)?;
+        self.outbox.open(scope, connection)?;
         if !self.remembers {
             return Ok(());
         }
         let newest = self.outbox.newest();
         self.boundaries.open();
         self.last.clear();
-        for (group_id, row) in session.emitted(scope)? {
+        for (group_id, row) in connection.emitted(scope)? {
             if group_id == CLOSED {
                 self.closed = self.closed.max(row.parse().unwrap_or(i64::MIN));
                 continue;
@@ -236,17 +236,17 @@ impl Emission {
     ///
     /// # Errors
     /// A database that is gone, or full.
-    pub fn write(&mut self, session: &mut Session, now: Timestamp) -> Result<bool> {
+    pub fn write(&mut self, connection: &mut Connection, now: Timestamp) -> Result<bool> {
         let Some(scope) = &self.scope else {
             return Ok(false);
         };
         let closed = self.closed > self.closed_before && self.mode == Emit::Close;
         let changed = !self.before.is_empty() || closed;
-        if !(session.is_open() || changed || self.outbox.must_write(now, self.ended)) {
+        if !(connection.is_open() || changed || self.outbox.must_write(now, self.ended)) {
             return Ok(false);
         }
-        session.begin()?;
-        self.outbox.write(scope, session)?;
+        connection.begin()?;
+        self.outbox.write(scope, connection)?;
         let mut seen = BTreeSet::new();
         for (group_id, before) in &self.before {
             if !seen.insert(group_id) {
@@ -255,14 +255,14 @@ impl Emission {
             match (self.last.get(group_id), before) {
                 (Some(last), _) => {
                     let row = last.row.text().unwrap_or_default();
-                    session.set_emitted(scope, group_id, row)?;
+                    connection.set_emitted(scope, group_id, row)?;
                 }
-                (None, Some(_)) => session.unset_emitted(scope, group_id)?,
+                (None, Some(_)) => connection.unset_emitted(scope, group_id)?,
                 (None, None) => {}
             }
         }
         if closed {
-            session.set_emitted(scope, CLOSED, &self.closed.to_string())?;
+            connection.set_emitted(scope, CLOSED, &self.closed.to_string())?;
         }
         Ok(true)
     }

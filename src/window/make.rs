@@ -77,7 +77,7 @@ impl Window {
         let watermark = Watermark::new(options.lateness, options.idle);
         Ok(Window {
             database: database.clone(),
-            session: None,
+            connection: None,
             name: name.unwrap_or_else(|| format!("over {}", table.name())),
             rules,
             clock: WindowClock::new(options.clock, column, watermark),
@@ -110,14 +110,14 @@ fn storage(
     let hold = match &options.time {
         Some(column) if options.kind.goes_by_time() => {
             let retention = options.kind.retention(options.clock);
-            Some(database.hold(table.name(), column, retention)?)
+            Some(database.retain_by_time(table.name(), column, retention)?)
         }
         _ => None,
     };
     let last = match options.kind.count() {
         Some(rows) => {
             let reads = plan != Plan::Incremental;
-            Some(database.last(table.name(), rows, reads)?)
+            Some(database.retain_by_count(table.name(), rows, reads)?)
         }
         None => None,
     };

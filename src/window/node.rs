@@ -47,7 +47,7 @@ use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node};
-use crate::store::{Binding, Database, Row, Session, Store};
+use crate::store::{Binding, Connection, Database, Row, Store};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -68,7 +68,7 @@ pub(super) const LATE: &str = "late";
 /// long, a sum that overflows because of it) is rejected, and its row is not kept.
 pub struct Window {
     pub(super) database: Database,
-    pub(super) session: Option<Session>,
+    pub(super) connection: Option<Connection>,
     /// The name of the window in the log.
     pub(super) name: String,
     pub(super) explanation: Explanation,
@@ -137,8 +137,8 @@ impl Window {
         self.explanation.clone()
     }
 
-    fn session(session: &mut Option<Session>) -> Result<&mut Session> {
-        session
+    fn connection(connection: &mut Option<Connection>) -> Result<&mut Connection> {
+        connection
             .as_mut()
             .ok_or_else(|| Error::new(ErrorKind::Failed, "the window is not open"))
     }
@@ -181,17 +181,17 @@ impl Node for Window {
 
     fn open(&mut self) -> Result<()> {
         // The old one first: it may hold a transaction.
-        self.session = None;
-        let session = self.session.insert(self.database.session()?);
+        self.connection = None;
+        let connection = self.connection.insert(self.database.connection()?);
         self.storage.decide(&self.database);
         if self.storage.stored {
-            session.listen(&self.storage.table);
+            connection.subscribe(&self.storage.table);
             if let (TimeDomain::Event, Some(column)) = (self.clock.domain, &self.clock.column) {
-                let latest = session.latest(&self.storage.table, &column.name);
+                let latest = connection.latest(&self.storage.table, &column.name);
                 self.clock.latest = latest.map_err(|error| self.database.named(error))?;
             }
         }
-        let opened = self.emitter.emission.open(session);
+        let opened = self.emitter.emission.open(connection);
         opened.map_err(|error| self.database.named(error))?;
         self.batch.open();
         Ok(())
@@ -202,11 +202,11 @@ impl Node for Window {
             return Err(error);
         }
         let mut wrote = false;
-        if let Some(session) = &mut self.session {
-            wrote = self.emitter.emission.write(session, cx.now())?;
-            session.commit()?;
+        if let Some(connection) = &mut self.connection {
+            wrote = self.emitter.emission.write(connection, cx.now())?;
+            connection.commit()?;
             // Rows whose keys were in the table already: only the table has their values.
-            self.batch.progress.stale |= session.take_known();
+            self.batch.progress.stale |= connection.take_duplicates();
         }
         self.emitter.emission.commit(wrote);
         self.batch.commit();
@@ -215,8 +215,8 @@ impl Node for Window {
     }
 
     fn rollback(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.rollback();
+        if let Some(connection) = &mut self.connection {
+            connection.rollback();
         }
         // Rows that are not stored stay in the state, and so do the rows emitted because of them.
         if self.storage.stored {

@@ -1,6 +1,6 @@
 //! A query for each event.
 
-use super::Connection;
+use super::NodeConnection;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
@@ -11,7 +11,7 @@ use crate::store::{Database, Params, Query, Store};
 /// The query sees what is committed when it runs. That may include rows of later events; and next
 /// to a node on a sibling branch that inserts the same event, it may not yet include its own.
 pub struct QueryWindow {
-    session: Connection,
+    connection: NodeConnection,
     query: Query,
     /// Whether fields of the event are parameters of the query.
     uses_event: bool,
@@ -27,7 +27,7 @@ impl QueryWindow {
     pub fn new(database: &Database, sql: &str) -> Result<Self> {
         let query = database.prepare(sql)?;
         Ok(QueryWindow {
-            session: Connection::new(database),
+            connection: NodeConnection::new(database),
             uses_event: !query.fields().is_empty(),
             query,
         })
@@ -41,7 +41,7 @@ impl QueryWindow {
 
 impl Node for QueryWindow {
     fn open(&mut self) -> Result<()> {
-        self.session.open()
+        self.connection.open()
     }
 }
 
@@ -57,7 +57,7 @@ impl Pipeline for QueryWindow {
             now: cx.now(),
             event: object,
         };
-        for row in self.session.store()?.query(&self.query, &params)? {
+        for row in self.connection.store()?.query(&self.query, &params)? {
             cx.emit(event.derive(serde_json::Value::Object(row)));
         }
         Ok(())

@@ -16,7 +16,7 @@ pub(super) mod members;
 use super::emission::GroupId;
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Binding, Datum, Row, Session};
+use crate::store::{Binding, Connection, Datum, Row};
 
 use full::FullQuery;
 use keyed::KeyedQuery;
@@ -39,9 +39,13 @@ impl Queries {
     ///
     /// # Errors
     /// An expression that the database cannot compute for the row.
-    pub fn touched(&mut self, row: &Row<'_>, session: &mut Session) -> Result<Vec<Vec<Datum>>> {
+    pub fn touched(
+        &mut self,
+        row: &Row<'_>,
+        connection: &mut Connection,
+    ) -> Result<Vec<Vec<Datum>>> {
         match &mut self.keyed {
-            Some(keyed) => keyed.touched(row, session),
+            Some(keyed) => keyed.touched(row, connection),
             None => Ok(Vec::new()),
         }
     }
@@ -53,11 +57,11 @@ impl Queries {
     pub fn of_group(
         &mut self,
         key: &[Datum],
-        session: &mut Session,
+        connection: &mut Connection,
         binding: &Binding<'_>,
     ) -> Result<Option<Payload>> {
         match &self.keyed {
-            Some(keyed) => keyed.of_group(key, session, binding),
+            Some(keyed) => keyed.of_group(key, connection, binding),
             None => Ok(None),
         }
     }

@@ -14,18 +14,31 @@ fn a_bad_url_says_why_and_never_shows_the_password() {
     let grammar =
         r#"write "sqlite::memory:", "sqlite:path" or "mysql://user:password@host:port/database""#;
     for (url, said) in [
-        ("", format!(r#"bad database url "": its scheme is none that is known; {grammar}"#)),
+        (
+            "",
+            format!(r#"bad database url "": unknown scheme; {grammar}"#),
+        ),
         (
             "mysq://u:secret@h/d",
-            r#"bad database url "mysq://u:***@h/d": its scheme is none that is known; did you mean "mysql"?"#.to_owned(),
+            r#"bad database url "mysq://u:***@h/d": unknown scheme; did you mean "mysql"?"#
+                .to_owned(),
         ),
         (
             "postgres://u:secret@h/d",
-            format!(r#"bad database url "postgres://u:***@h/d": its scheme is none that is known; {grammar}"#),
+            format!(r#"bad database url "postgres://u:***@h/d": unknown scheme; {grammar}"#),
         ),
-        ("sqlite", format!(r#"bad database url "sqlite": it is cut short; {grammar}"#)),
-        ("mysql:h/d", format!(r#"bad database url "mysql:h/d": it is cut short; {grammar}"#)),
-        ("sqlite:", format!(r#"bad database url "sqlite:": it names no file; {grammar}"#)),
+        (
+            "sqlite",
+            format!(r#"bad database url "sqlite": it is incomplete; {grammar}"#),
+        ),
+        (
+            "mysql:h/d",
+            format!(r#"bad database url "mysql:h/d": it is incomplete; {grammar}"#),
+        ),
+        (
+            "sqlite:",
+            format!(r#"bad database url "sqlite:": it names no file; {grammar}"#),
+        ),
         (
             "mysql://u:secret@/d",
             format!(r#"bad database url "mysql://u:***@/d": it names no host; {grammar}"#),
@@ -40,15 +53,21 @@ fn a_bad_url_says_why_and_never_shows_the_password() {
         ),
         (
             "mysql://u:se:cr@et@h:99999/d",
-            format!(r#"bad database url "mysql://u:***@h:99999/d": its port is not a number from 1 to 65535; {grammar}"#),
+            format!(
+                r#"bad database url "mysql://u:***@h:99999/d": its port is not a number from 1 to 65535; {grammar}"#
+            ),
         ),
         (
             "mysql://u:secr%4@h/d",
-            format!(r#"bad database url "mysql://u:***@h/d": a % is not followed by two hexadecimal digits; write it as %25; {grammar}"#),
+            format!(
+                r#"bad database url "mysql://u:***@h/d": a % is not followed by two hexadecimal digits; write it as %25; {grammar}"#
+            ),
         ),
         (
             "mysql://u:secret@h/d?ssl=1",
-            format!(r#"bad database url "mysql://u:***@h/d?ssl=1": nothing can follow the name of the database; {grammar}"#),
+            format!(
+                r#"bad database url "mysql://u:***@h/d?ssl=1": nothing can follow the name of the database; {grammar}"#
+            ),
         ),
     ] {
         let error = refused(url);

@@ -7,7 +7,7 @@
 //! | `unix_timestamp()` | `:now_unix` | `:now_unix` |
 //! | `curdate()`, `current_date`, `utc_date()` | `date(:now_datetime)` | the same |
 //! | `curtime()`, `current_time`, `utc_time()` | `time(:now_datetime)` | the same |
-//! | `from_unixtime(x)`, `unix_timestamp(x)` | functions of our own | as it is |
+//! | `from_unixtime(x)`, `unix_timestamp(x)` | functions of Tributary | as it is |
 //! | `x - interval n unit`, `date_sub(x, interval n unit)` | `date_shift(x, -(n), 'unit')` | as it is |
 //! | `datetime('now')`, `date()`, `strftime('%s')`, … | `datetime(:now, 'unixepoch')`, … | as it is |
 //! | `sysdate()`, `now(3)` | refused | refused |
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use sqlparser::ast::{Expr, Function, Value, VisitorMut};
 use std::ops::ControlFlow;
 
-/// What a clock shows.
+/// What a clock returns.
 #[derive(Clone, Copy)]
 enum Shows {
     Datetime,
@@ -28,7 +28,7 @@ enum Shows {
     Time,
 }
 
-/// The clocks, and whether they can stand without parentheses.
+/// The clocks, and whether they can be written without parentheses.
 const CLOCKS: [(&str, Shows, bool); 13] = [
     ("now", Shows::Datetime, false),
     ("current_timestamp", Shows::Datetime, true),
@@ -52,7 +52,7 @@ pub(super) fn is_clock(word: &str, called: bool) -> bool {
         .any(|(name, _, bare)| *name == word && (*bare || called))
 }
 
-/// Goes through a query and replaces its clocks.
+/// A visitor that replaces the clocks of a query.
 pub(super) struct Clocks {
     dialect: Dialect,
     changed: bool,
@@ -92,7 +92,7 @@ impl Clocks {
         self.dialect.rewrite(expr)
     }
 
-    /// What stands for a clock.
+    /// What replaces a clock.
     fn clock(&self, name: &str, args: &[Expr]) -> Result<Option<Expr>> {
         if name == "sysdate" {
             return Err(

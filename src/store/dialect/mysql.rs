@@ -11,7 +11,7 @@ use super::tokens::Tokens;
 use super::{NOW_DATETIME, not_one_select};
 use crate::error::Result;
 use crate::store::table::{Table, Type};
-pub(crate) use relations::{Relations, There};
+pub(crate) use relations::{Relations, ServerSchema};
 use sqlparser::ast::{BinaryOperator, DataType, ExactNumberInfo, Expr, Value};
 use sqlparser::dialect::{Dialect as Grammar, MySqlDialect};
 use std::sync::LazyLock;

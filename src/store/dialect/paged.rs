@@ -17,16 +17,16 @@ pub(crate) struct Paged {
     pub sql: String,
     /// Its limit.
     pub limit: Option<u64>,
-    /// Whether its rows are in an order; true where that cannot be told.
+    /// Whether its rows are ordered; true if that is not known.
     pub is_ordered: bool,
     /// The table, where it reads a single one and nothing else.
     pub table: Option<String>,
 }
 
-/// The parameter that stands for the limit.
+/// The parameter of the limit.
 pub(crate) const LIMIT: &str = "cursor_limit";
 
-/// Takes a query apart.
+/// Parses the limit and the order of a query.
 ///
 /// # Errors
 /// Anything but one SELECT, and a limit that is not one number at the end of the query.
@@ -40,9 +40,10 @@ pub(crate) fn paged(dialect: Dialect, sql: &str) -> Result<Paged> {
     parsed(dialect, sql, |query| {
         let Ok(mut query) = query else {
             let limits = |word: &String| word == "limit" || word == "fetch";
-            return match words(dialect, sql)?.any(|word| limits(&word)) {
-                true => Err(not_a_number()),
-                false => Ok(as_it_is()),
+            return if words(dialect, sql)?.any(|word| limits(&word)) {
+                Err(not_a_number())
+            } else {
+                Ok(as_it_is())
             };
         };
         let mut inner = Inner { depth: 0 };
@@ -117,7 +118,7 @@ fn table(query: &Query) -> Option<String> {
     }
 }
 
-/// Refuses a limit of a query within the query that asks for the cursor.
+/// Refuses the limit of a subquery that has the cursor as a parameter.
 struct Inner {
     depth: usize,
 }

@@ -5,12 +5,12 @@ use super::lex::{Token, TokenKind, lex, lex_into, position};
 use super::{Dialect, LOCKS, clock, not_one_select};
 use crate::error::{Error, Result, did_you_mean, quote};
 
-/// Words that cannot stand in a query that only reads.
+/// Words that do not occur in a query that only reads.
 const WRITING: [&str; 10] = [
     "into", "insert", "update", "delete", "drop", "create", "alter", "attach", "pragma", "lock",
 ];
 
-/// Words that nest what stands before them one deeper.
+/// Operators that nest their left operand one deeper.
 const OPERATORS: [&str; 20] = [
     "and",
     "or",
@@ -76,7 +76,7 @@ impl Tokens<'_> {
         self.list.iter().position(|token| is(token.kind))
     }
 
-    /// The word at this place in lower case; empty where something else stands there.
+    /// The word at this index, in lower case; empty if the token is no word.
     pub fn word(&self, at: usize) -> String {
         match self.list.get(at) {
             Some(token) if token.kind == TokenKind::Word => {
@@ -137,7 +137,7 @@ impl Tokens<'_> {
         position(self.sql, start)
     }
 
-    /// The names that a query gives to queries: `with name as (…)`.
+    /// The names of common table expressions: `with name as (…)`.
     pub fn with_names(&self) -> Vec<String> {
         let defined = |at: &usize| {
             let mut end = at + 1;
@@ -155,8 +155,8 @@ impl Tokens<'_> {
         all.filter_map(|at| self.name(at)).collect()
     }
 
-    /// The identifiers that may be relations, and of each whether a dot follows. What stands after `as`
-    /// is a new name.
+    /// The identifiers that may be relations, and of each whether a dot follows. After `as` there is
+    /// a new name.
     pub fn names(&self) -> Vec<(String, bool)> {
         let all = (0..self.len()).filter(|at| self.before(*at) != "as");
         all.filter_map(|at| Some((self.name(at)?, self.is_symbol(at + 1, b'.'))))
@@ -184,7 +184,7 @@ impl Tokens<'_> {
             let called = self.is_called(at);
             let argument = self.list.get(at + 2).map(|token| token.kind);
             let empty = called && argument == Some(TokenKind::Symbol(b')'));
-            // What it shows of an instant that it is given is no clock.
+            // With an argument it converts, and reads no clock.
             let converts = word == "unix_timestamp" && !empty;
             let is_clock = (clock::is_clock(&word, called) && !converts)
                 || (functions && called && self.dialect.may_read_clock(&word));
@@ -192,7 +192,7 @@ impl Tokens<'_> {
         })
     }
 
-    /// Refuses what the parser doesn't know where it could write or names a clock.
+    /// Refuses a query that the parser does not know if it could write or names a clock.
     pub fn refuse_unknown(&self, why: &str) -> Result<()> {
         let words: Vec<String> = (0..self.list.len()).map(|at| self.word(at)).collect();
         if let Some(word) = words.iter().find(|word| WRITING.contains(&word.as_str())) {
@@ -251,7 +251,7 @@ pub(crate) fn positional(dialect: Dialect, sql: &str) -> Result<(String, Vec<Str
     Ok((text, names))
 }
 
-/// Where a word stands in a query: its line and column, from one.
+/// The line and column of a word in a query, from one.
 pub(crate) fn locate(dialect: Dialect, sql: &str, word: &str) -> Option<(usize, usize)> {
     let bare = |text: &str| text.trim_matches(['"', '`', '[', ']', '\'']).to_owned();
     let wanted = bare(word);

@@ -1,6 +1,6 @@
 //! One connection to MySQL.
 
-use super::fault::{self, Place};
+use super::fault::{self, DatabaseName};
 use super::limit::Watch;
 use super::schema;
 use crate::error::Result;
@@ -24,14 +24,14 @@ pub(super) type Connect = dyn Fn() -> mysql::Result<(Conn, Watch)> + Send;
 pub(super) struct Mysql {
     connection: Conn,
     watch: Watch,
-    place: Place,
+    place: DatabaseName,
     connect: Box<Connect>,
     begun: bool,
     spent: bool,
 }
 
 impl Mysql {
-    pub fn new(place: Place, connect: Box<Connect>) -> Result<Self> {
+    pub fn new(place: DatabaseName, connect: Box<Connect>) -> Result<Self> {
         let (connection, watch) = connect().map_err(|error| place.error(error))?;
         Ok(Mysql {
             connection,
@@ -301,9 +301,10 @@ fn json(name: &str, column: &Column, raw: Raw) -> Result<Value> {
             let is_bytes = may_be_bytes
                 && column.character_set() == BINARY
                 && column.flags().contains(ColumnFlags::BINARY_FLAG);
-            match is_bytes {
-                true => value::base64(&bytes).into(),
-                false => value::text(&bytes),
+            if is_bytes {
+                value::base64(&bytes).into()
+            } else {
+                value::text(&bytes)
             }
         }
         Raw::Date(year, month, day, ..) if kind == MYSQL_TYPE_DATE => {

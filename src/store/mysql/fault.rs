@@ -1,4 +1,4 @@
-//! What MySQL, or the way to it, says is wrong, as our errors.
+//! Errors of MySQL and of the connection to it, converted.
 
 use crate::error::{Error, ErrorKind};
 use crate::store::driver::{Failure, Refusal};
@@ -7,17 +7,17 @@ use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 
-/// A row with this key is there already.
+/// Codes of a row whose key exists already.
 const DUPLICATE: [u16; 2] = [1062, 1586];
-/// Who asks is not let in, or to another database.
+/// Codes of a user without access to the server or the database.
 const CONFIG: [u16; 6] = [1044, 1045, 1049, 1130, 1251, 1698];
-/// The server is going down, full, or has ended the connection or the transaction.
+/// Codes of a server that shuts down, is full, or has ended the connection or the transaction.
 const GONE: [u16; 14] = [
     1040, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1205, 1213, 1226, 1836, 1927,
 ];
-/// It took longer than a query may.
+/// Codes of a query that exceeded its time.
 const TOO_LONG: [u16; 2] = [1969, 3024];
-/// No permission for a table, a column, a statement.
+/// Codes of a missing permission for a table, a column or a statement.
 const NO_PERMISSION: [u16; 4] = [1142, 1143, 1227, 1370];
 
 /// A server that does not answer within the limit of reading, which a connection has at its start.
@@ -45,14 +45,14 @@ pub(super) fn is_silent(said: &Said) -> bool {
 
 /// Where the database is, for messages: its URL, without the password.
 #[derive(Clone)]
-pub(super) struct Place(Arc<str>);
+pub(super) struct DatabaseName(Arc<str>);
 
-impl Place {
+impl DatabaseName {
     pub fn new(shown: String) -> Self {
-        Place(shown.into())
+        DatabaseName(shown.into())
     }
 
-    /// What was said, as an error.
+    /// Converts an error.
     pub fn error(&self, said: Said) -> Error {
         let place = &self.0;
         match said {
@@ -92,12 +92,13 @@ impl Place {
         Error::new(ErrorKind::Unavailable, message).retryable()
     }
 
-    /// The same, told apart by whether a key was there already.
+    /// Converts the error of a statement: a conflict if the key existed already.
     pub fn failure(&self, said: Said) -> Failure {
         let conflict = matches!(&said, Said::MySqlError(said) if DUPLICATE.contains(&said.code));
-        match conflict {
-            true => Failure::Conflict(self.error(said)),
-            false => Failure::Other(self.error(said)),
+        if conflict {
+            Failure::Conflict(self.error(said))
+        } else {
+            Failure::Other(self.error(said))
         }
     }
 }
@@ -113,8 +114,8 @@ pub(super) fn is_too_large(said: &Said) -> bool {
     matches!(said, Said::CodecError(error) if format!("{error:?}") == "PacketTooLarge")
 }
 
-/// What was said against a query, and the word that it names: the first in quotes.
-pub(super) fn refusal(place: &Place, said: Said) -> Refusal {
+/// Converts the error of a query, with the word that it names: the first in quotes.
+pub(super) fn refusal(place: &DatabaseName, said: Said) -> Refusal {
     match said {
         Said::MySqlError(said) if !GONE.contains(&said.code) => {
             let mut parts = said.message.split('\'');

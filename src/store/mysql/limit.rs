@@ -1,7 +1,7 @@
 //! How the time of a query is limited, which MariaDB and MySQL do each in its own way.
 //!
 //! MariaDB takes the limit before the statement. MySQL has one for all queries of a session, which
-//! is taken off for what we ask ourselves. Neither touches statements that write. Both end a
+//! is removed for the queries of Tributary itself. Neither touches statements that write. Both end a
 //! recursion by themselves after a thousand rounds, MariaDB without a word; here time ends it.
 
 use crate::store::limits::Limits;
@@ -20,7 +20,7 @@ pub(super) struct Watch {
 }
 
 enum Way {
-    /// What stands before a query.
+    /// The text before a query.
     Mariadb(String),
     /// Whether the session has the limit now.
     Mysql(bool),
@@ -58,9 +58,10 @@ impl Watch {
             Way::Mariadb(_) => Ok(sql.into()),
             Way::Mysql(now) => {
                 if *now != limited {
-                    let millis = match limited {
-                        true => self.limits.time.min(LONGEST).as_millis(),
-                        false => 0,
+                    let millis = if limited {
+                        self.limits.time.min(LONGEST).as_millis()
+                    } else {
+                        0
                     };
                     let millis = millis.min(u128::from(u32::MAX));
                     connection.query_drop(format!("SET SESSION max_execution_time = {millis}"))?;

@@ -1,6 +1,6 @@
 //! What is in a MySQL database: its tables, columns and indexes.
 
-use crate::store::dialect::mysql::There;
+use crate::store::dialect::mysql::ServerSchema;
 use crate::store::driver::{Existing, ExistingColumn};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result, params};
@@ -91,11 +91,11 @@ pub(super) fn existing(connection: &mut Conn, name: &str) -> Result<Option<Exist
 }
 
 /// What there is beside the tables that are known.
-pub(super) fn there(connection: &mut Conn) -> Result<There> {
+pub(super) fn there(connection: &mut Conn) -> Result<ServerSchema> {
     let about: Option<(Option<String>, i64)> =
         connection.query_first("SELECT database(), @@lower_case_table_names")?;
     let (database, folds) = about.unwrap_or_default();
-    Ok(There {
+    Ok(ServerSchema {
         database: database.unwrap_or_default(),
         folds: folds != 0,
         relations: connection.query(

@@ -10,7 +10,7 @@ use super::{Cell, Row, fits, unsigned, whole};
 use crate::payload::{Number, Walk};
 use crate::store::table::{Child, Table, Type};
 
-/// Reads the bytes as a row; `None` where the tree is to say what they are.
+/// Reads the bytes as a row; `None` if they must be read from the tree.
 pub(super) fn read<'a>(
     table: &'a Table,
     layout: &Layout,

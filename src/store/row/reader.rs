@@ -41,7 +41,7 @@ impl RowReader {
         }
     }
 
-    /// Reads the bytes of a good row; `None` where the tree is to say what they are.
+    /// Reads the bytes of a valid row; `None` if they must be read from the tree.
     pub(super) fn walk<'a>(&'a self, bytes: &'a [u8], sized: bool) -> Option<Row<'a>> {
         bytes::read(&self.table, &self.layout, bytes, sized)
     }

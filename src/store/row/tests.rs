@@ -36,9 +36,10 @@ fn table(depth: u32) -> BoxedStrategy<Table> {
             }
             table = table.key("id");
             for ((child, own), field) in children.into_iter().zip(ARRAYS) {
-                let (child, link) = match own {
-                    true => (child.column("up", key), "up"),
-                    false => (child, "id"),
+                let (child, link) = if own {
+                    (child.column("up", key), "up")
+                } else {
+                    (child, "id")
                 };
                 table = table.child(field, child, &[(link, "id"), (link, "a")]);
             }

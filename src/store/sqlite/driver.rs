@@ -45,9 +45,10 @@ impl Sqlite {
 
     /// Some errors end the transaction: then all of it has to be done again.
     fn still_open(&self, error: Error) -> Error {
-        match self.guard.as_ref().is_some_and(|c| c.is_autocommit()) {
-            true => error.retryable(),
-            false => error,
+        if self.guard.as_ref().is_some_and(|c| c.is_autocommit()) {
+            error.retryable()
+        } else {
+            error
         }
     }
 
@@ -68,7 +69,7 @@ impl Sqlite {
             _ => self.shared.place.error(error),
         };
         let answer = self.with(|connection| {
-            // Not before the connection is ours: there is one deadline.
+            // Only with the lock held: there is one deadline.
             let _deadline = limits.map(|limits| self.shared.deadline.set(limits.time));
             let lengths = limits.map(|limits| Lengths::limit(connection, limits.bytes));
             let _lengths = lengths.transpose().map_err(&mut said)?;

@@ -1,4 +1,4 @@
-//! What SQLite says is wrong, as our errors.
+//! Errors of SQLite, converted.
 
 use crate::error::{Error, ErrorKind, is_exhausted, quote};
 use crate::store::driver::{Failure, Refusal};
@@ -7,29 +7,29 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Whether no file can be opened now, whichever it is: SQLite does not say why it could not.
+/// Whether no file at all can be opened now. SQLite does not report why it could not open a file.
 fn lacks_handles() -> bool {
     std::fs::File::open("/dev/null").is_err_and(|error| is_exhausted(&error))
 }
 
-/// Where the database is, for messages; the one in memory is not named.
+/// The name of a database in messages; a database in memory has none.
 #[derive(Clone)]
-pub(super) struct Place(Option<Arc<str>>);
+pub(super) struct DatabaseName(Option<Arc<str>>);
 
-impl Place {
+impl DatabaseName {
     pub fn memory() -> Self {
-        Place(None)
+        DatabaseName(None)
     }
 
     pub fn file(path: &Path) -> Self {
-        Place(Some(quote(path.display().to_string()).into()))
+        DatabaseName(Some(quote(path.display().to_string()).into()))
     }
 
     pub fn is_memory(&self) -> bool {
         self.0.is_none()
     }
 
-    /// What SQLite says, as an error.
+    /// Converts an error.
     pub fn error(&self, said: Said) -> Error {
         let text = text(&said);
         let about_file = |kind| Error::new(kind, format!("{self}: {text}"));
@@ -53,16 +53,17 @@ impl Place {
         }
     }
 
-    /// The same where only the file can be to blame.
+    /// Converts an error that only the file can cause.
     pub fn broken(&self, said: Said) -> Error {
         let error = self.error(said);
-        match self.is_memory() || error.message().starts_with(&self.to_string()) {
-            true => error,
-            false => error.within(self),
+        if self.is_memory() || error.message().starts_with(&self.to_string()) {
+            error
+        } else {
+            error.within(self)
         }
     }
 
-    /// The same, told apart by whether a key was there already.
+    /// Converts the error of a statement: a conflict if the key existed already.
     pub fn failure(&self, said: Said) -> Failure {
         let conflict = matches!(
             &said,
@@ -73,14 +74,15 @@ impl Place {
                     | ffi::SQLITE_CONSTRAINT_ROWID
             )
         );
-        match conflict {
-            true => Failure::Conflict(self.error(said)),
-            false => Failure::Other(self.error(said)),
+        if conflict {
+            Failure::Conflict(self.error(said))
+        } else {
+            Failure::Other(self.error(said))
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DatabaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(path) => write!(f, "database {path}"),
@@ -89,7 +91,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What SQLite says against a query, and the word that it means.
+/// Converts the error of a query, with the word that it names.
 pub(super) fn refusal(said: &Said) -> Refusal {
     let near = match said {
         Said::SqlInputError { sql, offset, .. } => usize::try_from(*offset)
@@ -99,7 +101,7 @@ pub(super) fn refusal(said: &Said) -> Refusal {
         _ => None,
     };
     let message = text(said);
-    // "no such column: x" names it also where no offset is told.
+    // "no such column: x" names the word even without an offset.
     let named = || message.split_once(": ").map(|(_, name)| first_word(name));
     Refusal::Query {
         near: near
@@ -112,9 +114,10 @@ pub(super) fn refusal(said: &Said) -> Refusal {
 fn first_word(text: &str) -> String {
     let end = |c: char| !(c.is_alphanumeric() || "_.\"`[]'".contains(c));
     let word: String = text.chars().take_while(|c| !end(*c)).collect();
-    match word.is_empty() {
-        true => text.chars().take(1).collect(),
-        false => word,
+    if word.is_empty() {
+        text.chars().take(1).collect()
+    } else {
+        word
     }
 }
 

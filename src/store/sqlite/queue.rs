@@ -1,7 +1,7 @@
 //! The file of a durable queue: a SQLite database of its own, with events in the order in which they
 //! came.
 //!
-//! Who has it open has it alone. Its version is in SQLite's header, so that a program that doesn't
+//! It is opened exclusively. Its version is in SQLite's header, so that a program that doesn't
 //! know a newer one changes nothing in it. A new version: raise [`VERSION`], and bring an older file
 //! up to it in `prepare`.
 //!
@@ -12,14 +12,14 @@
 use super::{BUSY, probe};
 use crate::error::{Error, ErrorKind, Result};
 use crate::payload::Payload;
-use crate::store::sqlite::fault::Place;
+use crate::store::sqlite::fault::DatabaseName;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
-/// What says that a SQLite file is a queue ("trbq").
+/// The application id of a queue ("trbq").
 const APPLICATION: i64 = 0x7472_6271;
 /// The version of the tables in it.
 const VERSION: i64 = 2;
@@ -61,7 +61,7 @@ fn sum(id: u64, time: i64, payload: &[u8], meta: Option<&[u8]>) -> i64 {
 /// An open queue.
 pub(crate) struct QueueFile {
     connection: Connection,
-    place: Place,
+    place: DatabaseName,
     /// Whether what is committed is synced.
     synced: bool,
     /// Events up to this number may lack a checksum.
@@ -69,13 +69,13 @@ pub(crate) struct QueueFile {
 }
 
 impl QueueFile {
-    /// Opens a queue, which is made where there is no such file.
+    /// Opens a queue; the file is created if it is missing.
     ///
     /// # Errors
-    /// A file that is something else, that a newer version has written or that somebody else has
-    /// open (to be tried again); whatever the system says.
+    /// A file that is something else, that a newer version has written, or that another process has open
+    /// (retryable); errors of the system.
     pub fn open(path: &Path) -> Result<Self> {
-        let place = Place::file(path);
+        let place = DatabaseName::file(path);
         probe(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
@@ -157,7 +157,7 @@ impl QueueFile {
             found.map_err(|error| self.place.broken(error))
         };
         let found = text("PRAGMA quick_check(1)")?;
-        // What is wrong stands behind a heading, where there is one.
+        // The message follows a heading, if there is one.
         let mut damage = found.lines().last().unwrap_or_default().to_owned();
         let columns = text(
             "SELECT coalesce(group_concat(name || ' ' || type || ' ' || pk), '')
@@ -177,7 +177,7 @@ impl QueueFile {
     /// The number of the last event, 0 where there is none.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Errors of the database.
     pub fn last(&self) -> Result<u64> {
         let last = self
             .connection
@@ -192,7 +192,7 @@ impl QueueFile {
     /// are added: what was only removed comes again if power is lost, and not if the process is killed.
     ///
     /// # Errors
-    /// Whatever the database says; then nothing of it is done.
+    /// Errors of the database; then nothing is changed.
     pub fn change(&mut self, add: &[Stored], remove: &[Range<u64>]) -> Result<()> {
         let synced = !add.is_empty();
         let mut change = || -> rusqlite::Result<()> {
@@ -225,7 +225,7 @@ impl QueueFile {
     /// The first events behind a number, in order, at most so many.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Errors of the database.
     pub fn after(&self, id: u64, most: usize) -> Result<Vec<Stored>> {
         let read = || -> rusqlite::Result<Vec<Stored>> {
             let mut select = self.connection.prepare_cached(

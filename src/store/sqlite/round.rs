@@ -3,7 +3,7 @@
 //! SQLite rounds by writing the number as a text and reading that again: half of what it costs to
 //! evaluate a group whose sum is rounded. Where what is left behind the last digit is not near a
 //! half, a multiplication and a division give the same double. All else is left to SQLite itself:
-//! on this connection the name is ours, so a connection beside it is asked.
+//! this connection has the replacement, so another connection is used for it.
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -17,7 +17,7 @@ const LARGE: f64 = (1_u64 << 40) as f64;
 /// What is so near to a half may be rounded either way.
 const NEAR: f64 = 1e-3;
 
-/// Makes `round` of two arguments ours on a connection.
+/// Replaces `round` of two arguments on a connection.
 pub(super) fn install(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What ours and SQLite's own say of the same, as bits where it is a double.
+    /// The results of the replacement and of SQLite for the same arguments, with doubles as bits.
     fn both(number: Value, digits: i64) -> (Value, Value) {
         thread_local! {
             static OURS: Connection = {

@@ -60,8 +60,8 @@ pub(super) fn existing(connection: &Connection, name: &str) -> Result<Option<Exi
     }))
 }
 
-/// Words of a `CREATE TABLE` by which a table keeps, compares or changes its rows in a way of its
-/// own. A column that is called so is taken for one; that costs time and no more.
+/// Words of a `CREATE TABLE` that make a table store, compare or change its rows differently. A column
+/// of such a name counts as one too, which only costs time.
 const OWN_WAYS: [&str; 6] = [
     "as",
     "collate",
@@ -71,7 +71,7 @@ const OWN_WAYS: [&str; 6] = [
     "virtual",
 ];
 
-/// Whether a table is as we would have made it.
+/// Whether a table is as Tributary would have created it.
 fn exact(connection: &Connection, name: &str, columns: &[ExistingColumn]) -> Result<bool> {
     let ours = |column: &ExistingColumn| {
         let kinds = ["integer", "real", "text"];

@@ -4,7 +4,7 @@
 //! thread are held beside the connection that made them, so that to run one costs no search for
 //! its text.
 
-use super::fault::Place;
+use super::fault::DatabaseName;
 use super::round;
 use super::{configure, set_length};
 use crate::error::Result;
@@ -48,9 +48,9 @@ thread_local! {
     static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
 
-/// Evaluates a SELECT without tables: at most one row, into `row`; says whether there was one.
+/// Evaluates a SELECT without tables: at most one row, into `row`; returns whether there was one.
 pub(super) fn evaluate(
-    place: &Place,
+    place: &DatabaseName,
     limits: Limits,
     evaluation: &Evaluation,
     cells: &mut dyn Iterator<Item = Cell<'_>>,
@@ -123,9 +123,9 @@ fn run(
     }
 }
 
-/// Lets go of what this thread holds for an evaluation.
+/// Drops the prepared statement of an evaluation on this thread.
 pub(in crate::store) fn forget(number: u64) {
-    // A thread that ends has let go of everything already.
+    // A thread that ends has dropped everything already.
     let _ = SCRATCH.try_with(|scratch| {
         if let Ok(scratch) = scratch.try_borrow()
             && let Some(scratch) = &*scratch

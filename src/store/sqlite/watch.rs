@@ -1,9 +1,9 @@
 //! What a query reads and calls, as SQLite reports it while it prepares the query.
 //!
-//! The authorizer is on the scratch connection alone, and permits everything: what it has noted is
-//! judged afterwards. It reports each column that is read with its table, the table with an empty
-//! column where no column is read, and in both cases the view or query of its own that the read stands
-//! in. So what an allowed view reads is found by preparing a query on that view.
+//! The authorizer is set only on the scratch connection and permits everything: what it records is
+//! checked afterwards. It reports each column that is read with its table, the table with an empty
+//! column where no column is read, and in both cases the view or common table expression that
+//! contains the read. So what an allowed view reads is found by preparing a query on that view.
 
 use crate::store::dialect::sqlite::DIALECT;
 use crate::store::reads::Reach;
@@ -12,10 +12,10 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, Result};
 use std::sync::Arc;
 
-/// Table functions that only take their arguments apart.
+/// Table functions that only parse their arguments.
 const FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
 
-/// What was noted on a connection.
+/// What was recorded on a connection.
 #[derive(Clone)]
 pub(super) struct Watch(Arc<Mutex<Seen>>);
 
@@ -30,7 +30,7 @@ pub(super) struct Seen {
 #[derive(PartialEq, Eq)]
 struct Reading {
     table: String,
-    /// The view, or the query of its own, that the read stands in.
+    /// The view or common table expression that contains the read.
     within: Option<String>,
     /// No column of it is read: then it may be the name of a query of its own.
     hollow: bool,

@@ -8,7 +8,7 @@
 
 use super::{Emission, GroupId};
 use crate::error::Result;
-use crate::store::Session;
+use crate::store::Connection;
 use std::collections::{BTreeSet, HashMap};
 
 /// The name under which the boundaries of a group are kept begins with this; its id follows.
@@ -45,10 +45,10 @@ impl Emission {
         &mut self,
         group: &GroupId,
         end: i64,
-        session: &mut Session,
+        connection: &mut Connection,
     ) -> Result<()> {
         let kept = self.boundaries.add(group, end);
-        self.keep(vec![kept], session)
+        self.keep(vec![kept], connection)
     }
 
     /// The rows of sessions that ended before an instant are not stored any more.
@@ -58,19 +58,19 @@ impl Emission {
     pub(in crate::window) fn forget_boundaries(
         &mut self,
         before: i64,
-        session: &mut Session,
+        connection: &mut Connection,
     ) -> Result<()> {
         let kept = self.boundaries.forget(before);
-        self.keep(kept, session)
+        self.keep(kept, connection)
     }
 
-    fn keep(&self, kept: Vec<Kept>, session: &mut Session) -> Result<()> {
+    fn keep(&self, kept: Vec<Kept>, connection: &mut Connection) -> Result<()> {
         let Some(scope) = &self.scope else {
             return Ok(());
         };
         kept.iter().try_for_each(|kept| match &kept.ends {
-            Some(ends) => session.set_emitted(scope, &kept.name, ends),
-            None => session.unset_emitted(scope, &kept.name),
+            Some(ends) => connection.set_emitted(scope, &kept.name, ends),
+            None => connection.unset_emitted(scope, &kept.name),
         })
     }
 }

@@ -66,17 +66,17 @@ impl Window {
     fn every_row(&mut self, update: &Update<'_>, touched: &[GroupIndex]) -> Result<Vec<Payload>> {
         let windows = self.windows_of(update);
         if let Some(incremental) = &mut self.answering.incremental {
-            let session = Self::session(&mut self.session)?;
+            let connection = Self::connection(&mut self.connection)?;
             let failing = &mut self.answering.failing;
             let mut context = FailureContext { failing, touched };
-            return incremental.listing(session, &windows, &mut context);
+            return incremental.listing(connection, &windows, &mut context);
         }
         let mut rows = Vec::new();
         let event = update.fields(self.answering.uses_event)?;
         for window in windows {
             let binding = self.binding(update.now, window, event);
-            let session = Self::session(&mut self.session)?;
-            let answer = self.answering.queries.full.rows(session, &binding);
+            let connection = Self::connection(&mut self.connection)?;
+            let answer = self.answering.queries.full.rows(connection, &binding);
             let answer = self.answering.failing.excuse(answer)?;
             rows.extend(answer.unwrap_or_default());
         }
@@ -85,7 +85,7 @@ impl Window {
 
     /// Emits the rows of the groups of the state that the event touches.
     fn emit_touched(&mut self, origin: Origin<'_>, touched: &[GroupIndex]) -> Result<()> {
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let Some(incremental) = &mut self.answering.incremental else {
             return Ok(());
         };
@@ -93,13 +93,13 @@ impl Window {
         let mut context = FailureContext { failing, touched };
         // The common case needs no list.
         if let [group] = touched {
-            let row = incremental.evaluate_for(*group, session, &mut context)?;
+            let row = incremental.evaluate_for(*group, connection, &mut context)?;
             if let Some(row) = row.flatten() {
                 self.emitter.emit_for(origin, row);
             }
             return Ok(());
         }
-        for row in incremental.rows_of(touched, session, &mut context)? {
+        for row in incremental.rows_of(touched, connection, &mut context)? {
             self.emitter.emit_for(origin, row);
         }
         Ok(())
@@ -135,7 +135,7 @@ impl Window {
         update: &Update<'_>,
         touched: &[GroupIndex],
     ) -> Result<Vec<Answer>> {
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let Some(incremental) = &mut self.answering.incremental else {
             return Ok(Vec::new());
         };
@@ -145,7 +145,7 @@ impl Window {
         for group in &changed {
             let failing = &mut self.answering.failing;
             let mut context = FailureContext { failing, touched };
-            let row = match incremental.evaluate_for(*group, session, &mut context) {
+            let row = match incremental.evaluate_for(*group, connection, &mut context) {
                 Ok(Some(row)) => row,
                 // What was emitted of it last stays valid while it fails.
                 Ok(None) => continue,

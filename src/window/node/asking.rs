@@ -24,13 +24,13 @@ impl Window {
                 complete: true,
             });
         };
-        let session = Self::session(&mut self.session)?;
-        let keys = self.answering.queries.touched(row, session)?;
+        let connection = Self::connection(&mut self.connection)?;
+        let keys = self.answering.queries.touched(row, connection)?;
         let event = update.fields(self.answering.uses_event)?;
         let mut answers = Vec::new();
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
-            let session = Self::session(&mut self.session)?;
+            let connection = Self::connection(&mut self.connection)?;
             let answering = &mut self.answering;
             // In a table that was made elsewhere, different texts may be the same key.
             let by_group = answering.plan == Plan::Keyed
@@ -39,7 +39,7 @@ impl Window {
             if by_group {
                 for key in &keys {
                     let group_id = group_id(window, key);
-                    let row = answering.queries.of_group(key, session, &binding);
+                    let row = answering.queries.of_group(key, connection, &binding);
                     if let Some(row) = answering.failing.excuse_group(&group_id, row)? {
                         answers.push(Answer {
                             group_id,
@@ -52,7 +52,11 @@ impl Window {
             }
             let touched = keys.iter().map(|key| group_id(window, key));
             let touched: HashSet<GroupId> = touched.collect();
-            for found in answering.queries.full.answer(session, &binding, window)? {
+            for found in answering
+                .queries
+                .full
+                .answer(connection, &binding, window)?
+            {
                 answers.push(Answer {
                     touched: touched.contains(&found.group_id),
                     group_id: found.group_id,
@@ -93,9 +97,9 @@ impl Window {
 
     /// Asks for all groups of all open windows.
     pub(super) fn ask_all_windows(&mut self, update: &Update<'_>) -> Result<Vec<Answer>> {
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let keys = match update.row {
-            Some(row) => self.answering.queries.touched(row, session)?,
+            Some(row) => self.answering.queries.touched(row, connection)?,
             None => Vec::new(),
         };
         let event = update.fields(self.answering.uses_event)?;
@@ -111,9 +115,9 @@ impl Window {
             let touched = keys.iter().map(|key| group_id(window, key));
             let touched: HashSet<GroupId> = touched.collect();
             let binding = self.binding(update.now, window, event);
-            let session = Self::session(&mut self.session)?;
+            let connection = Self::connection(&mut self.connection)?;
             let full = &self.answering.queries.full;
-            for found in full.answer(session, &binding, window)? {
+            for found in full.answer(connection, &binding, window)? {
                 answers.push(Answer {
                     touched: touches_all || touched.contains(&found.group_id),
                     group_id: found.group_id,

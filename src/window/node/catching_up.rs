@@ -15,13 +15,13 @@ impl Window {
         if !self.batch.progress.stale {
             return Ok(false);
         }
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let now = self.clock.start(cx);
         let closed = self.emitter.emission.closed();
         let (storage, progress) = (&mut self.storage, &mut self.batch.progress);
         if let Some(incremental) = &mut self.answering.incremental {
             let boundaries = self.emitter.emission.boundaries();
-            let stored = storage.stored.then_some(&mut *session);
+            let stored = storage.stored.then_some(&mut *connection);
             incremental.rebuild(stored, now, boundaries)?;
             // A window that closed before a restart does not close again.
             while let Some(window) = incremental.groups.first_window()
@@ -37,13 +37,13 @@ impl Window {
         let column = self.clock.column_name();
         if let Some(column) = column.filter(|_| storage.stored) {
             if self.rules.kind.has_fixed_windows() {
-                session.times(&storage.table, column, &mut |time| {
+                connection.times(&storage.table, column, &mut |time| {
                     let windows = self.rules.fixed_windows(time);
                     let open = windows.filter(|window| window.end > closed);
                     progress.open.extend(open);
                 })?;
             }
-            progress.oldest = session.oldest(&storage.table, column)?;
+            progress.oldest = connection.oldest(&storage.table, column)?;
         }
         if let Some(incremental) = &mut self.answering.incremental {
             for window in &progress.open {
@@ -53,7 +53,7 @@ impl Window {
         if storage.stored && self.rules.kind.count().is_some() {
             storage.arrivals.clear();
             let arrivals = &mut storage.arrivals;
-            session.keys(&storage.table, column, &mut |key| {
+            connection.keys(&storage.table, column, &mut |key| {
                 arrivals.push_back(key.into());
             })?;
             // Others may have added rows since this window was last open.
@@ -69,23 +69,23 @@ impl Window {
         if !self.storage.stored {
             return self.start(cx);
         }
-        let session = Self::session(&mut self.session)?;
-        if session.is_open() {
+        let connection = Self::connection(&mut self.connection)?;
+        if connection.is_open() {
             return self.start(cx);
         }
-        session.begin()?;
-        let brought = session.brought();
-        let version = session.data_version()?;
+        connection.begin()?;
+        let received = connection.received();
+        let version = connection.data_version()?;
         let known = std::mem::replace(&mut self.storage.version, version);
         let other_process = known.is_some() && version != known;
-        self.batch.progress.stale |= brought.stale || other_process;
+        self.batch.progress.stale |= received.stale || other_process;
         if self.start(cx)? {
             return Ok(true);
         }
-        if brought.rows.is_empty() {
-            return Ok(brought.stale);
+        if received.rows.is_empty() {
+            return Ok(received.stale);
         }
-        for payload in &brought.rows {
+        for payload in &received.rows {
             self.take_in(payload, cx)?;
         }
         Ok(true)
@@ -93,7 +93,7 @@ impl Window {
 
     /// Takes in a row that another node has inserted.
     fn take_in(&mut self, payload: &Payload, cx: &Context<'_>) -> Result<()> {
-        let sized = Self::session(&mut self.session)?.sized();
+        let sized = Self::connection(&mut self.connection)?.sized();
         let reader = Arc::clone(&self.storage.reader);
         let row = reader.read(payload, sized)?;
         let time = self.clock.time_of(&row, cx.now(), &self.name)?;
@@ -104,7 +104,7 @@ impl Window {
         self.note_time(time, now);
         self.storage.note_arrival(&row);
         if let Some(incremental) = &mut self.answering.incremental {
-            let session = Self::session(&mut self.session)?;
+            let connection = Self::connection(&mut self.connection)?;
             let entry = StateRow {
                 digest: incremental.digest(&row),
                 time: time.unwrap_or(now),
@@ -112,7 +112,7 @@ impl Window {
             };
             incremental.open_windows(entry.time, closed);
             if !incremental.groups.is_live(entry.digest) && incremental.takes(entry.time, now) {
-                incremental.add(&row, entry, session, &mut Vec::new())?;
+                incremental.add(&row, entry, connection, &mut Vec::new())?;
                 self.batch.progress.changed = true;
                 self.note_boundaries()?;
             }

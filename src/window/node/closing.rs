@@ -78,12 +78,12 @@ impl Window {
             return Ok(Vec::new());
         }
         let binding = self.binding(Timestamp::from_micros(window.end), Some(window), None);
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         match &mut self.answering.incremental {
-            Some(incremental) => incremental.rows_in(Some(window), session),
+            Some(incremental) => incremental.rows_in(Some(window), connection),
             None => {
                 let full = &self.answering.queries.full;
-                full.answer(session, &binding, Some(window))
+                full.answer(connection, &binding, Some(window))
             }
         }
     }

@@ -68,7 +68,7 @@ impl Window {
                 break;
             };
             if deletes {
-                Self::session(&mut self.session)?.delete(&self.storage.table, &key)?;
+                Self::connection(&mut self.connection)?.delete(&self.storage.table, &key)?;
             }
             self.batch.progress.changed = true;
             left = true;
@@ -96,21 +96,21 @@ impl Window {
         hold.set(needed);
         let floor = self.database.floor(table.name(), system_now);
         let floor = floor.unwrap_or(needed);
-        let session = Self::session(&mut self.session)?;
-        session.begin()?;
-        session.expire(table, &column.name, floor)?;
+        let connection = Self::connection(&mut self.connection)?;
+        connection.begin()?;
+        connection.expire(table, &column.name, floor)?;
         if self.rules.kind.is_session() {
             let ended = floor.as_micros();
             if let Some(incremental) = &mut self.answering.incremental {
                 incremental.groups.forget_ended(ended);
             }
-            self.emitter.emission.forget_boundaries(ended, session)?;
+            self.emitter.emission.forget_boundaries(ended, connection)?;
         }
-        let oldest = session.oldest_from(table, &column.name, needed)?;
+        let oldest = connection.oldest_from(table, &column.name, needed)?;
         self.batch.progress.changed = true;
         // Rows that other windows still need are looked for later.
         let left = floor < needed
-            && session
+            && connection
                 .oldest(table, &column.name)?
                 .is_some_and(|oldest| oldest < needed);
         let in_window = oldest.filter(|oldest| !has_left(oldest));

@@ -9,7 +9,7 @@ use super::{LATE, Update, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Datum, Row, Session};
+use crate::store::{Connection, Datum, Row};
 use crate::time::Timestamp;
 use crate::window::answer::group_id;
 use crate::window::failing::{FailureContext, is_final};
@@ -65,7 +65,7 @@ impl Window {
     /// event's row before.
     fn take(&mut self, event: &Event, check_first: bool, cx: &mut Context<'_>) -> Result<()> {
         let more = self.catch_up(cx)?;
-        let sized = Self::session(&mut self.session)?.sized();
+        let sized = Self::connection(&mut self.connection)?.sized();
         let reader = Arc::clone(&self.storage.reader);
         let row = reader.read(event.payload(), sized)?;
         let time = self.clock.time_of(&row, cx.now(), &self.name)?;
@@ -148,7 +148,7 @@ impl Window {
     fn joins_open(&mut self, row: &Row<'_>, time: Timestamp) -> Result<bool> {
         match &mut self.answering.incremental {
             Some(incremental) => {
-                incremental.joins_open(row, time, Self::session(&mut self.session)?)
+                incremental.joins_open(row, time, Self::connection(&mut self.connection)?)
             }
             None => Ok(false),
         }
@@ -171,7 +171,7 @@ impl Window {
         if !self.storage.stored {
             return Ok(false);
         }
-        Self::session(&mut self.session)?.has_row(row)
+        Self::connection(&mut self.connection)?.has_row(row)
     }
 
     /// Finds the groups of the event whose query fails without the event's row.
@@ -179,15 +179,15 @@ impl Window {
         let (Some(row), time) = (update.row, update.time.unwrap_or(update.now)) else {
             return Ok(());
         };
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         if let Some(incremental) = &mut self.answering.incremental {
             let mut context = FailureContext {
                 failing: &mut self.answering.failing,
                 touched: &[],
             };
-            return check_groups(incremental, row, time, session, &mut context);
+            return check_groups(incremental, row, time, connection, &mut context);
         }
-        let keys = self.answering.queries.touched(row, session)?;
+        let keys = self.answering.queries.touched(row, connection)?;
         let whole = self.ask_without(update);
         self.answering.failing.note("", whole)?;
         // If the whole query fails, one error is enough.
@@ -195,9 +195,9 @@ impl Window {
         let event = update.fields(self.answering.uses_event)?;
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
-            let session = Self::session(&mut self.session)?;
+            let connection = Self::connection(&mut self.connection)?;
             for key in &keys {
-                let row = self.answering.queries.of_group(key, session, &binding);
+                let row = self.answering.queries.of_group(key, connection, &binding);
                 let group = group_id(window, key);
                 if rejected && row.as_ref().is_err_and(is_final) {
                     self.answering.failing.add_rejected(group);
@@ -220,8 +220,8 @@ impl Window {
         let event = update.fields(self.answering.uses_event)?;
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
-            let session = Self::session(&mut self.session)?;
-            self.answering.queries.full.rows(session, &binding)?;
+            let connection = Self::connection(&mut self.connection)?;
+            self.answering.queries.full.rows(connection, &binding)?;
         }
         Ok(())
     }
@@ -249,13 +249,13 @@ fn check_groups(
     incremental: &mut IncrementalState,
     row: &Row<'_>,
     time: Timestamp,
-    session: &mut Session,
+    connection: &mut Connection,
     context: &mut FailureContext<'_>,
 ) -> Result<()> {
     let mut groups = Vec::new();
-    incremental.find(row, time, session, &mut groups)?;
+    incremental.find(row, time, connection, &mut groups)?;
     for index in groups {
-        incremental.evaluate_for(index, session, context)?;
+        incremental.evaluate_for(index, connection, context)?;
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ impl Window {
         touched.clear();
         let at = time.unwrap_or(now);
         let closed = self.closed_by(now);
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let Some(incremental) = &mut self.answering.incremental else {
             return self.insert_stored(row, payload, time, now);
         };
@@ -47,21 +47,21 @@ impl Window {
         let is_live = incremental.groups.is_live(digest);
         let mut is_new = !is_live && incremental.takes(at, now);
         if self.storage.stored && !is_live {
-            session.begin()?;
+            connection.begin()?;
             // A row that another node has inserted was taken in before; any other one that is there is
             // too old for this window.
             let inserted = if is_new && may_wait {
-                session.insert_event_soon(row, payload)?
+                connection.insert_event_soon(row, payload)?
             } else {
-                Some(session.insert_event(row, payload)?)
+                Some(connection.insert_event(row, payload)?)
             };
             is_new &= inserted != Some(Inserted::Duplicate);
         }
         incremental.open_windows(at, closed);
         if is_new {
-            incremental.add(row, entry, session, &mut touched)?;
+            incremental.add(row, entry, connection, &mut touched)?;
         } else {
-            incremental.find(row, at, session, &mut touched)?;
+            incremental.find(row, at, connection, &mut touched)?;
         }
         if is_new && self.rules.kind.count().is_some() {
             self.storage.note_arrival(row);
@@ -85,10 +85,10 @@ impl Window {
         time: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Insertion> {
-        let session = Self::session(&mut self.session)?;
-        session.begin()?;
+        let connection = Self::connection(&mut self.connection)?;
+        connection.begin()?;
         let mut evicted = false;
-        if session.insert_event(row, payload)? == Inserted::New {
+        if connection.insert_event(row, payload)? == Inserted::New {
             self.storage.note_arrival(row);
             evicted = self.evict_first()?;
         }
@@ -106,8 +106,10 @@ impl Window {
         let boundaries = incremental.map(IncrementalState::take_boundaries);
         for (group, end) in boundaries.unwrap_or_default() {
             if self.storage.stored {
-                let session = Self::session(&mut self.session)?;
-                self.emitter.emission.add_boundary(&group, end, session)?;
+                let connection = Self::connection(&mut self.connection)?;
+                self.emitter
+                    .emission
+                    .add_boundary(&group, end, connection)?;
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! The table of a window: whether rows are stored in it, and which of them must be kept.
 
-use crate::store::{Database, Datum, Hold, Last, Row, RowReader, Table, Use};
+use crate::store::{
+    CountRetention, Database, Datum, Row, RowReader, Table, TableUse, TimeRetention,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,11 +16,11 @@ pub(in crate::window) struct Storage {
     pub stored: bool,
     /// Whether they need not be, where no other node uses the table.
     may_skip: bool,
-    used: Arc<Use>,
+    used: Arc<TableUse>,
     /// What keeps the rows of the window from being deleted by others, where rows leave by time.
-    pub hold: Option<Arc<Hold>>,
+    pub hold: Option<Arc<TimeRetention>>,
     /// The same, where the window has a number of rows.
-    pub last: Option<Arc<Last>>,
+    pub last: Option<Arc<CountRetention>>,
     /// The keys of the rows of such a window, in the order in which they came.
     pub arrivals: VecDeque<Box<[Datum]>>,
     /// The version of the data when the last transaction began, where the database tells it: it changes
@@ -31,9 +33,9 @@ pub(in crate::window) struct StorageParts {
     pub table: Arc<Table>,
     pub exact: bool,
     pub may_skip: bool,
-    pub used: Arc<Use>,
-    pub hold: Option<Arc<Hold>>,
-    pub last: Option<Arc<Last>>,
+    pub used: Arc<TableUse>,
+    pub hold: Option<Arc<TimeRetention>>,
+    pub last: Option<Arc<CountRetention>>,
 }
 
 impl Storage {

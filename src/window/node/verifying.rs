@@ -71,10 +71,10 @@ impl Window {
         let Some(incremental) = &mut self.answering.incremental else {
             return Ok(None);
         };
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let mut ours: Vec<GroupRow> = Vec::new();
         for window in windows {
-            ours.extend(incremental.rows_in(window, session)?);
+            ours.extend(incremental.rows_in(window, connection)?);
         }
         sort(&mut ours);
         sort(&mut theirs);
@@ -99,13 +99,13 @@ impl Window {
         let Some(incremental) = &mut self.answering.incremental else {
             return Ok(false);
         };
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let theirs = theirs.iter().map(|found| (&found.group_id, &found.row));
         let mut theirs: HashMap<&GroupId, &Payload> = theirs.collect();
         for window in windows {
             for index in incremental.groups_in(window) {
                 let right = theirs.remove(&incremental.group_id(index));
-                if !may_be(&incremental.variants(index, session)?, right) {
+                if !may_be(&incremental.variants(index, connection)?, right) {
                     return Ok(false);
                 }
             }
@@ -120,16 +120,16 @@ impl Window {
             return Ok(None);
         };
         let mut theirs = self.whole_answer(update)?;
-        let session = Self::session(&mut self.session)?;
-        let keys = self.answering.queries.touched(row, session)?;
+        let connection = Self::connection(&mut self.connection)?;
+        let keys = self.answering.queries.touched(row, connection)?;
         let event = update.fields(self.answering.uses_event)?;
         let mut ours: Vec<GroupRow> = Vec::new();
         let mut touched: HashSet<GroupId> = HashSet::new();
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
             for key in &keys {
-                let session = Self::session(&mut self.session)?;
-                let row = self.answering.queries.of_group(key, session, &binding)?;
+                let connection = Self::connection(&mut self.connection)?;
+                let row = self.answering.queries.of_group(key, connection, &binding)?;
                 let group_id = group_id(window, key);
                 ours.extend(row.map(|row| GroupRow {
                     group_id: group_id.clone(),
@@ -177,9 +177,9 @@ impl Window {
         let (true, Some(beside)) = (self.storage.exact, &mut self.verification.beside) else {
             return Ok(false);
         };
-        let session = Self::session(&mut self.session)?;
+        let connection = Self::connection(&mut self.connection)?;
         let boundaries = self.emitter.emission.boundaries();
-        beside.rebuild(Some(&mut *session), update.now, boundaries)?;
+        beside.rebuild(Some(&mut *connection), update.now, boundaries)?;
         let mut found: HashSet<GroupId> = HashSet::new();
         let mut may = true;
         let groups = windows.iter().flat_map(|window| beside.groups_in(*window));
@@ -187,7 +187,7 @@ impl Window {
         for index in groups {
             let group_id = beside.group_id(index);
             if touched.contains(&group_id) {
-                let variants = beside.variants(index, session)?;
+                let variants = beside.variants(index, connection)?;
                 may &= answers.iter().all(|rows| {
                     let row = rows.iter().find(|found| found.group_id == group_id);
                     may_be(&variants, row.map(|found| &found.row))
@@ -206,9 +206,9 @@ impl Window {
         let mut rows = Vec::new();
         for window in self.windows_of(update) {
             let binding = self.binding(update.now, window, event);
-            let session = Self::session(&mut self.session)?;
+            let connection = Self::connection(&mut self.connection)?;
             let full = &self.answering.queries.full;
-            rows.extend(full.answer(session, &binding, window)?);
+            rows.extend(full.answer(connection, &binding, window)?);
         }
         Ok(rows)
     }

@@ -4,7 +4,7 @@ use super::GroupRow;
 use super::keyed::split_key;
 use crate::error::{Error, Result, quote};
 use crate::payload::Payload;
-use crate::store::{Binding, Datum, Query, Session};
+use crate::store::{Binding, Connection, Datum, Query};
 use crate::window::answer::group_id;
 use crate::window::kind::WindowBounds;
 use serde_json::{Map, Value};
@@ -40,8 +40,8 @@ impl FullQuery {
     ///
     /// # Errors
     /// A query that the database refuses, an answer with too many rows, a query that runs too long.
-    pub fn rows(&self, session: &mut Session, binding: &Binding<'_>) -> Result<Vec<Payload>> {
-        let rows = session.ask(&self.query, binding)?;
+    pub fn rows(&self, connection: &mut Connection, binding: &Binding<'_>) -> Result<Vec<Payload>> {
+        let rows = connection.ask(&self.query, binding)?;
         Ok(rows
             .into_iter()
             .map(|row| Value::Object(row).into())
@@ -54,15 +54,15 @@ impl FullQuery {
     /// Those of [`rows`](Self::rows); two rows with the same values in `columns`.
     pub fn answer(
         &self,
-        session: &mut Session,
+        connection: &mut Connection,
         binding: &Binding<'_>,
         window: Option<WindowBounds>,
     ) -> Result<Vec<GroupRow>> {
         if let Some(WithKeys { query, keys }) = &self.with_keys {
-            let rows = session.ask(query, binding)?.into_iter();
+            let rows = connection.ask(query, binding)?.into_iter();
             return Ok(rows.map(|row| split_key(row, *keys, window)).collect());
         }
-        let rows = session.ask(&self.query, binding)?;
+        let rows = connection.ask(&self.query, binding)?;
         let rows: Vec<GroupRow> = rows
             .into_iter()
             .map(|row| self.by_columns(row, window))

@@ -15,7 +15,7 @@ mod rebuilding;
 
 use super::members::MemberReader;
 use crate::error::Result;
-use crate::store::{Asker, Database, Datum, Evaluation, Limits, Query, Row, Session, Table};
+use crate::store::{Asker, Connection, Database, Datum, Evaluation, Limits, Query, Row, Table};
 use crate::time::Timestamp;
 use crate::window::analysis::{GroupedQuery, IncrementalQuery, RowValue};
 use crate::window::answer::group_id;
@@ -163,17 +163,17 @@ impl IncrementalState {
         &mut self,
         row: &Row<'_>,
         entry: StateRow,
-        session: &mut Session,
+        connection: &mut Connection,
         touched: &mut Vec<GroupIndex>,
     ) -> Result<()> {
         if let Some(gap) = self.rules.session_gap() {
-            return self.add_to_sessions(row, entry, gap, session, touched);
+            return self.add_to_sessions(row, entry, gap, connection, touched);
         }
         self.members.clear();
         self.arguments.clear();
         let (groups, members) = (&mut self.groups, &mut self.members);
         let (arguments, rules) = (&mut self.arguments, &self.rules);
-        let read = self.members_of.each(row, session, &mut |member| {
+        let read = self.members_of.each(row, connection, &mut |member| {
             for window in rules.windows_of(entry.time, entry.closed) {
                 let name = member.name.within(window);
                 members.push(groups.find_or_make(name, window, |key| member.write_key(key)));
@@ -245,14 +245,14 @@ impl IncrementalState {
         &mut self,
         row: &Row<'_>,
         time: Timestamp,
-        session: &mut Session,
+        connection: &mut Connection,
         touched: &mut Vec<GroupIndex>,
     ) -> Result<()> {
         if let Some(gap) = self.rules.session_gap() {
-            return self.find_sessions(row, time, gap, session, touched);
+            return self.find_sessions(row, time, gap, connection, touched);
         }
         let (groups, rules) = (&self.groups, &self.rules);
-        self.members_of.each(row, session, &mut |member| {
+        self.members_of.each(row, connection, &mut |member| {
             for window in rules.windows_of(time, Timestamp::from_micros(i64::MIN)) {
                 let found = groups.find(member.name.within(window));
                 touched.extend(found.filter(|index| !touched.contains(index)));

@@ -5,7 +5,7 @@ use super::full::WithKeys;
 use super::members::MemberReader;
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Binding, Datum, Query, Row, Session};
+use crate::store::{Binding, Connection, Datum, Query, Row};
 use crate::window::analysis::{GroupedQuery, KEY};
 use crate::window::answer::group_id;
 use crate::window::kind::WindowBounds;
@@ -39,9 +39,13 @@ impl KeyedQuery {
     ///
     /// # Errors
     /// An expression that the database cannot compute for the row.
-    pub fn touched(&mut self, row: &Row<'_>, session: &mut Session) -> Result<Vec<Vec<Datum>>> {
+    pub fn touched(
+        &mut self,
+        row: &Row<'_>,
+        connection: &mut Connection,
+    ) -> Result<Vec<Vec<Datum>>> {
         let mut touched: Vec<Vec<Datum>> = Vec::new();
-        self.members.each(row, session, &mut |member| {
+        self.members.each(row, connection, &mut |member| {
             let key = member.key();
             if !touched.contains(&key) {
                 touched.push(key);
@@ -57,14 +61,14 @@ impl KeyedQuery {
     pub fn of_group(
         &self,
         key: &[Datum],
-        session: &mut Session,
+        connection: &mut Connection,
         binding: &Binding<'_>,
     ) -> Result<Option<Payload>> {
         let binding = Binding {
             keys: key,
             ..*binding
         };
-        let mut rows = session.ask(&self.query.query, &binding)?;
+        let mut rows = connection.ask(&self.query.query, &binding)?;
         Ok(rows
             .pop()
             .map(|row| split_key(row, self.query.keys, None).row))

@@ -5,7 +5,7 @@
 //! the depth at which it can be computed.
 
 use crate::error::Result;
-use crate::store::{Cell, Datum, Evaluation, Row, Session};
+use crate::store::{Cell, Connection, Datum, Evaluation, Row};
 use crate::window::aggregates::ArgumentType;
 use crate::window::analysis::{RowSql, RowValue};
 use crate::window::state::Digest;
@@ -108,7 +108,7 @@ impl MemberReader {
     pub fn each(
         &mut self,
         row: &Row<'_>,
-        session: &mut Session,
+        connection: &mut Connection,
         take: &mut OnMember<'_>,
     ) -> Result<()> {
         let path = RowPath {
@@ -120,7 +120,7 @@ impl MemberReader {
             values: &mut self.values,
             encoded: &mut self.encoded,
             given: &mut self.given,
-            session,
+            connection,
             take,
         };
         self.query.descend(&path, &mut traversal)
@@ -132,7 +132,7 @@ struct Traversal<'a, 'b> {
     values: &'a mut [Vec<Datum>],
     encoded: &'a mut Vec<u8>,
     given: &'a mut Vec<Datum>,
-    session: &'a mut Session,
+    connection: &'a mut Connection,
     take: &'a mut OnMember<'b>,
 }
 
@@ -147,7 +147,7 @@ impl MemberPlan {
                     cell.borrowed()
                 });
                 traversal
-                    .session
+                    .connection
                     .evaluate(evaluation, &mut inputs, values)?;
             }
         }

@@ -23,7 +23,7 @@ pub(super) fn check(tokens: &Tokens<'_>) -> Result<()> {
     }
 }
 
-/// Whether what stands before a parenthesis calls nothing, or a function of the list.
+/// Whether the token before a parenthesis calls nothing, or a function of the list.
 fn may_stand(tokens: &Tokens<'_>, at: usize) -> bool {
     let (word, before) = (tokens.word(at), tokens.before(at));
     // A function of a schema: none of the database's own has one.

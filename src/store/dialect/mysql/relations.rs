@@ -1,9 +1,9 @@
 //! The tables and views that a query for MySQL reads. SQLite reports them itself
 //! (`store/sqlite/watch.rs`).
 //!
-//! Where the parser knows the query, its relations are those that the parser has found. Where it does
-//! not, every identifier may be one: then the query is refused if an identifier is the name of a
-//! relation that it may not read. That may refuse too much, and never lets anything through.
+//! If the parser knows the query, its relations are those in the parsed query. If not, every identifier
+//! may be one: then the query is refused if an identifier is the name of a relation that it may not read.
+//! That may refuse too much, but never too little.
 
 use super::DIALECT;
 use crate::error::Result;
@@ -34,8 +34,8 @@ pub(crate) struct Relations {
     with: Vec<String>,
 }
 
-/// What there is on a server.
-pub(crate) struct There {
+/// The relations and databases of a server.
+pub(crate) struct ServerSchema {
     /// The database of the connection.
     pub database: String,
     /// Whether names that differ in case are the same.
@@ -62,14 +62,14 @@ impl Relations {
     }
 
     /// Those that the query may not read.
-    pub fn outside(&self, there: &There, reach: &Reach) -> Vec<String> {
+    pub fn outside(&self, there: &ServerSchema, reach: &Reach) -> Vec<String> {
         let mut outside = Vec::new();
         let mut note = |name: String| {
             if !outside.contains(&name) {
                 outside.push(name);
             }
         };
-        // Whatever the parser makes of it.
+        // Independently of the parser.
         for (at, (name, dot)) in self.names.iter().enumerate() {
             if *dot && SYSTEM.contains(&name.to_lowercase().as_str()) {
                 let next = self.names.get(at + 1).map_or("", |(next, _)| next);
@@ -101,7 +101,7 @@ impl Relations {
         outside
     }
 
-    fn may_read(&self, parts: &[String], there: &There, reach: &Reach) -> bool {
+    fn may_read(&self, parts: &[String], there: &ServerSchema, reach: &Reach) -> bool {
         // A query of its own, unless a table of that name is hidden by it in one place and not in
         // another.
         let is_own = matches!(parts, [name] if !there.has(name)
@@ -110,7 +110,7 @@ impl Relations {
     }
 }
 
-impl There {
+impl ServerSchema {
     fn same(&self, a: &str, b: &str) -> bool {
         if self.folds {
             a.to_lowercase() == b.to_lowercase()
@@ -169,7 +169,7 @@ impl Visitor for Finder {
                 None => part.to_string(),
             })
             .collect();
-        // A word that stands for no table at all.
+        // It is no table.
         let is_dual =
             matches!(&*relation.0, [part] if part.to_string().eq_ignore_ascii_case("dual"));
         if !is_dual {

@@ -5,7 +5,7 @@
 
 use super::{Outbox, OutboxEntry};
 use crate::error::{Error, Result};
-use crate::store::{Piece, Session};
+use crate::store::{Connection, Piece};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -105,8 +105,8 @@ impl Outbox {
     ///
     /// # Errors
     /// A database that cannot be reached, a table with something else in it.
-    pub fn open(&mut self, scope: &str, session: &mut Session) -> Result<()> {
-        for piece in session.outbox(scope)? {
+    pub fn open(&mut self, scope: &str, connection: &mut Connection) -> Result<()> {
+        for piece in connection.outbox(scope)? {
             let name = PieceName {
                 run: piece.run,
                 number: piece.number,
@@ -146,7 +146,7 @@ impl Outbox {
     ///
     /// # Errors
     /// A database that cannot be reached, or is full.
-    pub fn write(&mut self, scope: &str, session: &mut Session) -> Result<()> {
+    pub fn write(&mut self, scope: &str, connection: &mut Connection) -> Result<()> {
         let mut left = self.fresh.as_slice();
         while !left.is_empty() {
             let name = PieceName {
@@ -173,13 +173,13 @@ impl Outbox {
                     number: name.number,
                     text,
                 };
-                session.add_to_outbox(scope, &piece)?;
+                connection.add_to_outbox(scope, &piece)?;
                 self.pieces.written.push(WrittenPiece { name, entries });
             }
         }
         self.pieces.delivered.sort_unstable();
         for range in ranges(&self.pieces.delivered) {
-            session.remove_from_outbox(scope, range.run, (range.first, range.last))?;
+            connection.remove_from_outbox(scope, range.run, (range.first, range.last))?;
         }
         Ok(())
     }

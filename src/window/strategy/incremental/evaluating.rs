@@ -3,7 +3,7 @@
 use super::IncrementalState;
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Cell, Datum, Session};
+use crate::store::{Cell, Connection, Datum};
 use crate::window::analysis::{GroupParam, OutputColumn};
 use crate::window::failing::{FailureContext, is_final};
 use crate::window::kind::WindowBounds;
@@ -25,9 +25,9 @@ impl IncrementalState {
     pub fn evaluate(
         &mut self,
         index: GroupIndex,
-        session: &mut Session,
+        connection: &mut Connection,
     ) -> Result<Option<Payload>> {
-        self.evaluate_with(index, session, None)
+        self.evaluate_with(index, connection, None)
     }
 
     /// The row of a group, as [`evaluate`](Self::evaluate) returns it; `None` where the query fails and
@@ -38,10 +38,10 @@ impl IncrementalState {
     pub fn evaluate_for(
         &mut self,
         index: GroupIndex,
-        session: &mut Session,
+        connection: &mut Connection,
         context: &mut FailureContext<'_>,
     ) -> Result<Option<Option<Payload>>> {
-        match self.evaluate(index, session) {
+        match self.evaluate(index, connection) {
             Ok(row) => {
                 if !context.failing.is_empty() {
                     context.failing.remove(&self.group_id(index));
@@ -63,7 +63,7 @@ impl IncrementalState {
     fn evaluate_with(
         &mut self,
         index: GroupIndex,
-        session: &mut Session,
+        connection: &mut Connection,
         deviation: Option<Deviation>,
     ) -> Result<Option<Payload>> {
         if self.groups.rows(index) == 0 && !self.keys.is_empty() {
@@ -87,7 +87,7 @@ impl IncrementalState {
                 GroupParam::WindowStart => seconds(window.start),
                 GroupParam::WindowEnd => seconds(self.rules.shown_end(window)),
             });
-            if !session.evaluate(evaluation, &mut cells, &mut self.values)? {
+            if !connection.evaluate(evaluation, &mut cells, &mut self.values)? {
                 return Ok(None);
             }
         }
@@ -130,15 +130,15 @@ impl IncrementalState {
     pub fn variants(
         &mut self,
         index: GroupIndex,
-        session: &mut Session,
+        connection: &mut Connection,
     ) -> Result<Vec<Option<Payload>>> {
-        let mut variants = vec![self.evaluate(index, session)?];
+        let mut variants = vec![self.evaluate(index, connection)?];
         for aggregate in 0..self.query.aggregates.len() {
             let slack = self.groups.slack(index, aggregate);
             if slack > 0.0 {
                 for by in [-slack, slack] {
                     let deviation = Some(Deviation { aggregate, by });
-                    variants.push(self.evaluate_with(index, session, deviation)?);
+                    variants.push(self.evaluate_with(index, connection, deviation)?);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{IncrementalState, StateRow};
 use crate::error::Result;
-use crate::store::{Datum, Row, Session};
+use crate::store::{Connection, Datum, Row};
 use crate::time::Timestamp;
 use crate::window::answer::group_id;
 use crate::window::emission::GroupId;
@@ -21,12 +21,12 @@ impl IncrementalState {
         row: &Row<'_>,
         entry: StateRow,
         gap: i64,
-        session: &mut Session,
+        connection: &mut Connection,
         touched: &mut Vec<GroupIndex>,
     ) -> Result<()> {
         // All members first: reading one may fail.
         let mut members: Vec<OwnedMember> = Vec::new();
-        self.members_of.each(row, session, &mut |member| {
+        self.members_of.each(row, connection, &mut |member| {
             members.push(OwnedMember {
                 key: member.key(),
                 arguments: member.arguments.to_vec(),
@@ -83,11 +83,11 @@ impl IncrementalState {
         row: &Row<'_>,
         time: Timestamp,
         gap: i64,
-        session: &mut Session,
+        connection: &mut Connection,
         touched: &mut Vec<GroupIndex>,
     ) -> Result<()> {
         let groups = &self.groups;
-        self.members_of.each(row, session, &mut |member| {
+        self.members_of.each(row, connection, &mut |member| {
             for index in groups.sessions_at(member.name, time.as_micros(), gap) {
                 if !touched.contains(&index) {
                     touched.push(index);
@@ -104,13 +104,13 @@ impl IncrementalState {
         &mut self,
         row: &Row<'_>,
         time: Timestamp,
-        session: &mut Session,
+        connection: &mut Connection,
     ) -> Result<bool> {
         let Some(gap) = self.rules.session_gap() else {
             return Ok(false);
         };
         let (groups, mut joins) = (&self.groups, false);
-        self.members_of.each(row, session, &mut |member| {
+        self.members_of.each(row, connection, &mut |member| {
             joins |= groups.may_join(member.name, time.as_micros(), gap);
         })?;
         Ok(joins)

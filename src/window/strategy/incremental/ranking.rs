@@ -3,7 +3,7 @@
 use super::IncrementalState;
 use crate::error::Result;
 use crate::payload::Payload;
-use crate::store::{Datum, Session};
+use crate::store::{Connection, Datum};
 use crate::window::analysis::OutputColumn;
 use crate::window::failing::FailureContext;
 use crate::window::kind::WindowBounds;
@@ -87,14 +87,14 @@ impl IncrementalState {
     /// Those of [`evaluate`](Self::evaluate); more rows than an answer may have.
     pub fn listing(
         &mut self,
-        session: &mut Session,
+        connection: &mut Connection,
         windows: &[Option<WindowBounds>],
         context: &mut FailureContext<'_>,
     ) -> Result<Vec<Payload>> {
         let changed = self.groups.take_changed();
         for (number, group) in changed.iter().copied().enumerate() {
             self.listed.retain(|listed| listed.group != group);
-            let row = match self.evaluate_for(group, session, context) {
+            let row = match self.evaluate_for(group, connection, context) {
                 Ok(row) => row.flatten(),
                 Err(error) => {
                     self.groups.note_changes(&changed[number..]);
@@ -129,7 +129,7 @@ impl IncrementalState {
     pub fn rows_of(
         &mut self,
         groups: &[GroupIndex],
-        session: &mut Session,
+        connection: &mut Connection,
         context: &mut FailureContext<'_>,
     ) -> Result<Vec<Payload>> {
         if self.query.order.is_empty() {
@@ -144,14 +144,14 @@ impl IncrementalState {
                 window(a).cmp(&window(b)).then_with(by_key)
             });
             let rows = groups.into_iter();
-            let rows = rows.map(|index| self.evaluate_for(index, session, context));
+            let rows = rows.map(|index| self.evaluate_for(index, connection, context));
             return rows
                 .filter_map(|row| row.map(Option::flatten).transpose())
                 .collect();
         }
         let mut rows = Vec::with_capacity(groups.len());
         for index in groups {
-            if let Some(row) = self.evaluate_for(*index, session, context)?.flatten() {
+            if let Some(row) = self.evaluate_for(*index, connection, context)?.flatten() {
                 rows.push((self.sort_key(*index)?, row));
             }
         }
@@ -166,12 +166,12 @@ impl IncrementalState {
     pub fn rows_in(
         &mut self,
         window: Option<WindowBounds>,
-        session: &mut Session,
+        connection: &mut Connection,
     ) -> Result<Vec<GroupRow>> {
         let mut rows = Vec::new();
         let mut bytes = 0;
         for index in self.groups_in(window) {
-            if let Some(row) = self.evaluate(index, session)? {
+            if let Some(row) = self.evaluate(index, connection)? {
                 bytes += row.bytes().len();
                 self.limits.check_bytes(bytes)?;
                 let group_id = self.group_id(index);

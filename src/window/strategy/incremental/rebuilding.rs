@@ -3,7 +3,7 @@
 use super::joining::OwnedMember;
 use super::{IncrementalState, StateRow, no_groups};
 use crate::error::Result;
-use crate::store::{Binding, Datum, Session};
+use crate::store::{Binding, Connection, Datum};
 use crate::time::Timestamp;
 use crate::window::aggregates::ArgumentType;
 use crate::window::analysis::RowValue;
@@ -41,15 +41,15 @@ impl IncrementalState {
     /// A database that cannot be reached.
     pub fn rebuild(
         &mut self,
-        session: Option<&mut Session>,
+        connection: Option<&mut Connection>,
         now: Timestamp,
         boundaries: &SessionBoundaries,
     ) -> Result<()> {
         self.groups = no_groups(&self.query, self.keys.len(), self.state_options);
         self.listed.clear();
         self.arrived = 0;
-        if let Some(session) = session {
-            let mut loaded = self.load(session, now)?;
+        if let Some(connection) = connection {
+            let mut loaded = self.load(connection, now)?;
             for entry in loaded.rows {
                 let members = loaded.members.remove(&entry.digest).unwrap_or_default();
                 self.restore(entry, members, now, boundaries);
@@ -65,7 +65,7 @@ impl IncrementalState {
     }
 
     /// Reads the rows of the table and their members.
-    fn load(&mut self, session: &mut Session, now: Timestamp) -> Result<LoadedRows> {
+    fn load(&mut self, connection: &mut Connection, now: Timestamp) -> Result<LoadedRows> {
         let binding = Binding {
             now,
             event: None,
@@ -93,7 +93,7 @@ impl IncrementalState {
         };
         let mut loaded = LoadedRows::default();
         let mut number = 0;
-        session.data(&self.load, &binding, &mut |row| {
+        connection.data(&self.load, &binding, &mut |row| {
             let digest = match ids {
                 0 => Digest::numbered(number),
                 _ => digest_of(&row[first_id..first_id + ids]),
@@ -115,11 +115,11 @@ impl IncrementalState {
         })?;
         if self.rules.kind.count().is_some() {
             // In the order in which they came, as far as a column tells it.
-            session.keys(&self.table, self.arrival_column.as_deref(), &mut |key| {
+            connection.keys(&self.table, self.arrival_column.as_deref(), &mut |key| {
                 loaded.push(digest_of(key), now);
             })?;
         } else if ids > 0 {
-            session.data(&self.live, &binding, &mut |row| {
+            connection.data(&self.live, &binding, &mut |row| {
                 loaded.push(digest_of(&row[first_id..first_id + ids]), time(row));
                 Ok(())
             })?;

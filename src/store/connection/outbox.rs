@@ -1,9 +1,8 @@
-//! Outboxes: what was committed with a transaction and is still to be delivered, in pieces that have a
-//! number each.
+//! Outboxes: what was committed with a transaction and is not delivered yet, in numbered pieces.
 //!
-//! A piece is told apart by who wrote it (a `run`) and its number: several processes may share a scope.
+//! A piece is identified by the `run` that wrote it and its number, since processes can share a scope.
 
-use super::Session;
+use super::Connection;
 use crate::error::{Error, Result, quote};
 use crate::store::row::Cell;
 use crate::store::statements::{OUTBOX, outbox};
@@ -15,8 +14,8 @@ pub(crate) struct Piece {
     pub text: String,
 }
 
-impl Session {
-    /// All pieces of a scope, by their numbers. Makes the table where it is missing, so call it first,
+impl Connection {
+    /// All pieces of a scope, by their numbers. Creates the table if it is missing, so call it first,
     /// outside a transaction.
     ///
     /// # Errors

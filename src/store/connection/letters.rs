@@ -1,6 +1,6 @@
-//! Dead letters in a database: events that were rejected for good, with all that is known of why.
+//! Dead letters in a database: events that were rejected for good, with the reason.
 
-use super::Session;
+use super::Connection;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::store::letters::{Letter, LetterFilter};
 use crate::store::row::Cell;
@@ -9,8 +9,8 @@ use crate::store::value;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
 
-impl Session {
-    /// Makes the table where it is missing. Call it first, outside a transaction.
+impl Connection {
+    /// Creates the table if it is missing. Call it first, outside a transaction.
     ///
     /// # Errors
     /// A database that is gone, or refuses.
@@ -27,8 +27,8 @@ impl Session {
         Ok(self.driver.existing(LETTERS)?.is_some())
     }
 
-    /// Keeps others from feeding letters back, for as long as this connection lives. On a server only: a
-    /// file is claimed.
+    /// Keeps other connections from requeueing letters until this connection ends. Only on a server: a file
+    /// is claimed instead.
     ///
     /// # Errors
     /// Another connection that does it ([`ErrorKind::Locked`]); a database that is gone.
@@ -49,7 +49,7 @@ impl Session {
         Err(Error::new(ErrorKind::Locked, text))
     }
 
-    /// Adds a letter; the number that it brings is not looked at.
+    /// Adds a letter; its number is ignored.
     ///
     /// # Errors
     /// A database that is gone, or refuses.
@@ -105,7 +105,7 @@ impl Session {
         rows.iter().map(|row| read(row).ok_or_else(other)).collect()
     }
 
-    /// Removes the letter of this number; says whether there was one.
+    /// Removes the letter with this number; returns whether there was one.
     ///
     /// # Errors
     /// A database that is gone.

@@ -1,11 +1,11 @@
 //! Rows that replace the one with their key, and its child rows.
 //!
-//! The row itself is changed in place, so that columns which are not declared keep what they have; the
-//! child rows are deleted and inserted anew. On MySQL rows wait as those that are inserted do, and of
+//! The row itself is updated, so that columns which are not declared keep their values; the child rows
+//! are deleted and inserted. On MySQL rows go through the write buffer, as inserted rows do, and of
 //! several with one key only the last is written.
 
-use super::Session;
-use super::later::Later;
+use super::Connection;
+use super::write_buffer::BufferedRow;
 use crate::error::{Error, Result, quote};
 use crate::store::row::{Cell, Row};
 use crate::store::statements;
@@ -15,21 +15,22 @@ use std::collections::HashSet;
 /// The most keys whose child rows are deleted at once.
 const KEYS: usize = 256;
 
-impl Session {
-    /// Puts a row, and its child rows, in the place of those with its key. Within a transaction it
-    /// may be written as late as with the commit, which then fails for it.
+impl Connection {
+    /// Replaces the row with the same key, and its child rows. Within a transaction the row may be written
+    /// as late as the commit, which then fails for it.
     ///
     /// # Errors
     /// A value that the database refuses: then nothing is changed.
-    pub fn upsert_later(&mut self, row: Row<'_>) -> Result<()> {
-        match self.may_wait() {
-            true => self.wait_with(row, None, true),
-            false => self.upsert_row(&row),
+    pub fn upsert_buffered(&mut self, row: Row<'_>) -> Result<()> {
+        if self.can_buffer() {
+            self.buffer_row(row, None, true)
+        } else {
+            self.upsert_row(&row)
         }
     }
 
     pub(super) fn upsert_row(&mut self, row: &Row<'_>) -> Result<()> {
-        self.tell(row.table, None);
+        self.publish(row.table, None);
         match row.table.children() {
             [] => self.within(|store| store.put(row)),
             children => self.within(|store| {
@@ -49,7 +50,7 @@ impl Session {
     }
 
     fn put(&mut self, row: &Row<'_>) -> Result<()> {
-        self.know(row.table);
+        self.table_state(row.table);
         let known = self
             .known
             .iter()
@@ -61,7 +62,7 @@ impl Session {
         Ok(())
     }
 
-    /// Deletes the child rows of so many keys.
+    /// Deletes the child rows of this many keys.
     fn delete_below(
         &mut self,
         table: &Table,
@@ -80,9 +81,13 @@ impl Session {
         Ok(())
     }
 
-    /// Writes rows of one table that have waited.
-    pub(super) fn upsert_together(&mut self, table: &Table, mut rows: Vec<&Later>) -> Result<()> {
-        self.tell(table, None);
+    /// Writes the collected rows of one table.
+    pub(super) fn upsert_in_bulk(
+        &mut self,
+        table: &Table,
+        mut rows: Vec<&BufferedRow>,
+    ) -> Result<()> {
+        self.publish(table, None);
         let columns = table.key_places();
         let mut seen = HashSet::new();
         rows.reverse();
@@ -93,7 +98,7 @@ impl Session {
         })?;
         for child in table.children() {
             for some in rows.chunks(KEYS) {
-                // Up to the next power of two it is the last key again.
+                // Padded with the last key to the next power of two.
                 let count = some.len().next_power_of_two();
                 let last = some.last().into_iter().cycle();
                 let cells: Vec<Cell<'_>> = some
@@ -105,15 +110,16 @@ impl Session {
                 self.delete_below(table, child, count, &cells)?;
             }
         }
-        let children: Vec<&Later> = rows.iter().flat_map(|row| row.children()).collect();
-        match children.is_empty() {
-            true => Ok(()),
-            false => self.insert_together(children),
+        let children: Vec<&BufferedRow> = rows.iter().flat_map(|row| row.children()).collect();
+        if children.is_empty() {
+            Ok(())
+        } else {
+            self.insert_in_bulk(children)
         }
     }
 }
 
-/// What links a child row to the key of its parent.
+/// The values that link a child row to the key of its parent.
 fn key_of<'a>(table: &Table, child: &Child, cell: impl Fn(&str) -> Cell<'a>) -> Vec<Cell<'a>> {
     statements::key_links(table, child)
         .map(|(_, ours)| cell(ours))

@@ -1,10 +1,10 @@
-//! What a session does beyond the public contract, over every database.
+//! What a connection does beyond the public contract, over every database.
 
 #[path = "../../../tests/integration/mariadb.rs"]
 mod mariadb;
 
 use crate::error::Result;
-use crate::store::{Database, Limits, Session, Store, Table};
+use crate::store::{Connection, Database, Limits, Store, Table};
 use std::time::Duration;
 
 /// A database for one test, and its directory where it is a file.
@@ -68,31 +68,32 @@ over_all_databases! {
     what_others_commit_changes_the_version_of_a_file
 }
 
-fn pairs(session: &mut Session, scope: &str) -> Vec<(String, String)> {
-    session.emitted(scope).unwrap()
+fn pairs(connection: &mut Connection, scope: &str) -> Vec<(String, String)> {
+    connection.emitted(scope).unwrap()
 }
 
 fn what_was_emitted_is_kept_under_its_identity(place: &Place) {
     let db = place.open();
-    let mut session = db.session().unwrap();
-    assert_eq!(pairs(&mut session, "a"), []);
+    let mut connection = db.connection().unwrap();
+    assert_eq!(pairs(&mut connection, "a"), []);
     let long = "ä'`\"\\\u{0}🦀".repeat(500);
     // None of these is another one.
     let identities = ["", " ", "a", "A", "a ", "ä", "a\u{308}", "[1,\"x\"]", &long];
     for (n, identity) in identities.iter().enumerate() {
-        session.set_emitted("a", identity, "{}").unwrap();
+        connection.set_emitted("a", identity, "{}").unwrap();
         let row = format!("{{\"n\":{n}}}");
-        session.set_emitted("a", identity, &row).unwrap();
+        connection.set_emitted("a", identity, &row).unwrap();
     }
-    session.set_emitted("b", "a", "other").unwrap();
-    session.unset_emitted("a", "A").unwrap();
-    session.unset_emitted("a", "none").unwrap();
+    connection.set_emitted("b", "a", "other").unwrap();
+    connection.unset_emitted("a", "A").unwrap();
+    connection.unset_emitted("a", "none").unwrap();
     // Another connection finds them; on a database that stays, another process too.
-    let db = match place.url.ends_with(":memory:") {
-        true => db,
-        false => place.open(),
+    let db = if place.url.ends_with(":memory:") {
+        db
+    } else {
+        place.open()
     };
-    let mut session = db.session().unwrap();
+    let mut connection = db.connection().unwrap();
     let mut expected: Vec<(String, String)> = identities
         .iter()
         .enumerate()
@@ -100,29 +101,29 @@ fn what_was_emitted_is_kept_under_its_identity(place: &Place) {
         .map(|(n, identity)| ((*identity).to_owned(), format!("{{\"n\":{n}}}")))
         .collect();
     expected.sort();
-    assert_eq!(pairs(&mut session, "a"), expected);
-    assert_eq!(pairs(&mut session, "b"), [("a".into(), "other".into())]);
-    assert_eq!(pairs(&mut session, "A"), []);
+    assert_eq!(pairs(&mut connection, "a"), expected);
+    assert_eq!(pairs(&mut connection, "b"), [("a".into(), "other".into())]);
+    assert_eq!(pairs(&mut connection, "A"), []);
 }
 
 fn what_was_emitted_is_part_of_the_transaction(place: &Place) {
     let db = place.open();
-    let mut session = db.session().unwrap();
-    session.emitted("a").unwrap();
-    session.set_emitted("a", "one", "1").unwrap();
-    let mut change = |end: fn(&mut Session) -> Result<()>| {
-        session.begin().unwrap();
-        session.set_emitted("a", "two", "2").unwrap();
-        session.unset_emitted("a", "one").unwrap();
-        end(&mut session).unwrap();
-        pairs(&mut session, "a")
+    let mut connection = db.connection().unwrap();
+    connection.emitted("a").unwrap();
+    connection.set_emitted("a", "one", "1").unwrap();
+    let mut change = |end: fn(&mut Connection) -> Result<()>| {
+        connection.begin().unwrap();
+        connection.set_emitted("a", "two", "2").unwrap();
+        connection.unset_emitted("a", "one").unwrap();
+        end(&mut connection).unwrap();
+        pairs(&mut connection, "a")
     };
-    let undone = change(|session| {
-        session.rollback();
+    let undone = change(|connection| {
+        connection.rollback();
         Ok(())
     });
     assert_eq!(undone, [("one".into(), "1".into())]);
-    assert_eq!(change(Session::commit), [("two".into(), "2".into())]);
+    assert_eq!(change(Connection::commit), [("two".into(), "2".into())]);
 }
 
 fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Place) {
@@ -131,27 +132,27 @@ fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Place) {
         time: Duration::from_secs(5),
         ..Limits::default()
     };
-    let mut session = place.open().with_limits(limits).session().unwrap();
-    session.emitted("a").unwrap();
-    session.begin().unwrap();
+    let mut connection = place.open().with_limits(limits).connection().unwrap();
+    connection.emitted("a").unwrap();
+    connection.begin().unwrap();
     for n in (0..300u32).rev() {
         let identity = char::from_u32(n + 1).unwrap().to_string();
-        session.set_emitted("a", &identity, "").unwrap();
+        connection.set_emitted("a", &identity, "").unwrap();
     }
-    session.commit().unwrap();
-    let rows = pairs(&mut session, "a");
+    connection.commit().unwrap();
+    let rows = pairs(&mut connection, "a");
     assert_eq!(rows.len(), 300);
     assert!(rows.is_sorted());
 }
 
-fn run(session: &mut Session, sql: &str) {
-    if let Err(failure) = session.driver.execute(sql, &[]) {
+fn run(connection: &mut Connection, sql: &str) {
+    if let Err(failure) = connection.driver.execute(sql, &[]) {
         panic!("{sql}: {}", crate::Error::from(failure));
     }
 }
 
-fn is_exact(session: &mut Session, table: &str) -> bool {
-    session.driver.existing(table).unwrap().unwrap().exact
+fn is_exact(connection: &mut Connection, table: &str) -> bool {
+    connection.driver.existing(table).unwrap().unwrap().exact
 }
 
 fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
@@ -166,10 +167,10 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
         .key("id");
     db.declare(table.child("more", child, &[("up", "id")]))
         .unwrap();
-    let mut session = db.session().unwrap();
-    assert!(is_exact(&mut session, "ours") && is_exact(&mut session, "ours_too"));
-    assert!(session.driver.existing("none").unwrap().is_none());
-    let odd: &[&str] = match session.dialect.is_server() {
+    let mut connection = db.connection().unwrap();
+    assert!(is_exact(&mut connection, "ours") && is_exact(&mut connection, "ours_too"));
+    assert!(connection.driver.existing("none").unwrap().is_none());
+    let odd: &[&str] = match connection.dialect.is_server() {
         false => &[
             "create table odd (id integer, t text collate nocase)",
             "create table odd (id integer, t integer generated always as (id + 1))",
@@ -199,50 +200,52 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
         ],
     };
     for sql in odd {
-        run(&mut session, sql);
-        assert!(!is_exact(&mut session, "odd"), "{sql}");
+        run(&mut connection, sql);
+        assert!(!is_exact(&mut connection, "odd"), "{sql}");
         let kind = if sql.contains("view") {
             "view"
         } else {
             "table"
         };
-        run(&mut session, &format!("drop {kind} odd"));
+        run(&mut connection, &format!("drop {kind} odd"));
     }
-    let even = match session.dialect.is_server() {
-        false => "create table odd (id integer, x real, t text)",
-        true => "create table odd (id bigint, x double, t varchar(9) collate utf8mb4_nopad_bin)",
+    let even = if connection.dialect.is_server() {
+        "create table odd (id bigint, x double, t varchar(9) collate utf8mb4_nopad_bin)"
+    } else {
+        "create table odd (id integer, x real, t text)"
     };
-    run(&mut session, even);
-    run(&mut session, "create index odd_x on odd (x)");
-    assert!(is_exact(&mut session, "odd"));
+    run(&mut connection, even);
+    run(&mut connection, "create index odd_x on odd (x)");
+    assert!(is_exact(&mut connection, "odd"));
     let trigger = "create trigger watch after insert on odd for each row ";
-    let sql = match session.dialect.is_server() {
-        false => format!("{trigger} begin delete from ours; end"),
-        true => format!("{trigger} delete from ours"),
+    let sql = if connection.dialect.is_server() {
+        format!("{trigger} delete from ours")
+    } else {
+        format!("{trigger} begin delete from ours; end")
     };
-    run(&mut session, &sql);
-    assert!(!is_exact(&mut session, "odd"));
-    assert!(is_exact(&mut session, "ours"));
+    run(&mut connection, &sql);
+    assert!(!is_exact(&mut connection, "odd"));
+    assert!(is_exact(&mut connection, "ours"));
 }
 
 fn what_others_commit_changes_the_version_of_a_file(place: &Place) {
     let db = place.open();
     db.declare(Table::new("t").integer("n")).unwrap();
-    let mut session = db.session().unwrap();
-    let Some(first) = session.data_version().unwrap() else {
+    let mut connection = db.connection().unwrap();
+    let Some(first) = connection.data_version().unwrap() else {
         assert!(!place.url.ends_with("test.db"));
         return;
     };
-    // Neither this session nor another of this process.
-    run(&mut session, "insert into t values (1)");
-    let mut sibling = db.session().unwrap();
+    // Neither this connection nor another of this process.
+    run(&mut connection, "insert into t values (1)");
+    let mut sibling = db.connection().unwrap();
     run(&mut sibling, "insert into t values (2)");
-    assert_eq!(session.data_version().unwrap(), Some(first));
+    assert_eq!(connection.data_version().unwrap(), Some(first));
     assert_eq!(sibling.data_version().unwrap(), Some(first));
-    let mut other = place.open().session().unwrap();
+    let mut other = place.open().connection().unwrap();
     other.begin().unwrap();
     run(&mut other, "insert into t values (3)");
-    assert_eq!(session.data_version().unwrap(), Some(first));
+    assert_eq!(connection.data_version().unwrap(), Some(first));
     other.commit().unwrap();
-    assert_ne!(session.data_version().unwrap(), Some(first));
+    assert_ne!(connection.data_version().unwrap(), Some(first));
 }

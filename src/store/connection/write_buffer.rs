@@ -1,14 +1,13 @@
-//! Rows that may wait: on MySQL they are kept and written together.
+//! The write buffer: on MySQL, rows are collected and written together.
 //!
-//! A statement for each row is a way to the server and back for each row. So rows whose caller
-//! does not need to know whether they are new wait until somebody reads, or the transaction ends,
-//! and go in a few statements: the keys that are there already are asked for, and the others are
-//! inserted, parents first, then the children of those that were new. The outcome is that of one by
-//! one, and where the database refuses the many, it is reached one by one. What a bad row is refused
-//! for then fails the commit, so that whoever fed the batch finds the one that is to blame. Rows that
-//! replace others wait in the same place.
+//! A statement per row is a round trip per row. So a row whose caller does not need to know whether it is
+//! new is collected until the next query or the end of the transaction. Then a few statements query the
+//! keys that exist already and insert the other rows: parents first, then the children of new parents.
+//! The result is the same as one by one; if the database refuses a statement, the rows are written one by
+//! one. The error of a bad row fails the commit, and the batch is then retried event by event, which finds
+//! that row. Rows that replace others are collected in the same buffer.
 
-use super::Session;
+use super::Connection;
 use crate::error::{Error, Result};
 use crate::payload::Payload;
 use crate::store::row::{Cell, Row, convert};
@@ -23,41 +22,41 @@ use std::sync::Arc;
 const PARAMS: usize = 60_000;
 /// About the most bytes of one statement.
 const BYTES: usize = 1 << 20;
-/// The most keys that are asked for at once.
+/// The most keys in one query.
 const KEYS: usize = 1_024;
-/// Up to so many rows are put into one statement as they are. Of more it is a power of two, so that
-/// there are few statements to be prepared.
-const FEW: usize = 16;
+/// Up to this many rows are written in one statement. Beyond it, a statement has a power of two of rows,
+/// so that few different statements are prepared.
+const EXACT_ROWS: usize = 16;
 
-/// A row that is kept.
-pub(super) struct Later {
+/// A row in the buffer.
+pub(super) struct BufferedRow {
     table: Arc<Table>,
     cells: Vec<Cell<'static>>,
-    children: Vec<Later>,
-    /// The event that it was read from, to tell others of.
+    children: Vec<BufferedRow>,
+    /// The event that it was read from, to be published.
     payload: Option<Payload>,
-    /// Whether it takes the place of a row with its key.
+    /// Whether it replaces the row with its key.
     replaces: bool,
 }
 
-/// The rows that wait.
+/// The rows that are not written yet.
 #[derive(Default)]
-pub(super) struct Pending {
-    rows: Vec<Later>,
-    /// Of all that wait, child rows too.
+pub(super) struct WriteBuffer {
+    rows: Vec<BufferedRow>,
+    /// Of all rows in the buffer, child rows included.
     params: usize,
     bytes: usize,
-    /// Why a row was refused that had waited.
+    /// The first error of a row that was refused.
     refused: Option<Error>,
 }
 
-impl Later {
+impl BufferedRow {
     fn bytes(&self) -> usize {
         self.cells.iter().map(Cell::size).sum()
     }
 
-    /// What tells the keys of one table apart. Texts that a collation takes for the same are not
-    /// told here, but by the database.
+    /// The key as bytes, which differ for different keys of one table. Texts that a collation treats as
+    /// equal differ here; the database detects those.
     pub fn key(&self, columns: &[usize]) -> Vec<u8> {
         key(columns.iter().map(|at| &self.cells[*at]))
     }
@@ -70,7 +69,7 @@ impl Later {
         }
     }
 
-    pub fn children(&self) -> &[Later] {
+    pub fn children(&self) -> &[BufferedRow] {
         &self.children
     }
 
@@ -79,7 +78,7 @@ impl Later {
         Row {
             table: &self.table,
             cells: self.cells.iter().map(Cell::borrowed).collect(),
-            children: self.children.iter().map(Later::row).collect(),
+            children: self.children.iter().map(BufferedRow::row).collect(),
         }
     }
 }
@@ -101,15 +100,15 @@ fn key<'a>(cells: impl Iterator<Item = &'a Cell<'a>>) -> Vec<u8> {
     bytes
 }
 
-impl Session {
-    /// Inserts a row whose caller does not need to know whether it is new: one whose key is there
-    /// already is let go, with its children. It may be written as late as with the next question
-    /// or the commit, which then fails for it.
+impl Connection {
+    /// Inserts a row whose caller does not need to know whether it is new: if its key exists already, it is
+    /// ignored, with its children. It may be written as late as the next query or the commit, which then
+    /// fails for it.
     ///
     /// # Errors
     /// Those of [`insert_row_of`](Self::insert_row_of).
-    pub fn insert_later(&mut self, row: Row<'_>, payload: Option<&Payload>) -> Result<()> {
-        if !self.may_wait() {
+    pub fn insert_buffered(&mut self, row: Row<'_>, payload: Option<&Payload>) -> Result<()> {
+        if !self.can_buffer() {
             let done = match payload {
                 Some(payload) => self.insert_event(&row, payload)?,
                 None => self.insert_row_of(&row)?,
@@ -118,16 +117,16 @@ impl Session {
                 Inserted::New | Inserted::Duplicate => Ok(()),
             };
         }
-        self.wait_with(row, payload, false)
+        self.buffer_row(row, payload, false)
     }
 
-    /// Whether a row may wait now.
-    pub(super) fn may_wait(&self) -> bool {
-        self.batches && self.open
+    /// Whether a row can be buffered now.
+    pub(super) fn can_buffer(&self) -> bool {
+        self.buffers_rows && self.open
     }
 
-    /// Has a row wait.
-    pub(super) fn wait_with(
+    /// Adds a row to the buffer.
+    pub(super) fn buffer_row(
         &mut self,
         row: Row<'_>,
         payload: Option<&Payload>,
@@ -136,15 +135,16 @@ impl Session {
         let mut row = self.keep(row);
         row.payload = payload.cloned();
         row.replaces = replaces;
-        self.pending.rows.push(row);
-        match self.pending.params > PARAMS || self.pending.bytes > BYTES {
-            true => self.write_pending(),
-            false => Ok(()),
+        self.buffer.rows.push(row);
+        if self.buffer.params > PARAMS || self.buffer.bytes > BYTES {
+            self.flush_buffer()
+        } else {
+            Ok(())
         }
     }
 
-    /// Inserts a row that is new as far as its caller knows. `None` where it waits; whether some
-    /// that waited were there already is told by [`take_known`](Self::take_known).
+    /// Inserts a row that its caller expects to be new. Returns `None` if it is buffered; whether buffered
+    /// rows existed already is returned by [`take_duplicates`](Self::take_duplicates).
     ///
     /// # Errors
     /// Those of [`insert_row_of`](Self::insert_row_of).
@@ -153,74 +153,74 @@ impl Session {
         row: &Row<'_>,
         payload: &Payload,
     ) -> Result<Option<Inserted>> {
-        if !self.batches {
+        if !self.buffers_rows {
             return self.insert_event(row, payload).map(Some);
         }
         self.begin()?;
-        self.insert_later(row.clone(), Some(payload))?;
+        self.insert_buffered(row.clone(), Some(payload))?;
         Ok(None)
     }
 
-    /// Whether rows that waited were there already, since the last call.
-    pub fn take_known(&mut self) -> bool {
-        std::mem::take(&mut self.known_rows)
+    /// Whether keys of buffered rows existed already, since the last call.
+    pub fn take_duplicates(&mut self) -> bool {
+        std::mem::take(&mut self.found_duplicates)
     }
 
-    fn keep(&mut self, row: Row<'_>) -> Later {
-        let kept = Later {
-            table: self.know(row.table).table.clone(),
+    fn keep(&mut self, row: Row<'_>) -> BufferedRow {
+        let kept = BufferedRow {
+            table: self.table_state(row.table).table.clone(),
             cells: row.cells.into_iter().map(Cell::into_owned).collect(),
             children: row.children.into_iter().map(|row| self.keep(row)).collect(),
             payload: None,
             replaces: false,
         };
-        self.pending.params += kept.cells.len();
-        self.pending.bytes += kept.bytes();
+        self.buffer.params += kept.cells.len();
+        self.buffer.bytes += kept.bytes();
         kept
     }
 
-    /// Lets go what waits, since the transaction is given up.
-    pub(super) fn drop_pending(&mut self) {
-        self.pending = Pending::default();
+    /// Discards the buffer of a transaction that is rolled back.
+    pub(super) fn discard_buffer(&mut self) {
+        self.buffer = WriteBuffer::default();
     }
 
-    /// Why a row was refused that had waited, once.
+    /// Takes the first error of a row that was refused.
     pub(super) fn refused(&mut self) -> Result<()> {
-        self.pending.refused.take().map_or(Ok(()), Err)
+        self.buffer.refused.take().map_or(Ok(()), Err)
     }
 
-    /// Writes the rows that wait, so that what is asked next sees them. To be called before all
-    /// that reads tables. The error of a row is kept for the commit.
+    /// Writes the buffered rows. To be called before every read of a table, so that the read returns them.
+    /// The error of a row is kept for the commit.
     ///
     /// # Errors
     /// A database that is gone.
-    pub(crate) fn write_pending(&mut self) -> Result<()> {
-        if self.pending.rows.is_empty() {
+    pub(crate) fn flush_buffer(&mut self) -> Result<()> {
+        if self.buffer.rows.is_empty() {
             return Ok(());
         }
-        let refused = self.pending.refused.take();
-        let Pending { rows, .. } = std::mem::take(&mut self.pending);
+        let refused = self.buffer.refused.take();
+        let WriteBuffer { rows, .. } = std::mem::take(&mut self.buffer);
         let written = self.write(&rows);
         match written {
             Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => self.pending.refused = Some(error),
+            Err(error) => self.buffer.refused = Some(error),
             Ok(()) => {}
         }
         if refused.is_some() {
-            self.pending.refused = refused;
+            self.buffer.refused = refused;
         }
         Ok(())
     }
 
-    fn write(&mut self, rows: &[Later]) -> Result<()> {
+    fn write(&mut self, rows: &[BufferedRow]) -> Result<()> {
         self.run("SAVEPOINT tributary_rows", &[])?;
-        let mut done = self.write_together(rows.iter().collect());
+        let mut done = self.write_in_bulk(rows.iter().collect());
         if let Err(error) = &done
             && !error.is_retryable()
         {
             log::debug!("rows are inserted one by one: {error}");
             self.run("ROLLBACK TO SAVEPOINT tributary_rows", &[])?;
-            done = self.write_singly(rows);
+            done = self.write_one_by_one(rows);
         }
         if matches!(&done, Err(error) if error.is_retryable()) {
             return done;
@@ -229,13 +229,14 @@ impl Session {
         done
     }
 
-    /// Inserts what can be inserted; the error is that of the first row that cannot.
-    fn write_singly(&mut self, rows: &[Later]) -> Result<()> {
+    /// Writes every row that can be written; the error is that of the first row that cannot.
+    fn write_one_by_one(&mut self, rows: &[BufferedRow]) -> Result<()> {
         let mut done = Ok(());
         for row in rows {
-            let written = match row.replaces {
-                true => self.upsert_row(&row.row()),
-                false => self.insert_row_of(&row.row()).map(|_| ()),
+            let written = if row.replaces {
+                self.upsert_row(&row.row())
+            } else {
+                self.insert_row_of(&row.row()).map(|_| ())
             };
             match written {
                 Err(error) if error.is_retryable() => return Err(error),
@@ -246,28 +247,29 @@ impl Session {
         done
     }
 
-    fn write_together(&mut self, rows: Vec<&Later>) -> Result<()> {
-        // One node either inserts rows or replaces them, so that no order is lost.
-        let (replace, insert): (Vec<&Later>, _) = rows.into_iter().partition(|row| row.replaces);
+    fn write_in_bulk(&mut self, rows: Vec<&BufferedRow>) -> Result<()> {
+        // One node either inserts rows or replaces them, so the order does not matter.
+        let (replace, insert): (Vec<&BufferedRow>, _) =
+            rows.into_iter().partition(|row| row.replaces);
         for (table, rows) in by_table(replace) {
-            self.upsert_together(table, rows)?;
+            self.upsert_in_bulk(table, rows)?;
         }
-        self.insert_together(insert)
+        self.insert_in_bulk(insert)
     }
 
-    pub(super) fn insert_together(&mut self, rows: Vec<&Later>) -> Result<()> {
+    pub(super) fn insert_in_bulk(&mut self, rows: Vec<&BufferedRow>) -> Result<()> {
         for (table, rows) in by_table(rows) {
             let rows = match table.key_columns() {
                 [] => rows,
-                _ => self.new_ones(table, rows)?,
+                _ => self.without_duplicates(table, rows)?,
             };
             self.insert_all(table, &rows, Statements::insert_many)?;
             for row in &rows {
-                self.tell(table, row.payload.as_ref());
+                self.publish(table, row.payload.as_ref());
             }
-            let children: Vec<&Later> = rows.iter().flat_map(|row| &row.children).collect();
+            let children: Vec<&BufferedRow> = rows.iter().flat_map(|row| &row.children).collect();
             if !children.is_empty() {
-                self.insert_together(children)?;
+                self.insert_in_bulk(children)?;
             }
         }
         Ok(())
@@ -277,19 +279,19 @@ impl Session {
     pub(super) fn insert_all(
         &mut self,
         table: &Table,
-        rows: &[&Later],
+        rows: &[&BufferedRow],
         statement: impl Fn(&Statements, usize) -> String,
     ) -> Result<()> {
         let mut rest = rows;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(together(rest));
-            let sql = statement(&self.know(table).statements, now.len());
+            let (now, after) = rest.split_at(rows_per_statement(rest));
+            let sql = statement(&self.table_state(table).statements, now.len());
             let cells: Vec<Cell<'_>> = now
                 .iter()
                 .flat_map(|row| row.cells.iter().map(Cell::borrowed))
                 .collect();
             self.run(&sql, &cells)?;
-            rest = later;
+            rest = after;
         }
         if !rows.is_empty() {
             self.note_written(table);
@@ -297,34 +299,38 @@ impl Session {
         Ok(())
     }
 
-    /// The rows whose keys are not there yet, each key once.
-    fn new_ones<'a>(&mut self, table: &Table, mut rows: Vec<&'a Later>) -> Result<Vec<&'a Later>> {
+    /// The rows whose keys do not exist yet, each key once.
+    fn without_duplicates<'a>(
+        &mut self,
+        table: &Table,
+        mut rows: Vec<&'a BufferedRow>,
+    ) -> Result<Vec<&'a BufferedRow>> {
         let columns = table.key_places();
         let mut seen = HashSet::new();
         rows.retain(|row| seen.insert(row.key(&columns)));
         let mut there = HashSet::new();
         for some in rows.chunks((PARAMS / columns.len()).min(KEYS)) {
-            // Up to the next power of two it is the last key again.
+            // Padded with the last key to the next power of two.
             let count = some.len().next_power_of_two();
             let last = some.last().into_iter().cycle();
             let asked = some.iter().chain(last).take(count);
             let cells: Vec<Cell<'_>> = asked
                 .flat_map(|row| columns.iter().map(|at| row.cells[*at].borrowed()))
                 .collect();
-            let sql = self.know(table).statements.exist(count);
+            let sql = self.table_state(table).statements.exist(count);
             let answer = self.driver.all(&sql, &cells)?;
             there.extend(answer.iter().filter_map(|row| key_of(table, &columns, row)));
         }
         let asked = rows.len();
         rows.retain(|row| !there.contains(&row.key(&columns)));
-        self.known_rows |= rows.len() < asked;
+        self.found_duplicates |= rows.len() < asked;
         Ok(rows)
     }
 }
 
-/// Rows that are kept, table by table.
-fn by_table(rows: Vec<&Later>) -> Vec<(&Arc<Table>, Vec<&Later>)> {
-    let mut groups: Vec<(&Arc<Table>, Vec<&Later>)> = Vec::new();
+/// Rows grouped by table.
+fn by_table(rows: Vec<&BufferedRow>) -> Vec<(&Arc<Table>, Vec<&BufferedRow>)> {
+    let mut groups: Vec<(&Arc<Table>, Vec<&BufferedRow>)> = Vec::new();
     for row in rows {
         match groups.iter_mut().find(|(t, _)| Arc::ptr_eq(t, &row.table)) {
             Some((_, group)) => group.push(row),
@@ -334,7 +340,7 @@ fn by_table(rows: Vec<&Later>) -> Vec<(&Arc<Table>, Vec<&Later>)> {
     groups
 }
 
-/// The key in a row of an answer; `None` where it is not what was declared.
+/// The key in a row of an answer; `None` if its types are not the declared ones.
 fn key_of(table: &Table, columns: &[usize], row: &Map<String, Value>) -> Option<Vec<u8>> {
     let cells: Option<Vec<Cell<'_>>> = columns
         .iter()
@@ -344,8 +350,8 @@ fn key_of(table: &Table, columns: &[usize], row: &Map<String, Value>) -> Option<
     Some(key(cells?.iter()))
 }
 
-/// How many of these rows go into one statement; at least one.
-fn together(rows: &[&Later]) -> usize {
+/// The number of these rows that fit into one statement, at least one.
+fn rows_per_statement(rows: &[&BufferedRow]) -> usize {
     let (mut params, mut bytes) = (0, 0);
     let fits = rows.iter().take_while(|row| {
         params += row.cells.len();
@@ -354,7 +360,7 @@ fn together(rows: &[&Later]) -> usize {
     });
     match fits.count() {
         0 => 1,
-        count if count < FEW => count,
+        count if count < EXACT_ROWS => count,
         count => 1 << count.ilog2(),
     }
 }

@@ -1,17 +1,17 @@
-//! What windows have emitted, kept beyond their life: for each scope, rows under an identity.
+//! The rows that windows have emitted, stored beyond a restart: for each scope, rows by identity.
 //!
-//! An identity is a text of any length, and MySQL takes keys of 3,072 bytes at most: so a hash of 128
-//! bits is the key, and the text stands beside it.
+//! An identity is a text of any length, and a key of MySQL has at most 3,072 bytes: so the key is a hash
+//! of 128 bits, with the text in a column beside it.
 
-use super::Session;
+use super::Connection;
 use crate::error::{Error, Result, quote};
 use crate::store::row::Cell;
 use crate::store::statements::{EMITTED, emitted};
 use xxhash_rust::xxh3::xxh3_128;
 
-impl Session {
-    /// All rows of a scope as `(identity, row)`, in the order of the bytes of the identities. Makes
-    /// the table where it is missing, so call it first, outside a transaction.
+impl Connection {
+    /// All rows of a scope as `(identity, row)`, in the order of the bytes of the identities. Creates
+    /// the table if it is missing, so call it first, outside a transaction.
     ///
     /// # Errors
     /// A database that is gone, or whose table of this name is something else.
@@ -32,12 +32,12 @@ impl Session {
                 },
             )
             .collect::<Result<Vec<_>>>()?;
-        // No collation has a say in it.
+        // Independent of the collation of the database.
         rows.sort_unstable();
         Ok(rows)
     }
 
-    /// Keeps a row under its identity, in place of the one that was kept under it.
+    /// Stores a row under its identity, and replaces the row that was stored under it.
     ///
     /// # Errors
     /// A database that is gone.
@@ -47,7 +47,7 @@ impl Session {
         Ok(())
     }
 
-    /// Forgets the row under this identity, where there is one.
+    /// Removes the row under this identity, if there is one.
     ///
     /// # Errors
     /// A database that is gone.
@@ -58,7 +58,7 @@ impl Session {
     }
 }
 
-/// What stands for an identity in the key of the table.
+/// The hash of an identity, for the key of the table.
 fn hash(identity: &str) -> Cell<'static> {
     Cell::Text(format!("{:032x}", xxh3_128(identity.as_bytes())).into())
 }
