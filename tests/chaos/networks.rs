@@ -29,7 +29,7 @@ fn check(plan: &Plan) -> Result<(), TestCaseError> {
     for link in &stats.links {
         let even = link.sent == link.received && link.queued == 0 && link.lost == 0;
         claim(even, || {
-            format!("link {} -> {} is not even", link.from, link.to)
+            format!("link {} -> {} is not even: {link:?}", link.from, link.to)
         })?;
     }
     let expected = plan.expected(&ran.sent);

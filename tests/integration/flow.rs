@@ -176,6 +176,36 @@ fn a_finite_network_ends_by_itself_also_with_parts_that_are_not_linked() -> Resu
     Ok(())
 }
 
+/// Eight links end at the same moment as the last event enters them.
+#[test]
+fn an_event_that_is_sent_just_before_its_link_ends_arrives() -> Result<()> {
+    const SOURCES: u64 = 8;
+    for _ in 0..400 {
+        let network = Network::new();
+        let together = Arc::new(std::sync::Barrier::new(SOURCES as usize));
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let count = arrived.clone();
+        let sink = handler(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+        network.add_sink("out", sink)?;
+        for number in 0..SOURCES {
+            let (name, together) = (format!("in{number}"), together.clone());
+            let once = source::from_iter(std::iter::once_with(move || {
+                together.wait();
+                "1"
+            }));
+            network.add_source(&name, once)?;
+            network.link(name.as_str(), "out")?;
+        }
+        network.start()?;
+        network.wait()?;
+        assert_eq!(arrived.load(Ordering::SeqCst) as u64, SOURCES);
+    }
+    Ok(())
+}
+
 /// How many threads this process has whose names begin so, and how many open files.
 fn threads(prefix: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();

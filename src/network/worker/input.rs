@@ -211,7 +211,7 @@ impl Worker {
         enum Woken {
             Control(Control),
             Message(usize, Message),
-            Ended(usize),
+            Ended,
         }
         let control =
             |message: Result<Control, _>| Woken::Control(message.unwrap_or(Control::Abort));
@@ -237,13 +237,15 @@ impl Worker {
             for (index, input) in self.inputs.iter().enumerate() {
                 select = select.recv(&input.rx, move |message| match message {
                     Ok(message) => Woken::Message(index, message),
-                    Err(_) => Woken::Ended(index),
+                    Err(_) => Woken::Ended,
                 });
             }
         }
         match select.wait() {
             Woken::Control(message) => self.pending.push_back(message),
-            Woken::Ended(index) => self.detach(index),
+            // The select may find that a channel is closed before it sees the message that entered it
+            // last. The next step takes that one, or detaches the link.
+            Woken::Ended => {}
             Woken::Message(index, message) => {
                 if let Some(batch) = self.inputs[index].accept(message) {
                     let input = self.fill(index, batch);
