@@ -122,7 +122,7 @@ fn an_error_of_a_template_shows_no_secret() {
     let text = format!("{{nope}} ${{file:{}}}", file.path().display());
     let made = sink("exec:true", &Options::new().with("args", text));
     let error = made.err().expect("refused").to_string();
-    assert!(error.contains("nothing is called \"nope\""), "{error}");
+    assert!(error.contains("unknown placeholder \"nope\""), "{error}");
     assert!(
         !error.contains("cret") && !error.contains("quoted"),
         "{error}"
