@@ -1,4 +1,5 @@
-//! The command line, over the crate's public API: one file for each verb.
+//! The command line: one file for each verb. It belongs to the library so that items that only it uses
+//! stay private to the crate; it is no part of the public API.
 
 mod check;
 mod dlq;
@@ -16,11 +17,11 @@ mod signals;
 mod suggest;
 mod test;
 
+use crate::secret::scrub;
+use crate::{Error, ErrorKind, Result};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
-use tributary::secret::scrub;
-use tributary::{Error, ErrorKind, Result};
 
 /// Runs networks of event-processing nodes that are written in Lua.
 #[derive(Parser)]
@@ -47,6 +48,7 @@ enum Verb {
     Functions(functions::Options),
 }
 
+/// Parses the arguments of the process, runs the verb, and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -61,7 +63,7 @@ pub fn main() -> ExitCode {
     signals::survive_file_limits();
     // A script that does not return cannot be ended in any other way; nothing runs beside it that
     // would have to drain, but what a person has started line by line.
-    tributary::script::on_overrun(|error| {
+    crate::script::on_overrun(|error| {
         report(error);
         std::process::exit(i32::from(error.kind().exit_code()));
     });

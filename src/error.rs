@@ -12,7 +12,7 @@ use std::fmt;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The longest piece of a value that an error message shows, in characters.
-pub const QUOTE_LIMIT: usize = 120;
+pub(crate) const QUOTE_LIMIT: usize = 120;
 
 /// What went wrong, as a class: it decides the exit code of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,7 +148,7 @@ impl Error {
 
     /// The same error with a hint, where there is one.
     #[must_use]
-    pub fn with_hint_opt(self, hint: Option<String>) -> Self {
+    pub(crate) fn with_hint_opt(self, hint: Option<String>) -> Self {
         match hint {
             Some(hint) => self.with_hint(hint),
             None => self,
@@ -281,11 +281,7 @@ impl std::error::Error for Error {}
 
 /// A value as messages show it: in double quotes, control characters escaped, cut at
 /// [`QUOTE_LIMIT`] characters.
-///
-/// ```
-/// assert_eq!(tributary::error::quote("a\u{1b}b"), r#""a\u{1b}b""#);
-/// ```
-pub fn quote(value: impl AsRef<str>) -> String {
+pub(crate) fn quote(value: impl AsRef<str>) -> String {
     let value = scrub(value.as_ref());
     let mut cut = String::from("\"");
     let mut chars = value.chars();
@@ -304,7 +300,7 @@ pub fn quote(value: impl AsRef<str>) -> String {
 }
 
 /// A JSON value as messages show it: as it is written in JSON, cut like [`quote`].
-pub fn quote_json(value: &serde_json::Value) -> String {
+pub(crate) fn quote_json(value: &serde_json::Value) -> String {
     if let Some(text) = value.as_str() {
         return quote(text);
     }
@@ -313,13 +309,13 @@ pub fn quote_json(value: &serde_json::Value) -> String {
 }
 
 /// Bytes as messages show them: like [`quote`], with what is not UTF-8 replaced.
-pub fn quote_bytes(value: &[u8]) -> String {
+pub(crate) fn quote_bytes(value: &[u8]) -> String {
     let head = &value[..value.len().min(QUOTE_LIMIT * 4 + 4)];
     quote(String::from_utf8_lossy(head))
 }
 
 /// The candidate that somebody who wrote `name` may have meant: the nearest within two edits.
-pub fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {

@@ -2,11 +2,27 @@
 
 use crate::source::{Decoded, Decoder};
 use crate::time::Timestamp;
+use serde_json::Value;
 use std::ops::Range;
 
 pub use crate::network::spilled;
 pub use crate::source::sealed_checkpoint;
 pub use crate::window::outbox_line;
+
+/// Parses one JSON document.
+pub fn parse_json(bytes: &[u8]) -> crate::Result<Value> {
+    crate::payload::parse_json(bytes)
+}
+
+/// Checks that the bytes are one JSON document.
+pub fn check_json(bytes: &[u8]) -> crate::Result<()> {
+    crate::payload::check_json(bytes)
+}
+
+/// Reads the time of an event.
+pub fn read_instant(value: &Value) -> crate::Result<Timestamp> {
+    crate::time::read_instant(value)
+}
 
 /// The longest line and body here.
 const LIMIT: usize = 4 << 10;

@@ -88,6 +88,9 @@ macro_rules! opaque_debug {
 
 pub mod ack;
 pub mod claim;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod connect;
 pub mod error;
 pub mod event;

@@ -1,13 +1,12 @@
-//! The `tributary` binary: parse, run, exit code.
-
-mod cli;
+//! The `tributary` binary: the allocator, and the command line of the library.
 
 use std::process::ExitCode;
 
-/// Memory freed on another thread than it came from is what a stream processor does all day.
+/// Events are usually freed on another thread than the one that allocated them, which is slow with the
+/// system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main()
+    tributary::cli::main()
 }

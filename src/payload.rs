@@ -12,8 +12,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use triomphe::ThinArc;
 
-pub use json::{MAX_DEPTH, check_json, parse_json};
-pub(crate) use json::{depth, note, read};
+pub(crate) use json::{MAX_DEPTH, check_json, depth, note, parse_json, read};
 pub(crate) use walk::{Number, Walk};
 
 /// The greatest payload that sources send unless the network says otherwise, and that sources of lines
@@ -61,7 +60,8 @@ impl Payload {
     /// The JSON value; parsed from the bytes at the first call where those came first.
     ///
     /// # Errors
-    /// Bytes that are not one JSON document: see [`parse_json`].
+    /// Bytes that are not one JSON document, nesting deeper than 128 levels, a number that no 64-bit integer or
+    /// double holds.
     pub fn json(&self) -> Result<&Value> {
         let side = &self.0.header.header;
         if let Some(side) = side.get() {

@@ -38,6 +38,6 @@ pub use args::Args;
 pub use branches::BranchJoin;
 pub use evaluate::Evaluated;
 pub use limits::Limits;
-pub use module::{Signature, functions, functions_in};
+pub(crate) use module::{Signature, functions, functions_in};
 pub use runtime::{Runtime, Script};
 pub use testing::Tests;

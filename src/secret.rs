@@ -3,7 +3,7 @@
 //! The invariant: a secret that was [added](add) is in no text that leaves the process for its readers.
 //! There is one list for the process, and text is scrubbed where it is made: every [`Error`] scrubs its
 //! message, place and hint, and so do events on a port `errors` and dead letters, which get theirs from
-//! it; [`quote`] scrubs a value before it is cut. The command line also scrubs what it prints, panics,
+//! it; a message scrubs a value before it is cut. The command line also scrubs what it prints, panics,
 //! and each record of its log, those of other crates included. Payloads are data: they are not scrubbed.
 //!
 //! What is looked for is the secret as it is, what common encoders make of it ([`forms`]), and text
@@ -13,7 +13,6 @@
 //! A secret of fewer than [`SHORTEST`] bytes is not looked for: too much text would match by chance.
 //!
 //! [`Error`]: crate::Error
-//! [`quote`]: crate::error::quote
 
 mod forms;
 mod views;

@@ -13,8 +13,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use backoff::Backoff;
-pub use instant::read_instant;
+pub(crate) use backoff::Backoff;
+pub(crate) use instant::read_instant;
 pub(crate) use seconds::{is_far, unit_that_fits};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.

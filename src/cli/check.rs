@@ -1,7 +1,7 @@
 //! `tributary check`: loads scripts and prepares their queries, runs nothing.
 
 use super::{load, print};
-use tributary::{Error, Network, Result};
+use crate::{Error, Network, Result};
 
 /// Load the scripts and prepare all queries, without running anything or changing a table.
 ///

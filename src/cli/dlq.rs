@@ -4,12 +4,12 @@ mod requeue;
 
 use super::check::counted;
 use super::print;
+use crate::error::{quote, quote_bytes};
+use crate::store::{DeadLetters, Letter, LetterFilter};
+use crate::time::{Clock, SystemClock, Timestamp, parse_positive_duration, read_instant};
+use crate::{Database, Error, ErrorKind, Result};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use tributary::error::{quote, quote_bytes};
-use tributary::store::{DeadLetters, Letter, LetterFilter};
-use tributary::time::{Clock, SystemClock, Timestamp, parse_positive_duration, read_instant};
-use tributary::{Database, Error, ErrorKind, Result};
 
 /// List dead letters, send them to the nodes that rejected them again, or delete them.
 ///

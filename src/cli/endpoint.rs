@@ -1,8 +1,8 @@
 //! `NODE=FILE`: a source or a sink that is asked for on the command line.
 
+use crate::sink::LineSink;
+use crate::source::{Follow, LineSource};
 use std::fmt;
-use tributary::sink::LineSink;
-use tributary::source::{Follow, LineSource};
 
 /// A node and the file behind it; `-` is standard input or output.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ impl Endpoint {
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             Some((node, file)) if !file.is_empty() => {
-                tributary::Name::new(node).map_err(|error| error.to_string())?;
+                crate::Name::new(node).map_err(|error| error.to_string())?;
                 Ok(Endpoint {
                     node: node.to_owned(),
                     file: file.to_owned(),

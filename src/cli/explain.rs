@@ -1,7 +1,7 @@
 //! `tributary explain`: how windows keep their answers up to date.
 
 use super::{load, print};
-use tributary::{Error, Result};
+use crate::{Error, Result};
 
 /// Explain how the windows of the scripts keep their results up to date; runs nothing.
 ///

@@ -2,10 +2,10 @@
 //! with all its options, as the annotations for editors have them.
 
 use super::{load, print};
+use crate::error::quote;
+use crate::script::{Signature, functions, functions_in};
+use crate::{Error, ErrorKind, Result, connect};
 use std::path::PathBuf;
-use tributary::error::quote;
-use tributary::script::{Signature, functions, functions_in};
-use tributary::{Error, ErrorKind, Result, connect};
 
 /// What editors know of the functions; a test compares it with what the functions take.
 const ANNOTATIONS: &str = include_str!("../../lua/meta/tributary.lua");

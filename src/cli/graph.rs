@@ -1,7 +1,7 @@
 //! `tributary graph`: draws the network that scripts build.
 
 use super::{load, print};
-use tributary::{Format, Result};
+use crate::{Format, Result};
 
 /// Draw the network that the scripts build, with nodes that are not linked; runs nothing.
 #[derive(clap::Args)]

@@ -2,13 +2,13 @@
 //! command line, execute the scripts in order.
 
 use super::endpoint::Endpoint;
+use crate::network::InjectedSource;
+use crate::script::Limits;
+use crate::sink::Recorder;
+use crate::store;
+use crate::{Capacity, Database, Error, Network, Result, Runtime};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tributary::network::InjectedSource;
-use tributary::script::Limits;
-use tributary::sink::Recorder;
-use tributary::store;
-use tributary::{Capacity, Database, Error, Network, Result, Runtime};
 
 /// The scripts and what they run against.
 #[derive(clap::Args)]
@@ -35,7 +35,7 @@ pub struct Setup {
 
     /// The time limit of a query, such as 5s or 500ms
     #[arg(long, value_name = "TIME", default_value = "5s",
-          value_parser = tributary::time::parse_positive_duration, allow_hyphen_values = true)]
+          value_parser = crate::time::parse_positive_duration, allow_hyphen_values = true)]
     pub query_time: Duration,
 
     /// The most rows of a result
@@ -96,7 +96,7 @@ pub struct Scripted {
 }
 
 fn duration(text: &str) -> Result<Duration, Error> {
-    tributary::time::parse_positive_duration(text)
+    crate::time::parse_positive_duration(text)
 }
 
 fn size(text: &str) -> Result<usize, &'static str> {

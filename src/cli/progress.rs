@@ -1,10 +1,10 @@
 //! A bar on standard error that says how far a replay is, where somebody looks: nowhere else is
 //! anything of it written. What is logged meanwhile is written above it.
 
+use crate::network::Replaying;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
-use tributary::network::Replaying;
 
 /// How many events go by between two looks at the bar; it is drawn more rarely than that.
 const EVENTS: u64 = 256;

@@ -2,6 +2,8 @@
 
 use super::load::{Setup, open};
 use super::{print, report};
+use crate::script::{Evaluated, functions};
+use crate::{Error, ErrorKind, Format, Network, Result, Runtime};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -10,8 +12,6 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Editor, Helper};
 use std::path::PathBuf;
-use tributary::script::{Evaluated, functions};
-use tributary::{Error, ErrorKind, Format, Network, Result, Runtime};
 
 /// Build and run a network line by line: Lua, with the module as `tb`, and the commands that :help
 /// lists. Tab completes functions and names of nodes.
@@ -123,8 +123,8 @@ fn command(word: &str, network: &Network) -> Result<String> {
         }
         ":help" => Ok(HELP.to_owned()),
         other => {
-            let error = format!("no word {}", tributary::error::quote(other));
-            let hint = tributary::error::did_you_mean(other, WORDS)
+            let error = format!("no word {}", crate::error::quote(other));
+            let hint = crate::error::did_you_mean(other, WORDS)
                 .unwrap_or_else(|| ":help lists them".to_owned());
             Err(Error::new(ErrorKind::Usage, error).with_hint(hint))
         }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn functions_nodes_and_words_are_completed() -> Result<()> {
         let network = Network::new();
-        network.add_sink("printer", tributary::sink::Discarder)?;
+        network.add_sink("printer", crate::sink::Discarder)?;
         let of = |typed: &str| candidates(typed, &network);
         assert_eq!(
             of("x = tb.create_ti"),

@@ -3,9 +3,9 @@
 use super::check::{counted, refuse_unlinked};
 use super::load;
 use super::progress::Progress;
-use tributary::network::Replaying;
-use tributary::sink::Recorder;
-use tributary::{Replay, Result};
+use crate::network::Replaying;
+use crate::sink::Recorder;
+use crate::{Replay, Result};
 
 /// Run the network that the scripts build on recorded events, as fast as possible.
 ///

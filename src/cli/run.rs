@@ -2,9 +2,9 @@
 
 use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
+use crate::time::{Backoff, Clock as _, SystemClock};
+use crate::{Error, ErrorKind, Kind, Network, Result};
 use std::time::Duration;
-use tributary::time::{Backoff, Clock as _, SystemClock};
-use tributary::{Error, ErrorKind, Kind, Network, Result};
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
 ///
@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 fn duration(text: &str) -> Result<Duration, Error> {
-    tributary::time::parse_positive_duration(text)
+    crate::time::parse_positive_duration(text)
 }
 
 /// How often a file that is in use is looked at again.

@@ -1,11 +1,11 @@
 //! What is written to standard error, without secrets: the log of this crate and of all others, errors,
 //! panics.
 
+use crate::secret::scrub;
 use log::{LevelFilter, Log, Metadata, Record};
 use std::borrow::Cow;
 use std::io::Write;
 use std::panic::PanicHookInfo;
-use tributary::secret::scrub;
 
 /// A logger whose records are scrubbed before they are formatted.
 struct Scrubbed(env_logger::Logger);

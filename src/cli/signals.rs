@@ -4,13 +4,13 @@
 //! abort: a terminal that is closed, or a service manager, may send SIGHUP in addition to another
 //! signal. One of these three that was ignored at the start (`nohup`) stays ignored.
 
+use crate::{Error, ErrorKind, Network, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::{SigId, flag, low_level};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tributary::{Error, ErrorKind, Network, Result};
 
 /// How often signals are looked at while the network is waited for.
 const POLL: Duration = Duration::from_millis(50);

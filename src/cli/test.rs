@@ -2,10 +2,10 @@
 
 use super::load::Scripted;
 use super::print;
+use crate::script::Tests;
+use crate::time::{Clock, SystemClock, Timestamp};
+use crate::{Error, ErrorKind, Result, Runtime};
 use std::path::{Path, PathBuf};
-use tributary::script::Tests;
-use tributary::time::{Clock, SystemClock, Timestamp};
-use tributary::{Error, ErrorKind, Result, Runtime};
 
 /// Run tests of networks that are written in Lua, in virtual time.
 ///
@@ -121,7 +121,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         search(path, &mut found)?;
         found.sort();
         if found.is_empty() {
-            let shown = tributary::error::quote(path.to_string_lossy());
+            let shown = crate::error::quote(path.to_string_lossy());
             let error = format!("no tests in {shown}");
             return Err(Error::new(ErrorKind::NoInput, error)
                 .with_hint("files of tests end in test.lua or tests.lua"));
@@ -132,7 +132,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 fn search(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let shown = || tributary::error::quote(directory.to_string_lossy());
+    let shown = || crate::error::quote(directory.to_string_lossy());
     let entries = std::fs::read_dir(directory).map_err(|error| Error::io(shown(), &error))?;
     for entry in entries {
         let path = entry.map_err(|error| Error::io(shown(), &error))?.path();

@@ -57,7 +57,7 @@ impl Draft {
     }
 
     /// Where in a script what follows is written (`"net.lua:3"`), for messages.
-    pub fn set_place(&mut self, place: Option<String>) {
+    pub(crate) fn set_place(&mut self, place: Option<String>) {
         self.place = place;
     }
 

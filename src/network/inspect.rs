@@ -43,7 +43,7 @@ impl Network {
     ///
     /// # Errors
     /// A network that was started.
-    pub fn silence_sources(&self) -> Result<()> {
+    pub(crate) fn silence_sources(&self) -> Result<()> {
         let mut state = self.lock();
         let Phase::Built(nodes) = &mut state.phase else {
             return Err(Error::data("the network was started"));

@@ -75,8 +75,7 @@ struct Recorded {
 }
 
 impl Replay {
-    /// A replay in which this field of an event is its time: see
-    /// [`read_instant`](crate::time::read_instant).
+    /// A replay in which this field of an event is its time: unix seconds, or an RFC 3339 text.
     pub fn new(field: impl Into<String>) -> Self {
         Replay {
             field: field.into(),

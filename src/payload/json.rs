@@ -252,3 +252,37 @@ impl<'de> Visitor<'de> for SkipVisitor {
         Ok(Skip)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{check_json, parse_json};
+    use proptest::prelude::{Strategy, any, prop_oneof, proptest};
+    use std::path::Path;
+
+    fn agree(bytes: &[u8]) {
+        let (checked, parsed) = (check_json(bytes), parse_json(bytes));
+        assert_eq!(checked.is_ok(), parsed.is_ok(), "{bytes:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_checked_is_what_can_be_parsed(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..40),
+                "[\\[\\]{}\",:0-9eE.+a-z -]{0,40}".prop_map(String::into_bytes),
+                "-?[0-9]{1,40}(\\.[0-9]{0,5})?([eE]-?[0-9]{1,4})?".prop_map(String::into_bytes),
+            ]
+        ) {
+            agree(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_checked_is_what_can_be_parsed_of_the_corpus() -> std::io::Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for file in std::fs::read_dir(root.join("tests/fuzz/corpus/events"))? {
+            agree(&std::fs::read(file?.path())?);
+        }
+        Ok(())
+    }
+}

@@ -198,7 +198,7 @@ fn natives() -> impl Iterator<Item = &'static Export> {
 
 /// A function of the module: how it is called, and one line about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
+pub(crate) struct Signature {
     /// The name.
     pub name: String,
     /// The arguments, as one would write them.
@@ -208,7 +208,7 @@ pub struct Signature {
 }
 
 /// Every function of the module, native ones and helpers, by name.
-pub fn functions() -> Vec<Signature> {
+pub(crate) fn functions() -> Vec<Signature> {
     let native = natives().map(|export| Signature {
         name: export.name.to_owned(),
         arguments: export.arguments.to_owned(),
@@ -223,7 +223,7 @@ pub fn functions() -> Vec<Signature> {
 ///
 /// # Errors
 /// A directory or a file that cannot be read.
-pub fn functions_in(directory: impl AsRef<Path>) -> Result<Vec<Signature>> {
+pub(crate) fn functions_in(directory: impl AsRef<Path>) -> Result<Vec<Signature>> {
     let mut all = Helpers::read(directory.as_ref())?.functions();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)

@@ -9,19 +9,9 @@ const MICROS: f64 = 1e6;
 /// Reads an instant from a field of an event: unix seconds as a whole number or with a fraction
 /// (kept to the microsecond), or an RFC 3339 text.
 ///
-/// ```
-/// use serde_json::json;
-/// use tributary::time::{Timestamp, read_instant};
-///
-/// assert_eq!(read_instant(&json!(7.25))?, Timestamp::from_millis(7_250));
-/// assert_eq!(read_instant(&json!("1970-01-01T01:00:07+01:00"))?, Timestamp::from_secs(7));
-/// assert!(read_instant(&json!("yesterday")).is_err());
-/// # Ok::<(), tributary::Error>(())
-/// ```
-///
 /// # Errors
 /// Anything else, and an instant beyond the years that have a text.
-pub fn read_instant(value: &Value) -> Result<Timestamp> {
+pub(crate) fn read_instant(value: &Value) -> Result<Timestamp> {
     let micros = match value {
         Value::String(text) => text.parse().ok().map(jiff::Timestamp::as_microsecond),
         Value::Number(seconds) => match seconds.as_i64() {
@@ -83,4 +73,84 @@ fn not_seconds(value: &Value) -> String {
     let number = value.as_f64().unwrap_or(0.0);
     let unit = unit_that_fits(number, SystemClock.now()).unwrap_or("milliseconds");
     format!("numbers are unix seconds, not {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Timestamp, read_instant};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn instants_are_read_to_the_microsecond_as_numbers_and_as_text() {
+        let read = |value: Value| read_instant(&value).map(Timestamp::as_micros).ok();
+        assert_eq!(read(json!(1_764_000_000)), Some(1_764_000_000_000_000));
+        assert_eq!(
+            read(json!(1_764_000_000.123_456)),
+            Some(1_764_000_000_123_456)
+        );
+        assert_eq!(read(json!(-0.5)), Some(-500_000));
+        let texts = [
+            ("2025-11-24T16:00:00Z", 1_764_000_000_000_000),
+            ("2025-11-24T17:00:00.25+01:00", 1_764_000_000_250_000),
+            ("2025-11-24T16:00:00.123456789Z", 1_764_000_000_123_456),
+        ];
+        for (text, micros) in texts {
+            assert_eq!(read(json!(text)), Some(micros), "{text}");
+        }
+        for bad in [
+            json!("2025-11-24T16:00:00"),
+            json!("1764000000"),
+            json!(""),
+            json!(true),
+            json!([1]),
+            json!(1e300),
+            json!(u64::MAX),
+            json!(i64::MIN),
+        ] {
+            assert_eq!(read(bad.clone()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_comes_with_its_reason() {
+        for (value, reason) in [
+            (
+                "\"9999-12-31T00:00:00Z\"",
+                "it is later than 9999-12-30T22:00:00Z, the last instant",
+            ),
+            (
+                "\"9999-12-31T23:59:59+00:00\"",
+                "it is later than 9999-12-30T22:00:00Z, the last instant",
+            ),
+            (
+                "253402300799",
+                "it is later than 9999-12-30T22:00:00Z, the last instant",
+            ),
+            (
+                "\"9999-12-31\"",
+                "it has no time of day, as in \"T16:00:00Z\"",
+            ),
+            (
+                "\"2025-11-24\"",
+                "it has no time of day, as in \"T16:00:00Z\"",
+            ),
+            (
+                "\"2025-11-24T16:00:00\"",
+                "it has no offset from UTC, as in \"Z\" or \"+01:00\"",
+            ),
+            (
+                "\"2025-11-24 16:00:00\"",
+                "it has no offset from UTC, as in \"Z\" or \"+01:00\"",
+            ),
+        ] {
+            let json = serde_json::from_str(value).expect("JSON");
+            let error = read_instant(&json).expect_err("it is none");
+            assert_eq!(error.to_string(), format!("bad time {value}: {reason}"));
+        }
+        for value in ["\"yesterday\"", "true", "1764000000000"] {
+            let json = serde_json::from_str(value).expect("JSON");
+            let error = read_instant(&json).expect_err("it is none");
+            assert!(error.hint().is_some(), "{error}");
+        }
+    }
 }

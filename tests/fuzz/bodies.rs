@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::connect::{self, Options};
-use tributary::payload::{check_json, parse_json};
+use tributary::fuzz::{check_json, parse_json, read_instant};
 use tributary::pipeline::Queue;
 use tributary::script::Limits;
 use tributary::sink::{DeadLetterSink, Discarder, collect};
 use tributary::source::{Follow, LineSource, from_iter};
 use tributary::store::{DeadLetters, LetterFilter};
-use tributary::time::{Timestamp, format_duration, parse_duration, read_instant};
+use tributary::time::{Timestamp, format_duration, parse_duration};
 use tributary::{
     Database, Endpoint, Event, Name, Network, Payload, Runtime, Simulation, fuzz, secret,
 };

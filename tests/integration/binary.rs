@@ -152,3 +152,27 @@ pub fn signal(child: &Child, name: &str) -> io::Result<()> {
     let kill = format!("kill -{name} {}", child.id());
     Command::new("sh").args(["-c", &kill]).status().map(drop)
 }
+
+/// A line of `tributary functions`: `name(arguments)`, and what the function does.
+#[derive(Debug, PartialEq)]
+pub struct Function {
+    pub name: String,
+    pub arguments: String,
+    pub about: String,
+}
+
+/// The functions that `tributary functions` lists, with these options.
+pub fn functions(options: &[&str]) -> Result<Vec<Function>, Box<dyn Error>> {
+    let listed = Site::new()?.call(&[&["functions"], options].concat())?;
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    let lines: Vec<&str> = listed.stdout.lines().collect();
+    let function = |lines: &[&str]| {
+        let (name, arguments) = lines[0].split_once('(').ok_or("no arguments")?;
+        Ok(Function {
+            name: name.to_owned(),
+            arguments: arguments.strip_suffix(')').ok_or("no end")?.to_owned(),
+            about: lines[1].trim().to_owned(),
+        })
+    };
+    lines.chunks(2).map(function).collect()
+}

@@ -1,6 +1,6 @@
 //! `tributary functions`: all of them, or one with its options.
 
-use super::binary::Site;
+use super::binary::{Site, functions};
 use std::error::Error;
 
 type Tested = Result<(), Box<dyn Error>>;
@@ -71,7 +71,7 @@ fn a_function_that_there_is_not_is_an_error_with_the_nearest_one() -> Tested {
 #[test]
 fn every_function_can_be_shown() -> Tested {
     let site = Site::new()?;
-    for function in tributary::script::functions() {
+    for function in functions(&[])? {
         let done = site.call(&["functions", &function.name])?;
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         assert!(done.stdout.starts_with(&format!("{}(", function.name)));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use tributary::pipeline::Forwarder;
 use tributary::sink::Discarder;
-use tributary::{Capacity, Kind, Name, Network, Result, source};
+use tributary::{Capacity, Kind, Name, Network, Result, Runtime, source};
 
 /// `ticker` (a source), `a` to `e` (pipelines), `printer` (a sink), none of them linked.
 fn parts() -> Result<Network> {
@@ -88,13 +88,11 @@ fn a_name_is_taken_once() -> Result<()> {
     let network = parts()?;
     let error = network.add_sink("ticker", Discarder).unwrap_err();
     assert_eq!(error.to_string(), r#"node "ticker" already defined"#);
-    let mut draft = network.draft();
-    draft.set_place(Some("net.lua:3".into()));
-    draft.add_pipeline("x", Forwarder)?;
-    draft.set_place(Some("net.lua:9".into()));
-    let error = draft.add_source("x", burst(&[])).unwrap_err();
+    let script = "local tb = require('tributary')\n\n\
+        tb.create_forwarder('x')\ntb.create_ticker('x', '1s')";
+    let error = Runtime::new(&network)?.run_text("net.lua", script);
     assert_eq!(
-        error.to_string(),
+        error.unwrap_err().message(),
         r#"node "x" already defined at net.lua:3"#
     );
     let twice = Scripted::new(&Log::default()).ports(&["left", "left"]);
@@ -128,14 +126,12 @@ fn a_cycle_is_refused_with_its_path() -> Result<()> {
     network.link("a", "b")?;
     let refused = cycle(network.link("b", "a").unwrap_err());
     assert_eq!(refused, "a cycle would block for ever: b -> a -> b");
-    let mut draft = network.draft();
-    for (line, (from, to)) in [("b", "c"), ("c", "d"), ("d", "e")].into_iter().enumerate() {
-        draft.set_place(Some(format!("net.lua:{}", line + 2)));
-        draft.link(from, to)?;
-    }
-    draft.set_place(Some("net.lua:9".into()));
+    let script = "local tb = require('tributary')\n\
+        tb.link('b', 'c')\ntb.link('c', 'd')\ntb.link('d', 'e')\n\
+        \n\n\n\ntb.link('e.errors', 'a')";
+    let error = Runtime::new(&network)?.run_text("net.lua", script);
     assert_eq!(
-        cycle(draft.link("e.errors", "a").unwrap_err()),
+        error.unwrap_err().message(),
         "a cycle would block for ever: e.errors -> a (net.lua:9) -> b -> c (net.lua:2) \
          -> d (net.lua:3) -> e (net.lua:4)"
     );

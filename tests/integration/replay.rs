@@ -6,7 +6,7 @@ use std::time::Duration;
 use tributary::network::InjectedSource;
 use tributary::pipeline::{Filter, FilterKey, Forwarder, RateLimit, interceptor};
 use tributary::source::{Ticker, from_iter};
-use tributary::time::{Timestamp, read_instant};
+use tributary::time::Timestamp;
 use tributary::{Batch, Error, Event, Network, Read, Replay, Result, source};
 
 /// Events `{"at": .., "id": ..}`.
@@ -286,37 +286,6 @@ fn only_a_source_of_the_network_is_fed() -> Result<()> {
     );
     assert_eq!(refused("limit"), "node \"limit\" is no source");
     Ok(())
-}
-
-#[test]
-fn instants_are_read_to_the_microsecond_as_numbers_and_as_text() {
-    let read = |value: Value| read_instant(&value).map(Timestamp::as_micros).ok();
-    assert_eq!(read(json!(1_764_000_000)), Some(1_764_000_000_000_000));
-    assert_eq!(
-        read(json!(1_764_000_000.123_456)),
-        Some(1_764_000_000_123_456)
-    );
-    assert_eq!(read(json!(-0.5)), Some(-500_000));
-    let texts = [
-        ("2025-11-24T16:00:00Z", 1_764_000_000_000_000),
-        ("2025-11-24T17:00:00.25+01:00", 1_764_000_000_250_000),
-        ("2025-11-24T16:00:00.123456789Z", 1_764_000_000_123_456),
-    ];
-    for (text, micros) in texts {
-        assert_eq!(read(json!(text)), Some(micros), "{text}");
-    }
-    for bad in [
-        json!("2025-11-24T16:00:00"),
-        json!("1764000000"),
-        json!(""),
-        json!(true),
-        json!([1]),
-        json!(1e300),
-        json!(u64::MAX),
-        json!(i64::MIN),
-    ] {
-        assert_eq!(read(bad.clone()), None, "{bad}");
-    }
 }
 
 #[test]

@@ -124,49 +124,6 @@ fn a_node_for_changes_without_its_field_speaks_of_what_it_compares() -> Tested {
 }
 
 #[test]
-fn a_time_that_is_none_comes_with_its_reason() {
-    for (value, reason) in [
-        (
-            "\"9999-12-31T00:00:00Z\"",
-            "it is later than 9999-12-30T22:00:00Z, the last instant",
-        ),
-        (
-            "\"9999-12-31T23:59:59+00:00\"",
-            "it is later than 9999-12-30T22:00:00Z, the last instant",
-        ),
-        (
-            "253402300799",
-            "it is later than 9999-12-30T22:00:00Z, the last instant",
-        ),
-        (
-            "\"9999-12-31\"",
-            "it has no time of day, as in \"T16:00:00Z\"",
-        ),
-        (
-            "\"2025-11-24\"",
-            "it has no time of day, as in \"T16:00:00Z\"",
-        ),
-        (
-            "\"2025-11-24T16:00:00\"",
-            "it has no offset from UTC, as in \"Z\" or \"+01:00\"",
-        ),
-        (
-            "\"2025-11-24 16:00:00\"",
-            "it has no offset from UTC, as in \"Z\" or \"+01:00\"",
-        ),
-    ] {
-        let json = serde_json::from_str(value).expect("JSON");
-        let error = tributary::time::read_instant(&json).expect_err("it is none");
-        assert_eq!(error.to_string(), format!("bad time {value}: {reason}"));
-    }
-    for value in ["\"yesterday\"", "true", "1764000000000"] {
-        let json = serde_json::from_str(value).expect("JSON");
-        let error = tributary::time::read_instant(&json).expect_err("it is none");
-        assert!(error.hint().is_some(), "{error}");
-    }
-}
-
-#[test]
 fn an_address_that_is_filled_in_as_a_whole_shows_its_scheme() -> Tested {
     let file = tempfile::NamedTempFile::new()?;
     let url = format!("${{file:{}}}", file.path().display());

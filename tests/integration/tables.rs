@@ -31,7 +31,8 @@ fn names_keep_to_the_grammar() {
         "a\0",
         &long,
     ] {
-        let quoted = tributary::error::quote(name);
+        let quoted = name.escape_debug().to_string().replace("\\\"", "\"");
+        let quoted = format!("\"{quoted}\"");
         assert_eq!(
             refused(Table::new(name).text("a")),
             format!("bad table name {quoted}; {allowed}")

@@ -3,11 +3,11 @@
 use super::{Which, letters};
 use crate::cli::check::counted;
 use crate::cli::{load, print, signals};
+use crate::error::quote;
+use crate::source::Requeue;
+use crate::{Error, Kind, Network, Result};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tributary::error::quote;
-use tributary::source::Requeue;
-use tributary::{Error, Kind, Network, Result};
 
 /// Send letters again to the nodes of the scripts that rejected them
 ///
@@ -26,7 +26,7 @@ pub struct Options {
 
     /// How long to wait for everything to drain after a signal
     #[arg(long, value_name = "TIME", default_value = "10s",
-          value_parser = tributary::time::parse_positive_duration, allow_hyphen_values = true)]
+          value_parser = crate::time::parse_positive_duration, allow_hyphen_values = true)]
     drain: Duration,
 }
 

@@ -1,9 +1,9 @@
 //! Whether every node there is stands in a table of the suite.
 
+use super::super::binary::functions;
 use super::pipelines::PIPELINES;
 use super::sinks::{HOSTED, SINKS, STANDARD};
 use std::path::Path;
-use tributary::script::functions;
 
 /// The functions of Lua that make neither a pipeline nor a sink.
 const OTHERS: &[&str] = &[
@@ -36,7 +36,7 @@ fn is_in_a_table(function: &str) -> bool {
 
 #[test]
 fn every_function_that_makes_a_pipeline_or_a_sink_is_in_the_suite() {
-    for function in functions() {
+    for function in functions(&[]).expect("the list of functions") {
         let name = function.name.as_str();
         assert!(
             is_in_a_table(name) != OTHERS.contains(&name),
