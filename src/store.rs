@@ -44,7 +44,6 @@ pub(crate) use driver::Evaluation;
 pub(crate) use feed::TableUse;
 pub(crate) use query::{Asker, Binding, Interval};
 
-pub use catalog::DeclarationsMark;
 pub(crate) use connection::{Connection, Piece};
 pub use database::Database;
 pub use letters::{DeadLetters, Letter, LetterFilter};

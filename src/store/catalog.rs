@@ -29,7 +29,7 @@ struct Declarations {
 }
 
 /// The declarations of a [`Database`](super::Database) at one moment, to which it can return.
-pub struct DeclarationsMark(Declarations);
+pub(crate) struct DeclarationsMark(Declarations);
 
 impl Catalog {
     fn declared(&self) -> MutexGuard<'_, Declarations> {
@@ -142,11 +142,11 @@ impl Catalog {
         self.declared().indexes.clone()
     }
 
-    pub fn mark(&self) -> DeclarationsMark {
+    pub(crate) fn mark(&self) -> DeclarationsMark {
         DeclarationsMark(self.declared().clone())
     }
 
-    pub fn reset(&self, mark: DeclarationsMark) {
+    pub(crate) fn reset(&self, mark: DeclarationsMark) {
         *self.declared() = mark.0;
     }
 
@@ -235,4 +235,22 @@ impl Catalog {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{Database, Table};
+
+    #[test]
+    fn declarations_can_be_taken_back() {
+        let database = Database::open("sqlite::memory:").unwrap();
+        database.declare(Table::new("one").text("a")).unwrap();
+        let mark = database.mark();
+        database.declare(Table::new("two").text("a")).unwrap();
+        database.reset(mark);
+        let tables = database.tables();
+        let names: Vec<&str> = tables.iter().map(|table| table.name()).collect();
+        assert_eq!(names, ["one"]);
+        database.declare(Table::new("two").integer("b")).unwrap();
+    }
 }

@@ -339,12 +339,12 @@ impl Database {
     }
 
     /// The declarations as they are now, for [`reset`](Self::reset).
-    pub fn mark(&self) -> DeclarationsMark {
+    pub(crate) fn mark(&self) -> DeclarationsMark {
         self.catalog.mark()
     }
 
     /// Removes what was declared since `mark`, for a script that failed.
-    pub fn reset(&self, mark: DeclarationsMark) {
+    pub(crate) fn reset(&self, mark: DeclarationsMark) {
         self.catalog.reset(mark);
     }
 }

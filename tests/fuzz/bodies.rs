@@ -228,10 +228,13 @@ pub fn outboxes(bytes: &[u8]) {
     }
 }
 
+/// The name of a file, and what is in it.
+type Stored = (PathBuf, Vec<u8>);
+
 /// Files of dead letters and of a queue, whole ones.
-fn stores() -> Vec<(PathBuf, Vec<u8>)> {
+fn stores() -> Vec<Stored> {
     thread_local! {
-        static STORES: RefCell<Option<Vec<(PathBuf, Vec<u8>)>>> = const { RefCell::new(None) };
+        static STORES: RefCell<Option<Vec<Stored>>> = const { RefCell::new(None) };
     }
     STORES.with_borrow_mut(|stores| {
         let make = || {

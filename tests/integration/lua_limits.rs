@@ -445,7 +445,7 @@ fn limits_in_which_nothing_fits_are_refused() -> Result<()> {
             "bad time limit of scripts: it must be more than zero",
         ),
     ] {
-        let error = limited(&Network::new(), limits).err().expect("refused");
+        let error = limited(&Network::new(), limits).expect_err("refused");
         assert_eq!(error.to_string(), wanted);
     }
     Ok(())

@@ -121,7 +121,7 @@ fn a_helper_takes_effect_as_a_whole_and_its_errors_name_the_users_line() -> Test
             format!("{}: no", directory.path().display()),
         ),
     ] {
-        let error = with(text).err().expect("refused");
+        let error = with(text).expect_err("refused");
         assert_eq!(error.to_string(), wanted);
     }
     let error = Runtime::new(&Network::new())?

@@ -31,7 +31,6 @@ crate::over_all_databases! {
     answers_are_json
     a_table_called_order_works
     an_existing_table_is_checked_against_the_declaration
-    declarations_can_be_taken_back
     preparing_and_declaring_change_no_table
     fault_23_an_answer_has_at_most_so_many_rows
     fault_18_the_scope_of_keys_is_a_value
@@ -624,17 +623,6 @@ fn an_existing_table_is_checked_against_the_declaration(place: &Place) {
         insert(&mut *store, &db, "t", &event).unwrap(),
         Inserted::Duplicate
     );
-}
-
-fn declarations_can_be_taken_back(place: &Place) {
-    let db = place.open();
-    db.declare(Table::new("one").text("a")).unwrap();
-    let mark = db.mark();
-    db.declare(Table::new("two").text("a")).unwrap();
-    db.reset(mark);
-    let names: Vec<String> = db.tables().iter().map(|t| t.name().to_owned()).collect();
-    assert_eq!(names, ["one"]);
-    db.declare(Table::new("two").integer("b")).unwrap();
 }
 
 fn preparing_and_declaring_change_no_table(place: &Place) {

@@ -159,7 +159,7 @@ pub(crate) trait Capabilities: fmt::Debug + Send + Sync {
     // Texts of expressions.
 
     /// What a SELECT with a WHERE and without a table has in place of FROM.
-    fn from_nothing(&self) -> &'static str {
+    fn empty_from(&self) -> &'static str {
         ""
     }
 

@@ -162,7 +162,7 @@ impl Capabilities for Mysql {
         )
     }
 
-    fn from_nothing(&self) -> &'static str {
+    fn empty_from(&self) -> &'static str {
         " FROM DUAL"
     }
 

@@ -252,7 +252,7 @@ impl StateReader<'_, '_> {
         }
         let mut sql = format!("SELECT {}", columns.join(", "));
         if let Some(having) = having {
-            let from = self.source.dialect.from_nothing();
+            let from = self.source.dialect.empty_from();
             let (having, _) = self.collector.bindable(&having);
             sql.push_str(&format!("{from} WHERE {}", rendered(&having, &put)));
         }

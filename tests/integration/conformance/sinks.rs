@@ -462,8 +462,7 @@ fn passes_the_claims(scheme: &str) -> bool {
         "behind_a_checkpoint_a_stop_in_the_middle_loses_nothing",
     ];
     let is_listed = |claim: &&str| list.contains(&format!(" {claim},"));
-    text.is_ok_and(|text| text.contains("conforms!("))
-        && claims.iter().all(|claim| is_listed(claim))
+    text.is_ok_and(|text| text.contains("conforms!(")) && claims.iter().all(is_listed)
 }
 
 #[test]

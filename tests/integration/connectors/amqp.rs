@@ -382,7 +382,7 @@ fn what_cannot_be_used_is_said_with_what_to_do() -> Result<()> {
     let server = shared()?;
     server.make("here");
     let told = |url: &str, options: &Options| {
-        let error = reading(url, options).err().expect("it is refused");
+        let error = reading(url, options).expect_err("it is refused");
         assert!(!error.is_retryable(), "{error}");
         error.to_string()
     };

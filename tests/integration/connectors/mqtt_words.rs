@@ -47,7 +47,7 @@ fn who_is_replaced_by_a_client_of_the_same_name_says_so_and_ends() -> Result<()>
 fn what_may_not_be_listened_to_is_named() {
     let options = Options::new().with("topic", "bets/#");
     let denied = reading(&(saying(0x87, &[]), options));
-    let error = denied.err().expect("it is refused");
+    let error = denied.expect_err("it is refused");
     assert_eq!(error.kind(), ErrorKind::NoPermission, "{error}");
     assert!(
         error

@@ -63,9 +63,7 @@ fn each_row_comes_once_and_the_next_network_goes_on() -> Result<()> {
         .collect();
     assert_eq!(seen.texts(), expected);
     std::fs::write(&place, "rubbish").expect("written");
-    let error = reading(&url, &options, seen.sink())
-        .err()
-        .expect("it is refused");
+    let error = reading(&url, &options, seen.sink()).expect_err("it is refused");
     assert!(
         error
             .to_string()

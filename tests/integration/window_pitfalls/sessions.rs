@@ -1,7 +1,7 @@
 //! Pitfall 14 for sessions: what has ended stays so when the state is made anew from the table.
 
 use crate::databases::Place;
-use crate::window_bench::{Bench, Fate, START, ask, declared, row, stored};
+use crate::window_bench::{Bench, Fate, START, declared, row, stored};
 use serde_json::Value;
 use std::time::Duration;
 use tributary::Database;
