@@ -72,6 +72,13 @@
 //! the pauses grow, then one a minute, and one when they are back) and for nodes that are not linked;
 //! `info` for stops.
 
+// What only the command line or a connector uses is unused in a build without it; the build with all
+// features reports what nothing uses.
+#![cfg_attr(
+    not(all(feature = "cli", feature = "full")),
+    allow(dead_code, unused_imports, reason = "used by features that are off")
+)]
+
 /// Implements `Debug` for a type with connections, closures or other parts that cannot be shown: its name,
 /// and the fields that are listed.
 macro_rules! opaque_debug {

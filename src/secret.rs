@@ -6,8 +6,8 @@
 //! it; a message scrubs a value before it is cut. The command line also scrubs what it prints, panics,
 //! and each record of its log, those of other crates included. Payloads are data: they are not scrubbed.
 //!
-//! What is looked for is the secret as it is, what common encoders make of it ([`forms`]), and text
-//! that decodes to one of these ([`views`]). To find another encoding, add it to one of them: to `views`
+//! What is looked for is the secret as it is, what common encoders make of it (`forms`), and text
+//! that decodes to one of these (`views`). To find another encoding, add it to one of them: to `views`
 //! where text can be decoded bytewise, else to `forms`.
 //!
 //! A secret of fewer than [`SHORTEST`] bytes is not looked for: too much text would match by chance.
