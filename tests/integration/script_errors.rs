@@ -241,7 +241,7 @@ fn wrong_arguments_are_named_by_number_and_function() -> Result<()> {
         ),
         (
             r#"tb.create_filter("f", "1s", {colour = 1})"#,
-            r#"create_filter has no option "colour"; its options are by, store"#,
+            r#"create_filter has no option "colour"; its options are by, store, max_keys"#,
         ),
         (
             r#"tb.create_filter("f", "1s", {by = 1})"#,
