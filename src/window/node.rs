@@ -248,7 +248,13 @@ impl Node for Window {
             self.emitter.send(cx);
             return Ok(());
         };
+        let is_due = self.next().is_some_and(|next| next <= now.as_micros());
         let left = self.move_to(now, cx.now())?;
+        if !(more || left || is_due) {
+            // Woken for its outbox alone: what a query finds does not depend on that.
+            self.emitter.send(cx);
+            return Ok(());
+        }
         let update = Update {
             now,
             event: None,

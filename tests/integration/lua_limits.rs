@@ -401,9 +401,9 @@ fn require_loads_files_of_the_scripts_own_directory() -> Tested {
             ),
         ),
         (
-            "require('../secret')",
+            "require('../elsewhere')",
             format!(
-                "{}:1: bad name of a module \"../secret\"; a module is a file in the script's own \
+                "{}:1: bad name of a module \"../elsewhere\"; a module is a file in the script's own \
                  directory: require(\"lib.rules\") loads lib/rules.lua",
                 shown("s.lua")
             ),

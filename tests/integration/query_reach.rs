@@ -28,7 +28,7 @@ fn refused(db: &Database, sql: &str) -> String {
     }
 }
 
-/// A database with declared tables, and others: `secret` with a row, a view on it, `rates`.
+/// A database with declared tables, and others: `unlisted` with a row, a view on it, `rates`.
 fn filled(place: &Place) -> Database {
     let db = place.open();
     db.declare(bets()).unwrap();
@@ -39,14 +39,14 @@ fn filled(place: &Place) -> Database {
         return db;
     }
     for sql in [
-        "create table secret (word varchar(20))",
-        "insert into secret values ('hidden')",
+        "create table unlisted (word varchar(20))",
+        "insert into unlisted values ('hidden')",
         "create table rates (currency varchar(3), rate double)",
         "insert into rates values ('EUR', 2)",
-        "create view shown as select word from secret",
-        "create view counted as select 1 as one from secret",
+        "create view shown as select word from unlisted",
+        "create view counted as select 1 as one from unlisted",
         "create view nested as select word from shown",
-        "create view with_own as with c as (select word from secret) select word from c",
+        "create view with_own as with c as (select word from unlisted) select word from c",
     ] {
         place.execute(sql);
     }
@@ -57,7 +57,7 @@ fn filled(place: &Place) -> Database {
 fn hidden(place: &Place) -> &'static str {
     match place.kind {
         Kind::Memory => "tributary_keys",
-        _ => "secret",
+        _ => "unlisted",
     }
 }
 
@@ -138,7 +138,7 @@ fn functions_that_act_are_refused_however_they_are_written(place: &Place) {
             "select @@version as x",
             "select 1 into @x",
             "select next value for s as n",
-            "select `uuid` from example_bets union table secret",
+            "select `uuid` from example_bets union table unlisted",
         ] {
             refused(&db, sql);
         }
@@ -344,7 +344,7 @@ fn tables_and_views_that_are_named_are_read_too(place: &Place) {
     let mut store = db.connect().unwrap();
     assert_eq!(one(&mut *store, &db, "select rate from rates"), json!(2.0));
     refused(&closed, "select rate from rates");
-    refused(&db, "select word from secret");
+    refused(&db, "select word from unlisted");
     // What a view reads is the view's.
     let db = closed
         .clone()
@@ -366,10 +366,10 @@ fn tables_and_views_that_are_named_are_read_too(place: &Place) {
         json!(1)
     );
     for sql in [
-        "select word from secret",
-        "select a.word from shown as a join secret as b on a.word = b.word",
-        "with shown as (select word from secret) select word from shown",
-        "with c as (select word from secret) select c.word from c, with_own",
+        "select word from unlisted",
+        "select a.word from shown as a join unlisted as b on a.word = b.word",
+        "with shown as (select word from unlisted) select word from shown",
+        "with c as (select word from unlisted) select c.word from c, with_own",
     ] {
         refused(&db, sql);
     }

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How long more is waited for when something has come: so much is a lone event held back.
 const MORE: Duration = Duration::from_millis(1);
 
+/// After so many bytes no more messages are taken in one read.
+const MOST_BYTES: usize = 16 << 20;
+
 pub(super) struct ChannelSource {
     config: ConnectConfig,
     channel: String,
@@ -77,16 +80,17 @@ impl Source for ChannelSource {
         if room == 0 {
             return Ok(Read::Idle);
         }
-        let mut taken = 0;
+        let (mut taken, mut bytes) = (0, 0);
         for limit in [wait.max(MORE), MORE] {
             let limited = open.set_limit(limit);
             limited.map_err(|error| config.error(&error.into()))?;
-            while taken < room {
+            while taken < room && bytes < MOST_BYTES {
                 let Some(message) = next(config, open)? else {
                     break;
                 };
                 let event = Event::new(message.get_payload_bytes(), cx.now())
                     .with_meta("channel", message.get_channel_name());
+                bytes += event.size();
                 self.inbox.emit(event, (), cx);
                 taken += 1;
                 if taken == 1 {
