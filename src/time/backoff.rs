@@ -3,15 +3,6 @@
 use std::time::Duration;
 
 /// Pauses that double after each failure, from the first one up to the longest one.
-///
-/// ```
-/// use std::time::Duration;
-/// use tributary::time::Backoff;
-///
-/// let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-/// let pauses = [1, 2, 3, 100].map(|failures| backoff.pause(failures).as_millis());
-/// assert_eq!(pauses, [100, 200, 400, 2_000]);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -41,5 +32,17 @@ impl Backoff {
     /// The longest pause.
     pub const fn longest(&self) -> Duration {
         self.longest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        let pauses = [1, 2, 3, 100].map(|failures| backoff.pause(failures).as_millis());
+        assert_eq!(pauses, [100, 200, 400, 2_000]);
     }
 }
