@@ -103,6 +103,7 @@ pub mod error;
 pub mod event;
 #[doc(hidden)]
 pub mod fuzz;
+mod host;
 pub mod name;
 pub mod network;
 pub mod node;

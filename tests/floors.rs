@@ -10,7 +10,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 /// The modules of each floor. What is not here (`lib`, `doc`) may be named by nobody below.
 const FLOORS: [&[&str]; 6] = [
     &[
-        "error", "time", "name", "payload", "event", "ack", "claim", "secret",
+        "error", "time", "name", "payload", "event", "ack", "claim", "host", "secret",
     ],
     &["node", "store"],
     &["source", "pipeline", "sink", "window", "connect"],

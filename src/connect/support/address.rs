@@ -9,6 +9,7 @@
 use super::secret::Masked;
 use super::template::Template;
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::host::split_host;
 use crate::secret::{self, MASK};
 use std::fmt;
 
@@ -175,17 +176,7 @@ fn server(text: &str, port: u16) -> Result<Server, &'static str> {
     let (authority, path) = text.split_once('/').unwrap_or((text, ""));
     let (who, place) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = who.split_once(':').unwrap_or((who, ""));
-    let (host, given) = match place.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or("bad port")?)),
-            None => return Err("bad host"),
-        },
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
-    };
+    let (host, given) = split_host(place)?;
     if host.is_empty() {
         return Err("no host in the address");
     }

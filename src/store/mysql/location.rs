@@ -2,6 +2,7 @@
 
 use super::Mysql;
 use crate::error::Result;
+use crate::host::split_host;
 use crate::secret;
 use crate::store::dialect::{Dialect, mysql::DIALECT};
 use crate::store::driver::Backend;
@@ -73,18 +74,7 @@ fn server(text: &str) -> Result<Server, &'static str> {
         return Err("it names no user");
     }
     let (address, database) = place.split_once('/').unwrap_or((place, ""));
-    let (host, port) = match address.strip_prefix('[') {
-        // An IPv6 address stands in brackets.
-        Some(rest) => match rest.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or("its port is bad")?)),
-            None => return Err("its host is bad"),
-        },
-        None => match address.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (address, None),
-        },
-    };
+    let (host, port) = split_host(address)?;
     if host.is_empty() {
         return Err("it names no host");
     }
