@@ -189,7 +189,7 @@ impl Budget {
         let begun = self.begun.get().unwrap_or(now);
         self.begun.set(Some(begun));
         let over = now.duration_since(begun) > self.limit.get();
-        // Of a call that has only begun nobody asks where it is.
+        // A call that has only begun has no place yet.
         if !self.killed.get() && (over || now.duration_since(begun) > FAST) {
             let place = failure::place_from(lua, 0);
             if place.is_some() {

@@ -5,13 +5,15 @@
 
 mod compiled;
 mod matcher;
+mod notes;
 
 use super::budget::Budget;
 use super::failure::{self, raise};
 use crate::error::{Error, Result};
 use compiled::{Pattern, has_magic};
-use matcher::{Capture, Matcher, Notes, find_text};
+use matcher::{Capture, Matcher, find_text};
 use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
+use notes::Notes;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;

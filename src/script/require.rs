@@ -24,7 +24,7 @@ pub(super) struct Modules {
 }
 
 enum Loaded {
-    /// It is being loaded, so whoever requires it is required by it.
+    /// It is being loaded, so a module that requires it is required by it.
     Begun,
     Done(Value),
 }

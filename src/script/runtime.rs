@@ -1,23 +1,22 @@
 //! The runtime: compiles scripts and executes them against a network.
 
-use super::args::Args;
+mod export;
+
 use super::branches::BranchJoin;
 use super::function::{Host, Known};
 use super::limits::Limits;
-use super::module::{self, Run, Session, Waits};
+use super::module::{self, Session};
 use super::prelude::Helpers;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
 use super::{failure, meant, source};
 use crate::error::Result;
 use crate::network::Network;
-use crate::node::{Pipeline, Sink, Source};
 use crate::sink::Recorder;
 use crate::store::Database;
 use crate::window::Explanation;
 use mlua::chunk::ChunkMode;
 use mlua::{FromLuaMulti, Function, Lua, Table};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -259,101 +258,6 @@ impl Runtime {
         self.session.branch_joins()
     }
 
-    /// Adds a function to the module `tributary`, or replaces one. It gets what it was called with
-    /// and returns a value.
-    ///
-    /// ```
-    /// use tributary::{Network, Runtime};
-    ///
-    /// let runtime = Runtime::new(&Network::new())?;
-    /// runtime.export("add", |args| Ok((args.integer(1)? + args.integer(2)?).into()))?;
-    /// runtime.run_text("sum.lua", r#"assert(require("tributary").add(1, 2) == 3)"#)?;
-    /// # Ok::<(), tributary::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn export(
-        &self,
-        name: &str,
-        function: impl Fn(&Args) -> Result<Value> + 'static,
-    ) -> Result<()> {
-        self.add(
-            name,
-            Rc::new(move |_: &Session, args: &Args| function(args)),
-        )
-    }
-
-    /// Adds a function `name(node, …)` that makes a source.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn export_source<S: Source + 'static>(
-        &self,
-        name: &str,
-        make: impl Fn(&Args) -> Result<S> + 'static,
-    ) -> Result<()> {
-        self.add(
-            name,
-            Rc::new(move |session: &Session, args: &Args| {
-                session.draft()?.add_source(&args.string(1)?, make(args)?)?;
-                Ok(true.into())
-            }),
-        )
-    }
-
-    /// Adds a function `name(node, …)` that makes a pipeline: an interceptor, an injector, a
-    /// window, a filter. The closure gets all arguments; the first one is the node's name.
-    ///
-    /// ```
-    /// use tributary::{Network, Runtime, pipeline};
-    ///
-    /// let runtime = Runtime::new(&Network::new())?;
-    /// runtime.export_pipeline("create_shorter", |args| {
-    ///     let limit = args.integer(2)? as usize;
-    ///     Ok(pipeline::interceptor(move |e| Ok(e.payload().size() < limit)))
-    /// })?;
-    /// runtime.run_text("net.lua", r#"require("tributary").create_shorter("short", 100)"#)?;
-    /// assert!(runtime.network().node_exists("short"));
-    /// # Ok::<(), tributary::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn export_pipeline<P: Pipeline + 'static>(
-        &self,
-        name: &str,
-        make: impl Fn(&Args) -> Result<P> + 'static,
-    ) -> Result<()> {
-        self.add(
-            name,
-            Rc::new(move |session: &Session, args: &Args| {
-                session
-                    .draft()?
-                    .add_pipeline(&args.string(1)?, make(args)?)?;
-                Ok(true.into())
-            }),
-        )
-    }
-
-    /// Adds a function `name(node, …)` that makes a sink.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn export_sink<S: Sink + 'static>(
-        &self,
-        name: &str,
-        make: impl Fn(&Args) -> Result<S> + 'static,
-    ) -> Result<()> {
-        self.add(
-            name,
-            Rc::new(move |session: &Session, args: &Args| {
-                session.draft()?.add_sink(&args.string(1)?, make(args)?)?;
-                Ok(true.into())
-            }),
-        )
-    }
-
     /// Makes the module a global of this name.
     pub(super) fn give_module(&self, name: &str) -> Result<()> {
         let given = self.vm.lua.globals().raw_set(name, &self.module);
@@ -394,17 +298,5 @@ impl Runtime {
             module::add_helpers(lua, &self.module, &self.session, helpers)
         });
         added.map_err(|error| error.at(directory.as_ref().display().to_string()))
-    }
-
-    pub(super) fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
-        module::add(
-            &self.vm.lua,
-            &self.module,
-            &self.session,
-            name,
-            run,
-            Waits::No,
-        )
-        .map_err(|error| failure::from_lua(&error, &[name.to_owned()]))
     }
 }

@@ -4,13 +4,16 @@
 //! to look into is kept in a table of Lua, since the host cannot hold a million references. What cannot move
 //! is refused with the path that leads to it.
 
+mod path;
+
 use super::known::Known;
 use super::portable::{Addition, Item, Object, Portable};
-use crate::error::{Error, Result, quote};
+use crate::error::{Error, Result};
 use crate::script::failure::size;
 use crate::script::prelude::is_sandbox;
 use crate::script::sandbox::Upvalues;
 use mlua::{Function, LuaString, Table, Value, WeakLua};
+use path::{Label, Step, shown};
 use std::collections::HashMap;
 
 /// What a VM needs for others to take functions out of it.
@@ -28,24 +31,6 @@ const OBJECT: usize = 72;
 
 /// So many values move at once, since the host holds a reference to each.
 const ROOTS: usize = 10_000;
-
-/// One step on the way to an object: where it was found, and how it is called there.
-struct Step {
-    from: Option<usize>,
-    label: Label,
-}
-
-enum Label {
-    /// What was to be moved, with its name.
-    Root(String),
-    Variable(String),
-    /// The key of what is being looked at.
-    Key(String),
-    /// The place of a pair in a table.
-    Pair(usize),
-    Meta,
-    Global(String),
-}
 
 struct Walk<'a> {
     host: &'a Host,
@@ -305,7 +290,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Globals that scripts have made, where a function names them. Names of fields are not told
+    /// Globals that scripts have made, where a function names them. Names of fields are not distinguished
     /// from names of globals, so there may be some too many.
     fn add_changes(&mut self) -> Result<()> {
         let mut changes = self.host.known.changes();
@@ -340,72 +325,10 @@ impl Walk<'_> {
             Object::Table { .. } => false,
         })
     }
-
-    /// A key that was moved already, as it is written behind a table.
-    fn shown(&self, key: &Item) -> String {
-        match key {
-            Item::Text(text) => shown_text(&String::from_utf8_lossy(text)),
-            Item::Long(at) => shown_text(&String::from_utf8_lossy(&self.portable.texts[*at])),
-            Item::Integer(at) => format!("[{at}]"),
-            Item::Number(_) => "[number]".to_owned(),
-            Item::Boolean(_) => "[boolean]".to_owned(),
-            Item::Object(at) => match self.portable.objects.get(*at) {
-                Some(Object::Function { .. }) => "[function]".to_owned(),
-                _ => "[table]".to_owned(),
-            },
-            _ => "[value]".to_owned(),
-        }
-    }
-
-    /// How a person would name it: `the captured variable config.files[1]`.
-    fn path(&self, last: &Step) -> String {
-        let mut steps = vec![last];
-        while let Some(from) = steps[steps.len() - 1].from {
-            steps.push(&self.steps[from]);
-        }
-        let mut path = String::new();
-        for step in steps.into_iter().rev() {
-            match &step.label {
-                // It is what the message is about anyway.
-                Label::Root(name) => path = name.clone(),
-                Label::Variable(name) => path = format!("the captured variable {name}"),
-                Label::Global(name) => path = format!("the global {name}"),
-                Label::Key(key) => path.push_str(key),
-                Label::Pair(place) => {
-                    let object = step.from.and_then(|from| self.portable.objects.get(from));
-                    if let Some(Object::Table { pairs, .. }) = object
-                        && let Some((key, _)) = pairs.get(*place)
-                    {
-                        path.push_str(&self.shown(key));
-                    }
-                }
-                Label::Meta => path.push_str(" (metatable)"),
-            }
-        }
-        path
-    }
 }
 
 fn wrong(error: mlua::Error) -> Error {
     Error::data(error.to_string())
-}
-
-/// A key as it is written behind a table.
-fn shown(key: &Value) -> String {
-    match key {
-        Value::String(text) => shown_text(&text.to_string_lossy()),
-        Value::Integer(at) => format!("[{at}]"),
-        other => format!("[{}]", other.type_name()),
-    }
-}
-
-fn shown_text(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let number = text.starts_with(|c: char| c.is_ascii_digit());
-    match !text.is_empty() && !number && text.chars().all(plain) {
-        true => format!(".{text}"),
-        false => format!("[{}]", quote(text)),
-    }
 }
 
 /// Whether a metatable has what runs where no limit of time reaches.

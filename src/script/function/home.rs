@@ -40,7 +40,7 @@ impl Home {
         }
     }
 
-    /// Makes the VM anew.
+    /// Makes a new VM.
     pub fn renew(&self, kind: &str) -> Result<()> {
         self.leave();
         self.enter(NodeVm::new(&self.spec, kind)?);

@@ -81,7 +81,7 @@ impl Portable {
         &self.functions
     }
 
-    /// Makes the values anew in this VM.
+    /// Makes copies of the values in this VM.
     pub fn unpack(
         &self,
         lua: &Lua,

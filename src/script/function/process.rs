@@ -181,7 +181,7 @@ impl Process {
         }
     }
 
-    /// Makes the VM anew, with the states of the keys. They move in pieces, and each is let go where
+    /// Makes a new VM, with the states of the keys. They move in pieces, and each is let go where
     /// it was: so both VMs together hold little more than one may.
     fn renew(&mut self, old: &NodeVm) -> Result<()> {
         let new = NodeVm::new(self.home.spec(), KIND)?;

@@ -227,7 +227,7 @@ impl NodeVm {
             })
     }
 
-    /// Makes values anew that were taken out of another VM.
+    /// Makes copies of values that were taken out of another VM.
     pub fn unpack(&self, portable: &Portable) -> Result<Vec<Value>> {
         // They did fit before.
         let freed = self.vm.lua.set_memory_limit(0);

@@ -6,6 +6,7 @@
 //! text.
 
 use super::compiled::{Item, Pattern, Times};
+use super::notes::Notes;
 use crate::error::{Error, Result};
 use memchr::memmem;
 
@@ -20,31 +21,6 @@ pub(super) enum Capture {
     Open(usize),
     Position(usize),
     Closed(usize, usize),
-}
-
-/// What was found out about a text.
-pub(super) struct Notes {
-    /// How many bytes they may take.
-    most: usize,
-    /// For each repetition a bit for each place of the text: it has failed from there.
-    failed: Vec<Vec<u64>>,
-    /// For each `%b` where what begins at a place ends, or 0.
-    ends: Vec<Vec<u32>>,
-    steps: u64,
-    /// Notes are taken after so many steps: most matches end before.
-    pub after: u64,
-}
-
-impl Notes {
-    pub fn new(most: usize) -> Self {
-        Notes {
-            most,
-            failed: Vec::new(),
-            ends: Vec::new(),
-            steps: 0,
-            after: 1_000,
-        }
-    }
 }
 
 pub(super) struct Matcher<'a> {
@@ -163,7 +139,7 @@ impl<'a> Matcher<'a> {
                 Item::One(set) if self.text.get(at).is_some_and(|byte| set.has(*byte)) => at += 1,
                 Item::One(_) => return Ok(None),
                 Item::Repeat(times, set, note) => {
-                    if self.has_failed(*note, at) {
+                    if self.notes.has_failed(*note, at) {
                         return Ok(None);
                     }
                     let single = |at: usize| self.text.get(at).is_some_and(|byte| set.has(*byte));
@@ -238,7 +214,8 @@ impl<'a> Matcher<'a> {
         }
         let found = self.run(at, next)?;
         if found.is_none() {
-            self.note_failed(note, at, at);
+            self.notes
+                .note_failed(self.pattern, self.text.len(), note, at, at);
         }
         Ok(found)
     }
@@ -254,7 +231,7 @@ impl<'a> Matcher<'a> {
         let mut end = at;
         // From a place from which it has failed everything further on was tried.
         while self.text.get(end).is_some_and(|byte| set.has(*byte))
-            && (end == at || !self.has_failed(note, end))
+            && (end == at || !self.notes.has_failed(note, end))
         {
             self.step();
             end += 1;
@@ -269,7 +246,8 @@ impl<'a> Matcher<'a> {
             }
             end -= 1;
         }
-        self.note_failed(note, at, far);
+        self.notes
+            .note_failed(self.pattern, self.text.len(), note, at, far);
         Ok(None)
     }
 
@@ -282,7 +260,7 @@ impl<'a> Matcher<'a> {
     ) -> Result<Option<usize>> {
         let mut end = at;
         loop {
-            if end > at && self.has_failed(note, end) {
+            if end > at && self.notes.has_failed(note, end) {
                 break;
             }
             if let Some(found) = self.run(end, next)? {
@@ -294,36 +272,9 @@ impl<'a> Matcher<'a> {
             self.step();
             end += 1;
         }
-        self.note_failed(note, at, end);
+        self.notes
+            .note_failed(self.pattern, self.text.len(), note, at, end);
         Ok(None)
-    }
-
-    #[inline]
-    fn has_failed(&self, note: usize, at: usize) -> bool {
-        let noted = self
-            .notes
-            .failed
-            .get(note)
-            .and_then(|bits| bits.get(at / 64));
-        noted.is_some_and(|word| word >> (at % 64) & 1 == 1)
-    }
-
-    /// Notes that a repetition fails from each of these places.
-    fn note_failed(&mut self, note: usize, from: usize, to: usize) {
-        if self.pattern.again || self.notes.steps < self.notes.after {
-            return;
-        }
-        if self.notes.failed.is_empty() {
-            let words = self.text.len() / 64 + 1;
-            if words * 8 * self.pattern.repeats > self.notes.most {
-                return;
-            }
-            self.notes.failed = vec![vec![0; words]; self.pattern.repeats];
-        }
-        let bits = &mut self.notes.failed[note];
-        for at in from..=to {
-            bits[at / 64] |= 1 << (at % 64);
-        }
     }
 
     /// Where what is balanced and begins here ends.
@@ -331,8 +282,13 @@ impl<'a> Matcher<'a> {
         if self.text.get(at) != Some(&open) {
             return None;
         }
-        if self.notes.steps >= self.notes.after && self.note_ends(open, close, note) {
-            let end = self.notes.ends[note][at] as usize;
+        if self.notes.steps >= self.notes.after
+            && let Some(ends) = self.notes.ends(self.pattern, self.text, open, close, note)
+        {
+            let end = ends.of[at] as usize;
+            if ends.is_new {
+                self.take(self.text.len());
+            }
             return (end > 0).then_some(end);
         }
         let mut depth = 1;
@@ -349,41 +305,6 @@ impl<'a> Matcher<'a> {
             }
         }
         None
-    }
-
-    /// Finds all that is balanced, once for a text; whether there is room for it.
-    fn note_ends(&mut self, open: u8, close: u8, note: usize) -> bool {
-        let len = self.text.len();
-        if self.notes.ends.is_empty() {
-            // The starts that have no end yet are kept too.
-            if len * 4 * (self.pattern.balances + 2) > self.notes.most
-                || u32::try_from(len).is_err()
-            {
-                return false;
-            }
-            self.notes.ends = vec![Vec::new(); self.pattern.balances];
-        }
-        if self.notes.ends[note].is_empty() {
-            let mut ends = vec![0; len];
-            let mut begun = Vec::new();
-            for at in (0..len).rev() {
-                // From the end on: with one byte for both, each one ends at the next.
-                let byte = self.text[at];
-                if open == close {
-                    if byte == open {
-                        ends[at] = begun.pop().unwrap_or(0);
-                        begun.push(at as u32 + 1);
-                    }
-                } else if byte == close {
-                    begun.push(at as u32 + 1);
-                } else if byte == open {
-                    ends[at] = begun.pop().unwrap_or(0);
-                }
-            }
-            self.notes.ends[note] = ends;
-            self.take(len);
-        }
-        true
     }
 
     /// What a capture has matched, once more.

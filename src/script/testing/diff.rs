@@ -44,7 +44,7 @@ fn whole(number: &Number) -> Number {
 }
 
 /// The lines of both, in order: `  ` before what is equal, `- ` before what did not come, `+ `
-/// before what nobody expected. Nothing where they are equal.
+/// before what was not expected. Nothing where they are equal.
 pub(super) fn diff(expected: &[String], got: &[String]) -> Option<String> {
     if expected == got {
         return None;
