@@ -594,3 +594,39 @@ fn a_web_server_that_lies_takes_neither_memory_nor_the_process() -> Tested {
     }
     Ok(())
 }
+
+/// Schemes without a client that reads what a server sends, and why they are not among the tests.
+const EXEMPT: [(&str, &str); 8] = [
+    ("exec", "a program of the user's own"),
+    ("file", "no server"),
+    ("https", "the client of http, behind TLS"),
+    ("stdin", "no server"),
+    ("stdout", "no server"),
+    (
+        "tcp",
+        "the source listens (see hostile_peers), the sink reads nothing",
+    ),
+    ("tls", "the client of nats, behind TLS"),
+    (
+        "unix",
+        "the source listens (see hostile_peers), the sink reads nothing",
+    ),
+];
+
+#[test]
+fn every_client_is_lied_to() {
+    let tests = include_str!("lying_servers.rs");
+    for (scheme, _, _) in tributary::connect::option_names() {
+        let is_exempt = EXEMPT.iter().any(|(exempt, _)| *exempt == scheme);
+        let is_tested = ["source(", "sink("].iter().any(|make| {
+            let calls = tests.split(make).skip(1);
+            calls
+                .map(str::trim_start)
+                .any(|call| call.starts_with(&format!("\"{scheme}:")))
+        });
+        assert!(
+            is_exempt != is_tested,
+            "{scheme} stands in no test of lying servers"
+        );
+    }
+}
