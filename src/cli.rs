@@ -53,8 +53,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output and is no failure; clap knows which it is. That nobody
-            // may be there to read it is no failure either.
+            // Help goes to standard output and is no failure; clap knows which it is. A closed output
+            // is no failure either.
             let code = if error.use_stderr() { 2 } else { 0 };
             let _ = suggest::complete(error).print();
             return ExitCode::from(code);
@@ -127,7 +127,7 @@ fn print(text: &str) -> Result<()> {
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::BrokenPipe => {
-                Error::new(ErrorKind::Closed, "nobody reads standard output any more")
+                Error::new(ErrorKind::Closed, "standard output is closed")
             }
             _ => Error::io("standard output", &error),
         })

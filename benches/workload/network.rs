@@ -9,7 +9,7 @@ use tributary::{
     Context, Event, Network, Node, Outcome, Pipeline, Read, Result, Sink, Source, Token,
 };
 
-/// Makes so many events, and tracks them if it is told to.
+/// Makes so many events, and tracks them where that is asked for.
 pub struct Spring {
     watch: Arc<Watch>,
     left: u64,
@@ -123,7 +123,7 @@ pub fn hop<const N: usize>(events: u64) -> Duration {
     chain(N, || Forwarder, spring, events).expect("a chain of forwarders runs")
 }
 
-/// Three forwarders; the source hears of every event, and the last outcome ends the flow.
+/// Three forwarders; the source gets the outcome of every event, and the last one ends the flow.
 pub fn ack(events: u64) -> Duration {
     let mut spring = Spring::new(&Watch::new(2), events);
     spring.tracked = Some(events);

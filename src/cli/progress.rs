@@ -15,7 +15,7 @@ static SHOWN: OnceLock<ProgressBar> = OnceLock::new();
 pub struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// A bar over so many bytes, where that is known; `wanted` or not, none where nobody looks.
+    /// A bar over so many bytes, where that is known; `wanted` or not, none where standard error is not a terminal.
     pub fn begin(total: Option<u64>, wanted: bool) -> Self {
         if !wanted || !io::stderr().is_terminal() {
             return Progress(None);

@@ -30,8 +30,8 @@
 //!
 //! The invariants: a message is acked when all that was made of it was delivered, and nacked when that
 //! failed; what a lost connection has left without an answer comes again. A batch is committed when the
-//! server has confirmed each of its messages, all of which are under way at once; what it was heard to
-//! confirm is not sent again. No more than 64 MiB are read beyond what the node has taken, and no message
+//! server has confirmed each of its messages, all of which are under way at once; what it has
+//! confirmed is not sent again. No more than 64 MiB are read beyond what the node has taken, and no message
 //! that is longer ([`intake`]).
 //!
 //! The client is lapin: it is released often, says by number why the server has refused something, and

@@ -28,8 +28,8 @@
 //! `null`.
 //!
 //! The invariants: the position of a partition never passes a message that is not delivered
-//! ([`positions`]); one that failed comes again while the partition is ours, and after that whoever
-//! has the partition begins at its position. A batch is committed when the cluster has confirmed each
+//! ([`positions`]); one that failed comes again while the partition is ours, and after that the
+//! member that has the partition begins at its position. A batch is committed when the cluster has confirmed each
 //! of its messages; the producer is idempotent, and a message that waits for its confirmation is not
 //! sent again when its batch comes again.
 //!

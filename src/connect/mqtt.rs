@@ -24,14 +24,14 @@
 //! before) and `duplicate` (whether it may have been sent before).
 //!
 //! The invariants: a message of QoS 1 or 2 is acked when all that was made of it was delivered, and
-//! in the order in which the messages came, as the protocol demands ([`order`]). A broker gives a
-//! message out again only to who connects anew, so one that failed is emitted again from memory,
+//! in the order in which the messages came, as the protocol demands ([`order`]). A broker sends a
+//! message again only after a new connection, so one that failed is emitted again from memory,
 //! unacked until it succeeds; behind one that never does, `in_flight` messages are taken and no more.
 //! Of a connection that was lost nothing is forgotten: what the broker sends again by the next one is
 //! known by its number and is not emitted twice; only an ack that was lost with its connection makes
 //! a message of QoS 1 come twice.
 //!
-//! A batch is committed when the broker has confirmed each of its messages. With QoS 0 nobody confirms
+//! A batch is committed when the broker has confirmed each of its messages. With QoS 0 no message is confirmed
 //! anything: the batch is committed when it is written to the connection, and lost with it. What was
 //! not confirmed when the connection was lost is sent again as a new message, also with QoS 2.
 //! A message that the broker refuses rejects its event only.

@@ -149,7 +149,7 @@ impl Picture {
         let sending: HashSet<NodeId> = graph.edges().map(|(_, edge)| edge.source).collect();
         let receiving: HashSet<NodeId> = graph.edges().map(|(_, edge)| edge.target).collect();
         // The ends of different nodes are different nodes, so that they join nothing. No name has
-        // a dot, so their ids are nobody else's; `_` stands beside the arrow.
+        // a dot, so no other id is equal to theirs; `_` stands beside the arrow.
         for (id, node) in graph.nodes() {
             if node.kind != Kind::Source && !receiving.contains(&id) {
                 let end = picture.add(Shape::Open, &format!("{}._", node.name), "_");

@@ -62,7 +62,7 @@ fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
     let mut seen = clock.now();
     loop {
         let now = clock.now();
-        // Set back: all nodes are woken, and set their alarms anew.
+        // Set back: all nodes are woken, and set their alarms again.
         let all = now < seen;
         seen = now;
         while alarms

@@ -1,9 +1,9 @@
 //! The watchdog: the last resort against a call that does not return.
 //!
 //! What calls foreign code within a limit of time has a [`Pulse`]. One thread of the process looks at
-//! all of them. A call that is still under way long after its limit is given up, so that its end is known
-//! within twice the limit: the node on whose thread it runs has failed, its links are closed, and its thread is left behind. A call on any other
-//! thread cannot be given up; it is reported to the host ([`on_overrun`]).
+//! all of them. A call that is still under way long after its limit is given up, within twice the limit:
+//! the node on whose thread it runs has failed, its links are closed, and its thread is left behind. A
+//! call on any other thread cannot be given up; it is reported to the host ([`on_overrun`]).
 //!
 //! A pulse is two stores for each call and no clock. The watchdog takes the time: a call that was
 //! under way at two looks has lasted as long as lies between them. A look that comes late, since the

@@ -61,13 +61,13 @@ impl Sender {
     /// # Errors
     /// The network has ended.
     pub fn deliver(&self, payload: impl Into<Payload>) -> Result<Outcome> {
-        let (tell, told) = flume::bounded(1);
+        let (tell, outcome) = flume::bounded(1);
         self.put(payload.into(), Some(tell))?;
         if self.gone.load(Ordering::SeqCst) {
             // The source may have missed the event when it let go of what it had not read.
-            return told.try_recv().map_err(|_| ended());
+            return outcome.try_recv().map_err(|_| ended());
         }
-        Ok(told.recv().unwrap_or(Outcome::Failed))
+        Ok(outcome.recv().unwrap_or(Outcome::Failed))
     }
 
     fn put(&self, payload: Payload, outcome: Option<flume::Sender<Outcome>>) -> Result<()> {

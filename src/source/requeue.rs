@@ -16,7 +16,7 @@ const AT_ONCE: usize = 64;
 
 /// Emits dead letters, each by a port of the node that rejected it, and then ends. A letter is
 /// removed only when its event was delivered; one that fails again stays, or comes to the dead letters
-/// anew where the network sends what fails. Letters that come meanwhile are not looked at. A second one of
+/// again where the network sends what fails. Letters that come meanwhile are not looked at. A second one of
 /// the same letters, in this process or in another, is refused while this one runs.
 pub struct Requeue {
     letters: DeadLetters,

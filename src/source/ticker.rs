@@ -60,7 +60,7 @@ impl Node for Ticker {
 }
 
 impl Source for Ticker {
-    /// There is nothing to read; the first call sets the first tick, and a later one sets it anew
+    /// There is nothing to read; the first call sets the first tick, and a later one sets it again
     /// where the clock was set back.
     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
         let next = cx.now().after(self.interval);

@@ -8,7 +8,7 @@ use super::state::GroupIndex;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 
-/// The groups whose query fails. The id of the whole answer, where groups are not told apart, is
+/// The groups whose query fails. The id of the whole answer, where groups are not distinguished, is
 /// empty.
 #[derive(Default)]
 pub(super) struct FailingGroups {

@@ -305,7 +305,7 @@ fn letters_are_listed_shown_requeued_and_thrown_away() -> Tested {
             65,
             "",
             "tributary: letters of node \"in\": it is a source, and takes no events\n  \
-         hint: feed its input anew, or choose others with --node; nothing was changed\n",
+         hint: feed its input again, or choose others with --node; nothing was changed\n",
         );
     site.call(&[
         "dlq",

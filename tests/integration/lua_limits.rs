@@ -186,7 +186,7 @@ fn a_node_goes_on_after_it_had_no_memory_left() -> Result<()> {
     let function = "if e.data == 1 then local t = {} for i = 1, 1e9 do t[i] = {} end end return e";
     let told = rejected_within(small(), function, &["0", "1", "2", "1", "3"])?;
     assert_eq!(told.len(), 2, "{told:?}");
-    // What it keeps fills the VM, which is made anew then.
+    // What it keeps fills the VM, which is replaced then.
     let hoard = "kept = kept or {}\nif e.data == 1 then while true do kept[#kept + 1] = {} end end return e";
     let told = rejected_within(small(), hoard, &["0", "1", "2", "1", "3"])?;
     assert_eq!(told.len(), 2, "{told:?}");
@@ -194,7 +194,7 @@ fn a_node_goes_on_after_it_had_no_memory_left() -> Result<()> {
 }
 
 #[test]
-fn a_vm_that_is_made_anew_keeps_the_states_of_its_keys() -> Result<()> {
+fn a_vm_that_is_replaced_keeps_the_states_of_its_keys() -> Result<()> {
     let network = Network::new();
     let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
     let script = "local tb = require('tributary')\nlocal hoard = {}\n\
@@ -585,7 +585,7 @@ fn a_function_may_capture_more_tables_than_the_stack_of_lua_holds() -> Result<()
 }
 
 #[test]
-fn many_states_are_kept_when_a_vm_is_made_anew() -> Result<()> {
+fn many_states_are_kept_when_a_vm_is_replaced() -> Result<()> {
     let network = Network::new();
     let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
     let limits = Limits {

@@ -154,7 +154,7 @@ fn busy() -> std::result::Result<Duration, Box<dyn Error>> {
 }
 
 /// How long a VM of this size takes for four events too many, once the states of its keys fill it, and
-/// to be made anew.
+/// to be replaced.
 fn overfull(memory: usize) -> std::result::Result<Duration, Box<dyn Error>> {
     let network = Network::new();
     let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
@@ -209,7 +209,7 @@ fn memory(pid: u32, name: &str) -> std::result::Result<usize, Box<dyn Error>> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_vm_that_is_made_anew_takes_less_than_one_and_a_half_times_its_memory() -> Tested {
+fn a_vm_that_is_replaced_takes_less_than_one_and_a_half_times_its_memory() -> Tested {
     const LIMIT: usize = 64 << 20;
     const KEYS: usize = 12_000;
     let net = "local tb = require('tributary')\n\

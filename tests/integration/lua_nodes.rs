@@ -344,7 +344,7 @@ fn each_key_has_a_state_of_its_own_which_a_failed_call_leaves_as_it_was() -> Res
         ]
     );
     assert_eq!(errors.texts()[2], r#"{"every":"1m","key":"b"}"#);
-    // Those whose timer has said `false` begin anew.
+    // Those whose timer has returned `false` begin again.
     simulation.inject("f", serde_json::json!({"who": "a", "n": 5}))?;
     assert_eq!(seen.texts()[7], r#"{"n":1,"who":"a"}"#);
     Ok(())

@@ -48,7 +48,7 @@ fn an_answer_that_differs_is_told_with_both_and_kept_no_longer(place: &Place) {
     if place.kind == Kind::File {
         meddles(place, "3");
     }
-    // A rollback of ours or a look at the table would make the state anew by itself: neither here.
+    // A rollback of ours or a look at the table would rebuild the state by itself: neither here.
     bench.send(row("0", 0, "b", 2.0));
     assert_eq!(bench.out(), [json!({"g": "b", "s": 4.0})]);
     assert_eq!(bench.errors(), [] as [&str; 0]);

@@ -67,7 +67,7 @@ impl Rabbit {
         (connection, channel)
     }
 
-    /// Makes the queue anew, with so many messages.
+    /// Makes a new queue, with so many messages.
     fn fill(&self, events: u64) {
         self.timed(|channel| async move {
             let delete = QueueDeleteOptions::default();

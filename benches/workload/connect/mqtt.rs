@@ -48,11 +48,11 @@ impl Mqtt {
             .set_receive_maximum(Some(TAKEN))
             .set_outgoing_inflight_upper_limit(SENT)
             .set_manual_acks(true);
-        // The broker may have more under way than it was told.
+        // The broker may have more under way than it has reported.
         AsyncClient::new(options, 1 << 20)
     }
 
-    /// Makes a session anew, with so many messages.
+    /// Makes a new session, with so many messages.
     fn fill(&self, events: u64) {
         self.1.block_on(async {
             let (client, mut happens) = self.connect("bench", true);

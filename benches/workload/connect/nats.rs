@@ -36,7 +36,7 @@ impl Nats {
         async_nats::connect(place).await.expect("a server")
     }
 
-    /// Makes the stream anew, with so many messages.
+    /// Makes a new stream, with so many messages.
     fn fill(&self, events: u64) {
         self.1.block_on(async {
             let client = self.connect().await;

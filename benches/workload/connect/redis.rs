@@ -39,7 +39,7 @@ fn connect(server: &Server) -> Connection {
     client.get_connection().expect("a server")
 }
 
-/// Makes the stream anew, with so many entries.
+/// Makes a new stream, with so many entries.
 fn fill(server: &Server, events: u64) {
     let mut connection = connect(server);
     let mut group = cmd("XGROUP");

@@ -66,7 +66,7 @@ fn add(network: &Network, source: Requeue) -> Result<()> {
     for (node, _) in &ways {
         let (said, hint) = match kind(node) {
             Some(Kind::Pipeline | Kind::Sink) => continue,
-            Some(Kind::Source) => ("is a source, and takes no events", "feed its input anew"),
+            Some(Kind::Source) => ("is a source, and takes no events", "feed its input again"),
             None => ("is not in the scripts", "load the scripts that had it"),
         };
         let error = format!("letters of node {}: it {said}", quote(node));

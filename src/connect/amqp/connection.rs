@@ -176,11 +176,11 @@ impl Connection {
 
 /// What comes of all of them: each is begun in its turn before any is waited for.
 pub(super) async fn pipelined<F: Future>(works: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut nobody = Context::from_waker(Waker::noop());
+    let mut no_waker = Context::from_waker(Waker::noop());
     let begun = works.map(|work| {
         let mut work = Box::pin(maybe_done(work));
         // It is polled again below.
-        let _ = work.as_mut().poll(&mut nobody);
+        let _ = work.as_mut().poll(&mut no_waker);
         work
     });
     let begun: Vec<_> = begun.collect();

@@ -1,6 +1,6 @@
 //! A sink: to an exchange, which confirms each message.
 //!
-//! The invariant: what the server was heard to answer to is not sent again, whatever became of the rest
+//! The invariant: a message that the server has answered is not sent again, whatever became of the rest
 //! of its batch: a batch that is fed again, whole or event by event, meets what is known of it.
 
 use super::connection::{ConnectConfig, Connection, pipelined};
@@ -154,7 +154,7 @@ impl ExchangeSink {
         connection.intake.clear();
         let mut returned = returned(&mut answers);
         for (out, answer) in self.batch.iter().zip(answers) {
-            let heard = match answer {
+            let outcome = match answer {
                 _ if out.take_from(&mut returned) => {
                     let key = quote(out.key.as_str());
                     Err(Error::data(format!("no queue is bound for the key {key}")))
@@ -166,7 +166,7 @@ impl ExchangeSink {
                 }
                 Err(error) => Err(connection.error(&error)),
             };
-            self.progress.add(out.number, heard);
+            self.progress.add(out.number, outcome);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A source that reads a queue.
 //!
 //! The invariant: the server gives out as many messages as may be under way, so none lies here unseen
-//! while there is no room for it. Tags are those of one channel; with a new one all begins anew.
+//! while there is no room for it. Tags are those of one channel; a new channel counts from the beginning.
 
 use super::connection::{ConnectConfig, Connection, pipelined};
 use super::declare::Queue;

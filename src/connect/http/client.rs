@@ -115,7 +115,7 @@ impl Client {
         if matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504) {
             let after = response.headers().get("retry-after");
             let after = after.and_then(|value| value.to_str().ok()).and_then(pause);
-            let after = after.or_else(|| told(&body));
+            let after = after.or_else(|| retry_after(&body));
             self.not_before = after.map(|after| monotonic() + after.min(LONGEST));
             return Err(self.address.unavailable(why));
         }
@@ -127,7 +127,7 @@ impl Client {
 }
 
 /// Telegram has it in the body: `{"parameters": {"retry_after": 5}}`.
-fn told(body: &[u8]) -> Option<Duration> {
+fn retry_after(body: &[u8]) -> Option<Duration> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let seconds = body["parameters"]["retry_after"].as_u64();
     seconds.map(Duration::from_secs)

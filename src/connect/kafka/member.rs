@@ -110,8 +110,8 @@ impl Drop for Member {
         if !self.is_subscribed || consumer.client().fetch_metadata(None, limit).is_ok() {
             return;
         }
-        // The end of a client waits for its group, for as long as a session lasts. Where nobody
-        // answers that is let be: what is left ends with the process.
+        // The end of a client waits for its group, for as long as a session lasts. Without an
+        // answer it is not dropped: what is left ends with the process.
         std::mem::forget(consumer);
     }
 }

@@ -1,8 +1,8 @@
 //! How far each partition that is ours has been delivered.
 //!
 //! The invariants: a position moves over messages that are delivered, in their order, and never past
-//! one that is not; an outcome of a message that came before its partition was taken from us, or given
-//! to us anew, moves nothing.
+//! one that is not; an outcome of a message that came before its partition was revoked, or assigned
+//! again, moves nothing.
 
 use std::collections::{HashMap, VecDeque};
 

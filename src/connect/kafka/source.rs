@@ -175,7 +175,7 @@ impl KafkaSource {
     }
 
     /// What an error of the client means; `None` where it is about to mend it.
-    fn heard(&mut self, error: &KafkaError) -> Option<Error> {
+    fn judge(&mut self, error: &KafkaError) -> Option<Error> {
         match error.rdkafka_error_code() {
             Some(
                 Code::BrokerTransportFailure
@@ -301,11 +301,11 @@ impl Source for KafkaSource {
                     taken += 1;
                     limit = Duration::ZERO;
                 }
-                Some(Err(heard)) => {
-                    error = self.heard(&heard);
-                    let is_over = matches!(heard, KafkaError::MessageConsumptionFatal(_));
+                Some(Err(reported)) => {
+                    error = self.judge(&reported);
+                    let is_over = matches!(reported, KafkaError::MessageConsumptionFatal(_));
                     if is_over || error.is_some() {
-                        // A client that has failed for good is made anew.
+                        // A client that has failed for good is replaced by a new one.
                         self.member = (!is_over).then_some(member);
                         return match (taken, error) {
                             (0, Some(error)) => Err(error),

@@ -274,7 +274,7 @@ impl Connection {
     }
 
     /// The server has read everything that was sent: it has sent back what was sent last.
-    pub async fn heard(&self) -> Result<()> {
+    pub async fn await_echo(&self) -> Result<()> {
         let lost = |error: &dyn std::fmt::Display| self.address.unavailable(error);
         let inbox = self.client.new_inbox();
         let echo = self.client.subscribe(inbox.clone()).await;

@@ -78,7 +78,7 @@ impl Node for SubjectSource {
             };
             let messages = messages.map_err(unavailable)?;
             // Messages that are sent from now on are received.
-            connection.heard().await?;
+            connection.await_echo().await?;
             Ok(messages)
         })?;
         connection.pump()?;

@@ -135,7 +135,7 @@ impl Sending<'_> {
             }
         }
         if !to_stream {
-            return self.connection.heard().await;
+            return self.connection.await_echo().await;
         }
         while self.left > 0 {
             let answer = answers.next().await;
@@ -198,7 +198,7 @@ impl Sending<'_> {
         let stored = match answer.status {
             Some(StatusCode::NO_RESPONDERS) => {
                 let subject = self.batch[index].subject.as_str();
-                Err(nobody(self.connection, self.subjects, subject))
+                Err(no_responder(self.connection, self.subjects, subject))
             }
             _ => api::stored(self.connection, &answer.payload),
         };
@@ -207,7 +207,7 @@ impl Sending<'_> {
 }
 
 /// No stream takes a message: because of its subject, or for now.
-fn nobody(connection: &Connection, subjects: &[String], subject: &str) -> Error {
+fn no_responder(connection: &Connection, subjects: &[String], subject: &str) -> Error {
     match subjects.iter().any(|pattern| api::takes(pattern, subject)) {
         false => {
             let subject = quote(subject);

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 pub(super) const LARGEST: usize = 64 << 20;
 /// What an element of a list costs in memory, beside its bytes.
 const ELEMENT: usize = 64;
-/// The longest line: the client reads a line anew with each piece of it.
+/// The longest line: the client parses a line from its beginning with each piece of it.
 const LINE: usize = 64 << 10;
 /// The longest line that is a length.
 const DIGITS: usize = 32;

@@ -1,7 +1,7 @@
 //! A source that takes the entries of a stream as one of a consumer group.
 //!
 //! The invariant: an entry that is under way, or waits to be tried again, is this source's in the
-//! group's list: it is claimed anew, which lets its idle time begin again, well before another one
+//! group's list: it is claimed again, which resets its idle time, well before another one
 //! may claim it. It is emitted once at a time, though it be claimed by ourselves.
 //!
 //! While entries come as fast as they are taken, the next ones are asked for before these are emitted,

@@ -1,7 +1,7 @@
 //! Which node has which error policy, and the links that follow from that.
 //!
 //! The policy of one node makes its link at once. The policy of `*` makes links when the network
-//! starts or is extended, and is evaluated anew until then: it leaves out the target and whatever that
+//! starts or is extended, and is evaluated again until then: it leaves out the target and whatever that
 //! leads to, so that a cycle never arises, whatever is linked later.
 
 use super::linking::Sharing;

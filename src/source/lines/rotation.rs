@@ -221,8 +221,8 @@ impl LineSource {
         let name = quote(&self.files[at].name);
         if self.files[at].replaced {
             log::warn!("{name} was cut after it was renamed: it is read from its beginning");
-            let anew = self.begin_anew(at).map(|()| true);
-            return anew.map_err(|error| self.wrong(&error));
+            let restarted = self.restart_file(at).map(|()| true);
+            return restarted.map_err(|error| self.wrong(&error));
         }
         let reading = &self.files[at];
         let mut siblings = self.log.new_siblings().into_iter();
@@ -257,17 +257,18 @@ impl LineSource {
         Ok(true)
     }
 
-    fn begin_anew(&mut self, at: usize) -> io::Result<()> {
+    fn restart_file(&mut self, at: usize) -> io::Result<()> {
         let old = &self.files[at];
-        let mut anew = Reading::new(old.file.try_clone()?, old.path.clone(), old.name.clone())?;
-        anew.replaced = true;
-        anew.key = self.next;
+        let mut restarted =
+            Reading::new(old.file.try_clone()?, old.path.clone(), old.name.clone())?;
+        restarted.replaced = true;
+        restarted.key = self.next;
         self.next += 1;
         if let Some(memory) = &mut self.memory {
-            memory.add(&anew)?;
+            memory.add(&restarted)?;
             memory.close(self.files[at].key);
         }
-        self.files[at] = anew;
+        self.files[at] = restarted;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 /// The hash of the bytes of a key. Two keys are taken for one only if all 128 bits are the same, under
-/// a seed that is made anew in each process.
+/// a seed that differs in each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest {
     low: u64,

@@ -86,7 +86,7 @@ impl Broker {
 
     fn source(&self, name: &str, qos: u8) -> At {
         let options = Options::new();
-        // This broker forgets who shares what when it is started anew.
+        // This broker forgets who shares what when it is restarted.
         let options = match name {
             "shared" => {
                 let member = self.members.replace(self.members.get() + 1);

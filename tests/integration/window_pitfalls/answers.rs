@@ -17,7 +17,7 @@ crate::over_all_databases! {
     pitfall_04_running_sums_do_not_drift
     pitfall_04_a_threshold_does_not_flip
     pitfall_05_the_sum_of_nothing_is_null_and_null_is_a_key
-    pitfall_06_what_has_no_one_grouping_is_asked_anew_and_explained
+    pitfall_06_what_has_no_one_grouping_is_asked_again_and_explained
     pitfall_07_a_join_multiplies_rows
     pitfall_07_a_partner_comes_later
     pitfall_08_an_event_that_comes_again_counts_once
@@ -179,7 +179,7 @@ fn pitfall_05_the_sum_of_nothing_is_null_and_null_is_a_key(place: &Place) {
     });
 }
 
-fn pitfall_06_what_has_no_one_grouping_is_asked_anew_and_explained(place: &Place) {
+fn pitfall_06_what_has_no_one_grouping_is_asked_again_and_explained(place: &Place) {
     let random = match place.kind {
         Kind::Mariadb => "select g, count(*) as n from things where rand() >= 0 group by g",
         _ => "select g, count(*) as n from things where random() is not null group by g",

@@ -1,4 +1,4 @@
-//! Pitfall 14 for sessions: what has ended stays so when the state is made anew from the table.
+//! Pitfall 14 for sessions: what has ended stays so when the state is rebuilt from the table.
 
 use crate::databases::Place;
 use crate::window_bench::{Bench, Fate, START, declared, row, stored};
