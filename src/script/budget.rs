@@ -41,6 +41,9 @@ const DEEP: usize = 200;
 /// The time is looked at after so much work.
 const WORK: usize = 1 << 20;
 
+/// What it takes to pass one argument, in bytes copied.
+const ARGUMENT: usize = 256;
+
 /// What ends a call whose time is over.
 struct Killed;
 
@@ -98,14 +101,15 @@ impl Budget {
             .map(|budget| budget.clone())
     }
 
-    /// Charges the VM that runs for the texts that a function of the host is given.
-    pub fn charge_texts(lua: &Lua, values: &[Value]) {
-        let budget = Self::of(lua);
-        let texts = values.iter().filter_map(Value::as_string);
-        let size: usize = texts.map(|text| text.as_bytes().len()).sum();
-        if let Some(budget) = budget {
-            budget.charge(lua, size.saturating_mul(8));
-        }
+    /// Charges the VM that runs for the arguments of a function of the host: for how many they are,
+    /// and for the bytes of texts.
+    pub fn charge_arguments<'a>(lua: &Lua, values: impl IntoIterator<Item = &'a Value>) {
+        let Some(budget) = Self::of(lua) else { return };
+        let work = values.into_iter().map(|value| {
+            let bytes = value.as_string().map_or(0, |text| text.as_bytes().len());
+            bytes.saturating_mul(8).saturating_add(ARGUMENT)
+        });
+        budget.charge(lua, work.fold(0, usize::saturating_add));
     }
 
     /// Has the hook look every so many instructions, in the coroutine that runs and in those that it

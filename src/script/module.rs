@@ -249,7 +249,8 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
 fn make_whole(lua: &Lua, module: &Table, session: &Rc<Session>, name: &str) -> mlua::Result<()> {
     let inner: Function = module.raw_get(name)?;
     let session = session.clone();
-    let whole = lua.create_function(move |_, values: MultiValue| {
+    let whole = lua.create_function(move |lua, values: MultiValue| {
+        Budget::charge_arguments(lua, &values);
         session.whole(|| inner.call::<MultiValue>(values))
     })?;
     module.raw_set(name, whole)
@@ -310,7 +311,7 @@ pub(super) fn native(
     let called = name.to_owned();
     lua.create_function(move |lua, values: MultiValue| {
         let values = values.into_vec();
-        Budget::charge_texts(lua, &values);
+        Budget::charge_arguments(lua, &values);
         let args = Args::new(&called, values);
         let value = run(lua, &args).map_err(|error| raise(lua, error))?;
         to_lua(lua, &value).map_err(|error| match error.downcast_ref::<Error>() {

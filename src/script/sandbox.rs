@@ -161,8 +161,9 @@ fn natives(lua: &Lua, budget: &Rc<Budget>, limits: Limits) -> mlua::Result<Table
 /// A text may be given many times, so the line may be longer than all that the VM holds.
 fn print(lua: &Lua, budget: &Budget, memory: usize, values: MultiValue) -> mlua::Result<()> {
     let mut line = Vec::new();
-    for (at, value) in values.iter().enumerate() {
-        if at > 0 {
+    Budget::charge_arguments(lua, &values);
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
             line.push(b'\t');
         }
         let mut add = |text: &[u8]| {

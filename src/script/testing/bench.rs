@@ -8,6 +8,7 @@ use crate::network::{Kind, Network, Simulation};
 use crate::node::{Context, Node, Read, Source};
 use crate::payload::Payload;
 use crate::script::args::Args;
+use crate::script::budget::Budget;
 use crate::script::failure::raise;
 use crate::script::limits::Limits;
 use crate::script::runtime::Runtime;
@@ -311,7 +312,7 @@ pub(super) fn table(lua: &Lua, bench: &Rc<RefCell<Bench>>) -> mlua::Result<Table
     for (name, call) in calls {
         let bench = bench.clone();
         let method = lua.create_function(move |lua, values: MultiValue| {
-            let args = method_args(name, values).map_err(|error| raise(lua, error))?;
+            let args = method_args(lua, name, values).map_err(|error| raise(lua, error))?;
             call(&mut bench.borrow_mut(), &args).map_err(|error| raise(lua, error))?;
             Ok(())
         })?;
@@ -319,7 +320,7 @@ pub(super) fn table(lua: &Lua, bench: &Rc<RefCell<Bench>>) -> mlua::Result<Table
     }
     let asked = bench.clone();
     let received = lua.create_function(move |lua, values: MultiValue| {
-        let args = method_args("received", values).map_err(|error| raise(lua, error))?;
+        let args = method_args(lua, "received", values).map_err(|error| raise(lua, error))?;
         let name = args.string(1).map_err(|error| raise(lua, error))?;
         let events = asked.borrow_mut().received(&name);
         let list = lua.create_table()?;
@@ -360,7 +361,8 @@ pub(super) fn table(lua: &Lua, bench: &Rc<RefCell<Bench>>) -> mlua::Result<Table
 }
 
 /// The arguments of a method, without the table before the colon.
-fn method_args(name: &str, values: MultiValue) -> Result<Args> {
+fn method_args(lua: &Lua, name: &str, values: MultiValue) -> Result<Args> {
+    Budget::charge_arguments(lua, &values);
     let mut values = values.into_vec();
     if !values.first().is_some_and(LuaValue::is_table) {
         let error = format!("{name} was called without its test");
