@@ -1,260 +1,176 @@
-//! The face of connectors: addresses, options, secrets, templates.
+//! One suite that every connector passes against its real server.
+//!
+//! [`Connector`] is what a connector brings: how its server is started, where a source and a sink
+//! connect to, and what it promises ([`Promises`]). `claims` are what is held against it, generic
+//! functions over a connector; one that tests what is not promised has nothing to do. `server` starts
+//! programs on free ports, with directories of their own, and ends them.
+//!
+//! To add a connector `tin`: a file `tin.rs` here and, below, its `mod` line with
+//! `#[cfg(feature = "tin")]`; in it a type that implements `Connector`, and one line:
+//!
+//! ```ignore
+//! conforms!(Tin, "needs tin-server");
+//! ```
+//!
+//! which makes a test of each claim, all of them ignored unless `--include-ignored` is given. What a
+//! connector promises beyond the suite it tests in the same file. To add a claim: a function in
+//! `claims`, and its name in `conforms!`.
 
-use crate::probe::{Log, Scripted, Seen, soon};
-use serde_json::json;
-use tributary::connect::{self, JsonTemplate, Options, Template};
-use tributary::{Error, ErrorKind, Event, Network, Read, Result, Runtime, time::Timestamp};
+#[cfg(feature = "amqp")]
+mod amqp;
+#[cfg(all(feature = "amqp", feature = "nats", feature = "slack"))]
+mod bus_to_alerts;
+mod claims;
+mod file_sinks;
+mod files;
+mod followed;
+mod hostile_peers;
+#[cfg(feature = "http")]
+mod http_sink;
+#[cfg(feature = "http")]
+mod http_source;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod line_sources;
+mod lines;
+mod logrotate;
+mod lying_servers;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "mqtt")]
+mod mqtt_words;
+#[cfg(feature = "nats")]
+mod nats;
+mod programs;
+#[cfg(feature = "redis")]
+mod redis;
+mod rotation;
+mod row_sinks;
+mod rows;
+mod secrets;
+mod settings;
+mod sockets;
+#[cfg(feature = "http")]
+pub mod web;
 
-fn source_error(url: &str) -> String {
-    let made = connect::source(url, &Options::new());
-    made.err().expect("it is refused").to_string()
+use tributary::Result;
+use tributary::connect::Options;
+
+/// What a connector promises.
+#[derive(Clone, Copy, Default)]
+pub struct Promises {
+    /// One source gets the events in the order in which they were sent.
+    pub order: bool,
+    /// An event that failed comes again while the source runs.
+    pub redelivery: bool,
+    /// What was not delivered when the source went away is given to the next one.
+    pub acks: bool,
+    /// Several sources share the work.
+    pub groups: bool,
+    /// What was taken by the server is there after the server was restarted.
+    pub durable: bool,
 }
 
-fn sink_error(url: &str, options: Options) -> String {
-    let made = connect::sink(url, &options);
-    made.err().expect("it is refused").to_string()
+/// Where to connect to, and with which options.
+pub type At = (String, Options);
+
+/// How often the server refuses an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Until it relents, or at the first attempt only.
+    Once,
+    Always,
 }
 
-fn event(payload: serde_json::Value) -> Event {
-    Event::new(payload, Timestamp::from_secs(0)).with_meta("subject", "bets.uk")
-}
+/// What a connector brings to the suite.
+pub trait Connector: Sized {
+    const PROMISES: Promises;
 
-#[test]
-fn an_address_that_cannot_be_is_refused_with_what_may_be_meant() {
-    for (url, expected) in [
-        ("bets.jsonl", "no scheme"),
-        ("", "no scheme"),
-        (":x", "no scheme"),
-        ("natz://h/x", "did you mean \"nats\"?"),
-        ("fil:x", "did you mean \"file\"?"),
-        ("gopher://h", "exec, "),
-        ("file:a\r\nb", "it has a control character"),
-        ("file:", "file:: no path in the address"),
-        ("stdin:x", "nothing can follow the colon"),
-        ("stdout:", "stdout can be a sink only"),
-    ] {
-        let error = source_error(url);
-        assert!(error.contains(expected), "{url}: {error}");
+    /// Starts a server of its own, on a free port of the loopback, in a directory of its own; waits
+    /// until it answers. It ends with the value.
+    fn start() -> Result<Self>;
+
+    /// Stops the server at once, as when it crashes.
+    fn stop(&mut self) -> Result<()>;
+
+    /// Starts it again at the same place with what it had kept; waits until it answers.
+    fn resume(&mut self) -> Result<()>;
+
+    /// Makes the stream, queue or topic of this name, where there needs to be one.
+    fn prepare(&mut self, name: &str) -> Result<()>;
+
+    /// Where a source reads what is called `name`. All sources with one name are of one group.
+    fn source(&self, name: &str) -> At;
+
+    /// Where a sink writes it.
+    fn sink(&self, name: &str) -> At;
+
+    /// A sink of events whose member `to` is "good" or "bad", for [`refuse`](Self::refuse).
+    fn picky_sink(&self, name: &str) -> At;
+
+    /// Where what it writes is read: the good events by the first source.
+    fn picky_sources(&self, name: &str) -> Vec<At> {
+        vec![self.source(name)]
     }
-    assert!(source_error(&format!("file:{}", "x".repeat(10_000))).contains("more than 4096 bytes"));
-}
 
-#[test]
-#[cfg(not(feature = "kafka"))]
-fn a_scheme_that_is_not_built_in_names_its_feature() {
-    let error = source_error("kafka://me:hidden@h/x");
-    assert_eq!(
-        error,
-        "kafka://me:***@h/x: kafka is not built in; build with the feature \"kafka\""
-    );
-}
+    /// Makes what the picky sink of this name needs, and has the server refuse the bad event; gives
+    /// how many bytes that must have beside its members. `None` where no server refuses it so.
+    fn refuse(&mut self, name: &str, refusal: Refusal) -> Result<Option<usize>>;
 
-#[test]
-fn an_option_that_is_unknown_or_wrong_is_refused() {
-    for (options, expected) in [
-        (
-            Options::new().with("apend", true),
-            "file sinks has no option \"apend\"; did you mean \"append\"?",
-        ),
-        (
-            Options::new().with("colour", "red"),
-            "file sinks has no option \"colour\"; its options are append, sync, rotate_bytes, ",
-        ),
-        (
-            Options::new().with("append", 1),
-            "option append of file sinks: boolean expected, got 1",
-        ),
-    ] {
-        let error = sink_error("file:x", options);
-        assert!(error.starts_with(expected), "{error}");
+    /// Has the server take the bad event, too.
+    fn relent(&mut self, name: &str) -> Result<()>;
+
+    /// A source and a sink at another port of the loopback, with short time limits.
+    fn elsewhere(_port: u16) -> Option<(At, At)> {
+        None
     }
-    assert!(Options::from_json(json!([1])).is_err());
-    assert!(Options::from_json(json!([])).is_ok() && Options::from_json(json!(null)).is_ok());
+
+    /// A source with a wrong password, and the password.
+    fn with_wrong_password(&self) -> Option<(At, &'static str)> {
+        None
+    }
+
+    /// A source of something that is not there, and what the error says to do.
+    fn missing(&self) -> Option<(At, &'static str)> {
+        None
+    }
 }
 
-#[test]
-fn what_is_filled_in_comes_from_the_environment_or_a_file() -> Result<()> {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), "hunter2-file\n").expect("written");
-    let url = format!("kafkaesque:${{file:{}}}", file.path().display());
-    assert!(source_error(&url).starts_with("bad address \"kafkaesque:***\""));
-    for (url, expected) in [
-        (
-            "file:${env:TRIBUTARY_NOT_SET}",
-            "${env:TRIBUTARY_NOT_SET}: the variable is not set",
-        ),
-        (
-            "file:${file:/nothing/here}",
-            "${file:/nothing/here}: no such file or directory",
-        ),
-        (
-            "file:${PATH}",
-            "${PATH}: neither env nor file; write ${env:NAME} or ${file:path}",
-        ),
-        (
-            "file:${env:PATH",
-            "a ${ is not closed in \"file:${env:PATH\"; write $${ for the text ${",
-        ),
-    ] {
-        let error = connect::source(url, &Options::new())
-            .err()
-            .expect("refused");
-        assert_eq!(
-            (error.to_string().as_str(), error.kind()),
-            (expected, ErrorKind::Config)
+/// Makes a test of each claim for this connector.
+macro_rules! conforms {
+    ($connector:ty, $needs:literal) => {
+        $crate::connect::conforms!(@ $connector, $needs,
+            it_opens_and_closes_again,
+            what_is_written_is_read,
+            an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash,
+            order_is_kept,
+            sources_share_the_work,
+            what_is_refused_comes_again,
+            a_late_outcome_is_not_skipped,
+            what_was_not_delivered_comes_to_the_next_one,
+            a_process_that_is_killed_loses_nothing,
+            behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end,
+            behind_a_checkpoint_a_stop_in_the_middle_loses_nothing,
+            an_event_that_failed_once_is_delivered_when_its_source_sends_it_again,
+            an_event_that_is_tried_again_in_place_is_delivered_once_and_the_others_keep_their_order,
+            an_event_that_always_fails_goes_to_the_dead_letters,
+            it_starts_no_thread_beside_those_of_its_client,
+            a_source_that_is_not_answered_takes_so_much_and_goes_on,
+            a_restart_of_the_server_loses_nothing,
+            a_server_that_is_not_there_is_waited_for,
+            a_server_that_never_answers_does_not_hold_up_the_stop,
+            a_wrong_password_is_said_and_not_shown,
+            what_is_missing_is_said_with_what_to_do
         );
-    }
-    // Home is there on every machine, and it is shown to nobody.
-    let error = sink_error("file:x", Options::new().with("append", "${env:HOME}"));
-    assert_eq!(
-        error,
-        "option append of file sinks: boolean expected, got \"***\""
-    );
-    connect::sink("file:$${x}", &Options::new())?;
-    Ok(())
-}
-
-#[test]
-fn a_password_is_not_shown() {
-    for url in [
-        "gopher://me:hidden@host/x",
-        "gopher://me:hid/hidden@host/x",
-        "gopher://:hidden@host",
-        "gopher://me:hid:hidden@[::1]:99/x?y=z",
-    ] {
-        let error = source_error(url);
-        assert!(!error.contains("hid") && error.contains(":***@"), "{error}");
-    }
-}
-
-#[test]
-fn a_script_makes_sources_and_sinks_by_address() -> Result<()> {
-    let place = tempfile::tempdir().expect("a directory");
-    let path = |name: &str| place.path().join(name).display().to_string();
-    std::fs::write(path("in"), "1\n2\n").expect("written");
-    let network = Network::new();
-    let script = format!(
-        "local tb = require('tributary')
-         tb.create_source('in', 'file:{}')
-         tb.create_sink('out', 'file:{}', {{ append = false }})
-         tb.link('in', 'out')",
-        path("in"),
-        path("out")
-    );
-    Runtime::new(&network)?.run_text("net.lua", &script)?;
-    network.start()?;
-    network.wait()?;
-    assert_eq!(
-        std::fs::read_to_string(path("out")).expect("read"),
-        "1\n2\n"
-    );
-    let run = |script: &str| {
-        let made = Runtime::new(&Network::new()).and_then(|runtime| {
-            runtime.run_text("net.lua", format!("tb = require('tributary') {script}"))
-        });
-        made.expect_err("it is refused").to_string()
     };
-    assert_eq!(
-        run("tb.create_sink('x', 'file:x', {sink = 1})"),
-        "net.lua:1: file sinks has no option \"sink\"; did you mean \"sync\"?"
-    );
-    assert!(run("tb.create_source('x', 'file:x', 1)").contains("options are an object, not 1"));
-    assert!(run("tb.create_source('x')").contains("string expected, got nothing"));
-    Ok(())
-}
-
-#[test]
-fn a_template_puts_in_what_the_event_has() -> Result<()> {
-    let bet =
-        event(json!({"id": "a", "n": 1.5, "game": {"name": "A-B"}, "odds": [1, 2], "x": null}));
-    for (template, expected) in [
-        ("", ""),
-        ("plain", "plain"),
-        ("{data.id}/{data.n}/{data.x}", "a/1.5/null"),
-        ("{data.game.name} {data.odds.1} {data.odds}", "A-B 2 [1,2]"),
-        (
-            "{meta.subject} at {time}",
-            "bets.uk at 1970-01-01T00:00:00Z",
-        ),
-        ("{{{data.id}}}", "{a}"),
-    ] {
-        assert_eq!(Template::parse(template)?.render(&bet)?, expected);
-    }
-    let whole = Template::parse("{data}")?.render(&event(json!({"a": 1})))?;
-    assert_eq!(whole, r#"{"a":1}"#);
-    let template =
-        JsonTemplate::parse(&json!({"text": "on {data.id}", "n": "{data.n}", "k": [true]}))?;
-    assert_eq!(
-        template.render(&bet)?,
-        json!({"text": "on a", "n": 1.5, "k": [true]})
-    );
-    Ok(())
-}
-
-#[test]
-fn a_template_with_an_unknown_field_is_refused() -> Result<()> {
-    for (template, expected) in [
-        (
-            "{dat.x}",
-            "bad template \"{dat.x}\": unknown placeholder \"dat\"; did you mean \"data\"?",
-        ),
-        ("{x", "a { is not closed; write {{ for a brace"),
-        ("x}", "a } closes nothing; write }} for a brace"),
-        ("{}", "unknown placeholder \"\"; write {data.field}"),
-        ("{time.x}", "time has no fields"),
-        ("{meta}", "meta needs a field"),
-        ("{data..x}", "a name is empty"),
-    ] {
-        let error = Template::parse(template).expect_err("refused").to_string();
-        assert!(error.contains(expected), "{error}");
-    }
-    for (template, field) in [
-        ("{data.y.z}", "data.y.z"),
-        ("{meta.y}", "meta.y"),
-        ("{data.id.0}", "data.id.0"),
-    ] {
-        let error = Template::parse(template)?.render(&event(json!({"id": "a"})));
-        let error = error.expect_err("refused").to_string();
-        assert_eq!(error, format!("the event has no field \"{field}\""));
-    }
-    Ok(())
-}
-
-#[test]
-fn a_node_that_cannot_be_opened_yet_is_opened_later_unless_it_is_to_fail_fast() -> Result<()> {
-    let network = || -> Result<(Network, Log, Seen)> {
-        let (network, log) = (Network::new(), Log::default());
-        let mut attempts = 0;
-        let source = Scripted::new(&log).on_open(move || {
-            attempts += 1;
-            match attempts {
-                1 | 2 => Err(Error::new(ErrorKind::Unavailable, "nobody answers").retryable()),
-                _ => Ok(()),
+    (@ $connector:ty, $needs:literal, $($claim:ident),*) => {
+        $(
+            #[test]
+            #[ignore = $needs]
+            fn $claim() -> tributary::Result<()> {
+                $crate::connect::claims::$claim::<$connector>()
             }
-        });
-        let mut sent = false;
-        network.add_source(
-            "in",
-            source.on_read(move |cx| {
-                if !std::mem::replace(&mut sent, true) {
-                    cx.emit(Event::new("1", cx.now()));
-                }
-                Ok(Read::Idle)
-            }),
-        )?;
-        let seen = Seen::at(&network, "out")?;
-        network.link("in", "out")?;
-        Ok((network, log, seen))
+        )*
     };
-    let (late, log, seen) = network()?;
-    late.start()?;
-    assert!(soon(|| seen.len() == 1));
-    assert_eq!(log.count("open"), 3);
-    late.stop()?;
-    let (fast, _, _) = network()?;
-    fast.fail_fast(true);
-    let error = fast.start().expect_err("it fails");
-    assert_eq!(error.to_string(), "node in: nobody answers");
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    Ok(())
 }
+pub(crate) use conforms;

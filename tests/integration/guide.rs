@@ -17,6 +17,7 @@
 
 mod blocks;
 mod connectors;
+mod examples;
 mod limits;
 mod links;
 mod run;
@@ -146,7 +147,7 @@ fn every_option_of_the_command_line_is_in_the_guide() -> Tested {
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
 fn the_example_advanced_runs_on_mariadb_as_the_guide_shows() -> Tested {
-    let url = super::mariadb::server().database();
+    let url = crate::support::mariadb::server().database();
     let command = format!("cargo run --release --example advanced -- '{url}' --for 10s");
     let printed = run::command(&command)?;
     assert!(printed.contains("\"liability\":"), "{printed}");

@@ -1,6 +1,6 @@
 //! What a connection does beyond the public contract, over every database.
 
-#[path = "../../../tests/integration/mariadb.rs"]
+#[path = "../../../tests/integration/support/mariadb.rs"]
 mod mariadb;
 
 use crate::error::Result;

@@ -1,8 +1,8 @@
 //! Runs the blocks of a page in a directory.
 
-use super::super::text::fits;
 use super::Tested;
 use super::blocks::{Block, read};
+use crate::support::text::fits;
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
