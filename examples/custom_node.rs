@@ -16,7 +16,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tributary::time::Timestamp;
-use tributary::{Context, Event, Network, Node, Pipeline, Read, Result, Sink, Source, sink};
+use tributary::{Context, Event, Network, Node, Pipeline, ReadStatus, Result, Sink, Source, sink};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,13 +28,13 @@ struct Count(u32);
 impl Node for Count {}
 
 impl Source for Count {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         if self.0 == 3 {
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         }
         self.0 += 1;
         cx.emit(Event::new(self.0.to_string(), cx.now()));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 
@@ -64,7 +64,7 @@ impl Pipeline for PerTenSeconds {
     fn process(&mut self, _event: &Event, cx: &mut Context<'_>) -> Result<()> {
         self.count += 1;
         self.until
-            .get_or_insert(cx.now().after(Duration::from_secs(10)));
+            .get_or_insert(cx.now().saturating_add(Duration::from_secs(10)));
         Ok(())
     }
 }

@@ -43,6 +43,10 @@ pub(crate) use settled::{OutcomeChannel, Settled};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "an event is delivered, or it has failed"
+)]
 pub enum Outcome {
     /// Every branch delivered it, or let it go on purpose.
     Delivered,
@@ -52,4 +56,5 @@ pub enum Outcome {
 
 /// Names a tracked event towards the node that tracks it; unique within that node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a token is its number")]
 pub struct Token(pub u64);

@@ -235,10 +235,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Batch, Event, Meta};
 pub use name::{Endpoint, Name, Port};
 pub use network::{
-    Capacity, Draft, Format, Kind, LinkOptions, Network, OnError, Overflow, Replay, Simulation,
-    Spill, Stats,
+    Capacity, Draft, DrawingFormat, LinkOptions, Network, NodeKind, OnError, Overflow, Replay,
+    Simulation, Spill, Stats,
 };
-pub use node::{Context, Node, Pipeline, Read, Sink, Source};
+pub use node::{Context, Node, Pipeline, ReadStatus, Sink, Source};
 pub use payload::Payload;
 pub use script::Runtime;
 pub use store::{Database, Table};

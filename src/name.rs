@@ -107,6 +107,7 @@ impl fmt::Debug for Port {
 
 /// Where a link begins: a node, or one of its ports, written `"node"` or `"node.port"`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Endpoint {
     /// The node.
     pub node: Name,

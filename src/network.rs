@@ -43,16 +43,16 @@ mod watchdog;
 mod worker;
 
 pub use draft::Draft;
-pub use drawing::Format;
+pub use drawing::DrawingFormat;
 pub use graph::{Edge, NodeInfo, Unlinked};
-pub use handles::{PipelineNode, Port, Receives, Sends, SinkNode, SourceNode};
+pub use handles::{NodePort, PipelineNode, Receives, Sends, SinkNode, SourceNode};
 pub use limits::STOP_LIMIT;
 #[doc(hidden)]
 pub use link::spilled;
 pub use link::{Capacity, LinkOptions, Overflow, Spill};
 pub use on_error::OnError;
 pub use replay::{InjectedSource, Replay, Replaying};
-pub use runner::Kind;
+pub use runner::NodeKind;
 pub use simulation::Simulation;
 pub use stats::{LinkStats, NodeStats, Stats};
 pub(crate) use stats_handle::StatsHandle;

@@ -124,7 +124,8 @@ pub trait Node: Send {
 
 /// What a source found when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+#[non_exhaustive]
+pub enum ReadStatus {
     /// There may be more: read again at once.
     More,
     /// Nothing now.
@@ -137,29 +138,29 @@ pub enum Read {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tributary::{Context, Event, Node, Read, Result, Source};
+/// use tributary::{Context, Event, Node, ReadStatus, Result, Source};
 ///
 /// struct Countdown(u32);
 ///
 /// impl Node for Countdown {}
 ///
 /// impl Source for Countdown {
-///     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+///     fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
 ///         if self.0 == 0 {
-///             return Ok(Read::End);
+///             return Ok(ReadStatus::End);
 ///         }
 ///         cx.emit(Event::new(self.0.to_string(), cx.now()));
 ///         self.0 -= 1;
-///         Ok(Read::More)
+///         Ok(ReadStatus::More)
 ///     }
 /// }
 /// ```
 pub trait Source: Node {
     /// Emits what there is, a few hundred events at most, blocking at most `wait` until there is
-    /// something. What was emitted leaves as one batch per port. After [`Read::Idle`] the source
+    /// something. What was emitted leaves as one batch per port. After [`ReadStatus::Idle`] the source
     /// is asked again when `wait` is over since the call began, when a wake is due, or when an
     /// outcome has come.
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read>;
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus>;
 }
 
 /// What takes events and sends events.
@@ -179,7 +180,7 @@ pub trait Source: Node {
 ///         if self.0 {
 ///             cx.pass();
 ///         } else {
-///             cx.drop("every second one");
+///             cx.drop_event("every second one");
 ///         }
 ///         Ok(())
 ///     }

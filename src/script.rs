@@ -37,7 +37,7 @@ pub use crate::network::on_overrun;
 pub use args::Args;
 pub use branches::BranchJoin;
 pub use evaluate::Evaluated;
-pub use limits::Limits;
+pub use limits::ScriptLimits;
 pub(crate) use module::{Signature, functions, functions_in};
 pub use runtime::{Runtime, Script};
 pub use testing::Tests;

@@ -11,7 +11,7 @@ mod sql;
 mod tester;
 
 pub use channel::{ChannelSink, Receiver, channel};
-pub use closure::{Collect, Handler, collect, handler};
+pub use closure::{Collector, Handler, collect, handler};
 pub use dead_letters::DeadLetterSink;
 pub use discarder::Discarder;
 #[cfg(feature = "http")]

@@ -1,13 +1,11 @@
 //! The SQL floor: databases, tables, rows and queries, over SQLite and MySQL (MariaDB).
 //!
 //! - [`Database`] is a cheap handle: where the database is and which tables are declared.
-//! - [`Store`] is one node's way into it, made on the node's own thread by [`Database::connect`].
-//!   One conformance suite runs over every backend.
 //! - [`Table`] declares columns, key and child tables; a JSON event becomes one row of it.
 //! - [`Query`] is one SELECT, checked, in which every clock is the network's.
 //!
 //! Values are always bound, never formatted; identifiers are checked and quoted by one function
-//! per dialect; nothing is visible to others before [`Store::commit`].
+//! per dialect; nothing is visible to others before a commit.
 //!
 //! A new backend: a module beside `sqlite` that implements `Backend` and `Driver` (in
 //! `driver.rs`), a dialect, a scheme in `url.rs`, and a line in the conformance suite.
@@ -15,6 +13,7 @@
 mod calendar;
 mod catalog;
 mod connection;
+mod contract;
 mod database;
 mod datum;
 pub(crate) mod dialect;
@@ -34,10 +33,6 @@ mod table;
 mod url;
 mod value;
 
-use crate::error::Result;
-use crate::time::Timestamp;
-use serde_json::{Map, Value};
-
 pub(crate) use datum::Datum;
 pub(crate) use dialect::{Dialect, LIMIT};
 pub(crate) use driver::Evaluation;
@@ -45,100 +40,14 @@ pub(crate) use feed::TableUse;
 pub(crate) use query::{Asker, Binding, Interval};
 
 pub(crate) use connection::{Connection, Piece};
+#[doc(hidden)]
+pub use contract::{Inserted, Params, Store};
 pub use database::Database;
 pub use letters::{DeadLetters, Letter, LetterFilter};
-pub use limits::Limits;
+pub use limits::QueryLimits;
 pub(crate) use limits::is_over;
 pub use query::Query;
 pub(crate) use retention::{CountRetention, TimeRetention};
 pub(crate) use row::{Cell, Row, RowReader};
 pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};
-
-/// What became of a row that was to be inserted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inserted {
-    /// It is in the table now, with its child rows.
-    New,
-    /// A row with its key was there already; nothing was changed.
-    Duplicate,
-}
-
-/// What a query is given: the instant, and the event that asks.
-#[derive(Debug, Clone, Copy)]
-pub struct Params<'a> {
-    /// The network's instant: what every clock in the query shows.
-    pub now: Timestamp,
-    /// The event whose fields `:name` stands for, where there is one.
-    pub event: Option<&'a Map<String, Value>>,
-}
-
-/// One connection to a database: the contract of the backends.
-///
-/// Between `begin` and `commit` nothing is visible to others, and on SQLite all others wait. A
-/// call outside a transaction is a transaction of its own. An error that
-/// [is retryable](crate::Error::is_retryable) means that the connection, or the transaction, is
-/// gone: let the store go, and [connect](Database::connect) again.
-pub trait Store: Send {
-    /// Begins a transaction; does nothing within one.
-    ///
-    /// # Errors
-    /// A database that is gone, or locked by another process for too long.
-    fn begin(&mut self) -> Result<()>;
-
-    /// Makes everything since `begin` durable and visible; does nothing outside a transaction.
-    ///
-    /// # Errors
-    /// A database that is gone or refuses; call `rollback` then.
-    fn commit(&mut self) -> Result<()>;
-
-    /// Takes back everything since `begin`; never fails, the connection may be gone.
-    fn rollback(&mut self);
-
-    /// Inserts a JSON object: a row, and the rows of the child tables, all or nothing.
-    ///
-    /// # Errors
-    /// A field of the wrong type, a key that is missing, a value that the database refuses: then
-    /// nothing of the object is inserted, and the transaction goes on.
-    fn insert(&mut self, table: &Table, object: &Map<String, Value>) -> Result<Inserted>;
-
-    /// Deletes the rows (and their child rows) in which `column`, in unix seconds, is before
-    /// `cutoff`; returns how many rows that were, child rows among them.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    fn evict(&mut self, table: &Table, column: &str, cutoff: Timestamp) -> Result<u64>;
-
-    /// The least value of `column`, read as unix seconds.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    fn oldest(&mut self, table: &Table, column: &str) -> Result<Option<Timestamp>>;
-
-    /// Runs a query; a JSON object for each row.
-    ///
-    /// # Errors
-    /// A parameter that the event has no value for, an answer that is too long or takes too long,
-    /// whatever the database refuses.
-    fn query(&mut self, query: &Query, params: &Params<'_>) -> Result<Vec<Map<String, Value>>>;
-
-    /// All keys of `scope` that are remembered beyond `now`, with the instant until which they
-    /// are. Makes the table of keys where it is missing, so call it first, outside a transaction.
-    ///
-    /// # Errors
-    /// A database that is gone, or whose table of keys is something else.
-    fn recall(&mut self, scope: &str, now: Timestamp) -> Result<Vec<(Vec<u8>, Timestamp)>>;
-
-    /// Remembers a key (at most 64 bytes) of `scope` until an instant, in place of what was
-    /// remembered of it before.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    fn remember(&mut self, scope: &str, key: &[u8], until: Timestamp) -> Result<()>;
-
-    /// Deletes the keys of `scope` that are not remembered beyond `now`; returns how many.
-    ///
-    /// # Errors
-    /// A database that is gone.
-    fn forget(&mut self, scope: &str, now: Timestamp) -> Result<u64>;
-}

@@ -66,13 +66,13 @@ impl Timestamp {
 
     /// This instant and a duration after it (saturating).
     #[must_use]
-    pub fn after(self, duration: Duration) -> Self {
+    pub fn saturating_add(self, duration: Duration) -> Self {
         Timestamp(self.0.saturating_add(micros(duration)))
     }
 
     /// This instant and a duration before it (saturating).
     #[must_use]
-    pub fn before(self, duration: Duration) -> Self {
+    pub fn saturating_sub(self, duration: Duration) -> Self {
         Timestamp(self.0.saturating_sub(micros(duration)))
     }
 
@@ -110,6 +110,7 @@ pub trait Clock: Send + Sync {
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -146,7 +147,7 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.set(self.now().after(by));
+        self.set(self.now().saturating_add(by));
     }
 }
 

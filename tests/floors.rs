@@ -31,8 +31,8 @@ const REEXPORTS: [(&str, &[&str]); 9] = [
         &[
             "Capacity",
             "Draft",
-            "Format",
-            "Kind",
+            "DrawingFormat",
+            "NodeKind",
             "LinkOptions",
             "Network",
             "OnError",
@@ -45,7 +45,14 @@ const REEXPORTS: [(&str, &[&str]); 9] = [
     ),
     (
         "node",
-        &["Context", "Node", "Pipeline", "Read", "Sink", "Source"],
+        &[
+            "Context",
+            "Node",
+            "Pipeline",
+            "ReadStatus",
+            "Sink",
+            "Source",
+        ],
     ),
     ("payload", &["Payload"]),
     ("script", &["Runtime"]),

@@ -12,17 +12,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tributary::script::Limits;
+use tributary::script::ScriptLimits;
 use tributary::{Database, Network, Runtime};
 
 type Tested = Result<(), Box<dyn Error>>;
 
-const LIMITS: Limits = Limits {
-    memory: 16 << 20,
-    call_time: Duration::from_millis(30),
-    load_time: Duration::from_millis(30),
-    allow_os: false,
-};
+const LIMITS: ScriptLimits = ScriptLimits::new()
+    .memory(16 << 20)
+    .call_time(Duration::from_millis(30))
+    .load_time(Duration::from_millis(30))
+    .allow_os(false);
 
 /// So many scripts are run where nothing else is said.
 const DEFAULT: u64 = 20_000;

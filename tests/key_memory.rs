@@ -67,11 +67,7 @@ fn node(name: &str, keys: usize) -> Tested<(usize, usize)> {
     let key = || Key::fields(["k"]);
     let all = Bounds::new().max_keys(keys).max_events(keys);
     let by_key = Bounds::new().max_keys(keys);
-    let limits = |time| BatchLimits {
-        count: Some(10),
-        bytes: None,
-        time,
-    };
+    let by_count = BatchLimits::new().count(10);
     let by_field = FilterKey::Fields(vec!["k".to_owned()]);
     match name {
         "filter" => measure(keys, Filter::new(hour, by_field)?.bounds(by_key)?),
@@ -83,8 +79,8 @@ fn node(name: &str, keys: usize) -> Tested<(usize, usize)> {
         "deadman" => measure(keys, Deadman::new(hour, key())?.bounds(by_key)?),
         "debounce" => measure(keys, Debounce::new(hour, key())?.bounds(all)?),
         "sample" => measure(keys, Sample::new(hour, key())?.bounds(all)?),
-        "batch by time" => measure(keys, Collect::new(limits(Some(hour)), key())?.bounds(all)?),
-        "batch by count" => measure(keys, Collect::new(limits(None), key())?.bounds(all)?),
+        "batch by time" => measure(keys, Collect::new(by_count.time(hour), key())?.bounds(all)?),
+        "batch by count" => measure(keys, Collect::new(by_count, key())?.bounds(all)?),
         other => Err(format!("no node {other}").into()),
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 use tributary::pipeline::Forwarder;
-use tributary::{Context, Draft, Event, Network, Node, Read, Result, Sink, Source};
+use tributary::{Context, Draft, Event, Network, Node, ReadStatus, Result, Sink, Source};
 
 const NODES: usize = 1_000;
 /// How many full batches pass every node.
@@ -129,13 +129,13 @@ struct Spring {
 impl Node for Spring {}
 
 impl Source for Spring {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         if self.sent >= self.open.load(Ordering::Relaxed) {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         self.sent += 1;
         (0..BATCH).for_each(|_| cx.emit(Event::new(&PAYLOAD[..], cx.now())));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 

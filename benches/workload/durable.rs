@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tributary::pipeline::Queue;
 use tributary::sink::handler;
 use tributary::{
-    Context, Event, LinkOptions, Network, Node, Overflow, Read, Result, Source, Spill,
+    Context, Event, LinkOptions, Network, Node, Overflow, ReadStatus, Result, Source, Spill,
 };
 
 /// Through a queue, whose file takes in and lets go every event.
@@ -71,16 +71,16 @@ struct Gush {
 impl Node for Gush {}
 
 impl Source for Gush {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         self.watch.begin();
         if self.left == 0 {
             self.all = None;
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         }
         let events = self.left.min(BATCH as u64);
         self.left -= events;
         (0..events).for_each(|_| cx.emit(Event::new(&LARGE[..], cx.now())));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 
@@ -110,10 +110,7 @@ pub fn spill(events: u64) -> Duration {
             Ok(())
         });
         network.add_sink("drain", drain)?;
-        let spill = Overflow::Spill(Spill {
-            size: 2 * events * LARGE.len() as u64,
-            ..Spill::default()
-        });
+        let spill = Overflow::Spill(Spill::new().size(2 * events * LARGE.len() as u64));
         network.link_with("gush", "drain", LinkOptions::new().overflow(spill))?;
         let took = run(&network, &watch)?;
         assert!(network.stats().links[0].spilled > events / 2);

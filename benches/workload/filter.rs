@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tributary::pipeline::{Filter, FilterKey};
-use tributary::{Context, Event, Network, Node, Read, Result, Source};
+use tributary::{Context, Event, Network, Node, ReadStatus, Result, Source};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Longer than any run.
@@ -50,7 +50,7 @@ impl Node for Spring {}
 
 impl Source for Spring {
     /// Stays when there are no more keys: at its end the filter would forget them.
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         self.watch.begin();
         let now = cx.now();
         let mut count = 0;
@@ -60,9 +60,9 @@ impl Source for Spring {
         }
         if count == 0 {
             thread::sleep(wait);
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tributary::pipeline::{self, Forwarder, Verdict};
 use tributary::{
-    Context, Event, Network, Node, Outcome, Pipeline, Read, Result, Sink, Source, Token,
+    Context, Event, Network, Node, Outcome, Pipeline, ReadStatus, Result, Sink, Source, Token,
 };
 
 /// Makes so many events, and tracks them where that is asked for.
@@ -41,7 +41,7 @@ impl Node for Spring {
 }
 
 impl Source for Spring {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         self.watch.begin();
         let now = cx.now();
         let events = self.left.min(BATCH as u64);
@@ -54,9 +54,9 @@ impl Source for Spring {
             }),
         }
         Ok(if self.left == 0 {
-            Read::End
+            ReadStatus::End
         } else {
-            Read::More
+            ReadStatus::More
         })
     }
 }

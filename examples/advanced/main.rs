@@ -22,7 +22,7 @@ use std::error::Error;
 use std::time::Duration;
 use tributary::time::{Timestamp, parse_positive_duration};
 use tributary::{
-    Context, Database, Event, Network, Node, Read, Result, Runtime, Source, Table, sink,
+    Context, Database, Event, Network, Node, ReadStatus, Result, Runtime, Source, Table, sink,
 };
 
 #[global_allocator]
@@ -117,15 +117,15 @@ impl Node for Bets {
         let now = cx.now();
         cx.emit(Event::new(self.bet(now), now));
         self.count += 1;
-        self.due = Some(now.after(Duration::from_millis(20)));
+        self.due = Some(now.saturating_add(Duration::from_millis(20)));
         Ok(())
     }
 }
 
 impl Source for Bets {
     /// There is nothing to read: bets are made by `tick`.
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         self.due.get_or_insert(cx.now());
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     }
 }

@@ -29,7 +29,7 @@
 
 use std::error::Error;
 use std::time::Duration;
-use tributary::{Format, Network, Runtime, time::parse_positive_duration};
+use tributary::{DrawingFormat, Network, Runtime, time::parse_positive_duration};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let network = Network::new();
     Runtime::new(&network)?.run(SCRIPT)?;
-    println!("{}", network.draw(Format::Dot));
+    println!("{}", network.draw(DrawingFormat::Dot));
 
     network.start()?;
     match run_for {

@@ -85,7 +85,7 @@ impl Which {
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(ago) = parse_positive_duration(text) {
-        return Ok(SystemClock.now().before(ago));
+        return Ok(SystemClock.now().saturating_sub(ago));
     }
     read_instant(&text.into()).map_err(|_| {
         "a time ago is expected, as in 1h, or an instant, as in 2026-11-24T03:00:00Z".to_owned()

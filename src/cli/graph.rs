@@ -1,7 +1,7 @@
 //! `tributary graph`: draws the network that scripts build.
 
 use super::{load, print};
-use crate::{Format, Result};
+use crate::{DrawingFormat, Result};
 
 /// Draw the network that the scripts build, with nodes that are not linked; runs nothing.
 #[derive(clap::Args)]
@@ -11,7 +11,7 @@ pub struct Options {
 
     /// The format: dot, svg or mermaid
     #[arg(long, value_name = "FORMAT", default_value_t)]
-    format: Format,
+    format: DrawingFormat,
 }
 
 pub fn run(options: &Options) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use super::endpoint::Endpoint;
 use crate::network::InjectedSource;
-use crate::script::Limits;
+use crate::script::ScriptLimits;
 use crate::sink::Recorder;
 use crate::store;
 use crate::{Capacity, Database, Error, Network, Result, Runtime};
@@ -152,12 +152,12 @@ pub enum Inputs {
 
 impl Scripted {
     /// The limits of each VM.
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> ScriptLimits {
+        ScriptLimits {
             memory: self.lua_memory,
             call_time: self.lua_call_time,
             allow_os: self.allow_os,
-            ..Limits::default()
+            ..ScriptLimits::default()
         }
     }
 }
@@ -217,7 +217,7 @@ fn open_with(
     network.set_max_event_bytes(options.max_event_bytes);
     let database = Database::open_within(&options.db, patience)
         .map_err(with_schema)?
-        .with_limits(store::Limits {
+        .with_limits(store::QueryLimits {
             rows: options.query_rows,
             time: options.query_time,
             bytes: options.query_bytes,

@@ -3,7 +3,7 @@
 use super::load::{Setup, open};
 use super::{print, report};
 use crate::script::{Evaluated, functions};
-use crate::{Error, ErrorKind, Format, Network, Result, Runtime};
+use crate::{DrawingFormat, Error, ErrorKind, Network, Result, Runtime};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -116,7 +116,7 @@ fn command(word: &str, network: &Network) -> Result<String> {
         ":wait" => network.wait().map(|()| String::new()),
         ":stop" => network.stop().map(|()| String::new()),
         ":stats" => Ok(network.stats().to_string()),
-        ":graph" => Ok(network.draw(Format::Mermaid)),
+        ":graph" => Ok(network.draw(DrawingFormat::Mermaid)),
         ":check" => {
             let unlinked = network.check();
             Ok(unlinked.iter().map(|what| format!("{what}\n")).collect())

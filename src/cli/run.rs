@@ -3,7 +3,7 @@
 use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
 use crate::time::{Backoff, Clock as _, SystemClock};
-use crate::{Error, ErrorKind, Kind, Network, Result};
+use crate::{Error, ErrorKind, Network, NodeKind, Result};
 use std::time::Duration;
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
@@ -121,7 +121,11 @@ pub fn run(options: &Options) -> Result<()> {
     if options.strict {
         refuse_unlinked(&network)?;
     }
-    if !network.nodes().iter().any(|node| node.kind == Kind::Source) {
+    if !network
+        .nodes()
+        .iter()
+        .any(|node| node.kind == NodeKind::Source)
+    {
         return Err(
             Error::new(ErrorKind::Data, "nothing to run: the network has no source")
                 .with_hint("create one in a script, or add one with --input NODE=FILE"),
@@ -136,7 +140,7 @@ pub fn run(options: &Options) -> Result<()> {
     let is_over = || {
         options
             .run_for
-            .is_some_and(|time| SystemClock.now() >= begun.after(time))
+            .is_some_and(|time| SystemClock.now() >= begun.saturating_add(time))
     };
     match network.start_while(|| !watch.is_over() && !is_over()) {
         // Nothing was read so far.

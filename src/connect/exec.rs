@@ -10,7 +10,7 @@ use super::support::socket::wait_for;
 use super::{Address, Connector, Make, Progress, Settings, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Sink, Source};
+use crate::node::{Context, Node, ReadStatus, Sink, Source};
 use crate::payload::Payload;
 use crate::time::{format_duration, monotonic};
 use rustix::event::{PollFd, PollFlags};
@@ -81,10 +81,10 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
 
 impl Output {
     /// The program has closed its output: what that means.
-    fn end(&mut self, cx: &mut Context<'_>) -> Result<Read> {
+    fn end(&mut self, cx: &mut Context<'_>) -> Result<ReadStatus> {
         self.lines.end(&self.address.to_string(), cx);
         let Some(mut child) = self.child.take() else {
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         };
         let status = child
             .wait()
@@ -95,7 +95,7 @@ impl Output {
         );
         match (self.restart, status.success()) {
             (true, _) => Err(ended.retryable()),
-            (false, true) => Ok(Read::End),
+            (false, true) => Ok(ReadStatus::End),
             (false, false) => Err(ended),
         }
     }
@@ -133,23 +133,23 @@ impl Node for Output {
 }
 
 impl Source for Output {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let Some(stdout) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) else {
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         };
         let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
         if !wait_for(&mut [PollFd::new(stdout, PollFlags::IN)], wait).map_err(wrong)? {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         match stdout.read(&mut self.chunk) {
             Ok(0) => self.end(cx),
             Ok(len) => {
                 self.lines
                     .add(&self.chunk[..len], &self.address.to_string(), cx);
-                Ok(Read::More)
+                Ok(ReadStatus::More)
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Read::Idle),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(ReadStatus::Idle),
                 _ => Err(wrong(error)),
             },
         }

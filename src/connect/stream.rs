@@ -12,7 +12,7 @@ use super::support::socket::{Listener, SocketAddress, Stream, wait_for};
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Sink, Source};
+use crate::node::{Context, Node, ReadStatus, Sink, Source};
 use crate::sink::write_line;
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
@@ -142,10 +142,10 @@ impl Node for Listening {
 }
 
 impl Source for Listening {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
         let Some(listener) = &mut self.listener else {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         };
         let is_full = self.peers.len() >= self.admission.most;
         if is_full && self.looked.elapsed() >= LOOK {
@@ -166,7 +166,7 @@ impl Source for Listening {
             fds.push(PollFd::new(&*listener, PollFlags::IN));
         }
         if !wait_for(&mut fds, wait).map_err(wrong)? {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);
@@ -182,7 +182,7 @@ impl Source for Listening {
         if ready_peers.next() == Some(&true) {
             self.accept(&name, cx);
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 

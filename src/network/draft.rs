@@ -3,7 +3,7 @@
 use super::graph::{Graph, Savepoint, Sharing};
 use super::link::{Capacity, LinkOptions};
 use super::on_error::OnError;
-use super::runner::{Kind, Runner};
+use super::runner::{NodeKind, Runner};
 use super::running::NewNode;
 use crate::error::{Error, Result};
 use crate::name::Name;
@@ -148,7 +148,7 @@ impl Draft {
     }
 
     /// What kind of node this is.
-    pub fn kind(&self, name: &str) -> Option<Kind> {
+    pub fn kind(&self, name: &str) -> Option<NodeKind> {
         self.graph.named(name).map(|(_, node)| node.kind)
     }
 }

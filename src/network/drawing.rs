@@ -7,7 +7,7 @@
 //!
 //! Invariant: a picture depends on the graph alone, and everything in it stands in the order of
 //! creation, so that the same network is always the same text. A writer escapes all that it is
-//! given. To add a format, add a variant to [`Format`] and a module with one function.
+//! given. To add a format, add a variant to [`DrawingFormat`] and a module with one function.
 
 mod dot;
 mod layout;
@@ -17,7 +17,7 @@ mod svg;
 use super::Network;
 use super::graph::{Edge, Graph};
 use super::id::NodeId;
-use super::runner::Kind;
+use super::runner::NodeKind;
 use crate::error::{Error, did_you_mean, quote};
 use crate::name::Port;
 use std::collections::{HashMap, HashSet};
@@ -27,16 +27,16 @@ use std::str::FromStr;
 /// How a network is drawn.
 ///
 /// ```
-/// use tributary::Format;
+/// use tributary::DrawingFormat;
 ///
-/// assert_eq!("svg".parse::<Format>()?, Format::Svg);
-/// let error = "svgg".parse::<Format>().expect_err("no such format");
+/// assert_eq!("svg".parse::<DrawingFormat>()?, DrawingFormat::Svg);
+/// let error = "svgg".parse::<DrawingFormat>().expect_err("no such format");
 /// assert_eq!(error.to_string(), "no format \"svgg\"; did you mean \"svg\"?");
 /// # Ok::<(), tributary::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Format {
+pub enum DrawingFormat {
     /// The language of Graphviz.
     #[default]
     Dot,
@@ -46,32 +46,36 @@ pub enum Format {
     Svg,
 }
 
-impl Format {
+impl DrawingFormat {
     /// Every format.
-    pub const ALL: [Format; 3] = [Format::Dot, Format::Mermaid, Format::Svg];
+    pub const ALL: [DrawingFormat; 3] = [
+        DrawingFormat::Dot,
+        DrawingFormat::Mermaid,
+        DrawingFormat::Svg,
+    ];
 
     /// The format's name, as it is parsed.
     pub fn as_str(self) -> &'static str {
         match self {
-            Format::Dot => "dot",
-            Format::Mermaid => "mermaid",
-            Format::Svg => "svg",
+            DrawingFormat::Dot => "dot",
+            DrawingFormat::Mermaid => "mermaid",
+            DrawingFormat::Svg => "svg",
         }
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for DrawingFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
 }
 
-impl FromStr for Format {
+impl FromStr for DrawingFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let names = Format::ALL.map(Format::as_str);
-        let format = Format::ALL.into_iter().find(|f| f.as_str() == text);
+        let names = DrawingFormat::ALL.map(DrawingFormat::as_str);
+        let format = DrawingFormat::ALL.into_iter().find(|f| f.as_str() == text);
         format.ok_or_else(|| {
             let all = || format!("the formats are {}", names.join(", "));
             Error::data(format!("no format {}", quote(text)))
@@ -84,21 +88,21 @@ impl Network {
     /// Draws the network as it is now, linked or not: an end that is still open is drawn as `_`.
     ///
     /// ```
-    /// use tributary::{Format, Network, sink, source};
+    /// use tributary::{DrawingFormat, Network, sink, source};
     ///
     /// let network = Network::new();
     /// network.add_source("numbers", source::from_iter(["1", "2"]))?;
     /// network.add_sink("print", sink::handler(|_| Ok(())))?;
     /// network.link("numbers", "print")?;
-    /// assert!(network.draw(Format::Dot).contains(r#""numbers" -> "print""#));
+    /// assert!(network.draw(DrawingFormat::Dot).contains(r#""numbers" -> "print""#));
     /// # Ok::<(), tributary::Error>(())
     /// ```
-    pub fn draw(&self, format: Format) -> String {
+    pub fn draw(&self, format: DrawingFormat) -> String {
         let picture = Picture::new(&self.graph());
         match format {
-            Format::Dot => dot::write(&picture),
-            Format::Mermaid => mermaid::write(&picture),
-            Format::Svg => svg::write(&picture),
+            DrawingFormat::Dot => dot::write(&picture),
+            DrawingFormat::Mermaid => mermaid::write(&picture),
+            DrawingFormat::Svg => svg::write(&picture),
         }
     }
 }
@@ -118,7 +122,7 @@ struct Node {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
-    Node(Kind),
+    Node(NodeKind),
     /// Where a link is missing.
     Open,
 }
@@ -151,11 +155,11 @@ impl Picture {
         // The ends of different nodes are different nodes, so that they join nothing. No name has
         // a dot, so no other id is equal to theirs; `_` stands beside the arrow.
         for (id, node) in graph.nodes() {
-            if node.kind != Kind::Source && !receiving.contains(&id) {
+            if node.kind != NodeKind::Source && !receiving.contains(&id) {
                 let end = picture.add(Shape::Open, &format!("{}._", node.name), "_");
                 picture.arrow(end, index[&id], String::new());
             }
-            if node.kind != Kind::Sink && !sending.contains(&id) {
+            if node.kind != NodeKind::Sink && !sending.contains(&id) {
                 let end = picture.add(Shape::Open, &format!("_.{}", node.name), "_");
                 picture.arrow(index[&id], end, String::new());
             }

@@ -12,7 +12,7 @@ pub(crate) use linking::Sharing;
 use super::id::{IdMark, Ids, LinkId, NodeId};
 use super::link::{Capacity, LinkSettings, Overflow};
 use super::on_error::ErrorPolicy;
-use super::runner::Kind;
+use super::runner::NodeKind;
 use crate::error::{Error, Result, quote};
 use crate::name::{Endpoint, Name, Port};
 use std::collections::{BTreeMap, HashMap};
@@ -26,7 +26,7 @@ pub struct NodeInfo {
     /// Its name.
     pub name: Name,
     /// Source, pipeline or sink.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// All its ports; `out`, `errors` and `dropped` come first.
     pub ports: Vec<Port>,
     /// Where it was defined, as `file:line`, if that was in a script.
@@ -156,7 +156,7 @@ impl Graph {
     pub fn add(
         &mut self,
         name: Name,
-        kind: Kind,
+        kind: NodeKind,
         named: &[String],
         place: Option<String>,
     ) -> Result<NodeId> {

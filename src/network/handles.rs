@@ -41,7 +41,7 @@ pub struct SinkNode(pub(super) Name);
 
 /// One port of a node that was added.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Port(String);
+pub struct NodePort(String);
 
 macro_rules! handle {
     ($handle:ident) => {
@@ -52,8 +52,8 @@ macro_rules! handle {
             }
 
             /// A port of the node, to link from.
-            pub fn port(&self, port: &str) -> Port {
-                Port(format!("{}.{port}", self.0))
+            pub fn port(&self, port: &str) -> NodePort {
+                NodePort(format!("{}.{port}", self.0))
             }
         }
     };
@@ -72,7 +72,7 @@ impl Sends for PipelineNode {
         self.0.to_string()
     }
 }
-impl Sends for Port {
+impl Sends for NodePort {
     fn output(&self) -> String {
         self.0.clone()
     }

@@ -1,9 +1,9 @@
 //! The settings of a network, and questions about what it consists of.
 
-use super::runner::{Kind, Reads};
+use super::runner::{NodeKind, Reads};
 use super::{Edge, Network, NodeInfo, Phase, Unlinked};
 use crate::error::{Error, Result};
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use std::time::Duration;
 
 /// A source without events.
@@ -12,8 +12,8 @@ struct Silent;
 impl Node for Silent {}
 
 impl Source for Silent {
-    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
-        Ok(Read::End)
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<ReadStatus> {
+        Ok(ReadStatus::End)
     }
 }
 
@@ -48,7 +48,10 @@ impl Network {
         let Phase::Built(nodes) = &mut state.phase else {
             return Err(Error::data("the network was started"));
         };
-        for node in nodes.iter_mut().filter(|n| n.runner.kind() == Kind::Source) {
+        for node in nodes
+            .iter_mut()
+            .filter(|n| n.runner.kind() == NodeKind::Source)
+        {
             node.runner = Box::new(Reads(Silent));
         }
         Ok(())

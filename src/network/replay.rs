@@ -13,11 +13,11 @@ mod input;
 
 use super::graph::Graph;
 use super::id::NodeId;
-use super::runner::Kind;
+use super::runner::NodeKind;
 use super::simulation::{Handle, Simulation};
 use super::{Network, Stats};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use input::{Ahead, Input};
 use std::time::Duration;
@@ -25,13 +25,14 @@ use std::time::Duration;
 /// A source that reads nothing: what it sends is handed to it by a [`Replay`], or injected
 /// where the network is [simulated](Network::simulate).
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings")]
 pub struct InjectedSource;
 
 impl Node for InjectedSource {}
 
 impl Source for InjectedSource {
-    fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
-        Ok(Read::Idle)
+    fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
+        Ok(ReadStatus::Idle)
     }
 }
 
@@ -145,9 +146,9 @@ impl Replay {
 
 fn find(graph: &Graph, node: &str) -> Result<NodeId> {
     let nodes = graph.nodes().map(|(_, node)| node);
-    let sources = nodes.filter(|node| node.kind == Kind::Source);
+    let sources = nodes.filter(|node| node.kind == NodeKind::Source);
     match graph.named(node) {
-        Some((id, node)) if node.kind == Kind::Source => Ok(id),
+        Some((id, node)) if node.kind == NodeKind::Source => Ok(id),
         Some(_) => Err(Error::data(format!("node {} is no source", quote(node)))),
         None => Err(Error::data(format!("no source node {}", quote(node)))
             .with_hint_opt(did_you_mean(node, sources.map(|node| node.name.as_str())))),

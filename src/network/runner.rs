@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline, Read, Sink, Source};
+use crate::node::{Context, Node, Pipeline, ReadStatus, Sink, Source};
 use std::time::Duration;
 
 /// Source, pipeline or sink: decides which links are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+#[non_exhaustive]
+pub enum NodeKind {
     /// Sends only.
     Source,
     /// Receives and sends.
@@ -19,7 +20,7 @@ pub enum Kind {
 /// A node of any kind. One implementation for each kind, generic over the node, so that the loop
 /// over a batch is compiled together with the node's code.
 pub(crate) trait Runner: Send {
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> NodeKind;
     fn node(&mut self) -> &mut dyn Node;
     /// Feeds `events` from `*index` on; on return `*index` is that of the event that failed.
     fn feed<'a>(
@@ -28,7 +29,7 @@ pub(crate) trait Runner: Send {
         index: &mut usize,
         cx: &mut Context<'a>,
     ) -> Result<()>;
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read>;
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus>;
 }
 
 pub(crate) struct Reads<S>(pub S);
@@ -38,8 +39,8 @@ pub(crate) struct Processes<P>(pub P);
 pub(crate) struct Writes<S>(pub S);
 
 impl<S: Source> Runner for Reads<S> {
-    fn kind(&self) -> Kind {
-        Kind::Source
+    fn kind(&self) -> NodeKind {
+        NodeKind::Source
     }
     fn node(&mut self) -> &mut dyn Node {
         &mut self.0
@@ -47,14 +48,14 @@ impl<S: Source> Runner for Reads<S> {
     fn feed<'a>(&mut self, _: &'a [Event], _: &mut usize, _: &mut Context<'a>) -> Result<()> {
         Err(Error::data("a source takes no events"))
     }
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         self.0.read(cx, wait)
     }
 }
 
 impl<P: Pipeline> Runner for Processes<P> {
-    fn kind(&self) -> Kind {
-        Kind::Pipeline
+    fn kind(&self) -> NodeKind {
+        NodeKind::Pipeline
     }
     fn node(&mut self) -> &mut dyn Node {
         &mut self.0
@@ -76,14 +77,14 @@ impl<P: Pipeline> Runner for Processes<P> {
         }
         Ok(())
     }
-    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
-        Ok(Read::End)
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<ReadStatus> {
+        Ok(ReadStatus::End)
     }
 }
 
 impl<S: Sink> Runner for Writes<S> {
-    fn kind(&self) -> Kind {
-        Kind::Sink
+    fn kind(&self) -> NodeKind {
+        NodeKind::Sink
     }
     fn node(&mut self) -> &mut dyn Node {
         &mut self.0
@@ -102,7 +103,7 @@ impl<S: Sink> Runner for Writes<S> {
         }
         Ok(())
     }
-    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<Read> {
-        Ok(Read::End)
+    fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<ReadStatus> {
+        Ok(ReadStatus::End)
     }
 }

@@ -12,7 +12,7 @@ pub(super) use schedule::Handle;
 use super::graph::Graph;
 use super::id::NodeId;
 use super::limits::Limits;
-use super::runner::Kind;
+use super::runner::NodeKind;
 use super::running::{NewNode, Running};
 use super::stats::Stats;
 use super::worker::Worker;
@@ -129,7 +129,7 @@ impl Simulation {
     /// A node that does not exist or is no source.
     pub fn end_source(&mut self, node: &str) -> Result<()> {
         let id = self.find(node)?;
-        if self.graph.node(id).kind != Kind::Source {
+        if self.graph.node(id).kind != NodeKind::Source {
             return Err(Error::data(format!("node {} is no source", quote(node))));
         }
         self.end(self.handle(id));
@@ -189,7 +189,7 @@ impl Simulation {
 
     /// Moves the clock on, from wake to wake, letting everything happen at its instant.
     pub fn advance(&mut self, by: Duration) {
-        self.advance_to(self.now().after(by));
+        self.advance_to(self.now().saturating_add(by));
     }
 
     /// The same up to this instant; one that has passed leaves the clock where it is.

@@ -14,14 +14,14 @@ pub(crate) use retry::Retry;
 use super::limits::Limits;
 use super::on_error::Retries;
 use super::panics::catch;
-use super::runner::{Kind, Runner};
+use super::runner::{NodeKind, Runner};
 use super::stats::{Account, add, add_nanos};
 use crate::ack::{Ack, Outcome, OutcomeChannel, Settled, Token};
 use crate::claim::Lock;
 use crate::error::{Error, Result};
 use crate::event::Batch;
 use crate::name::{Name, Port};
-use crate::node::{Context, Frame, Node, Read, Tracker};
+use crate::node::{Context, Frame, Node, ReadStatus, Tracker};
 use crate::time::{Clock, Timestamp, monotonic};
 use log_throttle::LogThrottle;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) type Outbox = Vec<Batch>;
 
 pub(crate) struct Stage {
     pub name: Name,
-    pub kind: Kind,
+    pub kind: NodeKind,
     pub account: Arc<Account>,
     pub outbox: Outbox,
     /// How many events the node takes in hand at once.
@@ -86,7 +86,7 @@ impl Stage {
             account,
             outbox: (0..count).map(|_| Batch::default()).collect(),
             runner,
-            frame: Frame::new(ports, kind != Kind::Sink, Tracker::new(channel)),
+            frame: Frame::new(ports, kind != NodeKind::Sink, Tracker::new(channel)),
             outcomes: Vec::new(),
             clock,
             linked: vec![false; count],
@@ -170,7 +170,7 @@ impl Stage {
     }
 
     /// Reads a source.
-    pub fn read(&mut self, wait: Duration) -> Result<Read> {
+    pub fn read(&mut self, wait: Duration) -> Result<ReadStatus> {
         let begun = monotonic();
         self.frame.begin_no_event();
         let mut cx = Context::new(&mut self.frame, &*self.clock);
@@ -248,7 +248,7 @@ impl Stage {
     /// due.
     pub fn tick(&mut self) -> Result<()> {
         let done = self.call("tick", |node, cx| node.tick(cx))?;
-        self.rests = (!done).then(|| self.now().after(REST));
+        self.rests = (!done).then(|| self.now().saturating_add(REST));
         Ok(())
     }
 

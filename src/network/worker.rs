@@ -17,7 +17,7 @@ use super::id::NodeId;
 use super::link::LinkReceiver;
 use super::members::Shared;
 use super::routes::Routes;
-use super::runner::Kind;
+use super::runner::NodeKind;
 use super::stage::Stage;
 use super::timer::Timer;
 use crate::ack::Settled;
@@ -183,7 +183,7 @@ impl Worker {
     }
 
     fn is_source(&self) -> bool {
-        self.stage.kind == Kind::Source
+        self.stage.kind == NodeKind::Source
     }
 
     fn source_wait(&self) -> Duration {
@@ -249,8 +249,8 @@ impl Worker {
             }
         }
         busy |= match self.stage.kind {
-            Kind::Source => self.read(wait),
-            Kind::Pipeline | Kind::Sink => self.work(),
+            NodeKind::Source => self.read(wait),
+            NodeKind::Pipeline | NodeKind::Sink => self.work(),
         };
         self.set_alarm();
         if busy { Step::Busy } else { Step::Idle }

@@ -1,6 +1,6 @@
 //! A boxed node is a node: for nodes whose type is known only at run time.
 
-use super::{Context, Node, Pipeline, Read, Sink, Source};
+use super::{Context, Node, Pipeline, ReadStatus, Sink, Source};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::Result;
@@ -55,7 +55,7 @@ impl<N: Node + ?Sized> Node for Box<N> {
 }
 
 impl<N: Source + ?Sized> Source for Box<N> {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         (**self).read(cx, wait)
     }
 }

@@ -148,7 +148,7 @@ impl<'a> Context<'a> {
 
     /// Lets the event in hand go, on purpose; it is counted under this reason, and leaves by the
     /// port `dropped` where that is linked.
-    pub fn drop(&mut self, reason: &'static str) {
+    pub fn drop_event(&mut self, reason: &'static str) {
         self.drop_by(Frame::DROPPED, reason);
     }
 
@@ -156,7 +156,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// A port that the node has not declared.
-    pub fn drop_to(&mut self, port: &str, reason: &'static str) -> Result<()> {
+    pub fn drop_event_to(&mut self, port: &str, reason: &'static str) -> Result<()> {
         let port = self.frame.port(port)?;
         self.drop_by(port, reason);
         Ok(())

@@ -24,7 +24,18 @@ const EARLY: &str =
     "max_keys, max_events or max_bytes is reached, so the oldest batch is emitted early";
 
 /// When a batch is full; the first limit that is reached counts.
+///
+/// ```
+/// use std::time::Duration;
+/// use tributary::pipeline::{BatchLimits, Collect, Key};
+///
+/// let limits = BatchLimits::new().count(100).time(Duration::from_secs(1));
+/// let node = Collect::new(limits, Key::none())?;
+/// # let _ = node;
+/// # Ok::<(), tributary::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BatchLimits {
     /// So many events.
     pub count: Option<usize>,
@@ -32,6 +43,38 @@ pub struct BatchLimits {
     pub bytes: Option<usize>,
     /// So long after its first event.
     pub time: Option<Duration>,
+}
+
+impl BatchLimits {
+    /// No limit yet; a batch needs at least one.
+    pub const fn new() -> Self {
+        BatchLimits {
+            count: None,
+            bytes: None,
+            time: None,
+        }
+    }
+
+    /// The same limits, and so many events.
+    #[must_use]
+    pub const fn count(mut self, events: usize) -> Self {
+        self.count = Some(events);
+        self
+    }
+
+    /// The same limits, and so many bytes of payloads.
+    #[must_use]
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// The same limits, and so much time after the first event.
+    #[must_use]
+    pub const fn time(mut self, time: Duration) -> Self {
+        self.time = Some(time);
+        self
+    }
 }
 
 /// Collects the events of a key, and emits them as one event, whose payload is the JSON list of
@@ -207,13 +250,13 @@ impl Node for Collect {
             return Some(Timestamp::EPOCH);
         }
         let due = self.open.next().filter(|at| *at < Timestamp::MAX);
-        let silent = self.awaited.map(|last| last.after(SILENCE));
+        let silent = self.awaited.map(|last| last.saturating_add(SILENCE));
         due.into_iter().chain(silent).min()
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         if let Some(time) = self.limits.time {
-            self.open.hasten(cx.now().after(time));
+            self.open.hasten(cx.now().saturating_add(time));
         }
         if let Some(last) = self.awaited {
             // A clock that was set back lengthens no wait.
@@ -275,7 +318,7 @@ impl Pipeline for Collect {
                 open.is_full(&limits)
             }
             None => {
-                let due = limits.time.map(|time| cx.now().after(time));
+                let due = limits.time.map(|time| cx.now().saturating_add(time));
                 let mut open = Open::new(event.time(), size);
                 open.add(event, &text);
                 let full = open.is_full(&limits);

@@ -100,12 +100,12 @@ impl Pipeline for Changed {
         let value = [(value >> 64) as u64, value as u64];
         let due = self
             .forget
-            .map_or(Timestamp::MAX, |time| cx.now().after(time));
+            .map_or(Timestamp::MAX, |time| cx.now().saturating_add(time));
         let before = self.last.take(key);
         let is_same = before.as_ref().is_some_and(|last| last.value == value);
         let token = match before {
             Some(last) if is_same => {
-                cx.drop("unchanged");
+                cx.drop_event("unchanged");
                 last.token
             }
             _ if event.is_tracked() => {

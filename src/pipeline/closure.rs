@@ -6,6 +6,7 @@ use crate::node::{Context, Node, Pipeline};
 
 /// The verdict of an interceptor on an event.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It goes on as it is; nothing is cloned.
     Pass,
@@ -69,7 +70,7 @@ where
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         match (self.0)(event)?.into() {
             Verdict::Pass => cx.pass(),
-            Verdict::Drop => cx.drop("interceptor"),
+            Verdict::Drop => cx.drop_event("interceptor"),
             Verdict::Replace(event) => cx.emit(event),
         }
         Ok(())

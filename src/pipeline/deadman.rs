@@ -87,9 +87,9 @@ impl Node for Deadman {
             self.begun = true;
             let (values, last) = (Box::default(), now);
             self.alive
-                .put(0, now.after(self.time), Alive { values, last });
+                .put(0, now.saturating_add(self.time), Alive { values, last });
         }
-        self.alive.hasten(now.after(self.time));
+        self.alive.hasten(now.saturating_add(self.time));
         let mut part = Part::default();
         while !part.is_full()
             && let Some(Alive { values, last }) = self.alive.pop(now)
@@ -107,7 +107,7 @@ impl Node for Deadman {
 impl Pipeline for Deadman {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let (key, last) = (self.key.of(event)?, cx.now());
-        let due = last.after(self.time);
+        let due = last.saturating_add(self.time);
         match self.alive.renew(key, due) {
             Some(alive) => alive.last = last,
             None => {

@@ -51,7 +51,7 @@ impl Node for Debounce {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        let latest = cx.now().after(self.quiet);
+        let latest = cx.now().saturating_add(self.quiet);
         self.held.emit_due(latest, cx);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Node for Debounce {
 
 impl Pipeline for Debounce {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let due = cx.now().after(self.quiet);
+        let due = cx.now().saturating_add(self.quiet);
         self.held.put(self.key.of(event)?, event, due, true)
     }
 }

@@ -89,7 +89,7 @@ impl Node for Delay {
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let now = cx.now();
         // Where the clock was set back.
-        let latest = now.after(self.time);
+        let latest = now.saturating_add(self.time);
         let late = self.held.iter_mut().rev();
         late.take_while(|(at, _)| *at > latest)
             .for_each(|(at, _)| *at = latest);
@@ -116,7 +116,7 @@ impl Pipeline for Delay {
         let size = event.size();
         self.most.check_bytes(self.bytes, size)?;
         self.bytes += size;
-        let due = cx.now().after(self.time);
+        let due = cx.now().saturating_add(self.time);
         self.held.push_back((due, event));
         Ok(())
     }

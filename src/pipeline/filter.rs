@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// What makes two events the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FilterKey {
     /// Equal payloads, byte for byte.
     Payload,
@@ -200,7 +201,7 @@ impl Node for Filter {
             // They come in the order in which they end.
             for (key, until) in remembered {
                 if let Ok(key) = <[u8; 16]>::try_from(key.as_slice()) {
-                    let passed = until.before(self.interval);
+                    let passed = until.saturating_sub(self.interval);
                     self.passed.insert(u128::from_be_bytes(key), passed);
                     // Those that end first.
                     self.passed.forget_excess(self.most.keys);
@@ -226,7 +227,9 @@ impl Node for Filter {
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        self.passed.oldest().map(|at| at.after(self.interval))
+        self.passed
+            .oldest()
+            .map(|at| at.saturating_add(self.interval))
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -248,7 +251,9 @@ impl Node for Filter {
                 self.passed.remove(key);
             }
             (Outcome::Delivered, Some(memory)) => {
-                memory.delivered.push((key, at.after(self.interval)));
+                memory
+                    .delivered
+                    .push((key, at.saturating_add(self.interval)));
             }
             (Outcome::Failed, _) | (Outcome::Delivered, None) => {}
         }
@@ -266,7 +271,7 @@ impl Pipeline for Filter {
             .get(key)
             .is_some_and(|at| self.keeps_out(at, now))
         {
-            cx.drop("duplicate");
+            cx.drop_event("duplicate");
             return Ok(());
         }
         self.passed.insert(key, now);

@@ -6,6 +6,7 @@ use crate::node::{Context, Node, Pipeline};
 
 /// Lets every event pass as it is.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings")]
 pub struct Forwarder;
 
 impl Node for Forwarder {}

@@ -254,7 +254,7 @@ impl Node for Queue {
             }
             Outcome::Failed => {
                 held.failures += 1;
-                let at = cx.now().after(Backoff::EVENT.pause(held.failures));
+                let at = cx.now().saturating_add(Backoff::EVENT.pause(held.failures));
                 self.failed.insert((at, held.id), held);
             }
         }
@@ -265,7 +265,7 @@ impl Node for Queue {
         let again = self.failed.keys().next().map(|(at, _)| *at);
         let more = (self.emitted < self.last && self.room() > 0).then_some(Timestamp::EPOCH);
         let remove = !self.delivered.is_empty();
-        let remove = remove.then(|| self.removed.after(REMOVE_EVERY));
+        let remove = remove.then(|| self.removed.saturating_add(REMOVE_EVERY));
         again.into_iter().chain(more).chain(remove).min()
     }
 

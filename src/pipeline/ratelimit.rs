@@ -59,7 +59,7 @@ impl Pipeline for RateLimit {
         // A clock that was set back counts like one that went on.
         let near = |last: Timestamp| time.since(last).max(last.since(time)) < self.interval;
         if self.last.is_some_and(near) {
-            cx.drop("rate limit");
+            cx.drop_event("rate limit");
             return Ok(());
         }
         let before = self.last.replace(time);

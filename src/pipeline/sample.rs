@@ -52,7 +52,7 @@ impl Node for Sample {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        let latest = cx.now().after(self.interval);
+        let latest = cx.now().saturating_add(self.interval);
         self.held.emit_due(latest, cx);
         Ok(())
     }
@@ -65,7 +65,7 @@ impl Node for Sample {
 
 impl Pipeline for Sample {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
-        let due = cx.now().after(self.interval);
+        let due = cx.now().saturating_add(self.interval);
         self.held.put(self.key.of(event)?, event, due, false)
     }
 }

@@ -107,14 +107,14 @@ impl Pipeline for Throttle {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let (key, now) = (self.key.of(event)?, cx.now());
         if !self.may_pass(key, now)? {
-            cx.drop("throttle");
+            cx.drop_event("throttle");
             return Ok(());
         }
         if self.held >= self.most.events {
             let error = format!("{} events have passed in the time already", self.held);
             return Err(Error::data(error).with_hint("the option max_events allows more"));
         }
-        let due = now.after(self.interval);
+        let due = now.saturating_add(self.interval);
         match self.passed.renew(key, due) {
             Some(passed) => passed.push_back(now),
             None => {

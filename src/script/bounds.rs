@@ -115,7 +115,7 @@
 
 #[cfg(test)]
 mod tests {
-    use crate::script::Limits;
+    use crate::script::ScriptLimits;
     use crate::script::sandbox::Vm;
     use mlua::{Table, Value};
     use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("//! | `")?.split_once('`'))
             .map(|(name, _)| name.to_owned())
             .collect();
-        let vm = Vm::new(Limits::default()).expect("a VM");
+        let vm = Vm::new(ScriptLimits::default()).expect("a VM");
         // It is added by the host.
         let mut there = BTreeSet::from(["require".to_owned()]);
         for (name, value) in vm.lua.globals().pairs::<String, Value>().flatten() {

@@ -7,6 +7,7 @@ use mlua::{MultiValue, Value};
 
 /// What became of what was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Evaluated {
     /// It was executed; its values, as text.
     Done(Vec<String>),

@@ -10,9 +10,9 @@ const LEAST_MEMORY: usize = 4 << 20;
 /// What every VM may use: the one that loads scripts, and that of each node written in Lua.
 ///
 /// ```
-/// use tributary::{Database, Network, Runtime, script::Limits};
+/// use tributary::{Database, Network, Runtime, script::ScriptLimits};
 ///
-/// let limits = Limits { memory: 64 << 20, ..Limits::default() };
+/// let limits = ScriptLimits::new().memory(64 << 20);
 /// let database = Database::open("sqlite::memory:")?;
 /// let runtime = Runtime::with_limits(&Network::new(), &database, limits)?;
 /// let error = runtime.run_text("s.lua", "string.rep('x', 1e9)").unwrap_err();
@@ -20,7 +20,8 @@ const LEAST_MEMORY: usize = 4 << 20;
 /// # Ok::<(), tributary::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+#[non_exhaustive]
+pub struct ScriptLimits {
     /// How many bytes a VM may hold (256 MiB).
     pub memory: usize,
     /// How long one call of a function may take (1 s).
@@ -31,18 +32,51 @@ pub struct Limits {
     pub allow_os: bool,
 }
 
-impl Default for Limits {
+impl Default for ScriptLimits {
     fn default() -> Self {
-        Limits {
+        ScriptLimits::new()
+    }
+}
+
+impl ScriptLimits {
+    /// The defaults.
+    pub const fn new() -> Self {
+        ScriptLimits {
             memory: 256 << 20,
             call_time: Duration::from_secs(1),
             load_time: Duration::from_secs(5),
             allow_os: false,
         }
     }
-}
 
-impl Limits {
+    /// The same limits with another size of a VM, in bytes.
+    #[must_use]
+    pub const fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// The same limits with another time for a call.
+    #[must_use]
+    pub const fn call_time(mut self, time: Duration) -> Self {
+        self.call_time = time;
+        self
+    }
+
+    /// The same limits with another time for loading a script.
+    #[must_use]
+    pub const fn load_time(mut self, time: Duration) -> Self {
+        self.load_time = time;
+        self
+    }
+
+    /// The same limits, with or without the libraries `os`, `io` and `debug`.
+    #[must_use]
+    pub const fn allow_os(mut self, allow: bool) -> Self {
+        self.allow_os = allow;
+        self
+    }
+
     /// Refuses limits in which nothing fits.
     pub(super) fn check(self) -> Result<Self> {
         if self.memory < LEAST_MEMORY {

@@ -19,7 +19,7 @@ use super::branches::{Access, BranchJoin, branch_joins};
 use super::budget::Budget;
 use super::failure::{self, raise};
 use super::function::Host;
-use super::limits::Limits;
+use super::limits::ScriptLimits;
 use super::prelude::{self, Helpers};
 use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
@@ -39,7 +39,7 @@ use std::sync::Arc;
 pub(super) struct Session {
     pub network: Network,
     pub database: Database,
-    pub limits: Limits,
+    pub limits: ScriptLimits,
     /// What functions need to leave the VM; set when that is complete.
     pub host: OnceCell<Host>,
     /// The user's own helpers, for nodes to have them too.
@@ -54,7 +54,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub fn new(network: Network, database: Database, limits: Limits) -> Self {
+    pub fn new(network: Network, database: Database, limits: ScriptLimits) -> Self {
         Session {
             network,
             database,

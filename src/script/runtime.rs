@@ -4,7 +4,7 @@ mod export;
 
 use super::branches::BranchJoin;
 use super::function::{Host, Known};
-use super::limits::Limits;
+use super::limits::ScriptLimits;
 use super::module::{self, Session};
 use super::prelude::Helpers;
 use super::require::{self, Modules};
@@ -77,14 +77,18 @@ impl Runtime {
     /// # Errors
     /// No memory for a VM.
     pub fn with_database(network: &Network, database: &Database) -> Result<Self> {
-        Self::with_limits(network, database, Limits::default())
+        Self::with_limits(network, database, ScriptLimits::default())
     }
 
     /// A runtime whose scripts, and the nodes that they write in Lua, have these limits.
     ///
     /// # Errors
     /// Limits in which nothing fits.
-    pub fn with_limits(network: &Network, database: &Database, limits: Limits) -> Result<Self> {
+    pub fn with_limits(
+        network: &Network,
+        database: &Database,
+        limits: ScriptLimits,
+    ) -> Result<Self> {
         let session = Session::new(network.clone(), database.clone(), limits.check()?);
         let session = Rc::new(session);
         let modules = Rc::new(Modules::default());

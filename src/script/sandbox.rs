@@ -5,7 +5,7 @@
 
 use super::budget::Budget;
 use super::failure::{self, raise};
-use super::limits::Limits;
+use super::limits::ScriptLimits;
 use super::patterns;
 use super::prelude::host_chunk;
 use crate::error::{Error, ErrorKind};
@@ -19,7 +19,7 @@ pub(super) struct Vm {
     watch: Function,
     pub lua: Lua,
     pub budget: Rc<Budget>,
-    pub limits: Limits,
+    pub limits: ScriptLimits,
     pub upvalues: Upvalues,
     /// The library's own, for the host: it looks at nothing.
     pub setmetatable: Function,
@@ -44,7 +44,7 @@ impl Drop for Vm {
 
 impl Vm {
     /// A fresh VM.
-    pub fn new(limits: Limits) -> mlua::Result<Self> {
+    pub fn new(limits: ScriptLimits) -> mlua::Result<Self> {
         let mut libraries = StdLib::COROUTINE
             | StdLib::TABLE
             | StdLib::STRING
@@ -129,7 +129,7 @@ impl Vm {
 }
 
 /// What `lua/host/sandbox.lua` needs.
-fn natives(lua: &Lua, budget: &Rc<Budget>, limits: Limits) -> mlua::Result<Table> {
+fn natives(lua: &Lua, budget: &Rc<Budget>, limits: ScriptLimits) -> mlua::Result<Table> {
     let natives = lua.create_table()?;
     let charged = budget.clone();
     let charge = lua.create_function(move |lua, work: f64| {

@@ -9,7 +9,7 @@ mod bench;
 mod diff;
 
 use super::args::Args;
-use super::limits::Limits;
+use super::limits::ScriptLimits;
 use super::module::Session;
 use super::runtime::Runtime;
 use crate::error::{Error, Result, quote};
@@ -32,7 +32,7 @@ type Prepare = Rc<dyn Fn(&Runtime) -> Result<()>>;
 /// The tests of one file.
 ///
 /// ```
-/// use tributary::script::{Limits, Tests};
+/// use tributary::script::{ScriptLimits, Tests};
 ///
 /// let directory = std::env::temp_dir().join("tributary-doc-tests");
 /// std::fs::create_dir_all(&directory).unwrap();
@@ -48,7 +48,7 @@ type Prepare = Rc<dyn Fn(&Runtime) -> Result<()>>;
 ///         t:expect("results", { { n = 8 } })
 ///     end)
 /// "#).unwrap();
-/// let tests = Tests::load(directory.join("net_test.lua"), Limits::default(), |_| Ok(()))?;
+/// let tests = Tests::load(directory.join("net_test.lua"), ScriptLimits::default(), |_| Ok(()))?;
 /// assert_eq!(tests.names(), ["it doubles"]);
 /// tests.run("it doubles")?;
 /// # Ok::<(), tributary::Error>(())
@@ -56,7 +56,7 @@ type Prepare = Rc<dyn Fn(&Runtime) -> Result<()>>;
 pub struct Tests {
     runtime: Runtime,
     directory: PathBuf,
-    limits: Limits,
+    limits: ScriptLimits,
     prepare: Prepare,
     found: Rc<RefCell<Vec<(String, Function)>>>,
     recorder: Recorder,
@@ -72,7 +72,7 @@ impl Tests {
     /// Whatever is wrong with the file; two tests of one name.
     pub fn load(
         path: impl AsRef<Path>,
-        limits: Limits,
+        limits: ScriptLimits,
         prepare: impl Fn(&Runtime) -> Result<()> + 'static,
     ) -> Result<Self> {
         let path = path.as_ref();

@@ -40,19 +40,19 @@ where
 }
 
 /// A sink that keeps what it gets: see [`collect`].
-pub struct Collect(Arc<Mutex<Vec<Event>>>);
+pub struct Collector(Arc<Mutex<Vec<Event>>>);
 
-opaque_debug!(Collect);
+opaque_debug!(Collector);
 
 /// A sink that adds every event to a list, for tests. The copies it keeps are detached from their
 /// acks.
-pub fn collect(events: &Arc<Mutex<Vec<Event>>>) -> Collect {
-    Collect(events.clone())
+pub fn collect(events: &Arc<Mutex<Vec<Event>>>) -> Collector {
+    Collector(events.clone())
 }
 
-impl Node for Collect {}
+impl Node for Collector {}
 
-impl Sink for Collect {
+impl Sink for Collector {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
         self.0
             .lock()

@@ -6,6 +6,7 @@ use crate::node::{Context, Node, Sink};
 
 /// Takes every event and forgets it.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings")]
 pub struct Discarder;
 
 impl Node for Discarder {}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 /// What becomes of an event whose key is in the table already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SqlMode {
     /// The row that is there stays, with its child rows, and the event is let go. In a table without
     /// a key every event is a row.

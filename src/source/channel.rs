@@ -3,7 +3,7 @@
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::payload::Payload;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -139,11 +139,11 @@ impl Node for ChannelSource {
 }
 
 impl Source for ChannelSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         match self.rx.recv_timeout(wait) {
             Ok(sent) => self.emit(sent, cx),
-            Err(flume::RecvTimeoutError::Timeout) => return Ok(Read::Idle),
-            Err(flume::RecvTimeoutError::Disconnected) => return Ok(Read::End),
+            Err(flume::RecvTimeoutError::Timeout) => return Ok(ReadStatus::Idle),
+            Err(flume::RecvTimeoutError::Disconnected) => return Ok(ReadStatus::End),
         }
         for _ in 1..AT_ONCE {
             match self.rx.try_recv() {
@@ -151,6 +151,6 @@ impl Source for ChannelSource {
                 Err(_) => break,
             }
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }

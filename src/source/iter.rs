@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::payload::Payload;
 use std::time::Duration;
 
@@ -42,14 +42,14 @@ where
     I: Iterator + Send,
     I::Item: Into<Payload>,
 {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         let now = cx.now();
         for _ in 0..AT_ONCE {
             match self.0.next() {
                 Some(item) => cx.emit(Event::new(item, now)),
-                None => return Ok(Read::End),
+                None => return Ok(ReadStatus::End),
             }
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }

@@ -22,7 +22,7 @@ mod take;
 
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result, quote};
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use claim::Claim;
 use memory::Memory;
@@ -84,6 +84,7 @@ enum Input {
 
 /// What happens at the end of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Follow {
     /// The source ends.
     #[default]
@@ -295,7 +296,7 @@ impl Node for LineSource {
 }
 
 impl Source for LineSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let now = cx.now();
         let follows = self.follow == Follow::Yes && matches!(self.input, Input::File(_));
         if follows && (now < self.looked || now.since(self.looked) >= LOOK) {
@@ -303,11 +304,11 @@ impl Source for LineSource {
             self.look()?;
         }
         if self.is_full() {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         if !self.rest.is_empty() {
             self.take(cx);
-            return Ok(Read::More);
+            return Ok(ReadStatus::More);
         }
         let mut at = 0;
         let mut waits = false;
@@ -315,7 +316,7 @@ impl Source for LineSource {
             // What the log had before may lie in a copy that was made since the last look: that is first.
             let is_first = follows && at + 1 == self.files.len() && self.files[at].is_unread();
             if is_first && self.look()? {
-                return Ok(Read::More);
+                return Ok(ReadStatus::More);
             }
             let filled = self.files[at].fill(&mut self.buffer, wait);
             match filled.map_err(|error| self.wrong(&error))? {
@@ -327,7 +328,7 @@ impl Source for LineSource {
                     }
                     (self.rest, self.rest_of) = (bytes, reading.key);
                     self.take(cx);
-                    return Ok(Read::More);
+                    return Ok(ReadStatus::More);
                 }
                 Filled::Nothing if self.is_over(at, now) => self.close(at, cx),
                 Filled::Nothing => {
@@ -340,7 +341,7 @@ impl Source for LineSource {
                 Filled::End => return self.end_stream(at, cx),
                 Filled::Cut if follows => {
                     self.cut(at, false)?;
-                    return Ok(Read::More);
+                    return Ok(ReadStatus::More);
                 }
                 Filled::Cut => {
                     log::warn!("{} was cut while it was read", quote(&self.files[at].name));
@@ -350,10 +351,10 @@ impl Source for LineSource {
         }
         match (follows, waits) {
             (true, _) => self.look().map(|changed| match changed {
-                true => Read::More,
-                false => Read::Idle,
+                true => ReadStatus::More,
+                false => ReadStatus::Idle,
             }),
-            (false, true) => Ok(Read::Idle),
+            (false, true) => Ok(ReadStatus::Idle),
             (false, false) => Ok(self.end(cx)),
         }
     }

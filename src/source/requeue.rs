@@ -4,7 +4,7 @@ use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::store::{Connection, DeadLetters, LetterFilter, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -138,9 +138,9 @@ impl Node for Requeue {
 }
 
 impl Source for Requeue {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         let Some(connection) = &mut self.connection else {
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         };
         let filter = LetterFilter {
             limit: Some(self.left.min(AT_ONCE)),
@@ -148,7 +148,7 @@ impl Source for Requeue {
         };
         let letters = connection.letters(&filter, self.at, None)?;
         if letters.is_empty() {
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         }
         for letter in letters {
             self.at = letter.id;
@@ -171,6 +171,6 @@ impl Source for Requeue {
             self.sent.insert(cx.track(&mut event), letter.id);
             cx.emit_to(&port(node), event)?;
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
@@ -49,11 +49,11 @@ impl Node for Ticker {
         self.count += 1;
         let payload = json!({"tick": self.count, "time": due.to_string()});
         cx.emit(Event::new(payload, due));
-        let next = due.after(self.interval);
+        let next = due.saturating_add(self.interval);
         self.due = Some(if next > now {
             next
         } else {
-            now.after(self.interval)
+            now.saturating_add(self.interval)
         });
         Ok(())
     }
@@ -62,11 +62,11 @@ impl Node for Ticker {
 impl Source for Ticker {
     /// There is nothing to read; the first call sets the first tick, and a later one sets it again
     /// where the clock was set back.
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
-        let next = cx.now().after(self.interval);
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
+        let next = cx.now().saturating_add(self.interval);
         if self.due.is_none_or(|due| due > next) {
             self.due = Some(next);
         }
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     }
 }

@@ -4,15 +4,14 @@ use super::feed::{Subscribers, TableUse};
 use super::retention::Retention;
 use super::table::Table;
 use crate::error::{Error, Result, did_you_mean, quote};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
-/// The declarations, and the generation of each table: raised by every transaction that changes it.
+/// The declarations of a database, which its handles and connections share.
 #[derive(Default)]
 pub(crate) struct Catalog {
     declared: Mutex<Declarations>,
-    generations: Mutex<HashMap<String, Arc<AtomicU64>>>,
     subscribers: Mutex<HashMap<String, Arc<Subscribers>>>,
     uses: Mutex<Vec<Weak<TableUse>>>,
     /// The names under which existing windows store what they emit.
@@ -33,13 +32,13 @@ pub(crate) struct DeclarationsMark(Declarations);
 
 impl Catalog {
     fn declared(&self) -> MutexGuard<'_, Declarations> {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.declared.lock()
     }
 
     /// Claims a name for a window, for as long as the result exists; if another window has it, with a
     /// number after it.
     pub fn claim_scope(&self, name: &str) -> Arc<str> {
-        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = self.scopes.lock();
         scopes.retain(|scope| scope.strong_count() > 0);
         let taken: Vec<Arc<str>> = scopes.iter().filter_map(Weak::upgrade).collect();
         let is_free = |scope: &str| taken.iter().all(|taken| **taken != *scope);
@@ -152,7 +151,7 @@ impl Catalog {
 
     /// The subscribers of a table.
     pub fn subscribers(&self, table: &str) -> Arc<Subscribers> {
-        let mut all = lock(&self.subscribers);
+        let mut all = self.subscribers.lock();
         all.entry(table.to_owned()).or_default().clone()
     }
 
@@ -161,7 +160,7 @@ impl Catalog {
     /// # Errors
     /// A table of which no rows are stored.
     pub fn name(&self, tables: Vec<String>) -> Result<Arc<TableUse>> {
-        let unstored = lock(&self.unstored);
+        let unstored = self.unstored.lock();
         let taken = |table: &&String| {
             let mut kept = unstored.iter().filter(|(_, by)| by.strong_count() > 0);
             kept.any(|(name, _)| name == *table)
@@ -174,7 +173,7 @@ impl Catalog {
             .with_hint("store = true makes that window store its rows"));
         }
         let used = Arc::new(TableUse(tables));
-        let mut uses = lock(&self.uses);
+        let mut uses = self.uses.lock();
         uses.retain(|used| used.strong_count() > 0);
         uses.push(Arc::downgrade(&used));
         Ok(used)
@@ -182,7 +181,7 @@ impl Catalog {
 
     /// Has the rows of a table not stored, if nothing else uses it; returns whether that is so.
     pub fn keep_to_itself(&self, table: &str, own: &Arc<TableUse>) -> bool {
-        let mut unstored = lock(&self.unstored);
+        let mut unstored = self.unstored.lock();
         if !self.is_alone(table, own) {
             return false;
         }
@@ -193,7 +192,7 @@ impl Catalog {
 
     /// Whether nothing else uses a table.
     pub fn is_alone(&self, table: &str, own: &Arc<TableUse>) -> bool {
-        let uses = lock(&self.uses);
+        let uses = self.uses.lock();
         let mut others = uses.iter().filter_map(Weak::upgrade);
         !others.any(|used| !Arc::ptr_eq(&used, own) && used.0.iter().any(|name| name == table))
     }
@@ -222,19 +221,6 @@ impl Catalog {
         }
         found
     }
-
-    /// The generation of a table: raised by every transaction that writes it.
-    pub fn generation(&self, table: &str) -> Arc<AtomicU64> {
-        let mut generations = self
-            .generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        generations.entry(table.to_owned()).or_default().clone()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

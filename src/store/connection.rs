@@ -28,7 +28,6 @@ use crate::time::Timestamp;
 pub(crate) use outbox::Piece;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use write_buffer::WriteBuffer;
 
 /// A connection to a database.
@@ -40,8 +39,6 @@ pub(crate) struct Connection {
     open: bool,
     /// The tables that were used: few, so that a search costs less than a hash.
     known: Vec<TableState>,
-    /// The generations of the tables that this transaction has changed.
-    written: Vec<Arc<AtomicU64>>,
     /// The changes by other nodes, if its owner has subscribed.
     feed: Option<Arc<Feed>>,
     /// The changes of this transaction that are to be published, by table.
@@ -59,7 +56,6 @@ pub(crate) struct Connection {
 struct TableState {
     table: Arc<Table>,
     statements: Statements,
-    generation: Arc<AtomicU64>,
     subscribers: Arc<Subscribers>,
     /// Whether it is as Tributary creates it, with its child tables, once that was checked.
     exact: Option<bool>,
@@ -79,7 +75,6 @@ impl Connection {
             catalog,
             open: false,
             known: Vec::new(),
-            written: Vec::new(),
             feed: None,
             unpublished: Vec::new(),
             always_in_savepoint: false,
@@ -113,7 +108,6 @@ impl Connection {
             self.known.push(TableState {
                 table: Arc::new(table.clone()),
                 statements: Statements::new(self.dialect, table),
-                generation: self.catalog.generation(table.name()),
                 subscribers: self.catalog.subscribers(table.name()),
                 exact: None,
             });
@@ -145,13 +139,6 @@ impl Connection {
             known.exact = Some(exact);
         }
         Ok(exact)
-    }
-
-    fn note_written(&mut self, table: &Table) {
-        let generation = self.table_state(table).generation.clone();
-        if !self.written.iter().any(|g| Arc::ptr_eq(g, &generation)) {
-            self.written.push(generation);
-        }
     }
 
     /// Publishes an inserted row, or a change of another kind (`None`), when the transaction commits.
@@ -223,9 +210,6 @@ impl Store for Connection {
             self.driver.commit()?;
             self.open = false;
             // On SQLite, while other connections are still locked out.
-            for generation in self.written.drain(..) {
-                generation.fetch_add(1, Ordering::SeqCst);
-            }
             for (subscribers, rows) in self.unpublished.drain(..) {
                 subscribers.publish(self.feed.as_ref(), &rows);
             }
@@ -235,7 +219,6 @@ impl Store for Connection {
     }
 
     fn rollback(&mut self) {
-        self.written.clear();
         self.unpublished.clear();
         self.discard_buffer();
         if std::mem::take(&mut self.open) {

@@ -8,13 +8,12 @@ use super::dialect::{self, Dialect, Paged};
 use super::driver::{Backend, Driver};
 use super::query::Asker;
 use super::url::{self, Location};
-use super::{Limits, Query, Store, Table, fit, reads, statements};
+use super::{Query, QueryLimits, Store, Table, fit, reads, statements};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The longest time that a server may take for an answer.
@@ -31,7 +30,7 @@ pub struct Database {
     location: Arc<dyn Location>,
     backend: Arc<dyn Backend>,
     catalog: Arc<Catalog>,
-    limits: Limits,
+    limits: QueryLimits,
     reads: Vec<String>,
 }
 
@@ -63,7 +62,7 @@ impl Database {
             backend: location.open(patience)?,
             location,
             catalog: Arc::default(),
-            limits: Limits::default(),
+            limits: QueryLimits::default(),
             reads: Vec::new(),
         })
     }
@@ -95,7 +94,7 @@ impl Database {
 
     /// The same database, whose queries have these limits when they run on connections of this handle.
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: QueryLimits) -> Self {
         self.limits = limits.checked();
         self
     }
@@ -134,7 +133,7 @@ impl Database {
     }
 
     /// The limits of a query.
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> QueryLimits {
         self.limits
     }
 
@@ -217,6 +216,7 @@ impl Database {
     ///
     /// # Errors
     /// A database that does not answer (retryable), or that refuses to make a table.
+    #[doc(hidden)]
     pub fn connect(&self) -> Result<Box<dyn Store>> {
         Ok(Box::new(self.connection()?))
     }
@@ -292,12 +292,6 @@ impl Database {
             let error = crate::Error::from(failure);
             log::warn!("no index on {table} ({}): {error}", columns.join(", "));
         }
-    }
-
-    /// How often a table was written through this database: raised by every transaction that
-    /// writes it, while it is committed.
-    pub fn generation(&self, table: &str) -> u64 {
-        self.catalog.generation(table).load(Ordering::SeqCst)
     }
 
     /// Whether a table, with its child tables, is as Tributary creates it, or does not exist yet.

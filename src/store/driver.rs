@@ -6,7 +6,7 @@
 
 use super::datum::Datum;
 use super::dialect::Dialect;
-use super::limits::Limits;
+use super::limits::QueryLimits;
 use super::reads::{Asked, Checked};
 use super::row::Cell;
 use super::table::Table;
@@ -33,7 +33,7 @@ pub(crate) trait Backend: Send + Sync {
     fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal>;
 
     /// A new connection, whose queries have these limits.
-    fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>>;
+    fn connect(&self, limits: QueryLimits) -> Result<Box<dyn Driver>>;
 }
 
 /// One connection.

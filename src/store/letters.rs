@@ -50,7 +50,14 @@ impl Letter {
 }
 
 /// Which letters are meant: all that fit each of what is given.
+///
+/// ```
+/// use tributary::store::LetterFilter;
+///
+/// let newest = LetterFilter::new().node("parse").limit(10);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LetterFilter {
     /// Those that this node rejected.
     pub node: Option<String>,
@@ -62,8 +69,44 @@ pub struct LetterFilter {
     pub last: Option<u64>,
 }
 
+impl LetterFilter {
+    /// All letters.
+    pub fn new() -> Self {
+        LetterFilter::default()
+    }
+
+    /// Those of this node.
+    #[must_use]
+    pub fn node(mut self, node: impl Into<String>) -> Self {
+        self.node = Some(node.into());
+        self
+    }
+
+    /// Those that were rejected at this instant or later.
+    #[must_use]
+    pub fn since(mut self, since: Timestamp) -> Self {
+        self.since = Some(since);
+        self
+    }
+
+    /// The first so many of them.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Those up to this number.
+    #[must_use]
+    pub fn last(mut self, id: u64) -> Self {
+        self.last = Some(id);
+        self
+    }
+}
+
 /// Where letters are kept: a cheap handle.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum DeadLetters {
     /// A file for them alone.
     File(PathBuf),

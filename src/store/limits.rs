@@ -14,14 +14,15 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tributary::{Database, store::Limits};
+/// use tributary::{Database, store::QueryLimits};
 ///
-/// let limits = Limits { time: Duration::from_millis(500), ..Limits::default() };
+/// let limits = QueryLimits::new().time(Duration::from_millis(500));
 /// let database = Database::open("sqlite::memory:")?.with_limits(limits);
 /// # Ok::<(), tributary::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+#[non_exhaustive]
+pub struct QueryLimits {
     /// The most rows of an answer: 100,000 by default, at least 1.
     pub rows: usize,
     /// The longest time that a query runs: 5 s by default, at least 1 ms.
@@ -40,20 +41,46 @@ const LEAST_BYTES: usize = 1 << 10;
 /// What a value of an answer takes beside its name and its bytes.
 const VALUE: usize = 16;
 
-impl Default for Limits {
+impl Default for QueryLimits {
     fn default() -> Self {
-        Limits {
+        QueryLimits::new()
+    }
+}
+
+impl QueryLimits {
+    /// The defaults.
+    pub const fn new() -> Self {
+        QueryLimits {
             rows: 100_000,
             time: Duration::from_secs(5),
             bytes: 64 << 20,
         }
     }
-}
 
-impl Limits {
+    /// The same limits with another number of rows.
+    #[must_use]
+    pub const fn rows(mut self, rows: usize) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    /// The same limits with another time.
+    #[must_use]
+    pub const fn time(mut self, time: Duration) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// The same limits with another number of bytes.
+    #[must_use]
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
     /// The same, where nothing is less than it may be.
     pub(crate) fn checked(self) -> Self {
-        Limits {
+        QueryLimits {
             rows: self.rows.max(1),
             time: self.time.max(Duration::from_millis(1)),
             bytes: self.bytes.max(LEAST_BYTES),
@@ -110,13 +137,13 @@ pub(crate) fn is_over(error: &Error) -> bool {
 
 /// Counts an answer while it is read, before memory is taken for it.
 pub(crate) struct Tally {
-    limits: Limits,
+    limits: QueryLimits,
     rows: usize,
     bytes: usize,
 }
 
 impl Tally {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: QueryLimits) -> Self {
         Tally {
             limits,
             rows: 0,

@@ -13,7 +13,7 @@ mod schema;
 use super::dialect::Dialect;
 use super::dialect::mysql::{DIALECT, Relations, ServerSchema};
 use super::driver::{Backend, Driver, Existing, Refusal};
-use super::limits::Limits;
+use super::limits::QueryLimits;
 use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
@@ -234,7 +234,7 @@ impl Backend for Mysql {
         })
     }
 
-    fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
+    fn connect(&self, limits: QueryLimits) -> Result<Box<dyn Driver>> {
         // An answer has this limit when it is read; statements are often larger.
         let largest = limits.bytes.max(WRITTEN).saturating_add(ENVELOPE);
         let options: Opts = OptsBuilder::from_opts(self.options.clone())

@@ -17,7 +17,7 @@ pub(crate) use queue::{QueueFile, Stored};
 
 use super::dialect::{self, Dialect, sqlite::DIALECT};
 use super::driver::{Backend, Driver, Existing, Refusal};
-use super::limits::Limits;
+use super::limits::QueryLimits;
 use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
@@ -266,7 +266,7 @@ impl Backend for Sqlite {
         }
         let with = dialect::with_names(DIALECT, query.sql).map_err(Refusal::Other)?;
         // Preparing a query may compute its constant parts.
-        set_length(&scratch, Limits::default().bytes).map_err(other)?;
+        set_length(&scratch, QueryLimits::default().bytes).map_err(other)?;
         let watch = watch::Watch::on(&mut scratch).map_err(other)?;
         let statement = scratch
             .prepare(query.text)
@@ -283,7 +283,7 @@ impl Backend for Sqlite {
         })
     }
 
-    fn connect(&self, limits: Limits) -> Result<Box<dyn Driver>> {
+    fn connect(&self, limits: QueryLimits) -> Result<Box<dyn Driver>> {
         Ok(Box::new(driver::Sqlite::new(self.shared.clone(), limits)))
     }
 }

@@ -14,6 +14,7 @@ use std::fmt;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Type {
     /// An integer of 64 bits with a sign.
     Integer,
@@ -44,6 +45,7 @@ impl fmt::Display for Type {
 
 /// A column: its name and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Column {
     /// The name, of the column and of the JSON field that fills it.
     pub name: String,
@@ -53,6 +55,7 @@ pub struct Column {
 
 /// A child table: the rows that a JSON event nests in an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Child {
     /// The JSON field that holds the array.
     pub field: String,

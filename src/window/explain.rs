@@ -7,6 +7,7 @@ use std::fmt;
 /// How a window keeps its answer up to date: the plan, why it was chosen, the SQL that is run, and the
 /// indexes that it uses.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The plan.
     pub plan: Plan,

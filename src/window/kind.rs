@@ -29,6 +29,7 @@ const ROW: i64 = 1_000;
 
 /// Which rows are in a window at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WindowKind {
     /// The rows that are at most this old.
     Sliding(Duration),
@@ -290,7 +291,7 @@ impl WindowRules {
                 Timestamp::from_micros(least.unwrap_or(i64::MIN))
             }
             WindowKind::Session(gap) => {
-                let next = now.before(gap);
+                let next = now.saturating_sub(gap);
                 let least = open.map(Timestamp::from_micros).min();
                 least.map_or(next, |least| least.min(next))
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// What a window emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Emit {
     /// Every row of the answer, at every event.
     All,
@@ -41,6 +42,7 @@ impl Emit {
 
 /// How the answer is kept up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Plan {
     /// The whole query, every time.
     Requery,
@@ -60,6 +62,7 @@ impl Plan {
 
 /// The time that a window goes by: event time or processing time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TimeDomain {
     /// System time: the clock of the network.
     System,

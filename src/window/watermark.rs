@@ -54,7 +54,7 @@ impl Watermark {
     /// stored.
     pub fn open(&mut self, now: Timestamp, latest: Option<Timestamp>) {
         self.opened.get_or_insert(now);
-        self.raise(latest.map(|latest| latest.before(self.lateness)));
+        self.raise(latest.map(|latest| latest.saturating_sub(self.lateness)));
     }
 
     fn raise(&mut self, to: Option<Timestamp>) {
@@ -68,7 +68,7 @@ impl Watermark {
 
     /// The watermark, where there is one.
     pub fn current(&self) -> Option<Timestamp> {
-        let least = self.least.map(|least| least.before(self.lateness));
+        let least = self.least.map(|least| least.saturating_sub(self.lateness));
         self.current.or(least)
     }
 
@@ -124,14 +124,15 @@ impl Watermark {
             return;
         }
         let reached = match least {
-            Some(least) => least.before(self.lateness),
+            Some(least) => least.saturating_sub(self.lateness),
             None => self.carried_on(now),
         };
         self.raise(Some(reached));
     }
 
     fn is_idle(&self, last_row: Timestamp, now: Timestamp) -> bool {
-        self.idle.is_some_and(|idle| now >= last_row.after(idle))
+        self.idle
+            .is_some_and(|idle| now >= last_row.saturating_add(idle))
     }
 
     /// The latest time of a row, and when the last row came.
@@ -146,9 +147,11 @@ impl Watermark {
         match (self.latest(), self.idle) {
             (Some((latest, last_row)), Some(_)) => {
                 let idle_for = now.since(last_row.min(now));
-                latest.before(self.lateness).after(idle_for)
+                latest
+                    .saturating_sub(self.lateness)
+                    .saturating_add(idle_for)
             }
-            (Some((latest, _)), None) => latest.before(self.lateness),
+            (Some((latest, _)), None) => latest.saturating_sub(self.lateness),
             (None, _) => now,
         }
     }
@@ -164,17 +167,17 @@ impl Watermark {
             .iter()
             .map(|link| link.last_row)
             .chain(self.opened.filter(|_| waits))
-            .map(|since| since.after(idle))
+            .map(|since| since.saturating_add(idle))
             .filter(|at| *at > self.seen)
             .min();
         becomes_idle.or_else(|| {
-            let from = latest.before(self.lateness);
+            let from = latest.saturating_sub(self.lateness);
             let left = if instant > from {
                 instant.since(from)
             } else {
                 Duration::ZERO
             };
-            Some(last_row.after(left))
+            Some(last_row.saturating_add(left))
         })
     }
 }

@@ -128,7 +128,7 @@ fn instants() -> [Timestamp; 8] {
         Timestamp::from_secs(i64::from(i32::MAX) + 1),
         Timestamp::from_secs(4_102_444_800),
         START,
-        START.after(Duration::from_secs(3_600)),
+        START.saturating_add(Duration::from_secs(3_600)),
     ]
 }
 
@@ -138,8 +138,8 @@ fn jump(bench: &mut Bench, chance: &mut Chance) -> String {
     let size = 1 << chance.below(34);
     let by = Duration::from_millis(chance.below(size));
     let to = match chance.below(3) {
-        0 => now.after(by),
-        1 => now.before(by),
+        0 => now.saturating_add(by),
+        1 => now.saturating_sub(by),
         _ => *chance.pick(&instants()),
     };
     bench.simulation.set_clock(to);

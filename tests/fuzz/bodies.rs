@@ -9,7 +9,7 @@ use std::time::Duration;
 use tributary::connect::{self, Options};
 use tributary::fuzz::{check_json, parse_json, read_instant};
 use tributary::pipeline::Queue;
-use tributary::script::Limits;
+use tributary::script::ScriptLimits;
 use tributary::sink::{DeadLetterSink, Discarder, collect};
 use tributary::source::{Follow, LineSource, from_iter};
 use tributary::store::{DeadLetters, LetterFilter};
@@ -72,12 +72,10 @@ pub fn scripts(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let limits = Limits {
-        memory: 32 << 20,
-        load_time: Duration::from_millis(300),
-        call_time: Duration::from_millis(300),
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new()
+        .memory(32 << 20)
+        .load_time(Duration::from_millis(300))
+        .call_time(Duration::from_millis(300));
     let network = Network::new();
     let database = Database::open("sqlite::memory:").expect("there is memory");
     let runtime = Runtime::with_limits(&network, &database, limits).expect("the limits are good");

@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{
-    Context, Database, Event, Network, Node, Outcome, Read, Result, Sink, Source, Table, Token,
+    Context, Database, Event, Network, Node, Outcome, ReadStatus, Result, Sink, Source, Table,
+    Token,
 };
 
 const QUERY: &str = "
@@ -41,20 +42,20 @@ impl Node for Rounds {
 }
 
 impl Source for Rounds {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         if self.waits {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         if self.current.is_none() {
             match self.rounds.recv_timeout(wait) {
                 Ok(round) => self.current = Some(round),
-                Err(RecvTimeoutError::Timeout) => return Ok(Read::Idle),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Read::End),
+                Err(RecvTimeoutError::Timeout) => return Ok(ReadStatus::Idle),
+                Err(RecvTimeoutError::Disconnected) => return Ok(ReadStatus::End),
             }
             self.begun = Instant::now();
         }
         let Some((events, _)) = &mut self.current else {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         };
         let now = cx.now();
         for _ in 0..BATCH {
@@ -68,7 +69,7 @@ impl Source for Rounds {
             }
             cx.emit(event);
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 

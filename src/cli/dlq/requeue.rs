@@ -5,7 +5,7 @@ use crate::cli::check::counted;
 use crate::cli::{load, print, signals};
 use crate::error::quote;
 use crate::source::Requeue;
-use crate::{Error, Kind, Network, Result};
+use crate::{Error, Network, NodeKind, Result};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -65,8 +65,8 @@ fn add(network: &Network, source: Requeue) -> Result<()> {
         .collect();
     for (node, _) in &ways {
         let (said, hint) = match kind(node) {
-            Some(Kind::Pipeline | Kind::Sink) => continue,
-            Some(Kind::Source) => ("is a source, and takes no events", "feed its input again"),
+            Some(NodeKind::Pipeline | NodeKind::Sink) => continue,
+            Some(NodeKind::Source) => ("is a source, and takes no events", "feed its input again"),
             None => ("is not in the scripts", "load the scripts that had it"),
         };
         let error = format!("letters of node {}: it {said}", quote(node));

@@ -189,7 +189,7 @@ impl Node for ExchangeSink {
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.pump_at = cx.now().after(PUMP);
+        self.pump_at = cx.now().saturating_add(PUMP);
         match (self.batch.is_empty(), &self.open) {
             (true, None) => {}
             (true, Some(connection)) => connection.pump()?,

@@ -11,7 +11,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::Consumer;
@@ -121,7 +121,7 @@ impl Node for QueueSource {
         match self.inbox.settle(token, outcome) {
             Some((tag, Outcome::Delivered)) => self.ledger.delivered(tag),
             Some((tag, Outcome::Failed)) => {
-                self.failed.push((cx.now().after(self.pause), tag));
+                self.failed.push((cx.now().saturating_add(self.pause), tag));
             }
             None => {}
         }
@@ -197,7 +197,7 @@ impl Node for QueueSource {
 }
 
 impl Source for QueueSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let room = self.inbox.room();
         let Some(open) = &mut self.open else {
             let error = Error::new(ErrorKind::Unavailable, "the source is not open");
@@ -206,7 +206,7 @@ impl Source for QueueSource {
         if room == 0 {
             // Only an outcome makes room.
             open.connection.pump()?;
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let mut next = open.connection.wait(wait, open.consumer.next());
         let mut taken = 0;
@@ -227,8 +227,8 @@ impl Source for QueueSource {
             };
         }
         Ok(match taken {
-            0 => Read::Idle,
-            _ => Read::More,
+            0 => ReadStatus::Idle,
+            _ => ReadStatus::More,
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::connect::support::admission::{Admission, Entry, Open};
 use crate::connect::support::socket::{Listener, SocketAddress, wait_for};
 use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::HashMap;
@@ -285,7 +285,7 @@ impl Node for Ingest {
 }
 
 impl Source for Ingest {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         self.expire();
         let again = std::mem::take(&mut self.again);
         let has_taken = !again.is_empty();
@@ -317,8 +317,8 @@ impl Source for Ingest {
         let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
         if !wait_for(&mut fds, wait).map_err(wrong)? {
             return Ok(match has_taken {
-                true => Read::More,
-                false => Read::Idle,
+                true => ReadStatus::More,
+                false => ReadStatus::Idle,
             });
         }
         let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
@@ -355,6 +355,6 @@ impl Source for Ingest {
         if ready.get(ids.len()).is_some_and(|ready| !ready.is_empty()) {
             self.accept();
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }

@@ -12,7 +12,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -236,7 +236,7 @@ impl Node for KafkaSource {
                 }
             }
             Outcome::Failed if positions.is_ours(held.spot) => {
-                let at = cx.now().after(self.options.redeliver_after);
+                let at = cx.now().saturating_add(self.options.redeliver_after);
                 self.failed.push_back((at, held));
             }
             Outcome::Failed => {}
@@ -266,12 +266,12 @@ impl Node for KafkaSource {
 }
 
 impl Source for KafkaSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
         if self.again(cx) > 0 {
-            return Ok(Read::More);
+            return Ok(ReadStatus::More);
         }
         let now = cx.now();
         let room = match &self.member {
@@ -280,7 +280,7 @@ impl Source for KafkaSource {
         };
         let ready = self.ready(room, now);
         if !ready.map_err(|error| self.wrong(&error))? {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let mut limit = match (room, self.failed.front()) {
             (0, _) => Duration::ZERO,
@@ -312,7 +312,7 @@ impl Source for KafkaSource {
                             (0, None) => Err(self.closed()),
                             (_, error) => {
                                 self.error = error;
-                                Ok(Read::More)
+                                Ok(ReadStatus::More)
                             }
                         };
                     }
@@ -322,8 +322,8 @@ impl Source for KafkaSource {
         self.member = Some(member);
         self.error = error;
         Ok(match taken {
-            0 => Read::Idle,
-            _ => Read::More,
+            0 => ReadStatus::Idle,
+            _ => ReadStatus::More,
         })
     }
 }

@@ -162,7 +162,7 @@ impl MqttSink {
         if now < self.pump_at {
             return Ok(());
         }
-        self.pump_at = now.after(PUMP);
+        self.pump_at = now.saturating_add(PUMP);
         while let Some(connection) = &mut self.open {
             if connection.next(Duration::from_millis(1))?.is_none() {
                 break;
@@ -282,7 +282,7 @@ impl Node for MqttSink {
         if self.batch.is_empty() {
             self.pump(cx.now()).map_err(Error::retryable)?;
         } else {
-            self.pump_at = cx.now().after(PUMP);
+            self.pump_at = cx.now().saturating_add(PUMP);
             self.send().map_err(Error::retryable)?;
         }
         self.progress.commit()

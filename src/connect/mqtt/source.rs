@@ -10,7 +10,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::{Timestamp, monotonic};
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
@@ -270,7 +270,7 @@ impl Node for MqttSource {
                 }
             }
             Some((held, Outcome::Failed)) => {
-                let at = cx.now().after(self.options.redeliver_after);
+                let at = cx.now().saturating_add(self.options.redeliver_after);
                 self.failed.push_back((at, held));
             }
         }
@@ -289,7 +289,7 @@ impl Node for MqttSource {
         if cx.now() < self.pump_at {
             return Ok(());
         }
-        self.pump_at = cx.now().after(PUMP);
+        self.pump_at = cx.now().saturating_add(PUMP);
         for _ in 0..HEAR {
             let Some(connection) = &mut self.open else {
                 break;
@@ -304,13 +304,13 @@ impl Node for MqttSource {
 }
 
 impl Source for MqttSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         if self.again(cx) > 0 {
-            return Ok(Read::More);
+            return Ok(ReadStatus::More);
         }
         let room = self.room().min(BATCH);
         if room == 0 {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let mut limit = match self.failed.front() {
             Some((at, _)) => wait.min(at.since(cx.now())),
@@ -336,8 +336,8 @@ impl Source for MqttSource {
             limit = Duration::ZERO;
         }
         Ok(match taken {
-            0 => Read::Idle,
-            _ => Read::More,
+            0 => ReadStatus::Idle,
+            _ => ReadStatus::More,
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use async_nats::header::HeaderMap;
 use async_nats::{Message, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -93,14 +93,14 @@ impl Node for SubjectSource {
 }
 
 impl Source for SubjectSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let Some((messages, connection)) = &mut self.open else {
             return Err(self.config.address.unavailable("the source is not open"));
         };
         let room = self.inbox.room().min(BATCH);
         if room == 0 {
             connection.pump()?;
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let mut next = connection.wait(wait, messages.next())?;
         let mut taken = 0;
@@ -130,8 +130,8 @@ impl Source for SubjectSource {
             };
         }
         Ok(match taken {
-            0 => Read::Idle,
-            _ => Read::More,
+            0 => ReadStatus::Idle,
+            _ => ReadStatus::More,
         })
     }
 }

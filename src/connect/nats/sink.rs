@@ -252,7 +252,7 @@ impl Node for NatsSink {
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.pump_at = cx.now().after(PUMP);
+        self.pump_at = cx.now().saturating_add(PUMP);
         if self.batch.is_empty() {
             if let Some(open) = &self.open {
                 open.connection.pump()?;

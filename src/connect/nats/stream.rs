@@ -9,7 +9,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::{Timestamp, monotonic};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
@@ -73,7 +73,7 @@ impl StreamSource {
         if self.inbox.is_empty()
             && let Some(open) = &self.open
         {
-            self.touch_at = cx.now().after(open.touch_every);
+            self.touch_at = cx.now().saturating_add(open.touch_every);
         }
         let mut event = Event::new(&message.payload[..], cx.now())
             .with_meta("subject", message.subject.as_str());
@@ -211,7 +211,7 @@ impl Node for StreamSource {
             return Ok(());
         };
         if cx.now() >= self.touch_at {
-            self.touch_at = cx.now().after(open.touch_every);
+            self.touch_at = cx.now().saturating_add(open.touch_every);
             let progress = Bytes::from_static(b"+WPI");
             let under_way = self.inbox.messages();
             self.answers
@@ -243,7 +243,7 @@ impl Node for StreamSource {
 }
 
 impl Source for StreamSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let room = self.inbox.room();
         let Some(open) = &mut self.open else {
             let error = Error::new(ErrorKind::Unavailable, "the source is not open");
@@ -252,7 +252,7 @@ impl Source for StreamSource {
         open.ask(&self.consumer, room, self.in_flight)?;
         if open.asked == 0 {
             // Only an outcome makes room.
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let mut next = open.connection.wait(wait, open.messages.next())?;
         let mut taken = 0;
@@ -281,8 +281,8 @@ impl Source for StreamSource {
             };
         }
         Ok(match taken {
-            0 => Read::Idle,
-            _ => Read::More,
+            0 => ReadStatus::Idle,
+            _ => ReadStatus::More,
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use redis::{Msg, cmd};
 use std::time::Duration;
 
@@ -73,12 +73,12 @@ fn next(config: &ConnectConfig, open: &mut Connection) -> Result<Option<Msg>> {
 }
 
 impl Source for ChannelSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let config = &self.config;
         let open = self.open.as_mut().ok_or_else(|| config.closed())?;
         let room = self.inbox.room().min(BATCH);
         if room == 0 {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let (mut taken, mut bytes) = (0, 0);
         for limit in [wait.max(MORE), MORE] {
@@ -98,9 +98,9 @@ impl Source for ChannelSource {
                 }
             }
             if taken == 0 {
-                return Ok(Read::Idle);
+                return Ok(ReadStatus::Idle);
             }
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }

@@ -16,7 +16,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use redis::{Cmd, Value, cmd};
 use std::collections::{HashSet, VecDeque};
@@ -124,7 +124,7 @@ impl StreamSource {
 
     fn emit(&mut self, entry: Entry, cx: &mut Context<'_>) {
         if self.inbox.is_empty() && self.failed.is_empty() {
-            self.touch_at = cx.now().after(self.options.claim_after / 3);
+            self.touch_at = cx.now().saturating_add(self.options.claim_after / 3);
         }
         let id = entry.id.clone();
         let event = Event::new(entry.payload(&self.options.field), cx.now())
@@ -161,7 +161,7 @@ impl StreamSource {
         command.arg(&self.claimed).arg("COUNT").arg(room);
         let (next, entries) = entry::claimed(self.ask(&command)?);
         if next == "0-0" || next.is_empty() {
-            self.claim_at = cx.now().after(self.options.claim_after / 2);
+            self.claim_at = cx.now().saturating_add(self.options.claim_after / 2);
         }
         self.claimed = next;
         let entries: Vec<Entry> = entries.collect();
@@ -220,7 +220,7 @@ impl Node for StreamSource {
         match self.inbox.settle(token, outcome) {
             Some((id, Outcome::Delivered)) => self.acks.push(id),
             Some((id, Outcome::Failed)) => {
-                let at = cx.now().after(self.options.redeliver_after);
+                let at = cx.now().saturating_add(self.options.redeliver_after);
                 self.failed.push_back((at, id));
             }
             None => {}
@@ -248,7 +248,7 @@ impl Node for StreamSource {
         if self.open.is_none() || cx.now() < self.touch_at {
             return Ok(());
         }
-        self.touch_at = cx.now().after(self.options.claim_after / 3);
+        self.touch_at = cx.now().saturating_add(self.options.claim_after / 3);
         let held: Vec<String> = self.held().cloned().collect();
         for some in held.chunks(NAMED) {
             let mut command = self.of_group("XCLAIM");
@@ -274,19 +274,19 @@ impl Node for StreamSource {
 }
 
 impl Source for StreamSource {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         if self.again(cx)? > 0 {
-            return Ok(Read::More);
+            return Ok(ReadStatus::More);
         }
         let room = self.inbox.room().saturating_sub(self.failed.len());
         let count = room.min(self.most);
         if count == 0 {
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         self.hear_ahead()?;
         if self.arrived.is_empty() {
             if cx.now() >= self.claim_at && self.claim(count, cx)? > 0 {
-                return Ok(Read::More);
+                return Ok(ReadStatus::More);
             }
             let wait = wait.min(self.config.timeout / 2);
             let answer = self.ask(&self.next(count, Some(wait)))?;
@@ -306,8 +306,8 @@ impl Source for StreamSource {
             }
         }
         Ok(match taken {
-            0 => Read::Idle,
-            _ => Read::More,
+            0 => ReadStatus::Idle,
+            _ => ReadStatus::More,
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::claim::Claim;
 use crate::connect::{Address, Settings};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::store::{Database, LIMIT, Params, Store, is_over};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -163,23 +163,23 @@ impl Node for Rows {
 }
 
 impl Source for Rows {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         let now = cx.now();
         if self.failed {
             // The rows after one that failed are read again with it; outcomes that arrive later are ignored.
             self.under_way.clear();
             self.refused.clear();
             self.failed = false;
-            self.next = now.after(PAUSE);
+            self.next = now.saturating_add(PAUSE);
         }
         if !self.under_way.is_empty() || now < self.next {
             let _ = wait;
-            return Ok(Read::Idle);
+            return Ok(ReadStatus::Idle);
         }
         let rows = self.fetch(now)?;
         if rows.is_empty() {
-            self.next = now.after(self.every);
-            return Ok(Read::Idle);
+            self.next = now.saturating_add(self.every);
+            return Ok(ReadStatus::Idle);
         }
         for (values, row) in rows {
             let token = match Event::new(Value::Object(row), now).within(cx.max_event_bytes()) {
@@ -193,7 +193,7 @@ impl Source for Rows {
             };
             self.under_way.push_back((token, values, false));
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 

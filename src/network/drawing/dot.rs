@@ -4,7 +4,7 @@
 //! none ends its string early.
 
 use super::{Arrow, Node, Picture, Shape};
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use graphviz_rust::dot_structures as dot;
 use graphviz_rust::dot_structures::{Attribute, EdgeTy, Id, NodeId, Stmt, Vertex};
 use graphviz_rust::printer::{DotPrinter, PrinterContext};
@@ -32,9 +32,9 @@ pub(super) fn write(picture: &Picture) -> String {
 
 fn node(node: &Node) -> dot::Node {
     let attributes = match node.shape {
-        Shape::Node(Kind::Source) => vec![attribute("shape", plain("oval"))],
-        Shape::Node(Kind::Pipeline) => vec![],
-        Shape::Node(Kind::Sink) => vec![
+        Shape::Node(NodeKind::Source) => vec![attribute("shape", plain("oval"))],
+        Shape::Node(NodeKind::Pipeline) => vec![],
+        Shape::Node(NodeKind::Sink) => vec![
             attribute("style", plain("solid")),
             attribute("peripheries", plain("2")),
         ],

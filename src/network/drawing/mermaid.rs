@@ -4,15 +4,15 @@
 //! some names (`end`, `graph`, `a--b`) for its own words.
 
 use super::{Picture, Shape};
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 
 pub(super) fn write(picture: &Picture) -> String {
     let mut text = String::from("flowchart LR\n");
     for (at, node) in picture.nodes.iter().enumerate() {
         let (open, close) = match node.shape {
-            Shape::Node(Kind::Source) => ("([", "])"),
-            Shape::Node(Kind::Pipeline) => ("(", ")"),
-            Shape::Node(Kind::Sink) => ("[[", "]]"),
+            Shape::Node(NodeKind::Source) => ("([", "])"),
+            Shape::Node(NodeKind::Pipeline) => ("(", ")"),
+            Shape::Node(NodeKind::Sink) => ("[[", "]]"),
             Shape::Open => ("[", "]"),
         };
         text.push_str(&format!("  n{at}{open}{}{close}\n", quoted(&node.label)));

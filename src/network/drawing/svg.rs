@@ -12,7 +12,7 @@
 use super::layout::{BOX, Layout, Link};
 use super::{Arrow, Node, Picture, Shape};
 use crate::name::Port;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -148,9 +148,9 @@ fn drawn_node(node: &Node, (x, y): (f64, f64), width: f64) -> String {
     let (left, top, below) = (x - width / 2.0, y - BOX / 2.0, y + 4.5);
     let (class, rx) = match node.shape {
         Shape::Open => return format!("<text class=\"open\" x=\"{x}\" y=\"{y}\">{text}</text>\n"),
-        Shape::Node(Kind::Source) => ("source", BOX / 2.0),
-        Shape::Node(Kind::Pipeline) => ("pipeline", 7.0),
-        Shape::Node(Kind::Sink) => ("sink", 0.0),
+        Shape::Node(NodeKind::Source) => ("source", BOX / 2.0),
+        Shape::Node(NodeKind::Pipeline) => ("pipeline", 7.0),
+        Shape::Node(NodeKind::Sink) => ("sink", 0.0),
     };
     format!(
         "<g><title>{class} {}</title>\

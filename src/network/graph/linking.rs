@@ -5,7 +5,7 @@ use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
 use crate::network::id::{LinkId, NodeId};
 use crate::network::link::LinkSettings;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use std::collections::BTreeSet;
 
 /// How the links that are added together share events.
@@ -90,10 +90,10 @@ impl Graph {
     fn output(&self, text: &str) -> Result<(NodeId, Endpoint)> {
         let endpoint = Endpoint::new(text)?;
         let Some((id, node)) = self.named(endpoint.node.as_str()) else {
-            return Err(self.unknown("source node", &endpoint.node, |kind| kind != Kind::Sink));
+            return Err(self.unknown("source node", &endpoint.node, |kind| kind != NodeKind::Sink));
         };
         let port = endpoint.port.as_str();
-        if node.kind == Kind::Sink && port == Port::OUT {
+        if node.kind == NodeKind::Sink && port == Port::OUT {
             return Err(Error::data(format!(
                 "{} is a sink and has no output",
                 node.name
@@ -117,15 +117,15 @@ impl Graph {
         }
         let name = Name::new(text)?;
         match self.named(text) {
-            None => Err(self.unknown("target node", &name, |kind| kind != Kind::Source)),
-            Some((_, node)) if node.kind == Kind::Source => {
+            None => Err(self.unknown("target node", &name, |kind| kind != NodeKind::Source)),
+            Some((_, node)) if node.kind == NodeKind::Source => {
                 Err(Error::data(format!("{name} is a source and has no input")))
             }
             Some((id, _)) => Ok((id, name)),
         }
     }
 
-    fn unknown(&self, what: &str, name: &Name, fits: impl Fn(Kind) -> bool) -> Error {
+    fn unknown(&self, what: &str, name: &Name, fits: impl Fn(NodeKind) -> bool) -> Error {
         let fitting = self.nodes.values().filter(|node| fits(node.kind));
         Error::data(format!("no {what} {}", quote(name.as_str()))).with_hint_opt(did_you_mean(
             name.as_str(),

@@ -3,7 +3,7 @@
 use super::{Graph, Unlinked};
 use crate::name::{Endpoint, Name};
 use crate::network::id::NodeId;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Graph {
@@ -28,8 +28,8 @@ impl Graph {
         let sending: BTreeSet<NodeId> = onward.map(|edge| edge.source).collect();
         let mut unlinked = Vec::new();
         for (id, node) in &self.nodes {
-            let no_input = node.kind != Kind::Source && !receiving.contains(id);
-            let no_output = node.kind != Kind::Sink && !sending.contains(id);
+            let no_input = node.kind != NodeKind::Source && !receiving.contains(id);
+            let no_output = node.kind != NodeKind::Sink && !sending.contains(id);
             let what = match (no_input, no_output) {
                 (false, false) => continue,
                 (true, true) => "is not linked to anything",

@@ -6,7 +6,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// How much may wait in a link before its sender has to.
+///
+/// ```
+/// use tributary::{Capacity, Network};
+///
+/// let network = Network::with_capacity(Capacity::new().events(100))?;
+/// # Ok::<(), tributary::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capacity {
     /// Events, from 1 to 1,000,000.
     pub events: usize,
@@ -17,16 +25,35 @@ pub struct Capacity {
 impl Default for Capacity {
     /// 4,096 events and 64 MiB.
     fn default() -> Self {
-        Capacity {
-            events: 4_096,
-            bytes: 64 << 20,
-        }
+        Capacity::new()
     }
 }
 
 impl Capacity {
     /// The most events that travel together.
     pub const BATCH: usize = 256;
+
+    /// The default: 4,096 events and 64 MiB.
+    pub const fn new() -> Self {
+        Capacity {
+            events: 4_096,
+            bytes: 64 << 20,
+        }
+    }
+
+    /// The same capacity with another number of events.
+    #[must_use]
+    pub const fn events(mut self, events: usize) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same capacity with another number of bytes.
+    #[must_use]
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
 
     /// Checks the ranges.
     ///
@@ -75,6 +102,7 @@ pub(super) struct BatchLimit {
 
 /// What becomes of an event for which a link has no room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overflow {
     /// Its sender waits.
     #[default]
@@ -106,6 +134,7 @@ impl FromStr for Overflow {
 /// Where and how much a link spills. The file has no name and is gone with the process: an event
 /// in it that is not tracked is lost with the process, as one in memory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Spill {
     /// The directory; the system's for temporary files where there is none.
     pub dir: Option<PathBuf>,
@@ -116,14 +145,33 @@ pub struct Spill {
 impl Default for Spill {
     /// 1 GiB in the system's directory for temporary files.
     fn default() -> Self {
+        Spill::new()
+    }
+}
+
+impl Spill {
+    /// The default: 1 GiB in the system's directory for temporary files.
+    pub const fn new() -> Self {
         Spill {
             dir: None,
             size: 1 << 30,
         }
     }
-}
 
-impl Spill {
+    /// The same in another directory.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// The same with another size of the file, in bytes.
+    #[must_use]
+    pub const fn size(mut self, bytes: u64) -> Self {
+        self.size = bytes;
+        self
+    }
+
     pub(super) fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(std::env::temp_dir)
     }

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::name::Port;
 use crate::network::graph::NodeInfo;
 use crate::network::panics::catch;
-use crate::node::{Context, Frame, Output, Read, Source, Tracker};
+use crate::node::{Context, Frame, Output, ReadStatus, Source, Tracker};
 use crate::time::{ManualClock, Timestamp, read_instant};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl Input {
         self.count += skip_before(usize::MAX);
         self.frame.clear();
         match read {
-            Ok(read) => self.ended = read == Read::End,
+            Ok(read) => self.ended = read == ReadStatus::End,
             Err(error) => {
                 self.ended = true;
                 return Err(self.blamed(error));

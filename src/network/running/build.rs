@@ -10,7 +10,7 @@ use crate::network::id::NodeId;
 use crate::network::link::{LinkSender, link};
 use crate::network::members::{Member, MemberLink};
 use crate::network::routes::{Balance, Route};
-use crate::network::runner::{Kind, Runner};
+use crate::network::runner::{NodeKind, Runner};
 use crate::network::stage::Stage;
 use crate::network::stats::{Account, LinkAccount};
 use crate::network::worker::Worker;
@@ -81,13 +81,13 @@ impl Running {
         stage.keep(locks);
         stage.set_limits(self.limits);
         stage.set_retries(graph.retries(id));
-        fragment.sources += usize::from(info.kind == Kind::Source);
+        fragment.sources += usize::from(info.kind == NodeKind::Source);
         let member = Member {
             name: info.name.clone(),
             place: info.place.clone(),
             control: tx.clone(),
             account,
-            is_source: info.kind == Kind::Source,
+            is_source: info.kind == NodeKind::Source,
             thread: None,
             failed: false,
             closed: false,

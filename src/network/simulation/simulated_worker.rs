@@ -5,7 +5,7 @@
 //! not a hundred times slower where an event passes three of them.
 
 use crate::event::Batch;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use crate::network::worker::{InputBatch, Step, Worker};
 use crate::node::Frame;
 use crate::time::Timestamp;
@@ -46,12 +46,12 @@ impl SimulatedWorker {
     pub fn inject(&mut self, batch: Batch) {
         self.quiet = false;
         match self.worker.stage.kind {
-            Kind::Source => {
+            NodeKind::Source => {
                 self.worker.stage.emit_batch(Frame::OUT, batch);
                 // A simulation's links have no bound, so nothing waits and nothing aborts.
                 let _ = self.worker.deliver();
             }
-            Kind::Pipeline | Kind::Sink => self.worker.receive(InputBatch {
+            NodeKind::Pipeline | NodeKind::Sink => self.worker.receive(InputBatch {
                 batch,
                 input: None,
                 tried: 0,

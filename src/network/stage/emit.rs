@@ -5,7 +5,7 @@ use crate::ack::Outcome;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Batch, Event};
 use crate::network::losses::Loss;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use crate::network::stats::add;
 use crate::node::{Frame, Output};
 use crate::time::monotonic;
@@ -145,7 +145,7 @@ impl Stage {
     pub fn emit(&mut self, port: u16, event: Event) {
         let bad = port == Frame::ERRORS;
         let mut event = event;
-        if self.kind == Kind::Source && !bad {
+        if self.kind == NodeKind::Source && !bad {
             event = match event.within(self.frame.event_bytes) {
                 Ok(event) => event,
                 Err((event, error)) => return self.refuse(event, &error),
@@ -163,7 +163,7 @@ impl Stage {
     /// Emits a whole batch by a port.
     pub fn emit_batch(&mut self, port: u16, batch: Batch) {
         // Most batches are smaller than the largest event, and then no event is checked.
-        if self.kind == Kind::Source && batch.bytes() > self.frame.event_bytes {
+        if self.kind == NodeKind::Source && batch.bytes() > self.frame.event_bytes {
             let small = |event: &Event| event.payload().size() <= self.frame.event_bytes;
             if !batch.events().iter().all(small) {
                 return batch.into_iter().for_each(|event| self.emit(port, event));

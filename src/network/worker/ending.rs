@@ -2,7 +2,7 @@
 
 use super::{Phase, Step, Worker};
 use crate::network::routes::Routes;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 
 impl Worker {
     /// No more input will come: what the node holds back leaves, and its links are closed, so that
@@ -27,7 +27,7 @@ impl Worker {
         let _ = self.deliver();
         self.close();
         self.phase = Phase::Drain;
-        if self.stage.kind == Kind::Source {
+        if self.stage.kind == NodeKind::Source {
             self.shared.source_ended();
         }
     }

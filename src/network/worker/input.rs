@@ -6,10 +6,10 @@ use crate::ack::Settled;
 use crate::event::Batch;
 use crate::network::control::{Attachment, Control};
 use crate::network::link::Message;
-use crate::network::runner::Kind;
+use crate::network::runner::NodeKind;
 use crate::network::stage::Retry;
 use crate::network::stats::add;
-use crate::node::Read;
+use crate::node::ReadStatus;
 use crate::time::monotonic;
 use std::time::Duration;
 
@@ -117,12 +117,12 @@ impl Worker {
             self.is_back();
         }
         match read {
-            Ok(Read::More) => true,
-            Ok(Read::Idle) => {
+            Ok(ReadStatus::More) => true,
+            Ok(ReadStatus::Idle) => {
                 self.read_again = Some(begun + wait);
                 emitted
             }
-            Ok(Read::End) => {
+            Ok(ReadStatus::End) => {
                 self.exhausted = true;
                 true
             }
@@ -220,7 +220,10 @@ impl Worker {
             Woken::Control(settled.map_or(Control::Abort, Control::Settled))
         };
         let working = self.phase == Phase::Work && self.stalled.is_none();
-        if let (true, Some(again)) = (working && self.stage.kind == Kind::Source, self.read_again) {
+        if let (true, Some(again)) = (
+            working && self.stage.kind == NodeKind::Source,
+            self.read_again,
+        ) {
             let wait = again.saturating_duration_since(monotonic());
             let select = flume::Selector::new()
                 .recv(&self.control, control)

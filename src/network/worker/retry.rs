@@ -66,7 +66,7 @@ impl Worker {
         self.stalled = Some(Stalled {
             batches,
             since,
-            until: since.after(pause),
+            until: since.saturating_add(pause),
             lost: true,
         });
     }
@@ -88,7 +88,7 @@ impl Worker {
         self.stalled = Some(Stalled {
             batches: vec![input],
             since,
-            until: since.after(pause),
+            until: since.saturating_add(pause),
             lost: false,
         });
     }

@@ -77,7 +77,7 @@ impl Each {
         match (&self.kind, said) {
             (Kind::Route(ports), code::PASS) => route(ports, &value, cx)?,
             (_, code::PASS) => cx.pass(),
-            (_, code::DROP) => cx.drop(self.kind.name()),
+            (_, code::DROP) => cx.drop_event(self.kind.name()),
             (Kind::Map, code::MADE) if value.is_table() || value.is_string() => {
                 cx.emit(of(event, vm.made(&value)?));
             }

@@ -4,7 +4,7 @@ use super::home::Home;
 use super::vm::{Spec, callable, code};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Read, Source};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::script::value::describe;
 use crate::time::{Timestamp, monotonic};
 use mlua::Value;
@@ -91,30 +91,42 @@ impl Node for Generator {
             return Ok(());
         };
         self.call(cx)?;
-        let next = due.after(every);
-        self.due = Some(if next > now { next } else { now.after(every) });
+        let next = due.saturating_add(every);
+        self.due = Some(if next > now {
+            next
+        } else {
+            now.saturating_add(every)
+        });
         Ok(())
     }
 }
 
 impl Source for Generator {
-    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         if let Some(every) = self.every {
-            let next = cx.now().after(every);
+            let next = cx.now().saturating_add(every);
             if self.due.is_none_or(|due| due > next) {
                 self.due = Some(next);
             }
-            return Ok(if self.ended { Read::End } else { Read::Idle });
+            return Ok(if self.ended {
+                ReadStatus::End
+            } else {
+                ReadStatus::Idle
+            });
         }
         // A function that takes its time keeps back neither its events nor a stop.
         let begun = monotonic();
         let mut count = 0;
         while !self.ended && count < AT_ONCE && (count == 0 || begun.elapsed() < wait) {
             match self.call(cx)? {
-                0 if !self.ended => return Ok(Read::Idle),
+                0 if !self.ended => return Ok(ReadStatus::Idle),
                 made => count += made,
             }
         }
-        Ok(if self.ended { Read::End } else { Read::More })
+        Ok(if self.ended {
+            ReadStatus::End
+        } else {
+            ReadStatus::More
+        })
     }
 }

@@ -314,7 +314,7 @@ impl Node for Process {
         let now = cx.now();
         for at in 0..self.timers.len() {
             let every = self.timers[at].every;
-            let next = now.after(every);
+            let next = now.saturating_add(every);
             match self.timers[at].due {
                 Some(due) if due <= now => {
                     let vm = self.home.vm()?;
@@ -323,7 +323,7 @@ impl Node for Process {
                         detail: format_duration(every).into(),
                         function: &root(&vm, TIMERS + at)?,
                     };
-                    let later = due.after(every);
+                    let later = due.saturating_add(every);
                     // Set first: a call that fails is not made again at once.
                     self.timers[at].due = Some(if later > now { later } else { next });
                     self.call_all(&vm, &about, cx)?;

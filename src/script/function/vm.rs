@@ -10,7 +10,7 @@ use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::Event;
 use crate::network::StatsHandle;
 use crate::script::failure::{self, raise};
-use crate::script::limits::Limits;
+use crate::script::limits::ScriptLimits;
 use crate::script::prelude::{Helpers, host_chunk};
 use crate::script::sandbox::Vm;
 use crate::time::Timestamp;
@@ -33,7 +33,7 @@ pub(in crate::script) struct Spec {
     /// Where in the script it was made.
     pub place: Option<String>,
     pub portable: Portable,
-    pub limits: Limits,
+    pub limits: ScriptLimits,
     /// The greatest payload of an event.
     pub event_bytes: usize,
     pub network: StatsHandle,
@@ -243,7 +243,7 @@ impl NodeVm {
     }
 
     /// What each call may use.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> ScriptLimits {
         self.shared.spec.limits
     }
 

@@ -4,13 +4,13 @@ use super::Prepare;
 use super::diff::{carried, diff, shown};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::Event;
-use crate::network::{Kind, Network, Simulation};
-use crate::node::{Context, Node, Read, Source};
+use crate::network::{Network, NodeKind, Simulation};
+use crate::node::{Context, Node, ReadStatus, Source};
 use crate::payload::Payload;
 use crate::script::args::Args;
 use crate::script::budget::Budget;
 use crate::script::failure::raise;
-use crate::script::limits::Limits;
+use crate::script::limits::ScriptLimits;
 use crate::script::runtime::Runtime;
 use crate::script::value::to_data;
 use crate::sink::{self, Discarder, Recorder};
@@ -37,8 +37,8 @@ struct Silent;
 impl Node for Silent {}
 
 impl Source for Silent {
-    fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
-        Ok(Read::Idle)
+    fn read(&mut self, _cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
+        Ok(ReadStatus::Idle)
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Bench {
 impl Bench {
     pub fn new(
         directory: PathBuf,
-        limits: Limits,
+        limits: ScriptLimits,
         prepare: Prepare,
         recorder: &Recorder,
     ) -> Result<Self> {
@@ -130,7 +130,7 @@ impl Bench {
         let mut number = 0;
         for node in self.network.nodes() {
             for port in &node.ports {
-                if node.kind == Kind::Sink && port.as_str() != "errors" {
+                if node.kind == NodeKind::Sink && port.as_str() != "errors" {
                     continue;
                 }
                 let endpoint = format!("{}.{port}", node.name);
@@ -193,7 +193,7 @@ impl Bench {
                     .unwrap_or_else(|| format!("its ports are {}", ports.join(", ")));
                 Err(Error::data(format!("node {node} has no port {}", quote(port))).with_hint(hint))
             }
-            None if info.kind == Kind::Sink => {
+            None if info.kind == NodeKind::Sink => {
                 let edges = self.network.edges();
                 let leading = edges.iter().filter(|edge| edge.to.as_str() == node);
                 Ok(leading.map(|edge| full(&edge.from.to_string())).collect())

@@ -76,7 +76,7 @@ impl LineFile {
         self.len = meta.len();
         let written = meta.modified().ok();
         let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        self.last = Timestamp::EPOCH.after(written.unwrap_or_default());
+        self.last = Timestamp::EPOCH.saturating_add(written.unwrap_or_default());
         self.open = Some(open);
         Ok(())
     }

@@ -84,7 +84,7 @@ impl Ledger {
         if outcome == Outcome::Failed && entry.event.is_some() {
             entry.failures += 1;
             let pause = Backoff::EVENT.pause(entry.failures);
-            self.failed.insert((now.after(pause), number));
+            self.failed.insert((now.saturating_add(pause), number));
             return;
         }
         self.bytes -= size(entry.event.as_ref());
@@ -229,12 +229,15 @@ mod tests {
         }
         assert_eq!(settle(&mut ledger, Token(1), Outcome::Delivered, now), None);
         assert_eq!(ledger.due(now), [0; 0]);
-        let now = now.after(Backoff::EVENT.first());
+        let now = now.saturating_add(Backoff::EVENT.first());
         assert_eq!(ledger.due(now), [0, 2]);
         ledger.again(Token(3), 0);
         ledger.again(Token(4), 2);
         assert_eq!(settle(&mut ledger, Token(3), Outcome::Failed, now), None);
-        assert_eq!(ledger.next_due(), Some(now.after(Backoff::EVENT.pause(2))));
+        assert_eq!(
+            ledger.next_due(),
+            Some(now.saturating_add(Backoff::EVENT.pause(2)))
+        );
         assert_eq!(settle(&mut ledger, Token(4), Outcome::Delivered, now), None);
         assert_eq!(ledger.due(Timestamp::EPOCH), [0], "the clock was set back");
         ledger.again(Token(5), 0);

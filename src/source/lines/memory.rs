@@ -294,7 +294,7 @@ impl Memory {
     }
 
     pub fn wake(&self) -> Option<Timestamp> {
-        let save = (self.unsaved > 0 || self.changed).then(|| self.saved.after(EVERY));
+        let save = (self.unsaved > 0 || self.changed).then(|| self.saved.saturating_add(EVERY));
         save.into_iter().chain(self.ledger.next_due()).min()
     }
 

@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::reading::Reading;
 use super::{Decoded, Follow, Input, LineSource};
 use crate::error::Result;
-use crate::node::{Context, Read};
+use crate::node::{Context, ReadStatus};
 use crate::time::Timestamp;
 
 impl LineSource {
@@ -39,7 +39,7 @@ impl LineSource {
     }
 
     /// All was read, for good.
-    pub(super) fn end(&mut self, cx: &mut Context<'_>) -> Read {
+    pub(super) fn end(&mut self, cx: &mut Context<'_>) -> ReadStatus {
         for at in 0..self.files.len() {
             self.end_lines(at, cx);
         }
@@ -47,14 +47,14 @@ impl LineSource {
             // What fails is to be emitted again.
             Some(memory) if !memory.is_empty() => {
                 memory.end();
-                Read::Idle
+                ReadStatus::Idle
             }
-            _ => Read::End,
+            _ => ReadStatus::End,
         }
     }
 
     /// A stream has ended: its writer has closed it.
-    pub(super) fn end_stream(&mut self, at: usize, cx: &mut Context<'_>) -> Result<Read> {
+    pub(super) fn end_stream(&mut self, at: usize, cx: &mut Context<'_>) -> Result<ReadStatus> {
         let reading = &self.files[at];
         let (is_pipe, replaced) = (reading.is_pipe(), reading.replaced);
         match &self.input {
@@ -67,7 +67,7 @@ impl LineSource {
                     // Opened before the other one is closed: what the next writer has written stays.
                     // The new handle is ready when a writer opens the pipe.
                     let Ok(file) = self.open_file(&path) else {
-                        return Ok(Read::Idle);
+                        return Ok(ReadStatus::Idle);
                     };
                     let next = Reading::new(file, path, self.name.clone());
                     let mut next = next.map_err(|error| self.wrong(&error))?;
@@ -75,9 +75,9 @@ impl LineSource {
                     self.files[at] = next;
                 } else {
                     self.look()?;
-                    return Ok(Read::Idle);
+                    return Ok(ReadStatus::Idle);
                 }
-                Ok(Read::More)
+                Ok(ReadStatus::More)
             }
             _ => Ok(self.end(cx)),
         }

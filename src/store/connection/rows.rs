@@ -79,7 +79,6 @@ impl Connection {
             Err(Failure::Conflict(_)) if self.has_key(row)? => return Ok(Inserted::Duplicate),
             Err(failure) => return Err(Error::from(failure).within(quote(row.table.name()))),
         }
-        self.note_written(row.table);
         for child in &row.children {
             self.insert_row(child)?;
         }

@@ -4,7 +4,7 @@
 mod mariadb;
 
 use crate::error::Result;
-use crate::store::{Connection, Database, Limits, Store, Table};
+use crate::store::{Connection, Database, QueryLimits, Store, Table};
 use std::time::Duration;
 
 /// A database for one test, and its directory where it is a file.
@@ -127,10 +127,10 @@ fn what_was_emitted_is_part_of_the_transaction(place: &Place) {
 }
 
 fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Place) {
-    let limits = Limits {
+    let limits = QueryLimits {
         rows: 10,
         time: Duration::from_secs(5),
-        ..Limits::default()
+        ..QueryLimits::default()
     };
     let mut connection = place.open().with_limits(limits).connection().unwrap();
     connection.emitted("a").unwrap();

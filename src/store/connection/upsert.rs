@@ -58,7 +58,6 @@ impl Connection {
         let sql = &known.expect("it is known from here on").statements.upsert;
         let put = self.driver.execute(sql, &row.cells);
         put.map_err(|failure| Error::from(failure).within(quote(row.table.name())))?;
-        self.note_written(row.table);
         Ok(())
     }
 
@@ -73,11 +72,6 @@ impl Connection {
         for sql in statements::delete_below(self.dialect, table, child, keys) {
             self.run(&sql, cells)?;
         }
-        let mut tables = Vec::new();
-        child.table.walk(&mut |table| tables.push(table));
-        tables
-            .into_iter()
-            .for_each(|table| self.note_written(table));
         Ok(())
     }
 

@@ -36,13 +36,6 @@ impl Connection {
             for sql in statements::evict(store.dialect, table, column) {
                 count += store.run(&sql, &bound)?;
             }
-            if count > 0 {
-                let mut tables = Vec::new();
-                table.walk(&mut |table| tables.push(table));
-                tables
-                    .into_iter()
-                    .for_each(|table| store.note_written(table));
-            }
             Ok(count)
         })
     }
@@ -88,7 +81,6 @@ impl Connection {
             for sql in statements::delete(store.dialect, table) {
                 store.run(&sql, &cells)?;
             }
-            store.note_written(table);
             Ok(())
         })
     }

@@ -293,9 +293,6 @@ impl Connection {
             self.run(&sql, &cells)?;
             rest = after;
         }
-        if !rows.is_empty() {
-            self.note_written(table);
-        }
         Ok(())
     }
 

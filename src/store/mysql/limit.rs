@@ -4,7 +4,7 @@
 //! is removed for the queries of Tributary itself. Neither touches statements that write. Both end a
 //! recursion by themselves after a thousand rounds, MariaDB without a word; here time ends it.
 
-use crate::store::limits::Limits;
+use crate::store::limits::QueryLimits;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result};
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(31_536_000);
 
 /// The limit of one connection.
 pub(super) struct Watch {
-    pub limits: Limits,
+    pub limits: QueryLimits,
     way: Way,
 }
 
@@ -28,7 +28,7 @@ enum Way {
 
 impl Watch {
     /// Finds out which database it is; queries are unlimited until [`prepare`](Self::prepare).
-    pub fn new(connection: &mut Conn, limits: Limits) -> Result<Self> {
+    pub fn new(connection: &mut Conn, limits: QueryLimits) -> Result<Self> {
         let version: Option<String> = connection.query_first("SELECT version()")?;
         let way = match version.is_some_and(|version| version.contains("MariaDB")) {
             true => {

@@ -43,7 +43,7 @@ impl TimeRetention {
 
     fn floor(&self, now: Timestamp) -> Timestamp {
         match (self.floor.load(Ordering::SeqCst), self.size) {
-            (UNKNOWN, Some(size)) => Timestamp::from_secs(now.as_secs()).before(size),
+            (UNKNOWN, Some(size)) => Timestamp::from_secs(now.as_secs()).saturating_sub(size),
             (floor, _) => Timestamp::from_micros(floor),
         }
     }

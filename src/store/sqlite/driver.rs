@@ -4,7 +4,7 @@ use super::{Lengths, Shared, schema};
 use crate::error::{Error, Result};
 use crate::store::datum::Datum;
 use crate::store::driver::{Driver, Each, Evaluation, Existing, Failure};
-use crate::store::limits::{Limits, Tally};
+use crate::store::limits::{QueryLimits, Tally};
 use crate::store::row::{Cell, unsigned};
 use crate::store::value;
 use parking_lot::{ArcMutexGuard, RawMutex};
@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 /// The driver.
 pub(super) struct Sqlite {
     shared: Shared,
-    limits: Limits,
+    limits: QueryLimits,
     /// Held from `begin` until the transaction is over.
     guard: Option<ArcMutexGuard<RawMutex, Connection>>,
 }
 
 impl Sqlite {
-    pub fn new(shared: Shared, limits: Limits) -> Self {
+    pub fn new(shared: Shared, limits: QueryLimits) -> Self {
         Sqlite {
             shared,
             limits,
@@ -56,7 +56,7 @@ impl Sqlite {
         &self,
         sql: &str,
         cells: &[Cell<'_>],
-        limits: Option<Limits>,
+        limits: Option<QueryLimits>,
     ) -> Result<Vec<Map<String, Value>>> {
         let mut out_of_memory = false;
         let mut said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {

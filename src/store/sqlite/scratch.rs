@@ -10,7 +10,7 @@ use super::{configure, set_length};
 use crate::error::Result;
 use crate::store::datum::Datum;
 use crate::store::driver::Evaluation;
-use crate::store::limits::Limits;
+use crate::store::limits::QueryLimits;
 use crate::store::row::Cell;
 use rusqlite::{Connection, ErrorCode, Statement};
 use self_cell::self_cell;
@@ -51,7 +51,7 @@ thread_local! {
 /// Evaluates a SELECT without tables: at most one row, into `row`; returns whether there was one.
 pub(super) fn evaluate(
     place: &DatabaseName,
-    limits: Limits,
+    limits: QueryLimits,
     evaluation: &Evaluation,
     cells: &mut dyn Iterator<Item = Cell<'_>>,
     row: &mut Vec<Datum>,
@@ -96,7 +96,7 @@ pub(super) fn evaluate(
 
 fn run(
     statement: &mut Statement<'_>,
-    limits: Limits,
+    limits: QueryLimits,
     cells: &mut dyn Iterator<Item = Cell<'_>>,
     row: &mut Vec<Datum>,
 ) -> rusqlite::Result<Result<bool>> {

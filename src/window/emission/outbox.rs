@@ -225,7 +225,7 @@ impl Outbox {
             if self.retry_at.is_none() {
                 let pause = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(16));
                 self.attempts += 1;
-                self.retry_at = Some(now.after(pause.min(LONGEST_PAUSE)));
+                self.retry_at = Some(now.saturating_add(pause.min(LONGEST_PAUSE)));
             }
         } else {
             self.done(&entry, now);

@@ -40,7 +40,7 @@ impl TimeBound {
         } else {
             now
         };
-        now.before(self.bound.length)
+        now.saturating_sub(self.bound.length)
     }
 
     /// The least time of a row that satisfies it.
@@ -49,7 +49,7 @@ impl TimeBound {
         if self.bound.inclusive {
             edge
         } else {
-            edge.after(Duration::from_micros(1))
+            edge.saturating_add(Duration::from_micros(1))
         }
     }
 }

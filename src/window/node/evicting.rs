@@ -117,7 +117,7 @@ impl Window {
         let left = left || in_window != oldest;
         let progress = &mut self.batch.progress;
         progress.oldest = in_window;
-        progress.sweep = left.then(|| now.after(SWEEP).as_micros());
+        progress.sweep = left.then(|| now.saturating_add(SWEEP).as_micros());
         Ok(gone)
     }
 

@@ -83,7 +83,7 @@ impl Window {
                 self.emitter.emit_again(event, key);
                 return Ok(());
             }
-            return cx.drop_to(LATE, "late");
+            return cx.drop_event_to(LATE, "late");
         }
         if answered_before {
             self.emitter.emit_again(event, key);

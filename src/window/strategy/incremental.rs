@@ -15,7 +15,9 @@ mod rebuilding;
 
 use super::members::MemberReader;
 use crate::error::Result;
-use crate::store::{Asker, Connection, Database, Datum, Evaluation, Limits, Query, Row, Table};
+use crate::store::{
+    Asker, Connection, Database, Datum, Evaluation, Query, QueryLimits, Row, Table,
+};
 use crate::time::Timestamp;
 use crate::window::analysis::{GroupedQuery, IncrementalQuery, RowValue};
 use crate::window::answer::group_id;
@@ -38,7 +40,7 @@ pub(in crate::window) struct IncrementalState {
     keys: Vec<RowValue>,
     rules: WindowRules,
     /// How long the whole answer may be.
-    limits: Limits,
+    limits: QueryLimits,
     pub groups: Groups,
     members_of: MemberReader,
     /// The names of the columns of the answer, written as JSON, with their colons.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tributary::pipeline::{Filter, FilterKey, Key, RateLimit, Throttle, injector, interceptor};
 use tributary::sink::handler;
 use tributary::{
-    Capacity, Context, Error, Event, Network, Node, Outcome, Read, Result, Source, Stats, Token,
+    Capacity, Context, Error, Event, Network, Node, Outcome, ReadStatus, Result, Source, Stats,
+    Token,
 };
 
 /// A network that takes longer hangs.
@@ -58,11 +59,15 @@ impl Node for Numbers {
 }
 
 impl Source for Numbers {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         for _ in 0..7 {
             if self.end.is_some_and(|end| self.next >= end) {
                 let waits = self.tracked && self.seen.open(self.at, self.next);
-                return Ok(if waits { Read::Idle } else { Read::End });
+                return Ok(if waits {
+                    ReadStatus::Idle
+                } else {
+                    ReadStatus::End
+                });
             }
             let (at, n) = (self.at, self.next);
             let text = format!(r#"{{"s":{at},"n":{n},"k":{},"p":"n{at}"}}"#, n / 3);
@@ -74,7 +79,7 @@ impl Source for Numbers {
             self.next += 1;
             self.seen.sent.lock().unwrap().insert(at, self.next);
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     }
 }
 
@@ -106,10 +111,7 @@ fn stamp(event: &Event, name: &str) -> Event {
 }
 
 fn build(plan: &Plan, seen: &Seen) -> Result<Network> {
-    let capacity = Capacity {
-        events: plan.capacity,
-        ..Capacity::default()
-    };
+    let capacity = Capacity::new().events(plan.capacity);
     let network = Network::with_capacity(capacity)?;
     // The node whose output is that of the spec.
     let mut tails = Vec::new();

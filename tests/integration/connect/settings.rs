@@ -3,7 +3,7 @@
 use crate::support::probe::{Log, Scripted, Seen, soon};
 use serde_json::json;
 use tributary::connect::{self, JsonTemplate, Options, Template};
-use tributary::{Error, ErrorKind, Event, Network, Read, Result, Runtime, time::Timestamp};
+use tributary::{Error, ErrorKind, Event, Network, ReadStatus, Result, Runtime, time::Timestamp};
 
 fn source_error(url: &str) -> String {
     let made = connect::source(url, &Options::new());
@@ -239,7 +239,7 @@ fn a_node_that_cannot_be_opened_yet_is_opened_later_unless_it_is_to_fail_fast() 
                 if !std::mem::replace(&mut sent, true) {
                     cx.emit(Event::new("1", cx.now()));
                 }
-                Ok(Read::Idle)
+                Ok(ReadStatus::Idle)
             }),
         )?;
         let seen = Seen::at(&network, "out")?;

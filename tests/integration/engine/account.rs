@@ -65,10 +65,7 @@ fn every(n: usize, event: &tributary::Event) -> bool {
 }
 
 fn build(plan: &Plan, endless: bool) -> Result<Network> {
-    let capacity = Capacity {
-        events: plan.capacity,
-        bytes: 1 << 20,
-    };
+    let capacity = Capacity::new().events(plan.capacity).bytes(1 << 20);
     let network = Network::with_capacity(capacity)?;
     // Some nodes get little else than what they panic at.
     network.set_panic_limit(u32::MAX);

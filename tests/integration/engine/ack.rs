@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::pipeline::{Filter, FilterKey, Forwarder, RateLimit, injector, interceptor};
 use tributary::sink::{Discarder, handler};
-use tributary::{Error, Event, Network, Node, Outcome, Read, Result, Token, sink, source};
+use tributary::{Error, Event, Network, Node, Outcome, ReadStatus, Result, Token, sink, source};
 
 /// Delivers one event through a network that `build` links to the source `in`.
 fn deliver(build: impl FnOnce(&Network) -> Result<()>) -> Result<Outcome> {
@@ -257,7 +257,7 @@ fn a_source_that_sends_a_failed_event_again_at_once_gets_it_past_a_filter() -> R
                 cx.track(&mut event);
                 cx.emit(event);
             }
-            Ok(Read::Idle)
+            Ok(ReadStatus::Idle)
         });
     network.add_source("in", source)?;
     let filter = Filter::new(Duration::from_secs(60), FilterKey::Payload)?;
@@ -296,7 +296,7 @@ fn an_event_is_tracked_alike_whatever_left_the_node_before_it() -> Result<()> {
             cx.track(&mut last);
             cx.emit(last);
         }
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     });
     network.add_source("in", source)?;
     let seen = Log::default();

@@ -254,10 +254,7 @@ fn a_bound_is_a_whole_number_above_zero() {
 fn nodes_made_in_rust_have_the_same_bounds() -> Result<()> {
     let (time, key) = (Duration::from_secs(1), || Key::fields(["k"]));
     let all = Bounds::new().max_keys(1).max_events(1).max_bytes(1);
-    let count = BatchLimits {
-        count: Some(1),
-        ..BatchLimits::default()
-    };
+    let count = BatchLimits::new().count(1);
     Collect::new(count, key())?.bounds(all)?;
     Debounce::new(time, key())?.bounds(all)?;
     Sample::new(time, key())?.bounds(all)?;

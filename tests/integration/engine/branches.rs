@@ -7,8 +7,8 @@ use std::time::Duration;
 use tributary::pipeline::Forwarder;
 use tributary::sink::{Discarder, handler};
 use tributary::{
-    Capacity, Context, Error, ErrorKind, Event, LinkOptions, Network, Overflow, Read, Result, Sink,
-    Spill, Stats, source,
+    Capacity, Context, Error, ErrorKind, Event, LinkOptions, Network, Overflow, ReadStatus, Result,
+    Sink, Spill, Stats, source,
 };
 
 /// A sink that takes nothing before the sender is gone.
@@ -43,11 +43,11 @@ fn one_by_one(count: usize) -> Scripted {
     let mut left = count;
     Scripted::new(&Log::default()).on_read(move |cx| {
         if left == 0 {
-            return Ok(Read::End);
+            return Ok(ReadStatus::End);
         }
         left -= 1;
         cx.emit(Event::new("x", cx.now()));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     })
 }
 
@@ -176,10 +176,7 @@ fn a_member_of_a_balance_that_takes_nothing_holds_back_no_other_one() -> Result<
 
 #[test]
 fn events_that_come_one_by_one_fill_a_link_by_their_number() -> Result<()> {
-    let network = Network::with_capacity(Capacity {
-        events: 1_000,
-        bytes: 1 << 20,
-    })?;
+    let network = Network::with_capacity(Capacity::new().events(1_000).bytes(1 << 20))?;
     network.add_source("in", one_by_one(5_000))?;
     let (open, sink) = dead();
     network.add_sink("dead", sink)?;
@@ -197,10 +194,7 @@ fn events_that_come_one_by_one_fill_a_link_by_their_number() -> Result<()> {
 fn the_depth_of_a_link_includes_what_waits_to_be_sent_and_leaves_out_what_was_dropped() -> Result<()>
 {
     let folder = tempfile::tempdir().unwrap();
-    let spill = Overflow::Spill(Spill {
-        dir: Some(folder.path().to_owned()),
-        size: 1_000,
-    });
+    let spill = Overflow::Spill(Spill::new().dir(folder.path()).size(1_000));
     for overflow in [
         Overflow::Block,
         spill,
@@ -241,10 +235,7 @@ fn the_law_of_a_link_holds_at_every_moment() -> Result<()> {
         Overflow::Block,
         Overflow::DropNewest,
         Overflow::DropOldest,
-        Overflow::Spill(Spill {
-            dir: Some(folder.path().to_owned()),
-            size: 20_000,
-        }),
+        Overflow::Spill(Spill::new().dir(folder.path()).size(20_000)),
     ];
     let network = Network::new();
     network.add_source("in", source::from_iter(numbers(200_000)))?;
@@ -315,7 +306,7 @@ fn a_source_that_is_aborted_while_it_reads_does_not_wait_for_room_afterwards() -
             let _ = reading.recv();
         }
         cx.emit(Event::new("x", cx.now()));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     };
     network.add_source("in", Scripted::new(&Log::default()).on_read(read))?;
     let (open, sink) = dead();
@@ -335,16 +326,13 @@ fn a_source_that_is_aborted_while_it_reads_does_not_wait_for_room_afterwards() -
 #[test]
 fn a_sender_for_which_one_member_is_full_and_one_has_ended_waits_and_can_be_aborted() -> Result<()>
 {
-    let network = Network::with_capacity(Capacity {
-        events: 1,
-        ..Capacity::default()
-    })?;
+    let network = Network::with_capacity(Capacity::new().events(1))?;
     let alive = Arc::new(());
     let held = alive.clone();
     let read = move |cx: &mut Context<'_>| {
         let _held = &held;
         cx.emit(Event::new("x", cx.now()));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     };
     network.add_source("in", Scripted::new(&Log::default()).on_read(read))?;
     let (open, sink) = dead();

@@ -64,10 +64,7 @@ impl Place {
         let network = Network::new();
         prepare(&network)?;
         let database = Database::open(&format!("sqlite:{}", self.at("db").display()))?;
-        let limits = tributary::script::Limits {
-            allow_os: true,
-            ..tributary::script::Limits::default()
-        };
+        let limits = tributary::script::ScriptLimits::new().allow_os(true);
         let script = format!(
             "local tb = require('tributary')\n\
              tb.create_file_source('in', '%/in', {{ checkpoint = '%/place' }})\n{script}"

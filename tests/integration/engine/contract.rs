@@ -245,7 +245,7 @@ fn ticking(log: &Log) -> Scripted {
     let last = Arc::new(Mutex::new(START));
     let due = last.clone();
     Scripted::new(log)
-        .on_wake(move || Some(due.lock().unwrap().after(Duration::from_secs(1))))
+        .on_wake(move || Some(due.lock().unwrap().saturating_add(Duration::from_secs(1))))
         .on_commit(move |cx| {
             *last.lock().unwrap() = cx.now();
             Ok(())
@@ -270,7 +270,7 @@ fn a_retryable_error_of_tick_opens_the_node_again_and_ticks_again() -> Result<()
     assert_eq!(out.texts(), ["tick"]);
     assert_eq!(
         out.events()[0].time(),
-        START.after(Duration::from_millis(1_100))
+        START.saturating_add(Duration::from_millis(1_100))
     );
     Ok(())
 }
@@ -278,7 +278,9 @@ fn a_retryable_error_of_tick_opens_the_node_again_and_ticks_again() -> Result<()
 #[test]
 fn another_error_of_tick_is_counted_and_the_node_goes_on() -> Result<()> {
     let log = Log::default();
-    let next = Arc::new(Mutex::new(Some(START.after(Duration::from_secs(1)))));
+    let next = Arc::new(Mutex::new(Some(
+        START.saturating_add(Duration::from_secs(1)),
+    )));
     let wake = next.clone();
     let node = Scripted::new(&log)
         .on_wake(move || *wake.lock().unwrap())

@@ -65,16 +65,10 @@ fn holds_what_was_refused(letters: &DeadLetters, sink: DeadLetterSink) -> tribut
         assert_eq!(letter.size, letter.payload.len());
     }
     network.stop()?;
-    let node = |name: &str| LetterFilter {
-        node: Some(name.to_owned()),
-        ..all()
-    };
+    let node = |name: &str| all().node(name);
     assert_eq!(letters.nodes(&all())?, [("node".to_owned(), 3, kept[2].id)]);
     assert_eq!(letters.purge(&node("other"))?, 0);
-    let late = LetterFilter {
-        since: Some(kept[2].at.after(MS)),
-        ..all()
-    };
+    let late = all().since(kept[2].at.saturating_add(MS));
     assert_eq!(letters.purge(&late)?, 0);
     assert_eq!(letters.purge(&node("node"))?, 3);
     assert_eq!(letters.list(&all(), 9)?, []);

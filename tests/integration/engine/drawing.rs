@@ -1,7 +1,7 @@
 //! Pictures of networks: exact texts, a stable order, escaping, and no panic whatever is drawn.
 
 use proptest::prelude::*;
-use tributary::{Draft, Format, Network, Result, pipeline, sink, source};
+use tributary::{Draft, DrawingFormat, Network, Result, pipeline, sink, source};
 
 fn source(draft: &mut Draft, name: &str) -> Result<()> {
     let nothing: [&str; 0] = [];
@@ -67,7 +67,7 @@ fn svg_texts(svg: &str) -> Vec<String> {
 #[test]
 fn a_linked_network_as_dot() -> Result<()> {
     assert_eq!(
-        ticks()?.draw(Format::Dot),
+        ticks()?.draw(DrawingFormat::Dot),
         r#"digraph network {
   rankdir=LR;
   node[shape=box style=rounded];
@@ -90,7 +90,7 @@ fn a_linked_network_as_dot() -> Result<()> {
 #[test]
 fn a_linked_network_as_mermaid() -> Result<()> {
     assert_eq!(
-        ticks()?.draw(Format::Mermaid),
+        ticks()?.draw(DrawingFormat::Mermaid),
         r#"flowchart LR
   n0[["tick_printer"]]
   n1(["ticker_500ms"])
@@ -111,7 +111,7 @@ fn a_linked_network_as_mermaid() -> Result<()> {
 fn each_open_end_is_an_underscore_of_its_own() -> Result<()> {
     let network = unlinked()?;
     assert_eq!(
-        network.draw(Format::Dot),
+        network.draw(DrawingFormat::Dot),
         r#"digraph network {
   rankdir=LR;
   node[shape=box style=rounded];
@@ -130,7 +130,7 @@ fn each_open_end_is_an_underscore_of_its_own() -> Result<()> {
 "#
     );
     assert_eq!(
-        network.draw(Format::Mermaid),
+        network.draw(DrawingFormat::Mermaid),
         r#"flowchart LR
   n0(["ticker"])
   n1("filter")
@@ -149,7 +149,7 @@ fn each_open_end_is_an_underscore_of_its_own() -> Result<()> {
   style n6 fill:none,stroke:none
 "#
     );
-    let texts = svg_texts(&network.draw(Format::Svg));
+    let texts = svg_texts(&network.draw(DrawingFormat::Svg));
     assert_eq!(texts.iter().filter(|text| *text == "_").count(), 4);
     Ok(())
 }
@@ -162,24 +162,24 @@ fn links_are_labelled_with_their_port_and_how_they_share() -> Result<()> {
         draft.link("in.errors", "log")?;
         draft.link("in.dropped", "log")
     })?;
-    let dot = network.draw(Format::Dot);
+    let dot = network.draw(DrawingFormat::Dot);
     assert!(dot.contains(r#""in" -> "right" [label="balance by customer"];"#));
     assert!(dot.contains(r#""in" -> "log" [label="errors"];"#));
-    let mermaid = network.draw(Format::Mermaid);
+    let mermaid = network.draw(DrawingFormat::Mermaid);
     assert!(mermaid.contains(r#"n0 -->|"balance by customer"| n2"#));
     assert!(mermaid.contains(r#"n0 -->|"dropped"| n3"#));
-    let texts = svg_texts(&network.draw(Format::Svg));
+    let texts = svg_texts(&network.draw(DrawingFormat::Svg));
     for label in ["balance by customer", "errors + dropped"] {
         assert!(texts.iter().any(|text| text == label), "{label}");
     }
-    let dot = balanced(None)?.draw(Format::Dot);
+    let dot = balanced(None)?.draw(DrawingFormat::Dot);
     assert!(dot.contains(r#""in" -> "left" [label="balance"];"#));
     Ok(())
 }
 
 #[test]
 fn fault_27_names_are_escaped_and_the_order_is_stable() -> Result<()> {
-    for format in Format::ALL {
+    for format in DrawingFormat::ALL {
         let first = ticks()?.draw(format);
         for _ in 0..10 {
             assert_eq!(ticks()?.draw(format), first);
@@ -194,21 +194,21 @@ fn fault_27_names_are_escaped_and_the_order_is_stable() -> Result<()> {
         let pairs = names.windows(2);
         pairs.into_iter().try_for_each(|n| draft.link(n[0], n[1]))
     })?;
-    let dot = network.draw(Format::Dot);
+    let dot = network.draw(DrawingFormat::Dot);
     graphviz_rust::parse(&dot).expect("DOT");
     assert!(dot.contains(r#""node" -> "end";"#));
-    assert!(network.draw(Format::Mermaid).contains("n1 --> n2\n"));
+    assert!(network.draw(DrawingFormat::Mermaid).contains("n1 --> n2\n"));
 
     // A key is any text.
     let network = balanced(Some("a\"b\\c\n<d>&e;\u{1}\u{ffff}`#"))?;
-    let dot = network.draw(Format::Dot);
+    let dot = network.draw(DrawingFormat::Dot);
     graphviz_rust::parse(&dot).expect("DOT");
     let label = r#"[label="balance by a\"b\\c\\n<d>&amp;e;\\u{1}\\u{ffff}`#"];"#;
     assert!(dot.contains(label), "{dot}");
-    let mermaid = network.draw(Format::Mermaid);
+    let mermaid = network.draw(DrawingFormat::Mermaid);
     let label = "|\"balance by a#34;b#92;c#92;n#60;d#62;#38;e;#92;u{1}#92;u{ffff}#96;#35;\"|";
     assert!(mermaid.contains(label), "{mermaid}");
-    let texts = svg_texts(&network.draw(Format::Svg));
+    let texts = svg_texts(&network.draw(DrawingFormat::Svg));
     let label = r#"balance by a"b\c\n<d>&e;\u{1}\u{ffff}`#"#;
     assert!(texts.iter().any(|text| text == label), "{texts:?}");
     Ok(())
@@ -219,32 +219,39 @@ fn the_longest_name_is_shortened_in_its_box_and_whole_in_its_title() -> Result<(
     let name = "n".repeat(128);
     let network = Network::new();
     network.extend(|draft| pipeline(draft, &name))?;
-    let texts = svg_texts(&network.draw(Format::Svg));
+    let texts = svg_texts(&network.draw(DrawingFormat::Svg));
     assert!(texts.contains(&format!("pipeline {name}")));
     assert!(texts.contains(&format!("{}…{}", "n".repeat(20), "n".repeat(19))));
-    assert!(network.draw(Format::Dot).contains(&name));
+    assert!(network.draw(DrawingFormat::Dot).contains(&name));
     Ok(())
 }
 
 #[test]
 fn an_empty_network_is_an_empty_picture() {
     let network = Network::new();
-    graphviz_rust::parse(&network.draw(Format::Dot)).expect("DOT");
-    assert_eq!(network.draw(Format::Mermaid), "flowchart LR\n");
-    let texts = svg_texts(&network.draw(Format::Svg));
+    graphviz_rust::parse(&network.draw(DrawingFormat::Dot)).expect("DOT");
+    assert_eq!(network.draw(DrawingFormat::Mermaid), "flowchart LR\n");
+    let texts = svg_texts(&network.draw(DrawingFormat::Svg));
     assert_eq!(texts[1], "A network of 0 nodes and 0 links");
 }
 
 #[test]
 fn an_unknown_format_is_refused_with_a_suggestion() {
-    let message = |text: &str| text.parse::<Format>().expect_err("unknown").to_string();
+    let message = |text: &str| {
+        text.parse::<DrawingFormat>()
+            .expect_err("unknown")
+            .to_string()
+    };
     assert_eq!(message("dott"), "no format \"dott\"; did you mean \"dot\"?");
     assert_eq!(
         message("postscript"),
         "no format \"postscript\"; the formats are dot, mermaid, svg"
     );
-    for format in Format::ALL {
-        assert_eq!(format.to_string().parse::<Format>().expect("known"), format);
+    for format in DrawingFormat::ALL {
+        assert_eq!(
+            format.to_string().parse::<DrawingFormat>().expect("known"),
+            format
+        );
     }
 }
 
@@ -284,10 +291,10 @@ proptest! {
             let _ = network.link(format!("{}{port}", name(from)).as_str(), name(to).as_str());
         }
 
-        let dot = network.draw(Format::Dot);
+        let dot = network.draw(DrawingFormat::Dot);
         prop_assert!(graphviz_rust::parse(&dot).is_ok(), "{}", dot);
-        let mermaid = network.draw(Format::Mermaid);
-        let svg = network.draw(Format::Svg);
+        let mermaid = network.draw(DrawingFormat::Mermaid);
+        let svg = network.draw(DrawingFormat::Svg);
         let texts = svg_texts(&svg);
         for node in network.nodes() {
             let name = node.name.as_str();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tributary::pipeline::Forwarder;
 use tributary::sink::Discarder;
-use tributary::{Error, Event, Network, Outcome, Read, Result, source};
+use tributary::{Error, Event, Network, Outcome, ReadStatus, Result, source};
 
 /// `in -> mid -> out` running, with a host that sends.
 fn running() -> Result<(Network, source::Sender, Seen)> {
@@ -54,7 +54,7 @@ fn no_event_sent_after_extend_has_returned_is_missed() -> Result<()> {
             let n = counter.fetch_add(1, Ordering::SeqCst);
             cx.emit(Event::new(n.to_string(), cx.now()));
         }
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     });
     network.add_source("in", source)?;
     let all = Seen::at(&network, "all")?;
@@ -184,7 +184,7 @@ fn a_network_that_ends_meanwhile_either_takes_an_extension_in_or_refuses_it() ->
         let extended = network.extend(|draft| {
             let endless = Scripted::new(&Log::default()).on_read(|cx| {
                 cx.emit(Event::new("x", cx.now()));
-                Ok(Read::More)
+                Ok(ReadStatus::More)
             });
             draft.add_source("late", endless)?;
             draft.link("late", "mid")

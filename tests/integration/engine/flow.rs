@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tributary::pipeline::{Forwarder, injector};
 use tributary::sink::{Discarder, handler};
-use tributary::{Capacity, Context, Event, Network, Node, Read, Result, Sink, source};
+use tributary::{Capacity, Context, Event, Network, Node, ReadStatus, Result, Sink, source};
 
 /// A gate: a sink behind it takes no event before it is opened.
 fn gate() -> (flume::Sender<()>, flume::Receiver<()>) {
@@ -21,7 +21,7 @@ fn runs_ahead(capacity: Capacity, size: usize) -> Result<usize> {
     let source = Scripted::new(&Log::default()).on_read(move |cx| {
         count.fetch_add(1, Ordering::SeqCst);
         cx.emit(Event::new(vec![b'x'; size], cx.now()));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     });
     network.add_source("in", source)?;
     let (open, wait) = gate();
@@ -55,16 +55,10 @@ fn runs_ahead(capacity: Capacity, size: usize) -> Result<usize> {
 fn a_slow_sink_holds_back_its_source() -> Result<()> {
     // In the sink's hands, in the link, and waiting for room in the source's: one event each. A
     // receiver may have woken for one and taken one more while the source tried the next.
-    let one = Capacity {
-        events: 1,
-        bytes: 1 << 20,
-    };
+    let one = Capacity::new().events(1).bytes(1 << 20);
     let ahead = runs_ahead(one, 10)?;
     assert!(ahead <= 4, "{ahead} events with a capacity of one");
-    let some = Capacity {
-        events: 100,
-        bytes: 1 << 20,
-    };
+    let some = Capacity::new().events(100).bytes(1 << 20);
     let ahead = runs_ahead(some, 10)?;
     assert!(ahead <= 300, "{ahead} events with a capacity of 100");
     Ok(())
@@ -72,20 +66,11 @@ fn a_slow_sink_holds_back_its_source() -> Result<()> {
 
 #[test]
 fn a_slow_sink_holds_back_its_source_by_bytes_too() -> Result<()> {
-    let capacity = Capacity {
-        events: 4_096,
-        bytes: 1 << 20,
-    };
+    let capacity = Capacity::new().events(4_096).bytes(1 << 20);
     let ahead = runs_ahead(capacity, 64 << 10)?;
     // The link holds a mebibyte, which is 16 of them, one in each slot; one slot is on either side.
     assert!(ahead <= 16 + 4, "{ahead} events of 64 KiB");
-    let ahead = runs_ahead(
-        Capacity {
-            events: 1,
-            bytes: 1,
-        },
-        1 << 20,
-    )?;
+    let ahead = runs_ahead(Capacity::new().events(1).bytes(1), 1 << 20)?;
     assert!(ahead <= 4, "{ahead} events that are larger than the link");
     Ok(())
 }
@@ -93,7 +78,7 @@ fn a_slow_sink_holds_back_its_source_by_bytes_too() -> Result<()> {
 #[test]
 fn batches_are_cut_to_the_capacity_and_keep_their_order() -> Result<()> {
     for events in [1, 2, 7, 255, 256, 257, 4_096] {
-        let network = Network::with_capacity(Capacity { events, bytes: 64 })?;
+        let network = Network::with_capacity(Capacity::new().events(events).bytes(64))?;
         network.add_source("in", source::from_iter(["seed"]))?;
         let many = injector(|e| {
             Ok((0..1_000)
@@ -114,10 +99,7 @@ fn batches_are_cut_to_the_capacity_and_keep_their_order() -> Result<()> {
 
 #[test]
 fn a_full_diamond_flows_on() -> Result<()> {
-    let network = Network::with_capacity(Capacity {
-        events: 1,
-        bytes: 1,
-    })?;
+    let network = Network::with_capacity(Capacity::new().events(1).bytes(1))?;
     let numbers: Vec<String> = (0..500).map(|n| n.to_string()).collect();
     network.add_source("in", source::from_iter(numbers))?;
     for name in ["left", "right", "join"] {
@@ -137,10 +119,7 @@ fn a_full_diamond_flows_on() -> Result<()> {
 
 #[test]
 fn every_branch_of_a_fanout_gets_every_event_in_order() -> Result<()> {
-    let network = Network::with_capacity(Capacity {
-        events: 3,
-        bytes: 1 << 20,
-    })?;
+    let network = Network::with_capacity(Capacity::new().events(3).bytes(1 << 20))?;
     let numbers: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
     network.add_source("in", source::from_iter(numbers.clone()))?;
     let quick = Seen::at(&network, "quick")?;
@@ -284,10 +263,7 @@ fn a_node_takes_as_many_events_in_hand_as_it_asks_for_and_its_link_holds() -> Re
         (300, 1..=300, false),
         (10, 1..=10, false),
     ] {
-        let network = Network::with_capacity(Capacity {
-            events,
-            bytes: 1 << 20,
-        })?;
+        let network = Network::with_capacity(Capacity::new().events(events).bytes(1 << 20))?;
         let numbers = (0..10_000).map(|n: u32| n.to_string());
         network.add_source("in", source::from_iter(numbers))?;
         let (open, wait) = gate();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use tributary::pipeline::Forwarder;
 use tributary::sink::Discarder;
-use tributary::{Capacity, Kind, Name, Network, Result, Runtime, source};
+use tributary::{Capacity, Name, Network, NodeKind, Result, Runtime, source};
 
 /// `ticker` (a source), `a` to `e` (pipelines), `printer` (a sink), none of them linked.
 fn parts() -> Result<Network> {
@@ -193,7 +193,7 @@ fn the_network_says_what_it_is_made_of() -> Result<()> {
     assert_eq!(names, ["ticker", "a", "b", "c", "d", "e", "printer"]);
     assert_eq!(
         (nodes[0].kind, nodes[1].kind, nodes[6].kind),
-        (Kind::Source, Kind::Pipeline, Kind::Sink)
+        (NodeKind::Source, NodeKind::Pipeline, NodeKind::Sink)
     );
     assert!(network.node_exists("a") && !network.node_exists("aa"));
     assert!(network.node_unconnected("d") && !network.node_unconnected("a"));
@@ -259,7 +259,7 @@ fn a_draft_that_was_overtaken_is_refused() -> Result<()> {
 #[test]
 fn a_capacity_out_of_range_is_refused() -> Result<()> {
     let refused = |events, bytes| {
-        let error = Network::with_capacity(Capacity { events, bytes }).err();
+        let error = Network::with_capacity(Capacity::new().events(events).bytes(bytes)).err();
         error.map(|error| (error.kind().exit_code(), error.to_string()))
     };
     let events = "bad capacity of 0 events: allowed is 1 to 1000000";
@@ -271,20 +271,14 @@ fn a_capacity_out_of_range_is_refused() -> Result<()> {
     assert!(refused(1_000_001, 1).is_some());
     assert!(refused(1_000_000, 1).is_none() && refused(1, usize::MAX).is_none());
     let network = parts()?;
-    let none = Capacity {
-        events: 0,
-        bytes: 1,
-    };
+    let none = Capacity::new().events(0).bytes(1);
     assert!(network.link_with("a", "b", none).is_err());
     Ok(())
 }
 
 /// How many events of each payload the members of a balance got.
 fn balanced(key: Option<&str>) -> Result<Vec<Seen>> {
-    let network = Network::with_capacity(Capacity {
-        events: 4,
-        bytes: 1 << 20,
-    })?;
+    let network = Network::with_capacity(Capacity::new().events(4).bytes(1 << 20))?;
     let events = (0..3_000).map(|n| format!("{{\"user\":{},\"n\":{n}}}", n % 17));
     network.add_source("in", source::from_iter(events.collect::<Vec<_>>()))?;
     let seen: Vec<Seen> = ["x", "y", "z"]

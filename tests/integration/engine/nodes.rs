@@ -305,7 +305,7 @@ fn a_host_that_lets_go_of_its_receiver_ends_the_network() -> Result<()> {
     let network = Network::new();
     let endless = Scripted::new(&Log::default()).on_read(|cx| {
         cx.emit(Event::new("x", cx.now()));
-        Ok(tributary::Read::More)
+        Ok(tributary::ReadStatus::More)
     });
     network.add_source("in", endless)?;
     network.add_sink("out", out)?;

@@ -9,17 +9,14 @@ use tempfile::TempDir;
 use tributary::pipeline::Forwarder;
 use tributary::sink::{Discarder, handler};
 use tributary::{
-    Capacity, ErrorKind, Event, LinkOptions, Network, Outcome, Overflow, Read, Runtime, Sink,
+    Capacity, ErrorKind, Event, LinkOptions, Network, Outcome, Overflow, ReadStatus, Runtime, Sink,
     Spill, source,
 };
 
 type Tested = Result<(), Box<dyn Error>>;
 
 fn spill(folder: &TempDir, size: u64) -> Overflow {
-    Overflow::Spill(Spill {
-        dir: Some(folder.path().to_owned()),
-        size,
-    })
+    Overflow::Spill(Spill::new().dir(folder.path()).size(size))
 }
 
 /// A sink that takes nothing before the sender is gone, and then what it is told to.
@@ -100,11 +97,11 @@ fn a_sink_that_takes_nothing_does_not_hold_back_a_link_that_drops() -> Tested {
         let source = Scripted::new(&Log::default()).on_read(move |cx| {
             let n = count.load(Ordering::SeqCst);
             if n == 10_000 {
-                return Ok(Read::Idle);
+                return Ok(ReadStatus::Idle);
             }
             cx.emit(Event::new(n.to_string(), cx.now()));
             count.store(n + 1, Ordering::SeqCst);
-            Ok(Read::More)
+            Ok(ReadStatus::More)
         });
         network.add_source("in", source)?;
         let log = Log::default();
@@ -150,9 +147,9 @@ fn many(count: usize, outcomes: &Log) -> (Arc<AtomicUsize>, Scripted) {
             }
             reading.store(to, Ordering::SeqCst);
             Ok(match settled.load(Ordering::SeqCst) == count {
-                true => Read::End,
-                false if from == to => Read::Idle,
-                false => Read::More,
+                true => ReadStatus::End,
+                false if from == to => ReadStatus::Idle,
+                false => ReadStatus::More,
             })
         })
         .on_settle(move |_, outcome, _| {
@@ -388,12 +385,7 @@ fn bad_options_are_refused() -> Tested {
         zero.to_string(),
         "bad timeout of a link: it must be more than zero"
     );
-    let spill = |dir: &str, size| {
-        Overflow::Spill(Spill {
-            dir: Some(dir.into()),
-            size,
-        })
-    };
+    let spill = |dir: &str, size| Overflow::Spill(Spill::new().dir(dir).size(size));
     let error = refused(LinkOptions::new().overflow(spill("/no/such/place", 1)));
     assert_eq!(
         error.to_string(),
@@ -404,10 +396,7 @@ fn bad_options_are_refused() -> Tested {
         error.to_string(),
         "bad size of what a link spills: at least 1 byte"
     );
-    let none = Capacity {
-        events: 0,
-        bytes: 1,
-    };
+    let none = Capacity::new().events(0).bytes(1);
     assert!(network.link_with("in", "out", none).is_err());
     assert_eq!(network.edges().len(), 0);
     Ok(())

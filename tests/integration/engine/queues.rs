@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tributary::pipeline::Queue;
 use tributary::sink::handler;
-use tributary::{Event, Network, Outcome, Pipeline, Read, Simulation, source};
+use tributary::{Event, Network, Outcome, Pipeline, ReadStatus, Simulation, source};
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -130,7 +130,7 @@ fn one(event: &Event) -> Scripted {
     let mut event = Some(event.clone());
     Scripted::new(&Log::default()).on_read(move |cx| {
         event.take().into_iter().for_each(|event| cx.emit(event));
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     })
 }
 

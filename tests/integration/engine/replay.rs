@@ -7,7 +7,7 @@ use tributary::network::InjectedSource;
 use tributary::pipeline::{Filter, FilterKey, Forwarder, RateLimit, interceptor};
 use tributary::source::{Ticker, from_iter};
 use tributary::time::Timestamp;
-use tributary::{Batch, Error, Event, Network, Read, Replay, Result, source};
+use tributary::{Batch, Error, Event, Network, ReadStatus, Replay, Result, source};
 
 /// Events `{"at": .., "id": ..}`.
 fn recorded(events: &[(i64, &str)]) -> source::FromIter<std::vec::IntoIter<Value>> {
@@ -234,7 +234,7 @@ fn an_input_that_breaks_ends_the_replay_and_what_came_before_is_good() -> Result
         reads += 1;
         cx.emit(Event::new(json!({"at": reads, "id": "a"}), cx.now()));
         match reads {
-            1 => Ok(Read::More),
+            1 => Ok(ReadStatus::More),
             _ => Err(Error::data("the disk is gone")),
         }
     });

@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tributary::pipeline::Forwarder;
 use tributary::sink::{Discarder, handler};
-use tributary::{Error, ErrorKind, Event, Network, Read, Result, source};
+use tributary::{Error, ErrorKind, Event, Network, ReadStatus, Result, source};
 
 /// `in -> out`, where `in` reads for ever.
 fn endless() -> Result<(Network, Seen)> {
     let network = Network::new();
     let source = Scripted::new(&Log::default()).on_read(|cx| {
         cx.emit(Event::new("x", cx.now()));
-        Ok(Read::More)
+        Ok(ReadStatus::More)
     });
     network.add_source("in", source)?;
     let seen = Seen::at(&network, "out")?;
@@ -291,10 +291,7 @@ fn a_stop_that_takes_too_long_says_who_was_sending_and_who_waits_for_outcomes() 
     let log = Log::default();
     network.add_source("in", tracking(&["a"; 20], &log))?;
     let (reach, free) = sticking(&network)?;
-    let one = tributary::Capacity {
-        events: 1,
-        ..tributary::Capacity::default()
-    };
+    let one = tributary::Capacity::new().events(1);
     network.link_with("in", "stuck", one)?;
     network.start()?;
     reach.recv().unwrap();

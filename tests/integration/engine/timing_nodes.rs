@@ -263,10 +263,7 @@ fn what_is_held_back_has_its_outcome_in_the_end() -> Result<()> {
     assert_eq!(outcomes(Delay::new(short)?)?, both);
     assert_eq!(outcomes(Debounce::new(short, Key::none())?)?, both);
     assert_eq!(outcomes(Sample::new(short, Key::none())?)?, both);
-    let limits = BatchLimits {
-        count: Some(2),
-        ..BatchLimits::default()
-    };
+    let limits = BatchLimits::new().count(2);
     assert_eq!(outcomes(Collect::new(limits, Key::none())?)?, both);
     assert_eq!(outcomes(Throttle::new(1, short, Key::none())?)?, both);
     assert_eq!(outcomes(Deadman::new(short, Key::none())?)?, both);

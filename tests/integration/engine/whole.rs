@@ -77,7 +77,8 @@ impl Node for Gather {
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        self.since.map(|since| since.after(Duration::from_secs(2)))
+        self.since
+            .map(|since| since.saturating_add(Duration::from_secs(2)))
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {

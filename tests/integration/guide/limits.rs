@@ -28,7 +28,10 @@ fn the_page_has_the_bound_of_every_function_of_the_standard_library() {
 
 #[test]
 fn the_page_has_the_defaults() {
-    let (lua, query) = (script::Limits::default(), store::Limits::default());
+    let (lua, query) = (
+        script::ScriptLimits::default(),
+        store::QueryLimits::default(),
+    );
     let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
     let time = |time: Duration| format_duration(time);
     let rows = rows("## All limits and their defaults");
@@ -36,7 +39,7 @@ fn the_page_has_the_defaults() {
         ("| `--max-event-bytes` |", mib(MAX_EVENT_BYTES)),
         ("| `--lua-memory` |", mib(lua.memory)),
         ("| `--lua-call-time` |", time(lua.call_time)),
-        ("| `Limits` in Rust |", time(lua.load_time)),
+        ("| `ScriptLimits` in Rust |", time(lua.load_time)),
         ("| `--query-time` |", time(query.time)),
         ("| `--query-rows` |", query.rows.to_string()),
         ("| `--query-bytes` |", mib(query.bytes)),

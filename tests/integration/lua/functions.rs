@@ -195,10 +195,7 @@ fn an_open_file_is_refused_too() -> Result<()> {
         Network::new(),
         tributary::Database::open("sqlite::memory:")?,
     );
-    let limits = tributary::script::Limits {
-        allow_os: true,
-        ..Default::default()
-    };
+    let limits = tributary::script::ScriptLimits::new().allow_os(true);
     let runtime = Runtime::with_limits(&network, &database, limits)?;
     let script = "local file = io.stderr\n\
                   require('tributary').create_handler('m', function() file:write('x') end)";

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use tributary::script::Limits;
+use tributary::script::ScriptLimits;
 use tributary::{Database, Network, Runtime};
 
 type Tested = std::result::Result<(), Box<dyn Error>>;
@@ -410,11 +410,7 @@ fn every_place_refuses_or_takes_what_is_hostile_when_a_script_is_loaded() -> Tes
 #[test]
 fn a_loop_in_the_arguments_of_every_place_is_ended_while_a_script_is_loaded() -> Tested {
     const LOAD: Duration = Duration::from_millis(100);
-    let limits = Limits {
-        load_time: LOAD,
-        call_time: LOAD,
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new().load_time(LOAD).call_time(LOAD);
     for place in places().iter().filter(|place| *place != IN_TESTS) {
         let (function, _) = place.split_once(' ').ok_or("no place")?;
         for tried in IN_EACH {

@@ -5,31 +5,27 @@ use crate::support::probe::{START, Seen};
 use std::error::Error;
 use std::fs;
 use std::time::{Duration, Instant};
-use tributary::script::Limits;
+use tributary::script::ScriptLimits;
 use tributary::{Database, ErrorKind, Network, Result, Runtime};
 
 type Tested = std::result::Result<(), Box<dyn Error>>;
 
 const SHORT: Duration = Duration::from_millis(100);
 
-fn short() -> Limits {
-    Limits {
-        memory: 16 << 20,
-        call_time: SHORT,
-        load_time: SHORT,
-        allow_os: false,
-    }
+fn short() -> ScriptLimits {
+    ScriptLimits::new()
+        .memory(16 << 20)
+        .call_time(SHORT)
+        .load_time(SHORT)
+        .allow_os(false)
 }
 
 /// Little memory, and time enough to fill it on a busy machine.
-fn small() -> Limits {
-    Limits {
-        memory: 16 << 20,
-        ..Limits::default()
-    }
+fn small() -> ScriptLimits {
+    ScriptLimits::new().memory(16 << 20)
 }
 
-fn limited(network: &Network, limits: Limits) -> Result<Runtime> {
+fn limited(network: &Network, limits: ScriptLimits) -> Result<Runtime> {
     Runtime::with_limits(network, &Database::open("sqlite::memory:")?, limits)
 }
 
@@ -38,7 +34,7 @@ fn told(script: &str) -> Result<String> {
     told_within(short(), script)
 }
 
-fn told_within(limits: Limits, script: &str) -> Result<String> {
+fn told_within(limits: ScriptLimits, script: &str) -> Result<String> {
     let runtime = limited(&Network::new(), limits)?;
     let begun = Instant::now();
     let error = runtime.run_text("s.lua", script).expect_err(script);
@@ -55,7 +51,7 @@ fn rejected(function: &str, payloads: &[&str]) -> Result<Vec<String>> {
     rejected_within(short(), function, payloads)
 }
 
-fn rejected_within(limits: Limits, function: &str, payloads: &[&str]) -> Result<Vec<String>> {
+fn rejected_within(limits: ScriptLimits, function: &str, payloads: &[&str]) -> Result<Vec<String>> {
     let network = Network::new();
     let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
     let script = format!(
@@ -276,12 +272,9 @@ tb.create_flat_map('f', function(e, emit)\n\
                   while e.data == 1 do emit('x') end emit('y')\n\
                   if e.data == 2 then return 'wrong' end end)\n\
                   tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
-    let limits = Limits {
-        memory: 4 << 20,
-        // Not what is asked here.
-        call_time: Duration::from_secs(120),
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new()
+        .memory(4 << 20)
+        .call_time(Duration::from_secs(120));
     limited(&network, limits)?.run_text("s.lua", script)?;
     let mut simulation = network.simulate(START)?;
     for payload in ["1", "2", "3"] {
@@ -340,13 +333,7 @@ fn the_system_is_out_of_reach_unless_it_is_allowed() -> Tested {
         "s.lua:1: no module \"socket\": there is \"tributary\""
     );
     let network = Network::new();
-    let (seen, limits) = (
-        Seen::at(&network, "seen")?,
-        Limits {
-            allow_os: true,
-            ..short()
-        },
-    );
+    let (seen, limits) = (Seen::at(&network, "seen")?, short().allow_os(true));
     let script = "local tb = require('tributary') assert(os.time() > 0 and io.write)\n\
                   tb.create_map('f', function(e) return { time = os.time() > 0 } end) tb.link('f', 'seen')";
     limited(&network, limits)?.run_text("s.lua", script)?;
@@ -431,17 +418,11 @@ fn require_loads_files_of_the_scripts_own_directory() -> Tested {
 fn limits_in_which_nothing_fits_are_refused() -> Result<()> {
     for (limits, wanted) in [
         (
-            Limits {
-                memory: 1 << 10,
-                ..short()
-            },
+            short().memory(1 << 10),
             "bad memory limit of scripts: 1 KiB, less than 4 MiB",
         ),
         (
-            Limits {
-                call_time: Duration::ZERO,
-                ..short()
-            },
+            short().call_time(Duration::ZERO),
             "bad time limit of scripts: it must be more than zero",
         ),
     ] {
@@ -463,7 +444,7 @@ fn a_table_that_stands_in_many_places_is_bounded_while_it_becomes_json() -> Resu
     ] {
         let function = format!("if e.data == 1 then {table}{function} end return e");
         let begun = Instant::now();
-        let told = rejected_within(Limits::default(), &function, &["0", "1", "2"])?;
+        let told = rejected_within(ScriptLimits::default(), &function, &["0", "1", "2"])?;
         assert!(begun.elapsed() < Duration::from_secs(10), "{function}");
         assert_eq!(
             told,
@@ -477,7 +458,7 @@ fn a_table_that_stands_in_many_places_is_bounded_while_it_becomes_json() -> Resu
         "local tb = require('tributary')\ntb.create_flat_map('f', function(e, emit)\n\
          {table}emit(t) end)\ntb.link('f.errors', 'rejected')"
     );
-    limited(&network, Limits::default())?.run_text("s.lua", script)?;
+    limited(&network, ScriptLimits::default())?.run_text("s.lua", script)?;
     network.simulate(START)?.inject("f", "1")?;
     let told: Vec<String> = errors.events().iter().map(error).collect();
     assert_eq!(told, [format!("s.lua:3: emit: {wanted}")]);
@@ -495,7 +476,7 @@ fn an_event_has_the_size_of_its_text() -> Result<()> {
             return list
         end)
         tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
-    limited(&network, Limits::default())?.run_text("s.lua", script)?;
+    limited(&network, ScriptLimits::default())?.run_text("s.lua", script)?;
     let mut simulation = network.simulate(START)?;
     // Each takes two bytes: 1 MiB, and one more.
     for count in ["524287", "524288"] {
@@ -515,7 +496,7 @@ fn what_a_network_allows_its_events_lua_may_make() -> Result<()> {
     let script = "local tb = require('tributary')
         tb.create_map('f', function(e) return { ('x'):rep(e.data << 20) } end)
         tb.link('f', 'seen') tb.link('f.errors', 'rejected')";
-    limited(&network, Limits::default())?.run_text("s.lua", script)?;
+    limited(&network, ScriptLimits::default())?.run_text("s.lua", script)?;
     let mut simulation = network.simulate(START)?;
     for size in ["2", "4"] {
         simulation.inject("f", size)?;
@@ -531,10 +512,7 @@ fn an_object_of_many_fields_is_changed_in_time_that_grows_with_it() -> Result<()
     let script = "local tb = require('tributary')
         tb.create_map('f', function(e) e.data.x = 1 e.data.f7 = nil return e end)
         tb.link('f', 'seen')";
-    let limits = Limits {
-        call_time: Duration::from_secs(20),
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new().call_time(Duration::from_secs(20));
     limited(&network, limits)?.run_text("s.lua", script)?;
     let fields: Vec<String> = (0..60_000).map(|n| format!("\"f{n}\":{n}")).collect();
     let begun = Instant::now();
@@ -565,12 +543,10 @@ const MANY: usize = 1_010_000;
 fn a_function_may_capture_more_tables_than_the_stack_of_lua_holds() -> Result<()> {
     let network = Network::new();
     let seen = Seen::at(&network, "seen")?;
-    let limits = Limits {
-        call_time: Duration::from_secs(60),
-        load_time: Duration::from_secs(60),
-        memory: 1 << 30,
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new()
+        .call_time(Duration::from_secs(60))
+        .load_time(Duration::from_secs(60))
+        .memory(1 << 30);
     let script = format!(
         "local tb = require('tributary')
         local text, many = ('x'):rep(1000), {{}}
@@ -588,11 +564,9 @@ fn a_function_may_capture_more_tables_than_the_stack_of_lua_holds() -> Result<()
 fn many_states_are_kept_when_a_vm_is_replaced() -> Result<()> {
     let network = Network::new();
     let (seen, errors) = (Seen::at(&network, "seen")?, Seen::at(&network, "rejected")?);
-    let limits = Limits {
-        call_time: Duration::from_secs(120),
-        memory: 350 << 20,
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new()
+        .call_time(Duration::from_secs(120))
+        .memory(350 << 20);
     let script = format!(
         "local tb = require('tributary')
         local hoard = {{}}

@@ -8,19 +8,17 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
-use tributary::script::Limits;
+use tributary::script::ScriptLimits;
 use tributary::{Database, Network, Result, Runtime};
 
 type Tested = std::result::Result<(), Box<dyn Error>>;
 
-fn limits(memory: usize) -> Limits {
-    Limits {
-        memory,
-        // Not what is asked here.
-        call_time: Duration::from_secs(120),
-        load_time: Duration::from_secs(120),
-        allow_os: false,
-    }
+fn limits(memory: usize) -> ScriptLimits {
+    ScriptLimits::new()
+        .memory(memory)
+        .call_time(Duration::from_secs(120))
+        .load_time(Duration::from_secs(120))
+        .allow_os(false)
 }
 
 fn load(network: &Network, memory: usize, script: &str) -> Result<()> {
@@ -138,7 +136,7 @@ fn a_million_captured_tables_arrive_within_the_default_limit() -> Result<()> {
                   for i = 1, 1200000 do t[i] = { i } end\n\
                   tb.create_map('f', function(e) return t[1200000] end)\n\
                   tb.link('f', 'seen')";
-    load(&network, Limits::default().memory, script)?;
+    load(&network, ScriptLimits::default().memory, script)?;
     let mut simulation = network.simulate(START)?;
     simulation.inject("f", "1")?;
     simulation.finish()?;

@@ -1,16 +1,13 @@
 //! Patterns: what could take for ever is ended, and says the same as the library otherwise.
 
 use std::time::Duration;
-use tributary::script::Limits;
+use tributary::script::ScriptLimits;
 use tributary::{Database, Network, Result, Runtime};
 
 #[test]
 fn a_pattern_that_would_take_for_ever_is_ended() -> Result<()> {
     // Row 20.
-    let limits = Limits {
-        load_time: Duration::from_millis(200),
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new().load_time(Duration::from_millis(200));
     let runtime =
         Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?;
     for call in [
@@ -73,10 +70,7 @@ for _, bad in ipairs({ "a+b+[", "a+b+%", "a+b+)", "a+b+ %b", "a+b+ %f", "a+(b*)%
 end
 "##;
     // What it finds is asked here, not how soon.
-    let limits = Limits {
-        load_time: Duration::from_secs(120),
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new().load_time(Duration::from_secs(120));
     Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?
         .run_text("s.lua", script)
 }
@@ -108,10 +102,7 @@ const LONG: [(&str, &str); 20] = [
 
 #[test]
 fn matching_takes_time_that_grows_with_the_text_and_no_faster() -> Result<()> {
-    let limits = Limits {
-        load_time: Duration::from_secs(30),
-        ..Limits::default()
-    };
+    let limits = ScriptLimits::new().load_time(Duration::from_secs(30));
     let runtime =
         Runtime::with_limits(&Network::new(), &Database::open("sqlite::memory:")?, limits)?;
     for (text, pattern) in LONG {

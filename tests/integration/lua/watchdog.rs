@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tributary::script::{self, Limits};
+use tributary::script::{self, ScriptLimits};
 use tributary::{Database, ErrorKind, Network, Outcome, Runtime, source};
 
 type Tested = std::result::Result<(), Box<dyn Error>>;
@@ -20,13 +20,11 @@ const ANSWER: Duration = Duration::from_millis(100);
 const HANGS: &str = "os.execute('exec sleep 25 >/dev/null 2>&1')";
 
 /// Limits of scripts that may call the system.
-fn limits(time: Duration) -> Limits {
-    Limits {
-        call_time: time,
-        load_time: time,
-        allow_os: true,
-        ..Limits::default()
-    }
+fn limits(time: Duration) -> ScriptLimits {
+    ScriptLimits::new()
+        .call_time(time)
+        .load_time(time)
+        .allow_os(true)
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tributary::{
-    Context, Event, Network, Node, Outcome, Pipeline, Read, Result, Sink, Source, Token, sink,
-    time::Timestamp,
+    Context, Event, Network, Node, Outcome, Pipeline, ReadStatus, Result, Sink, Source, Token,
+    sink, time::Timestamp,
 };
 
 /// Where the instants of simulated tests begin.
@@ -41,7 +41,7 @@ pub fn text(event: &Event) -> String {
 }
 
 type Call<A> = Box<dyn FnMut(A, &mut Context<'_>) -> Result<()> + Send>;
-type OnRead = Box<dyn FnMut(&mut Context<'_>) -> Result<Read> + Send>;
+type OnRead = Box<dyn FnMut(&mut Context<'_>) -> Result<ReadStatus> + Send>;
 type OnEvent = Box<dyn FnMut(&Event, &mut Context<'_>) -> Result<()> + Send>;
 
 /// A node of any kind that does what its closures say, notes down every call, and passes events
@@ -73,7 +73,7 @@ impl Scripted {
             wake: Box::new(|| None),
             tick: Box::new(|(), _| Ok(())),
             finish: Box::new(|(), _| Ok(())),
-            read: Box::new(|_| Ok(Read::Idle)),
+            read: Box::new(|_| Ok(ReadStatus::Idle)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Scripted {
 
     pub fn on_read(
         mut self,
-        f: impl FnMut(&mut Context<'_>) -> Result<Read> + Send + 'static,
+        f: impl FnMut(&mut Context<'_>) -> Result<ReadStatus> + Send + 'static,
     ) -> Self {
         self.read = Box::new(f);
         self
@@ -196,7 +196,7 @@ impl Node for Scripted {
 }
 
 impl Source for Scripted {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         (self.read)(cx)
     }
 }
@@ -239,12 +239,12 @@ impl Node for Tracking {
 }
 
 impl Source for Tracking {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         for payload in std::mem::take(&mut self.payloads) {
             let event = Event::new(payload.as_str(), cx.now());
             self.sent.push((cx.emit_tracked(event), payload));
         }
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     }
 }
 
@@ -256,7 +256,7 @@ pub fn burst(payloads: &[&str]) -> Scripted {
         payloads
             .drain(..)
             .for_each(|payload| cx.emit(Event::new(payload, now)));
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     })
 }
 
@@ -272,7 +272,7 @@ impl Seen {
         Ok(seen)
     }
 
-    pub fn sink(&self) -> sink::Collect {
+    pub fn sink(&self) -> sink::Collector {
         sink::collect(&self.0)
     }
 

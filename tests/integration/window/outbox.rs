@@ -14,7 +14,8 @@ use std::time::Duration;
 use tributary::time::Timestamp;
 use tributary::window::{Emit, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{
-    Context, Error, Event, Network, Node, Outcome, Read, Result, Simulation, Source, Token, sink,
+    Context, Error, Event, Network, Node, Outcome, ReadStatus, Result, Simulation, Source, Token,
+    sink,
 };
 
 crate::over_all_databases! {
@@ -52,13 +53,13 @@ impl Node for Tracked {
 }
 
 impl Source for Tracked {
-    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<Read> {
+    fn read(&mut self, cx: &mut Context<'_>, _wait: Duration) -> Result<ReadStatus> {
         let mut sent = self.0.lock().unwrap();
         while let Some(payload) = sent.queue.pop_front() {
             let token = cx.emit_tracked(Event::new(payload.as_str(), cx.now()));
             sent.under_way.push((token, payload));
         }
-        Ok(Read::Idle)
+        Ok(ReadStatus::Idle)
     }
 }
 

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tributary::Database;
-use tributary::store::Limits;
+use tributary::store::QueryLimits;
 use tributary::time::Timestamp;
 
 type Tested = Result<(), Box<dyn Error>>;
@@ -226,11 +226,9 @@ crate::over_all_databases! {
 }
 
 fn limited(place: &Place, bytes: usize) -> Database {
-    place.open().with_limits(Limits {
-        bytes,
-        time: Duration::from_secs(1),
-        ..Limits::default()
-    })
+    place
+        .open()
+        .with_limits(QueryLimits::new().bytes(bytes).time(Duration::from_secs(1)))
 }
 
 /// A text of so many characters.

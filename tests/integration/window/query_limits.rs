@@ -4,7 +4,7 @@ use crate::support::databases::{Place, ask, insert};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tributary::store::Limits;
+use tributary::store::QueryLimits;
 use tributary::time::Timestamp;
 use tributary::window::{QueryWindow, Window, WindowKind, WindowOptions};
 use tributary::{Database, Event, Network, Pipeline, Table, sink};
@@ -18,11 +18,10 @@ crate::over_all_databases! {
     what_is_remembered_has_no_limit
 }
 
-const SHORT: Limits = Limits {
-    rows: 100,
-    time: Duration::from_millis(300),
-    bytes: 1 << 20,
-};
+const SHORT: QueryLimits = QueryLimits::new()
+    .rows(100)
+    .time(Duration::from_millis(300))
+    .bytes(1 << 20);
 
 /// A query that has no end where `n` is more than zero.
 const RECURSION: &str = "with recursive r(i) as \
@@ -150,11 +149,7 @@ fn the_rows_of_an_answer_are_limited_for_each_handle(place: &Place) {
     let rows = ask(&mut *short_store, &short, some, Timestamp::EPOCH).unwrap();
     assert_eq!(rows.len(), 100);
     // Least of all limits are one row and a millisecond.
-    let limits = Limits {
-        rows: 0,
-        time: Duration::ZERO,
-        bytes: 0,
-    };
+    let limits = QueryLimits::new().rows(0).time(Duration::ZERO).bytes(0);
     let mut store = db.clone().with_limits(limits).connect().unwrap();
     let one = "select 1 as one";
     assert_eq!(

@@ -5,7 +5,7 @@ use crate::support::probe::{Log, Seen, tracking};
 use crate::support::window_bench::{Bench, PLANS, START, ask, declared, sliding, stored};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tributary::store::Limits;
+use tributary::store::QueryLimits;
 use tributary::time::Timestamp;
 use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
 use tributary::{Network, Table};
@@ -28,10 +28,7 @@ fn row(k: i64, after: i64, g: &str, n: i64) -> Value {
 }
 
 fn an_event_whose_answer_is_too_long_leaves_no_row(place: &Place) {
-    let limits = Limits {
-        rows: 2,
-        ..Limits::default()
-    };
+    let limits = QueryLimits::new().rows(2);
     let sql = "select g, count(*) as c from things group by g";
     for plan in [Plan::Requery, Plan::Incremental] {
         for together in [false, true] {
@@ -62,10 +59,7 @@ fn an_event_whose_answer_is_too_long_leaves_no_row(place: &Place) {
 }
 
 fn an_event_that_is_rejected_leaves_no_row_in_a_table_without_a_key(place: &Place) {
-    let limits = Limits {
-        rows: 2,
-        ..Limits::default()
-    };
+    let limits = QueryLimits::new().rows(2);
     let database = place.open().with_limits(limits);
     let plain = Table::new("plain").integer("t").integer("n");
     database.declare(plain).unwrap();
@@ -191,10 +185,7 @@ fn a_sum_that_overflows_since_a_row_has_left_is_rejected_once_and_no_event(place
 }
 
 fn the_neighbours_of_a_rejected_event_are_delivered_once(place: &Place) {
-    let limits = Limits {
-        rows: 3,
-        ..Limits::default()
-    };
+    let limits = QueryLimits::new().rows(3);
     let database = place.open().with_limits(limits);
     let plain = Table::new("plain").integer("t").text("n");
     database.declare(plain).unwrap();

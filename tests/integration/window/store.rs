@@ -25,7 +25,6 @@ crate::over_all_databases! {
     the_oldest_row_is_known
     parameters_are_bound_from_the_event
     keys_are_remembered_until_they_expire
-    every_writing_transaction_raises_the_generation
     children_nest
     a_key_may_have_several_columns
     answers_are_json
@@ -443,39 +442,6 @@ fn keys_are_remembered_until_they_expire(place: &Place) {
     assert_eq!(store.forget("filter", at(15)).unwrap(), 1);
     assert_eq!(store.recall("filter", at(0)).unwrap(), kept[1..]);
     assert_eq!(store.recall("other", at(0)).unwrap().len(), 1);
-}
-
-fn every_writing_transaction_raises_the_generation(place: &Place) {
-    let db = place.open();
-    db.declare(bets()).unwrap();
-    let mut store = db.connect().unwrap();
-    let read = || {
-        (
-            db.generation("example_bets"),
-            db.generation("example_selections"),
-        )
-    };
-    assert_eq!(read(), (0, 0));
-    store.begin().unwrap();
-    insert(&mut *store, &db, "example_bets", &bet("a", 7, "c", 10.0)).unwrap();
-    insert(&mut *store, &db, "example_bets", &json!({"uuid": "b"})).unwrap();
-    assert_eq!(read(), (0, 0));
-    store.commit().unwrap();
-    assert_eq!(read(), (1, 1));
-    // A duplicate writes nothing.
-    insert(&mut *store, &db, "example_bets", &bet("a", 7, "c", 10.0)).unwrap();
-    assert_eq!(read(), (1, 1));
-    insert(&mut *store, &db, "example_bets", &json!({"uuid": "c"})).unwrap();
-    assert_eq!(read(), (2, 1));
-    let table = db.table("example_bets").unwrap();
-    store
-        .evict(&table, "create_time", Timestamp::from_secs(1))
-        .unwrap();
-    assert_eq!(read(), (2, 1));
-    store
-        .evict(&table, "create_time", Timestamp::from_secs(9))
-        .unwrap();
-    assert_eq!(read(), (3, 2));
 }
 
 fn children_nest(place: &Place) {

@@ -3,7 +3,7 @@
 use crate::support::databases::{Kind, Place};
 use crate::support::window_bench::{Bench, START, declared, sliding, tumbling};
 use serde_json::{Value, json};
-use tributary::store::Limits;
+use tributary::store::QueryLimits;
 use tributary::window::{Emit, Plan};
 
 crate::over_all_databases! {
@@ -45,10 +45,7 @@ fn a_window_that_cannot_be_answered_ends_all_the_same(place: &Place) {
 fn a_window_of_too_many_rows_ends_all_the_same(place: &Place) {
     let sql = "select g, count(*) as c from things group by g";
     for plan in [Plan::Requery, Plan::Incremental] {
-        let limits = Limits {
-            rows: 2,
-            ..Limits::default()
-        };
+        let limits = QueryLimits::new().rows(2);
         let database = declared(&place.another()).with_limits(limits);
         let mut bench = Bench::new(&database, tumbling(sql).plan(plan));
         for k in ["1", "2", "3"] {

@@ -3,7 +3,7 @@
 use crate::support::databases::{Kind, Place};
 use crate::support::window_bench::{Bench, declared, row, sliding, tumbling};
 use serde_json::{Value, json};
-use tributary::store::Limits;
+use tributary::store::QueryLimits;
 use tributary::window::{Emit, Plan, Window};
 
 crate::over_all_databases! {
@@ -235,10 +235,7 @@ fn what_is_asked_of_the_database_by_group_is_compared_too(place: &Place) {
 }
 
 fn under_keyed_the_whole_query_is_asked_on_that_share(place: &Place) {
-    let limits = Limits {
-        rows: 2,
-        ..Limits::default()
-    };
+    let limits = QueryLimits::new().rows(2);
     let database = declared(place).with_limits(limits);
     let options = sliding(SUM).emit(Emit::Touched).plan(Plan::Keyed);
     let mut bench = Bench::new(&database, options.verify(0.5));

@@ -26,10 +26,7 @@ pub fn any(range: std::ops::RangeInclusive<usize>) -> usize {
 /// A capacity that a few events exceed, in number or in bytes.
 pub fn small() -> LinkSettings {
     let bytes = [1, 3, 5, 1_000][any(0..=3)];
-    LinkSettings::from(Capacity {
-        events: any(1..=3),
-        bytes,
-    })
+    LinkSettings::from(Capacity::new().events(any(1..=3)).bytes(bytes))
 }
 
 pub fn overflowing(overflow: Overflow) -> LinkSettings {

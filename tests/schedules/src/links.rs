@@ -113,7 +113,7 @@ fn members_of_a_balance_share_all_events() {
 fn a_batch_that_is_larger_than_a_link_enters_it_when_it_is_empty() {
     tries(|| {
         // Batches are cut for the first member, which ends.
-        let settings = [3, 1].map(|events| LinkSettings::from(Capacity { events, bytes: 9 }));
+        let settings = [3, 1].map(|events| LinkSettings::from(Capacity::new().events(events).bytes(9)));
         let ends_after = any(0..=2);
         let most = |at| if at == 0 { ends_after } else { usize::MAX };
         let (taken, accounts) = balances(&settings, most);
@@ -268,7 +268,7 @@ fn a_link_that_drops_the_oldest_passes_the_last_one() {
 /// To a file that takes a batch, or a few of them, or none.
 fn spill() -> Overflow {
     let size = [8, 30, 64, 1_000][any(0..=3)];
-    Overflow::Spill(Spill { dir: None, size })
+    Overflow::Spill(Spill::new().size(size))
 }
 
 #[test]

@@ -74,13 +74,13 @@ impl Pieces {
 
     /// When pieces are removed.
     pub fn wake(&self) -> Option<Timestamp> {
-        self.since.map(|since| since.after(REMOVE))
+        self.since.map(|since| since.saturating_add(REMOVE))
     }
 
     /// Whether pieces are to be removed though nothing else is written; `all` says whether to remove
     /// them without waiting.
     pub fn must_remove(&self, now: Timestamp, all: bool) -> bool {
-        let over = |since: Timestamp| now < since || now >= since.after(REMOVE);
+        let over = |since: Timestamp| now < since || now >= since.saturating_add(REMOVE);
         !self.delivered.is_empty() && (self.since.is_none_or(over) || all)
     }
 

@@ -384,7 +384,7 @@ pub const HOSTED: &[&str] = &[
     "Receiver",
     "ChannelSink",
     "channel",
-    "Collect",
+    "Collector",
     "collect",
     "Handler",
     "handler",

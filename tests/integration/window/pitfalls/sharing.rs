@@ -80,7 +80,7 @@ fn pitfall_11_windows_that_end_keep_their_rows_from_others(place: &Place) {
             let ends = tumbling(SUM).plan(plan).clock(clock);
             let ends = match clock {
                 TimeDomain::Event => ends.lateness(Duration::from_secs(2)),
-                TimeDomain::System => ends,
+                _ => ends,
             };
             // The short one comes first and evicts before the other one has ever ended a window.
             let windows = [shorter.plan(other).emit(Emit::Touched), ends];

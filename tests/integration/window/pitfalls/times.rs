@@ -86,22 +86,19 @@ fn said(
     let most = times.iter().map(|at| micros(*at)).max().unwrap();
     let options = match clock {
         TimeDomain::Event => options.clock(clock).lateness(Duration::from_secs(3_600)),
-        TimeDomain::System => options,
+        _ => options,
     };
     let mut bench = Bench::at_micros(database, options, least - START * SECOND);
     bench.simulation.end_source("right").unwrap();
     for (number, at) in times.iter().enumerate() {
         bench.send(json!({"k": number.to_string(), "at": at, "t": 0}));
     }
-    match clock {
-        TimeDomain::System => {
-            let after = Timestamp::from_micros(most + 600 * SECOND);
-            bench.simulation.advance_to(after);
-        }
-        TimeDomain::Event => {
-            let after = (most + 7_200 * SECOND) as f64 / 1e6;
-            bench.send(json!({"k": "last", "at": after, "t": 0}));
-        }
+    if clock == TimeDomain::Event {
+        let after = (most + 7_200 * SECOND) as f64 / 1e6;
+        bench.send(json!({"k": "last", "at": after, "t": 0}));
+    } else {
+        let after = Timestamp::from_micros(most + 600 * SECOND);
+        bench.simulation.advance_to(after);
     }
     assert_eq!(bench.errors(), [] as [String; 0]);
     assert_eq!(bench.late(), [] as [Value; 0]);
