@@ -1,6 +1,6 @@
 //! Acknowledgement by the last holder, in three parts.
 //!
-//! A tracked event carries an [`Ack`]; its clones and what is derived from it
+//! A tracked event carries an ack; its clones and what is derived from it
 //! share the ack, each as one holder. A holder *settles* with an [`Outcome`]; one that is dropped
 //! unsettled (a panic, an abort, a lost channel) counts as failed. With the last holder the
 //! outcome is decided (failed if any holder failed) and sent to the channel of the node that tracks the event.
@@ -37,8 +37,7 @@ mod settled;
 pub(crate) use group::Group;
 #[cfg(shuttle)]
 pub(crate) use group::UNUSED;
-pub use holder::Ack;
-pub(crate) use holder::AckId;
+pub(crate) use holder::{Ack, AckId};
 pub(crate) use settled::{OutcomeChannel, Settled};
 
 /// What became of an event.

@@ -13,7 +13,7 @@
 //! To add a connector `tin` with scheme `tin`: a feature `tin` in `Cargo.toml`, with its client as an
 //! optional dependency; `src/connect/tin.rs` with a `const TIN: Connector`; here its `mod` line, in
 //! `registry.rs` its line in `connectors()`, both with `#[cfg(feature = "tin")]`, and its line in
-//! `FEATURES`; a fence for its client in `tests/floors.rs`; its part of the conformance suite. Options that
+//! `FEATURES`; a fence for its client in `tests/floors/main.rs`; its part of the conformance suite. Options that
 //! each event fills in are listed in `templates` and read by `Settings::template` and the other methods of
 //! `support/settings/templates.rs` only: the value of a `${..}` is never parsed as a template.
 //!
@@ -57,7 +57,9 @@ mod support;
 mod telegram;
 
 use connector::{Connector, Make};
-pub use registry::{OptionNames, option_names, sink, sink_schemes, source};
+#[doc(hidden)]
+pub use registry::{OptionNames, option_names, sink_schemes};
+pub use registry::{sink, source};
 use support::address::{Address, Server};
 use support::settings::Settings;
 

@@ -7,6 +7,7 @@
 use crate::secret::scrub;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -88,6 +89,7 @@ struct Inner {
     remedy: Remedy,
     /// Whether it is a panic in a node's code.
     panic: bool,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What can be done about an error.
@@ -113,6 +115,7 @@ impl Error {
             place: None,
             remedy: Remedy::Reject,
             panic: false,
+            source: None,
         }))
     }
 
@@ -133,6 +136,10 @@ impl Error {
             _ => ErrorKind::Io,
         };
         let error_of = Error::new(kind, format!("{what}: {}", system_text(error)));
+        let error_of = error_of.with_source(match error.raw_os_error() {
+            Some(code) => std::io::Error::from_raw_os_error(code),
+            None => error.kind().into(),
+        });
         match is_exhausted(error) || is_full(error) {
             true => error_of.retryable(),
             false => error_of,
@@ -175,6 +182,28 @@ impl Error {
     #[must_use]
     pub fn within(mut self, what: impl fmt::Display) -> Self {
         self.0.message = clean(format!("{what}: {}", self.0.message));
+        self
+    }
+
+    /// The same error with its cause, which [`source`](std::error::Error::source) returns. The message is to
+    /// contain what the cause has to say; a program reads a code from the cause.
+    ///
+    /// The text of a cause is not searched for secrets: it must not contain any.
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use tributary::Error;
+    ///
+    /// let cause = "x".parse::<u8>().unwrap_err();
+    /// let error = Error::data(format!("bad number \"x\": {cause}")).with_source(cause);
+    /// assert!(error.source().is_some_and(|cause| cause.is::<std::num::ParseIntError>()));
+    /// ```
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(cause.into().into());
         self
     }
 
@@ -277,7 +306,14 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+/// The cause is an error of the system, of a database or of a parser, if it is known. Its type may change
+/// with the version of the crate that it belongs to.
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
+    }
+}
 
 /// A value as messages show it: in double quotes, control characters escaped, cut at
 /// [`QUOTE_LIMIT`] characters.

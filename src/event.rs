@@ -96,8 +96,23 @@ impl Batch {
 impl FromIterator<Event> for Batch {
     fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
         let mut batch = Batch::default();
-        events.into_iter().for_each(|event| batch.push(event));
+        batch.extend(events);
         batch
+    }
+}
+
+impl Extend<Event> for Batch {
+    fn extend<I: IntoIterator<Item = Event>>(&mut self, events: I) {
+        events.into_iter().for_each(|event| self.push(event));
+    }
+}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = &'a Event;
+    type IntoIter = std::slice::Iter<'a, Event>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.iter()
     }
 }
 

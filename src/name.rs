@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, quote};
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// The name of a node: `[A-Za-z_][A-Za-z0-9_-]{0,127}`, and not `_` alone, which drawings use for
@@ -58,6 +59,20 @@ impl fmt::Debug for Name {
     }
 }
 
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Name::new(text)
+    }
+}
+
 impl std::borrow::Borrow<str> for Name {
     fn borrow(&self) -> &str {
         &self.0
@@ -99,6 +114,20 @@ impl fmt::Display for Port {
     }
 }
 
+impl AsRef<str> for Port {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl FromStr for Port {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Port::new(text)
+    }
+}
+
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -126,6 +155,14 @@ impl Endpoint {
             node: Name::new(node)?,
             port: Port::new(port)?,
         })
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Endpoint::new(text)
     }
 }
 

@@ -51,7 +51,9 @@ pub use limits::STOP_LIMIT;
 pub use link::spilled;
 pub use link::{Capacity, LinkOptions, Overflow, Spill};
 pub use on_error::OnError;
-pub use replay::{InjectedSource, Replay, Replaying};
+#[doc(hidden)]
+pub use replay::Replaying;
+pub use replay::{InjectedSource, Replay};
 pub use runner::NodeKind;
 pub use simulation::Simulation;
 pub use stats::{LinkStats, NodeStats, Stats};

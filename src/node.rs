@@ -123,7 +123,7 @@ pub trait Node: Send {
 }
 
 /// What a source found when it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReadStatus {
     /// There may be more: read again at once.

@@ -9,6 +9,7 @@ mod walk;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 use triomphe::ThinArc;
 
@@ -187,6 +188,14 @@ fn estimate(value: &Value) -> usize {
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Payload {}
+
+impl Hash for Payload {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
     }
 }
 

@@ -35,7 +35,7 @@ mod value;
 
 pub use crate::network::on_overrun;
 pub use args::Args;
-pub use branches::BranchJoin;
+#[doc(hidden)]
 pub use evaluate::Evaluated;
 pub use limits::ScriptLimits;
 pub(crate) use module::{Signature, functions, functions_in};

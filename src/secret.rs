@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use views::View;
 
 /// What stands in place of a secret.
-pub const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 /// Shorter secrets are not looked for, in bytes.
 pub const SHORTEST: usize = 4;
 /// So much of a secret gives it away, in bytes: text may have been cut.

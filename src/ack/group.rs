@@ -2,11 +2,12 @@
 
 use super::settled::{OutcomeChannel, Settled};
 use super::{Ack, Outcome, Token};
+use parking_lot::Mutex;
 #[cfg(shuttle)]
 use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 const FAILED: u32 = 1 << 30;
 const REPORTED: u32 = 1 << 31;
@@ -54,11 +55,11 @@ impl Group {
 
     /// A free group of this size.
     pub(crate) fn unused(size: usize, channel: &Arc<dyn OutcomeChannel>) -> &'static Self {
-        let unused = lock(&UNUSED[size]).pop();
+        let unused = UNUSED[size].lock().pop();
         // What shuttle has made does not outlive a schedule.
         let unused = unused.filter(|_| cfg!(not(shuttle)));
         let group = unused.unwrap_or_else(|| Group::new(Self::SMALLEST << size));
-        *lock(&group.channel) = Some(Arc::downgrade(channel));
+        *group.channel.lock() = Some(Arc::downgrade(channel));
         group
     }
 
@@ -78,8 +79,8 @@ impl Group {
 
     /// Nobody uses it any more.
     pub(crate) fn give_back(&'static self) {
-        let channel = lock(&self.channel).take();
-        lock(&UNUSED[Self::size_for(self.slots.len())]).push(self);
+        let channel = self.channel.lock().take();
+        UNUSED[Self::size_for(self.slots.len())].lock().push(self);
         drop(channel);
     }
 
@@ -100,7 +101,7 @@ impl Group {
     /// Whether outcomes go to this channel.
     #[inline]
     pub(super) fn is_of(&self, channel: &Arc<dyn OutcomeChannel>) -> bool {
-        let known = lock(&self.channel);
+        let known = self.channel.lock();
         known
             .as_ref()
             .is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(channel)))
@@ -139,7 +140,7 @@ impl Group {
     fn keep_outer(&self, index: usize, ack: &mut Ack) {
         let empty = || self.slots.iter().map(|_| Mutex::new(Ack::none())).collect();
         self.has_outer.store(true, Ordering::Relaxed);
-        *lock(&self.outer.get_or_init(empty)[index]) = std::mem::replace(ack, Ack::none());
+        *self.outer.get_or_init(empty)[index].lock() = std::mem::replace(ack, Ack::none());
     }
 
     /// Says whether it is free now.
@@ -182,7 +183,7 @@ impl Group {
     pub(super) fn take_outer(&self, index: usize) -> Ack {
         match self.outer.get() {
             Some(outer) if self.has_outer.load(Ordering::Relaxed) => {
-                std::mem::replace(&mut *lock(&outer[index]), Ack::none())
+                std::mem::replace(&mut *outer[index].lock(), Ack::none())
             }
             _ => Ack::none(),
         }
@@ -214,7 +215,7 @@ impl Group {
     }
 
     pub(super) fn send(&'static self, all: Option<Outcome>) {
-        let channel = lock(&self.channel).as_ref().and_then(Weak::upgrade);
+        let channel = self.channel.lock().as_ref().and_then(Weak::upgrade);
         let settled = Settled { group: self, all };
         // Without a receiver the outcomes are discarded.
         if let Some(channel) = channel {
@@ -239,12 +240,6 @@ impl Group {
         cell.fetch_or(failed, Ordering::Relaxed);
         cell.fetch_sub(1, Ordering::SeqCst) & HOLDERS == 1
     }
-}
-
-#[inline]
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is in it is replaced whole, so a panic elsewhere cannot have left it half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn outcome(state: u32) -> Outcome {

@@ -4,7 +4,7 @@
 //! What a filter or a rate limit drops is no loss, nor is what leaves by a linked port. The line is written
 //! only where there are losses.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// How many reasons of a node are counted apart, of each kind.
 const REASONS: usize = 4;
@@ -40,7 +40,7 @@ struct Counted {
 impl Losses {
     /// Counts so many events.
     pub(super) fn add(&self, loss: Loss, reason: &str, events: u64) {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.0.lock();
         let alike = without_values(reason);
         let of_kind = |c: &&mut Counted| c.loss == loss;
         if let Some(found) = counted
@@ -65,7 +65,7 @@ impl Losses {
 
     /// One text for each reason of what was let go before its time.
     pub(super) fn let_go(&self) -> Vec<String> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.0.lock();
         let let_go = counted.iter().filter(|c| c.loss == Loss::LetGo);
         let_go
             .map(|c| format!("{} ({})", c.events, c.shown))
@@ -74,7 +74,7 @@ impl Losses {
 
     /// One text for each reason of what was not delivered.
     pub(super) fn texts(&self) -> Vec<String> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.0.lock();
         let text = |c: &Counted| {
             let others = if c.others { ", and others" } else { "" };
             match c.loss {

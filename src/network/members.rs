@@ -8,9 +8,10 @@ use super::stats::{Account, LinkAccount};
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::time::{format_duration, monotonic};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ pub(crate) fn naming(node: &Name, error: Error) -> Error {
 
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Sends a message to every node, after which the network ends.
@@ -195,20 +196,16 @@ impl Shared {
         let mut state = self.lock();
         while state.members.values().any(|member| !member.ended) {
             let until = until.into_iter().chain(state.gives_up()).min();
-            state = match until {
-                None => self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+            match until {
+                None => self.changed.wait(&mut state),
                 Some(until) => {
                     let left = until.saturating_duration_since(monotonic());
                     if left.is_zero() {
                         return false;
                     }
-                    let waited = self.changed.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    self.changed.wait_for(&mut state, left);
                 }
-            };
+            }
         }
         true
     }

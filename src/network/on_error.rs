@@ -101,16 +101,7 @@ impl OnError {
     ///
     /// # Errors
     /// A text that is neither.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use tributary::OnError;
-    ///
-    /// let (least, most) = OnError::parse_backoff("100ms..10s")?;
-    /// assert_eq!((least.as_millis(), most.as_secs()), (100, 10));
-    /// # Ok::<(), tributary::Error>(())
-    /// ```
-    pub fn parse_backoff(text: &str) -> Result<(Duration, Duration)> {
+    pub(crate) fn parse_backoff(text: &str) -> Result<(Duration, Duration)> {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
         Ok((
             parse_positive_duration(least)?,

@@ -102,6 +102,7 @@ impl Replay {
     /// # Errors
     /// A node that there is not, or that is no source; an input or a node that does not open, or
     /// an input that cannot be read; a network that was started.
+    #[doc(hidden)]
     pub fn begin(self, network: &Network) -> Result<Replaying> {
         let graph = network.graph();
         let mut inputs = Vec::new();

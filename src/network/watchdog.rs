@@ -12,8 +12,9 @@
 use super::running::NodeThread;
 use crate::error::{Error, ErrorKind};
 use crate::time::{format_duration, monotonic};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 /// A call is given up no earlier than so long after its limit: on a busy machine a thread may have no
@@ -45,7 +46,7 @@ static WATCHED: Mutex<Watched> = Mutex::new(Watched {
 static ADDED: Condvar = Condvar::new();
 
 fn watched() -> MutexGuard<'static, Watched> {
-    WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
+    WATCHED.lock()
 }
 
 /// Has this function called, on the thread of the watchdog, for each call that is given up
@@ -108,7 +109,7 @@ impl Pulse {
     }
 
     fn about(&self) -> MutexGuard<'_, About> {
-        self.about.lock().unwrap_or_else(PoisonError::into_inner)
+        self.about.lock()
     }
 
     /// What the next calls are, and how long each may take.
@@ -195,14 +196,13 @@ fn watch() {
         let pauses = pulses.filter_map(|(pulse, _)| Some(pulse.upgrade()?.pause()));
         let pause = pauses.min().map(|pause| pause.min(LONGEST_PAUSE));
         let begun = monotonic();
-        watching = match pause {
-            None => ADDED.wait(watching).unwrap_or_else(PoisonError::into_inner),
+        match pause {
+            None => ADDED.wait(&mut watching),
             Some(pause) => {
-                let waited = ADDED.wait_timeout(watching, pause);
+                ADDED.wait_for(&mut watching, pause);
                 now += begun.elapsed().min(pause * 2);
-                waited.unwrap_or_else(PoisonError::into_inner).0
             }
-        };
+        }
         let mut late = Vec::new();
         for (pulse, seen) in &mut watching.pulses {
             if let Some(pulse) = pulse.upgrade()

@@ -66,7 +66,7 @@ pub(crate) fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> R
         Ok(text) => whole(serde_json::Deserializer::from_str(text), seed),
         Err(_) => whole(serde_json::Deserializer::from_slice(bytes), seed),
     };
-    let value = value.map_err(|error| malformed(bytes, &error))?;
+    let value = value.map_err(|error| malformed(bytes, error))?;
     if ROUNDED.get()
         && let Some((at, digits)) = long_integer(bytes)
     {
@@ -89,20 +89,22 @@ fn whole<'de, R: serde_json::de::Read<'de>, S: DeserializeSeed<'de>>(
     Ok(value)
 }
 
-fn malformed(bytes: &[u8], error: &serde_json::Error) -> Error {
+fn malformed(bytes: &[u8], error: serde_json::Error) -> Error {
     let at = offset(bytes, error.line(), error.column());
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
     if what.starts_with("recursion limit") {
         return Error::data(format!(
             "malformed JSON at byte {at}: nesting deeper than {MAX_DEPTH}"
-        ));
+        ))
+        .with_source(error);
     }
     let near = &bytes[at.min(bytes.len())..bytes.len().min(at + 20)];
     Error::data(format!(
         "malformed JSON at byte {at}: {what}, near {}",
         quote_bytes(near)
     ))
+    .with_source(error)
 }
 
 /// The offset of a one-based line and column; the parser's column is the count of bytes read.

@@ -18,7 +18,6 @@ pub(super) enum Access {
 
 /// A query that joins what several branches insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct BranchJoin {
     /// The node that asks.
     pub node: String,

@@ -32,6 +32,7 @@ impl Runtime {
     ///
     /// # Errors
     /// Those of [`Runtime::compile_text`] and [`Runtime::execute`].
+    #[doc(hidden)]
     pub fn evaluate(&self, text: &str) -> Result<Evaluated> {
         const NAME: &str = "typed";
         self.give_module("tb")?;

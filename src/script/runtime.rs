@@ -258,7 +258,7 @@ impl Runtime {
 
     /// The queries that join what several branches insert, of which a live run makes pairs twice or
     /// not at all.
-    pub fn branch_joins(&self) -> Vec<BranchJoin> {
+    pub(crate) fn branch_joins(&self) -> Vec<BranchJoin> {
         self.session.branch_joins()
     }
 

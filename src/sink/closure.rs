@@ -45,7 +45,7 @@ pub struct Collector(Arc<Mutex<Vec<Event>>>);
 opaque_debug!(Collector);
 
 /// A sink that adds every event to a list, for tests. The copies it keeps are detached from their
-/// acks.
+/// acks. The mutex is that of the standard library, since it is the caller's.
 pub fn collect(events: &Arc<Mutex<Vec<Event>>>) -> Collector {
     Collector(events.clone())
 }

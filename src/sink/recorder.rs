@@ -3,8 +3,9 @@
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Stands in for the sinks of a script that would leave the process, and counts the events of each:
 /// see [`Runtime::record_sinks`](crate::Runtime::record_sinks).
@@ -33,7 +34,7 @@ impl Recorder {
     /// What stands in for the sink `node`, which would have written to `target`. Sinks of one name and
     /// target, as in several tests of one script, are counted together.
     pub(crate) fn sink(&self, node: &str, target: &str) -> impl Sink + use<> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.0.lock();
         let known = entries
             .iter()
             .find(|entry| entry.node == node && entry.target == target);
@@ -55,7 +56,7 @@ impl Recorder {
     /// The nodes that were recorded, what each would have written to (without secrets), and how many
     /// events it got.
     pub fn recorded(&self) -> Vec<(String, String, u64)> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.0.lock();
         let all = entries.iter().map(|entry| {
             let events = entry.events.load(Ordering::Relaxed);
             (entry.node.clone(), entry.target.clone(), events)

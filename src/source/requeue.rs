@@ -63,6 +63,7 @@ impl Requeue {
     }
 
     /// Counts the letters that were delivered and removed.
+    #[doc(hidden)]
     pub fn removed(&self) -> Arc<AtomicU64> {
         self.removed.clone()
     }

@@ -72,6 +72,7 @@ impl Database {
     ///
     /// # Errors
     /// A malformed URL.
+    #[doc(hidden)]
     pub fn check_url(url: &str) -> Result<String> {
         Ok(url::parse(url)?.to_string())
     }

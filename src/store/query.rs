@@ -170,6 +170,7 @@ impl Query {
     }
 
     /// The SQL as it was written.
+    #[doc(hidden)]
     pub fn original(&self) -> &str {
         &self.0.original
     }

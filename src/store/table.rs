@@ -13,7 +13,7 @@ mod json;
 use std::fmt;
 
 /// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Type {
     /// An integer of 64 bits with a sign.
@@ -29,7 +29,7 @@ impl Type {
     pub const TEXT_LEN: u16 = 255;
 
     /// The names of the types, as declarations in JSON write them.
-    pub const NAMES: [&str; 3] = ["integer", "real", "text"];
+    pub(crate) const NAMES: [&str; 3] = ["integer", "real", "text"];
 }
 
 impl fmt::Display for Type {

@@ -28,7 +28,7 @@ const SECOND: i64 = 1_000_000;
 const ROW: i64 = 1_000;
 
 /// Which rows are in a window at an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WindowKind {
     /// The rows that are at most this old.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// What a window emits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Emit {
     /// Every row of the answer, at every event.
@@ -41,7 +41,7 @@ impl Emit {
 }
 
 /// How the answer is kept up to date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Plan {
     /// The whole query, every time.
@@ -61,7 +61,7 @@ impl Plan {
 }
 
 /// The time that a window goes by: event time or processing time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimeDomain {
     /// System time: the clock of the network.

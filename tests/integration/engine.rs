@@ -12,6 +12,7 @@ mod contract;
 mod dead_letters;
 mod drawing;
 mod durations;
+mod error_causes;
 mod event_sizes;
 mod extend;
 mod filter;

@@ -12,11 +12,12 @@ use crate::secret::scrub;
 use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, Message};
 use async_nats::{ServerAddr, ServerError};
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use std::future::Future;
 use std::net::ToSocketAddrs as _;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -96,8 +97,7 @@ impl ConnectConfig {
             if intake.is_flooded() {
                 return Err(flooded(&self.address));
             }
-            let refused = trouble.refused.lock();
-            let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
+            let refused = trouble.refused.lock().take();
             if let Some(why) = refused {
                 return Err(self.refused(&why));
             }
@@ -179,7 +179,7 @@ impl Trouble {
         match event {
             Event::Connected => self.connected.store(true, Ordering::Relaxed),
             Event::ClientError(ClientError::Other(why)) => {
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+                *self.refused.lock() = Some(why.clone());
             }
             Event::Disconnected | Event::Closed => {
                 self.lost.store(true, Ordering::Relaxed);
@@ -188,7 +188,7 @@ impl Trouble {
             Event::ServerError(ServerError::Other(text)) => {
                 let text = scrub(text).to_lowercase();
                 log::warn!("the NATS server says: {text}");
-                *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+                *self.said.lock() = Some(text);
                 self.changed.notify_waiters();
             }
             Event::SlowConsumer(_) => {
@@ -202,9 +202,8 @@ impl Trouble {
 impl Connection {
     /// Whether the connection is there, and the server has nothing against what was done by it.
     pub fn check(&self) -> Result<()> {
-        let mut said = self.trouble.said.lock();
-        let said = said.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
-        match said.take() {
+        let said = self.trouble.said.lock().take();
+        match said {
             Some(text) if text.contains("permissions violation") => {
                 return Err(self.address.wrong(text).with_kind(ErrorKind::NoPermission));
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// let network = Network::with_capacity(Capacity::new().events(100))?;
 /// # Ok::<(), tributary::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Capacity {
     /// Events, from 1 to 1,000,000.
@@ -59,7 +59,7 @@ impl Capacity {
     ///
     /// # Errors
     /// A number outside of them.
-    pub fn check(self) -> Result<Self> {
+    pub(crate) fn check(self) -> Result<Self> {
         match self {
             Capacity {
                 events: 1..=1_000_000,

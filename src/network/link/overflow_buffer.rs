@@ -10,12 +10,12 @@ use super::spill::{Block, SpillFile};
 use crate::ack::Outcome;
 use crate::event::Batch;
 use crate::network::stats::{LinkAccount, add};
+#[cfg(not(shuttle))]
+use parking_lot::{Mutex, MutexGuard};
 #[cfg(shuttle)]
 use shuttle::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
-#[cfg(not(shuttle))]
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// The most events and bytes that are written to disk at once, however little may stay in memory.
 /// Where schedules of threads are tried, a few events spill.
@@ -80,9 +80,16 @@ impl OverflowBuffer {
         }
     }
 
+    #[cfg(not(shuttle))]
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of a node's runs under this lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
+    }
+
+    /// Where schedules of threads are tried, the mutex is shuttle's: like that of std it can be poisoned.
+    #[cfg(shuttle)]
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        state.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The most events and bytes of a batch.

@@ -3,12 +3,12 @@
 use super::{LinkStats, NodeStats};
 use crate::name::{Endpoint, Name};
 use crate::network::losses::Losses;
+use parking_lot::Mutex;
 #[cfg(shuttle)]
 use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 #[cfg(not(shuttle))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The counters of a node, written by its own thread once a batch.
@@ -52,7 +52,7 @@ pub(crate) fn add_nanos(counter: &AtomicU64, by: Duration) {
 impl Account {
     pub(crate) fn add_dropped(&self, counts: &[(&'static str, u64)]) {
         if !counts.is_empty() {
-            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut dropped = self.dropped.lock();
             for (reason, count) in counts {
                 *dropped.entry(reason).or_default() += count;
             }
@@ -61,7 +61,7 @@ impl Account {
 
     pub(crate) fn snapshot(&self, name: &Name) -> NodeStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = self.dropped.lock();
         let mut stats = NodeStats {
             name: name.clone(),
             received: get(&self.received),

@@ -17,12 +17,13 @@ use crate::sink::{self, Discarder, Recorder};
 use crate::store::Database;
 use crate::time::Timestamp;
 use mlua::{Lua, MultiValue, Table, Value as LuaValue};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When tests begin: 2026-01-01T00:00:00Z.
@@ -138,7 +139,7 @@ impl Bench {
                 number += 1;
                 let at = endpoint.clone();
                 let record = move |event: &Event| {
-                    let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut records = records.lock();
                     records.push((at.clone(), event.detached()));
                     Ok(())
                 };
@@ -208,7 +209,7 @@ impl Bench {
             self.simulation()?;
         }
         let ports = self.ports(name)?;
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.records.lock();
         let begin = self
             .read
             .insert(name.to_owned(), records.len())
@@ -238,7 +239,7 @@ impl Bench {
 
     /// What was rejected, which is often why something did not come.
     fn rejected(&self) -> String {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.records.lock();
         let errors = records.iter().filter_map(|(at, event)| {
             let node = at.strip_suffix(".errors")?;
             let error = event.meta().get("error")?.as_str()?;

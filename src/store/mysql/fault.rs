@@ -1,8 +1,9 @@
 //! Errors of MySQL and of the connection to it, converted.
 
 use crate::error::{Error, ErrorKind};
+use crate::secret::scrub;
 use crate::store::driver::{Failure, Refusal};
-use mysql::{DriverError, Error as Said};
+use mysql::{DriverError, Error as Said, MySqlError};
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
@@ -59,12 +60,15 @@ impl DatabaseName {
             Said::MySqlError(said) => {
                 let text = &said.message;
                 let of = |kind| Error::new(kind, format!("{place}: {text}"));
-                match said.code {
+                let error = match said.code {
                     code if CONFIG.contains(&code) => of(ErrorKind::Config),
                     code if GONE.contains(&code) => of(ErrorKind::Unavailable).retryable(),
                     code if NO_PERMISSION.contains(&code) => of(ErrorKind::NoPermission),
                     _ => Error::data(text.clone()),
-                }
+                };
+                // It may quote a value.
+                let message = scrub(&said.message).into_owned();
+                error.with_source(MySqlError { message, ..said })
             }
             Said::DriverError(DriverError::ConnectTimeout) => {
                 self.gone("no connection came about in time")

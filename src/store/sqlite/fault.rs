@@ -33,7 +33,7 @@ impl DatabaseName {
     pub fn error(&self, said: Said) -> Error {
         let text = text(&said);
         let about_file = |kind| Error::new(kind, format!("{self}: {text}"));
-        match said.sqlite_error_code() {
+        let error = match said.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 about_file(ErrorKind::Unavailable)
                     .retryable()
@@ -50,6 +50,11 @@ impl DatabaseName {
                 about_file(ErrorKind::NoPermission)
             }
             _ => Error::data(text),
+        };
+        // The code alone: the whole error has the text of the query.
+        match said.sqlite_error() {
+            Some(code) => error.with_source(*code),
+            None => error,
         }
     }
 

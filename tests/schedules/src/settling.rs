@@ -221,7 +221,7 @@ fn gone(events: usize) {
     }
     let told = collect(&outer, events);
     assert!(told.values().all(|outcome| *outcome == Outcome::Failed));
-    let unused = std::mem::take(&mut *UNUSED[SIZE].lock().unwrap());
+    let unused = std::mem::take(&mut *UNUSED[SIZE].lock());
     assert_eq!(unused.len(), 1, "times that the group was given back");
 }
 
