@@ -64,7 +64,7 @@ use support::address::{Address, Server};
 use support::settings::Settings;
 
 #[cfg(feature = "http")]
-pub(crate) use http::taken as http_requests;
+pub(crate) use support::http::taken as http_requests;
 
 pub use support::inbox::Inbox;
 pub use support::options::Options;

@@ -10,7 +10,8 @@
 //! | `control`, `worker`, `timer`, `watchdog` | control messages; drives a stage from its links; wakes nodes; gives up calls that do not return |
 //! | `running`, `members` | threads, and how they end; what nodes share with the network |
 //! | `simulation`, `replay` | the same without threads, in virtual time; recorded events that drive it |
-//! | `stats`, `stats_handle`, `losses`, `drawing` | the account; losses in one line at the end; pictures |
+//! | `stats`, `stats_handle`, `view` | the account; what can be asked while the network changes |
+//! | `losses`, `drawing` | losses in one line at the end; pictures |
 //!
 //! Only this module uses threads and channels. To add a node, see [`crate::node`]; nothing here
 //! changes for it.
@@ -39,6 +40,7 @@ mod stage;
 mod stats;
 mod stats_handle;
 mod timer;
+mod view;
 mod watchdog;
 mod worker;
 
@@ -56,8 +58,9 @@ pub use replay::Replaying;
 pub use replay::{InjectedSource, Replay};
 pub use runner::NodeKind;
 pub use simulation::Simulation;
-pub use stats::{LinkStats, NodeStats, Stats};
+pub use stats::{Bottleneck, ErrorReport, Latency, LinkStats, NodeState, NodeStats, Stats};
 pub(crate) use stats_handle::StatsHandle;
+pub use view::NetworkState;
 pub(crate) use watchdog::Pulse;
 pub use watchdog::on_overrun;
 
@@ -100,6 +103,8 @@ struct Inner {
     state: Mutex<State>,
     /// Ends the running network, also while the state is locked: opening nodes may take long.
     end: Mutex<Option<End>>,
+    /// What can be asked also while the state is locked.
+    view: Mutex<view::View>,
 }
 
 struct State {
@@ -115,7 +120,7 @@ struct State {
 enum Phase {
     Built(Vec<NewNode>),
     Running(Running),
-    Ended(Stats),
+    Ended,
     Simulated,
 }
 
@@ -171,10 +176,10 @@ impl Network {
     /// # Errors
     /// A node that does not open; a network that changed since the draft was begun, or has ended.
     pub fn apply(&self, draft: Draft) -> Result<()> {
-        Self::apply_to(&mut self.lock(), draft)
+        self.apply_to(&mut self.lock(), draft)
     }
 
-    fn apply_to(state: &mut State, draft: Draft) -> Result<()> {
+    fn apply_to(&self, state: &mut State, draft: Draft) -> Result<()> {
         let (mut graph, mut nodes, version) = draft.into_parts();
         if state.version != version {
             return Err(Error::data(
@@ -199,11 +204,12 @@ impl Network {
                 let fragment = running.build(&graph, nodes);
                 running.launch(fragment, &mut || true)?;
             }
-            Phase::Ended(_) => return Err(Error::data("the network has ended")),
+            Phase::Ended => return Err(Error::data("the network has ended")),
             Phase::Simulated => return Err(Error::data("the network is being simulated")),
         }
         state.graph = graph;
         state.version += 1;
+        self.0.show_graph(&state.graph);
         Ok(())
     }
 
@@ -224,7 +230,7 @@ impl Network {
         let mut state = self.lock();
         let mut draft = Draft::new(state.graph.clone(), state.capacity, state.version);
         let made = change(&mut draft)?;
-        Self::apply_to(&mut state, draft)?;
+        self.apply_to(&mut state, draft)?;
         Ok(made)
     }
 

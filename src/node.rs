@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 pub use context::Context;
-pub(crate) use frame::{Frame, Output};
+pub(crate) use frame::{Frame, Output, Processed};
 pub(crate) use tracker::Tracker;
 
 /// What every node may have beyond its one job; all of it has a default.

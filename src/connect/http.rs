@@ -1,18 +1,13 @@
 //! `http://` and `https://`: a source that accepts posted events, a sink that posts events.
 //!
-//! [`ingest`] serves in the thread of its node. Maintained server crates start threads of their own, so
-//! this is a small server, over the parser `httparse` ([`request`]) and `poll` ([`peer`]).
+//! [`ingest`] serves in the thread of its node, with the server of [`support::http`](super::support::http).
 //! [`webhook`] sends with `ureq`, through [`client`], which maps each response to an outcome and serves
 //! other connectors too.
 
 mod body;
 pub(super) mod client;
 mod ingest;
-mod peer;
-mod request;
 mod webhook;
-
-pub(crate) use peer::taken;
 
 use super::{Connector, Make, Settings};
 use crate::error::Result;

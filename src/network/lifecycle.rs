@@ -51,7 +51,7 @@ impl Network {
         let nodes = match &mut state.phase {
             Phase::Built(nodes) => std::mem::take(nodes),
             Phase::Running(_) => return Err(Error::data("the network is running already")),
-            Phase::Ended(_) => {
+            Phase::Ended => {
                 return Err(Error::data(
                     "the network has ended and does not start again",
                 ));
@@ -70,13 +70,16 @@ impl Network {
         let mut running = Running::new(Arc::new(SystemClock), true, state.limits)?;
         running.fail_fast = state.fail_fast;
         *self.0.end.lock() = Some(running.end());
+        self.0.show_start(&state.graph, running.shared());
         let fragment = running.build(&state.graph, nodes);
         let launched = running.launch(fragment, &mut go_on);
         if launched.is_err() {
             *self.0.end.lock() = None;
-            state.phase = Phase::Ended(Stats::default());
+            state.phase = Phase::Ended;
+            self.0.show_end(&Stats::default());
             return launched;
         }
+        self.0.show_running();
         state.phase = Phase::Running(running);
         Ok(())
     }
@@ -192,7 +195,8 @@ impl Network {
         running.log_losses();
         running.join_timer();
         let breaches = stats.breaches();
-        *phase = Phase::Ended(stats);
+        *phase = Phase::Ended;
+        self.0.show_end(&stats);
         *self.0.end.lock() = None;
         if ended.is_ok() && !aborted && !breaches.is_empty() {
             let message = format!("the account does not balance: {}", breaches.join("; "));
@@ -200,16 +204,6 @@ impl Network {
             return Err(Error::new(ErrorKind::Failed, message));
         }
         ended
-    }
-
-    /// The account of every event, up to now.
-    pub fn stats(&self) -> Stats {
-        let state = self.lock();
-        match &state.phase {
-            Phase::Running(running) => running.stats(&state.graph),
-            Phase::Ended(stats) => stats.clone(),
-            Phase::Built(_) | Phase::Simulated => Stats::default(),
-        }
     }
 }
 

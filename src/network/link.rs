@@ -38,7 +38,11 @@ use super::stats::LinkAccount;
 use crate::name::{Endpoint, Name};
 use overflow_buffer::OverflowBuffer;
 use room::{ReceiverGuard, Room};
+#[cfg(shuttle)]
+use shuttle::sync::atomic::Ordering;
 use std::sync::Arc;
+#[cfg(not(shuttle))]
+use std::sync::atomic::Ordering;
 
 /// Makes a link; `waker` wakes the node that sends. In a simulation it has no
 /// bound, since nothing can wait there: one that blocks or spills takes everything, one that drops
@@ -57,6 +61,10 @@ pub(crate) fn link(
         Overflow::Spill(_) => bounded,
         Overflow::DropNewest | Overflow::DropOldest => true,
     };
+    account
+        .waiting_since
+        .drops_newest
+        .store(settings.overflow == Overflow::DropNewest, Ordering::Relaxed);
     let buffer = shelved.then(|| {
         let label = format!("{from} -> {to}");
         Arc::new(OverflowBuffer::new(label, settings, account.clone()))

@@ -1,13 +1,17 @@
 //! The nodes and links of a running network, shared by its threads.
 
 use super::control::Control;
+use super::graph::Graph;
 use super::id::{LinkId, NodeId};
 use super::limits::STOP_LIMIT;
 use super::link::LinkTimeout;
-use super::stats::{Account, LinkAccount};
+use super::stats::{
+    Account, ErrorReport, LinkAccount, LinkLook, LinkStats, NodeLook, NodeState, NodeStats, Stats,
+};
 use crate::error::{Error, ErrorKind};
-use crate::name::Name;
-use crate::time::{format_duration, monotonic};
+use crate::name::{Endpoint, Name};
+use crate::node::Processed;
+use crate::time::{Clock as _, SystemClock, format_duration, monotonic};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -45,6 +49,9 @@ pub(crate) struct Member {
     pub place: Option<String>,
     pub control: flume::Sender<Control>,
     pub account: Arc<Account>,
+    pub processed: Arc<Processed>,
+    /// Its counters, once a second.
+    pub look: NodeLook,
     pub is_source: bool,
     pub thread: Option<JoinHandle<()>>,
     pub failed: bool,
@@ -58,11 +65,71 @@ pub(crate) struct MemberLink {
     /// A text that names it.
     pub name: String,
     pub account: Arc<LinkAccount>,
+    /// Its counters, once a second.
+    pub look: LinkLook,
     pub from: NodeId,
     pub to: NodeId,
 }
 
+impl Member {
+    /// The account of the node at this instant.
+    pub fn stats(&self, now: Instant) -> NodeStats {
+        let mut stats = self.account.snapshot(&self.name, now);
+        let progress = self.processed.get();
+        stats.processed = stats.processed.max(progress).min(stats.received);
+        let counters = self.account.look(now, self.is_source, progress);
+        let [rate, busy] = self.look.rates(now, counters);
+        (stats.rate, stats.busy_share) = (rate, (busy / 1e9).min(1.0));
+        stats.failed = self.failed;
+        if self.failed {
+            stats.state = NodeState::Failed;
+        } else if self.ended {
+            stats.state = NodeState::Ended;
+        }
+        stats
+    }
+
+    fn report(&self, what: &str, error: &Error) {
+        self.account.reports.add(monotonic(), || ErrorReport {
+            time: SystemClock.now(),
+            what: what.to_owned(),
+            error: error.to_string(),
+            payload: None,
+            more: 0,
+        });
+    }
+}
+
+impl MemberLink {
+    /// The account of the link, at this instant.
+    pub fn stats(&self, from: Endpoint, to: Name, now: Instant) -> LinkStats {
+        let mut stats = self.account.snapshot(from, to, now);
+        let [rate, blocked, overflowed] = self.look.rates(now, self.account.look(now));
+        stats.rate = rate;
+        stats.waits = match overflowed > 0.0 {
+            true => 1.0,
+            false => (blocked / 1e9).min(1.0),
+        };
+        stats
+    }
+}
+
 impl State {
+    /// Looks at all counters, for the rates.
+    fn look(&mut self, now: Instant, turn: bool) {
+        for member in self.members.values_mut() {
+            let progress = member.processed.get();
+            let counters = member.account.look(now, member.is_source, progress);
+            member.look.look(now, counters);
+            if turn {
+                member.account.latency.turn();
+            }
+        }
+        for link in self.links.values_mut() {
+            link.look.look(now, link.account.look(now));
+        }
+    }
+
     /// When the wait for a node that takes nothing ends.
     fn gives_up(&self) -> Option<Instant> {
         let stuck_since = self.stuck_since.filter(|_| !self.aborted)?;
@@ -81,6 +148,38 @@ pub(crate) fn naming(node: &Name, error: Error) -> Error {
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// The account of a network with this graph.
+    pub fn stats(&self, graph: &Graph) -> Stats {
+        let (state, now) = (self.lock(), monotonic());
+        // Links after nodes: what has been received was sent before.
+        let is_opening = |id: &NodeId| !state.members.contains_key(id);
+        let opening = graph.nodes().filter(|(id, _)| is_opening(id));
+        let opening = opening.map(|(_, node)| Account::default().snapshot(&node.name, now));
+        let nodes = state.members.values().map(|member| member.stats(now));
+        let nodes = nodes.chain(opening).collect();
+        let links = graph.edges().filter_map(|(id, edge)| {
+            let link = state.links.get(&id)?;
+            Some(link.stats(edge.from.clone(), edge.to.clone(), now))
+        });
+        Stats::new(nodes, links.collect())
+    }
+
+    /// The last errors of each node.
+    pub fn reports(&self) -> Vec<(Name, ErrorReport)> {
+        let state = self.lock();
+        let of = |member: &Member| {
+            let name = member.name.clone();
+            let reports = member.account.reports.read().into_iter();
+            reports.map(move |report| (name.clone(), report))
+        };
+        state.members.values().flat_map(of).collect()
+    }
+
+    /// Looks at all counters, for the rates; once in ten times the histograms of latencies take turns.
+    pub fn look(&self, now: Instant, count: u64) {
+        self.lock().look(now, count % 10 == 0);
     }
 
     /// Sends a message to every node, after which the network ends.
@@ -138,6 +237,7 @@ impl Shared {
                 return;
             }
             error = naming(&member.name, error).at_opt(member.place.clone());
+            member.report("node failed", &error);
         }
         if error.kind() == ErrorKind::Closed {
             // The reader of the output has what it needs.

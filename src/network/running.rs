@@ -14,7 +14,7 @@ use super::graph::Graph;
 use super::id::{LinkId, NodeId};
 use super::limits::Limits;
 use super::members::Shared;
-use super::stats::{NodeStats, Stats};
+use super::stats::Stats;
 use super::timer::Timer;
 use crate::error::{Error, Result};
 use crate::time::Clock;
@@ -38,15 +38,16 @@ pub(crate) struct Running {
 impl Running {
     /// A network without nodes; `threads` is false in a simulation.
     pub fn new(clock: Arc<dyn Clock>, threads: bool, limits: Limits) -> Result<Self> {
+        let shared = Arc::<Shared>::default();
         let (timer, timer_thread) = if threads {
-            let (timer, thread) = Timer::start(clock.clone())
+            let (timer, thread) = Timer::start(clock.clone(), Arc::downgrade(&shared))
                 .map_err(|error| Error::io("the timer thread does not start", &error))?;
             (Some(timer), Some(thread))
         } else {
             (None, None)
         };
         Ok(Running {
-            shared: Arc::default(),
+            shared,
             clock,
             timer,
             timer_thread,
@@ -88,19 +89,12 @@ impl Running {
     }
 
     pub fn stats(&self, graph: &Graph) -> Stats {
-        // Links after nodes: what has been received was sent before.
-        let state = self.shared.lock();
-        let nodes = state.members.values().map(|member| NodeStats {
-            failed: member.failed,
-            ..member.account.snapshot(&member.name)
-        });
-        let nodes = nodes.collect();
-        let links = graph.edges().filter_map(|(id, edge)| {
-            let account = &state.links.get(&id)?.account;
-            Some(account.snapshot(edge.from.clone(), edge.to.clone()))
-        });
-        let links = links.collect();
-        Stats { nodes, links }
+        self.shared.stats(graph)
+    }
+
+    /// What the threads share, for those who look at it from outside.
+    pub fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// One line about the events that were rejected or dropped without a port being linked, where there

@@ -15,13 +15,13 @@ use super::limits::Limits;
 use super::on_error::Retries;
 use super::panics::catch;
 use super::runner::{NodeKind, Runner};
-use super::stats::{Account, add, add_nanos};
+use super::stats::{Account, ErrorReport, NodeState, add};
 use crate::ack::{Ack, Outcome, OutcomeChannel, Settled, Token};
 use crate::claim::Lock;
-use crate::error::{Error, Result};
-use crate::event::Batch;
+use crate::error::{Error, Result, quote_bytes};
+use crate::event::{Batch, Event};
 use crate::name::{Name, Port};
-use crate::node::{Context, Frame, Node, ReadStatus, Tracker};
+use crate::node::{Context, Frame, Node, Processed, ReadStatus, Tracker};
 use crate::time::{Clock, Timestamp, monotonic};
 use log_throttle::LogThrottle;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub(crate) struct Stage {
     clock: Arc<dyn Clock>,
     /// Which ports lead somewhere.
     linked: Vec<bool>,
+    /// Whether latencies are measured: not in virtual time.
+    is_timed: bool,
     warned: LogThrottle,
     /// How often an event is tried again, if at all.
     retries: Option<Retries>,
@@ -90,6 +92,7 @@ impl Stage {
             outcomes: Vec::new(),
             clock,
             linked: vec![false; count],
+            is_timed: false,
             warned: LogThrottle::default(),
             retries: None,
             panics: 0,
@@ -138,6 +141,16 @@ impl Stage {
         self.retries = retries;
     }
 
+    /// Has latencies measured.
+    pub fn set_timed(&mut self, is_timed: bool) {
+        self.is_timed = is_timed;
+    }
+
+    /// How many events its node has processed.
+    pub fn processed(&self) -> Arc<Processed> {
+        self.frame.processed.clone()
+    }
+
     pub fn set_limits(&mut self, limits: Limits) {
         self.panic_limit = limits.panics;
         self.frame.event_bytes = limits.event_bytes;
@@ -166,20 +179,27 @@ impl Stage {
     }
 
     pub fn open(&mut self) -> Result<()> {
-        catch(|| self.runner.node().open())
+        let opened = catch(|| self.runner.node().open());
+        if opened.is_ok() {
+            self.account.set_state(NodeState::Open);
+        }
+        opened
     }
 
     /// Reads a source.
     pub fn read(&mut self, wait: Duration) -> Result<ReadStatus> {
         let begun = monotonic();
+        // A source that finds nothing waits: only what it takes beyond that is its own.
+        self.account.busy.start(begun + wait);
         self.frame.begin_no_event();
         let mut cx = Context::new(&mut self.frame, &*self.clock);
         let read = catch(|| self.runner.read(&mut cx, wait));
         let empty = self.frame.is_empty();
         // Events read before an error are good, and a source cannot take them back.
         self.resolve(Batch::default());
-        if !empty {
-            add_nanos(&self.account.busy, begun.elapsed());
+        match empty {
+            true => self.account.busy.stop(monotonic()),
+            false => self.account.busy.stop_with(begun.elapsed()),
         }
         read
     }
@@ -215,7 +235,7 @@ impl Stage {
         if self.dead {
             return Ok(false);
         }
-        let begun = monotonic();
+        self.account.busy.start(monotonic());
         self.frame.begin_no_event();
         let mut cx = Context::new(&mut self.frame, &*self.clock);
         let called = catch(|| call(self.runner.node(), &mut cx))
@@ -240,7 +260,7 @@ impl Stage {
                 }
             }
         };
-        add_nanos(&self.account.busy, begun.elapsed());
+        self.account.busy.stop(monotonic());
         result
     }
 
@@ -349,9 +369,21 @@ impl Stage {
         called.map(drop)
     }
 
+    /// Keeps an error for those who ask for the last ones.
+    pub fn report(&self, what: &str, error: &Error, event: Option<&Event>) {
+        self.account.reports.add(monotonic(), || ErrorReport {
+            time: self.clock.now(),
+            what: what.to_owned(),
+            error: error.to_string(),
+            payload: event.map(|event| quote_bytes(event.payload().bytes())),
+            more: 0,
+        });
+    }
+
     /// Logs and counts an error that belongs to no event.
     pub fn log_error(&self, what: &str, error: &Error) {
         add(&self.account.errors, 1);
+        self.report(what, error, None);
         log::error!("node {}: {what}: {error}", self.name);
     }
 }

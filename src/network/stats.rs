@@ -12,10 +12,27 @@
 //! a committed batch, an event is consumed if it was neither passed, dropped nor rejected. So the law
 //! detects a batch, or a part of one, that was taken and never accounted for.
 
-mod account;
-mod table;
+//!
+//! Beside the counters: `stopwatch` (time in calls and waits), `waiting_since` (the age of the oldest event
+//! in a link), `latency`, `recent` (rates), `bottleneck`, `reports` (the last errors), `table` and `json`
+//! (how it is shown). None of it waits for a reader, and none costs more than a few clock reads a batch.
 
-pub(crate) use account::{Account, LinkAccount, add, add_nanos};
+mod account;
+mod bottleneck;
+mod json;
+mod latency;
+mod recent;
+mod reports;
+mod stopwatch;
+mod table;
+mod waiting_since;
+
+pub(crate) use account::{Account, LinkAccount, LinkLook, NodeLook, add};
+pub use bottleneck::Bottleneck;
+pub use latency::Latency;
+pub(crate) use recent::LOOK;
+pub use reports::ErrorReport;
+pub(crate) use stopwatch::Stopwatch;
 
 use crate::name::{Endpoint, Name};
 use std::collections::BTreeMap;
@@ -53,12 +70,59 @@ pub struct NodeStats {
     pub undelivered: u64,
     /// How often it was opened again after a retryable error.
     pub reopened: u64,
-    /// Time spent in the node's own code.
+    /// Time spent in the node's own code, with the call under way.
     pub busy: Duration,
-    /// Time spent waiting for room on a link.
+    /// Time spent waiting for room on a link, with the wait under way.
     pub blocked: Duration,
     /// Whether it could not go on.
     pub failed: bool,
+    /// Received events from which its code has returned, with those of a batch that is not committed yet.
+    pub processed: u64,
+    /// Events that it has processed in a second, or emitted where it is a source, over the last 10 seconds;
+    /// 0 in virtual time.
+    pub rate: f64,
+    /// The share of the last 10 seconds that it spent in its own code, from 0 to 1.
+    pub busy_share: f64,
+    /// How long the oldest event that waits in its links has waited there.
+    pub oldest: Duration,
+    /// How long events took from their source until this node had processed them. `None` for a source, where
+    /// nothing came in the last 10 seconds, and in virtual time.
+    pub latency: Option<Latency>,
+    /// Whether it is open.
+    pub state: NodeState,
+}
+
+/// Whether a node can process events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeState {
+    /// It is being opened for the first time.
+    #[default]
+    Opening,
+    /// It is open.
+    Open,
+    /// It waits before it processes an event again.
+    Retrying,
+    /// What it needs is not available, such as a database or a broker; it is opened again.
+    Lost,
+    /// It has ended.
+    Ended,
+    /// It could not go on.
+    Failed,
+}
+
+impl NodeState {
+    /// The state as one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NodeState::Opening => "opening",
+            NodeState::Open => "open",
+            NodeState::Retrying => "retrying",
+            NodeState::Lost => "lost",
+            NodeState::Ended => "ended",
+            NodeState::Failed => "failed",
+        }
+    }
 }
 
 impl NodeStats {
@@ -92,8 +156,21 @@ pub struct LinkStats {
     pub spilled: u64,
     /// Events that were lost with the node that it leads to; those that are tracked have failed.
     pub lost: u64,
-    /// Time that its sender spent waiting for room.
+    /// Time that its sender spent waiting for room, with the wait under way.
     pub blocked: Duration,
+    /// The share of the last 10 seconds in which its sender waited for room, from 0 to 1; 1 where the link has
+    /// dropped or spilled events in that time instead.
+    pub waits: f64,
+    /// Events sent into it in a second, over the last 10 seconds; 0 in virtual time.
+    pub rate: f64,
+    /// How long the oldest event in it has waited.
+    pub oldest: Duration,
+}
+
+impl LinkStats {
+    fn pressure(&self) -> f64 {
+        self.waits
+    }
 }
 
 /// The account of a network: every node, then every link, in the order in which they were made.
@@ -104,9 +181,26 @@ pub struct Stats {
     pub nodes: Vec<NodeStats>,
     /// The links.
     pub links: Vec<LinkStats>,
+    /// The node that holds back the others, if one does.
+    pub bottleneck: Option<Bottleneck>,
 }
 
 impl Stats {
+    /// The account of these nodes and links.
+    pub(crate) fn new(nodes: Vec<NodeStats>, links: Vec<LinkStats>) -> Self {
+        let bottleneck = bottleneck::find(&nodes, &links);
+        let mut stats = Stats {
+            nodes,
+            links,
+            bottleneck,
+        };
+        for node in &mut stats.nodes {
+            let into = stats.links.iter().filter(|link| link.to == node.name);
+            node.oldest = into.map(|link| link.oldest).max().unwrap_or_default();
+        }
+        stats
+    }
+
     /// The account of one node.
     pub fn node(&self, name: &str) -> Option<&NodeStats> {
         self.nodes.iter().find(|node| node.name.as_str() == name)

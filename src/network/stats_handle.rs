@@ -1,7 +1,7 @@
 //! A network as its own nodes see it: they neither keep it alive nor wait for it.
 
 use super::stats::Stats;
-use super::{Inner, Network, Phase};
+use super::{Inner, Network};
 use std::sync::{Arc, Weak};
 
 /// A look at a network from one of its nodes.
@@ -15,15 +15,8 @@ impl Network {
 }
 
 impl StatsHandle {
-    /// The account up to now; `None` while the network is being changed, which may have to wait
-    /// for the very node that asks.
+    /// The account up to now; `None` where the network is gone.
     pub fn stats(&self) -> Option<Stats> {
-        let network = self.0.upgrade()?;
-        let state = network.state.try_lock()?;
-        Some(match &state.phase {
-            Phase::Running(running) => running.stats(&state.graph),
-            Phase::Ended(stats) => stats.clone(),
-            Phase::Built(_) | Phase::Simulated => Stats::default(),
-        })
+        Some(self.0.upgrade()?.stats())
     }
 }

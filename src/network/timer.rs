@@ -1,18 +1,16 @@
 //! The timer thread: one for each running network, it wakes nodes at the instants that they set.
 //!
-//! It keeps a heap of instants and sends to the control channel of a node, which has no bound, so that it
+//! Once a second it looks at the counters of all nodes and links, for their rates. It keeps a heap of instants and sends to the control channel of a node, which has no bound, so that it
 //! never blocks. The worker decides by the clock whether the node is really due.
 
 use super::control::Control;
-use crate::time::{Clock, Timestamp};
+use super::members::Shared;
+use super::stats::LOOK;
+use crate::time::{Clock, Timestamp, monotonic};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// How long the timer sleeps at most: a jump of the system's clock is noticed within this time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// An alarm: wake this node at this instant.
 struct Alarm {
@@ -43,11 +41,14 @@ pub(crate) struct Timer(flume::Sender<Alarm>);
 
 impl Timer {
     /// Starts the timer thread; it ends when the last `Timer` is gone.
-    pub fn start(clock: Arc<dyn Clock>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        network: Weak<Shared>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (tx, rx) = flume::unbounded();
         let thread = std::thread::Builder::new()
             .name("tributary-timer".to_owned())
-            .spawn(move || run(&rx, &*clock))?;
+            .spawn(move || run(&rx, &*clock, &network))?;
         Ok((Timer(tx), thread))
     }
 
@@ -57,10 +58,17 @@ impl Timer {
     }
 }
 
-fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
+fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock, network: &Weak<Shared>) {
     let mut alarms: BinaryHeap<Reverse<Alarm>> = BinaryHeap::new();
     let mut seen = clock.now();
+    let (mut looked, mut looks) = (monotonic(), 0);
     loop {
+        if looked.elapsed() >= LOOK
+            && let Some(network) = network.upgrade()
+        {
+            (looked, looks) = (monotonic(), looks + 1);
+            network.look(looked, looks);
+        }
         let now = clock.now();
         // Set back: all nodes are woken, and set their alarms again.
         let all = now < seen;
@@ -74,11 +82,12 @@ fn run(rx: &flume::Receiver<Alarm>, clock: &dyn Clock) {
                 let _ = alarm.control.send(Control::Wake);
             }
         }
-        let received = match alarms.peek() {
-            None => rx.recv().map_err(|_| flume::RecvTimeoutError::Disconnected),
-            Some(Reverse(next)) => rx.recv_timeout(next.at.since(now).min(LONGEST_SLEEP)),
-        };
-        match received {
+        // A jump of the system's clock is noticed within this time too.
+        let mut sleep = LOOK.saturating_sub(looked.elapsed());
+        if let Some(Reverse(next)) = alarms.peek() {
+            sleep = sleep.min(next.at.since(now));
+        }
+        match rx.recv_timeout(sleep) {
             Ok(alarm) => alarms.push(Reverse(alarm)),
             Err(flume::RecvTimeoutError::Timeout) => {}
             Err(flume::RecvTimeoutError::Disconnected) => return,

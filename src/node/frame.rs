@@ -9,6 +9,8 @@ use crate::event::{Batch, Event};
 use crate::name::Port;
 use crate::payload::MAX_EVENT_BYTES;
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many bytes a node emits before they leave, though it has more events in hand.
 const MOST_BYTES: usize = 16 << 20;
@@ -61,6 +63,18 @@ impl Output {
     }
 }
 
+/// How many events a node has processed, written by its thread for each event. On a cache line of its own, so
+/// that no other thread is held up.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Processed(AtomicU64);
+
+impl Processed {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What a node did with one batch: what leaves, and how each event is counted.
 ///
 /// The common cases are kept cheap. While every event so far has simply passed, only `uniform`
@@ -91,6 +105,8 @@ pub(crate) struct Frame {
     pub index: u32,
     /// How many events were resolved before those in hand.
     pub resolved: u64,
+    /// How many events its code has returned from.
+    pub processed: Arc<Processed>,
     /// Events that passed beside the uniform ones.
     pub passed: u64,
     pub rejected: u64,
@@ -146,6 +162,7 @@ impl Frame {
             input: None,
             index: Self::NO_EVENT,
             resolved: 0,
+            processed: Arc::default(),
             passed: 0,
             rejected: 0,
             dropped: Vec::new(),
@@ -195,7 +212,7 @@ impl Frame {
 
     /// From here on nothing belongs to an event of the batch.
     pub fn begin_no_event(&mut self) {
-        self.begin(Self::NO_EVENT);
+        self.index = Self::NO_EVENT;
         self.hand = None;
     }
 
@@ -203,6 +220,8 @@ impl Frame {
     #[inline]
     pub fn begin(&mut self, index: u32) {
         self.index = index;
+        let before = self.resolved + u64::from(index);
+        self.processed.0.store(before, Ordering::Relaxed);
     }
 
     #[inline]

@@ -106,7 +106,7 @@ const FENCES: [(&str, &[&str]); 25] = [
     ("indicatif::", &["cli/"]),
     ("flate2::", &["sink/lines/"]),
     ("aho_corasick::", &["secret"]),
-    ("httparse::", &["connect/http/"]),
+    ("httparse::", &["connect/support/http/"]),
     ("ureq::", &["connect/http/"]),
     // A connector has its settings or its address parse a template: they hold what was filled in apart.
     (

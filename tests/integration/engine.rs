@@ -23,6 +23,7 @@ mod locks;
 mod memory;
 mod network;
 mod nodes;
+mod numbers;
 mod on_error;
 mod original_faults;
 mod overflow;

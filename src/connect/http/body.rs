@@ -1,6 +1,6 @@
 //! The events in the body of a request: a JSON document, a list of them, or JSON lines.
 
-use super::peer::Whole;
+use crate::connect::support::http::Whole;
 use crate::error::Error;
 use crate::event::Event;
 use crate::node::Context;

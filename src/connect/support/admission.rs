@@ -13,14 +13,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// A connection without progress for this time may be closed for a new one.
-pub(in crate::connect) const STALLED: Duration = Duration::from_secs(2);
+pub(crate) const STALLED: Duration = Duration::from_secs(2);
 
 /// The most connections, by default.
 const CONNECTIONS: usize = 256;
 
 /// Where a connection comes from. A host with IPv6 has a network of 64 bits, which counts as one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::connect) struct Origin(IpAddr);
+pub(crate) struct Origin(IpAddr);
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Self {
@@ -45,7 +45,7 @@ impl fmt::Display for Origin {
 
 /// How far a connection is in use, and since when; the least used comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::connect) enum Usage {
+pub(crate) enum Usage {
     /// It never sent anything.
     Unused(Instant),
     /// Nothing of it is under way.
@@ -57,7 +57,7 @@ pub(in crate::connect) enum Usage {
 
 /// An open connection.
 #[derive(Clone, Copy)]
-pub(in crate::connect) struct Open<K> {
+pub(crate) struct Open<K> {
     pub key: K,
     pub origin: Option<Origin>,
     pub usage: Usage,
@@ -65,7 +65,7 @@ pub(in crate::connect) struct Open<K> {
 
 /// What becomes of a new connection.
 #[derive(Debug, PartialEq)]
-pub(in crate::connect) enum Entry<K> {
+pub(crate) enum Entry<K> {
     /// There is room.
     Free,
     /// It takes the place of this one.
@@ -76,7 +76,7 @@ pub(in crate::connect) enum Entry<K> {
 
 /// How many connections may be open.
 #[derive(Clone, Copy)]
-pub(in crate::connect) struct Admission {
+pub(crate) struct Admission {
     /// In all.
     pub most: usize,
     /// From one address.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// The address of a socket.
 #[derive(Clone)]
-pub(in crate::connect) enum SocketAddress {
+pub(crate) enum SocketAddress {
     Tcp(Server),
     Unix(PathBuf),
 }
@@ -57,7 +57,7 @@ impl SocketAddress {
 /// The invariant: nothing that goes wrong with one connection, and no lack of file handles or memory,
 /// ends the network. The listener pauses then, with a warning, and accepts connections again later;
 /// new ones wait in the backlog meanwhile.
-pub(in crate::connect) struct Listener {
+pub(crate) struct Listener {
     socket: Socket,
     address: Address,
     /// No connection is taken before.
@@ -221,7 +221,7 @@ impl AsFd for Listener {
 }
 
 /// A connection.
-pub(in crate::connect) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -348,7 +348,7 @@ impl AsFd for Stream {
 }
 
 /// Waits up to `wait` until one of them is ready. Returns whether one is.
-pub(in crate::connect) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
+pub(crate) fn wait_for(fds: &mut [PollFd<'_>], wait: Duration) -> io::Result<bool> {
     let wait = Timespec::try_from(wait).ok();
     match poll(fds, wait.as_ref()) {
         Ok(ready) => Ok(ready > 0),

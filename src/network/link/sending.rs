@@ -10,7 +10,7 @@ use super::overflow_buffer::{OverflowBuffer, Put};
 use super::room::{Room, SenderRoom};
 use crate::event::{Batch, Event};
 use crate::network::id::LinkId;
-use crate::network::stats::{LinkAccount, add, add_nanos};
+use crate::network::stats::{LinkAccount, add};
 use crate::time::monotonic;
 #[cfg(shuttle)]
 use shuttle::sync::atomic::Ordering;
@@ -147,6 +147,16 @@ impl LinkSender {
         self.account.received.load(Ordering::Relaxed)
     }
 
+    /// Counts events as sent.
+    #[inline]
+    fn count(&self, events: u64) {
+        match &self.room {
+            Some(_) => self.account.send(monotonic(), events),
+            // In virtual time nothing waits.
+            None => add(&self.account.sent, events),
+        }
+    }
+
     fn lose(&self, count: usize) {
         add(&self.account.lost, count as u64);
     }
@@ -223,7 +233,7 @@ impl<'a> PendingSend<'a> {
         let holder = turn.map_or(0, Cell::get);
         // Counted before it can be received, so that `received` never runs ahead of `sent`; and all
         // of it, since what waits for room is on its way too.
-        add(&links[holder].account.sent, batch.len() as u64);
+        links[holder].count(batch.len() as u64);
         let mut send = PendingSend {
             links,
             turn,
@@ -251,8 +261,11 @@ impl<'a> PendingSend<'a> {
                 && !self.links.iter().all(LinkSender::is_gone);
             self.refused = Some(refused);
             if waits {
-                self.since
-                    .get_or_insert_with(|| (monotonic(), self.links[first].taken()));
+                if self.since.is_none() {
+                    let now = monotonic();
+                    self.since = Some((now, self.links[first].taken()));
+                    self.links[self.holder].account.blocked.start(now);
+                }
                 return false;
             }
             self.links.iter().for_each(LinkSender::wait_no_longer);
@@ -267,19 +280,18 @@ impl<'a> PendingSend<'a> {
         for index in (first..self.links.len()).chain(0..first) {
             let (link, elsewhere) = (&self.links[index], index != self.holder);
             if elsewhere {
-                add(&link.account.sent, count);
+                link.count(count);
             }
             part = match link.put(part) {
                 Sent::Done => {
                     if elsewhere {
-                        let holder = &self.links[self.holder].account;
-                        holder.sent.fetch_sub(count, Ordering::Relaxed);
+                        self.links[self.holder].account.take_back(count);
                     }
                     if let Some(turn) = self.turn {
                         turn.set((index + 1) % self.links.len());
                     }
-                    if let Some((since, _)) = self.since.take() {
-                        add_nanos(&link.account.blocked, since.elapsed());
+                    if self.since.take().is_some() {
+                        self.links[self.holder].account.blocked.stop(monotonic());
                         self.links.iter().for_each(LinkSender::wait_no_longer);
                     }
                     return None;
@@ -291,7 +303,7 @@ impl<'a> PendingSend<'a> {
                 Sent::Gone(back) => back,
             };
             if elsewhere {
-                link.account.sent.fetch_sub(count, Ordering::Relaxed);
+                link.account.take_back(count);
             }
         }
         if !full {
@@ -312,12 +324,11 @@ impl<'a> PendingSend<'a> {
     /// The limit is over: where nothing was taken from the link, nothing is waited for any more, and
     /// what finds no room is lost, and fails.
     pub(super) fn expire(&mut self) -> Option<LinkTimeout> {
-        let ([link], Some((since, before))) = (self.links, self.since) else {
+        let ([link], Some((_, before))) = (self.links, self.since) else {
             return None;
         };
         let taken = link.taken();
         if taken != before {
-            add_nanos(&link.account.blocked, since.elapsed());
             self.since = Some((monotonic(), taken));
             return None;
         }
@@ -334,8 +345,8 @@ impl Drop for PendingSend<'_> {
     fn drop(&mut self) {
         let refused = self.refused.as_ref().map_or(0, Batch::len);
         self.links[self.holder].lose(refused + self.parts.left());
-        if let Some((since, _)) = self.since {
-            add_nanos(&self.links[self.holder].account.blocked, since.elapsed());
+        if self.since.is_some() {
+            self.links[self.holder].account.blocked.stop(monotonic());
         }
     }
 }

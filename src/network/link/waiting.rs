@@ -1,12 +1,8 @@
 //! Waiting for room in several links at once.
 
 use super::sending::{LinkTimeout, PendingSend};
-use crate::network::stats::add_nanos;
+use crate::network::stats::Stopwatch;
 use crate::time::monotonic;
-#[cfg(shuttle)]
-use shuttle::sync::atomic::AtomicU64;
-#[cfg(not(shuttle))]
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 /// The node that sends, as far as a wait for room needs it.
@@ -17,8 +13,8 @@ pub(crate) trait SendContext {
     /// Waits until a link may have room, or until this instant.
     fn wait(&mut self, until: Option<Instant>) -> Woken;
 
-    /// Counts the nanoseconds of waiting for the node.
-    fn blocked(&self) -> &AtomicU64;
+    /// Counts the time of waiting for the node.
+    fn blocked(&self) -> &Stopwatch;
 
     /// A receiver has taken nothing for as long as its link allows.
     fn timed_out(&mut self, timeout: LinkTimeout);
@@ -42,7 +38,7 @@ pub(crate) fn wait(
     mut pending: Vec<PendingSend<'_>>,
     context: &mut impl SendContext,
 ) -> Result<(), Aborted> {
-    let begun = monotonic();
+    context.blocked().start(monotonic());
     let mut done = Ok(());
     // An abort may have come before this began, while the node was in its own code.
     if context.is_aborted() {
@@ -69,6 +65,6 @@ pub(crate) fn wait(
         }
         pending.retain_mut(|send| !send.advance());
     }
-    add_nanos(context.blocked(), begun.elapsed());
+    context.blocked().stop(monotonic());
     done
 }

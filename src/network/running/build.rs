@@ -12,9 +12,10 @@ use crate::network::members::{Member, MemberLink};
 use crate::network::routes::{Balance, Route};
 use crate::network::runner::{NodeKind, Runner};
 use crate::network::stage::Stage;
-use crate::network::stats::{Account, LinkAccount};
+use crate::network::stats::{Account, LinkAccount, LinkLook, NodeLook};
 use crate::network::worker::Worker;
 use crate::node::Frame;
+use crate::time::monotonic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ impl Running {
         );
         stage.keep(locks);
         stage.set_limits(self.limits);
+        stage.set_timed(self.timer.is_some());
         stage.set_retries(graph.retries(id));
         fragment.sources += usize::from(info.kind == NodeKind::Source);
         let member = Member {
@@ -87,6 +89,8 @@ impl Running {
             place: info.place.clone(),
             control: tx.clone(),
             account,
+            processed: stage.processed(),
+            look: NodeLook::new(monotonic()),
             is_source: info.kind == NodeKind::Source,
             thread: None,
             failed: false,
@@ -116,6 +120,7 @@ impl Running {
             let link = MemberLink {
                 name: edge.to_string(),
                 account,
+                look: LinkLook::new(monotonic()),
                 from: edge.source,
                 to: edge.target,
             };

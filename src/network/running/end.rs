@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::network::control::Control;
 use crate::network::limits::STOP_LIMIT;
 use crate::network::members::Shared;
-use crate::time::format_duration;
+use crate::time::{format_duration, monotonic};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -124,7 +124,7 @@ impl End {
         let alive = state.members.values().filter(|member| !member.ended);
         alive
             .map(|member| {
-                let node = member.account.snapshot(&member.name);
+                let node = member.stats(monotonic());
                 let held = (node.held > 0).then(|| format!("{} events in hand", node.held));
                 let open = node
                     .tracked

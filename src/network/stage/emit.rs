@@ -19,6 +19,7 @@ impl Stage {
         let given = self.frame.tracker.given();
         self.account.tracked.store(given, Ordering::Relaxed);
         self.count(batch.len());
+        self.note_latency(batch.events());
         self.frame.resolved += batch.len() as u64;
         let uniform = self.frame.uniform;
         let fresh = self.frame.take_fresh();
@@ -104,6 +105,7 @@ impl Stage {
     }
 
     fn reject(&mut self, event: Event, error: &Error, tried: u32) {
+        self.report("event rejected", error, Some(&event));
         if self.linked[usize::from(Frame::ERRORS)] {
             let event = event
                 .with_meta("error", error.to_string())
@@ -177,6 +179,21 @@ impl Stage {
             *slot = batch;
         } else {
             slot.append(batch);
+        }
+    }
+
+    /// Records how long events took to be processed. Those in between are taken to be as old as the first
+    /// one or the last one.
+    fn note_latency(&self, events: &[Event]) {
+        if self.is_timed
+            && let (Some(first), Some(last)) = (events.first(), events.last())
+        {
+            let (now, half) = (self.clock.now(), events.len() / 2);
+            let latency = &self.account.latency;
+            latency.record(now.since(last.time()), events.len() - half);
+            if half > 0 {
+                latency.record(now.since(first.time()), half);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Batch, Event};
 use crate::network::losses::Loss;
 use crate::network::panics::catch;
-use crate::network::stats::{add, add_nanos};
+use crate::network::stats::add;
 use crate::node::Context;
 use crate::time::monotonic;
 use std::time::Duration;
@@ -50,14 +50,14 @@ impl Stage {
         input: Option<usize>,
         tried: u32,
     ) -> Result<Option<Batch>, Retry> {
-        let begun = monotonic();
         if self.dead {
             self.fail_all(batch);
             return Ok(None);
         }
         self.frame.input = input;
+        self.account.busy.start(monotonic());
         let fed = self.feed_all(batch, tried);
-        add_nanos(&self.account.busy, begun.elapsed());
+        self.account.busy.stop(monotonic());
         fed
     }
 

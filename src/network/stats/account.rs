@@ -1,15 +1,25 @@
 //! The counters that nodes and links write.
 
-use super::{LinkStats, NodeStats};
+use super::latency::LatencyLog;
+use super::recent::Recent;
+use super::reports::Reports;
+use super::stopwatch::Stopwatch;
+use super::waiting_since::WaitingSince;
+use super::{LinkStats, NodeState, NodeStats};
 use crate::name::{Endpoint, Name};
 use crate::network::losses::Losses;
 use parking_lot::Mutex;
 #[cfg(shuttle)]
-use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 #[cfg(not(shuttle))]
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What is looked at once a second of a node: events processed or emitted, nanoseconds in its code.
+pub(crate) type NodeLook = Recent<2>;
+/// The same of a link: events sent, nanoseconds that its sender waited, events dropped or spilled.
+pub(crate) type LinkLook = Recent<3>;
 
 /// The counters of a node, written by its own thread once a batch.
 #[derive(Debug, Default)]
@@ -30,12 +40,15 @@ pub(crate) struct Account {
     /// Events of the batch that it is sending.
     pub sending: AtomicU64,
     pub dropped: Mutex<BTreeMap<&'static str, u64>>,
-    /// Nanoseconds in the node's own code.
-    pub busy: AtomicU64,
-    /// Nanoseconds in waiting for room on a link.
-    pub blocked: AtomicU64,
+    /// Time in the node's own code.
+    pub busy: Stopwatch,
+    /// Time in waiting for room on a link.
+    pub blocked: Stopwatch,
     /// What was rejected or dropped by a port that is not linked.
     pub losses: Losses,
+    pub latency: LatencyLog,
+    pub reports: Reports,
+    state: AtomicU8,
 }
 
 #[inline]
@@ -45,8 +58,12 @@ pub(crate) fn add(counter: &AtomicU64, by: u64) {
     }
 }
 
-pub(crate) fn add_nanos(counter: &AtomicU64, by: Duration) {
-    add(counter, u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Account {
@@ -59,8 +76,39 @@ impl Account {
         }
     }
 
-    pub(crate) fn snapshot(&self, name: &Name) -> NodeStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    pub(crate) fn set_state(&self, state: NodeState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> NodeState {
+        use NodeState::{Ended, Failed, Lost, Open, Opening, Retrying};
+        let state = self.state.load(Ordering::Relaxed);
+        let all = [Opening, Open, Retrying, Lost, Ended, Failed];
+        all.into_iter()
+            .find(|known| *known as u8 == state)
+            .unwrap_or_default()
+    }
+
+    /// The counters of which rates are shown, where it has processed so many events.
+    pub(crate) fn look(&self, now: Instant, is_source: bool, progress: u64) -> [u64; 2] {
+        let done = match is_source {
+            true => get(&self.emitted),
+            false => self.processed(progress),
+        };
+        [done, nanos(self.busy.read(now))]
+    }
+
+    /// Events from which the node's code has returned: those that are counted, or as many as `progress` if
+    /// that is more.
+    fn processed(&self, progress: u64) -> u64 {
+        let dropped = self.dropped.lock();
+        let dropped: u64 = dropped.values().sum();
+        let counted = get(&self.passed) + get(&self.consumed) + get(&self.rejected) + dropped;
+        counted.max(progress)
+    }
+
+    /// The account at this instant.
+    pub(crate) fn snapshot(&self, name: &Name, now: Instant) -> NodeStats {
         let dropped = self.dropped.lock();
         let mut stats = NodeStats {
             name: name.clone(),
@@ -80,11 +128,18 @@ impl Account {
             delivered: get(&self.delivered),
             undelivered: get(&self.undelivered),
             reopened: get(&self.reopened),
-            busy: Duration::from_nanos(get(&self.busy)),
-            blocked: Duration::from_nanos(get(&self.blocked)),
+            busy: self.busy.read(now),
+            blocked: self.blocked.read(now),
             failed: false,
+            processed: 0,
+            rate: 0.0,
+            busy_share: 0.0,
+            oldest: Duration::ZERO,
+            latency: self.latency.read(),
+            state: self.state(),
         };
         stats.held = stats.received.saturating_sub(stats.settled());
+        stats.processed = stats.settled();
         stats
     }
 }
@@ -97,7 +152,8 @@ pub(crate) struct LinkAccount {
     pub dropped: AtomicU64,
     pub spilled: AtomicU64,
     pub lost: AtomicU64,
-    pub blocked: AtomicU64,
+    pub blocked: Stopwatch,
+    pub waiting_since: WaitingSince,
     /// The node at one of its ends was given up: nothing more goes in.
     pub cut: AtomicBool,
 }
@@ -107,28 +163,77 @@ impl LinkAccount {
         self.cut.load(Ordering::Relaxed)
     }
 
+    /// Counts events that are sent, before they can be received.
+    #[inline]
+    pub(crate) fn send(&self, now: Instant, count: u64) {
+        self.waiting_since
+            .note(now, || self.accepted(), || self.taken());
+        add(&self.sent, count);
+    }
+
+    /// Events that were counted as sent go elsewhere.
+    pub(crate) fn take_back(&self, count: u64) {
+        self.sent.fetch_sub(count, Ordering::Relaxed);
+        self.waiting_since.take_back(self.accepted());
+    }
+
+    fn drops_newest(&self) -> bool {
+        self.waiting_since.drops_newest.load(Ordering::Relaxed)
+    }
+
+    /// How many were sent, in the order in which they are taken.
+    fn accepted(&self) -> u64 {
+        let dropped = match self.drops_newest() {
+            true => get(&self.dropped),
+            false => 0,
+        };
+        get(&self.sent).saturating_sub(dropped)
+    }
+
+    /// How many of those were taken.
+    fn taken(&self) -> u64 {
+        let dropped = match self.drops_newest() {
+            true => 0,
+            false => get(&self.dropped),
+        };
+        get(&self.received) + get(&self.lost) + dropped
+    }
+
+    /// The counters of which rates are shown.
+    pub(crate) fn look(&self, now: Instant) -> [u64; 3] {
+        let overflowed = get(&self.dropped) + get(&self.spilled);
+        [get(&self.sent), nanos(self.blocked.read(now)), overflowed]
+    }
+
     /// How many events wait in it, or for room in it.
     pub(crate) fn queued(&self) -> u64 {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let gone = get(&self.received) + get(&self.dropped) + get(&self.lost);
         get(&self.sent).saturating_sub(gone)
     }
 
-    pub(crate) fn snapshot(&self, from: Endpoint, to: Name) -> LinkStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    /// The account at this instant.
+    pub(crate) fn snapshot(&self, from: Endpoint, to: Name, now: Instant) -> LinkStats {
         // Sent last: nothing overtakes it.
         let (received, dropped, lost) = (get(&self.received), get(&self.dropped), get(&self.lost));
         let sent = get(&self.sent);
+        let queued = sent.saturating_sub(received + dropped + lost);
+        let oldest = match queued {
+            0 => Duration::ZERO,
+            _ => self.waiting_since.age(now, self.taken()),
+        };
         LinkStats {
             from,
             to,
             sent,
             received,
-            queued: sent.saturating_sub(received + dropped + lost),
+            queued,
             dropped,
             spilled: get(&self.spilled),
             lost,
-            blocked: Duration::from_nanos(get(&self.blocked)),
+            blocked: self.blocked.read(now),
+            waits: 0.0,
+            rate: 0.0,
+            oldest,
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::batch::{InputBatch, Stalled};
 use super::{Phase, Worker};
 use crate::error::{Error, Result};
-use crate::network::stats::add;
+use crate::network::stats::{NodeState, add};
 use crate::time::{Backoff, format_duration};
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ impl Worker {
             }
             _ => log::debug!("node {name}: still lost: {text}; it is opened again in {again}"),
         }
+        self.stage.account.set_state(NodeState::Lost);
+        self.stage.report("node lost", error, None);
         // A second error keeps what waits already.
         if let Some(stalled) = self.stalled.take() {
             batches.extend(stalled.batches);
@@ -84,6 +86,7 @@ impl Worker {
             ),
         }
         self.waits = error.is_busy();
+        self.stage.account.set_state(NodeState::Retrying);
         let since = self.stage.now();
         self.stalled = Some(Stalled {
             batches: vec![input],
@@ -105,7 +108,10 @@ impl Worker {
     pub(super) fn resume(&mut self) {
         match self.stalled.take() {
             Some(stalled) if stalled.lost => self.reopen(stalled),
-            Some(stalled) => self.feed_again(stalled.batches),
+            Some(stalled) => {
+                self.stage.account.set_state(NodeState::Open);
+                self.feed_again(stalled.batches);
+            }
             None => {}
         }
     }

@@ -5,15 +5,16 @@ use crate::error::Error;
 use crate::event::Batch;
 use crate::network::control::Control;
 use crate::network::link::{Aborted, LinkTimeout, SendContext, Woken, wait};
+use crate::network::stats::Stopwatch;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A worker that waits for room: control messages that it must not act on yet are kept.
 struct WorkerContext<'a> {
     control: &'a flume::Receiver<Control>,
     kept: &'a mut VecDeque<Control>,
-    blocked: &'a AtomicU64,
+    blocked: &'a Stopwatch,
     timeouts: Vec<LinkTimeout>,
 }
 
@@ -43,7 +44,7 @@ impl SendContext for WorkerContext<'_> {
         }
     }
 
-    fn blocked(&self) -> &AtomicU64 {
+    fn blocked(&self) -> &Stopwatch {
         self.blocked
     }
 

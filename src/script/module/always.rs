@@ -3,11 +3,11 @@
 
 use super::{Export, Session};
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::network::{LinkStats, NodeStats, Stats};
+use crate::network::Stats;
 use crate::script::Args;
 use crate::time::{Clock, SystemClock};
 use log::Level;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 pub(super) const EXPORTS: &[Export] = &[
     Export {
@@ -72,25 +72,5 @@ pub(in crate::script) fn log(args: &Args, node: Option<&str>) -> Result<Value> {
 /// An account as a table.
 pub(in crate::script) fn stats(args: &Args, stats: &Stats) -> Result<Value> {
     args.at_most(0)?;
-    let node = |n: &NodeStats| {
-        let account = json!({
-            "received": n.received, "passed": n.passed, "consumed": n.consumed,
-            "dropped": n.dropped, "rejected": n.rejected, "held": n.held, "emitted": n.emitted,
-            "refused": n.refused, "errors": n.errors, "tracked": n.tracked, "delivered": n.delivered, "undelivered": n.undelivered,
-            "reopened": n.reopened, "failed": n.failed,
-            "busy": n.busy.as_secs_f64(), "blocked": n.blocked.as_secs_f64(),
-        });
-        (n.name.to_string(), account)
-    };
-    let link = |l: &LinkStats| {
-        json!({
-            "from": l.from.to_string(), "to": l.to.to_string(), "sent": l.sent,
-            "received": l.received, "queued": l.queued, "dropped": l.dropped,
-            "spilled": l.spilled, "lost": l.lost,
-            "blocked": l.blocked.as_secs_f64(),
-        })
-    };
-    let nodes: Map<String, Value> = stats.nodes.iter().map(node).collect();
-    let links: Vec<Value> = stats.links.iter().map(link).collect();
-    Ok(json!({"nodes": nodes, "links": links}))
+    Ok(stats.to_json())
 }

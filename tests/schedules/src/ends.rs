@@ -5,7 +5,7 @@ use super::link::{
     Aborted, Capacity, LinkReceiver, LinkSender, LinkSettings, LinkTimeout, Message, Overflow,
     SendContext, WakeSender, Woken, link, wait,
 };
-use super::stats::LinkAccount;
+use super::stats::{LinkAccount, Stopwatch};
 use super::routes::{Balance, Route, Routes};
 use crate::ack::Ack;
 use crate::event::{Batch, Event, Meta};
@@ -98,7 +98,7 @@ impl WakeSender for flume::Sender<Control> {
 struct NodeContext<'a> {
     control: &'a flume::Receiver<Control>,
     sent: &'a mut Sent,
-    blocked: AtomicU64,
+    blocked: Stopwatch,
 }
 
 impl SendContext for NodeContext<'_> {
@@ -127,7 +127,7 @@ impl SendContext for NodeContext<'_> {
         }
     }
 
-    fn blocked(&self) -> &AtomicU64 {
+    fn blocked(&self) -> &Stopwatch {
         &self.blocked
     }
 
@@ -185,7 +185,7 @@ impl Node {
                 let mut context = NodeContext {
                     control: &control,
                     sent: &mut sent,
-                    blocked: AtomicU64::new(0),
+                    blocked: Stopwatch::default(),
                 };
                 if !pending.is_empty()
                     && let Err(Aborted) = wait(pending, &mut context)

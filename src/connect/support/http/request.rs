@@ -2,7 +2,7 @@
 //! ways: such a request is refused, and its connection closed.
 
 /// The longest head of a request, in bytes.
-pub(super) const LONGEST: usize = 16 << 10;
+pub(crate) const LONGEST: usize = 16 << 10;
 /// The longest line with the size of a chunk, in bytes.
 const LINE: usize = 1024;
 /// The most headers.
@@ -18,7 +18,7 @@ const ONCE: [&str; 5] = [
 
 /// The head of a request.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub method: String,
     pub path: String,
     pub query: String,
@@ -26,6 +26,11 @@ pub(super) struct Head {
     /// What the header `Authorization: Bearer` brings.
     pub token: Option<Vec<u8>>,
     pub content_type: String,
+    /// The server that it is meant for, and the page that it comes from.
+    pub host: Option<String>,
+    pub origin: Option<String>,
+    /// Whether it is of HTTP/1.0.
+    pub is_old: bool,
     /// Whether the body comes once it is asked for.
     pub expects: bool,
     pub closes: bool,
@@ -33,16 +38,16 @@ pub(super) struct Head {
 
 /// How long a body is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Length {
+pub(crate) enum Length {
     Known(usize),
     Chunked,
 }
 
 /// Why a request is refused: the status, and a reason.
-pub(super) type Refused = (u16, &'static str);
+pub(crate) type Refused = (u16, &'static str);
 
 /// Reads a head; `None` while it is not there yet, and otherwise how long it is too.
-pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
+pub(crate) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let size = match request.parse(bytes) {
@@ -61,6 +66,9 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
         length: Length::Known(0),
         token: None,
         content_type: String::new(),
+        host: None,
+        origin: None,
+        is_old,
         expects: false,
         closes: is_old,
     };
@@ -94,6 +102,10 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
             head.token = token.map(|(_, token)| token.trim_ascii().to_vec());
         } else if is("content-type") {
             head.content_type = text().to_ascii_lowercase();
+        } else if is("host") {
+            head.host = Some(text().to_ascii_lowercase());
+        } else if is("origin") {
+            head.origin = Some(text().to_ascii_lowercase());
         } else if is("expect") {
             // A client of HTTP/1.0 does not wait for it.
             head.expects = !is_old && text().eq_ignore_ascii_case("100-continue");
@@ -113,7 +125,7 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
 }
 
 /// Moves whole chunks from the front of `bytes` to `body`. Returns whether that was the last one.
-pub(super) fn chunks(
+pub(crate) fn chunks(
     bytes: &mut Vec<u8>,
     body: &mut Vec<u8>,
     limit: usize,
@@ -155,7 +167,7 @@ pub(super) fn chunks(
 }
 
 /// Whether two tokens are equal, in constant time.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     let differ = a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b));
     (a.len() == b.len()) & (std::hint::black_box(differ) == 0)
 }

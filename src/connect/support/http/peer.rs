@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// How long what a refused client still sends is read, so that it sees why it was refused.
 const LINGER: Duration = Duration::from_secs(2);
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     stream: Stream,
     pub origin: Option<Origin>,
     input: Vec<u8>,
@@ -24,6 +24,8 @@ pub(super) struct Peer {
     /// Whether the request in hand is to be answered without a body.
     is_head: bool,
     is_used: bool,
+    /// Whether its stream leaves in chunks.
+    is_chunked: bool,
     /// Whether something came that is not looked at before its turn.
     pub has_more: bool,
     pub state: State,
@@ -34,7 +36,7 @@ pub(super) struct Peer {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// It has nothing to say so far.
     Quiet,
     /// A request comes.
@@ -47,11 +49,27 @@ pub(super) enum State {
     },
     /// It gets an error response and is closed.
     Lingering,
+    /// It gets an answer that has no end of its own.
+    Streaming,
     Ended,
 }
 
+/// An answer with a body.
+pub(crate) struct Response {
+    pub status: u16,
+    pub content_type: &'static str,
+    /// More lines of the head, each with its line end.
+    pub headers: &'static str,
+    pub body: Vec<u8>,
+}
+
+/// How many bytes may wait to be read of a connection that gets a stream.
+const BEHIND: usize = 256 << 10;
+/// How long such a connection may read nothing at all.
+const UNREAD: Duration = Duration::from_secs(60);
+
 /// A request that is there.
-pub(super) struct Whole {
+pub(crate) struct Whole {
     pub head: Head,
     pub body: Vec<u8>,
 }
@@ -67,6 +85,7 @@ impl Peer {
             body: Vec::new(),
             is_head: false,
             is_used: false,
+            is_chunked: false,
             has_more: false,
             state: State::Quiet,
             since: monotonic(),
@@ -86,7 +105,7 @@ impl Peer {
     pub fn reads(&self) -> bool {
         match self.state {
             State::Quiet | State::Reading => !self.is_writing() && !self.has_more,
-            State::Lingering => true,
+            State::Lingering | State::Streaming => true,
             State::Waiting { .. } | State::Ended => false,
         }
     }
@@ -97,7 +116,7 @@ impl Peer {
             State::Ended => Usage::Unused(self.since),
             State::Quiet if !self.is_used => Usage::Unused(self.since),
             State::Quiet if !self.is_writing() => Usage::Idle(self.since),
-            State::Waiting { .. } => Usage::Busy,
+            State::Waiting { .. } | State::Streaming => Usage::Busy,
             _ if self.moved.elapsed() >= STALLED => Usage::Stalled(self.moved),
             _ => Usage::Busy,
         }
@@ -112,7 +131,7 @@ impl Peer {
     pub fn read(&mut self, chunk: &mut [u8]) {
         match self.stream.read(chunk) {
             Ok(0) => self.turn(State::Ended),
-            Ok(_) if self.state == State::Lingering => {}
+            Ok(_) if matches!(self.state, State::Lingering | State::Streaming) => {}
             Ok(len) => {
                 (self.is_used, self.moved) = (true, monotonic());
                 self.input.extend(&chunk[..len]);
@@ -172,52 +191,97 @@ impl Peer {
         !self.input.is_empty()
     }
 
-    /// Answers; one that closes lets go of the connection once the answer has left.
+    /// Answers with an error, or with nothing; one that closes lets go of the connection once the answer has
+    /// left.
     pub fn answer(&mut self, status: u16, text: &str, closes: bool) {
-        let reason = match status {
-            204 => "No Content",
-            400 => "Bad Request",
-            401 => "Unauthorized",
-            404 => "Not Found",
-            405 => "Method Not Allowed",
-            408 => "Request Timeout",
-            413 => "Content Too Large",
-            415 => "Unsupported Media Type",
-            429 => "Too Many Requests",
-            431 => "Request Header Fields Too Large",
-            503 => "Service Unavailable",
-            _ => "Internal Server Error",
-        };
-        let mut head = format!("HTTP/1.1 {status} {reason}\r\n");
-        head.push_str(match status {
-            401 => "www-authenticate: Bearer\r\n",
-            405 => "allow: POST\r\n",
-            429 | 503 => "retry-after: 1\r\n",
-            _ => "",
-        });
-        if closes {
-            head.push_str("connection: close\r\n");
-        }
         let body = match text {
             "" => String::new(),
             text => serde_json::json!({ "error": text }).to_string(),
         };
+        let response = Response {
+            status,
+            content_type: "application/json",
+            headers: match status {
+                401 => "www-authenticate: Bearer\r\n",
+                405 => "allow: POST\r\n",
+                429 | 503 => "retry-after: 1\r\n",
+                _ => "",
+            },
+            body: body.into_bytes(),
+        };
+        self.respond(&response, closes);
+    }
+
+    /// Answers; one that closes lets go of the connection once the answer has left.
+    pub fn respond(&mut self, response: &Response, closes: bool) {
+        let status = response.status;
+        let mut head = head_of(response);
+        if closes {
+            head.push_str("connection: close\r\n");
+        }
         if status != 204 {
-            let length = body.len();
+            let (kind, length) = (response.content_type, response.body.len());
             head.push_str(&format!(
-                "content-type: application/json\r\ncontent-length: {length}\r\n"
+                "content-type: {kind}\r\ncontent-length: {length}\r\n"
             ));
         }
         head.push_str("\r\n");
         self.output.extend(head.as_bytes());
         if !self.is_head {
-            self.output.extend(body.as_bytes());
+            self.output.extend(&response.body);
         }
         self.turn(match closes {
             true => State::Lingering,
             false if self.input.is_empty() => State::Quiet,
             false => State::Reading,
         });
+        self.moved = self.since;
+        self.flush();
+    }
+
+    /// Begins an answer that has no end of its own, in chunks unless the client is of HTTP/1.0.
+    pub fn begin_stream(&mut self, response: &Response, is_old: bool) {
+        let kind = response.content_type;
+        let mut head = head_of(response);
+        head.push_str(&format!("content-type: {kind}\r\nconnection: close\r\n"));
+        if !is_old {
+            head.push_str("transfer-encoding: chunked\r\n");
+        }
+        head.push_str("\r\n");
+        self.output.extend(head.as_bytes());
+        self.is_chunked = !is_old;
+        self.turn(match self.is_head {
+            true => State::Lingering,
+            false => State::Streaming,
+        });
+        self.moved = self.since;
+        self.flush();
+    }
+
+    /// Whether more of a stream can be sent: its client reads.
+    pub fn takes_more(&self) -> bool {
+        self.state == State::Streaming && self.output.len() < BEHIND
+    }
+
+    /// Sends more of a stream.
+    pub fn send(&mut self, bytes: &[u8]) {
+        if self.is_chunked {
+            self.output
+                .extend(format!("{:x}\r\n", bytes.len()).as_bytes());
+        }
+        self.output.extend(bytes);
+        if self.is_chunked {
+            self.output.extend(b"\r\n");
+        }
+        self.flush();
+    }
+
+    /// Ends a stream.
+    pub fn end_stream(&mut self) {
+        if self.is_chunked {
+            self.output.extend(b"0\r\n\r\n");
+        }
+        self.turn(State::Lingering);
         self.moved = self.since;
         self.flush();
     }
@@ -249,6 +313,11 @@ impl Peer {
         const QUIET: Duration = Duration::from_secs(60);
         let past = self.since.elapsed();
         match self.state {
+            State::Streaming if self.is_writing() => {
+                if self.moved.elapsed() >= UNREAD {
+                    self.turn(State::Ended);
+                }
+            }
             // Its peer does not read.
             _ if self.is_writing() && self.moved.elapsed() >= reading => self.turn(State::Ended),
             State::Quiet if past >= QUIET => self.turn(State::Ended),
@@ -266,6 +335,31 @@ impl Peer {
             _ => {}
         }
     }
+}
+
+/// The first lines of an answer.
+fn head_of(response: &Response) -> String {
+    let status = response.status;
+    let reason = match status {
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    };
+    format!("HTTP/1.1 {status} {reason}\r\n{}", response.headers)
 }
 
 /// What is taken of bytes that come in pieces of this size: requests with their bodies, or the status
