@@ -9,11 +9,17 @@ mod http;
 mod kafka;
 mod mqtt;
 mod nats;
+#[path = "../../tests/integration/support/process.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod process;
+#[path = "../../tests/integration/support/rabbitmq.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod rabbitmq;
 mod redis;
 
 use super::{Function, Group, Run};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use process::{Process, free_port};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
@@ -61,50 +67,24 @@ pub fn groups(start: &str) -> Vec<Group> {
 
 /// A server of its own, on a free port of the loopback, in a directory of its own.
 struct Server {
-    child: Child,
     port: u16,
+    // Before its directory: it is ended first.
+    _process: Process,
     _place: TempDir,
 }
 
 impl Server {
     fn start(program: &str, arguments: impl Fn(u16, &str) -> Vec<String>) -> Self {
-        Server::started(program, |port, place, command| {
-            command.args(arguments(port, place));
-        })
-    }
-
-    /// The same, with all that can be set of a command.
-    fn started(program: &str, set: impl Fn(u16, &str, &mut Command)) -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let port = free_port();
         let mut command = Command::new(program);
-        set(port, &place.path().display().to_string(), &mut command);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.unwrap_or_else(|error| panic!("{program}: {error}"));
-        let server = Server {
-            child,
+        command.args(arguments(port, &place.path().display().to_string()));
+        Server {
             port,
+            _process: Process::start(&mut command, port),
             _place: place,
-        };
-        let until = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "{program} does not answer");
-            std::thread::sleep(Duration::from_millis(20));
         }
-        server
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 /// 250 bytes of JSON.

@@ -5,7 +5,7 @@
 //! alert stays where it is; then the process is killed. In between, and at last, the sink is a file.
 
 use crate::limit::until;
-use crate::process::{PATIENCE, Site};
+use crate::process::{PATIENCE, Site, kill, tail};
 use crate::record::count_by;
 use crate::seed::{Chance, chance};
 use std::fmt::Write as _;
@@ -125,25 +125,29 @@ fn alerts(mode: &str, extent: &str, plan: &str, rounds: u64, chance: &mut Chance
         site.write("net.lua", &script("fifo"));
         let mut running = site.start(OPTIONS);
         until(PATIENCE, "the window commits", || {
-            running.ended().is_some() || committed(&site) > 0
+            running.status().is_some() || committed(&site) > 0
         });
         settled(&site);
         // It may have come to the end in the round before; in the first one it waits for its sink.
-        if let Some(status) = running.ended() {
+        if let Some(status) = running.status() {
             let fine = round > 0 && status.success();
-            assert!(fine, "{mode}: round {round}: {status}: {}", running.said());
+            assert!(
+                fine,
+                "{mode}: round {round}: {status}: {}",
+                tail(&running.log())
+            );
             break;
         }
-        running.kill();
+        kill(running);
         drop(held);
         site.write("net.lua", &script("out.jsonl"));
         let before = site.len("out.jsonl");
         let mut running = site.start(OPTIONS);
         until(PATIENCE, "some alerts", || {
-            running.ended().is_some() || site.len("out.jsonl") > before
+            running.status().is_some() || site.len("out.jsonl") > before
         });
         std::thread::sleep(Duration::from_micros(chance.below(3_000)));
-        running.kill();
+        kill(running);
     }
     site.write("net.lua", &script("out.jsonl"));
     site.finish(OPTIONS);

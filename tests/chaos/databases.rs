@@ -2,10 +2,11 @@
 //! lost, and the work goes on soon after it is well again.
 
 use crate::limit::until;
-use crate::process::{PATIENCE, Running, Site};
+use crate::process::{PATIENCE, Site, stop, tail};
 use crate::record;
 use crate::seed::{Chance, chance};
 use crate::server::Server;
+use crate::support::binary::Running;
 use mysql::prelude::Queryable;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let server = Server::new();
+        let server = Server::start();
         let site = Site::with(SCRIPT);
         site.write("log.jsonl", "");
         let running = site.start(&["--db", &server.url()]);
@@ -90,9 +91,9 @@ impl Bench {
         let running = &mut self.running;
         until(limit, case, || {
             assert!(
-                running.ended().is_none(),
+                running.status().is_none(),
                 "{case}: it has ended: {}",
-                running.said()
+                tail(&running.log())
             );
             self.site.read("out.jsonl").lines().count() as u64 > before
         });
@@ -104,9 +105,9 @@ impl Bench {
         let (site, sent, running) = (&self.site, self.sent, &mut self.running);
         until(limit, case, || {
             assert!(
-                running.ended().is_none(),
+                running.status().is_none(),
                 "{case}: it has ended: {}",
-                running.said()
+                tail(&running.log())
             );
             site.read("out.jsonl").lines().count() as u64 >= sent
         });
@@ -116,10 +117,10 @@ impl Bench {
     fn kill(&mut self, chance: &mut Chance) {
         self.send();
         std::thread::sleep(Duration::from_millis(chance.below(150)));
-        self.server.kill();
+        self.server.0.kill();
         self.send();
         std::thread::sleep(Duration::from_millis(chance.below(1_000)));
-        self.server.start();
+        self.server.0.restart();
         let took = self.goes_on("after a kill", SOON);
         println!("killed: went on after {took:?}");
         self.arrives("after a kill", PATIENCE);
@@ -127,10 +128,10 @@ impl Bench {
 
     fn freeze(&mut self, time: Duration) {
         self.send();
-        self.server.signal("STOP");
+        self.server.0.suspend();
         self.send();
         std::thread::sleep(time);
-        self.server.signal("CONT");
+        self.server.0.resume();
         let took = self.goes_on("after a freeze", SOON);
         println!("frozen for {time:?}: went on after {took:?}");
         self.arrives("after a freeze", PATIENCE);
@@ -173,8 +174,7 @@ impl Bench {
 
     /// Ends the process well, and compares.
     fn ends(self, troubles: u64) {
-        self.running.signal("TERM").expect("there is a shell");
-        self.running.expect(0);
+        stop(self.running);
         let (log, out) = (self.site.path("log.jsonl"), self.site.path("out.jsonl"));
         record::compare_files("r", &log, &out).expect_all(troubles * 400);
         assert_eq!(self.server.count("arrivals"), self.sent);

@@ -5,8 +5,9 @@
 //! lifted.
 
 use crate::limit::until;
-use crate::process::{PATIENCE, Running, Site};
+use crate::process::{PATIENCE, Site, end, tail};
 use crate::record;
+use crate::support::binary::Running;
 use std::process::Command;
 use std::time::Duration;
 
@@ -245,20 +246,13 @@ impl Small {
 
     /// Starts it while the disk is almost full.
     fn start(&self, options: &[&str]) -> Running {
-        let binary = self.site.command(options);
-        let mut command = Command::new("sh");
         let limit = if self.mounted {
             ""
         } else {
             "ulimit -S -f 150; "
         };
-        command
-            .args(["-c", &format!("{limit}exec \"$0\" \"$@\" > small/stdout")])
-            .arg(binary.get_program())
-            .args(binary.get_args())
-            .current_dir(self.site.root())
-            .env("RUST_BACKTRACE", "0");
-        self.site.spawn(command)
+        let script = format!("{limit}exec \"$0\" \"$@\" > small/stdout");
+        self.site.start_by(&["sh", "-c", &script], options)
     }
 
     /// Makes room, for a process that runs too.
@@ -321,15 +315,15 @@ fn waits_for_room(what: &str, writer: &Writer) {
         words.iter().any(|word| said.contains(word))
     };
     until(PATIENCE, "that the disk is full is said", || {
-        let said = running.said();
-        assert!(running.ended().is_none(), "{what}: it has ended: {said}");
+        let said = tail(&running.log());
+        assert!(running.status().is_none(), "{what}: it has ended: {said}");
         full(&said)
     });
     std::thread::sleep(Duration::from_millis(1_500));
     assert!(
-        running.ended().is_none(),
+        running.status().is_none(),
         "{what}: it has ended: {}",
-        running.said()
+        tail(&running.log())
     );
     for file in ["small/out.jsonl", "small/stdout"] {
         let lines = site.read(file);
@@ -339,8 +333,9 @@ fn waits_for_room(what: &str, writer: &Writer) {
         );
     }
     small.free(Some(&running));
-    let (status, said) = (running.wait(), running.said());
-    assert_eq!(status.code(), Some(0), "{what}: {said}");
+    let done = end(running);
+    let said = tail(&done.stderr);
+    assert_eq!(done.code, Some(0), "{what}: {said}");
     let (wanted, out) = (log, (writer.out)(site));
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

@@ -1,6 +1,6 @@
 //! `kill -9` at random moments: what a file source has read and a file sink was to write.
 
-use crate::process::Site;
+use crate::process::{Site, stop, tail};
 use crate::record;
 use crate::seed::{Chance, chance};
 use std::fs::File;
@@ -90,13 +90,17 @@ fn kills(test: &str, script: &'static str, kills: u64, events: u64) -> Site {
             let part = whole / (kills + 1);
             let target = part * (kill - 1) + chance.below(part);
             let limit = Instant::now() + crate::process::PATIENCE;
-            while site.len("out.jsonl") < target && running.ended().is_none() {
-                assert!(Instant::now() < limit, "no progress: {}", running.said());
+            while site.len("out.jsonl") < target && running.status().is_none() {
+                assert!(
+                    Instant::now() < limit,
+                    "no progress: {}",
+                    tail(&running.log())
+                );
                 std::thread::sleep(Duration::from_micros(200));
             }
             std::thread::sleep(Duration::from_micros(chance.below(3_000)));
         }
-        killed += u64::from(running.kill());
+        killed += u64::from(crate::process::kill(running));
     }
     site.finish(options);
     println!("{test}: {killed} kills in {:?}", began.elapsed());
@@ -162,18 +166,22 @@ fn kills_under_rotation(kills: u64, events: u64) {
         }
         if chance.once_in(3) {
             std::thread::sleep(Duration::from_micros(chance.below(60_000)));
-            killed += u64::from(running.kill());
+            killed += u64::from(crate::process::kill(running));
             running = site.start(OPTIONS);
         }
     }
     let limit = Instant::now() + crate::process::PATIENCE;
     let arrived = || record::compare("r", &whole, &site.read("out.jsonl"));
     while arrived().lost > 0 {
-        assert!(Instant::now() < limit, "{}: {}", arrived(), running.said());
+        assert!(
+            Instant::now() < limit,
+            "{}: {}",
+            arrived(),
+            tail(&running.log())
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
-    running.signal("TERM").expect("it runs");
-    running.expect(0);
+    stop(running);
     println!(
         "rotation: {killed} kills, {rotations} rotations in {:?}",
         began.elapsed()

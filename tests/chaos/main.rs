@@ -22,4 +22,6 @@ mod raises;
 mod record;
 mod seed;
 mod server;
+#[expect(dead_code, reason = "not all of it is used here")]
+mod support;
 mod terms;

@@ -7,7 +7,7 @@
 //! it is written, and reads. Where there is no strace, or it may not trace, that is said, and
 //! nothing is tested.
 
-use crate::process::Site;
+use crate::process::{Site, end};
 use crate::record;
 use crate::seed::chance;
 use std::process::Command;
@@ -70,28 +70,24 @@ fn fail(call: &str, error: &str, nth: u64) -> bool {
     let case = format!("{call}, {error}, {nth}");
     let site = Site::with(SCRIPT);
     site.write("log.jsonl", &record::log("r", "a", EVENTS));
-    let binary = site.command(OPTIONS);
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(site.path("trace"));
+    let path = |name: &str| site.path(name).display().to_string();
+    let words = ["strace", "-f", "-qq", "-o"].map(str::to_owned);
+    let mut strace = [&words[..], &[path("trace")]].concat();
     for file in FILES {
         // By either of its names.
-        command.args(["-P", file]).arg("-P").arg(site.path(file));
+        strace.extend(["-P".to_owned(), (*file).to_owned()]);
+        strace.extend(["-P".to_owned(), path(file)]);
     }
-    command
-        .args(["-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={call}:error={error}:when={nth}")])
-        .arg(binary.get_program())
-        .args(binary.get_args())
-        .current_dir(site.root())
-        .env("RUST_BACKTRACE", "0");
-    let mut running = site.spawn(command);
-    let status = running.wait();
-    let said = running.said();
+    strace.extend(["-e".to_owned(), format!("trace={call}")]);
+    let fault = format!("inject={call}:error={error}:when={nth}");
+    strace.extend(["-e".to_owned(), fault]);
+    let done = end(site.start_by(&strace, OPTIONS));
+    let said = done.stderr;
     assert!(!said.contains("panicked"), "{case}: {said}");
     // An error of the program's own, and not one that only says that something went wrong.
-    let code = status.code().unwrap_or(-1);
+    let code = done.code.unwrap_or(-1);
     let known = [0, 65, 66, 69, 73, 74, 75, 77, 78].contains(&code);
-    assert!(known, "{case}: {status}: {said}");
+    assert!(known, "{case}: {code}: {said}");
     assert!(
         code == 0 || !said.is_empty(),
         "{case}: it failed without a word"

@@ -1,7 +1,7 @@
 //! SIGTERM under load: the process drains and ends well, and nothing comes twice.
 
 use crate::limit::until;
-use crate::process::{PATIENCE, Site};
+use crate::process::{PATIENCE, Site, stop, tail};
 use crate::record;
 use crate::seed::chance;
 use std::fmt::Write;
@@ -33,12 +33,11 @@ fn terms(times: u64) {
         let more = chance.below(log.len() as u64 - before).min(200_000);
         until(
             PATIENCE,
-            &format!("run {time}, which said {}", running.said()),
+            &format!("run {time}, which said {}", tail(&running.log())),
             || site.len("out.jsonl") > before + more / 2,
         );
         std::thread::sleep(Duration::from_micros(chance.below(20_000)));
-        running.signal("TERM").expect("there is a shell");
-        running.expect(0);
+        stop(running);
         let written = site.read("out.jsonl");
         assert!(written.ends_with('\n'), "run {time} ends with half a line");
     }
@@ -48,8 +47,7 @@ fn terms(times: u64) {
     if written() < times * EACH {
         let running = site.start(&[]);
         until(PATIENCE, "the last run", || written() >= times * EACH);
-        running.signal("TERM").expect("there is a shell");
-        running.expect(0);
+        stop(running);
     }
     record::compare_files("r", &site.path("log.jsonl"), &site.path("out.jsonl")).expect_all(0);
 }

@@ -3,8 +3,9 @@
 pub mod binary;
 pub mod databases;
 pub mod mariadb;
-pub mod mortal;
 pub mod probe;
-pub mod server;
+pub mod process;
+#[cfg(feature = "amqp")]
+pub mod rabbitmq;
 pub mod text;
 pub mod window_bench;

@@ -1,6 +1,6 @@
 //! A durable queue of RabbitMQ: published to with confirms, and read and acked.
 
-use super::{Run, Server, payload};
+use super::{Run, payload, rabbitmq};
 use futures_util::StreamExt as _;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
@@ -9,8 +9,6 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use std::collections::VecDeque;
-use std::path::Path;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -22,35 +20,18 @@ const IN_FLIGHT: u16 = 1024;
 /// How many messages one ack answers for, here as in the network.
 const READ: u64 = 512;
 
-/// A server, and before it what maps the names of its kind to ports.
 struct Rabbit {
-    server: Server,
-    _mapper: Server,
+    server: rabbitmq::Server,
     runtime: Runtime,
 }
 
 impl Rabbit {
     fn start() -> Rc<Self> {
-        let mapper = Server::start("epmd", |port, _| {
-            ["-address", "127.0.0.1", "-port", &port.to_string()]
-                .map(str::to_owned)
-                .into()
-        });
-        // The one in the path wants to be another user.
-        let installed = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-        let program = match Path::new(installed).exists() {
-            true => installed,
-            false => "rabbitmq-server",
-        };
-        let server = Server::started(program, |port, place, command| {
-            configure(port, place, mapper.port, command);
-        });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         Rc::new(Rabbit {
-            server,
-            _mapper: mapper,
+            server: rabbitmq::Server::start("", ""),
             runtime: runtime.expect("a runtime"),
         })
     }
@@ -96,28 +77,6 @@ impl Rabbit {
         let _ = self.runtime.block_on(connection.close(200, "".into()));
         taken
     }
-}
-
-fn configure(port: u16, place: &str, mapper: u16, command: &mut Command) {
-    let place = Path::new(place);
-    let config = format!("listeners.tcp.1 = 127.0.0.1:{port}\n");
-    std::fs::write(place.join("rabbitmq.conf"), config).expect("a file");
-    std::fs::write(place.join("plugins"), "[].").expect("a file");
-    let between = super::free_port();
-    command
-        .env("HOME", place)
-        .env("RABBITMQ_NODENAME", format!("bench-{port}@localhost"))
-        .env("RABBITMQ_MNESIA_BASE", place.join("data"))
-        .env("RABBITMQ_LOG_BASE", place.join("log"))
-        .env("RABBITMQ_CONFIG_FILE", place.join("rabbitmq"))
-        .env("RABBITMQ_ENABLED_PLUGINS_FILE", place.join("plugins"))
-        .env("RABBITMQ_CONF_ENV_FILE", place.join("none"))
-        .env("RABBITMQ_PID_FILE", place.join("pid"))
-        .env("RABBITMQ_DIST_PORT", between.to_string())
-        // So that the script becomes the server.
-        .env("RUNNING_UNDER_SYSTEMD", "true")
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-        .env("ERL_EPMD_PORT", mapper.to_string());
 }
 
 pub fn write() -> (Run, Run) {

@@ -1,7 +1,11 @@
 //! What a connection does beyond the public contract, over every database.
 
 #[path = "../../../tests/integration/support/mariadb.rs"]
+#[expect(dead_code, reason = "the integration tests use more of it")]
 mod mariadb;
+#[path = "../../../tests/integration/support/process.rs"]
+#[expect(dead_code, reason = "the integration tests use more of it")]
+mod process;
 
 use crate::error::Result;
 use crate::store::{Connection, Database, QueryLimits, Store, Table};

@@ -1,6 +1,6 @@
 //! What the binary says of databases: URLs that are wrong, servers and files that do not answer.
 
-use crate::support::binary::{Done, Site};
+use crate::support::binary::Site;
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -128,11 +128,12 @@ fn a_database_that_another_process_has_locked_is_waited_for_and_then_named() -> 
     assert_eq!(rows()?, (1, 1), "rows outlive the process");
     other.execute_batch("begin exclusive")?;
     // A lock that goes away in time is only waited for.
-    let mut child = site.command(&args).spawn()?;
-    std::io::Write::write_all(&mut child.stdin.take().ok_or("no input")?, b"{\"at\":2}\n")?;
+    let mut running = site.start(&args)?;
+    running.send("{\"at\":2}\n")?;
+    drop(running.stdin.take());
     std::thread::sleep(std::time::Duration::from_secs(1));
     other.execute_batch("rollback")?;
-    Done::of(child)?.expect(0, "{\"at\":2}", "");
+    running.wait()?.expect(0, "{\"at\":2}", "");
     assert_eq!(rows()?, (2, 2));
     // One that stays is named.
     let fresh = rusqlite::Connection::open(site.path("fresh.db"))?;

@@ -4,7 +4,6 @@ use crate::cli::verbs::{COPY, STREAMS};
 use crate::support::binary::{Done, Site};
 use std::error::Error;
 use std::fs;
-use std::process::Stdio;
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -181,16 +180,9 @@ fn a_value_out_of_range_is_refused_with_the_range() -> Tested {
 fn closed_streams_are_no_accident() -> Tested {
     // Row 47.
     let site = Site::with(&[("net.lua", STREAMS), ("ticks.lua", TICKS)])?;
-    let tributary = env!("CARGO_BIN_EXE_tributary");
     let shell = |call: &str| -> Result<Done, Box<dyn Error>> {
-        let mut command = std::process::Command::new("bash");
-        command.args(["-c", &call.replace("tributary", tributary)]);
-        command.current_dir(site.path("")).env_remove("RUST_LOG");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        Done::of(command.spawn()?)
+        let script = call.replace("tributary", "\"$0\"");
+        Done::fed(site.command_by(&["bash", "-c", &script], &[]), "")
     };
     shell("tributary run net.lua <&-")?.expect(0, "", "");
     shell("echo 1 | tributary run net.lua >&-")?.expect(0, "", "");
@@ -221,7 +213,7 @@ fn what_cannot_be_written_is_waited_for_and_named() -> Tested {
     let mut command = site.command(&[&["run", "streams.lua"], &limits[..]].concat());
     command.stdin(fs::File::open(site.path("in.jsonl"))?);
     command.stdout(fs::OpenOptions::new().write(true).open("/dev/full")?);
-    held(&Done::of(command.spawn()?)?, "standard output");
+    held(&Done::of(command)?, "standard output");
 
     let args = [
         "run",

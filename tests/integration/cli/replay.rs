@@ -238,18 +238,11 @@ fn a_bar_is_drawn_on_a_terminal_and_gone_at_the_end() -> Tested {
     let (all, _) = day();
     let site = Site::with(&[("net.lua", COPY), ("in.jsonl", &all)])?;
     // util-linux's script gives what it runs a terminal.
-    let run = format!(
-        "{} replay net.lua --time t --input in=in.jsonl --output out=out.jsonl",
-        env!("CARGO_BIN_EXE_tributary")
-    );
-    let mut command = std::process::Command::new("script");
-    command
-        .args(["--quiet", "--return", "--command", &run, "/dev/null"])
-        .current_dir(site.path(""))
-        .env("TERM", "xterm")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
+    let script = "exec script --quiet --return --command \"$0 $*\" /dev/null";
+    let args = "replay net.lua --time t --input in=in.jsonl --output out=out.jsonl";
+    let args: Vec<&str> = args.split(' ').collect();
+    let mut command = site.command_by(&["sh", "-c", script], &args);
+    command.env("TERM", "xterm");
     let done = Done::fed(command, "")?;
     assert_eq!(done.code, Some(0), "{}", done.stdout);
     assert_eq!(site.read("out.jsonl")?, all);

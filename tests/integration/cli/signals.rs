@@ -1,18 +1,18 @@
 //! How the binary ends when it is told to: drained, or not.
 
 use crate::cli::verbs::{COPY, STREAMS};
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::{Running, Signal, Site};
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufRead as _, Write as _};
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 type Tested = Result<(), Box<dyn Error>>;
 
 /// Writes lines to a process for as long as it reads, numbered or all the same.
-fn flood(child: &mut Child, numbered: bool) -> Result<JoinHandle<()>, Box<dyn Error>> {
-    let mut stdin: ChildStdin = child.stdin.take().ok_or("no standard input")?;
+fn flood(running: &mut Running, numbered: bool) -> Result<JoinHandle<()>, Box<dyn Error>> {
+    let mut stdin = running.stdin.take().ok_or("no standard input")?;
     let line = move |number: u64| match numbered {
         true => format!("{number}\n"),
         false => "12345678\n".to_owned(),
@@ -28,26 +28,22 @@ fn flood(child: &mut Child, numbered: bool) -> Result<JoinHandle<()>, Box<dyn Er
     }))
 }
 
-/// A call of the binary that ignores no signal, also where the tests themselves run under `nohup`.
-fn ignoring_nothing(site: &Site, args: &[&str]) -> Command {
-    let run = site.command(args);
-    let mut command = Command::new("env");
-    command
-        .arg("--default-signal=HUP,USR1,USR2")
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(site.path("."))
-        .env_remove("RUST_LOG");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+/// Starts the binary so that it ignores no signal, also where the tests themselves run under `nohup`.
+fn ignoring_nothing(site: &Site, args: &[&str]) -> std::io::Result<Running> {
+    Running::of(site.command_by(&["env", "--default-signal=HUP,USR1,USR2"], args))
 }
+
+const SIGNALS: [Signal; 5] = [
+    Signal::TERM,
+    Signal::INT,
+    Signal::HUP,
+    Signal::USR1,
+    Signal::USR2,
+];
 
 #[test]
 fn a_signal_drains_what_the_source_has_accepted() -> Tested {
-    for name in ["TERM", "INT", "HUP", "USR1", "USR2"] {
+    for signal in SIGNALS {
         let site = Site::with(&[("net.lua", COPY)])?;
         let args = [
             "run",
@@ -58,13 +54,13 @@ fn a_signal_drains_what_the_source_has_accepted() -> Tested {
             "out=out.jsonl",
             "--stats",
         ];
-        let mut child = ignoring_nothing(&site, &args).spawn()?;
-        let writer = flood(&mut child, true)?;
-        while site.read("out.jsonl").unwrap_or_default().len() < 100_000 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        signal(&child, name)?;
-        let done = Done::of(child)?;
+        let mut running = ignoring_nothing(&site, &args)?;
+        let writer = flood(&mut running, true)?;
+        running.until("100,000 bytes", || {
+            site.read("out.jsonl").unwrap_or_default().len() >= 100_000
+        })?;
+        running.signal(signal)?;
+        let done = running.wait()?;
         writer.join().map_err(|_| "the writer panicked")?;
         assert_eq!(
             (done.code, done.stdout.as_str()),
@@ -77,7 +73,7 @@ fn a_signal_drains_what_the_source_has_accepted() -> Tested {
         let gap = (0u64..)
             .zip(written.lines())
             .find(|(n, line)| n.to_string() != *line);
-        assert_eq!(gap, None, "a line is missing after SIG{name}");
+        assert_eq!(gap, None, "a line is missing after {signal:?}");
         let count = written.lines().count();
         let sent = done.stderr.lines().find(|line| line.contains("in -> out"));
         let sent = sent.ok_or("no account of the link")?;
@@ -92,20 +88,16 @@ fn a_signal_drains_what_the_source_has_accepted() -> Tested {
 #[test]
 fn a_second_signal_aborts_what_does_not_drain() -> Tested {
     let site = Site::with(&[("net.lua", STREAMS)])?;
-    let mut child = site
-        .command(&["run", "net.lua", "--drain", "50s"])
-        .spawn()?;
-    let (writer, stdout) = (flood(&mut child, false)?, child.stdout.take());
+    let mut running = site.start(&["run", "net.lua", "--drain", "50s"])?;
+    let (writer, mut stdout) = (flood(&mut running, false)?, running.stdout()?);
     let mut first = String::new();
-    let mut stdout = BufReader::with_capacity(16, stdout.ok_or("no standard output")?);
     stdout.read_line(&mut first)?;
     assert_eq!(first, "12345678\n");
     std::thread::sleep(Duration::from_millis(300));
-    signal(&child, "TERM")?;
+    running.signal(Signal::TERM)?;
     std::thread::sleep(Duration::from_millis(300));
-    assert!(child.try_wait()?.is_none(), "it drains, so it waits");
-    signal(&child, "TERM")?;
-    let done = Done::of(child)?;
+    assert!(running.status().is_none(), "it drains, so it waits");
+    let done = running.stop()?;
     drop(stdout);
     writer.join().map_err(|_| "the writer panicked")?;
     assert_eq!(done.code, Some(75), "{}", done.stderr);
@@ -127,9 +119,9 @@ fn a_second_signal_aborts_what_does_not_drain() -> Tested {
 fn a_drain_that_takes_too_long_is_given_up() -> Tested {
     let site = Site::with(&[("net.lua", STREAMS)])?;
     let args = ["run", "net.lua", "--for", "300ms", "--drain", "200ms"];
-    let mut child = site.command(&args).spawn()?;
-    let (writer, stdout) = (flood(&mut child, false)?, child.stdout.take());
-    let done = Done::of(child)?;
+    let mut running = site.start(&args)?;
+    let (writer, stdout) = (flood(&mut running, false)?, running.stdout()?);
+    let done = running.wait()?;
     drop(stdout);
     writer.join().map_err(|_| "the writer panicked")?;
     assert_eq!(done.code, Some(75), "{}", done.stderr);
@@ -146,12 +138,9 @@ fn a_signal_ends_a_network_that_does_not_come_to_start() -> Tested {
     let made = Command::new("mkfifo").arg(site.path("pipe")).status()?;
     assert!(made.success());
     let begun = Instant::now();
-    let child = site.command(&["run", "net.lua"]).spawn()?;
-    while !site.path("out.jsonl").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    signal(&child, "TERM")?;
-    let done = Done::of(child)?;
+    let mut running = site.start(&["run", "net.lua"])?;
+    running.until("an output file", || site.path("out.jsonl").exists())?;
+    let done = running.stop()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(begun.elapsed() < Duration::from_secs(20));
     Ok(())
@@ -166,28 +155,25 @@ tb.create_file_sink('out', 'out')
 tb.chain('in', 'batch', 'out')
 ";
 
-/// Starts a command and waits until its network has.
-fn started(mut command: Command) -> Result<Child, Box<dyn Error>> {
-    let mut child = command.stdin(Stdio::null()).spawn()?;
-    let stderr = child.stderr.as_mut().ok_or("no standard error")?;
-    let mut first = [0; 1];
-    stderr.read_exact(&mut first)?;
-    // The line says that it has started; what is in the file is read within this time.
+/// Waits until a network has started and has read its file.
+fn started(mut running: Running) -> Result<Running, Box<dyn Error>> {
+    running.until_log("started: ")?;
+    // Nothing shows that the line of the file is in the batch.
     std::thread::sleep(Duration::from_millis(700));
-    Ok(child)
+    Ok(running)
 }
 
 #[test]
 fn a_hang_up_lets_go_what_a_node_holds_back() -> Tested {
-    for name in ["HUP", "USR1", "USR2"] {
+    for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {
         let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
-        let child = started(ignoring_nothing(&site, &["run", "net.lua", "-v"]))?;
-        signal(&child, name)?;
+        let running = started(ignoring_nothing(&site, &["run", "net.lua", "-v"])?)?;
+        running.signal(signal)?;
         // One more of these never aborts.
-        signal(&child, name)?;
-        let done = Done::of(child)?;
-        assert_eq!(done.code, Some(0), "{name}: {}", done.stderr);
-        assert_eq!(site.read("out")?, "[{\"n\":1}]\n", "{name}");
+        running.signal(signal)?;
+        let done = running.wait()?;
+        assert_eq!(done.code, Some(0), "{signal:?}: {}", done.stderr);
+        assert_eq!(site.read("out")?, "[{\"n\":1}]\n", "{signal:?}");
     }
     Ok(())
 }
@@ -195,19 +181,14 @@ fn a_hang_up_lets_go_what_a_node_holds_back() -> Tested {
 #[test]
 fn a_hang_up_that_is_ignored_at_the_start_stays_ignored() -> Tested {
     let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
-    let run = site.command(&["run", "net.lua", "-v"]);
-    let mut command = Command::new("sh");
-    let program = run.get_program().to_string_lossy().into_owned();
-    let script = format!("trap '' HUP; exec '{program}' run net.lua -v");
-    command.args(["-c", &script]).current_dir(site.path("."));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = started(command)?;
-    signal(&child, "HUP")?;
+    let command = site.command_after("trap '' HUP", &["run", "net.lua", "-v"]);
+    let mut running = started(Running::of(command)?)?;
+    running.signal(Signal::HUP)?;
+    // As long as draining would take.
     std::thread::sleep(Duration::from_millis(500));
-    assert!(child.try_wait()?.is_none(), "it goes on");
+    assert!(running.status().is_none(), "it has ended");
     assert_eq!(site.read("out")?, "", "nothing was drained");
-    signal(&child, "TERM")?;
-    let done = Done::of(child)?;
+    let done = running.stop()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(site.read("out")?, "[{\"n\":1}]\n");
     Ok(())
@@ -226,12 +207,12 @@ tb.chain('in', 'some', 'out')
     ];
     let mut child = site.command(&args).spawn()?;
     drop((child.stderr.take(), child.stdout.take()));
-    let mut stdin = child.stdin.take().ok_or("no standard input")?;
+    let mut running = Running::from(child);
     for n in 0..10_000 {
-        writeln!(stdin, "{{\"n\":{n}}}")?;
+        running.send(&format!("{{\"n\":{n}}}\n"))?;
     }
-    drop(stdin);
-    assert_eq!(Done::of(child)?.code, Some(0));
+    drop(running.stdin.take());
+    assert_eq!(running.wait()?.code, Some(0));
     assert_eq!(site.read("out")?.lines().count(), 5_000);
     Ok(())
 }

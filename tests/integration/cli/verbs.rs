@@ -310,7 +310,7 @@ fn the_log_is_as_talkative_as_it_is_told() -> Tested {
     let quiet = |args: &[&str], level: &str| -> Result<Done, Box<dyn Error>> {
         let mut command = site.command(args);
         command.env("RUST_LOG", level).stdin(Stdio::null());
-        Done::of(command.spawn()?)
+        Done::of(command)
     };
     let warning = "[… WARN …] empty.lua: the script is empty";
     site.call(&["check", "empty.lua"])?

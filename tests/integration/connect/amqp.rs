@@ -2,91 +2,36 @@
 
 use super::{At, Connector, Promises, Refusal, conforms};
 use crate::support::probe::Seen;
-use crate::support::server::{Process, free_port};
+use crate::support::rabbitmq;
 use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 use parking_lot::{ArcMutexGuard, RawMutex};
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tempfile::TempDir;
 use tributary::connect::{self, Options};
-use tributary::{Error, ErrorKind, Network, OnError, Outcome, Result, sink, source};
+use tributary::{ErrorKind, Network, OnError, Outcome, Result, sink, source};
 
 pub const PASSWORD: &str = "canary-of-amqp";
 
-/// A server with a port mapper of its own.
-pub struct Server {
-    place: TempDir,
-    pub port: u16,
-    between: u16,
-    mapper_port: u16,
-    // Before the mapper: it is ended first.
-    process: Option<Process>,
-    _mapper: Process,
-}
+/// A server with a password.
+pub struct Server(rabbitmq::Server);
 
 impl Server {
-    fn start() -> Result<Self> {
-        let place = tempfile::tempdir().map_err(|error| Error::io("a directory", &error))?;
-        let (port, between, mapper_port) = (free_port(), free_port(), free_port());
-        let config = format!(
-            "listeners.tcp.1 = 127.0.0.1:{port}\ndefault_user = guest\ndefault_pass = {PASSWORD}\n"
-        );
-        for (name, text) in [("rabbitmq.conf", config.as_str()), ("plugins", "[].")] {
-            std::fs::write(place.path().join(name), text)
-                .map_err(|error| Error::io(name, &error))?;
-        }
-        let mut mapper = Command::new("epmd");
-        mapper.args(["-address", "127.0.0.1", "-port", &mapper_port.to_string()]);
-        let mapper = Process::start(&mut mapper, mapper_port)?;
-        let mut server = Server {
-            place,
-            port,
-            between,
-            mapper_port,
-            process: None,
-            _mapper: mapper,
-        };
-        server.resume()?;
-        Ok(server)
+    fn start() -> Self {
+        let config = format!("default_user = guest\ndefault_pass = {PASSWORD}\n");
+        // One scheduler is enough.
+        Server(rabbitmq::Server::start(&config, "+S 1:1"))
     }
 
-    fn resume(&mut self) -> Result<()> {
-        // The one in the path wants to be another user.
-        let installed = Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
-        let mut command = match installed.exists() {
-            true => Command::new(installed),
-            false => Command::new("rabbitmq-server"),
-        };
-        let place = self.place.path();
-        let name = format!("tributary-{}-{}@localhost", std::process::id(), self.port);
-        command
-            .env("HOME", place)
-            .env("RABBITMQ_NODENAME", name)
-            .env("RABBITMQ_MNESIA_BASE", place.join("data"))
-            .env("RABBITMQ_LOG_BASE", place.join("log"))
-            .env("RABBITMQ_CONFIG_FILE", place.join("rabbitmq"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", place.join("plugins"))
-            .env("RABBITMQ_CONF_ENV_FILE", place.join("none"))
-            .env("RABBITMQ_PID_FILE", place.join("pid"))
-            .env("ERL_CRASH_DUMP", place.join("crash"))
-            .env("RABBITMQ_DIST_PORT", self.between.to_string())
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
-            // So that the script becomes the server.
-            .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.mapper_port.to_string());
-        self.process = Some(Process::start(&mut command, self.port)?);
-        Ok(())
+    pub fn port(&self) -> u16 {
+        self.0.port
     }
 
     fn url(&self) -> String {
-        format!("amqp://guest:{PASSWORD}@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://guest:{PASSWORD}@127.0.0.1:{}/%2f", self.port())
     }
 
     /// Asks the server over a connection of its own.
@@ -154,19 +99,19 @@ static SHARED: Mutex<Weak<parking_lot::Mutex<Server>>> = Mutex::new(Weak::new())
 /// The shared server, for one at a time; it ends with the last one who waits for it.
 struct Queues(ArcMutexGuard<RawMutex, Server>);
 
-pub fn shared() -> Result<ArcMutexGuard<RawMutex, Server>> {
+pub fn shared() -> ArcMutexGuard<RawMutex, Server> {
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     let server = match shared.upgrade() {
         Some(server) => server,
-        None => Arc::new(parking_lot::Mutex::new(Server::start()?)),
+        None => Arc::new(parking_lot::Mutex::new(Server::start())),
     };
     *shared = Arc::downgrade(&server);
     drop(shared);
     let mut server = server.lock_arc();
-    if server.process.is_none() {
-        server.resume()?;
+    if !server.0.is_running() {
+        server.0.restart();
     }
-    Ok(server)
+    server
 }
 
 impl Connector for Queues {
@@ -179,16 +124,17 @@ impl Connector for Queues {
     };
 
     fn start() -> Result<Self> {
-        shared().map(Queues)
+        Ok(Queues(shared()))
     }
 
     fn stop(&mut self) -> Result<()> {
-        self.0.process = None;
+        self.0.0.kill();
         Ok(())
     }
 
     fn resume(&mut self) -> Result<()> {
-        self.0.resume()
+        self.0.0.restart();
+        Ok(())
     }
 
     fn prepare(&mut self, name: &str) -> Result<()> {
@@ -286,7 +232,7 @@ fn reading(url: &str, options: &Options) -> Result<(Network, sink::Receiver)> {
 #[test]
 #[ignore = "needs rabbitmq-server"]
 fn what_no_queue_takes_rejects_its_event_only_and_nothing_comes_twice() -> Result<()> {
-    let server = shared()?;
+    let server = shared();
     server.make("a");
     let options = Options::new().with("key", "{data.to}");
     let events = [
@@ -305,7 +251,7 @@ fn what_no_queue_takes_rejects_its_event_only_and_nothing_comes_twice() -> Resul
 #[test]
 #[ignore = "needs rabbitmq-server"]
 fn of_many_messages_under_way_those_are_refused_that_no_queue_takes() -> Result<()> {
-    let server = shared()?;
+    let server = shared();
     server.make("many");
     let events: Vec<String> = (0..3_000)
         .map(|n| {
@@ -336,7 +282,7 @@ fn of_many_messages_under_way_those_are_refused_that_no_queue_takes() -> Result<
 #[test]
 #[ignore = "needs rabbitmq-server"]
 fn what_is_declared_is_made_and_a_message_says_where_it_is_from() -> Result<()> {
-    let server = shared()?;
+    let server = shared();
     let headers = serde_json::json!({"Game": "{data.game_id}"});
     let to = Options::new()
         .with("exchange", "alerts")
@@ -379,7 +325,7 @@ fn what_is_declared_is_made_and_a_message_says_where_it_is_from() -> Result<()> 
 #[test]
 #[ignore = "needs rabbitmq-server"]
 fn what_cannot_be_used_is_said_with_what_to_do() -> Result<()> {
-    let server = shared()?;
+    let server = shared();
     server.make("here");
     let told = |url: &str, options: &Options| {
         let error = reading(url, options).expect_err("it is refused");
@@ -444,7 +390,7 @@ fn what_cannot_be_meant_is_refused() {
 #[test]
 #[ignore = "needs rabbitmq-server"]
 fn an_event_that_is_tried_again_is_sent_again_and_the_others_are_not() -> Result<()> {
-    let server = shared()?;
+    let server = shared();
     let name = "tried-again";
     server.ask(|channel| async move {
         let none = FieldTable::default;

@@ -2,13 +2,12 @@
 
 use super::web::Web;
 use super::{amqp, nats};
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::{Running, Site};
 use crate::support::probe::soon;
 use lapin::options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use serde_json::Value;
 use std::error::Error;
-use std::process::Child;
 use tributary::connect::Options;
 use tributary::time::{Clock, SystemClock};
 
@@ -17,18 +16,6 @@ const SCRIPT: &str = concat!(
     "/examples/bus_to_alerts/network.lua"
 );
 const QUEUE: &str = "example";
-
-/// Ends the process where the test has not.
-struct Running(Option<Child>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// The brokers and the fake of Slack.
 struct Around {
@@ -100,7 +87,7 @@ impl Around {
 fn the_example_acks_a_bet_when_both_alerts_are_delivered() -> Result<(), Box<dyn Error>> {
     let around = Around {
         nats: nats::Server::start()?,
-        amqp: amqp::shared()?,
+        amqp: amqp::shared(),
         web: Web::start(),
     };
     let stream = r#"{"name":"BETS","subjects":["bets.>"]}"#;
@@ -112,10 +99,10 @@ fn the_example_acks_a_bet_when_both_alerts_are_delivered() -> Result<(), Box<dyn
             "NATS",
             format!("me:{}@127.0.0.1:{}", nats::PASSWORD, around.nats.port),
         )
-        .env("AMQP", format!("127.0.0.1:{}", around.amqp.port))
+        .env("AMQP", format!("127.0.0.1:{}", around.amqp.port()))
         .env("AMQP_PASSWORD", amqp::PASSWORD)
         .env("SLACK_WEBHOOK", around.web.url("/services/canary-of-slack"));
-    let mut running = Running(Some(command.spawn()?));
+    let running = Running::of(command)?;
 
     // Nothing is made of the first, and two are no bets. Of the fourth, one alert arrives, and the other
     // is taken by no queue: it comes again.
@@ -147,9 +134,7 @@ fn the_example_acks_a_bet_when_both_alerts_are_delivered() -> Result<(), Box<dyn
     assert_eq!(around.slack(text), 2);
     assert_eq!(around.alert(), None, "it was delivered already");
 
-    let child = running.0.take().ok_or("it runs")?;
-    signal(&child, "TERM")?;
-    let done = Done::of(child)?;
+    let done = running.stop()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(!done.stderr.contains("canary"), "{}", done.stderr);
     let refused = site.call(&["dlq", "list", "refused.db"])?.stdout;

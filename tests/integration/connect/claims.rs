@@ -21,7 +21,7 @@ pub use refused::{
 pub use threads::it_starts_no_thread_beside_those_of_its_client;
 
 use super::{At, Connector};
-use crate::support::server::{Silent, free_port};
+use crate::support::process::{Silent, free_port};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,12 +1,12 @@
 //! Files that sinks write: when they are changed, what happens when they are removed, and what a disk
 //! that is full leaves in them.
 
-use crate::support::binary::{Done, Site};
+use crate::support::binary::{Running, Site};
 use crate::support::probe::START;
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tributary::network::InjectedSource;
@@ -159,38 +159,26 @@ fn what_a_rotation_that_was_killed_has_left_is_removed_and_nothing_else() -> Tes
 fn limited(script: &str, limit: u32, out: &str) -> Result<String, Box<dyn Error>> {
     let text: String = (0..3_000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
     let site = Site::with(&[("net.lua", script), ("in", &text)])?;
-    let binary = site.command(&["run", "net.lua", "-v"]);
-    let mut command = Command::new("bash");
-    let run = format!("ulimit -S -f {limit}; exec \"$0\" \"$@\" > stdout 2> >(cat > said)");
+    let limits = format!("ulimit -S -f {limit}");
+    let mut command = site.command_after(&limits, &["run", "net.lua", "-v"]);
     command
-        .args(["-c", &run])
-        .arg(binary.get_program())
-        .args(binary.get_args());
-    command.current_dir(site.path("."));
-    let mut child = command.spawn()?;
-    while !site
-        .read("said")
-        .unwrap_or_default()
-        .contains("file too large")
-    {
-        if let Some(status) = child.try_wait()? {
-            return Err(format!("{status}: {}", site.read("said")?).into());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        .stdin(Stdio::null())
+        .stdout(File::create(site.path("stdout"))?);
+    let mut running = Running::of(command)?;
+    running.until_log("file too large")?;
     let part = site.read(out)?;
     assert!(
         part.is_empty() || part.ends_with('\n'),
         "half a line is left"
     );
     assert!(text.starts_with(&part));
-    let id = child.id().to_string();
+    let id = running.id().to_string();
     let lift = ["--pid", &id, "--fsize=unlimited:unlimited"];
     assert!(Command::new("prlimit").args(lift).status()?.success());
-    let done = Done::of(child)?;
-    assert_eq!(done.code, Some(0), "{}", site.read("said")?);
+    let done = running.wait()?;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(site.read(out)?, text);
-    Ok(site.read("said")?)
+    Ok(done.stderr)
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Logs that are followed: renamed, cut, copied, linked elsewhere; and named pipes.
 
-use crate::support::binary::{Site, signal};
+use crate::support::binary::Site;
 use crate::support::probe::{START, Seen, soon};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tributary::source::{Follow, LineSource};
@@ -421,15 +421,11 @@ fn a_named_pipe_without_a_writer_ends_by_a_signal_and_by_the_end_of_its_time() -
         fifo(&site.path("pipe"))?;
         site.call(&["run", "net.lua", "--for", "300ms"])?
             .expect(0, "", "");
-        let mut command = site.command(&["run", "net.lua"]);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut running = site.start(&["run", "net.lua"])?;
+        // Far longer than a network of two nodes takes to start.
         std::thread::sleep(Duration::from_millis(500));
-        assert!(child.try_wait()?.is_none(), "it waits for a writer");
-        signal(&child, "TERM")?;
-        assert!(child.wait()?.success());
+        assert!(running.status().is_none(), "it waits for a writer");
+        assert_eq!(running.stop()?.code, Some(0));
     }
     Ok(())
 }

@@ -5,24 +5,23 @@
 //!
 //! A listener is a source with the option `connections`. To add one: its line in `KINDS`.
 
+use crate::support::binary::{Running, Signal, Site};
 use crate::support::probe::soon;
-use crate::support::server::free_port;
-use rustix::process::{Pid, Signal, kill_process};
+use crate::support::process::free_port;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// More than the 256 connections that a listener keeps.
 const CROWD: usize = 300;
 /// The most memory that the process may have had, in KiB.
-const MEMORY: u64 = 160 << 10;
+const MEMORY: usize = 160 << 10;
 /// Within which time one of a few clients in a row is answered.
 const ANSWER: Duration = Duration::from_millis(200);
 
@@ -122,63 +121,58 @@ fn every_kind_of_listener_is_in_the_suite() {
 /// The binary with one listener, which it keeps until the value is dropped.
 struct Listener {
     kind: &'static Kind,
-    place: TempDir,
+    site: Site,
     port: u16,
-    child: Child,
+    running: Option<Running>,
     sent: usize,
 }
 
 impl Listener {
     fn start(kind: &'static Kind, options: &str) -> Self {
-        let (place, port) = (tempfile::tempdir().expect("a directory"), free_port());
+        let (site, port) = (Site::new().expect("a directory"), free_port());
         let address = match kind.scheme {
             "http" => format!("http://127.0.0.1:{port}/in"),
             "tcp" => format!("tcp://127.0.0.1:{port}"),
             _ => "unix:socket".to_owned(),
         };
-        Listener::at(kind, place, port, &address, options)
+        Listener::at(kind, site, port, &address, options)
     }
 
-    fn at(kind: &'static Kind, place: TempDir, port: u16, address: &str, options: &str) -> Self {
+    fn at(kind: &'static Kind, site: Site, port: u16, address: &str, options: &str) -> Self {
         let script = format!(
             "local tb = require('tributary')\n\
              tb.create_source('in', '{address}', {{ {options} }})\n\
              tb.create_file_sink('out', 'out') tb.chain('in', 'out')"
         );
-        std::fs::write(place.path().join("net.lua"), script).expect("written");
-        let child = Command::new("sh")
-            .arg("-c")
-            .arg("ulimit -v 3000000; exec \"$0\" run net.lua --drain 5s 2> log")
-            .arg(env!("CARGO_BIN_EXE_tributary"))
-            .current_dir(place.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("it starts");
+        site.write("net.lua", script).expect("a file");
+        let args = ["run", "net.lua", "--drain", "5s"];
+        let mut command = site.command_after("ulimit -v 3000000", &args);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let running = Running::of(command).expect("it starts");
         let mut listener = Listener {
             kind,
-            place,
+            site,
             port,
-            child,
+            running: Some(running),
             sent: 0,
         };
         let begun = soon(|| {
             listener
                 .kind
-                .try_connect(listener.place.path(), port)
+                .try_connect(listener.site.root(), port)
                 .is_some()
         });
-        assert!(begun, "{}", listener.read("log"));
+        assert!(begun, "{}", listener.running().log());
         listener.is_served();
         listener
     }
 
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.place.path().join(name)).unwrap_or_default()
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
     }
 
     fn connect(&self) -> Box<dyn Stream> {
-        let stream = self.kind.try_connect(self.place.path(), self.port);
+        let stream = self.kind.try_connect(self.site.root(), self.port);
         stream.expect("connected")
     }
 
@@ -213,7 +207,7 @@ impl Listener {
     /// The end of what was written.
     fn tail(&self) -> String {
         use std::io::{Seek as _, SeekFrom};
-        let Ok(mut file) = std::fs::File::open(self.place.path().join("out")) else {
+        let Ok(mut file) = std::fs::File::open(self.site.path("out")) else {
             return String::new();
         };
         let size = file.metadata().expect("known").len();
@@ -236,45 +230,23 @@ impl Listener {
         panic!(
             "{}: answered in {best:?}; {}",
             self.kind.scheme,
-            self.read("log")
+            self.running().log()
         );
-    }
-
-    /// The most memory that it has had, in KiB.
-    fn peak(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.trim().parse().ok()).expect("a size")
     }
 
     /// It answers, has taken little memory, and stops in time.
     fn ends_well(mut self, case: &str) {
-        let (kind, peak) = (self.kind.scheme, self.peak());
+        let kind = self.kind.scheme;
+        let peak = self.running().memory("VmHWM") >> 10;
         assert!(peak < MEMORY, "{kind}, {case}: {peak} KiB");
         self.is_served();
-        let id = Pid::from_child(&self.child);
-        kill_process(id, Signal::TERM).expect("asked to stop");
-        let begun = Instant::now();
-        let mut status = None;
-        while status.is_none() && begun.elapsed() < Duration::from_secs(6) {
-            status = self.child.try_wait().expect("a status");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let log: String = self.read("log").chars().take(2_000).collect();
-        assert!(
-            status.is_some_and(|status: ExitStatus| status.success()),
-            "{kind}, {case}: {status:?} {log}"
-        );
+        let running = self.running.take().expect("it runs");
+        running.signal(Signal::TERM).expect("it runs");
+        let done = running.wait_within(Duration::from_secs(6));
+        let done = done.unwrap_or_else(|error| panic!("{kind}, {case}: {error:.2000}"));
+        let log: String = done.stderr.chars().take(2_000).collect();
+        assert_eq!(done.code, Some(0), "{kind}, {case}: {log}");
         assert!(!log.contains("panic"), "{kind}, {case}: {log}");
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -297,7 +269,7 @@ impl Peers {
         let over = Arc::new(AtomicBool::new(false));
         let (kind, port) = (listener.kind, listener.port);
         let threads = (0..many).map(|at| {
-            let (over, place) = (over.clone(), listener.place.path().to_owned());
+            let (over, place) = (over.clone(), listener.site.root().to_owned());
             std::thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     let Some(mut stream) = kind.try_connect(&place, port) else {
@@ -430,7 +402,7 @@ fn connections_that_come_and_go_leave_nothing() {
             let _ = stream.write_all(&message.as_bytes()[..at % message.len()]);
         }
         listener.is_served();
-        let handles = format!("/proc/{}/fd", listener.child.id());
+        let handles = format!("/proc/{}/fd", listener.running().id());
         let few = soon(|| std::fs::read_dir(&handles).is_ok_and(|all| all.count() < 64));
         assert!(few, "{}: connections are left open", kind.scheme);
         listener.ends_well("come and go");
@@ -441,12 +413,12 @@ fn connections_that_come_and_go_leave_nothing() {
 fn one_address_cannot_take_all_connections() {
     let kinds = KINDS.iter().filter(|kind| kind.scheme != "unix");
     for kind in kinds {
-        let (place, port) = (tempfile::tempdir().expect("a directory"), free_port());
+        let (site, port) = (Site::new().expect("a directory"), free_port());
         let mut address = format!("{}://[::]:{port}", kind.scheme);
         if kind.scheme == "http" {
             address.push_str("/in");
         }
-        let mut listener = Listener::at(kind, place, port, &address, "insecure = true");
+        let mut listener = Listener::at(kind, site, port, &address, "insecure = true");
         // By IPv6: another address than that of the clients.
         let half = kind.halves.iter().rev().find(|half| half.len() > 2);
         let half = half.expect("one that is a beginning");
@@ -460,8 +432,8 @@ fn one_address_cannot_take_all_connections() {
         let crowd: Vec<_> = (0..CROWD).map(connect).collect();
         listener.is_served();
         let refused = "a connection from ::/64 is refused: 128 are open";
-        let warned = soon(|| listener.read("log").contains(refused));
-        let log = listener.read("log");
+        let warned = soon(|| listener.running().log().contains(refused));
+        let log = listener.running().log();
         assert!(warned, "{log}");
         assert_eq!(log.matches("is refused").count(), 1, "{log}");
         listener.ends_well("one address");

@@ -195,7 +195,7 @@ fn an_address_or_option_that_cannot_be_is_refused() {
 
 #[test]
 fn a_server_that_is_not_there_is_asked_again_until_the_stop() -> Result<()> {
-    let url = format!("http://127.0.0.1:{}/", crate::support::server::free_port());
+    let url = format!("http://127.0.0.1:{}/", crate::support::process::free_port());
     let network = Network::new();
     network.add_source("in", source::from_iter(["1"]))?;
     network.add_sink(

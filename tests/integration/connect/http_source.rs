@@ -1,8 +1,9 @@
 //! The server to which events are posted, asked byte by byte.
 
 use super::web::Web;
+use crate::support::binary::command_in;
 use crate::support::probe::{Seen, soon};
-use crate::support::server::{Process, free_port};
+use crate::support::process::{Process, free_port};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -497,10 +498,9 @@ fn the_example_takes_events_in_and_posts_them_on() {
     // The port of the example may be taken.
     let script = script.replace("8080", &port.to_string());
     std::fs::write(place.path().join("net.lua"), script).expect("written");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.args(["run", "net.lua"]).current_dir(place.path());
+    let mut command = command_in(place.path(), &["run", "net.lua"]);
     command.env("WEBHOOK", web.url("/alerts"));
-    let _server = Process::start(&mut command, port).expect("it serves");
+    let _server = Process::start(&mut command, port);
     let mut client = Client(TcpStream::connect(("127.0.0.1", port)).expect("connected"));
     for _ in 0..2 {
         client.post(r#"{"id":1,"text":"hello"}"#);

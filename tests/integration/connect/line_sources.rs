@@ -1,8 +1,8 @@
 //! One decoder of lines: what holds for one source of lines holds for all of them.
 
-use crate::support::binary::Site;
+use crate::support::binary::{Done, Site};
 use crate::support::probe::{Seen, soon};
-use crate::support::server::free_port;
+use crate::support::process::free_port;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -85,13 +85,10 @@ fn standard_input(_: &Path, stream: &[u8]) -> Tested<Made> {
         tb.create_file_sink('bad', 'bad') tb.link('in.errors', 'meta') tb.link('meta', 'bad')";
     let site = Site::with(&[("net.lua", net), ("stream", "")])?;
     std::fs::write(site.path("stream"), stream)?;
-    let done = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"))
-        .current_dir(site.path(""))
-        .args(["run", "net.lua"])
-        .stdin(std::fs::File::open(site.path("stream"))?)
-        .output()?;
-    assert_eq!(done.status.code(), Some(0));
-    assert_eq!(String::from_utf8(done.stderr)?, "");
+    let mut command = site.command(&["run", "net.lua"]);
+    command.stdin(std::fs::File::open(site.path("stream"))?);
+    let done = Done::of(command)?;
+    assert_eq!((done.code, &*done.stderr), (Some(0), ""));
     let mut refused = Vec::new();
     for line in site.read("bad")?.lines() {
         let said: serde_json::Value = serde_json::from_str(line)?;
@@ -102,8 +99,7 @@ fn standard_input(_: &Path, stream: &[u8]) -> Tested<Made> {
         }
         refused.push(event);
     }
-    let out = String::from_utf8(done.stdout)?;
-    Ok((out.lines().map(str::to_owned).collect(), refused))
+    Ok((done.stdout.lines().map(str::to_owned).collect(), refused))
 }
 
 fn tcp(_: &Path, stream: &[u8]) -> Tested<Made> {

@@ -1,13 +1,13 @@
 //! Logs that logrotate itself rotates, while their sink is away and the process is killed.
 
-use crate::support::binary::{Site, signal};
-use crate::support::server::free_port;
+use crate::support::binary::{Running, Site};
+use crate::support::process::free_port;
 use std::collections::HashSet;
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -77,21 +77,21 @@ impl Log {
         Ok(())
     }
 
-    fn start(&self) -> Tested<Child> {
+    fn start(&self) -> Tested<Running> {
         let mut command = self.site.command(&["run", "net.lua"]);
         let said = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.site.path("said"))?;
-        Ok(command.stdout(Stdio::null()).stderr(said).spawn()?)
+        command.stdout(Stdio::null()).stderr(said);
+        Ok(Running::of(command)?)
     }
 }
 
-fn kill(mut child: Child) -> Tested {
+fn kill(mut running: Running) -> Tested {
     std::thread::sleep(Duration::from_millis(400));
-    assert!(child.try_wait()?.is_none(), "it runs");
-    child.kill()?;
-    child.wait()?;
+    assert!(running.status().is_none(), "it has ended");
+    running.kill()?;
     Ok(())
 }
 
@@ -116,12 +116,9 @@ fn listen(port: u16) -> Tested<Arc<Mutex<Vec<String>>>> {
 fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
     let mut log = Log::with(directives)?;
     log.write()?;
-    let running = log.start()?;
+    let mut running = log.start()?;
     // What was set aside before the first start is not read.
-    let begun = Instant::now();
-    while !log.site.path("place").exists() && begun.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    running.until("a checkpoint", || log.site.path("place").exists())?;
     for _ in 0..4 {
         log.write()?;
         log.rotate()?;
@@ -158,7 +155,7 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
     log.write()?;
     std::thread::sleep(pause);
     log.rotate()?;
-    let mut running = log.start()?;
+    let running = log.start()?;
     log.write()?;
     let expected: Vec<String> = (0..log.written).map(|n| format!("{{\"n\":{n}}}")).collect();
     let all: HashSet<&String> = expected.iter().collect();
@@ -182,8 +179,7 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
         std::thread::sleep(Duration::from_millis(50));
     }
     std::thread::sleep(Duration::from_millis(500));
-    signal(&running, "TERM")?;
-    assert!(running.wait()?.success(), "{}", log.site.read("said")?);
+    assert_eq!(running.stop()?.code, Some(0), "{}", log.site.read("said")?);
     let taken = taken.lock().expect("nobody panics");
     let again = taken.len() - all.len();
     println!("{directives:?}: {} lines, {again} came again", all.len());

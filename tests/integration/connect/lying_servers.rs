@@ -3,10 +3,9 @@
 //!
 //! Each fake server does what a client needs to get to the lie, and floods its connection from then on.
 
-use crate::support::binary::{Done, Site, signal};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use crate::support::binary::{Running, Signal, Site};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ const EXPOSED: Duration = Duration::from_secs(4);
 /// The address space of the process, in KiB.
 const ADDRESSES: u64 = 4_000_000;
 /// The most memory that it may have used, in KiB.
-const MEMORY: u64 = 500_000;
+const MEMORY: usize = 500_000;
 
 /// A server that tells each client the same.
 struct Liar {
@@ -72,14 +71,6 @@ fn await_bytes(stream: &mut TcpStream, end: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The greatest resident memory of a process so far, in KiB.
-fn memory(child: &Child) -> io::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-    number.ok_or_else(|| io::Error::other("the process has ended"))
-}
-
 /// Runs a network of `liar`, which this script makes (`PORT` is the liar's), beside nodes that pass lines on.
 fn survives(name: &str, script: &str, liar: &Liar) -> Tested {
     let script = format!(
@@ -88,39 +79,16 @@ fn survives(name: &str, script: &str, liar: &Liar) -> Tested {
         script.replace("PORT", &liar.port.to_string())
     );
     let site = Site::with(&[("net.lua", &script)])?;
-    let run = site.command(&["run", "net.lua", "--drain", "2s"]);
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(format!("ulimit -v {ADDRESSES}; exec \"$0\" \"$@\""))
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(site.path(""))
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let (mut stdin, stdout) = (stdin.ok_or("no input")?, stdout.ok_or("no output")?);
-    // What it writes there is not to hold it up.
-    let log = child.stderr.take().ok_or("no log")?;
-    let log = std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = BufReader::new(log).read_to_string(&mut text);
-        text
-    });
-    let mut lines = BufReader::new(stdout).lines();
+    let limit = format!("ulimit -v {ADDRESSES}");
+    let command = site.command_after(&limit, &["run", "net.lua", "--drain", "2s"]);
+    let mut running = Running::of(command)?;
     let begun = Instant::now();
     let (mut slowest, mut asked) = (Duration::ZERO, 0);
     while begun.elapsed() < EXPOSED || asked < 2 {
         let sent = Instant::now();
         let line = format!("{{\"n\":{asked}}}");
-        writeln!(stdin, "{line}")?;
-        match lines.next() {
-            Some(answer) => assert_eq!(answer?, line, "{name}"),
-            None => panic!("{name}: the process has ended: {:?}", log.join()),
-        }
+        let answer = running.ask(&line);
+        assert_eq!(answer.map_err(|error| format!("{name}: {error}"))?, line);
         // The first waits until the network has started.
         if asked > 0 {
             slowest = slowest.max(sent.elapsed());
@@ -128,13 +96,12 @@ fn survives(name: &str, script: &str, liar: &Liar) -> Tested {
         asked += 1;
         std::thread::sleep(Duration::from_millis(100));
     }
-    let used = memory(&child)?;
-    signal(&child, "TERM")?;
-    drop(stdin);
+    let used = running.memory("VmHWM") >> 10;
+    running.signal(Signal::TERM)?;
+    drop(running.stdin.take());
     let begun = Instant::now();
-    let done = Done::of(child)?;
-    let stopped = begun.elapsed();
-    let log = log.join().map_err(|_| "a thread that panicked")?;
+    let done = running.wait()?;
+    let (stopped, log) = (begun.elapsed(), done.stderr);
     let sent = liar.sent.load(Ordering::Relaxed) >> 10;
     eprintln!("{name}: {used} KiB, slowest {slowest:?}, stopped in {stopped:?}, {sent} KiB sent");
     assert!(sent > 0, "{name}: the client did not get to the lie: {log}");

@@ -1,7 +1,8 @@
 //! `mqtt:`, with QoS 1 and with QoS 2.
 
 use super::{At, Connector, Promises, Refusal, conforms};
-use crate::support::server::{Process, free_port};
+use crate::support::process::{Process, free_port};
+use rustix::process::Signal;
 use std::cell::Cell;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ impl Broker {
     fn resume(&mut self) -> Result<()> {
         let mut command = Command::new("mosquitto");
         command.arg("-c").arg(self.place.path().join("config"));
-        self.process = Some(Process::start(&mut command, self.port)?);
+        self.process = Some(Process::start(&mut command, self.port));
         Ok(())
     }
 
@@ -68,7 +69,7 @@ impl Broker {
         let path = self.place.path().join("rights");
         std::fs::write(path, format!("{RIGHTS}{right}\n")).map_err(io("a file"))?;
         if let Some(process) = &self.process {
-            process.reload()?;
+            process.signal(Signal::HUP);
         }
         // The broker reads them some time after the signal.
         std::thread::sleep(Duration::from_millis(300));
@@ -77,7 +78,10 @@ impl Broker {
 
     /// It writes its sessions when it ends.
     fn stop(&mut self) -> Result<()> {
-        self.process.take().map_or(Ok(()), Process::end)
+        if let Some(process) = self.process.take() {
+            process.end();
+        }
+        Ok(())
     }
 
     fn url(&self) -> String {

@@ -1,7 +1,7 @@
 //! `nats:`, with a stream and with a plain subject.
 
 use super::{At, Connector, Promises, Refusal, conforms};
-use crate::support::server::{Process, free_port};
+use crate::support::process::{Process, free_port};
 use std::process::Command;
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
@@ -33,7 +33,7 @@ impl Server {
         command.args(["--jetstream", "--addr", "127.0.0.1", "--user", "me"]);
         command.args(["--pass", PASSWORD, "--port", &self.port.to_string()]);
         command.arg("--store_dir").arg(self.place.path());
-        self.process = Some(Process::start(&mut command, self.port)?);
+        self.process = Some(Process::start(&mut command, self.port));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{At, Connector, Promises, Refusal, conforms};
 use crate::support::probe::Seen;
-use crate::support::server::{Process, free_port};
+use crate::support::process::{Process, free_port};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ impl Server {
         command.args(["--requirepass", PASSWORD, "--save", ""]);
         command.args(["--appendonly", "yes", "--appendfsync", "always"]);
         command.arg("--dir").arg(self.place.path());
-        self.process = Some(Process::start(&mut command, self.port)?);
+        self.process = Some(Process::start(&mut command, self.port));
         Ok(())
     }
 

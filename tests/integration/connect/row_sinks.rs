@@ -1,7 +1,7 @@
 //! `sql:` as a sink: events as rows of a table that is declared with it.
 
 use crate::support::databases::{Kind, Place};
-use crate::support::server::free_port;
+use crate::support::process::free_port;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! No secret is shown, wherever it comes from and whatever fails.
 
-use crate::support::server::free_port;
+use crate::support::binary::{Done, command_in};
+use crate::support::process::free_port;
 use std::path::Path;
-use std::process::Command;
 
 const CANARY: &str = "xyzzy-canary/of:a@long%secret";
 
@@ -18,19 +18,12 @@ fn written(place: &Path, verb: &[&str], script: &str, canary: &str, log: Option<
         format!("tb = require('tributary')\n{script}"),
     )
     .expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_tributary"))
-        .args(verb)
-        .arg("net.lua")
-        .arg("-vv")
+    let mut command = command_in(place, &[verb, &["net.lua", "-vv"]].concat());
+    command
         .env("CANARY", canary)
-        .env_remove("RUST_LOG")
-        .envs(log.map(|level| ("RUST_LOG", level)))
-        .current_dir(place)
-        .output()
-        .expect("it runs");
-    let mut all = String::from_utf8_lossy(&output.stdout).into_owned();
-    all.push_str(&String::from_utf8_lossy(&output.stderr));
-    all
+        .envs(log.map(|level| ("RUST_LOG", level)));
+    let done = Done::fed(command, "").expect("it ends");
+    done.stdout + &done.stderr
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `tcp:` and `unix:`, whose server is the source.
 
 use super::{At, Connector, Promises, Refusal, conforms};
+use crate::support::binary::{Running, Site, command_in};
 use crate::support::probe::{Seen, soon};
-use crate::support::server::{Process, free_port};
+use crate::support::process::{Process, free_port};
 use std::collections::HashMap;
 use std::io::{BufRead as _, Write};
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tributary::connect::{self, Options};
@@ -235,9 +235,8 @@ fn the_binary_serves_a_socket() {
          tb.link('in', 'out')"
     );
     std::fs::write(place.path().join("net.lua"), script).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.args(["run", "net.lua"]).current_dir(place.path());
-    let server = Process::start(&mut command, port).expect("it serves");
+    let mut command = command_in(place.path(), &["run", "net.lua"]);
+    let server = Process::start(&mut command, port);
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
     stream.write_all(b"{\"a\":1}\n").expect("written");
     let out = place.path().join("out.jsonl");
@@ -250,28 +249,22 @@ fn the_binary_serves_a_socket() {
 /// What the binary logs of a script whose only node listens, run with few file handles, and what it
 /// wrote; `clients` is called once it listens.
 fn with_few_handles(source: &str, port: u16, clients: impl FnOnce()) -> (String, String) {
-    let place = tempfile::tempdir().expect("a directory");
+    let site = Site::new().expect("a directory");
     let script = format!(
         "local tb = require('tributary')\n{source}\n\
          tb.create_file_sink('out', 'out') tb.chain('in', 'out')"
     );
-    std::fs::write(place.path().join("net.lua"), script).expect("written");
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg("ulimit -n 40; exec \"$0\" run net.lua --for 60s 2> log")
-        .arg(env!("CARGO_BIN_EXE_tributary"))
-        .current_dir(place.path());
-    let process = Process::start(&mut command, port).expect("it listens");
+    site.write("net.lua", script).expect("a file");
+    let command = site.command_after("ulimit -n 40", &["run", "net.lua", "--for", "60s"]);
+    let mut running = Running::of(command).expect("it starts");
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    running.until("a listener", listens).expect("it listens");
     clients();
-    let read = |name| std::fs::read_to_string(place.path().join(name)).unwrap_or_default();
-    assert!(
-        soon(|| read("out").contains("{\"n\":1}")),
-        "{}",
-        read("log")
-    );
-    drop(process);
-    (read("log"), read("out"))
+    let out = || site.read("out").unwrap_or_default();
+    let written = running.until("an event", || out().contains("{\"n\":1}"));
+    written.expect("it is served");
+    let done = running.kill().expect("it ends");
+    (done.stderr, out())
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! Files that are read on from where they stood: acks, kills, rotation, checkpoints that do not fit.
 
-use crate::support::binary::Site;
+use crate::support::binary::{Signal, Site};
 use crate::support::probe::{START, Seen, text};
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -343,20 +342,15 @@ tb.chain('in', 'mid', 'out')"
     let mut random = u64::from(seed);
     let mut kills = 0;
     loop {
-        let mut command = site.command(&["run", "net.lua"]);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let running = site.start(&["run", "net.lua"])?;
         if kills < KILLS {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
-            child.kill()?;
+            running.signal(Signal::KILL)?;
         }
-        let status = child.wait()?;
-        if let Some(code) = status.code() {
+        if let Some(code) = running.wait()?.code {
             assert_eq!(code, 0, "seed {seed}");
             break;
         }

@@ -1,10 +1,9 @@
 //! One process for each checkpoint, queue and database file of windows: a second one is refused, or
 //! stands by.
 
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::{Running, Site};
 use crate::support::probe::{START, Seen, burst};
 use std::error::Error;
-use std::process::Child;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tributary::pipeline::{Filter, FilterKey, Queue};
@@ -83,40 +82,14 @@ const FOLLOWED: &str = r#"local tb = require("tributary")
 tb.create_file_source("in", "log", { follow = true, checkpoint = "a.place" })
 tb.create_stdout("out") tb.chain("in", "out")"#;
 
-/// Kills a process that a failed test leaves.
-struct Held(Option<Child>);
-
-impl Held {
-    /// A process that has locked a file.
-    fn with(site: &Site, args: &[&str], lock: &str) -> Result<Self, Box<dyn Error>> {
-        let mut child = site.command(args).spawn()?;
-        while !std::fs::read_to_string(site.path(lock)).is_ok_and(|id| id.ends_with('\n')) {
-            if child.try_wait()?.is_some() {
-                return Err(format!("there is no {lock}: {}", Done::of(child)?.stderr).into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(Held(Some(child)))
-    }
-
-    fn id(&self) -> u32 {
-        self.0.as_ref().map_or(0, Child::id)
-    }
-
-    fn signal(&mut self, name: &str) -> Result<Done, Box<dyn Error>> {
-        let child = self.0.take().ok_or("it has ended")?;
-        signal(&child, name)?;
-        Done::of(child)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+/// A process that has locked a file.
+fn holder(site: &Site, args: &[&str], lock: &str) -> Result<Running, Box<dyn Error>> {
+    let mut running = site.start(args)?;
+    let lock = site.path(lock);
+    running.until("the lock", || {
+        std::fs::read_to_string(&lock).is_ok_and(|id| id.ends_with('\n'))
+    })?;
+    Ok(running)
 }
 
 #[test]
@@ -130,7 +103,7 @@ fn a_second_process_is_refused_with_the_file_and_the_process_that_uses_it() -> T
         }
         let args = [&["run", "net.lua"], options].concat();
         let lock = format!("{file}.lock");
-        let mut first = Held::with(&site, &args, &lock)?;
+        let first = holder(&site, &args, &lock)?;
         let second = site.call(&args)?;
         let said = &second.stderr;
         assert_eq!(
@@ -143,7 +116,7 @@ fn a_second_process_is_refused_with_the_file_and_the_process_that_uses_it() -> T
         assert!(said.contains(named), "{file}: {said}");
         assert!(said.contains(&format!("{file}\" {by}")), "{file}: {said}");
         assert!(said.contains("--wait-lock"), "{file}: {said}");
-        first.signal("KILL")?;
+        first.kill()?;
         let third = site.call(&[&args[..], &["--for", "100ms"]].concat())?;
         assert_eq!(third.code, Some(0), "{file}: {}", third.stderr);
         assert!(
@@ -157,20 +130,15 @@ fn a_second_process_is_refused_with_the_file_and_the_process_that_uses_it() -> T
 #[test]
 fn a_process_that_stands_by_takes_over_after_a_kill_and_no_line_comes_twice() -> Tested {
     let site = Site::with(&[("net.lua", FOLLOWED), ("log", "1\n")])?;
-    let mut first = Held::with(&site, &["run", "net.lua"], "a.place.lock")?;
+    let mut first = holder(&site, &["run", "net.lua"], "a.place.lock")?;
     let place = || site.read("a.place").unwrap_or_default();
-    while !place().contains("\"line\":1") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let args = ["run", "net.lua", "--wait-lock"];
-    let mut second = Held(Some(site.command(&args).spawn()?));
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(first.signal("KILL")?.stdout, "1\n");
-    std::fs::write(site.path("log"), "1\n2\n")?;
-    while !place().contains("\"line\":2") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let done = second.signal("TERM")?;
+    first.until("line 1", || place().contains("\"line\":1"))?;
+    let mut second = site.start(&["run", "net.lua", "--wait-lock"])?;
+    second.until_log("standing by: ")?;
+    assert_eq!(first.kill()?.stdout, "1\n");
+    site.write("log", "1\n2\n")?;
+    second.until("line 2", || place().contains("\"line\":2"))?;
+    let done = second.stop()?;
     assert_eq!((done.code, &*done.stdout), (Some(0), "2\n"));
     assert!(done.stderr.contains("standing by: "), "{}", done.stderr);
     assert!(done.stderr.contains("taking over"), "{}", done.stderr);
@@ -180,13 +148,12 @@ fn a_process_that_stands_by_takes_over_after_a_kill_and_no_line_comes_twice() ->
 #[test]
 fn a_signal_ends_a_process_that_stands_by_at_once() -> Tested {
     let site = Site::with(&[("net.lua", FOLLOWED), ("log", "1\n")])?;
-    let _first = Held::with(&site, &["run", "net.lua"], "a.place.lock")?;
-    let args = ["run", "net.lua", "--wait-lock"];
-    let mut second = Held(Some(site.command(&args).spawn()?));
-    std::thread::sleep(Duration::from_millis(500));
-    let at = Instant::now();
-    second.signal("TERM")?;
-    assert!(at.elapsed() < Duration::from_secs(2));
+    let _first = holder(&site, &["run", "net.lua"], "a.place.lock")?;
+    let mut second = site.start(&["run", "net.lua", "--wait-lock"])?;
+    second.until_log("standing by: ")?;
+    let begun = Instant::now();
+    second.stop()?;
+    assert!(begun.elapsed() < Duration::from_secs(2));
     Ok(())
 }
 
@@ -198,7 +165,7 @@ fn what_only_reads_takes_no_lock() -> Tested {
          tb.create_dlq(\"refused\", {{ path = \"refused.db\" }}) tb.on_error(\"*\", \"refused\")"
     );
     let site = Site::with(&[("net.lua", &script)])?;
-    let _first = Held::with(&site, &[&["run", "net.lua"], options].concat(), "a.db.lock")?;
+    let _first = holder(&site, &[&["run", "net.lua"], options].concat(), "a.db.lock")?;
     while !site.path("refused.db").exists() {
         std::thread::sleep(Duration::from_millis(5));
     }

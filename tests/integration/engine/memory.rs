@@ -1,44 +1,23 @@
 //! How much memory the process takes for what links and nodes hold, through the binary.
 
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::{Running, Site};
 use std::error::Error;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::BufRead as _;
 use std::time::{Duration, Instant};
 
 type Tested = Result<(), Box<dyn Error>>;
 
-/// Runs a network in an address space of 3 GB, with its output in our hands.
-fn spawn(site: &Site) -> std::io::Result<Child> {
-    let run = site.command(&["run", "net.lua"]);
-    Command::new("sh")
-        .arg("-c")
-        .arg("ulimit -v 3000000; exec \"$0\" \"$@\"")
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(site.path(""))
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+/// Runs a network in an address space of 3 GB.
+fn start(site: &Site) -> std::io::Result<Running> {
+    Running::of(site.command_after("ulimit -v 3000000", &["run", "net.lua"]))
 }
 
-/// The most memory that the process has had so far, in MB; 0 once it has ended.
-fn peak(child: &Child) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok());
-    kilobytes.unwrap_or(0) / 1_000
-}
-
-/// The same once it has not grown for a second.
-fn settled(child: &Child) -> usize {
+/// The most memory that the process has had, in MB, once that has not grown for a second.
+fn settled(running: &Running) -> usize {
     let (begun, mut last, mut still) = (Instant::now(), 0, 0);
     while still < 4 && begun.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(250));
-        let now = peak(child);
+        let now = running.memory("VmHWM") / 1_000_000;
         still = if now == last { still + 1 } else { 0 };
         last = now;
     }
@@ -48,11 +27,11 @@ fn settled(child: &Child) -> usize {
 /// What a network has taken whose output nobody has read so far; it is read to its end then.
 fn taken_by(net: &str, lines: usize) -> Result<usize, Box<dyn Error>> {
     let site = Site::with(&[("net.lua", net)])?;
-    let mut child = spawn(&site)?;
-    let taken = settled(&child);
-    let stdout = child.stdout.take().ok_or("no output")?;
-    let read = BufReader::new(stdout).lines().count();
-    let done = Done::of(child)?;
+    let mut running = start(&site)?;
+    drop(running.stdin.take());
+    let taken = settled(&running);
+    let read = running.stdout()?.lines().count();
+    let done = running.wait()?;
     assert_eq!((done.code, read), (Some(0), lines), "{}", done.stderr);
     Ok(taken)
 }
@@ -101,10 +80,9 @@ tb.create_ticker('t', '1h') tb.link('t', 'out')
 "
         );
         let site = Site::with(&[("net.lua", &net)])?;
-        let child = spawn(&site)?;
-        let taken = settled(&child);
-        signal(&child, "TERM")?;
-        let done = Done::of(child)?;
+        let running = start(&site)?;
+        let taken = settled(&running);
+        let done = running.stop()?;
         assert_eq!(done.code, Some(0), "{node}: {}", done.stderr);
         assert!(taken < 160, "{node}: {taken} MB were taken");
     }

@@ -1,11 +1,10 @@
 //! Durable queues: what is taken in comes out, in order, over ends and kills.
 
-use crate::support::binary::Site;
+use crate::support::binary::{Signal, Site};
 use crate::support::probe::{Log, START, Scripted, Seen, burst, text, tracking};
 use std::collections::HashSet;
 use std::error::Error;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -391,19 +390,15 @@ tb.chain('in', 'queue', 'out')";
     let mut random = u64::from(seed);
     let mut kills = 0;
     loop {
-        let mut command = site.command(&["run", "net.lua"]);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let running = site.start(&["run", "net.lua"])?;
         if kills < KILLS {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 200));
-            child.kill()?;
+            running.signal(Signal::KILL)?;
         }
-        if let Some(code) = child.wait()?.code() {
+        if let Some(code) = running.wait()?.code {
             assert_eq!(code, 0, "seed {seed}");
             break;
         }

@@ -2,12 +2,9 @@
 //! memory; a second node answers within 100 ms meanwhile, and the process stops in time. The places that
 //! take a function follow from the annotations of the module: one that is not under test here is a failure.
 
-use crate::support::binary::functions;
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::{Done, Running, Signal, Site, functions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tributary::script::ScriptLimits;
 use tributary::{Database, Network, Runtime};
@@ -238,22 +235,8 @@ tb.link('in', 'g') tb.link('g', 'out')
     )
 }
 
-/// The command within a bound on the memory of its process.
-fn bounded(site: &Site, args: &[&str]) -> Command {
-    let run = site.command(args);
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg("ulimit -v 3000000; exec \"$0\" \"$@\"")
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(site.path(""))
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
+/// A bound on the memory of a process.
+const BOUND: &str = "ulimit -v 3000000";
 
 /// How long one call may take here.
 const CALL: Duration = Duration::from_millis(300);
@@ -268,17 +251,12 @@ const ATTEMPTS: usize = 4;
 /// Runs hostile events between others that are not, and stops.
 fn survive(name: &str, net: &str) -> Tested {
     let site = Site::with(&[("net.lua", net)])?;
-    let mut child = bounded(&site, &["run", "net.lua", "--lua-call-time", "300ms"]).spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let (mut stdin, stdout) = (stdin.ok_or("no input")?, stdout.ok_or("no output")?);
-    let mut lines = BufReader::new(stdout).lines();
+    let args = ["run", "net.lua", "--lua-call-time", "300ms"];
+    let mut running = Running::of(site.command_after(BOUND, &args))?;
     let mut answered = |payload: &str| -> std::result::Result<Duration, Box<dyn Error>> {
         let begun = Instant::now();
-        writeln!(stdin, "{payload}")?;
-        match lines.next() {
-            Some(line) => assert_eq!(line?, payload, "{name}"),
-            None => return Err(format!("{name}: the process has ended").into()),
-        }
+        let answer = running.ask(payload);
+        assert_eq!(answer.map_err(|error| format!("{name}: {error}"))?, payload);
         Ok(begun.elapsed())
     };
     answered(r#"{"k":"good"}"#)?;
@@ -298,9 +276,9 @@ fn survive(name: &str, net: &str) -> Tested {
     }
     assert!(latest <= ANSWER, "{name}: an answer took {latest:?}");
     let begun = Instant::now();
-    signal(&child, "TERM")?;
-    drop(stdin);
-    let done = Done::of(child)?;
+    running.signal(Signal::TERM)?;
+    drop(running.stdin.take());
+    let done = running.wait()?;
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(8), "{name}: {}", done.stderr);
     for wrong in ["did not end", "panic"] {
@@ -391,7 +369,7 @@ fn every_place_refuses_or_takes_what_is_hostile_when_a_script_is_loaded() -> Tes
             let site = Site::with(&[("net.lua", &net)])?;
             let begun = Instant::now();
             let done = Done::fed(
-                bounded(&site, &["check", "net.lua", "--lua-memory", "32MiB"]),
+                site.command_after(BOUND, &["check", "net.lua", "--lua-memory", "32MiB"]),
                 "",
             )?;
             let took = begun.elapsed();
@@ -451,7 +429,7 @@ fn a_hostile_test_fails_and_the_next_one_runs() -> Tested {
                    require('tributary').test('good', function(t) end)\n";
     let site = Site::with(&[("net_test.lua", hostile)])?;
     let begun = Instant::now();
-    let done = Done::fed(bounded(&site, &["test", "net_test.lua"]), "")?;
+    let done = Done::fed(site.command_after(BOUND, &["test", "net_test.lua"]), "")?;
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(20), "it took {took:?}");
     assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);

@@ -2,11 +2,10 @@
 //! to another VM in linear time and little memory.
 
 use crate::lua::functions::error;
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::Site;
 use crate::support::probe::{START, Seen};
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 use tributary::script::ScriptLimits;
 use tributary::{Database, Network, Result, Runtime};
@@ -197,14 +196,6 @@ fn events_too_many_for_a_full_vm_take_time_that_grows_with_its_memory() -> Teste
     Ok(())
 }
 
-/// The most memory that a process has had, or has now, in bytes.
-fn memory(pid: u32, name: &str) -> std::result::Result<usize, Box<dyn Error>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    Ok(kib.ok_or("no size")?.parse::<usize>()? << 10)
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn a_vm_that_is_replaced_takes_less_than_one_and_a_half_times_its_memory() -> Tested {
@@ -228,30 +219,25 @@ fn a_vm_that_is_replaced_takes_less_than_one_and_a_half_times_its_memory() -> Te
         "--lua-call-time",
         "60s",
     ];
-    let mut child = site.command(&args).spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let mut stdin = stdin.ok_or("no input")?;
-    let mut lines = BufReader::new(stdout.ok_or("no output")?).lines();
-    let mut answer = |payload: &str| -> std::result::Result<String, Box<dyn Error>> {
-        writeln!(stdin, "{payload}")?;
-        Ok(lines.next().ok_or("it has ended")??)
-    };
-    answer(r#"{"k":"first","say":true}"#)?;
-    let before = memory(child.id(), "VmRSS")?;
+    let mut running = site.start(&args)?;
+    running.ask(r#"{"k":"first","say":true}"#)?;
+    let before = running.memory("VmRSS");
     for key in 0..KEYS {
-        answer(&format!(r#"{{"k":"{key}","say":true}}"#))?;
+        running.ask(&format!(r#"{{"k":"{key}","say":true}}"#))?;
     }
-    let refused = answer(r#"{"k":"first","all":true}"#)?;
+    let refused = running.ask(r#"{"k":"first","all":true}"#)?;
     assert!(
         refused.contains("memory limit of 64 MiB exceeded"),
         "{refused}"
     );
     // Kept, and counted on.
-    assert_eq!(answer(r#"{"k":"7","say":true}"#)?, r#"{"k":"7","n":2}"#);
-    let most = memory(child.id(), "VmHWM")? - before;
+    assert_eq!(
+        running.ask(r#"{"k":"7","say":true}"#)?,
+        r#"{"k":"7","n":2}"#
+    );
+    let most = running.memory("VmHWM") - before;
     eprintln!("at most {} MiB of {}", most >> 20, LIMIT >> 20);
     assert!(most < LIMIT / 2 * 3, "{} MiB", most >> 20);
-    signal(&child, "TERM")?;
-    Done::of(child)?;
+    running.stop()?;
     Ok(())
 }

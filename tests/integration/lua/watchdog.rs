@@ -2,10 +2,9 @@
 //!
 //! `os.execute` stands for whatever does not return.
 
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::Site;
 use crate::support::probe::{Seen, soon};
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tributary::script::{self, ScriptLimits};
@@ -113,14 +112,10 @@ fn the_process_goes_on_after_a_node_was_given_up_and_stops_in_time() -> Tested {
     );
     let site = Site::with(&[("net.lua", &net)])?;
     let args = ["run", "net.lua", "--allow-os", "--lua-call-time", "500ms"];
-    let mut child = site.command(&args).spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let mut stdin = stdin.ok_or("no input")?;
-    let mut lines = BufReader::new(stdout.ok_or("no output")?).lines();
+    let mut running = site.start(&args)?;
     let mut answer = |payload: &str| -> std::result::Result<Duration, Box<dyn Error>> {
         let begun = Instant::now();
-        writeln!(stdin, "{payload}")?;
-        assert_eq!(lines.next().ok_or("it has ended")??, payload);
+        assert_eq!(running.ask(payload)?, payload);
         Ok(begun.elapsed())
     };
     answer(r#"{"k":"good"}"#)?;
@@ -132,8 +127,7 @@ fn the_process_goes_on_after_a_node_was_given_up_and_stops_in_time() -> Tested {
         std::thread::sleep(Duration::from_millis(50));
     }
     let begun = Instant::now();
-    signal(&child, "TERM")?;
-    let done = Done::of(child)?;
+    let done = running.stop()?;
     assert!(begun.elapsed() < Duration::from_secs(8), "{}", done.stderr);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     let said = "net.lua:3: node f: call time budget 500ms exceeded, and it does not return; \
@@ -244,12 +238,12 @@ fn a_reader_that_takes_its_time_is_no_overrun() -> Tested {
                tb.link('in', 'f')";
     let site = Site::with(&[("net.lua", net)])?;
     let args = ["run", "net.lua", "--lua-call-time", "200ms"];
-    let mut child = site.command(&args).spawn()?;
-    let mut stdin = child.stdin.take().ok_or("no input")?;
-    writeln!(stdin, "{{}}")?;
-    drop(stdin);
+    let mut running = site.start(&args)?;
+    running.send("{}\n")?;
+    drop(running.stdin.take());
+    // The pipe is full meanwhile, for longer than a call may take.
     std::thread::sleep(Duration::from_millis(1_500));
-    let done = Done::of(child)?;
+    let done = running.wait()?;
     assert!(!done.stderr.contains("does not return"), "{}", done.stderr);
     assert!(done.stdout.len() > 1 << 20);
     Ok(())

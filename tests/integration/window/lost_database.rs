@@ -1,11 +1,10 @@
 //! A database that ends while a network runs, and comes back.
 
-use crate::support::binary::{Done, Site};
-use crate::support::mortal::Mortal;
+use crate::support::binary::Site;
+use crate::support::mariadb::Server;
 use crate::support::probe::{Log, START, Scripted, Seen, burst, soon};
 use mysql::prelude::Queryable;
 use std::error::Error;
-use std::io::Write;
 use std::time::{Duration, Instant};
 use tributary::{Network, OnError};
 
@@ -27,15 +26,14 @@ tb.on_error('*', 'refused')
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
 fn a_database_that_ends_and_comes_back_loses_nothing_and_refuses_nothing() -> Tested {
-    let mut server = Mortal::start();
+    let mut server = Server::start();
     let url = server.database();
     let site = Site::with(&[("net.lua", NET)])?;
-    let mut child = site.command(&["run", "net.lua", "--db", &url]).spawn()?;
-    let mut stdin = child.stdin.take().ok_or("no standard input")?;
+    let mut running = site.start(&["run", "net.lua", "--db", &url])?;
     // In one piece: of a line at a time the link to the lost node would hold a few, not a thousand.
-    let mut send = |ids: std::ops::Range<u32>| -> std::io::Result<()> {
+    let mut send = |ids: std::ops::Range<u32>| {
         let lines: String = ids.map(|id| format!("{{\"id\":{id}}}\n")).collect();
-        stdin.write_all(lines.as_bytes())
+        running.send(&lines)
     };
     let lines = |name: &str| site.read(name).map_or(0, |text| text.lines().count());
     send(0..1_000)?;
@@ -50,7 +48,7 @@ fn a_database_that_ends_and_comes_back_loses_nothing_and_refuses_nothing() -> Te
     assert!(soon(|| lines("beside.jsonl") == 2_000));
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(lines("out.jsonl"), 1_000);
-    server.revive();
+    server.restart();
     let back = Instant::now();
     assert!(
         soon(|| lines("out.jsonl") == 2_000),
@@ -62,8 +60,8 @@ fn a_database_that_ends_and_comes_back_loses_nothing_and_refuses_nothing() -> Te
         "{:?}",
         back.elapsed()
     );
-    drop(stdin);
-    let done = Done::of(child)?;
+    drop(running.stdin.take());
+    let done = running.wait()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let said: Vec<&str> = done.stderr.lines().collect();
     assert!(said[0].contains("node keep: mysql://"), "{said:?}");

@@ -4,7 +4,6 @@
 use crate::support::binary::{Done, Site};
 use crate::support::databases::{Kind, Place, ask};
 use std::error::Error;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tributary::Database;
 use tributary::store::QueryLimits;
@@ -13,22 +12,11 @@ use tributary::time::Timestamp;
 type Tested = Result<(), Box<dyn Error>>;
 
 /// Far less than the gigabyte that each of these asks for, and enough for a process with its threads.
-const MEMORY: &str = "ulimit -v 900000; exec \"$0\" \"$@\"";
+const MEMORY: &str = "ulimit -v 900000";
 
 /// Runs the binary with little memory.
 fn run(site: &Site, args: &[&str], input: &str) -> Result<Done, Box<dyn Error>> {
-    let call = site.command(args);
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", MEMORY])
-        .arg(call.get_program())
-        .args(call.get_args())
-        .current_dir(site.path(""))
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    Done::fed(command, input)
+    Done::fed(site.command_after(MEMORY, args), input)
 }
 
 const TABLE: &str = "\
@@ -311,7 +299,7 @@ fn a_row_that_a_server_sends_beyond_the_limit_is_not_read_and_the_window_goes_on
     use tributary::window::{QueryWindow, Window, WindowKind, WindowOptions};
     use tributary::{Network, Table, sink};
     // Of its own, since this is a setting of the whole server.
-    let server = crate::support::mortal::Mortal::start();
+    let server = crate::support::mariadb::Server::start();
     let mut root = server.connect(None).unwrap();
     root.query_drop("set global max_allowed_packet = 1073741824")
         .unwrap();

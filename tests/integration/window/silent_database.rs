@@ -1,7 +1,8 @@
 //! A MySQL server that accepts connections and says nothing, or too little, holds nothing up for long.
 
-use crate::support::binary::{Done, Site, signal};
-use crate::support::server::Silent;
+use crate::support::binary::{Signal, Site};
+use crate::support::mariadb::Server;
+use crate::support::process::Silent;
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -109,8 +110,7 @@ fn the_time_of_a_run_and_signals_end_a_start_that_waits() -> Result<(), Box<dyn 
     );
     let site = Site::with(&[("net.lua", &script)])?;
     let begun = Instant::now();
-    let child = site.command(&["run", "net.lua", "--for", "1s"]).spawn()?;
-    let done = Done::of(child)?;
+    let done = site.start(&["run", "net.lua", "--for", "1s"])?.wait()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(
         begun.elapsed() < Duration::from_secs(4),
@@ -122,21 +122,20 @@ fn the_time_of_a_run_and_signals_end_a_start_that_waits() -> Result<(), Box<dyn 
         "{}",
         done.stderr
     );
-    for name in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let begun = Instant::now();
-        let child = site.command(&["run", "net.lua"]).spawn()?;
+        let running = site.start(&["run", "net.lua"])?;
         std::thread::sleep(Duration::from_millis(1_000));
-        signal(&child, name)?;
-        let done = Done::of(child)?;
-        assert_eq!(done.code, Some(0), "{name}: {}", done.stderr);
+        running.signal(signal)?;
+        let done = running.wait()?;
+        assert_eq!(done.code, Some(0), "{signal:?}: {}", done.stderr);
         assert!(
             begun.elapsed() < Duration::from_secs(4),
             "{:?}",
             begun.elapsed()
         );
     }
-    let child = site.command(&["run", "net.lua", "--fail-fast"]).spawn()?;
-    let done = Done::of(child)?;
+    let done = site.start(&["run", "net.lua", "--fail-fast"])?.wait()?;
     assert_eq!(done.code, Some(69), "{}", done.stderr);
     Ok(())
 }
@@ -176,10 +175,9 @@ fn a_run_waits_for_its_database_until_its_time_is_over_or_a_signal_comes()
             done.stderr
         );
         let begun = Instant::now();
-        let child = site.command(&["run", "net.lua", "--db", &url]).spawn()?;
+        let running = site.start(&["run", "net.lua", "--db", &url])?;
         std::thread::sleep(Duration::from_secs(1));
-        signal(&child, "TERM")?;
-        let done = Done::of(child)?;
+        let done = running.stop()?;
         assert!(begun.elapsed() < Duration::from_secs(3), "{url}");
         assert!(!done.stderr.contains("canary"), "{}", done.stderr);
     }
@@ -216,18 +214,18 @@ fn what_waits_for_no_database_ends_in_time_and_says_why() -> Result<(), Box<dyn 
 #[ignore = "needs mariadbd: run tests/run"]
 fn a_database_that_is_available_later_is_waited_for_and_one_that_falls_silent_ends_the_load()
 -> Result<(), Box<dyn std::error::Error>> {
-    let mut server = crate::support::mortal::Mortal::start();
+    let mut server = Server::start();
     let url = server.database();
     server.kill();
     let site = Site::with(&[("net.lua", NET)])?;
-    let mut child = site.command(&["run", "net.lua", "--db", &url]).spawn()?;
-    let mut stdin = child.stdin.take().ok_or("no standard input")?;
-    stdin.write_all(b"{\"id\":1}\n")?;
-    drop(stdin);
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(child.try_wait()?.is_none(), "it waits");
-    server.revive();
-    let done = Done::of(child)?;
+    let mut running = site.start(&["run", "net.lua", "--db", &url])?;
+    running.send("{\"id\":1}\n")?;
+    drop(running.stdin.take());
+    running.until_log("waiting for the database: ")?;
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(running.status().is_none(), "it waits");
+    server.restart();
+    let done = running.wait()?;
     assert_eq!(
         (done.code, &*done.stdout),
         (Some(0), "{\"id\":1}\n"),
@@ -247,7 +245,7 @@ fn a_database_that_is_available_later_is_waited_for_and_one_that_falls_silent_en
     );
     // After the first answers there is none: each question waits no longer than the first of them.
     let database = Database::open_within(&url, Duration::from_secs(1))?;
-    server.suspend(true);
+    server.suspend();
     let begun = Instant::now();
     for name in ["a", "b", "c", "d", "e"] {
         let error = database
@@ -255,7 +253,7 @@ fn a_database_that_is_available_later_is_waited_for_and_one_that_falls_silent_en
             .expect_err("nobody answers");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
-    server.suspend(false);
+    server.resume();
     assert!(
         begun.elapsed() < Duration::from_secs(4),
         "{:?}",

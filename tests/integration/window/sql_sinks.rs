@@ -1,11 +1,10 @@
 //! SQL sinks: events become rows, once each, whatever comes again.
 
-use crate::support::binary::Site;
+use crate::support::binary::{Signal, Site};
 use crate::support::databases::{Kind, Place, ask, bet, bets, one};
 use crate::support::probe::{Log, START, burst, tracking};
 use serde_json::{Value, json};
 use std::error::Error;
-use std::process::Stdio;
 use std::time::Duration;
 use tributary::sink::{SqlMode, SqlSink};
 use tributary::{Database, Network, Runtime, Stats, Table};
@@ -302,19 +301,15 @@ tb.link('in', 'out')";
     let mut random = u64::from(seed);
     let mut kills = 0;
     loop {
-        let mut command = site.command(&["run", "net.lua", "--db", "sqlite:rows.db"]);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let running = site.start(&["run", "net.lua", "--db", "sqlite:rows.db"])?;
         if kills < KILLS {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
-            child.kill()?;
+            running.signal(Signal::KILL)?;
         }
-        if let Some(code) = child.wait()?.code() {
+        if let Some(code) = running.wait()?.code {
             assert_eq!(code, 0, "seed {seed}");
             break;
         }

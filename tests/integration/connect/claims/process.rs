@@ -1,33 +1,31 @@
 //! The binary, with a script that joins two connectors.
 
 use super::super::At;
+use crate::support::binary::{Running, Site};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use tempfile::TempDir;
+use std::process::Stdio;
 use tributary::{Error, Result};
 
 /// A process of the binary; killed when it is dropped.
 pub(super) struct Process {
-    child: Child,
-    _script: TempDir,
+    running: Running,
+    _site: Site,
 }
 
 impl Process {
     /// Starts one that sends what comes from `source`, to its node `in`, on to `sink`, by its node
     /// `out`.
     pub fn start(source: At, sink: At) -> Result<Self> {
-        let folder = tempfile::tempdir().map_err(|error| Error::io("a directory", &error))?;
-        let path = folder.path().join("s.lua");
-        std::fs::write(&path, script(&source, &sink))
-            .map_err(|error| Error::io("a script", &error))?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-        command.arg("run").arg(path).env("RUST_LOG", "error");
+        let site = Site::with(&[("s.lua", &script(&source, &sink))]);
+        let site = site.map_err(|error| Error::io("a directory", &error))?;
+        let mut command = site.command(&["run", "s.lua"]);
+        command.env("RUST_LOG", "error");
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.spawn();
+        let running = Running::of(command);
         Ok(Process {
-            child: child.map_err(|error| Error::io("the binary", &error))?,
-            _script: folder,
+            running: running.map_err(|error| Error::io("the binary", &error))?,
+            _site: site,
         })
     }
 
@@ -37,18 +35,10 @@ impl Process {
             let name = std::fs::read_to_string(entry?.path().join("comm"))?;
             Ok(name.trim_end().to_owned())
         };
-        let tasks = Path::new("/proc").join(self.child.id().to_string());
+        let tasks = Path::new("/proc").join(self.running.id().to_string());
         let tasks = std::fs::read_dir(tasks.join("task"));
         let names = tasks.and_then(|tasks| tasks.map(name).collect());
         names.map_err(|error| Error::io("the threads of the binary", &error))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // SIGKILL.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
