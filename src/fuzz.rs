@@ -64,5 +64,8 @@ pub fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
 
 /// Where the tokens of SQL are, by the rules of each database, and the names of its parameters.
 pub fn sql(text: &str) -> Vec<(Vec<Range<usize>>, Vec<String>)> {
-    crate::store::dialect::tokens_of(text)
+    let dialects = crate::store::dialects();
+    dialects
+        .filter_map(|dialect| crate::store::dialect::tokens_of(dialect, text))
+        .collect()
 }

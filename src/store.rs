@@ -51,3 +51,6 @@ pub(crate) use retention::{CountRetention, TimeRetention};
 pub(crate) use row::{Cell, Row, RowReader};
 pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};
+pub(crate) use url::{dialect_of, dialects};
+#[cfg(test)]
+pub(crate) use {mysql::DIALECT as MYSQL, sqlite::DIALECT as SQLITE};

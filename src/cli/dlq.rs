@@ -122,7 +122,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The letters in a file, or in the database of this URL.
 fn letters(place: &str) -> Result<DeadLetters> {
-    match place.starts_with("mysql:") || place.starts_with("sqlite:") {
+    match crate::store::dialect_of(place).is_some() {
         true => Ok(DeadLetters::table(&Database::open(place)?)),
         false => Ok(DeadLetters::file(place)),
     }

@@ -96,7 +96,8 @@ fn load_network(options: &Options) -> Result<Option<Network>> {
             }
             Err(error) => error,
         };
-        let is_server = options.load.setup.db.starts_with("mysql:");
+        let dialect = crate::store::dialect_of(&options.load.setup.db);
+        let is_server = dialect.is_some_and(|dialect| dialect.is_server());
         if !is_server || !error.is_retryable() || options.fail_fast {
             return Err(error);
         }

@@ -90,7 +90,8 @@ impl Database {
     /// # Errors
     /// A malformed URL.
     pub(crate) fn dialect_of(url: &str) -> Result<Dialect> {
-        url::parse(url).map(|location| location.dialect())
+        url::parse(url)?;
+        Ok(url::dialect_of(url).expect("a URL that was parsed has a scheme"))
     }
 
     /// The same database, whose queries have these limits when they run on connections of this handle.

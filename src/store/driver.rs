@@ -12,8 +12,8 @@ use super::row::Cell;
 use super::table::Table;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// A database behind a [`Database`](super::Database).
 pub(crate) trait Backend: Send + Sync {
@@ -83,6 +83,8 @@ pub(crate) struct Evaluation {
     pub sql: String,
     /// Unique within the process.
     pub number: u64,
+    /// What a driver keeps prepared for it is of no use after its end: a driver keeps the weak reference.
+    life: Arc<()>,
 }
 
 impl Evaluation {
@@ -91,13 +93,13 @@ impl Evaluation {
         Evaluation {
             sql: sql.into(),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            life: Arc::default(),
         }
     }
-}
 
-impl Drop for Evaluation {
-    fn drop(&mut self) {
-        super::sqlite::forget(self.number);
+    /// A reference that shows whether the evaluation is still there.
+    pub fn life(&self) -> Weak<()> {
+        Arc::downgrade(&self.life)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Tables that Tributary creates have a collation under which texts are equal only if their bytes are,
 //! trailing blanks included, as on SQLite.
 
+mod dialect;
 mod driver;
 mod fault;
 mod limit;
@@ -11,7 +12,6 @@ mod location;
 mod schema;
 
 use super::dialect::Dialect;
-use super::dialect::mysql::{DIALECT, Relations, ServerSchema};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::QueryLimits;
 use super::reads::{Asked, Checked};
@@ -19,6 +19,8 @@ use super::statements;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::time::monotonic;
+pub(crate) use dialect::DIALECT;
+use dialect::{Relations, ServerSchema};
 use fault::DatabaseName;
 use limit::Watch;
 pub(super) use location::SCHEME;

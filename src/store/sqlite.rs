@@ -3,6 +3,7 @@
 //! Several connections to one database in memory fail at once with "table is locked", and a file has one
 //! writer anyway. So there is one connection behind a mutex, which a transaction holds until it ends.
 
+mod dialect;
 mod driver;
 mod fault;
 mod functions;
@@ -15,7 +16,7 @@ mod watch;
 
 pub(crate) use queue::{QueueFile, Stored};
 
-use super::dialect::{self, Dialect, sqlite::DIALECT};
+use super::dialect::{Dialect, not_one_select, with_names};
 use super::driver::{Backend, Driver, Existing, Refusal};
 use super::limits::QueryLimits;
 use super::reads::{Asked, Checked};
@@ -23,13 +24,13 @@ use super::statements;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::time::monotonic;
+pub(crate) use dialect::DIALECT;
 use fault::DatabaseName;
 pub(super) use location::{SCHEME, at};
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
-pub(super) use scratch::forget;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -264,7 +265,7 @@ impl Backend for Sqlite {
                 scratch.execute_batch(&sql).map_err(other)?;
             }
         }
-        let with = dialect::with_names(DIALECT, query.sql).map_err(Refusal::Other)?;
+        let with = with_names(DIALECT, query.sql).map_err(Refusal::Other)?;
         // Preparing a query may compute its constant parts.
         set_length(&scratch, QueryLimits::default().bytes).map_err(other)?;
         let watch = watch::Watch::on(&mut scratch).map_err(other)?;
@@ -272,7 +273,7 @@ impl Backend for Sqlite {
             .prepare(query.text)
             .map_err(|error| fault::refusal(&error))?;
         if !statement.readonly() {
-            return Err(Refusal::Other(dialect::not_one_select()));
+            return Err(Refusal::Other(not_one_select()));
         }
         let seen = watch.take();
         let outside = seen.outside(&scratch, &watch, &with, &query.reach);

@@ -1,6 +1,6 @@
 //! Where a database is: a URL whose scheme selects the backend.
 //!
-//! To add a backend, add its scheme to [`SCHEMES`].
+//! To add a backend, add its scheme to [`SCHEMES`]: nothing else lists the backends.
 
 use super::dialect::Dialect;
 use super::driver::Backend;
@@ -18,6 +18,7 @@ const SCHEMES: &[Scheme] = &[super::sqlite::SCHEME, super::mysql::SCHEME];
 pub(crate) struct Scheme {
     /// What stands before the colon.
     pub name: &'static str,
+    pub dialect: Dialect,
     /// The forms of its URLs, for hints.
     pub forms: &'static [&'static str],
     /// Parses what follows the colon; the error is what is wrong with it.
@@ -26,8 +27,6 @@ pub(crate) struct Scheme {
 
 /// A parsed URL. It is displayed without its password.
 pub(crate) trait Location: fmt::Display + Send + Sync {
-    fn dialect(&self) -> Dialect;
-
     /// Opens the database; a server may take this long for each answer.
     ///
     /// # Errors
@@ -43,6 +42,19 @@ pub(crate) trait Location: fmt::Display + Send + Sync {
     fn is_memory(&self) -> bool {
         false
     }
+}
+
+/// The dialects of the backends.
+pub(crate) fn dialects() -> impl Iterator<Item = Dialect> {
+    SCHEMES.iter().map(|scheme| scheme.dialect)
+}
+
+/// The dialect of the database at a URL; `None` where its scheme is not one of a database. The rest is not
+/// parsed.
+pub(crate) fn dialect_of(text: &str) -> Option<Dialect> {
+    let (name, _) = text.split_once(':')?;
+    let scheme = SCHEMES.iter().find(|scheme| scheme.name == name)?;
+    Some(scheme.dialect)
 }
 
 /// Parses a URL.

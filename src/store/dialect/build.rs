@@ -16,7 +16,7 @@ pub(crate) enum Scalar {
 }
 
 /// The name of a call, in lower case, and its arguments, if they are plain expressions.
-pub(super) fn named_call(function: &Function) -> Option<(String, Vec<Expr>)> {
+pub(in crate::store) fn named_call(function: &Function) -> Option<(String, Vec<Expr>)> {
     let [name] = function.name.0.as_slice() else {
         return None;
     };
@@ -41,17 +41,17 @@ fn arguments(args: &FunctionArguments) -> Option<Vec<Expr>> {
 }
 
 /// A parameter.
-pub(super) fn param(name: &str) -> Expr {
+pub(in crate::store) fn param(name: &str) -> Expr {
     Expr::Value(Value::Placeholder(format!(":{name}")).with_empty_span())
 }
 
 /// A text.
-pub(super) fn text(text: &str) -> Expr {
+pub(in crate::store) fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
 }
 
 /// A call of a function.
-pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
+pub(in crate::store) fn call(name: &str, args: Vec<Expr>) -> Expr {
     let args = args
         .into_iter()
         .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))

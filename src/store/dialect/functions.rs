@@ -10,7 +10,7 @@ use super::Dialect;
 use crate::error::{Error, did_you_mean};
 
 /// The names in a list.
-pub(super) fn names(list: &'static str) -> Vec<&'static str> {
+pub(in crate::store) fn names(list: &'static str) -> Vec<&'static str> {
     list.split_ascii_whitespace().collect()
 }
 
@@ -36,11 +36,11 @@ pub(crate) fn refused(dialect: Dialect, name: &str, place: Option<(usize, usize)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{mysql, sqlite};
+    use crate::store::dialects;
 
     #[test]
     fn the_lists_are_in_lower_case_and_name_everything_once() {
-        for dialect in [sqlite::DIALECT, mysql::DIALECT] {
+        for dialect in dialects() {
             let list = dialect.functions();
             let mut sorted: Vec<&str> = list.to_vec();
             sorted.sort_unstable();
@@ -75,7 +75,7 @@ mod tests {
             "user",
             "current_user",
         ] {
-            for dialect in [sqlite::DIALECT, mysql::DIALECT] {
+            for dialect in dialects() {
                 assert!(!dialect.functions().contains(&name), "{name}");
             }
         }

@@ -17,7 +17,7 @@ pub(crate) enum TokenKind {
     Symbol(u8),
 }
 
-pub(super) struct Token {
+pub(in crate::store) struct Token {
     pub kind: TokenKind,
     pub at: Range<usize>,
 }
@@ -27,14 +27,14 @@ pub(super) struct Token {
 /// # Errors
 /// A text, name or comment without an end, parameters of a form that is not `:name`, variables, comments
 /// that MySQL executes.
-pub(super) fn lex(dialect: Dialect, sql: &str) -> Result<Vec<Token>> {
+pub(in crate::store) fn lex(dialect: Dialect, sql: &str) -> Result<Vec<Token>> {
     let mut list = Vec::new();
     lex_into(&mut list, dialect, sql)?;
     Ok(list)
 }
 
 /// The same; the tokens before an error stay in the list.
-pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Result<()> {
+pub(in crate::store) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Result<()> {
     let bytes = sql.as_bytes();
     let rules = dialect.lexicon();
     let mut at = 0;
@@ -121,7 +121,7 @@ pub(super) fn lex_into(list: &mut Vec<Token>, dialect: Dialect, sql: &str) -> Re
 }
 
 /// The line and column, from one, of a byte.
-pub(super) fn position(sql: &str, byte: usize) -> (usize, usize) {
+pub(in crate::store) fn position(sql: &str, byte: usize) -> (usize, usize) {
     let before = &sql.as_bytes()[..byte.min(sql.len())];
     let line = before.iter().filter(|b| **b == b'\n').count() + 1;
     let start = before

@@ -160,11 +160,11 @@ impl Visitor for Parameters {
 #[cfg(test)]
 mod tests {
     use super::paged;
-    use crate::store::dialect::{mysql, sqlite};
+    use crate::store::dialects;
 
     #[test]
     fn a_limit_becomes_a_parameter() {
-        for dialect in [sqlite::DIALECT, mysql::DIALECT] {
+        for dialect in dialects() {
             let sql = "select n, at from t where at > :cursor order by at limit 3";
             let found = paged(dialect, sql).expect("it is known");
             assert_eq!(found.limit, Some(3));
@@ -189,7 +189,7 @@ mod tests {
             "select n from (select n from t where n > :cursor order by n limit 3) as a order by n",
             "(select n from t where n > :cursor order by n limit 3)",
         ] {
-            for dialect in [sqlite::DIALECT, mysql::DIALECT] {
+            for dialect in dialects() {
                 let error = paged(dialect, sql).expect_err(sql).to_string();
                 assert!(
                     error.contains("its limit is not one number"),
@@ -199,6 +199,6 @@ mod tests {
         }
         let sql =
             "select n, (select b from u where u.n = t.n limit 1) as b from t where n > :cursor";
-        assert!(paged(sqlite::DIALECT, sql).is_ok());
+        assert!(dialects().all(|dialect| paged(dialect, sql).is_ok()));
     }
 }

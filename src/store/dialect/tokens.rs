@@ -48,7 +48,7 @@ pub(crate) struct Tokens<'a> {
 ///
 /// # Errors
 /// A query that is certainly not one SELECT.
-pub(super) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
+pub(in crate::store) fn scan(dialect: Dialect, sql: &str) -> Result<Tokens<'_>> {
     let mut list = Vec::new();
     let cut = lex_into(&mut list, dialect, sql);
     let tokens = Tokens { sql, dialect, list };
@@ -213,7 +213,7 @@ impl Tokens<'_> {
 }
 
 /// Refuses a rewritten query in which a clock is left.
-pub(super) fn check_rewritten(dialect: Dialect, sql: &str) -> Result<()> {
+pub(in crate::store) fn check_rewritten(dialect: Dialect, sql: &str) -> Result<()> {
     let list = lex(dialect, sql)?;
     match (Tokens { sql, dialect, list }).clock(false) {
         None => Ok(()),

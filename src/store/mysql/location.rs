@@ -1,10 +1,9 @@
 //! `mysql://user:password@host:port/database`. User and password are percent-decoded.
 
-use super::Mysql;
+use super::{DIALECT, Mysql};
 use crate::error::Result;
 use crate::host::split_host;
 use crate::secret;
-use crate::store::dialect::{Dialect, mysql::DIALECT};
 use crate::store::driver::Backend;
 use crate::store::url::{INCOMPLETE, Location, Scheme};
 use std::fmt;
@@ -14,6 +13,7 @@ use std::time::Duration;
 /// The scheme of MySQL and MariaDB.
 pub(crate) const SCHEME: Scheme = Scheme {
     name: "mysql",
+    dialect: DIALECT,
     forms: &["mysql://user:password@host:port/database"],
     parse,
 };
@@ -34,10 +34,6 @@ fn parse(text: &str) -> Result<Arc<dyn Location>, &'static str> {
 }
 
 impl Location for Server {
-    fn dialect(&self) -> Dialect {
-        DIALECT
-    }
-
     fn open(&self, patience: Duration) -> Result<Arc<dyn Backend>> {
         Ok(Arc::new(Mysql::open(self, self.to_string(), patience)?))
     }

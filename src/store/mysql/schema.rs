@@ -1,6 +1,6 @@
 //! What is in a MySQL database: its tables, columns and indexes.
 
-use crate::store::dialect::mysql::ServerSchema;
+use super::dialect::ServerSchema;
 use crate::store::driver::{Existing, ExistingColumn};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Result, params};

@@ -1,8 +1,7 @@
 //! `sqlite::memory:` and `sqlite:path`.
 
-use super::Sqlite;
+use super::{DIALECT, Sqlite};
 use crate::error::Result;
-use crate::store::dialect::{Dialect, sqlite::DIALECT};
 use crate::store::driver::Backend;
 use crate::store::url::{Location, Scheme};
 use std::fmt;
@@ -13,6 +12,7 @@ use std::time::Duration;
 /// The scheme of SQLite.
 pub(crate) const SCHEME: Scheme = Scheme {
     name: "sqlite",
+    dialect: DIALECT,
     forms: &["sqlite::memory:", "sqlite:path"],
     parse,
 };
@@ -40,10 +40,6 @@ fn parse(text: &str) -> Result<Arc<dyn Location>, &'static str> {
 }
 
 impl Location for Memory {
-    fn dialect(&self) -> Dialect {
-        DIALECT
-    }
-
     fn open(&self, _patience: Duration) -> Result<Arc<dyn Backend>> {
         Ok(Arc::new(Sqlite::memory()?))
     }
@@ -60,10 +56,6 @@ impl fmt::Display for Memory {
 }
 
 impl Location for File {
-    fn dialect(&self) -> Dialect {
-        DIALECT
-    }
-
     fn open(&self, _patience: Duration) -> Result<Arc<dyn Backend>> {
         Ok(Arc::new(Sqlite::file(&self.0)?))
     }

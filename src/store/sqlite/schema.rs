@@ -1,6 +1,7 @@
 //! What is in a SQLite database: its tables, columns and indexes.
 
-use crate::store::dialect::{self, sqlite::DIALECT};
+use super::DIALECT;
+use crate::store::dialect;
 use crate::store::driver::{Existing, ExistingColumn};
 use rusqlite::{Connection, Result};
 

@@ -16,9 +16,17 @@ use rusqlite::{Connection, ErrorCode, Statement};
 use self_cell::self_cell;
 use std::cell;
 use std::cell::RefCell;
+use std::sync::Weak;
 
 /// By the numbers of their evaluations, in order: a thread has few.
-type Held<'a> = RefCell<Vec<(u64, Statement<'a>)>>;
+type Held<'a> = RefCell<Vec<Prepared<'a>>>;
+
+/// The statement of one evaluation.
+struct Prepared<'a> {
+    number: u64,
+    life: Weak<()>,
+    statement: Statement<'a>,
+}
 
 /// A connection, and the limit on its values.
 struct Limited {
@@ -75,16 +83,26 @@ pub(super) fn evaluate(
                 .limit(limits.bytes)
                 .map_err(|error| place.error(error))?;
             let mut held = held.borrow_mut();
-            let at = match held.binary_search_by_key(&evaluation.number, |held| held.0) {
+            let at = match held.binary_search_by_key(&evaluation.number, |held| held.number) {
                 Ok(at) => at,
-                Err(at) => {
+                Err(_) => {
                     let prepared = owner.connection.prepare(&evaluation.sql);
                     let statement = prepared.map_err(|error| place.error(error))?;
-                    held.insert(at, (evaluation.number, statement));
+                    held.retain(|held| held.life.strong_count() > 0);
+                    let at = held.partition_point(|held| held.number < evaluation.number);
+                    let (number, life) = (evaluation.number, evaluation.life());
+                    held.insert(
+                        at,
+                        Prepared {
+                            number,
+                            life,
+                            statement,
+                        },
+                    );
                     at
                 }
             };
-            run(&mut held[at].1, limits, cells, row).map_err(|error| {
+            run(&mut held[at].statement, limits, cells, row).map_err(|error| {
                 match error.sqlite_error_code() {
                     Some(ErrorCode::TooBig) => limits.too_many_bytes(),
                     _ => place.error(error),
@@ -121,16 +139,4 @@ fn run(
             Ok(Ok(true))
         }
     }
-}
-
-/// Drops the prepared statement of an evaluation on this thread.
-pub(in crate::store) fn forget(number: u64) {
-    // A thread that ends has dropped everything already.
-    let _ = SCRATCH.try_with(|scratch| {
-        if let Ok(scratch) = scratch.try_borrow()
-            && let Some(scratch) = &*scratch
-        {
-            scratch.with_dependent(|_, held| held.borrow_mut().retain(|held| held.0 != number));
-        }
-    });
 }

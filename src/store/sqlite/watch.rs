@@ -5,7 +5,7 @@
 //! column where no column is read, and in both cases the view or common table expression that
 //! contains the read. So what an allowed view reads is found by preparing a query on that view.
 
-use crate::store::dialect::sqlite::DIALECT;
+use super::DIALECT;
 use crate::store::reads::Reach;
 use parking_lot::Mutex;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};

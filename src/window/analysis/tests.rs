@@ -5,8 +5,7 @@ mod bounds;
 mod refusals;
 
 use super::*;
-use crate::store::dialect::mysql::DIALECT as MYSQL;
-use crate::store::dialect::sqlite::DIALECT as SQLITE;
+use crate::store::{MYSQL, SQLITE};
 
 /// The tables of the advanced example.
 fn bets() -> Table {

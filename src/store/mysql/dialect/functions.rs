@@ -2,7 +2,7 @@
 //! parenthesis.
 
 /// The names, in lower case, between blanks. Clocks are among them: they are replaced elsewhere.
-pub(in crate::store::dialect) const NAMES: &str = "\
+pub(super) const NAMES: &str = "\
     abs acos adddate addtime aes_decrypt aes_encrypt any_value ascii asin atan atan2 avg bin
     bin_to_uuid bit_and bit_count bit_length bit_or bit_xor cast ceil ceiling char char_length
     character_length charset chr coalesce coercibility collation column_check column_exists
@@ -42,12 +42,12 @@ pub(in crate::store::dialect) const NAMES: &str = "\
 
 /// Reserved words that stand before a parenthesis. Without quotes, none of them can be the name of a
 /// function.
-pub(in crate::store::dialect) const RESERVED: &str = "\
+pub(super) const RESERVED: &str = "\
     all and as between binary by case char collate dec decimal distinct distinctrow div double
     else except exists float from group having in index int integer intersect interval is join
     key lateral like limit match not numeric on or order over partition recursive regexp rlike
     select separator straight_join then union using varbinary varchar when where with xor";
 
 /// Types with a length that are no reserved words. They are types only after `as`.
-pub(in crate::store::dialect) const TYPES: &str = "\
+pub(super) const TYPES: &str = "\
     datetime nchar nvarchar time timestamp vector";

@@ -3,11 +3,13 @@
 mod clock;
 mod functions;
 
-use super::build::{self, Scalar};
-use super::capabilities::{Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon};
-use super::functions::names;
-use super::{NOW_DATETIME, build::param};
 use crate::error::Result;
+use crate::store::dialect::NOW_DATETIME;
+use crate::store::dialect::build::{self, Scalar, param};
+use crate::store::dialect::capabilities::{
+    Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon,
+};
+use crate::store::dialect::functions::names;
 use crate::store::table::{Child, Table, Type};
 use sqlparser::ast::{DataType, Expr, UnaryOperator};
 use sqlparser::dialect::{Dialect as Grammar, SQLiteDialect};

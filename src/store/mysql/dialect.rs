@@ -4,12 +4,14 @@ mod calls;
 mod functions;
 mod relations;
 
-use super::build::{self, Scalar, call, param};
-use super::capabilities::{Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon};
-use super::functions::names;
-use super::tokens::Tokens;
-use super::{NOW_DATETIME, not_one_select};
 use crate::error::Result;
+use crate::store::dialect::build::{self, Scalar, call, param};
+use crate::store::dialect::capabilities::{
+    Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon,
+};
+use crate::store::dialect::functions::names;
+use crate::store::dialect::tokens::Tokens;
+use crate::store::dialect::{NOW_DATETIME, not_one_select};
 use crate::store::table::{Table, Type};
 pub(crate) use relations::{Relations, ServerSchema};
 use sqlparser::ast::{BinaryOperator, DataType, ExactNumberInfo, Expr, Value};

@@ -2,7 +2,7 @@
 //! adds.
 
 /// The names, in lower case, between blanks.
-pub(in crate::store::dialect) const NAMES: &str = "\
+pub(super) const NAMES: &str = "\
     -> ->> abs acos acosh asin asinh atan atan2 atanh avg bm25 ceil ceiling char coalesce concat
     concat_ws cos cosh count cume_dist current_date current_time current_timestamp date
     date_shift datetime degrees dense_rank exp first_value floor format from_unixtime glob
