@@ -22,6 +22,7 @@ mod feed;
 mod fit;
 mod letters;
 mod limits;
+mod location;
 mod mysql;
 mod query;
 mod reads;

@@ -1,6 +1,6 @@
 //! An error of Lua as one of ours, with its place in the script.
 
-use super::prelude;
+use super::chunks;
 use crate::error::Error;
 use mlua::Lua;
 use mlua::chunk::ChunkMode;
@@ -28,7 +28,7 @@ pub(super) fn place_from(lua: &Lua, level: usize) -> Option<String> {
 fn line(debug: &mlua::debug::Debug<'_>) -> Option<String> {
     let line = debug.current_line()?;
     let source = chunk(&debug.source());
-    (!prelude::is_ours(&source)).then(|| format!("{source}:{line}"))
+    (!chunks::is_ours(&source)).then(|| format!("{source}:{line}"))
 }
 
 /// The name of a chunk: in full where it has one of ours, as Lua shows it where it has not.
@@ -107,7 +107,7 @@ pub(super) fn from_lua(error: &mlua::Error, chunks: &[String]) -> Error {
         mlua::Error::RuntimeError(message) => {
             let (mut place, mut message) = split_place(said(message), chunks);
             if place.is_none()
-                && let Some(rest) = prelude::without_place(message)
+                && let Some(rest) = chunks::without_place(message)
             {
                 (place, message) = (user_line(error, chunks), rest);
             }

@@ -21,6 +21,7 @@ use super::failure::{self, raise};
 use super::function::Host;
 use super::limits::ScriptLimits;
 use super::prelude::{self, Helpers};
+use super::signature::Signature;
 use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
@@ -194,17 +195,6 @@ fn natives() -> impl Iterator<Item = &'static Export> {
         timing::EXPORTS,
     ];
     subjects.into_iter().flatten()
-}
-
-/// A function of the module: how it is called, and one line about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Signature {
-    /// The name.
-    pub name: String,
-    /// The arguments, as one would write them.
-    pub arguments: String,
-    /// What it does, in one line.
-    pub about: String,
 }
 
 /// Every function of the module, native ones and helpers, by name.

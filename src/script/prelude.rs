@@ -6,11 +6,11 @@
 //!
 //! A directory of the user's own helpers is loaded likewise, after these ([`Helpers`]).
 
-use super::module::Signature;
+use super::chunks::host_chunk;
+use super::signature::Signature;
 use super::value::mark_list;
 use super::{failure, source};
 use crate::error::{Error, Result, quote};
-use mlua::chunk::{Chunk, ChunkMode};
 use mlua::{Lua, Table, Value};
 use std::path::Path;
 
@@ -20,9 +20,6 @@ const FILES: [(&str, &str); 3] = [
     ("links.lua", include_str!("../../lua/prelude/links.lua")),
     ("windows.lua", include_str!("../../lua/prelude/windows.lua")),
 ];
-
-/// What chunks of ours are named, so that errors point at the user's line instead.
-const CHUNK: &str = "[tributary]/";
 
 /// The user's own helpers: files, by their paths.
 #[derive(Debug, Default)]
@@ -94,29 +91,6 @@ pub(super) fn load(lua: &Lua, module: &Table) -> mlua::Result<()> {
         host_chunk(lua, name, text).call::<()>((module, &native))?;
     }
     Ok(())
-}
-
-/// A chunk of ours.
-pub(super) fn host_chunk<'a>(lua: &Lua, name: &str, text: &'a str) -> Chunk<'a> {
-    lua.load(text)
-        .set_name(format!("={CHUNK}{name}"))
-        .set_mode(ChunkMode::Text)
-}
-
-/// Whether a chunk of this name is ours, not the user's.
-pub(super) fn is_ours(chunk: &str) -> bool {
-    chunk.starts_with(CHUNK)
-}
-
-/// Whether a function comes from the file that fences in the standard library.
-pub(super) fn is_sandbox(source: &str) -> bool {
-    source.strip_prefix('=').and_then(|s| s.strip_prefix(CHUNK)) == Some("sandbox")
-}
-
-/// A message of Lua without its place, where that is in a chunk of ours.
-pub(super) fn without_place(message: &str) -> Option<&str> {
-    let rest = message.strip_prefix(CHUNK)?;
-    rest.split_once(": ").map(|(_, said)| said)
 }
 
 /// Every helper, with the first line of its documentation.

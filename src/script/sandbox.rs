@@ -4,10 +4,10 @@
 //! loaded for the host, which moves functions with it ([`Upvalues`]); scripts do not see it.
 
 use super::budget::Budget;
+use super::chunks::host_chunk;
 use super::failure::{self, raise};
 use super::limits::ScriptLimits;
 use super::patterns;
-use super::prelude::host_chunk;
 use crate::error::{Error, ErrorKind};
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value};
 use std::io::Write;

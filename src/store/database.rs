@@ -6,8 +6,9 @@ use super::catalog::{Catalog, DeclarationsMark};
 use super::connection::Connection;
 use super::dialect::{self, Dialect, Paged};
 use super::driver::{Backend, Driver};
+use super::location::Location;
 use super::query::Asker;
-use super::url::{self, Location};
+use super::url;
 use super::{Query, QueryLimits, Store, Table, fit, reads, statements};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
@@ -129,7 +130,10 @@ impl Database {
         names: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        reads::check_names(&*self.backend, &self.catalog, &names)?;
+        let backend = &*self.backend;
+        reads::check_names(backend.dialect(), &self.catalog, &names, || {
+            backend.relations()
+        })?;
         self.reads.extend(names);
         Ok(self)
     }

@@ -4,12 +4,11 @@
 //! [`Database::with_reads`](super::Database::with_reads)). The tables of the database itself (its
 //! schema, its users, its settings) cannot be read. Only functions that compute can be called.
 //!
-//! The backend reports what a prepared query reads and calls ([`Backend::check`]). This module decides
+//! The backend reports what a prepared query reads and calls ([`Backend::check`](super::driver::Backend::check)). This module decides
 //! whether that is allowed, and makes the errors.
 
 use super::catalog::Catalog;
 use super::dialect::{self, Dialect};
-use super::driver::Backend;
 use crate::error::{Error, Result, did_you_mean, quote};
 
 /// Which relations a query may read.
@@ -73,16 +72,17 @@ fn not_read(dialect: Dialect, catalog: &Catalog, original: &str, name: &str) -> 
     }))
 }
 
-/// Checks the names of what queries are to read beside the declared tables.
+/// Checks the names of what queries are to read beside the declared tables; `relations` lists those of the
+/// database.
 ///
 /// # Errors
 /// A relation of the database itself, and one that is not there.
 pub(crate) fn check_names(
-    backend: &dyn Backend,
+    dialect: Dialect,
     catalog: &Catalog,
     names: &[String],
+    relations: impl FnOnce() -> Result<Vec<String>>,
 ) -> Result<()> {
-    let dialect = backend.dialect();
     if let Some(name) = names.iter().find(|name| dialect.is_system(name)) {
         let name = quote(name);
         return Err(Error::data(format!(
@@ -99,7 +99,7 @@ pub(crate) fn check_names(
     if unknown.is_empty() {
         return Ok(());
     }
-    let there = backend.relations()?;
+    let there = relations()?;
     let is_there = |name: &str| there.iter().any(|there| there.eq_ignore_ascii_case(name));
     match unknown.into_iter().find(|name| !is_there(name)) {
         None => Ok(()),

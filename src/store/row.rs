@@ -4,6 +4,7 @@
 //! else is read from the tree, so that errors are made in one place.
 
 mod bytes;
+mod layout;
 mod reader;
 
 use super::table::{Child, Column, Table, Type};

@@ -12,6 +12,7 @@ mod queue;
 mod round;
 mod schema;
 mod scratch;
+mod values;
 mod watch;
 
 pub(crate) use queue::{QueueFile, Stored};

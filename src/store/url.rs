@@ -3,46 +3,12 @@
 //! To add a backend, add its scheme to [`SCHEMES`]: nothing else lists the backends.
 
 use super::dialect::Dialect;
-use super::driver::Backend;
-
+use super::location::{INCOMPLETE, Location, Scheme};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The schemes of the backends.
 const SCHEMES: &[Scheme] = &[super::sqlite::SCHEME, super::mysql::SCHEME];
-
-/// The scheme of one backend.
-pub(crate) struct Scheme {
-    /// What stands before the colon.
-    pub name: &'static str,
-    pub dialect: Dialect,
-    /// The forms of its URLs, for hints.
-    pub forms: &'static [&'static str],
-    /// Parses what follows the colon; the error is what is wrong with it.
-    pub parse: fn(&str) -> Result<Arc<dyn Location>, &'static str>,
-}
-
-/// A parsed URL. It is displayed without its password.
-pub(crate) trait Location: fmt::Display + Send + Sync {
-    /// Opens the database; a server may take this long for each answer.
-    ///
-    /// # Errors
-    /// A server that does not answer or refuses the user, a file that cannot be opened.
-    fn open(&self, patience: Duration) -> Result<Arc<dyn Backend>>;
-
-    /// The file of the database, if it is one.
-    fn file(&self) -> Option<&Path> {
-        None
-    }
-
-    /// Whether the database ends with the process.
-    fn is_memory(&self) -> bool {
-        false
-    }
-}
 
 /// The dialects of the backends.
 pub(crate) fn dialects() -> impl Iterator<Item = Dialect> {
@@ -78,9 +44,6 @@ pub(crate) fn parse(text: &str) -> Result<Arc<dyn Location>> {
     let rest = rest.ok_or_else(|| bad(INCOMPLETE, forms()))?;
     (scheme.parse)(rest).map_err(|why| bad(why, forms()))
 }
-
-/// What is wrong with a URL that ends after its scheme, or has no `//` where one is needed.
-pub(crate) const INCOMPLETE: &str = "it is incomplete";
 
 /// The forms of all URLs, as a hint.
 fn forms() -> String {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::host::split_host;
 use crate::secret;
 use crate::store::driver::Backend;
-use crate::store::url::{INCOMPLETE, Location, Scheme};
+use crate::store::location::{INCOMPLETE, Location, Scheme};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! is missing, an array that stands twice, a document that is malformed. What does come out is the
 //! row that the tree gives.
 
-use super::reader::{Holds, Layout};
+use super::layout::{Holds, Layout};
 use super::{Cell, Row, fits, unsigned, whole};
 use crate::payload::{Number, Walk};
 use crate::store::table::{Child, Table, Type};

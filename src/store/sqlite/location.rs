@@ -3,7 +3,7 @@
 use super::{DIALECT, Sqlite};
 use crate::error::Result;
 use crate::store::driver::Backend;
-use crate::store::url::{Location, Scheme};
+use crate::store::location::{Location, Scheme};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

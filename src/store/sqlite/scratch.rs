@@ -6,6 +6,7 @@
 
 use super::fault::DatabaseName;
 use super::round;
+use super::values::{datum, size};
 use super::{configure, set_length};
 use crate::error::Result;
 use crate::store::datum::Datum;
@@ -130,11 +131,11 @@ fn run(
             let mut bytes = 0;
             for at in 0..columns {
                 let value = values.get_ref(at)?;
-                bytes += super::driver::size(value);
+                bytes += size(value);
                 if let Err(error) = limits.check_bytes(bytes) {
                     return Ok(Err(error));
                 }
-                row.push(super::driver::datum(value));
+                row.push(datum(value));
             }
             Ok(Ok(true))
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const STARTUP: Duration = Duration::from_secs(60);
 
 /// Kills a process group once its input ends, and removes directories.
-const GUARD: &str = "read -r _; kill -KILL -- -\"$0\" 2>/dev/null; \
+const GUARD: &str = "read -r _; kill -s KILL -- \"-$0\" 2>/dev/null; \
                      rm -rf -- \"$@\" || { sleep 1; rm -rf -- \"$@\"; }";
 
 /// A port of the loopback that was free a moment ago, and that this process has not been given before.
