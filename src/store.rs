@@ -7,8 +7,19 @@
 //! Values are always bound, never formatted; identifiers are checked and quoted by one function
 //! per dialect; nothing is visible to others before a commit.
 //!
-//! A new backend: a module beside `sqlite` that implements `Backend` and `Driver` (in
-//! `driver.rs`), a dialect, a scheme in `url.rs`, and a line in the conformance suite.
+//! - `database`, `catalog`, `table` — the handle, what is declared, declarations.
+//! - `url`, `location` — the backends by the schemes of their URLs.
+//! - `driver`, `connection` — what a backend implements, and everything that is written once over it: rows,
+//!   child rows, eviction, the outbox, dead letters (`letters`).
+//! - `statements`, `fit` — the SQL that Tributary writes, and whether a table fits its declaration.
+//! - `query`, `reads`, `limits`, `dialect` — queries: their parameters, what they may reach and use, and how SQL
+//!   differs between databases.
+//! - `row`, `datum`, `value`, `calendar` — values on their way in and out.
+//! - `retention`, `feed` — how long rows are kept, and which rows other nodes have written.
+//! - `sqlite`, `mysql` — the backends.
+//!
+//! A new backend is a folder beside `sqlite` and its line in `url.rs`: a `Backend` and a `Driver` (`driver.rs`),
+//! a dialect (`dialect/capabilities.rs`), a `Location` and a `Scheme` (`location.rs`).
 
 mod calendar;
 mod catalog;

@@ -2,9 +2,13 @@
 //! each other, and each third-party crate stays in the files that are there for it.
 //!
 //! - `source` — reads source files without their comments, texts and tests.
+//! - `circles` — circles of imports between files.
+//! - `names` — the names of files in the documentation.
 //! - `items`, `public_api` — splits them into items; the list of public items.
 
+mod circles;
 mod items;
+mod names;
 mod public_api;
 mod source;
 

@@ -2,7 +2,7 @@
 //!
 //! Each dialect has a list of names, in `functions.rs` of its folder. Any other function is refused: it
 //! may write, wait, lock, read files, or show the data of others. SQLite itself reports the calls of a
-//! query (`store/sqlite/watch.rs`); for MySQL they are found in the tokens (`mysql/calls.rs`).
+//! query (`store/sqlite/watch.rs`); for MySQL they are found in the tokens (`mysql/dialect/calls.rs`).
 //!
 //! To allow one more function, add its name to the list of its dialect.
 
