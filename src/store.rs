@@ -53,11 +53,13 @@ pub(crate) use query::{Asker, Binding, Interval};
 
 pub(crate) use connection::{Connection, Piece};
 #[doc(hidden)]
-pub use contract::{Inserted, Params, Store};
+pub use contract::{Inserted, Store};
 pub use database::Database;
 pub use letters::{DeadLetters, Letter, LetterFilter};
 pub use limits::QueryLimits;
 pub(crate) use limits::is_over;
+#[doc(hidden)]
+pub use query::Params;
 pub use query::Query;
 pub(crate) use retention::{CountRetention, TimeRetention};
 pub(crate) use row::{Cell, Row, RowReader};

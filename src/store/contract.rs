@@ -3,7 +3,7 @@
 //! Nodes and the tests of the databases use it: one suite runs over every backend. It is hidden from the
 //! documentation, since it may change with what the nodes of the library need.
 
-use super::{Query, Table};
+use super::{Params, Query, Table};
 use crate::error::Result;
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -16,16 +16,6 @@ pub enum Inserted {
     New,
     /// A row with its key was there already; nothing was changed.
     Duplicate,
-}
-
-/// What a query is given: the instant, and the event that asks.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::exhaustive_structs, reason = "not a part of the public API")]
-pub struct Params<'a> {
-    /// The network's instant: what every clock in the query shows.
-    pub now: Timestamp,
-    /// The event whose fields `:name` stands for, where there is one.
-    pub event: Option<&'a Map<String, Value>>,
 }
 
 /// One connection to a database: the contract of the backends.

@@ -1,5 +1,6 @@
 //! Queries: one SELECT, checked, whose clocks are the network's.
 
+use super::calendar;
 use super::catalog::Catalog;
 use super::datum::Datum;
 use super::dialect::{self, NOW, NOW_DATETIME, NOW_UNIX};
@@ -8,7 +9,6 @@ use super::feed::TableUse;
 use super::reads::{Asked, Reach};
 use super::row::{Cell, convert};
 use super::table::Type;
-use super::{Params, calendar};
 use crate::error::{Error, Result, did_you_mean, quote, quote_json};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -23,6 +23,16 @@ const FROM: &str = "tributary_from";
 const TO: &str = "tributary_to";
 /// What the names of keys begin with; a number follows.
 const KEY: &str = "tributary_key_";
+
+/// What a query is given: the instant, and the event that asks.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "not a part of the public API")]
+pub struct Params<'a> {
+    /// The network's instant: what every clock in the query shows.
+    pub now: Timestamp,
+    /// The event whose fields `:name` stands for, where there is one.
+    pub event: Option<&'a Map<String, Value>>,
+}
 
 /// One SELECT, checked, in which every clock is the network's. A cheap handle.
 #[derive(Debug, Clone)]
