@@ -9,6 +9,13 @@ pub(super) mod inbox;
 pub(super) mod lines;
 pub(super) mod options;
 pub(super) mod progress;
+#[cfg(any(
+    feature = "amqp",
+    feature = "kafka",
+    feature = "mqtt",
+    feature = "redis"
+))]
+pub(super) mod redelivery;
 #[cfg(any(feature = "amqp", feature = "mqtt", feature = "nats"))]
 pub(super) mod runtime;
 pub(crate) mod secret;

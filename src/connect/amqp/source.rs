@@ -9,6 +9,7 @@ use super::ledger::Ledger;
 use super::value::object;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
+use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, ReadStatus, Source};
@@ -29,14 +30,13 @@ pub(super) struct QueueSource {
     config: ConnectConfig,
     queue: Queue,
     prefetch: u16,
-    pause: Duration,
     requeue: bool,
     open: Option<Open>,
     /// Each message is known by its tag.
     inbox: Inbox<u64>,
     ledger: Ledger,
-    /// What failed and is given back at this instant.
-    failed: Vec<(Timestamp, u64)>,
+    /// What failed, until it is returned to the server.
+    failed: Redelivery<u64>,
 }
 
 struct Open {
@@ -57,16 +57,16 @@ impl QueueSource {
             config,
             queue,
             prefetch,
-            // What does not come again need not wait.
-            pause: match requeue {
-                true => redeliver_after,
-                false => Duration::ZERO,
-            },
             requeue,
             open: None,
             inbox: Inbox::new(prefetch.into()),
             ledger: Ledger::new(),
-            failed: Vec::new(),
+            // What is not delivered again need not wait.
+            failed: Redelivery::after(if requeue {
+                redeliver_after
+            } else {
+                Duration::ZERO
+            }),
         }
     }
 
@@ -121,7 +121,7 @@ impl Node for QueueSource {
         match self.inbox.settle(token, outcome) {
             Some((tag, Outcome::Delivered)) => self.ledger.delivered(tag),
             Some((tag, Outcome::Failed)) => {
-                self.failed.push((cx.now().saturating_add(self.pause), tag));
+                self.failed.push(tag, cx.now());
             }
             None => {}
         }
@@ -132,9 +132,9 @@ impl Node for QueueSource {
         let Some(Open { connection, .. }) = &self.open else {
             return Ok(());
         };
-        let now = cx.now();
-        let due: Vec<(Timestamp, u64)> = self.failed.extract_if(.., |(at, _)| *at <= now).collect();
-        due.iter().for_each(|(_, tag)| self.ledger.answered(*tag));
+        let count = self.failed.due(cx.now());
+        let due: Vec<u64> = self.failed.take(count).collect();
+        due.iter().for_each(|tag| self.ledger.answered(*tag));
         let acks = self.ledger.acks();
         if due.is_empty() && acks.is_empty() {
             return Ok(());
@@ -145,7 +145,7 @@ impl Node for QueueSource {
             requeue: self.requeue,
         };
         connection.done(async {
-            let nacks = due.iter().map(|(_, tag)| channel.basic_nack(*tag, nack));
+            let nacks = due.iter().map(|tag| channel.basic_nack(*tag, nack));
             let nacked = pipelined(nacks).await;
             let acks = acks.iter().map(|ack| {
                 let multiple = ack.multiple;
@@ -158,7 +158,7 @@ impl Node for QueueSource {
 
     fn wake(&self) -> Option<Timestamp> {
         self.open.as_ref()?;
-        self.failed.iter().map(|(at, _)| *at).min()
+        self.failed.next_due()
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {

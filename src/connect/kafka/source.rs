@@ -10,6 +10,7 @@ use super::member::{Callbacks, Member};
 use super::positions::Spot;
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
+use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, ReadStatus, Source};
@@ -19,7 +20,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Map, Value};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How many events a read emits at most.
@@ -44,8 +45,7 @@ pub(super) struct KafkaSource {
     options: Options,
     member: Option<Member>,
     inbox: Inbox<Held>,
-    /// Those that failed, and when they come again.
-    failed: VecDeque<(Timestamp, Held)>,
+    failed: Redelivery<Held>,
     /// The positions that have moved since the last commit.
     moved: HashMap<i32, i64>,
     /// An error that came when something had been emitted already.
@@ -66,7 +66,7 @@ impl KafkaSource {
             config,
             member: None,
             inbox: Inbox::new(options.in_flight),
-            failed: VecDeque::new(),
+            failed: Redelivery::after(options.redeliver_after),
             moved: HashMap::new(),
             error: None,
             full_since: None,
@@ -110,9 +110,8 @@ impl KafkaSource {
 
     /// Emits the messages again that failed and whose pause is over. Returns their number.
     fn again(&mut self, cx: &mut Context<'_>) -> usize {
-        let now = cx.now();
-        let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
-        for (_, held) in self.failed.drain(..due.min(BATCH)) {
+        let due = self.failed.due(cx.now());
+        for held in self.failed.take(due.min(BATCH)) {
             let member = self.member.as_ref();
             if member.is_some_and(|member| member.positions().lock().is_ours(held.spot)) {
                 self.inbox.emit(held.event.clone(), held, cx);
@@ -236,8 +235,7 @@ impl Node for KafkaSource {
                 }
             }
             Outcome::Failed if positions.is_ours(held.spot) => {
-                let at = cx.now().saturating_add(self.options.redeliver_after);
-                self.failed.push_back((at, held));
+                self.failed.push(held, cx.now());
             }
             Outcome::Failed => {}
         }
@@ -282,9 +280,9 @@ impl Source for KafkaSource {
         if !ready.map_err(|error| self.wrong(&error))? {
             return Ok(ReadStatus::Idle);
         }
-        let mut limit = match (room, self.failed.front()) {
+        let mut limit = match (room, self.failed.next_due()) {
             (0, _) => Duration::ZERO,
-            (_, Some((at, _))) => wait.min(at.since(now)),
+            (_, Some(due)) => wait.min(due.since(now)),
             (_, None) => wait,
         };
         let Some(member) = self.member.take() else {

@@ -8,6 +8,7 @@ use super::connection::{ConnectConfig, Connection, PUMP, Role};
 use super::order::{Answer, Order};
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
+use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
 use crate::node::{Context, Node, ReadStatus, Source};
@@ -48,8 +49,7 @@ pub(super) struct MqttSource {
     is_warned: bool,
     inbox: Inbox<Held>,
     order: Order,
-    /// Those that failed, and when they come again.
-    failed: VecDeque<(Timestamp, Held)>,
+    failed: Redelivery<Held>,
     /// When the client sends the next ping.
     pump_at: Timestamp,
 }
@@ -70,7 +70,7 @@ impl MqttSource {
             is_warned: false,
             inbox: Inbox::new(options.in_flight.into()),
             order: Order::default(),
-            failed: VecDeque::new(),
+            failed: Redelivery::after(options.redeliver_after),
             pump_at: Timestamp::from_secs(0),
             options,
         }
@@ -86,9 +86,8 @@ impl MqttSource {
 
     /// Emits the messages again that failed and whose pause is over. Returns their number.
     fn again(&mut self, cx: &mut Context<'_>) -> usize {
-        let now = cx.now();
-        let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
-        for (_, held) in self.failed.drain(..due.min(BATCH)) {
+        let due = self.failed.due(cx.now());
+        for held in self.failed.take(due.min(BATCH)) {
             self.inbox.emit(held.event.clone(), held, cx);
         }
         due
@@ -270,8 +269,7 @@ impl Node for MqttSource {
                 }
             }
             Some((held, Outcome::Failed)) => {
-                let at = cx.now().saturating_add(self.options.redeliver_after);
-                self.failed.push_back((at, held));
+                self.failed.push(held, cx.now());
             }
         }
         Ok(())
@@ -312,11 +310,9 @@ impl Source for MqttSource {
         if room == 0 {
             return Ok(ReadStatus::Idle);
         }
-        let mut limit = match self.failed.front() {
-            Some((at, _)) => wait.min(at.since(cx.now())),
-            None => wait,
-        };
-        limit = limit.max(GLANCE);
+        let due = self.failed.next_due();
+        let limit = due.map_or(wait, |due| wait.min(due.since(cx.now())));
+        let mut limit = limit.max(GLANCE);
         let mut taken = 0;
         while taken < room {
             if let Some(publish) = self.arrived.pop_front() {

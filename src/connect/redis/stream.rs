@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::entry::{self, Entry};
 use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
+use crate::connect::support::redelivery::Redelivery;
 use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, ReadStatus, Source};
@@ -48,8 +49,7 @@ pub(super) struct StreamSource {
     arrived: VecDeque<Entry>,
     /// Each entry by its id.
     inbox: Inbox<String>,
-    /// Those that failed, and when they come again.
-    failed: VecDeque<(Timestamp, String)>,
+    failed: Redelivery<String>,
     acks: Vec<String>,
     touch_at: Timestamp,
     claim_at: Timestamp,
@@ -66,7 +66,7 @@ impl StreamSource {
             ahead: false,
             arrived: VecDeque::new(),
             inbox: Inbox::new(options.in_flight),
-            failed: VecDeque::new(),
+            failed: Redelivery::after(options.redeliver_after),
             acks: Vec::new(),
             touch_at: Timestamp::from_secs(0),
             claim_at: Timestamp::from_secs(0),
@@ -123,7 +123,7 @@ impl StreamSource {
     }
 
     fn emit(&mut self, entry: Entry, cx: &mut Context<'_>) {
-        if self.inbox.is_empty() && self.failed.is_empty() {
+        if self.inbox.is_empty() && self.failed.len() == 0 {
             self.touch_at = cx.now().saturating_add(self.options.claim_after / 3);
         }
         let id = entry.id.clone();
@@ -135,20 +135,19 @@ impl StreamSource {
 
     /// Claims the entries that failed and whose pause is over. Returns their number.
     fn again(&mut self, cx: &mut Context<'_>) -> Result<usize> {
-        let now = cx.now();
-        let due = self.failed.iter().take_while(|(at, _)| *at <= now).count();
+        let due = self.failed.due(cx.now());
         if due == 0 {
             return Ok(0);
         }
         let due = due.min(self.most);
         let mut command = self.of_group("XCLAIM");
         command.arg(&self.options.consumer).arg(0);
-        for (_, id) in self.failed.iter().take(due) {
+        for id in self.failed.messages().take(due) {
             command.arg(id);
         }
         let answer = self.ask(&command)?;
         // An entry that is missing was deleted, or another consumer has delivered it.
-        self.failed.drain(..due);
+        drop(self.failed.take(due));
         entry::entries(answer).for_each(|entry| self.emit(entry, cx));
         Ok(due)
     }
@@ -181,7 +180,7 @@ impl StreamSource {
     }
 
     fn held(&self) -> impl Iterator<Item = &String> {
-        let failed = self.failed.iter().map(|(_, id)| id);
+        let failed = self.failed.messages();
         let arrived = self.arrived.iter().map(|entry| &entry.id);
         self.inbox.messages().chain(failed).chain(arrived)
     }
@@ -220,8 +219,7 @@ impl Node for StreamSource {
         match self.inbox.settle(token, outcome) {
             Some((id, Outcome::Delivered)) => self.acks.push(id),
             Some((id, Outcome::Failed)) => {
-                let at = cx.now().saturating_add(self.options.redeliver_after);
-                self.failed.push_back((at, id));
+                self.failed.push(id, cx.now());
             }
             None => {}
         }
