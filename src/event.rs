@@ -269,11 +269,11 @@ impl Event {
 /// The engine sets `error`, `node`, `reason`, `place`, `time` and `attempts` on what leaves by a port
 /// `errors`, and `node` and
 /// `reason` on what leaves by a port `dropped`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta(Option<Arc<Known>>);
 
 /// The names and values, and how many bytes of memory they take.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Known {
     map: Map<String, Value>,
     size: usize,

@@ -121,7 +121,7 @@ named_options!(Emit "emit", Plan "plan", TimeDomain "clock");
 ///     .time("placed_at")
 ///     .emit(Emit::Changes);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WindowOptions {
     pub(super) table: String,
     pub(super) query: String,

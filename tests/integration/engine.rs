@@ -33,5 +33,6 @@ mod recorded_sinks;
 mod replay;
 mod simulation;
 mod stop;
+mod threads;
 mod timing_nodes;
 mod whole;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 ///
 /// let options = Options::new().with("append", true).with("sync", false);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     pub(super) values: Map<String, Value>,
     pub(in crate::connect) is_confined: bool,

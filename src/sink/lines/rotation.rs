@@ -20,7 +20,7 @@ use std::time::Duration;
 /// let daily = Rotation::new().time(Duration::from_secs(86_400)).keep(7).gzip(true);
 /// let sink = LineSink::file("alerts.jsonl", true).rotated(daily);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rotation {
     bytes: Option<u64>,
     time: Option<Duration>,
