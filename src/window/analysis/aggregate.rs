@@ -62,7 +62,9 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
     /// The type of an expression of a row.
     fn row_kind(&self, expr: &Expr) -> SqlType {
         sql_type::kind(self.dialect, expr, &|symbol| match symbol {
-            Symbol::Column(depth, at) => SqlType::of_column(self.scope.column(depth, at).kind),
+            Symbol::Column(depth, index) => {
+                SqlType::of_column(self.scope.column(depth, index).kind)
+            }
             _ => SqlType::Unknown,
         })
     }
@@ -80,8 +82,8 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
     fn symbol_type(&self, symbol: Symbol) -> SqlType {
         match symbol {
             Symbol::Column(..) => SqlType::Unknown,
-            Symbol::Key(at) => self.key_kinds[at],
-            Symbol::Aggregate(at) => self.aggregate_kind(&self.aggregates[at]),
+            Symbol::Key(index) => self.key_kinds[index],
+            Symbol::Aggregate(index) => self.aggregate_kind(&self.aggregates[index]),
         }
     }
 
@@ -128,8 +130,8 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
     /// An expression with the names of its columns.
     fn shown(&self, expr: &Expr) -> String {
         let name = |symbol: Symbol| match symbol {
-            Symbol::Column(depth, at) => {
-                Expr::Identifier(ast::Ident::new(self.scope.column_name(depth, at)))
+            Symbol::Column(depth, index) => {
+                Expr::Identifier(ast::Ident::new(self.scope.column_name(depth, index)))
             }
             symbol => symbol.expr(),
         };
@@ -208,14 +210,14 @@ impl<'a, 'b> AggregateCollector<'a, 'b> {
             arg,
             kind,
         };
-        let at = match self.aggregates.iter().position(|known| *known == new) {
-            Some(at) => at,
+        let index = match self.aggregates.iter().position(|known| *known == new) {
+            Some(index) => index,
             None => {
                 self.aggregates.push(new);
                 self.aggregates.len() - 1
             }
         };
-        Symbol::Aggregate(at).expr()
+        Symbol::Aggregate(index).expr()
     }
 }
 
@@ -240,13 +242,13 @@ impl VisitorMut for CollectVisitor<'_, '_, '_> {
 
     // Before its parts are visited, since the columns within an aggregate are no keys.
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Some(at) = self
+        if let Some(index) = self
             .collector
             .keys
             .iter()
             .position(|key| key == unwrapped(expr))
         {
-            *expr = Symbol::Key(at).expr();
+            *expr = Symbol::Key(index).expr();
         } else if survey::is_aggregate(expr)
             && let Expr::Function(call) = &*expr
         {

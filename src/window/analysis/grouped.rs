@@ -150,8 +150,8 @@ pub(super) struct SelectNames<'a, 'b> {
 
 impl SelectNames<'_, '_> {
     /// The expression of a column of the answer.
-    pub fn column(&self, at: usize) -> Option<Expr> {
-        match self.select.projection.get(at)? {
+    pub fn column(&self, index: usize) -> Option<Expr> {
+        match self.select.projection.get(index)? {
             SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
                 Some(self.scope.resolved(expr))
             }
@@ -172,7 +172,7 @@ impl SelectNames<'_, '_> {
     /// What a name stands for, a column or an alias; `None` where it is neither.
     pub fn named(&self, name: &Ident) -> Result<Option<Expr>, Reason> {
         let column = self.scope.resolve(&Expr::Identifier(name.clone()));
-        let alias = self.alias(name).and_then(|at| self.column(at));
+        let alias = self.alias(name).and_then(|index| self.column(index));
         match (column, alias) {
             (Some(symbol), Some(expr)) if Symbol::of(&expr) != Some(symbol) => Err(format!(
                 "{} is ambiguous: a column, and an alias in SELECT",
@@ -196,7 +196,7 @@ impl SelectNames<'_, '_> {
     /// The place of the column that is exactly this expression.
     fn projected(&self, key: &Expr) -> Option<usize> {
         let mut places = 0..self.select.projection.len();
-        let same = |at: &usize| self.column(*at).is_some_and(|e| unwrapped(&e) == key);
+        let same = |index: &usize| self.column(*index).is_some_and(|e| unwrapped(&e) == key);
         (!self.has_wildcard()).then(|| places.find(same)).flatten()
     }
 
@@ -230,7 +230,7 @@ impl SelectNames<'_, '_> {
 
     fn key(&self, expr: &Expr) -> Result<Expr, Reason> {
         let key = match (ordinal(expr), unwrapped(expr)) {
-            (Some(number), _) => number.checked_sub(1).and_then(|at| self.column(at)),
+            (Some(number), _) => number.checked_sub(1).and_then(|index| self.column(index)),
             (None, Expr::Identifier(name)) => self.named(name)?,
             (None, expr) => Some(self.scope.resolved(expr)),
         };
@@ -258,7 +258,7 @@ fn filter(
     for condition in conditions {
         if condition
             .place
-            .is_some_and(|at| source.restriction.is_time_bound(at))
+            .is_some_and(|index| source.restriction.is_time_bound(index))
         {
             continue;
         }
@@ -289,10 +289,10 @@ fn texts(source: &ParsedQuery<'_>, scope: &Scope<'_>, keys: &[Expr]) -> (Query, 
     let put = |symbol: Symbol| named_column(source.dialect, scope, symbol);
     let keys: Vec<Expr> = keys.iter().map(|key| rendered(key, &put)).collect();
     if let SetExpr::Select(select) = &mut *whole.body {
-        for (at, key) in keys.iter().enumerate() {
+        for (index, key) in keys.iter().enumerate() {
             select.projection.push(SelectItem::ExprWithAlias {
                 expr: key.clone(),
-                alias: Ident::new(format!("{KEY}{at}")),
+                alias: Ident::new(format!("{KEY}{index}")),
             });
         }
     }
@@ -305,8 +305,8 @@ fn texts(source: &ParsedQuery<'_>, scope: &Scope<'_>, keys: &[Expr]) -> (Query, 
             } => own,
             own => nested(own),
         });
-        let same = keys.iter().enumerate().map(|(at, key)| {
-            let (key, value) = (nested(key.clone()), param(&format!("{KEY}{at}")));
+        let same = keys.iter().enumerate().map(|(index, key)| {
+            let (key, value) = (nested(key.clone()), param(&format!("{KEY}{index}")));
             source.dialect.not_distinct(key, value)
         });
         select.selection = all(own.into_iter().chain(same));
@@ -317,9 +317,9 @@ fn texts(source: &ParsedQuery<'_>, scope: &Scope<'_>, keys: &[Expr]) -> (Query, 
 /// A column as the query can name it.
 pub(super) fn named_column(dialect: Dialect, scope: &Scope<'_>, symbol: Symbol) -> Expr {
     match symbol {
-        Symbol::Column(depth, at) => Expr::CompoundIdentifier(vec![
+        Symbol::Column(depth, index) => Expr::CompoundIdentifier(vec![
             scope.alias(depth).clone(),
-            quoted(dialect, scope.column_name(depth, at)),
+            quoted(dialect, scope.column_name(depth, index)),
         ]),
         symbol => symbol.expr(),
     }

@@ -59,7 +59,7 @@ pub(super) fn read(
         extra: Vec::new(),
     };
     let outputs = (0..select.projection.len())
-        .map(|at| reader.output(at))
+        .map(|index| reader.output(index))
         .collect::<Result<Vec<_>, _>>()?;
     let having = reader.having()?;
     let order = reader.order(&outputs)?;
@@ -98,10 +98,10 @@ struct StateReader<'a, 'b> {
 }
 
 impl StateReader<'_, '_> {
-    fn output(&mut self, at: usize) -> Result<OutputColumn, Reason> {
+    fn output(&mut self, index: usize) -> Result<OutputColumn, Reason> {
         let expr = self
             .names
-            .column(at)
+            .column(index)
             .ok_or("it has a column that is not supported")?;
         let expr = self.collector.over_state(&expr)?;
         Ok(match self.plain(&expr) {
@@ -116,11 +116,11 @@ impl StateReader<'_, '_> {
     /// A key or an aggregate that the answer shows as it is.
     fn plain(&self, expr: &Expr) -> Option<OutputColumn> {
         match Symbol::of(expr)? {
-            Symbol::Key(at) => Some(OutputColumn::Key(at)),
-            Symbol::Aggregate(at) => {
-                let function = self.collector.aggregates[at].function;
+            Symbol::Key(index) => Some(OutputColumn::Key(index)),
+            Symbol::Aggregate(index) => {
+                let function = self.collector.aggregates[index].function;
                 let counts = function.signature().result == ResultType::Integer;
-                counts.then_some(OutputColumn::Count(at))
+                counts.then_some(OutputColumn::Count(index))
             }
             Symbol::Column(..) => None,
         }
@@ -185,7 +185,7 @@ impl StateReader<'_, '_> {
             (Some(number), _) => Some(
                 number
                     .checked_sub(1)
-                    .filter(|at| *at < outputs.len())
+                    .filter(|index| *index < outputs.len())
                     .ok_or_else(|| format!("order by {number}: there is no such column"))?,
             ),
             (None, Expr::Identifier(name)) => {
@@ -195,9 +195,9 @@ impl StateReader<'_, '_> {
             _ => None,
         };
         let expr = match place {
-            Some(at) => self
+            Some(index) => self
                 .names
-                .column(at)
+                .column(index)
                 .ok_or("it has a column that is not supported")?,
             None => self.unaliased(term)?,
         };
@@ -220,17 +220,17 @@ impl StateReader<'_, '_> {
         if let Some(output) = self.plain(&sorted) {
             return Ok(output);
         }
-        if let Some(at) = self.computed.iter().position(|known| *known == sorted) {
-            return Ok(OutputColumn::Computed(at));
+        if let Some(index) = self.computed.iter().position(|known| *known == sorted) {
+            return Ok(OutputColumn::Computed(index));
         }
-        let at = match self.extra.iter().position(|known| *known == sorted) {
-            Some(at) => at,
+        let index = match self.extra.iter().position(|known| *known == sorted) {
+            Some(index) => index,
             None => {
                 self.extra.push(sorted);
                 self.extra.len() - 1
             }
         };
-        Ok(OutputColumn::Computed(self.computed.len() + at))
+        Ok(OutputColumn::Computed(self.computed.len() + index))
     }
 
     fn group(&self, having: Option<Expr>) -> Result<Option<GroupSql>, Reason> {
@@ -240,12 +240,15 @@ impl StateReader<'_, '_> {
         }
         let put = |symbol: Symbol| self.value(symbol);
         let mut columns = Vec::with_capacity(exprs.len());
-        for (at, expr) in exprs.iter().enumerate() {
+        for (index, expr) in exprs.iter().enumerate() {
             let (bindable, untold) = self.collector.bindable(expr);
             if untold {
                 return Err("the type of an expression after a minus is not known".to_owned());
             }
-            columns.push(format!("{} AS tributary_{at}", rendered(&bindable, &put)));
+            columns.push(format!(
+                "{} AS tributary_{index}",
+                rendered(&bindable, &put)
+            ));
         }
         if columns.is_empty() {
             columns.push("1 AS tributary_0".to_owned());
@@ -261,8 +264,8 @@ impl StateReader<'_, '_> {
         let params = names
             .iter()
             .filter_map(|name| match (Symbol::named(name), name.as_str()) {
-                (Some(Symbol::Key(at)), _) => Some(GroupParam::Key(at)),
-                (Some(Symbol::Aggregate(at)), _) => Some(GroupParam::Aggregate(at)),
+                (Some(Symbol::Key(index)), _) => Some(GroupParam::Key(index)),
+                (Some(Symbol::Aggregate(index)), _) => Some(GroupParam::Aggregate(index)),
                 (_, WINDOW_START) => Some(GroupParam::WindowStart),
                 (_, WINDOW_END) => Some(GroupParam::WindowEnd),
                 _ => None,
@@ -281,10 +284,10 @@ impl StateReader<'_, '_> {
         let expr = symbol.expr();
         let kind = self.collector.kind(&expr);
         // A key that is a column has the column's affinity.
-        if let Symbol::Key(at) = symbol
-            && let Some(Symbol::Column(depth, at)) = Symbol::of(&self.collector.keys[at])
+        if let Symbol::Key(index) = symbol
+            && let Some(Symbol::Column(depth, index)) = Symbol::of(&self.collector.keys[index])
         {
-            return cast(dialect, expr, self.names.scope.column(depth, at).kind);
+            return cast(dialect, expr, self.names.scope.column(depth, index).kind);
         }
         let to = match kind {
             SqlType::Integer => Scalar::Integer,

@@ -56,8 +56,8 @@ impl Scope<'_> {
         }
         if let Some(selection) = &select.selection {
             let conjuncts = conjuncts(selection).into_iter().enumerate();
-            parts.extend(conjuncts.map(|(at, part)| Condition {
-                place: Some(at),
+            parts.extend(conjuncts.map(|(index, part)| Condition {
+                place: Some(index),
                 expr: self.resolved(part),
             }));
         }
@@ -111,12 +111,12 @@ impl Scope<'_> {
     }
 
     /// The link that a name in USING is, for the table at this place of FROM.
-    fn using_link(&self, at: usize, name: &str) -> Result<Option<Link>, Reason> {
-        let joined = &self.factors[at];
+    fn using_link(&self, index: usize, name: &str) -> Result<Option<Link>, Reason> {
+        let joined = &self.factors[index];
         let Some(depth) = joined.depth else {
             return Ok(None);
         };
-        let before = self.factors[..at].iter().filter_map(|f| f.depth);
+        let before = self.factors[..index].iter().filter_map(|f| f.depth);
         let mut having = before.filter_map(|d| match self.find(d, name)? {
             Symbol::Column(d, column) => Some((d, column)),
             _ => None,
@@ -136,8 +136,8 @@ impl Scope<'_> {
 
     /// Checks that the links of every child cover the parent's key; adds what else they demand.
     fn check_links(&self, linked: &[Link], parts: &mut Vec<Condition>) -> Result<(), Reason> {
-        for (at, child) in self.links.iter().enumerate() {
-            let depth = at + 1;
+        for (index, child) in self.links.iter().enumerate() {
+            let depth = index + 1;
             let parent = self.tables[depth - 1];
             let ours = |name: &str| {
                 linked.iter().any(|link| {

@@ -17,7 +17,7 @@ use sqlparser::ast::{Expr, GroupByExpr, Ident, Select, SelectItem, SetExpr};
 fn ids(table: &Table, time: Option<&str>) -> Vec<(String, String)> {
     let time = time.map(|time| (time.to_owned(), "tributary_time".to_owned()));
     let keys = table.key_columns().iter().enumerate();
-    let keys = keys.map(|(at, key)| (key.clone(), format!("tributary_id_{at}")));
+    let keys = keys.map(|(index, key)| (key.clone(), format!("tributary_id_{index}")));
     time.into_iter().chain(keys).collect()
 }
 
@@ -67,9 +67,9 @@ pub(super) fn load(
         .iter()
         .map(|(column, name)| named(id(column), name.clone()))
         .collect();
-    projection.extend(items.iter().enumerate().map(|(at, item)| {
+    projection.extend(items.iter().enumerate().map(|(index, item)| {
         let expr = rendered(&computing.expr(*item), &put);
-        named(expr, format!("tributary_item_{at}"))
+        named(expr, format!("tributary_item_{index}"))
     }));
     if projection.is_empty() {
         projection.push(named(id("1"), "tributary_none".to_owned()));

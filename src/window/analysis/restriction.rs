@@ -109,7 +109,7 @@ impl<'a> TimeRestriction<'a> {
         let (Some(alias), Some(time)) = (&self.alias, self.time) else {
             return;
         };
-        let Some((at, column)) = self.table.find(time) else {
+        let Some((index, column)) = self.table.find(time) else {
             return;
         };
         let selection = select(query).and_then(|select| select.selection.as_ref());
@@ -126,10 +126,10 @@ impl<'a> TimeRestriction<'a> {
                 &mut TimeColumnVisitor {
                     alias,
                     time,
-                    symbol: Symbol::Column(0, at),
+                    symbol: Symbol::Column(0, index),
                 },
             );
-            match bound::read(self.dialect, Some((at, column.kind)), &part) {
+            match bound::read(self.dialect, Some((index, column.kind)), &part) {
                 TimeCondition::Lower(bound) => {
                     self.lower.push(place);
                     if let Ok(Some(_)) = self.bound {

@@ -25,7 +25,7 @@ impl RowSqlBuilder {
     /// The value of an expression, which is a column or is computed.
     pub fn item(&mut self, scope: &Scope<'_>, expr: &Expr) -> RowValue {
         match Symbol::of(expr) {
-            Some(Symbol::Column(depth, at)) => RowValue::Column(scope.column(depth, at)),
+            Some(Symbol::Column(depth, index)) => RowValue::Column(scope.column(depth, index)),
             _ => self.computed(unwrapped(expr).clone()),
         }
     }
@@ -38,7 +38,7 @@ impl RowSqlBuilder {
     fn computed(&mut self, expr: Expr) -> RowValue {
         let depth = Survey::of(&expr).depth.unwrap_or(0);
         let computed = match self.depths.iter().position(|(known, _)| *known == depth) {
-            Some(at) => at,
+            Some(index) => index,
             None => {
                 self.depths.push((depth, Vec::new()));
                 self.depths.len() - 1
@@ -46,7 +46,7 @@ impl RowSqlBuilder {
         };
         let list = &mut self.depths[computed].1;
         let output = match list.iter().position(|known| *known == expr) {
-            Some(at) => at,
+            Some(index) => index,
             None => {
                 list.push(expr);
                 list.len() - 1
@@ -67,21 +67,21 @@ impl RowSqlBuilder {
     pub fn statements(&self, dialect: Dialect, scope: &Scope<'_>) -> Result<Vec<RowSql>, Reason> {
         let statement = |(depth, exprs): &(usize, Vec<Expr>)| {
             let bound = |symbol: Symbol| match symbol {
-                Symbol::Column(depth, at) => {
-                    cast(dialect, symbol.expr(), scope.column(depth, at).kind)
+                Symbol::Column(depth, index) => {
+                    cast(dialect, symbol.expr(), scope.column(depth, index).kind)
                 }
                 symbol => symbol.expr(),
             };
             let kinds = |symbol: Symbol| match symbol {
-                Symbol::Column(depth, at) => SqlType::of_column(scope.column(depth, at).kind),
+                Symbol::Column(depth, index) => SqlType::of_column(scope.column(depth, index).kind),
                 _ => SqlType::Unknown,
             };
             let outputs: Vec<String> = exprs
                 .iter()
                 .enumerate()
-                .map(|(at, expr)| {
+                .map(|(index, expr)| {
                     let (expr, _) = sql_type::bindable(dialect, expr, &kinds);
-                    format!("{} AS tributary_{at}", rendered(&expr, &bound))
+                    format!("{} AS tributary_{index}", rendered(&expr, &bound))
                 })
                 .collect();
             let sql = format!("SELECT {}", outputs.join(", "));
@@ -89,7 +89,7 @@ impl RowSqlBuilder {
             let inputs = names
                 .iter()
                 .filter_map(|name| match Symbol::named(name) {
-                    Some(Symbol::Column(depth, at)) => Some(scope.column(depth, at)),
+                    Some(Symbol::Column(depth, index)) => Some(scope.column(depth, index)),
                     _ => None,
                 })
                 .collect();

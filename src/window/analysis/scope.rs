@@ -191,16 +191,16 @@ impl<'a> Scope<'a> {
         Column { depth, index, kind }
     }
 
-    pub fn column_name(&self, depth: usize, at: usize) -> &'a str {
-        &self.tables[depth].columns()[at].name
+    pub fn column_name(&self, depth: usize, index: usize) -> &'a str {
+        &self.tables[depth].columns()[index].name
     }
 
     pub fn find(&self, depth: usize, name: &str) -> Option<Symbol> {
         let columns = self.tables[depth].columns();
-        let at = columns
+        let index = columns
             .iter()
             .position(|c| c.name.eq_ignore_ascii_case(name))?;
-        Some(Symbol::Column(depth, at))
+        Some(Symbol::Column(depth, index))
     }
 
     /// The column of the chain that an identifier names.

@@ -24,9 +24,9 @@ const OURS: &str = "tributary_";
 impl Symbol {
     pub fn name(self) -> String {
         match self {
-            Symbol::Column(depth, at) => format!("{OURS}c{depth}_{at}"),
-            Symbol::Key(at) => format!("{OURS}k{at}"),
-            Symbol::Aggregate(at) => format!("{OURS}a{at}"),
+            Symbol::Column(depth, index) => format!("{OURS}c{depth}_{index}"),
+            Symbol::Key(index) => format!("{OURS}k{index}"),
+            Symbol::Aggregate(index) => format!("{OURS}a{index}"),
         }
     }
 
@@ -36,8 +36,8 @@ impl Symbol {
         let (kind, rest) = rest.split_at_checked(1)?;
         match kind {
             "c" => {
-                let (depth, at) = rest.split_once('_')?;
-                Some(Symbol::Column(depth.parse().ok()?, at.parse().ok()?))
+                let (depth, index) = rest.split_once('_')?;
+                Some(Symbol::Column(depth.parse().ok()?, index.parse().ok()?))
             }
             "k" => rest.parse().ok().map(Symbol::Key),
             "a" => rest.parse().ok().map(Symbol::Aggregate),

@@ -10,9 +10,9 @@ use std::ops::ControlFlow;
 pub(super) fn alias_in_from(select: &Select, name: &str) -> Option<Ident> {
     select.from.iter().find_map(|from| {
         let factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation));
-        let (at, alias) = factors
+        let (index, alias) = factors
             .enumerate()
-            .find_map(|(at, factor)| Some((at, named(factor, name)?)))?;
+            .find_map(|(index, factor)| Some((index, named(factor, name)?)))?;
         let optional =
             from.joins
                 .iter()
@@ -22,8 +22,8 @@ pub(super) fn alias_in_from(select: &Select, name: &str) -> Option<Ident> {
                     | JoinOperator::Inner(_)
                     | JoinOperator::CrossJoin(_)
                     | JoinOperator::StraightJoin(_) => false,
-                    JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => join + 1 == at,
-                    JoinOperator::Right(_) | JoinOperator::RightOuter(_) => join + 1 > at,
+                    JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => join + 1 == index,
+                    JoinOperator::Right(_) | JoinOperator::RightOuter(_) => join + 1 > index,
                     _ => true,
                 });
         (!optional).then_some(alias)

@@ -11,7 +11,7 @@ use crate::window::kind::WindowBounds;
 use crate::window::options::{Emit, Plan};
 use crate::window::state::GroupIndex;
 use crate::window::strategy::GroupRow;
-use crate::window::strategy::incremental::SortKey;
+use crate::window::strategy::incremental::{GroupResult, SortKey};
 use std::collections::HashSet;
 
 impl Window {
@@ -93,8 +93,8 @@ impl Window {
         let mut context = FailureContext { failing, touched };
         // The common case needs no list.
         if let [group] = touched {
-            let row = incremental.evaluate_for(*group, connection, &mut context)?;
-            if let Some(row) = row.flatten() {
+            let result = incremental.evaluate_for(*group, connection, &mut context)?;
+            if let Some(row) = result.row() {
                 self.emitter.emit_for(origin, row);
             }
             return Ok(());
@@ -146,9 +146,9 @@ impl Window {
             let failing = &mut self.answering.failing;
             let mut context = FailureContext { failing, touched };
             let row = match incremental.evaluate_for(*group, connection, &mut context) {
-                Ok(Some(row)) => row,
                 // What was emitted of it last stays valid while it fails.
-                Ok(None) => continue,
+                Ok(GroupResult::Failing) => continue,
+                Ok(result) => result.row(),
                 Err(error) => {
                     // They are still to be evaluated.
                     incremental.groups.note_changes(&changed);

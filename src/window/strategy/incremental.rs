@@ -27,6 +27,7 @@ use crate::window::state::{Digest, GroupIndex, Groups, StateOptions};
 use std::collections::HashSet;
 use std::sync::Arc;
 
+pub(in crate::window) use evaluating::GroupResult;
 use ranking::RankedRow;
 pub(in crate::window) use ranking::SortKey;
 

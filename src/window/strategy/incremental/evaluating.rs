@@ -9,6 +9,27 @@ use crate::window::failing::{FailureContext, is_final};
 use crate::window::kind::WindowBounds;
 use crate::window::state::GroupIndex;
 
+/// What the evaluation of a group gave for the current event.
+#[derive(Debug)]
+pub(in crate::window) enum GroupResult {
+    /// The group has this row in the answer.
+    Row(Payload),
+    /// It has none.
+    NoRow,
+    /// The query fails, and the current event did not cause it.
+    Failing,
+}
+
+impl GroupResult {
+    /// The row, where there is one.
+    pub fn row(self) -> Option<Payload> {
+        match self {
+            GroupResult::Row(row) => Some(row),
+            GroupResult::NoRow | GroupResult::Failing => None,
+        }
+    }
+}
+
 /// A change of the value of one aggregate.
 #[derive(Debug, Clone, Copy)]
 struct Deviation {
@@ -30,8 +51,8 @@ impl IncrementalState {
         self.evaluate_with(index, connection, None)
     }
 
-    /// The row of a group, as [`evaluate`](Self::evaluate) returns it; `None` where the query fails and
-    /// the current event did not cause it: it does not touch the group, or the group failed before.
+    /// The row of a group, as [`evaluate`](Self::evaluate) returns it. The current event did not cause a
+    /// failure if it does not touch the group, or if the group failed before.
     ///
     /// # Errors
     /// Those of [`evaluate`](Self::evaluate), where the current event caused them.
@@ -40,13 +61,13 @@ impl IncrementalState {
         index: GroupIndex,
         connection: &mut Connection,
         context: &mut FailureContext<'_>,
-    ) -> Result<Option<Option<Payload>>> {
+    ) -> Result<GroupResult> {
         match self.evaluate(index, connection) {
             Ok(row) => {
                 if !context.failing.is_empty() {
                     context.failing.remove(&self.group_id(index));
                 }
-                Ok(Some(row))
+                Ok(row.map_or(GroupResult::NoRow, GroupResult::Row))
             }
             Err(error) if is_final(&error) => {
                 let group = self.group_id(index);
@@ -54,7 +75,7 @@ impl IncrementalState {
                     return Err(error);
                 }
                 context.failing.add(group, error);
-                Ok(None)
+                Ok(GroupResult::Failing)
             }
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
 //! Rows in the order of the answer.
 
-use super::IncrementalState;
+use super::{GroupResult, IncrementalState};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::store::{Connection, Datum};
@@ -95,7 +95,7 @@ impl IncrementalState {
         for (number, group) in changed.iter().copied().enumerate() {
             self.listed.retain(|listed| listed.group != group);
             let row = match self.evaluate_for(group, connection, context) {
-                Ok(row) => row.flatten(),
+                Ok(result) => result.row(),
                 Err(error) => {
                     self.groups.note_changes(&changed[number..]);
                     return Err(error);
@@ -146,12 +146,12 @@ impl IncrementalState {
             let rows = groups.into_iter();
             let rows = rows.map(|index| self.evaluate_for(index, connection, context));
             return rows
-                .filter_map(|row| row.map(Option::flatten).transpose())
+                .filter_map(|result| result.map(GroupResult::row).transpose())
                 .collect();
         }
         let mut rows = Vec::with_capacity(groups.len());
         for index in groups {
-            if let Some(row) = self.evaluate_for(*index, connection, context)?.flatten() {
+            if let Some(row) = self.evaluate_for(*index, connection, context)?.row() {
                 rows.push((self.sort_key(*index)?, row));
             }
         }
