@@ -4,10 +4,10 @@
 //! The sink writes to a FIFO that is full and that nobody reads, so the window commits and its
 //! alert stays where it is; then the process is killed. In between, and at last, the sink is a file.
 
-use crate::limit::until;
 use crate::process::{PATIENCE, Site, kill, tail};
 use crate::record::count_by;
 use crate::seed::{Chance, chance};
+use crate::support::wait::eventually_within;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -101,7 +101,7 @@ fn committed(site: &Site) -> i64 {
 /// Waits until what is committed has not changed for a while.
 fn settled(site: &Site) {
     let (mut last, mut since) = (committed(site), Instant::now());
-    until(PATIENCE, "the window comes to rest", || {
+    eventually_within(PATIENCE, "the window comes to rest", || {
         let now = committed(site);
         if now != last {
             (last, since) = (now, Instant::now());
@@ -124,7 +124,7 @@ fn alerts(mode: &str, extent: &str, plan: &str, rounds: u64, chance: &mut Chance
         let held = block(&site);
         site.write("net.lua", &script("fifo"));
         let mut running = site.start(OPTIONS);
-        until(PATIENCE, "the window commits", || {
+        eventually_within(PATIENCE, "the window commits", || {
             running.status().is_some() || committed(&site) > 0
         });
         settled(&site);
@@ -143,7 +143,7 @@ fn alerts(mode: &str, extent: &str, plan: &str, rounds: u64, chance: &mut Chance
         site.write("net.lua", &script("out.jsonl"));
         let before = site.len("out.jsonl");
         let mut running = site.start(OPTIONS);
-        until(PATIENCE, "some alerts", || {
+        eventually_within(PATIENCE, "some alerts", || {
             running.status().is_some() || site.len("out.jsonl") > before
         });
         std::thread::sleep(Duration::from_micros(chance.below(3_000)));

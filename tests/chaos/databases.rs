@@ -1,12 +1,12 @@
 //! MariaDB is killed and started again, frozen, out of connections, its tables locked: nothing is
 //! lost, and the work goes on soon after it is well again.
 
-use crate::limit::until;
 use crate::process::{PATIENCE, Site, stop, tail};
 use crate::record;
 use crate::seed::{Chance, chance};
 use crate::server::Server;
 use crate::support::binary::Running;
+use crate::support::wait::eventually_within;
 use mysql::prelude::Queryable;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ impl Bench {
             self.send();
         }
         let running = &mut self.running;
-        until(limit, case, || {
+        eventually_within(limit, case, || {
             assert!(
                 running.status().is_none(),
                 "{case}: it has ended: {}",
@@ -103,7 +103,7 @@ impl Bench {
     /// All that was sent arrives.
     fn arrives(&mut self, case: &str, limit: Duration) {
         let (site, sent, running) = (&self.site, self.sent, &mut self.running);
-        until(limit, case, || {
+        eventually_within(limit, case, || {
             assert!(
                 running.status().is_none(),
                 "{case}: it has ended: {}",

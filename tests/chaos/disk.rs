@@ -4,10 +4,10 @@
 //! size of its files stands in: no file can grow then, and there is room again when the limit is
 //! lifted.
 
-use crate::limit::until;
 use crate::process::{PATIENCE, Site, end, tail};
 use crate::record;
 use crate::support::binary::Running;
+use crate::support::wait::eventually_within;
 use std::process::Command;
 use std::time::Duration;
 
@@ -314,7 +314,7 @@ fn waits_for_room(what: &str, writer: &Writer) {
         let words = ["full", "I/O", "no space left", "too large"];
         words.iter().any(|word| said.contains(word))
     };
-    until(PATIENCE, "that the disk is full is said", || {
+    eventually_within(PATIENCE, "that the disk is full is said", || {
         let said = tail(&running.log());
         assert!(running.status().is_none(), "{what}: it has ended: {said}");
         full(&said)

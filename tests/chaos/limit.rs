@@ -1,7 +1,7 @@
 //! A hang is a failure: everything here runs under a limit of time.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs the body on a thread of its own and fails when it takes longer than that; `hung` says what
 /// it hangs at.
@@ -21,15 +21,5 @@ pub fn within<T: Send + 'static>(
             std::panic::resume_unwind(panic)
         }
         Err(RecvTimeoutError::Timeout) => panic!("it hangs for {limit:?}: {}", hung()),
-    }
-}
-
-/// Waits until the condition holds; fails when that takes longer than `limit`.
-#[track_caller]
-pub fn until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + limit;
-    while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }

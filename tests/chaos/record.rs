@@ -152,7 +152,7 @@ pub fn count_by(field: &str, lines: &str) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn the_checker_tells_what_is_wrong() {
+fn the_checker_reports_what_is_wrong() {
     let sent = log("r", "a", 5) + &log("r", "b", 2);
     let line = |source, n| line("r", source, n, &format!(r#""text":"{}""#, text(n))) + "\n";
     let text = compare("r", &sent, &sent).to_string();

@@ -8,3 +8,5 @@ pub mod mariadb;
 pub mod process;
 #[path = "../integration/support/text.rs"]
 pub mod text;
+#[path = "../integration/support/wait.rs"]
+pub mod wait;

@@ -1,9 +1,9 @@
 //! SIGTERM under load: the process drains and ends well, and nothing comes twice.
 
-use crate::limit::until;
 use crate::process::{PATIENCE, Site, stop, tail};
 use crate::record;
 use crate::seed::chance;
+use crate::support::wait::eventually_within;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn terms(times: u64) {
         let before = site.len("out.jsonl");
         let running = site.start(&[]);
         let more = chance.below(log.len() as u64 - before).min(200_000);
-        until(
+        eventually_within(
             PATIENCE,
             &format!("run {time}, which said {}", tail(&running.log())),
             || site.len("out.jsonl") > before + more / 2,
@@ -46,21 +46,21 @@ fn terms(times: u64) {
     let written = || site.read("out.jsonl").lines().count() as u64;
     if written() < times * EACH {
         let running = site.start(&[]);
-        until(PATIENCE, "the last run", || written() >= times * EACH);
+        eventually_within(PATIENCE, "the last run", || written() >= times * EACH);
         stop(running);
     }
     record::compare_files("r", &site.path("log.jsonl"), &site.path("out.jsonl")).expect_all(0);
 }
 
 #[test]
-fn a_process_told_to_stop_under_load_ends_well_and_loses_nothing() {
+fn a_process_that_is_stopped_under_load_ends_with_0_and_loses_nothing() {
     terms(5);
 }
 
 mod long {
     #[test]
     #[ignore = "takes minutes"]
-    fn two_hundred_processes_told_to_stop_under_load_lose_nothing() {
+    fn two_hundred_processes_that_are_stopped_under_load_lose_nothing() {
         super::terms(200);
     }
 }

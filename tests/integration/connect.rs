@@ -155,12 +155,12 @@ macro_rules! conforms {
             an_event_that_is_tried_again_in_place_is_delivered_once_and_the_others_keep_their_order,
             an_event_that_always_fails_goes_to_the_dead_letters,
             it_starts_no_thread_beside_those_of_its_client,
-            a_source_that_is_not_answered_takes_so_much_and_goes_on,
+            a_source_without_outcomes_reads_up_to_its_bound_and_resumes,
             a_restart_of_the_server_loses_nothing,
             a_server_that_is_not_there_is_waited_for,
             a_server_that_never_answers_does_not_hold_up_the_stop,
-            a_wrong_password_is_said_and_not_shown,
-            what_is_missing_is_said_with_what_to_do
+            a_wrong_password_is_an_error_that_does_not_show_it,
+            what_is_missing_is_an_error_with_a_hint
         );
     };
     (@ $connector:ty, $needs:literal, $($claim:ident),*) => {

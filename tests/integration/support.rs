@@ -8,4 +8,5 @@ pub mod process;
 #[cfg(feature = "amqp")]
 pub mod rabbitmq;
 pub mod text;
+pub mod wait;
 pub mod window_bench;

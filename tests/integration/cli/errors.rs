@@ -177,7 +177,7 @@ fn a_value_out_of_range_is_refused_with_the_range() -> Tested {
 }
 
 #[test]
-fn closed_streams_are_no_accident() -> Tested {
+fn closed_streams_end_the_process_without_an_error() -> Tested {
     // Row 47.
     let site = Site::with(&[("net.lua", STREAMS), ("ticks.lua", TICKS)])?;
     let shell = |call: &str| -> Result<Done, Box<dyn Error>> {

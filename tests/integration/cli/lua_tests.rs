@@ -121,7 +121,7 @@ fn tests_run_in_virtual_time_and_are_summed_up() -> Tested {
 }
 
 #[test]
-fn a_test_that_fails_says_where_and_what_differs() -> Tested {
+fn a_test_that_fails_prints_its_line_and_the_difference() -> Tested {
     let site = site()?;
     let difference = "at \"printer\": - did not come, + was not expected\n  \
                       - {\"customer\":\"b\",\"total\":2000}\n    {\"customer\":\"a\",\"total\":200}\n  \

@@ -43,7 +43,7 @@ fn a_network_is_built_and_run_line_by_line() -> Tested {
 }
 
 #[test]
-fn a_mistake_is_told_and_the_conversation_goes_on() -> Tested {
+fn an_error_is_printed_and_the_next_line_is_read() -> Tested {
     let site = Site::new()?;
     let typed = "tb.lnk('a', 'b')\nlocal x = = 1\nerror('oh')\n:strt\n'still here'\n";
     let mut command = site.command(&["repl"]);

@@ -221,7 +221,7 @@ fn what_is_wrong_ends_in_the_codes_of_run() -> Tested {
 }
 
 #[test]
-fn no_bar_is_drawn_in_a_pipe_and_the_end_is_told_to_whoever_asks() -> Tested {
+fn no_bar_is_drawn_in_a_pipe_and_the_end_is_logged_if_that_is_set() -> Tested {
     let (all, _) = day();
     let site = Site::with(&[("net.lua", COPY), ("in.jsonl", &all)])?;
     let args = replay(&["--input", "in=in.jsonl"]);
@@ -253,7 +253,7 @@ fn a_bar_is_drawn_on_a_terminal_and_gone_at_the_end() -> Tested {
 }
 
 #[test]
-fn help_says_what_an_input_and_the_time_are() -> Tested {
+fn help_describes_inputs_and_the_time() -> Tested {
     let done = Site::new()?.call(&["replay", "--help"])?;
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
     for said in [

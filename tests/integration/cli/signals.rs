@@ -164,7 +164,7 @@ fn started(mut running: Running) -> Result<Running, Box<dyn Error>> {
 }
 
 #[test]
-fn a_hang_up_lets_go_what_a_node_holds_back() -> Tested {
+fn a_hang_up_drains_what_a_node_holds() -> Tested {
     for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {
         let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
         let running = started(ignoring_nothing(&site, &["run", "net.lua", "-v"])?)?;
@@ -195,7 +195,7 @@ fn a_hang_up_that_is_ignored_at_the_start_stays_ignored() -> Tested {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_loses_no_event() -> Tested {
+fn a_log_without_a_reader_loses_no_event() -> Tested {
     let network = "\
 local tb = require('tributary')
 tb.create_map('some', function(e) if e.data.n % 2 == 1 then error('odd') end return e end)

@@ -285,7 +285,7 @@ fn help_and_version_go_to_standard_output() -> Tested {
 }
 
 #[test]
-fn a_run_tells_its_beginning_and_end_to_whoever_asks() -> Tested {
+fn a_run_logs_its_start_and_end_if_that_is_set() -> Tested {
     let site = Site::with(&[("net.lua", STREAMS)])?;
     let done = site.call(&["run", "net.lua", "-v"])?;
     assert_eq!(done.code, Some(0));
@@ -305,7 +305,7 @@ fn a_run_tells_its_beginning_and_end_to_whoever_asks() -> Tested {
 }
 
 #[test]
-fn the_log_is_as_talkative_as_it_is_told() -> Tested {
+fn the_level_of_the_log_is_as_set() -> Tested {
     let site = Site::with(&[("net.lua", STREAMS), ("empty.lua", "")])?;
     let quiet = |args: &[&str], level: &str| -> Result<Done, Box<dyn Error>> {
         let mut command = site.command(args);

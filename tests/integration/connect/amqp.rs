@@ -281,7 +281,7 @@ fn of_many_messages_under_way_those_are_refused_that_no_queue_takes() -> Result<
 
 #[test]
 #[ignore = "needs rabbitmq-server"]
-fn what_is_declared_is_made_and_a_message_says_where_it_is_from() -> Result<()> {
+fn what_is_declared_is_created_and_a_message_has_its_origin_in_its_meta() -> Result<()> {
     let server = shared();
     let headers = serde_json::json!({"Game": "{data.game_id}"});
     let to = Options::new()
@@ -324,7 +324,7 @@ fn what_is_declared_is_made_and_a_message_says_where_it_is_from() -> Result<()> 
 
 #[test]
 #[ignore = "needs rabbitmq-server"]
-fn what_cannot_be_used_is_said_with_what_to_do() -> Result<()> {
+fn what_cannot_be_used_is_an_error_with_a_hint() -> Result<()> {
     let server = shared();
     server.make("here");
     let told = |url: &str, options: &Options| {

@@ -283,7 +283,7 @@ pub fn what_was_not_delivered_comes_to_the_next_one<C: Connector>() -> Result<()
     reading.stop()
 }
 
-pub fn a_source_that_is_not_answered_takes_so_much_and_goes_on<C: Connector>() -> Result<()> {
+pub fn a_source_without_outcomes_reads_up_to_its_bound_and_resumes<C: Connector>() -> Result<()> {
     if !C::PROMISES.acks {
         return Ok(());
     }
@@ -370,7 +370,7 @@ pub fn a_server_that_never_answers_does_not_hold_up_the_stop<C: Connector>() -> 
     Ok(())
 }
 
-pub fn a_wrong_password_is_said_and_not_shown<C: Connector>() -> Result<()> {
+pub fn a_wrong_password_is_an_error_that_does_not_show_it<C: Connector>() -> Result<()> {
     let server = C::start()?;
     let Some((at, password)) = server.with_wrong_password() else {
         return Ok(());
@@ -383,7 +383,7 @@ pub fn a_wrong_password_is_said_and_not_shown<C: Connector>() -> Result<()> {
     Ok(())
 }
 
-pub fn what_is_missing_is_said_with_what_to_do<C: Connector>() -> Result<()> {
+pub fn what_is_missing_is_an_error_with_a_hint<C: Connector>() -> Result<()> {
     let server = C::start()?;
     let Some((at, advice)) = server.missing() else {
         return Ok(());

@@ -349,7 +349,7 @@ fn only_who_has_the_token_may_post() -> Result<()> {
 }
 
 #[test]
-fn where_too_much_is_under_way_it_says_so() -> Result<()> {
+fn too_many_requests_in_flight_get_status_429() -> Result<()> {
     let options = Options::new()
         .with("in_flight", 2)
         .with("settle_timeout", "500ms");
@@ -373,7 +373,7 @@ fn where_too_much_is_under_way_it_says_so() -> Result<()> {
 }
 
 #[test]
-fn who_is_slow_or_silent_holds_up_nobody() -> Result<()> {
+fn a_slow_or_silent_client_holds_up_no_other() -> Result<()> {
     let served = serve(&Options::new().with("timeout", "500ms"))?;
     let mut slow = Client::new(&served);
     slow.send("POST /ev");
@@ -441,7 +441,7 @@ fn what_is_under_way_at_the_stop_is_answered() -> Result<()> {
 }
 
 #[test]
-fn a_port_that_is_taken_is_said() -> Result<()> {
+fn a_port_that_is_in_use_is_an_error() -> Result<()> {
     let served = serve(&Options::new())?;
     let url = format!("http://127.0.0.1:{}/x", served.port);
     let network = Network::new();

@@ -1,6 +1,7 @@
 //! `kafka:`, with the cluster that its client brings for tests.
 
 use super::{At, Connector, Promises, Refusal, conforms};
+use crate::support::wait::eventually_within;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
@@ -181,14 +182,6 @@ fn meta(event: &Event, name: &str) -> serde_json::Value {
     event.meta().get(name).cloned().unwrap_or_default()
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 #[ignore = "takes its time: a group waits for its members"]
 fn an_outcome_that_comes_early_does_not_move_the_position_past_others() -> Result<()> {
@@ -210,7 +203,9 @@ fn an_outcome_that_comes_early_does_not_move_the_position_past_others() -> Resul
             _ => event.settle(Outcome::Delivered),
         }
     }
-    until("position 7", || cluster.position("t", 0) == Some(7));
+    eventually_within(PATIENCE, "position 7", || {
+        cluster.position("t", 0) == Some(7)
+    });
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(cluster.position("t", 0), Some(7));
     // It comes again, and the position still waits.
@@ -222,7 +217,9 @@ fn an_outcome_that_comes_early_does_not_move_the_position_past_others() -> Resul
     );
     assert_eq!(cluster.position("t", 0), Some(7));
     again.settle(Outcome::Delivered);
-    until("position 20", || cluster.position("t", 0) == Some(20));
+    eventually_within(PATIENCE, "position 20", || {
+        cluster.position("t", 0) == Some(20)
+    });
     network.stop()
 }
 
@@ -258,7 +255,7 @@ fn who_gets_a_partition_begins_where_it_was_and_late_outcomes_move_nothing() -> 
     let partition = i32::try_from(moved.as_i64().expect("a number")).expect("a small one");
     held.into_iter()
         .for_each(|event| event.settle(Outcome::Delivered));
-    until("the position of the other", || {
+    eventually_within(PATIENCE, "the position of the other", || {
         cluster.position("t", 1 - partition) == Some(100 - expected.len() as i64)
     });
     std::thread::sleep(Duration::from_millis(500));
@@ -266,7 +263,7 @@ fn who_gets_a_partition_begins_where_it_was_and_late_outcomes_move_nothing() -> 
     theirs
         .into_iter()
         .for_each(|event| event.settle(Outcome::Delivered));
-    until("the position of the moved one", || {
+    eventually_within(PATIENCE, "the position of the moved one", || {
         cluster.position("t", partition) == Some(expected.len() as i64)
     });
     first.stop()?;

@@ -131,12 +131,9 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
         false => None,
     };
     if let Some(taken) = &early {
-        let begun = Instant::now();
-        while taken.lock().expect("nobody panics").len() < log.written {
-            let said = log.site.read("said")?;
-            assert!(begun.elapsed() < Duration::from_secs(30), "{said}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        running.until("all lines", || {
+            taken.lock().expect("no panic").len() >= log.written
+        })?;
     }
     kill(running)?;
     for _ in 0..while_down {

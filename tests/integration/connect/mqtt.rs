@@ -313,7 +313,7 @@ fn one_that_fails_again_and_again_holds_up_no_more_than_may_be_under_way() -> Re
 
 #[test]
 #[ignore = "needs mosquitto"]
-fn topics_are_listened_to_by_wildcards_and_kept_messages_say_so() -> Result<()> {
+fn topics_are_subscribed_by_wildcards_and_retained_messages_are_marked() -> Result<()> {
     let broker = Broker::start()?;
     let kept = Options::new()
         .with("topic", "games/{data.game}/odds")

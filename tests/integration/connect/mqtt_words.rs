@@ -34,7 +34,7 @@ fn saying(subscribed: u8, last: &'static [u8]) -> String {
 }
 
 #[test]
-fn who_is_replaced_by_a_client_of_the_same_name_says_so_and_ends() -> Result<()> {
+fn a_source_replaced_by_a_client_of_the_same_name_ends_with_an_error() -> Result<()> {
     let options = Options::new().with("topic", "t").with("client_id", "me");
     let (network, _events) = reading(&(saying(1, &[0xe0, 2, 0x8e, 0]), options))?;
     let ended = network.wait_timeout(PATIENCE).expect("it ends");

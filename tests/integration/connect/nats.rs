@@ -282,7 +282,7 @@ fn what_the_server_refuses_rejects_its_event_only() -> Result<()> {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn a_message_is_given_out_so_often_and_says_where_it_is_from() -> Result<()> {
+fn a_message_is_delivered_this_often_and_has_its_origin_in_its_meta() -> Result<()> {
     let server = Server::start()?;
     server.make("often");
     let headers = serde_json::json!({"Game": "{data.game}"});
@@ -350,7 +350,7 @@ fn what_takes_longer_than_the_ack_wait_does_not_come_again() -> Result<()> {
 
 #[test]
 #[ignore = "needs nats-server"]
-fn a_consumer_that_is_another_one_is_said() -> Result<()> {
+fn a_consumer_with_other_settings_is_an_error() -> Result<()> {
     let server = Server::start()?;
     server.make("bets");
     let options = Options::new().with("stream", "bets").with("durable", "d");

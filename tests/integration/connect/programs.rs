@@ -48,7 +48,7 @@ fn a_program_that_fails_ends_the_network_and_one_that_is_missing_does_not_start_
 }
 
 #[test]
-fn a_program_is_started_again_where_that_is_asked_for_and_told_to_end() -> Result<()> {
+fn a_program_is_restarted_if_set_so_and_stopped_by_a_signal() -> Result<()> {
     let (network, seen) = reading(&shell("echo 1").with("restart", true))?;
     network.start()?;
     assert!(soon(|| seen.len() >= 2));

@@ -2,9 +2,10 @@
 
 use crate::support::databases::{Kind, Place};
 use crate::support::process::free_port;
+use crate::support::wait::eventually;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+
 use tributary::connect::{self, Options};
 use tributary::{Database, ErrorKind, Network, Result, Stats, sink, source};
 
@@ -33,7 +34,7 @@ over_databases! {
     an_insert_keeps_the_first_of_a_key
     what_a_sink_writes_a_source_reads
     a_limit_within_one_value_and_a_cursor_of_two_columns_skip_none
-    a_table_that_does_not_fit_is_said_at_the_start
+    a_table_that_does_not_fit_is_an_error_at_the_start
 }
 
 fn options() -> Options {
@@ -78,11 +79,7 @@ fn rows_by(place: &Place, query: &str, cursor: Value, many: usize) -> Result<Vec
     network.add_sink("out", sink::collect(&seen))?;
     network.link("in", "out")?;
     network.start()?;
-    let until = Instant::now() + Duration::from_secs(30);
-    while seen.lock().expect("no panic").len() < many {
-        assert!(Instant::now() < until, "not all rows are there");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually("all rows", || seen.lock().expect("no panic").len() >= many);
     network.stop()?;
     let seen = seen.lock().expect("no panic");
     seen.iter()
@@ -155,7 +152,7 @@ fn a_limit_within_one_value_and_a_cursor_of_two_columns_skip_none(place: &Place)
     Ok(())
 }
 
-fn a_table_that_does_not_fit_is_said_at_the_start(place: &Place) -> Result<()> {
+fn a_table_that_does_not_fit_is_an_error_at_the_start(place: &Place) -> Result<()> {
     assert!(place.kind != Kind::Memory);
     place.execute("create table bets (id bigint primary key, stake double)");
     let error = write(place, &options(), &[]).expect_err("a column is missing");

@@ -42,7 +42,7 @@ fn reading(url: &str, options: &Options, sink: impl Sink + 'static) -> Result<Ne
 }
 
 #[test]
-fn each_row_comes_once_and_the_next_network_goes_on() -> Result<()> {
+fn each_row_comes_once_and_the_next_network_resumes() -> Result<()> {
     let place = tempfile::tempdir().expect("a directory");
     let (url, database) = database(place.path());
     let place = place.path().join("place").display().to_string();

@@ -129,7 +129,7 @@ fn refused(url: &str) -> Error {
 }
 
 #[test]
-fn an_address_at_which_nobody_can_listen_is_refused() -> Result<()> {
+fn an_address_that_cannot_be_bound_is_refused() -> Result<()> {
     for (url, expected) in [
         (
             "tcp://127.0.0.1:99999",

@@ -203,7 +203,7 @@ fn tracker(log: &Log) -> Scripted {
 }
 
 #[test]
-fn a_node_in_the_middle_hears_the_outcome_before_the_source_does() -> Result<()> {
+fn a_node_in_the_middle_settles_before_the_source() -> Result<()> {
     for (fails, outcome) in [(false, "Delivered"), (true, "Failed")] {
         let log = Log::default();
         let network = Network::new();
@@ -342,7 +342,7 @@ fn what_was_taken_back_counts_as_failed_to_the_node_that_tracked_it() -> Result<
 }
 
 #[test]
-fn a_node_that_fails_to_settle_one_event_still_hears_of_the_others() -> Result<()> {
+fn a_node_that_fails_to_settle_one_event_settles_the_others() -> Result<()> {
     let log = Log::default();
     let network = Network::new();
     network.add_source("in", burst(&["a", "b", "c"]))?;

@@ -276,7 +276,7 @@ fn a_retryable_error_of_tick_opens_the_node_again_and_ticks_again() -> Result<()
 }
 
 #[test]
-fn another_error_of_tick_is_counted_and_the_node_goes_on() -> Result<()> {
+fn another_error_of_tick_is_counted_and_the_node_runs_on() -> Result<()> {
     let log = Log::default();
     let next = Arc::new(Mutex::new(Some(
         START.saturating_add(Duration::from_secs(1)),

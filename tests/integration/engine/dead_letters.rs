@@ -381,7 +381,7 @@ fn a_place_that_cannot_be_written_keeps_the_network_from_starting() -> Tested {
 }
 
 #[test]
-fn what_holds_no_letters_is_said_and_never_made() -> Tested {
+fn a_file_without_letters_is_an_error_and_never_created() -> Tested {
     let site = Site::new()?;
     site.call(&["dlq", "list", "none.db"])?.expect(
         66,

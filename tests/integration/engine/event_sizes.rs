@@ -44,7 +44,7 @@ fn an_event_of_any_source_that_is_too_large_leaves_as_its_head_with_size_and_has
 }
 
 #[test]
-fn a_json_value_that_spells_too_much_is_refused_too_and_its_sender_is_told() -> Tested {
+fn a_json_value_whose_text_is_too_large_is_refused_with_an_error_to_its_sender() -> Tested {
     let network = Network::new();
     network.set_max_event_bytes(1_000);
     let (sender, input) = source::channel();

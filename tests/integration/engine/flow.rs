@@ -255,7 +255,7 @@ impl Sink for Dear {
 }
 
 #[test]
-fn a_node_takes_as_many_events_in_hand_as_it_asks_for_and_its_link_holds() -> Result<()> {
+fn a_node_gets_as_many_events_at_once_as_it_requests_and_its_link_holds() -> Result<()> {
     // In a box as by itself.
     for (events, expected, boxed) in [
         (4_096, 257..=1_000, false),

@@ -48,7 +48,7 @@ fn fanned_in(sources: &[(&str, &[&str])], node: Scripted) -> Result<Network> {
 }
 
 #[test]
-fn a_batch_comes_by_one_link_and_a_node_knows_which() -> Result<()> {
+fn a_batch_comes_by_one_link_which_the_node_can_read() -> Result<()> {
     let log = Log::default();
     let sources: [(&str, &[&str]); 3] = [("x", &["a", "b"]), ("y", &["c"]), ("z", &["d"])];
     let mut simulation = fanned_in(&sources, telling(&log))?.simulate(START)?;
@@ -83,7 +83,7 @@ fn a_batch_comes_by_one_link_and_a_node_knows_which() -> Result<()> {
 }
 
 #[test]
-fn a_node_is_told_that_a_link_has_ended_while_others_remain() -> Result<()> {
+fn a_node_is_notified_of_an_ended_link_while_others_remain() -> Result<()> {
     let log = Log::default();
     let network = fanned_in(&[("x", &["a"])], telling(&log))?;
     network.add_source("y", source::from_iter(["b"]))?;

@@ -165,10 +165,8 @@ fn what_only_reads_takes_no_lock() -> Tested {
          tb.create_dlq(\"refused\", {{ path = \"refused.db\" }}) tb.on_error(\"*\", \"refused\")"
     );
     let site = Site::with(&[("net.lua", &script)])?;
-    let _first = holder(&site, &[&["run", "net.lua"], options].concat(), "a.db.lock")?;
-    while !site.path("refused.db").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut first = holder(&site, &[&["run", "net.lua"], options].concat(), "a.db.lock")?;
+    first.until("dead letters", || site.path("refused.db").exists())?;
     for verb in ["check", "graph", "explain"] {
         let done = site.call(&[&[verb, "net.lua"], options].concat())?;
         assert_eq!(done.code, Some(0), "{verb}: {}", done.stderr);

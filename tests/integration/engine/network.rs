@@ -174,7 +174,7 @@ fn several_links_are_made_all_or_none() -> Result<()> {
 }
 
 #[test]
-fn the_network_says_what_it_is_made_of() -> Result<()> {
+fn the_network_lists_its_nodes_and_links() -> Result<()> {
     let network = parts()?;
     network.link("ticker", "a")?;
     network.fanout("a", ["b", "c"])?;

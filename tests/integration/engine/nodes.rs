@@ -56,7 +56,7 @@ fn intervals_of_zero_are_refused() {
 }
 
 #[test]
-fn a_filter_by_payload_knows_bytes_and_nothing_else() -> Result<()> {
+fn a_filter_by_payload_compares_bytes_only() -> Result<()> {
     let mut bench = bench(Filter::new(Duration::from_secs(10), FilterKey::Payload)?)?;
     bench.feed(&["a", "a", "b", "", "", "{\"x\":1}", "{ \"x\":1}", "a"])?;
     assert_eq!(bench.out.texts(), ["a", "b", "", "{\"x\":1}", "{ \"x\":1}"]);
@@ -68,7 +68,7 @@ fn a_filter_by_payload_knows_bytes_and_nothing_else() -> Result<()> {
 }
 
 #[test]
-fn a_filter_by_fields_knows_these_fields_and_their_kinds() -> Result<()> {
+fn a_filter_by_fields_compares_these_fields_and_their_types() -> Result<()> {
     let fields = FilterKey::Fields(vec!["a".into(), "b".into()]);
     let mut bench = bench(Filter::new(Duration::from_secs(10), fields)?)?;
     let good = [
@@ -262,7 +262,7 @@ fn a_host_sends_from_many_threads_and_ends_the_network_by_letting_go() -> Result
 }
 
 #[test]
-fn a_host_is_told_when_the_network_takes_no_more() -> Result<()> {
+fn a_host_gets_an_error_when_the_network_accepts_no_more_events() -> Result<()> {
     let (sender, input) = source::channel();
     let network = Network::new();
     network.add_source("in", input)?;
@@ -300,7 +300,7 @@ fn an_event_handed_to_the_host_is_delivered_unless_the_host_settles_itself() -> 
 }
 
 #[test]
-fn a_host_that_lets_go_of_its_receiver_ends_the_network() -> Result<()> {
+fn a_host_that_drops_its_receiver_ends_the_network() -> Result<()> {
     let (receiver, out) = sink::channel();
     let network = Network::new();
     let endless = Scripted::new(&Log::default()).on_read(|cx| {

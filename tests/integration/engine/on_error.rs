@@ -67,7 +67,7 @@ fn an_event_is_tried_again_in_its_place_and_the_order_is_kept() -> Result<()> {
 }
 
 #[test]
-fn after_the_last_attempt_it_goes_to_the_target_byte_for_byte_and_says_why() -> Result<()> {
+fn after_the_last_attempt_it_goes_to_the_target_byte_for_byte_with_its_error() -> Result<()> {
     let (network, out, bad) = around(&["a", "b", "c"], failing("b", 9, &Log::default()))?;
     network.on_error("node", five().after("bad"))?;
     let mut simulation = network.simulate(START)?;
@@ -144,7 +144,7 @@ fn a_panic_and_a_failed_commit_are_tried_again_too() -> Result<()> {
 }
 
 #[test]
-fn a_source_hears_of_an_event_only_when_its_last_attempt_is_over() -> Result<()> {
+fn a_source_settles_an_event_only_after_its_last_attempt() -> Result<()> {
     let log = Log::default();
     let network = Network::new();
     network.add_source("in", tracking(&["a", "b"], &log))?;
@@ -192,7 +192,7 @@ fn every_node_is_all_but_the_target_and_what_it_leads_to() -> Result<()> {
 }
 
 #[test]
-fn what_is_said_of_one_node_goes_before_what_is_said_of_all() -> Result<()> {
+fn the_policy_of_one_node_precedes_that_of_all() -> Result<()> {
     for all_first in [true, false] {
         let (network, _, bad) = around(&["b"], failing("b", 9, &Log::default()))?;
         let own = Seen::at(&network, "own")?;
@@ -272,7 +272,7 @@ fn a_node_that_waits_handles_control_messages() -> Result<()> {
 }
 
 #[test]
-fn a_node_that_is_lost_while_an_event_waits_goes_on_with_the_attempts() -> Result<()> {
+fn a_node_that_is_lost_while_an_event_waits_resumes_the_attempts() -> Result<()> {
     let log = Log::default();
     let mut calls = 0;
     let gone = Arc::new(AtomicBool::new(false));

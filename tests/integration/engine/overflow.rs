@@ -268,7 +268,7 @@ fn what_waits_on_disk_fails_when_its_receiver_goes() -> Tested {
 }
 
 #[test]
-fn a_sender_that_waits_for_the_disk_hears_an_abort() -> Tested {
+fn an_abort_ends_a_sender_that_waits_for_the_disk() -> Tested {
     let folder = TempDir::new()?;
     let network = Network::new();
     let (read, source) = many(100_000, &Log::default());
@@ -333,7 +333,7 @@ fn a_node_that_takes_nothing_for_as_long_as_its_link_allows_is_named() -> Tested
 }
 
 #[test]
-fn whoever_waits_for_a_network_does_not_wait_for_a_node_that_takes_nothing() -> Tested {
+fn waiting_for_a_network_does_not_include_a_node_that_receives_nothing() -> Tested {
     let network = Network::new();
     network.add_source("in", source::from_iter(names(1_000)))?;
     let (open, sink) = behind_a_gate(|_| {});
@@ -357,7 +357,7 @@ fn whoever_waits_for_a_network_does_not_wait_for_a_node_that_takes_nothing() -> 
 }
 
 #[test]
-fn a_slow_node_that_goes_on_taking_is_no_wedge() -> Tested {
+fn a_slow_node_that_still_receives_is_not_stuck() -> Tested {
     let network = Network::new();
     network.add_source("in", source::from_iter(names(40)))?;
     let sink = handler(|_| {
@@ -403,7 +403,7 @@ fn bad_options_are_refused() -> Tested {
 }
 
 #[test]
-fn scripts_say_what_their_links_do() -> Tested {
+fn scripts_set_the_overflow_of_their_links() -> Tested {
     let network = Network::new();
     let runtime = Runtime::new(&network)?;
     let run = |script: &str| runtime.run_text("net.lua", script);

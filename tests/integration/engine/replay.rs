@@ -247,7 +247,7 @@ fn an_input_that_breaks_ends_the_replay_and_what_came_before_is_good() -> Result
 }
 
 #[test]
-fn a_network_that_fails_ends_the_replay_and_says_why() -> Result<()> {
+fn a_network_that_fails_ends_the_replay_with_its_error() -> Result<()> {
     let network = Network::new();
     network.add_source("in", InjectedSource)?;
     let mut left = 2;

@@ -99,7 +99,7 @@ fn a_ticker_ticks_at_exact_instants() -> Result<()> {
 }
 
 #[test]
-fn a_ticker_goes_on_when_the_clock_is_set_back_or_far_forward() -> Result<()> {
+fn a_ticker_keeps_ticking_when_the_clock_is_set_back_or_far_forward() -> Result<()> {
     let network = Network::new();
     network.add_source("ticker", Ticker::new(10 * SECOND)?)?;
     let seen = Seen::at(&network, "out")?;

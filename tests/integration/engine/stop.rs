@@ -120,7 +120,7 @@ fn a_node_may_stop_its_own_network() -> Result<()> {
 }
 
 #[test]
-fn a_node_that_waits_for_its_own_network_is_told_so_and_ends_nothing() -> Result<()> {
+fn a_node_that_waits_for_its_own_network_gets_an_error() -> Result<()> {
     let network = Network::new();
     network.add_source("in", burst(&["a"]))?;
     let (own, log) = (network.clone(), Log::default());
@@ -261,7 +261,7 @@ fn sticking(network: &Network) -> Result<(flume::Receiver<()>, flume::Sender<()>
 }
 
 #[test]
-fn a_stop_that_takes_too_long_says_how_much_waited_in_which_link() -> Result<()> {
+fn a_stop_that_takes_too_long_reports_how_much_waited_in_which_link() -> Result<()> {
     let network = Network::new();
     let (sender, input) = source::channel();
     network.add_source("in", input)?;
@@ -286,7 +286,7 @@ fn a_stop_that_takes_too_long_says_how_much_waited_in_which_link() -> Result<()>
 }
 
 #[test]
-fn a_stop_that_takes_too_long_says_who_was_sending_and_who_waits_for_outcomes() -> Result<()> {
+fn a_stop_that_takes_too_long_names_the_nodes_that_send_and_that_wait_for_outcomes() -> Result<()> {
     let network = Network::new();
     let log = Log::default();
     network.add_source("in", tracking(&["a"; 20], &log))?;

@@ -123,7 +123,7 @@ fn only_changes_pass_until_a_key_is_forgotten() -> Result<()> {
 }
 
 #[test]
-fn a_deadman_speaks_once_of_each_silence() -> Result<()> {
+fn a_deadman_emits_one_event_for_each_silence() -> Result<()> {
     let script = "tb.create_deadman('f', '5s', { key = 'k' }) tb.link('f.silent', 'seen')";
     let k = r#"{"k":1}"#;
     assert_eq!(
@@ -151,7 +151,7 @@ fn a_delay_keeps_the_distances() -> Result<()> {
 }
 
 #[test]
-fn a_delay_that_is_full_rejects_and_goes_on_when_there_is_room() -> Result<()> {
+fn a_full_delay_rejects_events_until_there_is_room() -> Result<()> {
     let (mut simulation, seen, errors) = simulated("tb.create_delay('f', '1h', { limit = 2 })")?;
     for text in ["1", "2", "3"] {
         simulation.inject("f", text)?;

@@ -118,7 +118,7 @@ fn gathering(log: &Log, fails: u32) -> Result<(Simulation, Seen)> {
 }
 
 #[test]
-fn a_node_that_gathers_lets_go_by_time_and_at_the_end() -> Result<()> {
+fn a_node_that_collects_emits_by_time_and_at_the_end() -> Result<()> {
     let log = Log::default();
     let (mut simulation, seen) = gathering(&log, 0)?;
     let taken = ["open", "commit", "source a Delivered", "source b Delivered"];
@@ -147,7 +147,7 @@ fn a_node_that_gathers_lets_go_by_time_and_at_the_end() -> Result<()> {
 }
 
 #[test]
-fn a_node_whose_commit_fails_while_it_lets_go_does_so_again_and_loses_nothing() -> Result<()> {
+fn a_node_whose_commit_fails_while_it_emits_emits_again_and_loses_nothing() -> Result<()> {
     let log = Log::default();
     let (mut simulation, seen) = gathering(&log, 1)?;
     log.take();
@@ -182,7 +182,7 @@ fn a_node_whose_commit_fails_while_it_lets_go_does_so_again_and_loses_nothing() 
 }
 
 #[test]
-fn what_a_node_was_told_is_committed_once_it_is_open_again() -> Result<()> {
+fn outcomes_that_a_node_got_are_committed_once_it_is_open_again() -> Result<()> {
     let log = Log::default();
     let mut failures = 2;
     let node = Scripted::new(&log)

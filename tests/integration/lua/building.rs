@@ -267,7 +267,7 @@ fn stats_are_the_account_of_the_running_network() -> Result<()> {
 }
 
 #[test]
-fn a_file_that_is_no_script_is_told_from_one_that_is_missing() -> Tested {
+fn a_file_that_is_no_script_and_a_missing_one_are_different_errors() -> Tested {
     let directory = tempfile::tempdir()?;
     let runtime = Runtime::new(&Network::new())?;
     let missing = runtime

@@ -210,7 +210,7 @@ fn an_open_file_is_refused_too() -> Result<()> {
 }
 
 #[test]
-fn a_function_that_builds_the_network_says_so_when_it_is_called_in_a_node() -> Result<()> {
+fn a_function_that_builds_the_network_is_an_error_in_a_node() -> Result<()> {
     // Row 30.
     for call in [
         "tb.link('a', 'b')",

@@ -96,7 +96,7 @@ fn a_module_that_was_not_asked_for_is_named() -> Tested {
 }
 
 #[test]
-fn a_node_for_changes_without_its_field_speaks_of_what_it_compares() -> Tested {
+fn a_node_for_changes_without_its_field_names_what_it_compares() -> Tested {
     let (message, hint) =
         refused("local tb = require('tributary')\ntb.create_changed('c', { key = 'k' })")?;
     assert_eq!(

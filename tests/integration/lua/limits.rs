@@ -178,7 +178,7 @@ fn memory_is_bounded_and_the_line_is_named() -> Result<()> {
 }
 
 #[test]
-fn a_node_goes_on_after_it_had_no_memory_left() -> Result<()> {
+fn a_node_runs_again_after_its_memory_was_exhausted() -> Result<()> {
     let function = "if e.data == 1 then local t = {} for i = 1, 1e9 do t[i] = {} end end return e";
     let told = rejected_within(small(), function, &["0", "1", "2", "1", "3"])?;
     assert_eq!(told.len(), 2, "{told:?}");

@@ -46,7 +46,7 @@ fn a_map_changes_passes_or_drops() -> Result<()> {
 }
 
 #[test]
-fn what_is_only_read_goes_on_byte_for_byte() -> Result<()> {
+fn what_is_only_read_passes_byte_for_byte() -> Result<()> {
     let odd = r#" { "b" : 1.50, "a" : [ ], "n" : null, "big":9007199254740993, "o":{} } "#;
     let look = "tb.create_map('f', function(e)\n\
                   assert(e.data.b == 1.5 and e.data.n == tb.null and #e.data.a == 0)\n\
@@ -115,7 +115,7 @@ fn a_change_does_not_reach_another_branch() -> Result<()> {
 }
 
 #[test]
-fn a_filter_a_flat_map_and_a_route_do_what_they_say() -> Result<()> {
+fn a_filter_a_flat_map_and_a_route_emit_what_they_select() -> Result<()> {
     let filter = "tb.create_filter_fn('f', function(e) if e.data > 1 then return true end end)";
     assert_eq!(out(filter, &["1", "2", "3"])?, ["2", "3"]);
     let flat = "tb.create_flat_map('f', function(e, emit)\n\
@@ -354,7 +354,7 @@ fn each_key_has_a_state_of_its_own_which_a_failed_call_leaves_as_it_was() -> Res
 }
 
 #[test]
-fn a_generator_makes_events_until_it_says_false() -> Result<()> {
+fn a_generator_emits_events_until_it_returns_false() -> Result<()> {
     let network = Network::new();
     let seen = Seen::at(&network, "seen")?;
     let script = "local tb = require('tributary')\n\

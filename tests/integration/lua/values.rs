@@ -61,7 +61,7 @@ fn a_float_stays_a_float_also_where_it_is_whole() -> Result<()> {
 }
 
 #[test]
-fn what_json_cannot_say_is_an_error() {
+fn what_json_cannot_represent_is_an_error() {
     for (value, wanted) in [
         ("0/0", "has no form in JSON"),
         ("1/0", "the number inf has no form in JSON"),

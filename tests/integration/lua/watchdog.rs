@@ -101,7 +101,7 @@ fn a_source_that_does_not_return_ends_for_those_behind_it() -> Tested {
 }
 
 #[test]
-fn the_process_goes_on_after_a_node_was_given_up_and_stops_in_time() -> Tested {
+fn the_process_runs_on_after_a_node_was_given_up_and_stops_in_time() -> Tested {
     let net = format!(
         "local tb = require('tributary')\n\
          tb.create_stdin('in') tb.create_stdout('out')\n\

@@ -1,7 +1,8 @@
 //! Nodes for tests: they do what the test says and write down what they were asked.
 
+pub use super::wait::soon;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tributary::{
     Context, Event, Network, Node, Outcome, Pipeline, ReadStatus, Result, Sink, Source, Token,
     sink, time::Timestamp,
@@ -287,16 +288,4 @@ impl Seen {
     pub fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
-}
-
-/// Waits until the condition holds, at most ten seconds; says whether it does.
-pub fn soon(condition: impl Fn() -> bool) -> bool {
-    let until = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        if Instant::now() > until {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    true
 }

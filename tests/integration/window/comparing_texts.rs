@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tributary::window::{Emit, Plan, Window};
 
 crate::over_all_databases! {
-    like_tells_upper_from_lower_case
+    like_is_case_sensitive
     a_backslash_in_a_pattern_is_the_escape_character
     what_one_database_alone_has_is_refused_by_the_other
 }
@@ -30,7 +30,7 @@ fn counted(place: &Place, condition: &str, texts: &[&str]) -> Vec<i64> {
     PLANS.into_iter().map(counted).collect()
 }
 
-fn like_tells_upper_from_lower_case(place: &Place) {
+fn like_is_case_sensitive(place: &Place) {
     let texts = ["Apple", "apple", "APPLE", "Äpfel", "äpfel", "apple "];
     for (condition, right) in [
         ("g like 'a%'", 2),

@@ -15,8 +15,8 @@ crate::over_all_databases! {
     intervals_are_added_as_mysql_does
     only_one_select_is_taken
     fault_23_a_statement_that_writes_is_refused
-    a_syntax_error_is_told_with_its_place
-    an_unknown_table_or_column_is_told_with_what_there_is
+    a_syntax_error_has_its_line_and_column
+    an_unknown_table_or_column_is_an_error_that_lists_the_known_ones
     two_columns_of_one_name_are_refused
     a_parameter_without_a_column_is_named
     parameters_without_names_are_refused
@@ -303,7 +303,7 @@ fn fault_23_a_statement_that_writes_is_refused(place: &Place) {
     }
 }
 
-fn a_syntax_error_is_told_with_its_place(place: &Place) {
+fn a_syntax_error_has_its_line_and_column(place: &Place) {
     let (db, _store) = opened(place);
     let said = refused(&db, "select uuid\nfrom example_bets\n  wehre and stake > 5");
     assert!(said.starts_with("bad query: "), "{said}");
@@ -315,7 +315,7 @@ fn a_syntax_error_is_told_with_its_place(place: &Place) {
     );
 }
 
-fn an_unknown_table_or_column_is_told_with_what_there_is(place: &Place) {
+fn an_unknown_table_or_column_is_an_error_that_lists_the_known_ones(place: &Place) {
     let (db, _store) = opened(place);
     let said = refused(&db, "select now() as t,\n  custmer_uuid from example_bets");
     assert!(said.contains("custmer_uuid"), "{said}");

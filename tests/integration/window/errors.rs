@@ -15,7 +15,7 @@ crate::over_all_databases! {
     a_plan_that_cannot_serve_is_refused_with_the_reason
     a_bad_query_is_refused_when_the_window_is_made
     an_event_that_cannot_be_answered_is_rejected_alone
-    an_event_whose_answer_the_keys_do_not_tell_apart_is_rejected
+    an_event_whose_result_rows_share_a_key_is_rejected
 }
 
 const SUM: &str = "select g, sum(v) as s from things group by g";
@@ -339,7 +339,7 @@ fn told(options: &str) -> String {
 }
 
 #[test]
-fn a_script_is_told_the_line_and_the_option() {
+fn an_error_of_a_script_names_the_line_and_the_option() {
     for (options, wanted) in [
         (
             ", time = 't'",
@@ -440,7 +440,7 @@ fn a_script_is_told_the_line_and_the_option() {
     }
 }
 
-fn an_event_whose_answer_the_keys_do_not_tell_apart_is_rejected(place: &Place) {
+fn an_event_whose_result_rows_share_a_key_is_rejected(place: &Place) {
     let database = declared(place);
     let options = sliding("select g, n from things order by k").keys(["g"]);
     let mut bench = Bench::new(&database, options.emit(Emit::Changes));

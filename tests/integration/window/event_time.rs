@@ -20,15 +20,15 @@ crate::over_all_databases! {
     while_every_link_is_silent_windows_end_by_the_networks_clock
     a_row_after_a_silence_is_late_whatever_was_to_be_done_meanwhile
     a_link_stays_silent_when_the_table_is_read_again
-    tumbling_windows_say_their_answers_in_order_as_they_end
+    tumbling_windows_emit_their_answers_in_order_as_they_end
     a_row_is_late_only_when_its_last_window_has_ended
     sessions_end_when_the_watermark_has_passed_their_gap
     a_row_that_is_late_by_the_clock_joins_the_session_that_is_open
     rows_that_are_exactly_the_gap_apart_are_one_session
     a_row_joins_two_sessions
     a_session_that_has_ended_is_not_joined_when_a_row_comes_again
-    what_is_open_in_memory_is_said_at_the_end
-    a_restart_goes_on_at_the_watermark
+    open_windows_in_memory_are_reported_at_the_end
+    a_restart_resumes_at_the_watermark
 }
 
 const SUM: &str = "select g, sum(v) as s from things group by g";
@@ -245,7 +245,7 @@ fn a_link_stays_silent_when_the_table_is_read_again(place: &Place) {
     });
 }
 
-fn tumbling_windows_say_their_answers_in_order_as_they_end(place: &Place) {
+fn tumbling_windows_emit_their_answers_in_order_as_they_end(place: &Place) {
     let sql = "select :window_start as begins, :window_end as ends, g, sum(v) as s \
                from things group by g order by s desc";
     over_plans(place, |database, plan| {
@@ -430,7 +430,7 @@ fn a_session_that_has_ended_is_not_joined_when_a_row_comes_again(place: &Place) 
     assert_eq!(sums(&bench), [2.0]);
 }
 
-fn what_is_open_in_memory_is_said_at_the_end(place: &Place) {
+fn open_windows_in_memory_are_reported_at_the_end(place: &Place) {
     for options in [
         by_events(tumbling(SUM)).plan(Plan::Requery),
         by_events(tumbling(SUM)).plan(Plan::Incremental),
@@ -460,7 +460,7 @@ fn what_is_open_in_memory_is_said_at_the_end(place: &Place) {
     }
 }
 
-fn a_restart_goes_on_at_the_watermark(place: &Place) {
+fn a_restart_resumes_at_the_watermark(place: &Place) {
     if !place.stays() {
         return;
     }

@@ -14,12 +14,12 @@ crate::over_all_databases! {
     fault_22_bad_json_is_rejected_and_kept_by_the_port_errors
     fault_22_a_row_and_its_children_are_one
     a_query_window_answers_each_event_with_rows
-    a_query_window_asks_for_any_event_where_it_has_no_parameters
+    a_query_window_without_parameters_runs_its_query_for_any_event
     a_sliding_window_answers_event_by_event
     fault_19_the_cutoff_is_computed_at_eviction
     fault_19_a_window_slides_while_nothing_comes
     fault_19_a_size_below_a_second_is_refused
-    fault_20_what_a_script_says_is_never_part_of_a_statement
+    fault_20_no_text_of_a_script_becomes_part_of_a_statement
     fault_17_an_error_of_the_database_is_no_duplicate
     a_duplicate_is_not_inserted_but_answered
     a_query_finds_a_row_until_the_window_has_passed
@@ -28,7 +28,7 @@ crate::over_all_databases! {
     an_event_that_is_late_is_answered_and_leaves
     a_real_time_column_serves_too
     an_event_without_a_time_is_refused
-    bad_arguments_are_told_when_the_window_is_made
+    bad_arguments_are_errors_when_the_window_is_created
     a_rejected_event_leaves_the_others_alone
     windows_of_a_running_network_share_a_database
 }
@@ -228,7 +228,7 @@ fn a_query_window_answers_each_event_with_rows(place: &Place) {
     );
 }
 
-fn a_query_window_asks_for_any_event_where_it_has_no_parameters(place: &Place) {
+fn a_query_window_without_parameters_runs_its_query_for_any_event(place: &Place) {
     let db = declared(place);
     let mut bench = Bench::new(QueryWindow::new(&db, "select unix_timestamp() as at").unwrap());
     bench.simulation.inject("window", "no JSON at all").unwrap();
@@ -304,7 +304,7 @@ fn fault_19_a_size_below_a_second_is_refused(place: &Place) {
     }
 }
 
-fn fault_20_what_a_script_says_is_never_part_of_a_statement(place: &Place) {
+fn fault_20_no_text_of_a_script_becomes_part_of_a_statement(place: &Place) {
     let db = declared(place);
     let size = Duration::from_secs(10);
     let evil = "create_time < 0 or 1=1; drop table example_bets; --";
@@ -459,7 +459,7 @@ fn an_event_without_a_time_is_refused(place: &Place) {
     assert_eq!(table(&db, COUNT)["n"], 0);
 }
 
-fn bad_arguments_are_told_when_the_window_is_made(place: &Place) {
+fn bad_arguments_are_errors_when_the_window_is_created(place: &Place) {
     let db = place.open();
     let create = |table: Option<&str>| CreateWindow::new(&db, table).err().unwrap().to_string();
     assert_eq!(create(None), "no table is declared; declare one first");
@@ -562,7 +562,7 @@ fn windows_of_a_running_network_share_a_database(place: &Place) {
 
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
-fn a_window_goes_on_when_its_connection_was_gone() {
+fn a_window_works_on_after_it_lost_its_connection() {
     let place = Place::mariadb();
     let db = declared(&place);
     let mut bench = Bench::new(sliding(&db, COUNT, 10));

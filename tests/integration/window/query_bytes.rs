@@ -294,7 +294,7 @@ fn what_is_stored_is_not_bound_by_the_limit(place: &Place) {
 
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
-fn a_row_that_a_server_sends_beyond_the_limit_is_not_read_and_the_window_goes_on() {
+fn a_row_of_a_server_beyond_the_limit_is_not_read_and_the_window_works_on() {
     use mysql::prelude::Queryable;
     use tributary::window::{QueryWindow, Window, WindowKind, WindowOptions};
     use tributary::{Network, Table, sink};

@@ -185,8 +185,8 @@ fn a_run_waits_for_its_database_until_its_time_is_over_or_a_signal_comes()
 }
 
 #[test]
-fn what_waits_for_no_database_ends_in_time_and_says_why() -> Result<(), Box<dyn std::error::Error>>
-{
+fn what_does_not_wait_for_a_database_ends_in_time_with_its_error()
+-> Result<(), Box<dyn std::error::Error>> {
     let (_silent, urls) = nowhere();
     let site = Site::with(&[("net.lua", NET)])?;
     for url in urls {

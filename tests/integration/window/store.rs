@@ -753,7 +753,7 @@ fn what_was_inserted_is_read_again(place: &Place) {
 
 #[test]
 #[ignore = "needs mariadbd: run tests/run"]
-fn a_connection_that_is_gone_is_told_and_made_again() {
+fn a_lost_connection_is_logged_and_opened_again() {
     let place = Place::mariadb();
     let db = place.open();
     db.declare(bets()).unwrap();

@@ -9,7 +9,7 @@ use tributary::window::{Emit, Plan};
 crate::over_all_databases! {
     a_window_that_cannot_be_answered_ends_all_the_same
     a_window_of_too_many_rows_ends_all_the_same
-    an_answer_that_fails_as_time_passes_is_said_once_and_made_up_for
+    an_answer_that_fails_as_time_passes_is_logged_once_and_emitted_later
 }
 
 /// Two of them are more than 64 bits hold.
@@ -62,7 +62,7 @@ fn a_window_of_too_many_rows_ends_all_the_same(place: &Place) {
     }
 }
 
-fn an_answer_that_fails_as_time_passes_is_said_once_and_made_up_for(place: &Place) {
+fn an_answer_that_fails_as_time_passes_is_logged_once_and_emitted_later(place: &Place) {
     if place.kind == Kind::Mariadb {
         return;
     }

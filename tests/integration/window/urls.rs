@@ -10,7 +10,7 @@ fn refused(url: &str) -> Error {
 }
 
 #[test]
-fn a_bad_url_says_why_and_never_shows_the_password() {
+fn a_bad_url_is_an_error_with_its_reason_and_without_the_password() {
     let grammar =
         r#"write "sqlite::memory:", "sqlite:path" or "mysql://user:password@host:port/database""#;
     for (url, said) in [
@@ -117,7 +117,7 @@ fn user_and_password_are_percent_decoded_and_hidden() {
 }
 
 #[test]
-fn a_sqlite_file_that_cannot_be_opened_says_why() {
+fn a_sqlite_file_that_cannot_be_opened_is_an_error_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().display();
     let error = refused(&format!("sqlite:{path}/missing/x.db"));

@@ -7,16 +7,16 @@ use tributary::store::QueryLimits;
 use tributary::window::{Emit, Plan, Window};
 
 crate::over_all_databases! {
-    an_answer_that_differs_is_told_with_both_and_kept_no_longer
+    an_answer_that_differs_is_reported_with_both_and_dropped
     only_the_share_that_was_asked_for_is_compared
     a_window_that_ends_is_compared_while_it_lasts
     what_is_asked_of_the_database_by_group_is_compared_too
     what_doubles_round_off_is_no_difference
     what_doubles_round_off_is_none_between_groups_and_the_whole
-    a_group_that_differs_from_the_whole_is_told_with_both
+    a_group_that_differs_from_the_full_answer_is_reported_with_both
     a_difference_beside_great_numbers_is_one
     under_keyed_the_whole_query_is_asked_on_that_share
-    the_explanation_says_what_is_compared
+    the_explanation_lists_what_is_compared
 }
 
 const SUM: &str = "select g, sum(v) as s from things group by g";
@@ -35,7 +35,7 @@ fn meddles(place: &Place, k: &str) {
     }
 }
 
-fn an_answer_that_differs_is_told_with_both_and_kept_no_longer(place: &Place) {
+fn an_answer_that_differs_is_reported_with_both_and_dropped(place: &Place) {
     if !place.stays() {
         return;
     }
@@ -129,7 +129,7 @@ fn what_doubles_round_off_is_none_between_groups_and_the_whole(place: &Place) {
     }
 }
 
-fn a_group_that_differs_from_the_whole_is_told_with_both(place: &Place) {
+fn a_group_that_differs_from_the_full_answer_is_reported_with_both(place: &Place) {
     if place.kind != Kind::Mariadb {
         return;
     }
@@ -248,7 +248,7 @@ fn under_keyed_the_whole_query_is_asked_on_that_share(place: &Place) {
     assert!(errors[0].contains("2 rows"), "{errors:?}");
 }
 
-fn the_explanation_says_what_is_compared(place: &Place) {
+fn the_explanation_lists_what_is_compared(place: &Place) {
     let database = declared(place);
     let of = |options: tributary::window::WindowOptions| {
         let explanation = Window::new(&database, &options).unwrap().explain();

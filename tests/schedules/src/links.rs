@@ -161,7 +161,7 @@ fn a_receiver_that_ends_frees_a_sender_that_waits_and_what_it_left_is_lost() {
 }
 
 #[test]
-fn a_sender_that_waits_keeps_what_it_is_told_for_later() {
+fn a_sender_that_waits_keeps_control_messages_for_later() {
     tries(|| {
         let (mut node, settings) = (Node::new(), small());
         let (link, _) = node.link(&settings);

@@ -226,7 +226,7 @@ fn gone(events: usize) {
 }
 
 #[test]
-fn a_group_of_which_nobody_hears_is_given_back_once_and_fails_what_waits_for_it() {
+fn a_group_without_a_receiver_is_returned_once_and_fails_what_waits_for_it() {
     shuttle::check_random(|| gone(2), schedules());
     shuttle::check_pct(|| gone(3), schedules(), 3);
 }

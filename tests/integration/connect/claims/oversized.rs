@@ -2,8 +2,8 @@
 
 use super::{Connector, PATIENCE, Reading, payload, write};
 use crate::support::probe::Seen;
+use crate::support::wait::eventually;
 use serde_json::json;
-use std::time::Instant;
 use tributary::sink;
 use tributary::{Network, Outcome, Result, connect, source};
 
@@ -41,10 +41,7 @@ pub fn an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash<C: Conne
     assert_eq!(rejected, Some(0), "what was written");
     write(server.sink("large"), 1..2)?;
     assert_eq!(reading.take(2), [payload(0), payload(1)]);
-    let begun = Instant::now();
-    while bad.len() == 0 && begun.elapsed() < PATIENCE {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    eventually("an event at the port errors", || bad.len() > 0);
     let refused = bad.events();
     let refused = refused.first().expect("what is refused leaves by errors");
     assert_eq!(refused.payload().bytes(), &large.as_bytes()[..4_096]);

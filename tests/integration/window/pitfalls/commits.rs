@@ -16,7 +16,7 @@ use tributary::{
 crate::over_all_databases! {
     pitfall_10_what_the_database_refuses_to_commit_never_was
     pitfall_10_a_batch_whose_commit_fails_has_its_effect_once
-    pitfall_10_what_is_to_be_said_again_is_said_though_a_commit_fails
+    pitfall_10_what_is_to_be_emitted_again_is_emitted_though_a_commit_fails
     pitfall_10_sessions_are_as_before_a_commit_that_fails
 }
 
@@ -222,7 +222,7 @@ fn pitfall_10_a_batch_whose_commit_fails_has_its_effect_once(place: &Place) {
     }
 }
 
-fn pitfall_10_what_is_to_be_said_again_is_said_though_a_commit_fails(place: &Place) {
+fn pitfall_10_what_is_to_be_emitted_again_is_emitted_though_a_commit_fails(place: &Place) {
     for plan in PLANS {
         for (emit, failed, right) in [
             (Emit::Changes, 2.0, &[1.0, 2.0] as &[f64]),

@@ -11,7 +11,7 @@ use tributary::window::{Emit, TimeDomain, WindowKind, WindowOptions};
 crate::over_all_databases! {
     pitfall_14_a_session_that_has_ended_is_not_joined_after_a_restart
     pitfall_14_a_session_that_has_ended_is_not_joined_when_the_table_is_read_again
-    pitfall_14_sessions_that_overlap_and_were_not_said_before_a_kill_are_said_apart_after_it
+    pitfall_14_overlapping_sessions_not_emitted_before_a_kill_are_emitted_apart_after_it
     pitfall_14_what_keeps_sessions_apart_goes_with_their_rows
     pitfall_12_a_session_that_has_ended_stays_so_when_the_clock_is_set_back
 }
@@ -139,7 +139,7 @@ fn pitfall_14_a_session_that_has_ended_is_not_joined_when_the_table_is_read_agai
     }
 }
 
-fn pitfall_14_sessions_that_overlap_and_were_not_said_before_a_kill_are_said_apart_after_it(
+fn pitfall_14_overlapping_sessions_not_emitted_before_a_kill_are_emitted_apart_after_it(
     place: &Place,
 ) {
     if !place.stays() {
