@@ -181,7 +181,7 @@ impl Picture {
     }
 }
 
-/// What is said about a link: its port unless that is `out`, and how its events are shared.
+/// The label of a link: its port unless that is `out`, and how its events are shared.
 fn label(edge: &Edge) -> String {
     let port = Some(edge.from.port.as_str()).filter(|port| *port != Port::OUT);
     let share = edge.balance.map(|_| match &edge.key {

@@ -11,7 +11,7 @@
 //! room for), `spill` (the file of those that wait on disk). To add another policy for events that
 //! have no room, add a variant of [`Overflow`] and handle it in `OverflowBuffer::put`.
 //!
-//! Links know neither nodes nor control messages: a node that sends implements [`WakeSender`] and
+//! Links use neither nodes nor control messages: a node that sends implements [`WakeSender`] and
 //! [`SendContext`].
 
 mod message;

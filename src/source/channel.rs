@@ -64,7 +64,7 @@ impl Sender {
         let (tell, outcome) = flume::bounded(1);
         self.put(payload.into(), Some(tell))?;
         if self.gone.load(Ordering::SeqCst) {
-            // The source may have missed the event when it let go of what it had not read.
+            // The source may have missed the event when it discarded what it had not read.
             return outcome.try_recv().map_err(|_| ended());
         }
         Ok(outcome.recv().unwrap_or(Outcome::Failed))

@@ -150,7 +150,7 @@ impl LineSource {
     /// when all its lines are delivered.
     ///
     /// With [`Follow::Yes`] files that took the place of each other while no network ran are found
-    /// in the directory, as [`file`](Self::file) says, and read in their order. Of a file that was cut
+    /// in the directory, as [`file`](Self::file) describes, and read in their order. Of a file that was cut
     /// and not copied, and of one that is gone, the rest cannot be read any more: a line in the log
     /// says so. Without it such a checkpoint is refused.
     #[must_use]
@@ -169,8 +169,8 @@ impl LineSource {
         self
     }
 
-    /// How long nothing must have been added to a file that was renamed before it is let go (5 s
-    /// unless said): so long a writer may still have it open. A last line without its end is a line
+    /// How long nothing must have been added to a file that was renamed before it is closed (5 s
+    /// by default): so long a writer may still have it open. A last line without its end is a line
     /// then.
     #[must_use]
     pub fn rotate_wait(mut self, time: Duration) -> Self {

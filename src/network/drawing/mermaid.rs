@@ -31,7 +31,7 @@ pub(super) fn write(picture: &Picture) -> String {
     text
 }
 
-/// Mermaid knows characters by number between `#` and `;` and has no other way to escape.
+/// Mermaid has characters by number between `#` and `;` and has no other way to escape.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {

@@ -187,7 +187,7 @@ fn text_width(text: &str, char: f64) -> f64 {
     (chars.sum::<f64>() * char).ceil()
 }
 
-/// A long name without its middle: both ends tell names apart.
+/// A long name without its middle: both ends distinguish names.
 fn shortened(text: &str) -> String {
     let count = text.chars().count();
     if count <= LONGEST {

@@ -135,10 +135,10 @@ impl Checkpoint {
         seal(&mut value);
         let written = self.replace(format!("{value}\n").as_bytes());
         written.map_err(|error| {
-            let said = Error::io(self.name(), &error);
+            let error = Error::io(self.name(), &error);
             match self.folder().is_dir() {
-                true => said,
-                false => said.with_kind(ErrorKind::CannotCreate).with_hint(format!(
+                true => error,
+                false => error.with_kind(ErrorKind::CannotCreate).with_hint(format!(
                     "there is no directory {}",
                     quote(self.folder().to_string_lossy())
                 )),
@@ -218,7 +218,7 @@ fn read_file(value: &Value) -> Option<SavedFile> {
     })
 }
 
-/// What tells the beginnings of files apart, and one checkpoint from another.
+/// What distinguishes the beginnings of files, and one checkpoint from another.
 pub(super) fn hash(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }

@@ -33,7 +33,7 @@ pub(super) struct Ledger {
     entries: VecDeque<Entry>,
     /// The number of the first entry.
     first: u64,
-    /// Which entry each token stands for, from the token `base` on; tokens ascend by one.
+    /// The entry of each token, from the token `base` on; tokens ascend by one.
     tokens: VecDeque<Option<u64>>,
     base: u64,
     /// What failed, by the instant at which it is to be emitted again.
@@ -96,7 +96,7 @@ impl Ledger {
         }
     }
 
-    /// Which entry a token stands for.
+    /// The entry of a token.
     fn take(&mut self, token: Token) -> Option<u64> {
         let at = usize::try_from(token.0.checked_sub(self.base)?).ok()?;
         let number = self.tokens.get_mut(at)?.take()?;

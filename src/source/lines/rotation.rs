@@ -13,11 +13,11 @@ use std::path::Path;
 
 use super::names::Aside;
 
-/// How many files of a log are open at most; further ones are opened as these are let go.
+/// How many files of a log are open at most; further ones are opened as these are closed.
 const MOST: usize = 128;
 
 impl LineSource {
-    /// Whether a file that was read to its end is let go: nothing was added to it for long enough.
+    /// Whether a file that was read to its end is closed: nothing was added to it for long enough.
     pub(super) fn is_over(&mut self, at: usize, now: Timestamp) -> bool {
         let reading = &mut self.files[at];
         if !reading.replaced {
@@ -67,7 +67,7 @@ impl LineSource {
         if let Some(current) = self.files.last().filter(|last| !last.replaced)
             && current.id == Id::of(&there)
         {
-            // Nothing was read of it that would tell whether it was cut: what was made beside it since
+            // Nothing was read of it that would show whether it was cut: what was made beside it since
             // is its copy.
             if current.at() == 0 && current.is_regular() && !self.log.new_siblings().is_empty() {
                 return self.read_before(at, &path).map_err(Error::retryable);

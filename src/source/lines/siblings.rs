@@ -2,7 +2,7 @@
 //!
 //! A file is identified by its inode, and files are put in order by the time at which they
 //! were made, which a rename does not change (where the file system keeps no such time, by the time of
-//! the last write). [`Seen`] says up to which of them all were found.
+//! the last write). [`Seen`] has the last one up to which all were found.
 
 use super::names::{Aside, aside, undated};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ const SECOND: u64 = 1_000_000_000;
 /// Of how many files that were read it is known when they had last been written to.
 const REMEMBERED: usize = 1_000;
 
-/// What tells a file apart from all others that are there at the same time.
+/// What distinguishes a file from all others that are there at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Id {
     pub dev: u64,
