@@ -151,8 +151,19 @@ impl Claim {
     }
 }
 
-/// A lock that is held. It is released when this is dropped.
+/// A lock that is held. It is released when the last clone is dropped.
+#[derive(Clone)]
 pub(crate) struct Lock(Option<Arc<Held>>);
+
+impl Lock {
+    /// Whether it is the lock of this file.
+    pub fn is_of(&self, claim: &Claim) -> bool {
+        let identity = identity(&claim.lock_path());
+        self.0
+            .as_ref()
+            .is_some_and(|held| held.identity == identity)
+    }
+}
 
 struct Held {
     /// The whole path of the lock file.

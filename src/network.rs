@@ -56,7 +56,7 @@ pub use on_error::OnError;
 #[doc(hidden)]
 pub use replay::Replaying;
 pub use replay::{InjectedSource, Replay};
-pub use runner::NodeKind;
+pub use runner::{NodeKind, Successor};
 pub use simulation::Simulation;
 pub use stats::{Bottleneck, ErrorReport, Latency, LinkStats, NodeState, NodeStats, Stats};
 pub(crate) use stats_handle::StatsHandle;
@@ -66,7 +66,6 @@ pub use watchdog::on_overrun;
 
 use crate::error::{Error, Result};
 use graph::Graph;
-use id::NodeId;
 use limits::Limits;
 use parking_lot::{Mutex, MutexGuard};
 use running::{End, NewNode, Running};
@@ -180,33 +179,19 @@ impl Network {
     }
 
     fn apply_to(&self, state: &mut State, draft: Draft) -> Result<()> {
-        let (mut graph, mut nodes, version) = draft.into_parts();
+        let (mut graph, nodes, version) = draft.into_parts();
         if state.version != version {
             return Err(Error::data(
                 "the network was changed while this draft was made",
             ));
         }
         match &mut state.phase {
-            Phase::Built(built) => built.extend(nodes),
-            Phase::Running(running) => {
-                let has_ended = |id: NodeId| running.has_ended(id);
-                graph = graph.settled(has_ended);
-                for (id, edge) in graph.edges() {
-                    let ended = [edge.source, edge.target]
-                        .into_iter()
-                        .find(|n| has_ended(*n));
-                    if let Some(ended) = ended.filter(|_| !running.has_link(id)) {
-                        let name = &graph.node(ended).name;
-                        return Err(Error::data(format!("link {edge}: node {name} has ended")));
-                    }
-                }
-                running::lock(&graph, &mut nodes)?;
-                let fragment = running.build(&graph, nodes);
-                running.launch(fragment, &mut || true)?;
-            }
+            Phase::Built(built) => nodes.put_into(built, &graph),
+            Phase::Running(running) => graph = running.change(graph, nodes)?,
             Phase::Ended => return Err(Error::data("the network has ended")),
             Phase::Simulated => return Err(Error::data("the network is being simulated")),
         }
+        graph.forget_removed();
         state.graph = graph;
         state.version += 1;
         self.0.show_graph(&state.graph);
@@ -215,18 +200,41 @@ impl Network {
 
     /// Makes several changes at once: all of them, or none.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tributary::{Network, pipeline::RateLimit, sink::Discarder};
+    ///
+    /// let network = Network::new();
+    /// network.add_pipeline("limit", RateLimit::new(Duration::from_secs(2))?)?;
+    /// network.add_sink("old", Discarder)?;
+    /// network.link("limit", "old")?;
+    /// network.change(|draft| {
+    ///     draft.remove("old")?;
+    ///     draft.replace("limit", RateLimit::new(Duration::from_secs(5))?)
+    /// })?;
+    /// # Ok::<(), tributary::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// What `change` returns, and those of [`Network::apply`].
-    pub fn extend<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+    pub fn change<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
         let mut draft = self.draft();
         let made = change(&mut draft)?;
         self.apply(draft)?;
         Ok(made)
     }
 
+    /// The same, by the name that it has where nodes and links are only added.
+    ///
+    /// # Errors
+    /// Those of [`change`](Self::change).
+    pub fn extend<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        self.change(change)
+    }
+
     /// One change under the lock, so that those of several threads follow each other. No code of
     /// a user's may be called by it.
-    fn change<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+    fn change_by<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         let mut draft = Draft::new(state.graph.clone(), state.capacity, state.version);
         let made = change(&mut draft)?;

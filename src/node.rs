@@ -35,6 +35,7 @@ use crate::claim::Claim;
 use crate::error::Result;
 use crate::event::Event;
 use crate::time::Timestamp;
+use std::any::Any;
 use std::time::Duration;
 
 pub use context::Context;
@@ -113,6 +114,26 @@ pub trait Node: Send {
         false
     }
 
+    /// Releases what only one node can have at a time, such as a port that it listens on, since its
+    /// successor is about to open; its state stays, and [`open`](Node::open) acquires it again. It may still be
+    /// asked to settle, to commit and to finish.
+    fn close(&mut self) {}
+
+    /// Hands over its state, as of the last commit, to the node that is to replace it: keys, pending events,
+    /// positions, tracked events without an outcome. `None`, the default, for a node that hands over
+    /// nothing: it is asked to [`finish`](Node::finish) before it is replaced.
+    fn give(&mut self) -> Option<Handover> {
+        None
+    }
+
+    /// Takes the state of the node that it is to replace, before it is opened. It may be of any type.
+    ///
+    /// # Errors
+    /// The state itself, unchanged, where it is none that this node can continue with.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        Err(state)
+    }
+
     /// Called when no more input will come: what the node holds back leaves now. `commit` follows;
     /// once both have succeeded only `settle` is called. A node that holds much emits a part of it and
     /// asks for another [call](Context::call_again).
@@ -121,6 +142,9 @@ pub trait Node: Send {
         Ok(())
     }
 }
+
+/// The state of a node, on its way to the node that replaces it. Any type of the node's own.
+pub type Handover = Box<dyn Any + Send>;
 
 /// What a source found when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

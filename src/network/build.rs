@@ -5,7 +5,7 @@ use super::graph::Sharing;
 use super::handles::{PipelineNode, Receives, Sends, SinkNode, SourceNode};
 use super::link::LinkOptions;
 use super::on_error::OnError;
-use super::runner::{Processes, Reads, Writes};
+use super::runner::{Processes, Reads, Successor, Writes};
 use super::{Draft, Network};
 use crate::error::Result;
 use crate::node::{Pipeline, Sink, Source};
@@ -24,7 +24,7 @@ macro_rules! build_methods {
             source: impl Source + 'static,
         ) -> Result<SourceNode> {
             let (ports, runner) = (source.ports(), Box::new(Reads(source)));
-            $self.change(|draft| draft.add(name, runner, &ports).map(SourceNode))
+            $self.change_by(|draft| draft.add(name, runner, &ports).map(SourceNode))
         }
 
         /// Adds a pipeline.
@@ -37,7 +37,7 @@ macro_rules! build_methods {
             node: impl Pipeline + 'static,
         ) -> Result<PipelineNode> {
             let (ports, runner) = (node.ports(), Box::new(Processes(node)));
-            $self.change(|draft| draft.add(name, runner, &ports).map(PipelineNode))
+            $self.change_by(|draft| draft.add(name, runner, &ports).map(PipelineNode))
         }
 
         /// Adds a sink.
@@ -46,7 +46,7 @@ macro_rules! build_methods {
         /// A bad name, or one that is taken.
         pub fn add_sink($($receiver)+, name: &str, sink: impl Sink + 'static) -> Result<SinkNode> {
             let (ports, runner) = (sink.ports(), Box::new(Writes(sink)));
-            $self.change(|draft| draft.add(name, runner, &ports).map(SinkNode))
+            $self.change_by(|draft| draft.add(name, runner, &ports).map(SinkNode))
         }
 
         /// Links two nodes: every event that leaves `from` is copied to `to`.
@@ -70,7 +70,7 @@ macro_rules! build_methods {
         ) -> Result<()> {
             let (from, to) = (from.output(), [to.input()]);
             let options = options.into();
-            $self.change(|draft| draft.insert_links(&[from], &to, &options, &Sharing::Copy))
+            $self.change_by(|draft| draft.insert_links(&[from], &to, &options, &Sharing::Copy))
         }
 
         /// Links one node to several, all or none: each gets a copy of every event. A slow one holds
@@ -98,7 +98,7 @@ macro_rules! build_methods {
         ) -> Result<()> {
             let (from, options) = (from.output(), options.into());
             let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
-            $self.change(|draft| draft.insert_links(&[from], &to, &options, &Sharing::Copy))
+            $self.change_by(|draft| draft.insert_links(&[from], &to, &options, &Sharing::Copy))
         }
 
         /// Links several nodes to one, which gets the events of all; all links are made or none.
@@ -125,7 +125,7 @@ macro_rules! build_methods {
         ) -> Result<()> {
             let (to, options) = ([to.input()], options.into());
             let from: Vec<String> = from.into_iter().map(|from| from.output()).collect();
-            $self.change(|draft| draft.insert_links(&from, &to, &options, &Sharing::Copy))
+            $self.change_by(|draft| draft.insert_links(&from, &to, &options, &Sharing::Copy))
         }
 
         /// Shares the events of one node among several, instead of copying them: the next free one
@@ -144,7 +144,45 @@ macro_rules! build_methods {
             let (from, key) = (from.output(), key.map(str::to_owned));
             let to: Vec<String> = to.into_iter().map(|to| to.input()).collect();
             let sharing = Sharing::Balance { key };
-            $self.change(|draft| draft.insert_links(&[from], &to, &LinkOptions::new(), &sharing))
+            $self.change_by(|draft| draft.insert_links(&[from], &to, &LinkOptions::new(), &sharing))
+        }
+
+        /// Removes a link. What was sent into it still arrives.
+        ///
+        /// # Errors
+        /// A link that is not there, or that an error policy has made.
+        pub fn unlink($($receiver)+, from: impl Sends, to: impl Receives) -> Result<()> {
+            let (from, to) = (from.output(), to.input());
+            $self.change_by(|draft| draft.remove_link(&from, &to))
+        }
+
+        /// Removes a node with its links. It processes what waits for it, lets go what it holds back,
+        /// and ends when the events that it tracks have their outcomes. Where it is the last source, the
+        /// network ends.
+        ///
+        /// # Errors
+        /// A node that does not exist, or that an error policy of another one leads to; one that is lost
+        /// at present, since it would never end: replace it.
+        pub fn remove($($receiver)+, node: &str) -> Result<()> {
+            $self.change_by(|draft| draft.remove_node(node))
+        }
+
+        /// Replaces a node by one of the same kind, between two batches. Links, account and waiting events
+        /// stay as they are. The new node [takes](crate::Node::take) the state of the old one; where it
+        /// cannot, the old one first lets go what it holds back, and gets the outcomes of the events
+        /// that it tracks.
+        ///
+        /// # Errors
+        /// A node that does not exist; one of another kind; a link that leads from a port that the
+        /// new node does not have; a new node that does not open: then the old one goes on.
+        pub fn replace<K>(
+            $($receiver)+,
+            node: &str,
+            successor: impl Successor<K>,
+        ) -> Result<()> {
+            let mut runner = successor.into_runner().0;
+            let ports = runner.node().ports();
+            $self.change_by(|draft| draft.replace_node(node, runner, &ports))
         }
 
         /// Sets what is done about the events that a node rejects. `"*"` stands for every node that
@@ -158,7 +196,7 @@ macro_rules! build_methods {
         /// A node or a target that does not exist, a target that leads back to the node, a second
         /// policy, a number out of range.
         pub fn on_error($($receiver)+, node: &str, on_error: OnError) -> Result<()> {
-            $self.change(|draft| draft.insert_error_policy(node, on_error))
+            $self.change_by(|draft| draft.insert_error_policy(node, on_error))
         }
     };
 }

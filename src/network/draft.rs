@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::name::Name;
 use std::fmt;
 
-/// A change to a network: nodes and links to add. [`Network::draft`] begins it, [`Network::apply`]
-/// applies it; until then the network is as before.
+/// A change to a network: nodes and links to add, remove or replace. [`Network::draft`] begins it,
+/// [`Network::apply`] applies it; until then the network is as before.
 ///
 /// ```
 /// use tributary::{Network, pipeline::Forwarder, sink::Discarder};
@@ -30,14 +30,43 @@ use std::fmt;
 pub struct Draft {
     graph: Graph,
     nodes: Vec<NewNode>,
+    /// Successors of nodes of the network, by the ids of those.
+    successors: Vec<NewNode>,
     capacity: Capacity,
     version: u64,
     place: Option<String>,
 }
 
+/// The nodes of a draft: new ones, and successors of nodes of the network.
+pub(super) struct NewNodes {
+    pub added: Vec<NewNode>,
+    pub successors: Vec<NewNode>,
+}
+
+impl NewNodes {
+    /// Adds them to the nodes of a network that was not started.
+    pub fn put_into(self, built: &mut Vec<NewNode>, graph: &Graph) {
+        built.extend(self.added);
+        built.retain(|node| graph.has_node(node.id));
+        for successor in self.successors {
+            if let Some(node) = built.iter_mut().find(|node| node.id == successor.id) {
+                *node = successor;
+            }
+        }
+    }
+}
+
+/// A state of a [`Draft`] to which it can be rolled back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DraftSavepoint {
+    graph: Savepoint,
+    successors: usize,
+}
+
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Draft({} new nodes)", self.nodes.len())
+        let (new, replaced) = (self.nodes.len(), self.successors.len());
+        write!(f, "Draft({new} new nodes, {replaced} replaced)")
     }
 }
 
@@ -46,14 +75,20 @@ impl Draft {
         Draft {
             graph,
             nodes: Vec::new(),
+            successors: Vec::new(),
             capacity,
             version,
             place: None,
         }
     }
 
-    pub(super) fn into_parts(self) -> (Graph, Vec<NewNode>, u64) {
-        (self.graph, self.nodes, self.version)
+    pub(super) fn into_parts(self) -> (Graph, NewNodes, u64) {
+        let graph = self.graph;
+        let (mut added, mut successors) = (self.nodes, self.successors);
+        // Those that were removed again.
+        added.retain(|node| graph.has_node(node.id));
+        successors.retain(|node| graph.has_node(node.id));
+        (graph, NewNodes { added, successors }, self.version)
     }
 
     /// Where in a script what follows is written (`"net.lua:3"`), for messages.
@@ -74,18 +109,25 @@ impl Draft {
     }
 
     /// The present state, to be rolled back to.
-    pub(crate) fn savepoint(&self) -> Savepoint {
-        self.graph.savepoint()
+    pub(crate) fn savepoint(&self) -> DraftSavepoint {
+        DraftSavepoint {
+            graph: self.graph.savepoint(),
+            successors: self.successors.len(),
+        }
     }
 
-    /// Removes everything since the savepoint.
-    pub(crate) fn roll_back(&mut self, to: Savepoint) {
-        self.graph.roll_back(to);
-        self.nodes.retain(|node| to.has(node.id));
+    /// Undoes everything since the savepoint.
+    pub(crate) fn roll_back(&mut self, to: DraftSavepoint) {
+        self.graph.roll_back(to.graph);
+        self.nodes.retain(|node| to.graph.has(node.id));
+        self.successors.truncate(to.successors);
     }
 
     /// Applies a change to this draft.
-    pub(super) fn change<T>(&mut self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+    pub(super) fn change_by<T>(
+        &mut self,
+        change: impl FnOnce(&mut Draft) -> Result<T>,
+    ) -> Result<T> {
         change(self)
     }
 
@@ -100,6 +142,33 @@ impl Draft {
         let id = self.graph.add(name.clone(), runner.kind(), ports, place)?;
         self.nodes.push(NewNode::new(id, runner));
         Ok(name)
+    }
+
+    pub(super) fn remove_node(&mut self, name: &str) -> Result<()> {
+        self.graph.remove(name).map(drop)
+    }
+
+    pub(super) fn remove_link(&mut self, from: &str, to: &str) -> Result<()> {
+        self.graph.unlink(from, to)
+    }
+
+    pub(super) fn replace_node(
+        &mut self,
+        name: &str,
+        runner: Box<dyn Runner>,
+        ports: &[String],
+    ) -> Result<()> {
+        let id = self.graph.existing(name)?;
+        let node = self.graph.node(id);
+        if node.kind != runner.kind() {
+            let (is, new) = (node.kind.noun(), runner.kind().noun());
+            let error = format!("node {name} is a {is}, and a {new} cannot replace it");
+            let hint = "remove it and add the new node in one change";
+            return Err(Error::data(error).with_hint(hint));
+        }
+        self.graph.set_ports(id, ports, self.place.clone())?;
+        self.successors.push(NewNode::new(id, runner));
+        Ok(())
     }
 
     /// Links each of `from` to each of `to`, all or none.

@@ -1,10 +1,11 @@
 //! The graph: nodes, the links between them, and what is done about errors.
 //!
-//! The parts: `linking` (adds links, and refuses wrong ones), `shape` (questions about the whole),
-//! `error_policy` (`on_error`).
+//! The parts: `linking` (adds links, and refuses wrong ones), `removal` (removes nodes and links, and
+//! restores them), `shape` (questions about the whole), `error_policy` (`on_error`).
 
 mod error_policy;
 mod linking;
+mod removal;
 mod shape;
 
 pub(crate) use linking::Sharing;
@@ -15,6 +16,7 @@ use super::on_error::ErrorPolicy;
 use super::runner::NodeKind;
 use crate::error::{Error, Result, quote};
 use crate::name::{Endpoint, Name, Port};
+use removal::Removed;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -108,6 +110,10 @@ pub(crate) struct Graph {
     balances: usize,
     /// In the order in which they were given.
     error_policies: Vec<ErrorPolicy>,
+    /// How often an error policy was given or removed.
+    policy_changes: u64,
+    /// What was removed, so that it can be restored.
+    removed: Vec<Removed>,
 }
 
 /// A state of a [`Graph`] to which it can be rolled back.
@@ -115,6 +121,7 @@ pub(crate) struct Graph {
 pub(crate) struct Savepoint {
     ids: IdMark,
     error_policies: usize,
+    removed: usize,
 }
 
 impl Savepoint {
@@ -148,9 +155,19 @@ impl Graph {
         self.edges.iter().map(|(id, edge)| (*id, edge))
     }
 
-    /// How many error policies were given.
-    pub fn error_policies(&self) -> usize {
-        self.error_policies.len()
+    /// How often an error policy was given or removed.
+    pub fn policy_changes(&self) -> u64 {
+        self.policy_changes
+    }
+
+    /// Whether this node is part of the graph.
+    pub fn has_node(&self, id: NodeId) -> bool {
+        self.nodes.contains_key(&id)
+    }
+
+    /// Whether this link is part of the graph.
+    pub fn has_edge(&self, id: LinkId) -> bool {
+        self.edges.contains_key(&id)
     }
 
     pub fn add(
@@ -167,20 +184,7 @@ impl Graph {
                 at_place(node.place.as_deref())
             )));
         }
-        let mut ports = Vec::new();
-        for port in [Port::OUT, Port::ERRORS, Port::DROPPED]
-            .into_iter()
-            .chain(named.iter().map(String::as_str))
-        {
-            let port = Port::new(port)?;
-            if ports.contains(&port) {
-                return Err(Error::data(format!(
-                    "port {} of node {name} is there twice",
-                    quote(port.as_str())
-                )));
-            }
-            ports.push(port);
-        }
+        let ports = all_ports(&name, named)?;
         let id = self.ids.node();
         self.names.insert(name.clone(), id);
         let node = NodeInfo {
@@ -197,16 +201,35 @@ impl Graph {
         Savepoint {
             ids: self.ids.mark(),
             error_policies: self.error_policies.len(),
+            removed: self.removed.len(),
         }
     }
 
-    /// Removes whatever was added since.
+    /// Removes whatever was added since, and restores what was removed.
     pub fn roll_back(&mut self, to: Savepoint) {
+        self.restore(to.removed);
         self.error_policies.truncate(to.error_policies);
         self.edges.retain(|id, _| id.is_before(to.ids));
         self.nodes.retain(|id, _| id.is_before(to.ids));
         self.names.retain(|_, id| id.is_before(to.ids));
     }
+}
+
+/// The ports of a node: those that every node has, and its own.
+fn all_ports(node: &Name, named: &[String]) -> Result<Vec<Port>> {
+    let mut ports = Vec::new();
+    let always = [Port::OUT, Port::ERRORS, Port::DROPPED];
+    for port in always.into_iter().chain(named.iter().map(String::as_str)) {
+        let port = Port::new(port)?;
+        if ports.contains(&port) {
+            let port = quote(port.as_str()).to_string();
+            return Err(Error::data(format!(
+                "port {port} of node {node} is there twice"
+            )));
+        }
+        ports.push(port);
+    }
+    Ok(ports)
 }
 
 /// Where something was written, as a part of a message.

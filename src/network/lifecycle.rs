@@ -71,7 +71,7 @@ impl Network {
         running.fail_fast = state.fail_fast;
         *self.0.end.lock() = Some(running.end());
         self.0.show_start(&state.graph, running.shared());
-        let fragment = running.build(&state.graph, nodes);
+        let fragment = running.build(&state.graph, nodes, Vec::new());
         let launched = running.launch(fragment, &mut go_on);
         if launched.is_err() {
             *self.0.end.lock() = None;

@@ -74,6 +74,6 @@ pub(crate) fn link(
     let room = bounded.then_some(room);
     let (tx, rx) = flume::unbounded();
     let sender = LinkSender::new(id, tx, settings, account.clone(), room, buffer.clone());
-    let receiver = LinkReceiver::new(rx, settings.capacity, account, buffer, guard);
+    let receiver = LinkReceiver::new(id, rx, settings.capacity, account, buffer, guard);
     (sender, receiver)
 }

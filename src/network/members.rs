@@ -6,7 +6,8 @@ use super::id::{LinkId, NodeId};
 use super::limits::STOP_LIMIT;
 use super::link::LinkTimeout;
 use super::stats::{
-    Account, ErrorReport, LinkAccount, LinkLook, LinkStats, NodeLook, NodeState, NodeStats, Stats,
+    Account, ErrorReport, LinkAccount, LinkLook, LinkStats, NodeLook, NodeState, NodeStats,
+    Retired, Stats,
 };
 use crate::error::{Error, ErrorKind};
 use crate::name::{Endpoint, Name};
@@ -14,6 +15,7 @@ use crate::node::Processed;
 use crate::time::{Clock as _, SystemClock, format_duration, monotonic};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -41,6 +43,8 @@ pub(crate) struct State {
     /// When a node was first found to take nothing from a link: it may never end.
     pub stuck_since: Option<Instant>,
     pub failures: Vec<Error>,
+    /// The accounts of nodes and links that were removed and have ended.
+    pub retired: Retired,
 }
 
 pub(crate) struct Member {
@@ -58,17 +62,29 @@ pub(crate) struct Member {
     /// It takes and sends nothing more: no link can be attached to it.
     pub closed: bool,
     pub ended: bool,
+    /// It was removed from the network, and ends once it has processed what waits for it.
+    pub removed: bool,
 }
 
 /// A link between two members.
 pub(crate) struct MemberLink {
-    /// A text that names it.
-    pub name: String,
     pub account: Arc<LinkAccount>,
     /// Its counters, once a second.
     pub look: LinkLook,
-    pub from: NodeId,
-    pub to: NodeId,
+    pub from: Endpoint,
+    pub to: Name,
+    pub source: NodeId,
+    pub target: NodeId,
+    /// Whether it is one of several among which the events are shared by a key.
+    pub keyed: bool,
+    /// It was removed from the network, and ends once what waits in it was received.
+    pub removed: bool,
+}
+
+impl fmt::Display for MemberLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.from, self.to)
+    }
 }
 
 impl Member {
@@ -102,7 +118,8 @@ impl Member {
 
 impl MemberLink {
     /// The account of the link, at this instant.
-    pub fn stats(&self, from: Endpoint, to: Name, now: Instant) -> LinkStats {
+    pub fn stats(&self, now: Instant) -> LinkStats {
+        let (from, to) = (self.from.clone(), self.to.clone());
         let mut stats = self.account.snapshot(from, to, now);
         let [rate, blocked, overflowed] = self.look.rates(now, self.account.look(now));
         stats.rate = rate;
@@ -128,6 +145,30 @@ impl State {
         for link in self.links.values_mut() {
             link.look.look(now, link.account.look(now));
         }
+    }
+
+    /// Keeps the accounts of removed nodes and links that have ended, and nothing else of them; returns
+    /// their threads, which have nothing left to do.
+    pub fn retire(&mut self) -> Vec<JoinHandle<()>> {
+        let mut threads = Vec::new();
+        let retired = &mut self.retired;
+        self.members.retain(|_, member| {
+            let is_over = member.removed && member.ended;
+            if is_over {
+                retired.add_node(member);
+                threads.extend(member.thread.take());
+            }
+            !is_over
+        });
+        self.links.retain(|_, link| {
+            // Neither of its ends is there any more.
+            let is_over = link.removed && Arc::strong_count(&link.account) == 1;
+            if is_over {
+                retired.add_link(link);
+            }
+            !is_over
+        });
+        threads
     }
 
     /// When the wait for a node that takes nothing ends.
@@ -158,12 +199,14 @@ impl Shared {
         let opening = graph.nodes().filter(|(id, _)| is_opening(id));
         let opening = opening.map(|(_, node)| Account::default().snapshot(&node.name, now));
         let nodes = state.members.values().map(|member| member.stats(now));
-        let nodes = nodes.chain(opening).collect();
-        let links = graph.edges().filter_map(|(id, edge)| {
-            let link = state.links.get(&id)?;
-            Some(link.stats(edge.from.clone(), edge.to.clone(), now))
-        });
-        Stats::new(nodes, links.collect())
+        let nodes: Vec<NodeStats> = nodes.chain(opening).collect();
+        let links = state.links.values().map(|link| link.stats(now));
+        let links: Vec<LinkStats> = links.collect();
+        // A name or a pair of ends is there twice only while what had it before drains.
+        let twice = state.members.values().any(|member| member.removed)
+            || state.links.values().any(|link| link.removed);
+        let (nodes, links) = state.retired.merge(nodes, links, twice);
+        Stats::new(nodes, links)
     }
 
     /// The last errors of each node.
@@ -258,7 +301,7 @@ impl Shared {
         let Some(link) = state.links.get(&expired.link) else {
             return;
         };
-        let (from, to) = (link.from, link.to);
+        let (from, to) = (link.source, link.target);
         let name = |id| state.members.get(&id).map_or("", |node| node.name.as_str());
         let timeout = format_duration(expired.timeout);
         let message = format!(

@@ -1,5 +1,6 @@
 //! Where the events of one port go: copied to links, shared among the members of balances.
 
+use super::id::LinkId;
 use super::link::{LinkSender, PendingSend};
 use crate::event::{Batch, Event};
 use std::cell::Cell;
@@ -21,6 +22,11 @@ impl Balance {
             key,
             turn: Cell::new(0),
         }
+    }
+
+    fn remove(&mut self, links: &[LinkId]) {
+        self.members.retain(|link| !links.contains(&link.id()));
+        self.turn.set(0);
     }
 
     fn begin<'a>(&'a self, batch: Batch, pending: &mut Vec<PendingSend<'a>>) {
@@ -66,6 +72,20 @@ impl Routes {
             Route::Link(link) => self.links.push(link),
             Route::Balance(balance) => self.balances.push(balance),
         }
+    }
+
+    /// Removes these links: what was sent into them still arrives.
+    pub fn remove(&mut self, links: &[LinkId]) {
+        self.links.retain(|link| !links.contains(&link.id()));
+        self.balances
+            .iter_mut()
+            .for_each(|balance| balance.remove(links));
+        self.balances.retain(|balance| !balance.members.is_empty());
+    }
+
+    /// Whether the events of the port go anywhere.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.balances.is_empty()
     }
 
     /// Sends a batch every route, as far as there is room; what is left waits in `pending`. The last way

@@ -17,6 +17,17 @@ pub enum NodeKind {
     Sink,
 }
 
+impl NodeKind {
+    /// As it is named in messages.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            NodeKind::Source => "source",
+            NodeKind::Pipeline => "pipeline",
+            NodeKind::Sink => "sink",
+        }
+    }
+}
+
 /// A node of any kind. One implementation for each kind, generic over the node, so that the loop
 /// over a batch is compiled together with the node's code.
 pub(crate) trait Runner: Send {
@@ -105,5 +116,51 @@ impl<S: Sink> Runner for Writes<S> {
     }
     fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<ReadStatus> {
         Ok(ReadStatus::End)
+    }
+}
+
+/// A source, pipeline or sink, as the successor of a node of the same kind. `K` tells the compiler which of
+/// the three it is; it is inferred where a type is one of them only.
+pub trait Successor<K>: private::IntoRunner<K> {}
+
+impl<K, N: private::IntoRunner<K>> Successor<K> for N {}
+
+pub(crate) mod private {
+    use super::{Processes, Reads, Runner, Writes};
+    use crate::node::{Pipeline, Sink, Source};
+
+    /// What a runner runs.
+    pub trait IntoRunner<K> {
+        #[doc(hidden)]
+        fn into_runner(self) -> BoxedRunner;
+    }
+
+    /// A runner, which is not public.
+    #[expect(missing_debug_implementations, reason = "never seen by users")]
+    pub struct BoxedRunner(pub(crate) Box<dyn Runner>);
+
+    #[derive(Debug)]
+    pub enum OfSource {}
+    #[derive(Debug)]
+    pub enum OfPipeline {}
+    #[derive(Debug)]
+    pub enum OfSink {}
+
+    impl<N: Source + 'static> IntoRunner<OfSource> for N {
+        fn into_runner(self) -> BoxedRunner {
+            BoxedRunner(Box::new(Reads(self)))
+        }
+    }
+
+    impl<N: Pipeline + 'static> IntoRunner<OfPipeline> for N {
+        fn into_runner(self) -> BoxedRunner {
+            BoxedRunner(Box::new(Processes(self)))
+        }
+    }
+
+    impl<N: Sink + 'static> IntoRunner<OfSink> for N {
+        fn into_runner(self) -> BoxedRunner {
+            BoxedRunner(Box::new(Writes(self)))
+        }
     }
 }

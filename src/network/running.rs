@@ -5,6 +5,7 @@ mod end;
 mod fragment;
 mod launch;
 mod node_thread;
+mod pause;
 
 pub(crate) use end::End;
 pub(crate) use fragment::{NewNode, lock};
@@ -28,8 +29,8 @@ pub(crate) struct Running {
     clock: Arc<dyn Clock>,
     timer: Option<Timer>,
     timer_thread: Option<JoinHandle<()>>,
-    /// How many error policies the nodes have.
-    error_policies: usize,
+    /// How often an error policy had been given or removed when the nodes got theirs.
+    policy_changes: u64,
     limits: Limits,
     /// Whether a node that cannot open yet, but may later, is a failure.
     pub fail_fast: bool,
@@ -51,7 +52,7 @@ impl Running {
             clock,
             timer,
             timer_thread,
-            error_policies: 0,
+            policy_changes: 0,
             limits,
             fail_fast: false,
         })
@@ -88,6 +89,7 @@ impl Running {
         End(self.shared.clone())
     }
 
+    /// The account of a network with this graph.
     pub fn stats(&self, graph: &Graph) -> Stats {
         self.shared.stats(graph)
     }
@@ -106,10 +108,12 @@ impl Running {
             texts.map(|text| format!("node {}: {text}", member.name))
         });
         let links = state.links.values().filter_map(|link| {
-            let (name, dropped) = (&link.name, link.account.dropped.load(Ordering::Relaxed));
-            (dropped > 0).then(|| format!("link {name}: {dropped} dropped because it was full"))
+            let dropped = link.account.dropped.load(Ordering::Relaxed);
+            (dropped > 0).then(|| format!("link {link}: {dropped} dropped because it was full"))
         });
-        let all: Vec<String> = nodes.chain(links).collect();
+        let retired = &state.retired;
+        let all = nodes.chain(links).chain(retired.losses.iter().cloned());
+        let all: Vec<String> = all.collect();
         if !all.is_empty() {
             log::warn!("events not delivered in this run: {}", all.join("; "));
         }
@@ -117,7 +121,7 @@ impl Running {
             let texts = member.account.losses.let_go().into_iter();
             texts.map(|text| format!("node {}: {text}", member.name))
         });
-        let early: Vec<String> = early.collect();
+        let early: Vec<String> = early.chain(retired.let_go.iter().cloned()).collect();
         if !early.is_empty() {
             log::warn!("let go before their time in this run: {}", early.join("; "));
         }

@@ -9,9 +9,11 @@ mod simulated_worker;
 
 pub(super) use schedule::Handle;
 
+use super::Draft;
 use super::graph::Graph;
 use super::id::NodeId;
 use super::limits::Limits;
+use super::link::Capacity;
 use super::runner::NodeKind;
 use super::running::{NewNode, Running};
 use super::stats::Stats;
@@ -66,8 +68,8 @@ impl Simulation {
     ) -> Result<Self> {
         let clock = Arc::new(ManualClock::new(start));
         let mut running = Running::new(clock.clone(), false, limits)?;
-        let fragment = running.build(&graph, nodes);
-        let mut workers = running.adopt(fragment)?;
+        let fragment = running.build(&graph, nodes, Vec::new());
+        let mut workers = running.adopt(fragment, &mut || {})?;
         for (id, worker) in &mut workers {
             let opened = worker.open();
             opened.map_err(|error| error.at_opt(graph.node(*id).place.clone()))?;
@@ -87,6 +89,40 @@ impl Simulation {
     /// The instant it is now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Changes the network, as [`Network::change`](super::Network::change) does, at this moment: no time
+    /// passes meanwhile.
+    ///
+    /// # Errors
+    /// What `change` returns; a node that does not open; one that waits for an outcome that would come later
+    /// only. Then the network is as before.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        let mut draft = Draft::new(self.graph.clone(), Capacity::default(), 0);
+        let made = change(&mut draft)?;
+        let (graph, nodes, _) = draft.into_parts();
+        let (mut graph, mut fragment) = self.running.plan(graph, nodes)?;
+        for (id, worker) in &mut fragment.workers {
+            let opened = worker.open();
+            opened.map_err(|error| error.at_opt(graph.node(*id).place.clone()))?;
+        }
+        let (schedule, clock) = (&mut self.schedule, &self.clock);
+        let workers = self.running.adopt(fragment, &mut || {
+            schedule.rouse_all();
+            while schedule.step(clock.now()) {}
+        });
+        graph.forget_removed();
+        if let Ok(workers) = workers {
+            self.schedule.change(&graph, workers);
+            self.graph = graph;
+            self.schedule.rouse_all();
+            self.run();
+            return Ok(made);
+        }
+        // What was paused goes on.
+        self.schedule.rouse_all();
+        self.run();
+        workers.map(|_| made)
     }
 
     /// Injects an event of this moment into a node (a source sends it as if it had read it), and runs

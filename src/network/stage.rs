@@ -7,8 +7,10 @@
 mod emit;
 mod feed;
 mod log_throttle;
+mod replace;
 mod retry;
 
+pub(crate) use replace::{Prepared, Standby};
 pub(crate) use retry::Retry;
 
 use super::limits::Limits;
@@ -43,6 +45,8 @@ pub(crate) struct Stage {
     pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
+    /// The first token of the node; those before it were given out by one that it has replaced.
+    first_token: Token,
     /// Outcomes of tracked events, while `settle` is called; the allocation is used again.
     outcomes: Vec<(Token, Outcome)>,
     clock: Arc<dyn Clock>,
@@ -89,6 +93,7 @@ impl Stage {
             outbox: (0..count).map(|_| Batch::default()).collect(),
             runner,
             frame: Frame::new(ports, kind != NodeKind::Sink, Tracker::new(channel)),
+            first_token: Token(0),
             outcomes: Vec::new(),
             clock,
             linked: vec![false; count],
@@ -133,8 +138,9 @@ impl Stage {
         self.clock.now()
     }
 
-    pub fn set_linked(&mut self, port: u16) {
-        self.linked[usize::from(port)] = true;
+    /// Sets which ports lead somewhere.
+    pub fn set_linked(&mut self, linked: Vec<bool>) {
+        self.linked = linked;
     }
 
     pub fn set_retries(&mut self, retries: Option<Retries>) {
@@ -345,12 +351,13 @@ impl Stage {
             return Ok(());
         }
         let mut errors = Vec::new();
+        let first = self.first_token;
         let called = self.call("settle", |node, cx| {
             let mut left = outcomes;
             // A panic does not end the calls for the other outcomes.
             while left.len() > 0 {
                 let caught = catch(|| {
-                    for (token, outcome) in left.by_ref() {
+                    for (token, outcome) in left.by_ref().filter(|(token, _)| *token >= first) {
                         errors.extend(node.settle(token, outcome, cx).err());
                     }
                     Ok(())

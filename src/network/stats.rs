@@ -14,8 +14,9 @@
 
 //!
 //! Beside the counters: `stopwatch` (time in calls and waits), `waiting_since` (the age of the oldest event
-//! in a link), `latency`, `recent` (rates), `bottleneck`, `reports` (the last errors), `table` and `json`
-//! (how it is shown). None of it waits for a reader, and none costs more than a few clock reads a batch.
+//! in a link), `latency`, `recent` (rates), `bottleneck`, `reports` (the last errors), `retired` (removed
+//! nodes and links), `table` and `json` (how it is shown). None of it waits for a reader, and none costs more
+//! than a few clock reads a batch.
 
 mod account;
 mod bottleneck;
@@ -23,6 +24,7 @@ mod json;
 mod latency;
 mod recent;
 mod reports;
+mod retired;
 mod stopwatch;
 mod table;
 mod waiting_since;
@@ -32,6 +34,7 @@ pub use bottleneck::Bottleneck;
 pub use latency::Latency;
 pub(crate) use recent::LOOK;
 pub use reports::ErrorReport;
+pub(crate) use retired::Retired;
 pub(crate) use stopwatch::Stopwatch;
 
 use crate::name::{Endpoint, Name};

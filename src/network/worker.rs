@@ -7,23 +7,26 @@
 //! are closed, and it waits for the outcomes of what it tracks); it is done.
 
 mod batch;
+mod change;
 mod ending;
 mod input;
 mod retry;
 mod sending;
 
 use super::control::Control;
-use super::id::NodeId;
+use super::id::{LinkId, NodeId};
 use super::link::LinkReceiver;
 use super::members::Shared;
-use super::routes::Routes;
+use super::routes::{Route, Routes};
 use super::runner::NodeKind;
 use super::stage::Stage;
 use super::timer::Timer;
 use crate::ack::Settled;
+use crate::name::Port;
 use crate::time::Timestamp;
 pub(crate) use batch::InputBatch;
 use batch::Stalled;
+use change::Change;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,12 +64,18 @@ pub(crate) struct Worker {
     own: flume::Sender<Control>,
     pending: VecDeque<Control>,
     inputs: Vec<LinkReceiver>,
+    /// Links that take the place of others, by the ids of those: read when those have ended.
+    followers: Vec<(LinkId, LinkReceiver)>,
     next_input: usize,
     /// The number of links attached so far: the number of the next one.
     attached: usize,
     /// Whether links were added or have ended since the node was last ticked.
     relinked: bool,
+    /// By port.
     routes: Vec<Routes>,
+    port_names: Vec<Port>,
+    /// Routes of ports that the node gets with its successor.
+    later_routes: Vec<(Port, Route)>,
     timer: Option<Timer>,
     alarm: Option<Timestamp>,
     phase: Phase,
@@ -74,6 +83,9 @@ pub(crate) struct Worker {
     sourceless: bool,
     /// Whether a link was attached: the node then ends with its last link.
     fed: bool,
+    /// Whether the node was removed from the network.
+    removed: bool,
+    change: Option<Change>,
     exhausted: bool,
     /// The last instant of the clock.
     seen: Timestamp,
@@ -112,7 +124,7 @@ impl Worker {
         timer: Option<Timer>,
         shared: Arc<Shared>,
     ) -> Self {
-        let ports = stage.outbox.len();
+        let port_names = stage.ports().to_vec();
         Worker {
             id,
             stage,
@@ -121,16 +133,21 @@ impl Worker {
             outcomes,
             pending: VecDeque::new(),
             inputs: Vec::new(),
+            followers: Vec::new(),
             next_input: 0,
             attached: 0,
             relinked: false,
-            routes: (0..ports).map(|_| Routes::default()).collect(),
+            routes: port_names.iter().map(|_| Routes::default()).collect(),
+            port_names,
+            later_routes: Vec::new(),
             timer,
             alarm: None,
             phase: Phase::Work,
             stopping: false,
             sourceless: false,
             fed: false,
+            removed: false,
+            change: None,
             exhausted: false,
             seen: Timestamp::EPOCH,
             stalled: None,
@@ -228,6 +245,11 @@ impl Worker {
         let Some(mut busy) = self.handle_messages() else {
             return Step::Done;
         };
+        if self.change.is_some()
+            && let Some(step) = self.take_part(busy)
+        {
+            return step;
+        }
         if let Some(stalled) = &self.stalled {
             let (is_over, lost) = (stalled.is_over(self.stage.now()), stalled.lost);
             return self.step_stalled(is_over, lost, busy);
@@ -259,7 +281,7 @@ impl Worker {
     /// A step of a node that is stalled; `is_over` is true once its pause is over.
     fn step_stalled(&mut self, is_over: bool, lost: bool, busy: bool) -> Step {
         let works = self.phase == Phase::Work;
-        if self.stopping && works && self.is_source() {
+        if (self.stopping || self.removed) && works && self.is_source() {
             // A source that reads no more need not be opened again.
             self.stalled = None;
             self.end_input();
@@ -311,6 +333,18 @@ impl Worker {
                 self.attach_more(attachment);
                 return true;
             }
+            Control::Pause(pause) => {
+                self.request_pause(pause);
+                return true;
+            }
+            Control::Resume(made) => {
+                self.resume_from_change(made);
+                return true;
+            }
+            Control::Remove => {
+                self.removed = true;
+                return true;
+            }
             Control::Stop => self.stopping = true,
             Control::Sourceless => self.sourceless = true,
             Control::Abort => {
@@ -325,6 +359,8 @@ impl Worker {
     pub fn next_wake(&mut self) -> Option<Timestamp> {
         match (&self.stalled, self.phase) {
             (_, Phase::Done) => None,
+            (None, _) if self.is_held() => None,
+            _ if self.is_paused() => None,
             (Some(stalled), Phase::Work) if !stalled.lost => {
                 let until = stalled.until;
                 self.stage.wake().into_iter().chain([until]).min()

@@ -1,6 +1,6 @@
 //! A boxed node is a node: for nodes whose type is known only at run time.
 
-use super::{Context, Node, Pipeline, ReadStatus, Sink, Source};
+use super::{Context, Handover, Node, Pipeline, ReadStatus, Sink, Source};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::Result;
@@ -47,6 +47,18 @@ impl<N: Node + ?Sized> Node for Box<N> {
 
     fn holds(&self) -> bool {
         (**self).holds()
+    }
+
+    fn close(&mut self) {
+        (**self).close();
+    }
+
+    fn give(&mut self) -> Option<Handover> {
+        (**self).give()
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        (**self).take(state)
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -7,7 +7,7 @@ use super::part::Part;
 use crate::ack::{Ack, Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::payload::{MAX_DEPTH, depth};
 use crate::time::Timestamp;
 use std::collections::HashMap;
@@ -245,6 +245,32 @@ impl Open {
 }
 
 impl Node for Collect {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Collect {
+            key: self.key.clone(),
+            open: std::mem::take(&mut self.open),
+            held: std::mem::take(&mut self.held),
+            bytes: std::mem::take(&mut self.bytes),
+            awaited: self.awaited.take(),
+            under_way: std::mem::take(&mut self.under_way),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        match (old.limits.time, self.limits.time) {
+            _ if old.key != self.key => return Err(old),
+            (Some(from), Some(to)) => old.open.shift(from, to),
+            (None, None) => {}
+            // When its batches began is not known.
+            (None, Some(_)) | (Some(_), None) => return Err(old),
+        }
+        (self.open, self.held, self.bytes) = (old.open, old.held, old.bytes);
+        (self.awaited, self.under_way) = (old.awaited, old.under_way);
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         if self.leaving {
             return Some(Timestamp::EPOCH);

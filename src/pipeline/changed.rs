@@ -6,7 +6,7 @@ use super::keys::Keys;
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -70,6 +70,29 @@ impl Changed {
 }
 
 impl Node for Changed {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Changed {
+            values: self.values.clone(),
+            key: self.key.clone(),
+            last: std::mem::take(&mut self.last),
+            under_way: std::mem::take(&mut self.under_way),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        if old.key != self.key || old.values != self.values {
+            return Err(old);
+        }
+        // Where one of the two forgets nothing, a key is due after its next event.
+        if let (Some(from), Some(to)) = (old.forget, self.forget) {
+            old.last.shift(from, to);
+        }
+        (self.last, self.under_way) = (old.last, old.under_way);
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.last.next().filter(|at| *at < Timestamp::MAX)
     }

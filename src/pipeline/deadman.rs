@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::part::Part;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
@@ -69,6 +69,25 @@ impl Deadman {
 }
 
 impl Node for Deadman {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Deadman {
+            key: self.key.clone(),
+            alive: std::mem::take(&mut self.alive),
+            bytes: std::mem::take(&mut self.bytes),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        if old.key != self.key {
+            return Err(old);
+        }
+        old.alive.shift(old.time, self.time);
+        (self.alive, self.bytes, self.begun) = (old.alive, old.bytes, old.begun);
+        Ok(())
+    }
+
     fn ports(&self) -> Vec<String> {
         vec![PORT.to_owned()]
     }

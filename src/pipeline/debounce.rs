@@ -5,7 +5,7 @@ use super::held::Held;
 use super::key::Key;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -46,6 +46,24 @@ impl Debounce {
 }
 
 impl Node for Debounce {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Debounce {
+            key: self.key.clone(),
+            held: self.held.take_all(),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        if old.key != self.key {
+            return Err(old);
+        }
+        old.held.shift(old.quiet, self.quiet);
+        self.held.put_all(old.held);
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.held.next()
     }

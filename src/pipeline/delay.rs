@@ -4,7 +4,7 @@ use super::bounds::{Bounds, Most, positive};
 use super::part::Part;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -82,6 +82,23 @@ impl Delay {
 }
 
 impl Node for Delay {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Delay {
+            held: std::mem::take(&mut self.held),
+            bytes: std::mem::take(&mut self.bytes),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        for (at, _) in &mut old.held {
+            *at = at.saturating_add(self.time).saturating_sub(old.time);
+        }
+        (self.held, self.bytes) = (old.held, old.bytes);
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.held.front().map(|(at, _)| *at)
     }

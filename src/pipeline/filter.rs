@@ -7,7 +7,7 @@ use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::store::{Database, Store};
 use crate::time::Timestamp;
 use recent::Recent;
@@ -180,6 +180,42 @@ impl Memory {
 }
 
 impl Node for Filter {
+    fn close(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.store = None;
+        }
+    }
+
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Filter {
+            interval: self.interval,
+            key: self.key.clone(),
+            passed: std::mem::take(&mut self.passed),
+            most: self.most,
+            under_way: std::mem::take(&mut self.under_way),
+            memory: self.memory.as_mut().map(|memory| Memory {
+                database: memory.database.clone(),
+                scope: memory.scope.clone(),
+                store: None,
+                delivered: std::mem::take(&mut memory.delivered),
+                sweep: memory.sweep.take(),
+            }),
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        let scope = |filter: &Self| filter.memory.as_ref().map(|memory| memory.scope.clone());
+        if old.key != self.key || scope(&old) != scope(self) {
+            return Err(old);
+        }
+        (self.passed, self.under_way) = (old.passed, old.under_way);
+        if let (Some(memory), Some(old)) = (&mut self.memory, old.memory) {
+            (memory.delivered, memory.sweep) = (old.delivered, old.sweep);
+        }
+        Ok(())
+    }
+
     fn claims(&self) -> Vec<Claim> {
         let memory = self.memory.as_ref();
         memory

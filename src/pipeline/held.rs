@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::node::Context;
 use crate::time::Timestamp;
+use std::time::Duration;
 
 /// One event for each key, bounded by their number and bytes. An event that another one of its key
 /// takes the place of is delivered.
@@ -53,6 +54,25 @@ impl Held {
             self.events.renew(key, due);
         }
         Ok(())
+    }
+
+    /// Everything that is held, which is not held here any more.
+    pub fn take_all(&mut self) -> Held {
+        Held {
+            events: std::mem::take(&mut self.events),
+            bytes: std::mem::take(&mut self.bytes),
+            most: self.most,
+        }
+    }
+
+    /// Holds what was held elsewhere, where nothing is held yet; the bounds stay.
+    pub fn put_all(&mut self, other: Held) {
+        (self.events, self.bytes) = (other.events, other.bytes);
+    }
+
+    /// Has all that is due `from` after an instant be due `to` after it.
+    pub fn shift(&mut self, from: Duration, to: Duration) {
+        self.events.shift(from, to);
     }
 
     /// When the next one is due.

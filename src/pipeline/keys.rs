@@ -13,6 +13,7 @@ mod slots;
 use crate::time::Timestamp;
 use hashbrown::HashTable;
 use slots::Slots;
+use std::time::Duration;
 
 /// A table of this capacity never shrinks.
 const SMALL: usize = 1_024;
@@ -132,6 +133,18 @@ impl<T> Keys<T> {
             }
             kept.at = latest;
             place = kept.before;
+        }
+    }
+
+    /// Has all that is due `from` after an instant be due `to` after it.
+    pub fn shift(&mut self, from: Duration, to: Duration) {
+        let mut place = self.first;
+        while place != NONE {
+            let kept = self.slots.get_mut(place);
+            if kept.at < Timestamp::MAX {
+                kept.at = kept.at.saturating_add(to).saturating_sub(from);
+            }
+            place = kept.after;
         }
     }
 

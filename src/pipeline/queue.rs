@@ -8,7 +8,7 @@ use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::{Event, Meta};
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::store::{QueueFile, Stored};
 use crate::time::{Backoff, Timestamp};
 use std::collections::{BTreeMap, HashMap};
@@ -203,6 +203,24 @@ impl Queue {
 }
 
 impl Node for Queue {
+    fn close(&mut self) {
+        self.file = None;
+    }
+
+    fn give(&mut self) -> Option<Handover> {
+        let empty = Queue::new(self.path.clone());
+        Some(Box::new(std::mem::replace(self, empty)))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        if old.path != self.path {
+            return Err(old);
+        }
+        *self = *old;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
         // The old one first: it has the file alone.
         self.file = None;

@@ -3,7 +3,7 @@
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -42,6 +42,21 @@ impl RateLimit {
 }
 
 impl Node for RateLimit {
+    fn give(&mut self) -> Option<Handover> {
+        let (last, under_way) = (self.last.take(), std::mem::take(&mut self.under_way));
+        Some(Box::new(RateLimit {
+            last,
+            under_way,
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        (self.last, self.under_way) = (old.last, old.under_way);
+        Ok(())
+    }
+
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
         if let Some((time, before)) = self.under_way.remove(&token)
             && outcome == Outcome::Failed

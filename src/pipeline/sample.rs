@@ -5,7 +5,7 @@ use super::held::Held;
 use super::key::Key;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -47,6 +47,24 @@ impl Sample {
 }
 
 impl Node for Sample {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Sample {
+            key: self.key.clone(),
+            held: self.held.take_all(),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        if old.key != self.key {
+            return Err(old);
+        }
+        old.held.shift(old.interval, self.interval);
+        self.held.put_all(old.held);
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.held.next()
     }

@@ -6,7 +6,7 @@ use super::keys::Keys;
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -77,6 +77,26 @@ impl Throttle {
 }
 
 impl Node for Throttle {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(Throttle {
+            key: self.key.clone(),
+            passed: std::mem::take(&mut self.passed),
+            held: std::mem::take(&mut self.held),
+            under_way: std::mem::take(&mut self.under_way),
+            ..*self
+        }))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        if old.key != self.key {
+            return Err(old);
+        }
+        old.passed.shift(old.interval, self.interval);
+        (self.passed, self.held, self.under_way) = (old.passed, old.held, old.under_way);
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.passed.next()
     }

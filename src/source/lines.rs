@@ -22,7 +22,7 @@ mod take;
 
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result, quote};
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use claim::Claim;
 use memory::Memory;
@@ -247,6 +247,34 @@ impl LineSource {
 }
 
 impl Node for LineSource {
+    fn give(&mut self) -> Option<Handover> {
+        let input = match &self.input {
+            Input::Stdin => Input::Stdin,
+            Input::File(path) => Input::File(path.clone()),
+        };
+        let empty = Self::new(input, self.name.clone(), self.follow);
+        Some(Box::new(std::mem::replace(self, empty)))
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        let same_memory = match (&old.memory, &self.memory) {
+            (None, None) => true,
+            (Some(old), Some(new)) => old.is_in_the_file_of(new),
+            _ => false,
+        };
+        // A followed log may be several files.
+        if old.name != self.name || old.follow != self.follow || !same_memory {
+            return Err(old);
+        }
+        if let (Some(old), Some(new)) = (&mut old.memory, &self.memory) {
+            old.set_limit(new.limit());
+        }
+        old.rotate_wait = self.rotate_wait;
+        *self = *old;
+        Ok(())
+    }
+
     fn claims(&self) -> Vec<crate::claim::Claim> {
         self.memory.iter().map(Memory::claim).collect()
     }

@@ -4,6 +4,8 @@ mod account;
 mod ack;
 mod bounds;
 mod branches;
+mod change;
+mod changes_at_random;
 mod checkpoints;
 // It is over every sink, those that post included.
 #[cfg(all(feature = "http", feature = "slack", feature = "telegram"))]

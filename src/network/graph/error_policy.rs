@@ -60,6 +60,7 @@ impl Graph {
                 }
             }
         }
+        self.policy_changes += 1;
         self.error_policies.push(ErrorPolicy {
             node: name,
             on_error,

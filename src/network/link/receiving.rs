@@ -5,11 +5,17 @@ use super::options::Capacity;
 use super::overflow_buffer::OverflowBuffer;
 use super::room::ReceiverGuard;
 use crate::event::Batch;
+use crate::network::id::LinkId;
 use crate::network::stats::{LinkAccount, add};
+#[cfg(shuttle)]
+use shuttle::sync::atomic::Ordering;
 use std::sync::Arc;
+#[cfg(not(shuttle))]
+use std::sync::atomic::Ordering;
 
 /// The receiver's end of a link.
 pub(crate) struct LinkReceiver {
+    pub id: LinkId,
     pub rx: flume::Receiver<Message>,
     capacity: Capacity,
     account: Arc<LinkAccount>,
@@ -20,6 +26,7 @@ pub(crate) struct LinkReceiver {
 
 impl LinkReceiver {
     pub(super) fn new(
+        id: LinkId,
         rx: flume::Receiver<Message>,
         capacity: Capacity,
         account: Arc<LinkAccount>,
@@ -27,6 +34,7 @@ impl LinkReceiver {
         guard: ReceiverGuard,
     ) -> Self {
         LinkReceiver {
+            id,
             rx,
             capacity,
             account,
@@ -50,6 +58,11 @@ impl LinkReceiver {
     /// Whether nothing more can come: its sender was given up.
     pub fn is_cut(&self) -> bool {
         self.account.is_cut()
+    }
+
+    /// Whether it was removed from the network: its end is not that of its sender.
+    pub fn is_removed(&self) -> bool {
+        self.account.removed.load(Ordering::Acquire)
     }
 
     /// Counts a message that came out of the channel; there may be nothing left for it.

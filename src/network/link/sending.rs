@@ -71,6 +71,10 @@ impl LinkSender {
         }
     }
 
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
     /// The most events and bytes that go in together.
     fn batch(&self) -> BatchLimit {
         match &self.buffer {

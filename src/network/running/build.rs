@@ -1,12 +1,14 @@
-//! Builds a fragment: workers and links for what a graph has beyond what runs.
+//! Builds a fragment: workers and links for what a graph has beyond what runs, and what of that is to be
+//! removed or replaced.
 
 use super::Running;
-use super::fragment::{Fragment, NewNode};
+use super::fragment::{Fragment, NewNode, PlannedPause};
 use crate::ack::Settled;
 use crate::claim::Lock;
-use crate::network::control::Control;
-use crate::network::graph::{Edge, Graph, NodeInfo};
-use crate::network::id::NodeId;
+use crate::name::Port;
+use crate::network::control::{Control, Input, Successor};
+use crate::network::graph::{Edge, Graph};
+use crate::network::id::{LinkId, NodeId};
 use crate::network::link::{LinkSender, link};
 use crate::network::members::{Member, MemberLink};
 use crate::network::routes::{Balance, Route};
@@ -14,41 +16,44 @@ use crate::network::runner::{NodeKind, Runner};
 use crate::network::stage::Stage;
 use crate::network::stats::{Account, LinkAccount, LinkLook, NodeLook};
 use crate::network::worker::Worker;
-use crate::node::Frame;
 use crate::time::monotonic;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Links that share the events of one port, while they are made.
 struct Group {
     from: NodeId,
-    port: u16,
+    port: Port,
     key: Option<String>,
     members: Vec<LinkSender>,
 }
 
 impl Running {
-    /// Makes workers and links for what `graph` has beyond what runs.
-    pub fn build(&self, graph: &Graph, nodes: Vec<NewNode>) -> Fragment {
+    /// Makes what is needed to change what runs into `graph`: `added` are the nodes that do not run yet,
+    /// `successors` replace nodes that do.
+    pub fn build(&self, graph: &Graph, added: Vec<NewNode>, successors: Vec<NewNode>) -> Fragment {
         let mut fragment = Fragment {
             workers: Vec::new(),
             attachments: BTreeMap::new(),
             members: BTreeMap::new(),
             links: BTreeMap::new(),
             sources: 0,
-            error_policies: graph.error_policies(),
+            policy_changes: graph.policy_changes(),
+            removed_nodes: Vec::new(),
+            removed_links: Vec::new(),
+            pauses: Vec::new(),
         };
-        for NewNode { id, runner, locks } in nodes {
+        for NewNode { id, runner, locks } in added {
             let locks = locks.unwrap_or_default();
             self.build_node(&mut fragment, graph, id, runner, locks);
         }
         self.build_links(&mut fragment, graph);
-        if graph.error_policies() > self.error_policies {
+        self.build_removals(&mut fragment, graph);
+        self.build_pauses(&mut fragment, graph, successors);
+        if graph.policy_changes() != self.policy_changes {
             // For nodes that run already; the attachments of new ones are taken next.
-            for (id, _) in graph.nodes() {
-                if let Some(retries) = graph.retries(id).filter(|_| !self.has_ended(id)) {
-                    fragment.attachment(id).retries = Some(retries);
-                }
+            for (id, _) in graph.nodes().filter(|(id, _)| !self.has_ended(*id)) {
+                fragment.attachment(id).retries = Some(graph.retries(id));
             }
         }
         for (id, worker) in &mut fragment.workers {
@@ -96,6 +101,7 @@ impl Running {
             failed: false,
             closed: false,
             ended: false,
+            removed: false,
         };
         fragment.members.insert(id, member);
         let (timer, shared) = (self.timer.clone(), self.shared.clone());
@@ -104,7 +110,14 @@ impl Running {
     }
 
     fn build_links(&self, fragment: &mut Fragment, graph: &Graph) {
-        let running: BTreeSet<_> = self.shared.lock().links.keys().copied().collect();
+        let state = self.shared.lock();
+        let running: BTreeSet<_> = state.links.keys().copied().collect();
+        let ends = |link: &MemberLink| (link.from.clone(), link.target);
+        let gone = state.links.iter().filter(|(id, _)| !graph.has_edge(**id));
+        // By its ends, the last link of those that are removed.
+        let gone: HashMap<_, _> = gone.map(|(id, link)| (ends(link), *id)).collect();
+        let replaced = |edge: &Edge| gone.get(&(edge.from.clone(), edge.target)).copied();
+        drop(state);
         let mut balances: BTreeMap<usize, Group> = BTreeMap::new();
         for (id, edge) in graph.edges().filter(|(id, _)| !running.contains(id)) {
             let account = Arc::<LinkAccount>::default();
@@ -118,15 +131,22 @@ impl Running {
                 self.control(edge.source, fragment),
             );
             let link = MemberLink {
-                name: edge.to_string(),
                 account,
                 look: LinkLook::new(monotonic()),
-                from: edge.source,
-                to: edge.target,
+                from: edge.from.clone(),
+                to: edge.to.clone(),
+                source: edge.source,
+                target: edge.target,
+                keyed: edge.key.is_some(),
+                removed: false,
             };
             fragment.links.insert(id, link);
-            let port = port_of(graph.node(edge.source), edge);
-            fragment.attachment(edge.target).inputs.push(receiver);
+            let port = edge.from.port.clone();
+            let input = Input {
+                link: receiver,
+                follows: replaced(edge),
+            };
+            fragment.attachment(edge.target).inputs.push(input);
             let Some(group) = edge.balance else {
                 let routes = &mut fragment.attachment(edge.source).routes;
                 routes.push((port, Route::Link(sender)));
@@ -147,6 +167,80 @@ impl Running {
         }
     }
 
+    /// What runs and is not part of the graph any more.
+    fn build_removals(&self, fragment: &mut Fragment, graph: &Graph) {
+        let state = self.shared.lock();
+        let members = state.members.iter().filter(|(_, member)| !member.removed);
+        let gone = members.filter(|(id, _)| !graph.has_node(**id));
+        fragment.removed_nodes = gone.map(|(id, _)| *id).collect();
+        let links = state.links.iter().filter(|(_, link)| !link.removed);
+        for (id, link) in links.filter(|(id, _)| !graph.has_edge(**id)) {
+            fragment.removed_links.push(*id);
+            // The links of a node that is removed end with it.
+            if graph.has_node(link.source) {
+                fragment.attachment(link.source).removed.push(*id);
+            }
+        }
+    }
+
+    /// Which nodes pause: those that are replaced, and the members of a keyed balance that loses one, since a
+    /// key may then move from one to another.
+    fn build_pauses(&self, fragment: &mut Fragment, graph: &Graph, successors: Vec<NewNode>) {
+        let mut pauses: BTreeMap<NodeId, Option<Successor>> = BTreeMap::new();
+        let state = self.shared.lock();
+        let mut links: Vec<(LinkId, NodeId, NodeId)> = graph
+            .edges()
+            .map(|(id, edge)| (id, edge.source, edge.target))
+            .collect();
+        for id in &fragment.removed_links {
+            let Some(link) = state.links.get(id) else {
+                continue;
+            };
+            links.push((*id, link.source, link.target));
+            if !link.keyed
+                || state
+                    .members
+                    .get(&link.source)
+                    .is_none_or(|node| node.closed)
+            {
+                continue;
+            }
+            pauses.insert(link.source, None);
+            let shares = |edge: &&Edge| edge.from == link.from && edge.key.is_some();
+            let members = graph.edges().map(|(_, edge)| edge).filter(shares);
+            let members = members.map(|edge| edge.target).chain([link.target]);
+            for member in members.filter(|id| state.members.get(id).is_some_and(|m| !m.closed)) {
+                pauses.insert(member, None);
+            }
+        }
+        for NewNode { id, runner, .. } in successors {
+            let ports = graph.node(id).ports.clone();
+            pauses.insert(id, Some(Successor { runner, ports }));
+        }
+        if pauses.is_empty() {
+            return;
+        }
+        // What is removed comes last: it leads to nothing that pauses.
+        let removed = fragment.removed_nodes.iter().copied();
+        let order: Vec<NodeId> = graph.order().into_iter().chain(removed).collect();
+        let mut before = BTreeSet::new();
+        for node in order {
+            let Some(successor) = pauses.remove(&node) else {
+                continue;
+            };
+            let drain = links
+                .iter()
+                .filter(|(_, from, to)| *to == node && before.contains(from));
+            let drain = drain.map(|(id, _, _)| *id).collect();
+            before.insert(node);
+            fragment.pauses.push(PlannedPause {
+                node,
+                drain,
+                successor,
+            });
+        }
+    }
+
     /// The control channel of this node, which runs already or is new.
     fn control(&self, id: NodeId, fragment: &Fragment) -> flume::Sender<Control> {
         let state = self.shared.lock();
@@ -154,11 +248,4 @@ impl Running {
         let member = member.expect("a link leads from a node of the network");
         member.control.clone()
     }
-}
-
-/// The number of the port that the edge leads from.
-fn port_of(node: &NodeInfo, edge: &Edge) -> u16 {
-    let port = node.ports.iter().position(|port| *port == edge.from.port);
-    port.and_then(|port| u16::try_from(port).ok())
-        .unwrap_or(Frame::OUT)
 }

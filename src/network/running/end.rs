@@ -139,8 +139,8 @@ impl End {
                 }
             })
             .chain(state.links.values().filter_map(|link| {
-                let (name, queued) = (&link.name, link.account.queued());
-                (queued > 0).then(|| format!("link {name} ({queued} events waiting)"))
+                let queued = link.account.queued();
+                (queued > 0).then(|| format!("link {link} ({queued} events waiting)"))
             }))
             .collect()
     }

@@ -1,8 +1,8 @@
-//! A fragment: new nodes and links that do not run yet.
+//! A fragment: new nodes and links that do not run yet, and what else of the running network is to change.
 
 use crate::claim::{Claim, Lock};
 use crate::error::Result;
-use crate::network::control::Attachment;
+use crate::network::control::{Attachment, Successor};
 use crate::network::graph::Graph;
 use crate::network::id::{LinkId, NodeId};
 use crate::network::members::{Member, MemberLink};
@@ -57,16 +57,28 @@ pub(crate) fn lock(graph: &Graph, nodes: &mut [NewNode]) -> Result<()> {
     Err(error)
 }
 
-/// Workers for new nodes, joined up among themselves, and what is to be attached to nodes that
-/// run already.
+/// Workers for new nodes, joined up among themselves, and what is to change of nodes that run already.
 pub(crate) struct Fragment {
     pub workers: Vec<(NodeId, Worker)>,
     pub(super) attachments: BTreeMap<NodeId, Attachment>,
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) links: BTreeMap<LinkId, MemberLink>,
     pub(super) sources: usize,
-    /// How many error policies the nodes have then.
-    pub(super) error_policies: usize,
+    /// The state of the error policies that the nodes have then.
+    pub(super) policy_changes: u64,
+    /// Running nodes and links that are removed.
+    pub(super) removed_nodes: Vec<NodeId>,
+    pub(super) removed_links: Vec<LinkId>,
+    /// Running nodes that pause for the change, from upstream to downstream.
+    pub(super) pauses: Vec<PlannedPause>,
+}
+
+/// The pause of one node.
+pub(crate) struct PlannedPause {
+    pub node: NodeId,
+    /// Links from nodes that pause before.
+    pub drain: Vec<LinkId>,
+    pub successor: Option<Successor>,
 }
 
 impl Fragment {

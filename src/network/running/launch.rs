@@ -1,18 +1,23 @@
-//! Starts the threads of a fragment, and makes it part of the network.
+//! Starts the threads of a fragment, and makes it part of the network: as a whole or not at all.
 
 use super::Running;
-use super::fragment::Fragment;
+use super::fragment::{Fragment, lock};
 use super::node_thread::NodeThread;
+use super::pause::Paused;
 use crate::error::{Error, ErrorKind, Result};
-use crate::network::control::{Attachment, Control};
-use crate::network::id::{LinkId, NodeId};
-use crate::network::members::{Member, MemberLink, Shared};
+use crate::network::control::Control;
+use crate::network::draft::NewNodes;
+use crate::network::graph::Graph;
+use crate::network::id::NodeId;
+use crate::network::members::{Member, Shared};
 use crate::network::panics::panicked;
+use crate::network::stats::NodeState;
 use crate::network::worker::Worker;
 use crate::time::{format_duration, monotonic};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long all nodes of a fragment together may take to open.
@@ -63,28 +68,83 @@ impl Opening {
 }
 
 impl Running {
+    /// Changes what runs into `graph`, and returns that with the links that error policies make.
+    pub fn change(&mut self, graph: Graph, nodes: NewNodes) -> Result<Graph> {
+        let (graph, fragment) = self.plan(graph, nodes)?;
+        self.launch(fragment, &mut || true)?;
+        // Threads of nodes that were removed before have nothing left to do.
+        let ended = self.shared.lock().retire();
+        ended.into_iter().for_each(|thread| drop(thread.join()));
+        Ok(graph)
+    }
+
+    /// Checks a change and makes what it needs; nothing is changed yet.
+    pub fn plan(&self, graph: Graph, nodes: NewNodes) -> Result<(Graph, Fragment)> {
+        let NewNodes {
+            mut added,
+            successors,
+        } = nodes;
+        let has_ended = |id: NodeId| self.has_ended(id);
+        let graph = graph.settled(has_ended);
+        for (id, edge) in graph.edges() {
+            let ends = [edge.source, edge.target];
+            if let Some(ended) = ends.into_iter().find(|n| has_ended(*n))
+                && !self.has_link(id)
+            {
+                let name = &graph.node(ended).name;
+                return Err(Error::data(format!("link {edge}: node {name} has ended")));
+            }
+        }
+        lock(&graph, &mut added)?;
+        let fragment = self.build(&graph, added, successors);
+        self.check_change(&fragment)?;
+        Ok((graph, fragment))
+    }
+
+    /// Refuses a change that could not be made without losing something, or without waiting for ever.
+    fn check_change(&self, fragment: &Fragment) -> Result<()> {
+        let changes = !fragment.removed_nodes.is_empty() || !fragment.pauses.is_empty();
+        if changes && NodeThread::is_of(&self.shared) {
+            let error = "a node cannot remove or replace nodes of its own network";
+            return Err(Error::new(ErrorKind::Failed, error));
+        }
+        let state = self.shared.lock();
+        let removed = fragment.removed_nodes.iter();
+        let members = removed.filter_map(|id| state.members.get(id));
+        for member in members.filter(|member| !member.closed && !member.is_source) {
+            if member.stats(monotonic()).state == NodeState::Lost {
+                let error = format!(
+                    "node {} waits to be opened again, and would not end",
+                    member.name
+                );
+                return Err(Error::new(ErrorKind::Unavailable, error)
+                    .with_hint("replace it by a node that can take what waits for it"));
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the threads of a fragment, waits until each node is open, attaches the fragment to the
     /// running network, and lets its nodes begin. Where a node does not open, or `go_on` returns false
     /// before all are open, the new threads end and the network is as before.
     pub fn launch(&mut self, fragment: Fragment, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
-        let Fragment {
-            workers,
-            attachments,
-            mut members,
-            links,
-            sources,
-            error_policies,
-        } = fragment;
+        let mut fragment = fragment;
+        let workers = std::mem::take(&mut fragment.workers);
+        let mut members = std::mem::take(&mut fragment.members);
         let mut opening = self.spawn(workers, &mut members);
         opening.wait(go_on);
+        let pauses = std::mem::take(&mut fragment.pauses);
+        let mut paused = Paused::new(self.shared.clone());
         if opening.failure.is_none() {
-            let committed = self.commit(attachments, &mut members, links, sources);
+            let committed = paused
+                .pause_all(pauses, go_on)
+                .and_then(|()| self.commit(fragment, &mut members, &mut paused));
             opening.failure = committed.err();
         }
         let Some(error) = opening.failure else {
-            self.error_policies = error_policies;
             return Ok(());
         };
+        drop(paused);
         for member in members.values() {
             let _ = member.control.send(Control::Abort);
         }
@@ -140,10 +200,9 @@ impl Running {
     /// attached to a node that has ended.
     fn commit(
         &mut self,
-        attachments: BTreeMap<NodeId, Attachment>,
+        fragment: Fragment,
         members: &mut BTreeMap<NodeId, Member>,
-        links: BTreeMap<LinkId, MemberLink>,
-        sources: usize,
+        paused: &mut Paused,
     ) -> Result<()> {
         let mut state = self.shared.lock();
         if state.ending {
@@ -151,13 +210,21 @@ impl Running {
                 "the network is ending and takes in nothing new",
             ));
         }
+        let links = fragment.attachments.iter();
+        let mut links = links.filter(|(_, attachment)| !attachment.adds_no_link());
         let closed = |id: &NodeId| state.members.get(id).filter(|node| node.closed);
-        if let Some(node) = attachments.keys().find_map(closed) {
+        if let Some(node) = links.find_map(|(id, _)| closed(id)) {
             return Err(Error::data(format!("node {} has ended", node.name)));
         }
-        state.live_sources += sources;
+        state.live_sources += fragment.sources;
+        for id in &fragment.removed_links {
+            if let Some(link) = state.links.get_mut(id) {
+                link.removed = true;
+                link.account.removed.store(true, Ordering::Release);
+            }
+        }
         // Receivers are attached first.
-        let split = attachments.into_iter().map(|(id, attachment)| {
+        let split = fragment.attachments.into_iter().map(|(id, attachment)| {
             let (receiving, sending) = attachment.split();
             ((id, receiving), (id, sending))
         });
@@ -167,26 +234,41 @@ impl Running {
                 let _ = node.control.send(Control::Attach(attachment));
             }
         }
+        // With their links as they are from now on.
+        paused.resume(&state);
+        for id in &fragment.removed_nodes {
+            if let Some(node) = state.members.get_mut(id) {
+                node.removed = true;
+                let _ = node.control.send(Control::Remove);
+            }
+        }
         for member in members.values() {
             let _ = member.control.send(Control::Go);
         }
         state.members.append(members);
-        state.links.extend(links);
+        state.links.extend(fragment.links);
+        self.policy_changes = fragment.policy_changes;
         Ok(())
     }
 
-    /// Accepts a fragment whose workers a simulation drives.
-    pub fn adopt(&mut self, fragment: Fragment) -> Result<Vec<(NodeId, Worker)>> {
-        let Fragment {
-            workers,
-            attachments,
-            mut members,
-            links,
-            sources,
-            error_policies,
-        } = fragment;
-        self.commit(attachments, &mut members, links, sources)?;
-        self.error_policies = error_policies;
+    /// Accepts a fragment whose workers a simulation drives; `settle` has them do all that they can do
+    /// now.
+    pub fn adopt(
+        &mut self,
+        fragment: Fragment,
+        settle: &mut dyn FnMut(),
+    ) -> Result<Vec<(NodeId, Worker)>> {
+        let mut fragment = fragment;
+        let workers = std::mem::take(&mut fragment.workers);
+        let mut members = std::mem::take(&mut fragment.members);
+        let mut paused = Paused::new(self.shared.clone());
+        for pause in std::mem::take(&mut fragment.pauses) {
+            let node = pause.node;
+            let report = paused.request(pause);
+            settle();
+            paused.must_have_paused(node, &report)?;
+        }
+        self.commit(fragment, &mut members, &mut paused)?;
         Ok(workers)
     }
 }

@@ -79,10 +79,10 @@ impl Shared {
         *abandoned = true;
         failures.push(error);
         for link in links.values() {
-            let other = if link.from == id {
-                link.to
-            } else if link.to == id {
-                link.from
+            let other = if link.source == id {
+                link.target
+            } else if link.target == id {
+                link.source
             } else {
                 continue;
             };

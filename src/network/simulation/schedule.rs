@@ -26,18 +26,46 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub fn new(graph: &Graph, workers: Vec<(NodeId, Worker)>) -> Self {
-        let mut workers: HashMap<NodeId, Worker> = workers.into_iter().collect();
-        let order = graph.order();
+        let workers = workers.into_iter();
+        let workers = workers.map(|(id, worker)| (id, SimulatedWorker::new(worker)));
+        Self::of(graph, workers.collect())
+    }
+
+    /// The network was changed: these workers were added, and some nodes may have been removed. Those come
+    /// first until they have ended. Handles are no longer valid.
+    pub fn change(&mut self, graph: &Graph, added: Vec<(NodeId, Worker)>) {
+        let mut workers: HashMap<NodeId, SimulatedWorker> = HashMap::new();
+        for (id, handle) in &self.handles {
+            if let Some(worker) = self.slots[handle.0].worker.take() {
+                workers.insert(*id, worker);
+            }
+        }
+        let added = added.into_iter();
+        workers.extend(added.map(|(id, worker)| (id, SimulatedWorker::new(worker))));
+        *self = Self::of(graph, workers);
+    }
+
+    fn of(graph: &Graph, mut workers: HashMap<NodeId, SimulatedWorker>) -> Self {
+        let mut removed: Vec<NodeId> = workers.keys().copied().collect();
+        removed.retain(|id| !graph.has_node(*id));
+        removed.sort_unstable();
+        let order: Vec<NodeId> = removed.iter().copied().chain(graph.order()).collect();
         let handles = order.iter().enumerate();
         let handles = handles.map(|(index, id)| (*id, Handle(index))).collect();
         let slots = order.iter().map(|id| Slot {
-            worker: workers.remove(id).map(SimulatedWorker::new),
+            worker: workers.remove(id),
             leads_to: Vec::new(),
         });
         let mut schedule = Schedule {
             slots: slots.collect(),
             handles,
         };
+        let all = || (0..order.len()).map(Handle);
+        for id in removed {
+            // Where its links led is not known any more.
+            let from = schedule.handle(id);
+            schedule.slots[from.0].leads_to.extend(all());
+        }
         for (_, edge) in graph.edges() {
             let (from, to) = (schedule.handle(edge.source), schedule.handle(edge.target));
             schedule.slots[from.0].leads_to.push(to);

@@ -156,6 +156,8 @@ pub(crate) struct LinkAccount {
     pub waiting_since: WaitingSince,
     /// The node at one of its ends was given up: nothing more goes in.
     pub cut: AtomicBool,
+    /// It was removed from the network: its end is not that of its sender.
+    pub removed: AtomicBool,
 }
 
 impl LinkAccount {

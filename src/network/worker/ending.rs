@@ -34,6 +34,7 @@ impl Worker {
 
     pub(super) fn close(&mut self) {
         self.inputs.clear();
+        self.followers.clear();
         self.stage.close_inputs();
         self.routes
             .iter_mut()

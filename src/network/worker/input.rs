@@ -4,7 +4,7 @@ use super::batch::InputBatch;
 use super::{Phase, Worker};
 use crate::ack::Settled;
 use crate::event::Batch;
-use crate::network::control::{Attachment, Control};
+use crate::network::control::{Attachment, Control, Input};
 use crate::network::link::Message;
 use crate::network::runner::NodeKind;
 use crate::network::stage::Retry;
@@ -14,20 +14,30 @@ use crate::time::monotonic;
 use std::time::Duration;
 
 impl Worker {
-    /// Adds links.
+    /// Adds and removes links.
     pub fn attach(&mut self, attachment: Attachment) {
         self.fed |= !attachment.inputs.is_empty();
-        for input in attachment.inputs {
-            self.stage.open_input(self.attached);
-            self.attached += 1;
-            self.inputs.push(input);
+        for Input { link, follows } in attachment.inputs {
+            let waiting = self.followers.iter().map(|(_, link)| link.id);
+            let mut open = self.inputs.iter().map(|link| link.id).chain(waiting);
+            match follows.filter(|id| open.any(|link| link == *id)) {
+                Some(id) => self.followers.push((id, link)),
+                None => {
+                    self.stage.open_input(self.attached);
+                    self.attached += 1;
+                    self.inputs.push(link);
+                }
+            }
+        }
+        for routes in &mut self.routes {
+            routes.remove(&attachment.removed);
         }
         for (port, route) in attachment.routes {
-            self.stage.set_linked(port);
-            self.routes[usize::from(port)].add(route);
+            self.add_route(port, route);
         }
-        if attachment.retries.is_some() {
-            self.stage.set_retries(attachment.retries);
+        self.relink();
+        if let Some(retries) = attachment.retries {
+            self.stage.set_retries(retries);
         }
     }
 
@@ -39,10 +49,20 @@ impl Worker {
 
     /// A link has ended, and its last batch was fed.
     fn detach(&mut self, index: usize) {
-        self.inputs.remove(index);
+        let id = self.inputs[index].id;
+        if let Some(next) = self.followers.iter().position(|(old, _)| *old == id) {
+            // The link that takes its place has its number, as if nothing had happened.
+            self.inputs[index] = self.followers.remove(next).1;
+            return;
+        }
+        let input = self.inputs.remove(index);
         self.stage.close_input(index);
-        // After the last one `finish` is called instead.
-        self.relinked = !self.inputs.is_empty();
+        if self.inputs.is_empty() && input.is_removed() {
+            // The node stays, and may be linked again.
+            self.fed = false;
+        }
+        // Where it is the last one of a node that ends, `finish` is called instead.
+        self.relinked = !self.inputs.is_empty() || !self.fed;
     }
 
     /// Counts a batch and feeds it.
@@ -100,7 +120,7 @@ impl Worker {
 
     /// Reads the source. Returns whether anything was done.
     pub(super) fn read(&mut self, wait: Duration) -> bool {
-        if self.stopping || self.exhausted {
+        if self.stopping || self.exhausted || self.removed {
             self.end_input();
             return true;
         }
@@ -145,8 +165,8 @@ impl Worker {
             return true;
         }
         if self.inputs.is_empty()
-            && (self.fed || self.sourceless || self.stopping)
-            && (self.stopping || !self.stage.holds())
+            && (self.fed || self.sourceless || self.stopping || self.removed)
+            && (self.stopping || self.removed || !self.stage.holds())
         {
             self.end_input();
             return true;
@@ -219,7 +239,7 @@ impl Worker {
         let outcomes = |settled: Result<Settled, _>| {
             Woken::Control(settled.map_or(Control::Abort, Control::Settled))
         };
-        let working = self.phase == Phase::Work && self.stalled.is_none();
+        let working = self.phase == Phase::Work && self.stalled.is_none() && !self.is_held();
         if let (true, Some(again)) = (
             working && self.stage.kind == NodeKind::Source,
             self.read_again,

@@ -116,7 +116,7 @@ impl Worker {
         }
     }
 
-    fn feed_again(&mut self, batches: Vec<InputBatch>) {
+    pub(super) fn feed_again(&mut self, batches: Vec<InputBatch>) {
         for input in batches {
             match &mut self.stalled {
                 None => self.feed(input),

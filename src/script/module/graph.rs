@@ -32,6 +32,18 @@ pub(super) const EXPORTS: &[Export] = &[
         run: balance,
     },
     Export {
+        name: "unlink",
+        arguments: "from, to",
+        about: "removes a link; what was sent into it still arrives",
+        run: unlink,
+    },
+    Export {
+        name: "remove",
+        arguments: "name",
+        about: "removes a node with its links; it processes what waits for it, and ends",
+        run: remove,
+    },
+    Export {
         name: "on_error",
         arguments: "node, target or {retry = 5, backoff = \"100ms..10s\", jitter = true, after = target}",
         about: "retries a rejected event, then sends it to `target`; node \"*\" stands for all nodes not behind the target",
@@ -75,6 +87,18 @@ fn fanin(session: &Session, args: &Args) -> Result<Value> {
     let (from, options) = others(args)?;
     let linked = session.draft()?.fanin_with(args.string(1)?, from, options);
     linked.map_err(data)?;
+    Ok(true.into())
+}
+
+fn unlink(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    session.draft()?.unlink(args.string(1)?, args.string(2)?)?;
+    Ok(true.into())
+}
+
+fn remove(session: &Session, args: &Args) -> Result<Value> {
+    args.at_most(1)?;
+    session.draft()?.remove(&args.string(1)?)?;
     Ok(true.into())
 }
 

@@ -93,6 +93,16 @@ impl Memory {
         self.checkpoint.claim()
     }
 
+    /// The most events that are read and not in the checkpoint.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether both have the same checkpoint.
+    pub fn is_in_the_file_of(&self, other: &Memory) -> bool {
+        self.checkpoint.claim() == other.checkpoint.claim()
+    }
+
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }

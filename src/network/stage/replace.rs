@@ -1,0 +1,172 @@
+//! Replacing the node of a stage. The stage stays: its frame, its tracker and its account.
+
+use super::Stage;
+use crate::ack::Token;
+use crate::claim::{Claim, Lock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Batch;
+use crate::name::Port;
+use crate::network::control::Successor;
+use crate::network::panics::catch;
+use crate::network::runner::Runner;
+
+/// A node that is open and waits to take the place of that of the stage, or one that has left its place
+/// and may get it back.
+pub(crate) struct Standby {
+    runner: Box<dyn Runner>,
+    ports: Vec<Port>,
+    locks: Vec<Lock>,
+    batch_size: usize,
+    /// Whether it is open: where it needs a file that the other node has, it is opened when that one has
+    /// finished, and reads what that one has written.
+    opened: bool,
+}
+
+/// A successor that is open.
+pub(crate) enum Prepared {
+    /// It has taken the state, and works in the place of the other one, which is kept until the change is
+    /// certain.
+    InPlace(Standby),
+    /// It continues nothing: the old node finishes first.
+    Waiting(Standby),
+}
+
+impl Stage {
+    /// Opens a successor of the node, which may be lost. Where it does not open, the node is opened again.
+    ///
+    /// # Errors
+    /// That the successor did not open (first), and that the node did not open again (second).
+    pub fn prepare(
+        &mut self,
+        successor: Successor,
+        lost: bool,
+    ) -> std::result::Result<Prepared, (Error, Option<Error>)> {
+        let Successor { runner, ports } = successor;
+        let mut new = Standby {
+            runner,
+            ports,
+            locks: Vec::new(),
+            batch_size: 0,
+            opened: false,
+        };
+        let shares = match self.lock_for(&mut new) {
+            Ok(shares) => shares,
+            Err(error) => return Err((error, None)),
+        };
+        self.close_node();
+        let takes = hand_over(&mut *self.runner, &mut *new.runner);
+        if lost && !takes && self.holds() {
+            let error = "it is lost, and holds back events that its successor does not take";
+            return Err((Error::new(ErrorKind::Unavailable, error), self.open().err()));
+        }
+        let opened = catch(|| {
+            new.batch_size = new.runner.node().batch_size();
+            if shares && !takes {
+                return Ok(());
+            }
+            new.opened = true;
+            new.runner.node().open()
+        });
+        match opened {
+            Ok(()) if takes => {
+                self.swap(&mut new);
+                Ok(Prepared::InPlace(new))
+            }
+            Ok(()) => Ok(Prepared::Waiting(new)),
+            Err(error) => {
+                if takes {
+                    hand_over(&mut *new.runner, &mut *self.runner);
+                }
+                drop(new);
+                Err((error, self.open().err()))
+            }
+        }
+    }
+
+    /// Undoes a change.
+    ///
+    /// # Errors
+    /// That the node did not open again.
+    pub fn undo(&mut self, prepared: Prepared) -> Result<()> {
+        match prepared {
+            Prepared::InPlace(mut old) => {
+                self.close_node();
+                hand_over(&mut *self.runner, &mut *old.runner);
+                self.swap(&mut old);
+            }
+            Prepared::Waiting(new) => drop(new),
+        }
+        self.open()
+    }
+
+    /// The successor takes the place of the node, which has finished. It gets no outcomes of events that the
+    /// node has tracked.
+    ///
+    /// # Errors
+    /// That it does not open, where that is done only now.
+    pub fn install(&mut self, mut new: Standby) -> Result<()> {
+        self.first_token = Token(self.frame.tracker.given());
+        self.swap(&mut new);
+        let opened = new.opened;
+        drop(new);
+        if opened { Ok(()) } else { self.open() }
+    }
+
+    fn swap(&mut self, other: &mut Standby) {
+        std::mem::swap(&mut self.runner, &mut other.runner);
+        std::mem::swap(&mut self.locks, &mut other.locks);
+        std::mem::swap(&mut self.batch_size, &mut other.batch_size);
+        std::mem::swap(&mut self.frame.ports, &mut other.ports);
+        let count = self.frame.ports.len();
+        self.outbox.resize_with(count, Batch::default);
+        // Whatever the old one did wrong.
+        (self.panics, self.dead, self.sleeps) = (0, false, false);
+        self.rests = None;
+    }
+
+    /// The numbers of the ports by name, as they are now.
+    pub fn ports(&self) -> &[Port] {
+        &self.frame.ports
+    }
+
+    /// Locks what the successor claims and the node does not; returns whether both claim something.
+    fn lock_for(&mut self, new: &mut Standby) -> Result<bool> {
+        let mut shares = false;
+        let claims = catch(|| Ok(new.runner.node().claims()))?;
+        for claim in claims {
+            let held = self.locks.iter().find(|lock| lock.is_of(&claim));
+            shares |= held.is_some();
+            let lock = match held {
+                Some(held) => Some(held.clone()),
+                None => Claim::take(&claim)?,
+            };
+            new.locks.extend(lock);
+        }
+        Ok(shares)
+    }
+
+    fn close_node(&mut self) {
+        if let Err(error) = catch(|| {
+            self.runner.node().close();
+            Ok(())
+        }) {
+            self.log_error("close", &error);
+        }
+    }
+}
+
+/// Hands the state of one node over to another; whether that has taken it.
+fn hand_over(from: &mut dyn Runner, to: &mut dyn Runner) -> bool {
+    let Ok(Some(state)) = catch(|| Ok(from.node().give())) else {
+        return false;
+    };
+    match catch(|| Ok(to.node().take(state))) {
+        Ok(Ok(())) => true,
+        Ok(Err(state)) => {
+            // It is the state that the node has just given.
+            let _ = catch(|| Ok(from.node().take(state)));
+            false
+        }
+        Err(_) => false,
+    }
+}
