@@ -138,6 +138,7 @@ macro_rules! document_links {
             "[command_line]: crate::doc::guide::command_line\n",
             "[processes]: crate::doc::guide::processes\n",
             "[embedding]: crate::doc::guide::embedding\n",
+            "[changing]: crate::doc::guide::changing\n",
             "[nodes]: crate::doc::guide::nodes\n",
             "[limits]: crate::doc::guide::limits\n",
             "[operations]: crate::doc::guide::operations\n",
@@ -211,6 +212,10 @@ pub mod doc {
         #[doc = document_links!()]
         #[doc = include_str!("doc/guide/embedding.md")]
         pub mod embedding {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/changing.md")]
+        pub mod changing {}
 
         #[doc = document_links!()]
         #[doc = include_str!("doc/guide/nodes.md")]

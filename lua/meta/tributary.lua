@@ -422,6 +422,11 @@ function tb.on_error(node, target) end
 ---@return true
 function tb.query_window(name, query, options) end
 
+---removes a node with its links; it processes what waits for it, and ends
+---@param name string the name
+---@return true
+function tb.remove(name) end
+
 ---a session for each group: emits the result at node `out` when no row has come for `gap`
 ---@param name string the name of the node
 ---@param out string the name of the node at which the results leave
@@ -468,6 +473,12 @@ function tb.stats() end
 ---@param options? tributary.Reads
 ---@return true
 function tb.tumbling_window(name, out, query, table, size, time_column, options) end
+
+---removes a link; what was sent into it still arrives
+---@param from string a node, or "node.port"
+---@param to string a node
+---@return true
+function tb.unlink(from, to) end
 
 ---a window: inserts each event, keeps the query's result up to date and emits it at node `out`
 ---@param name string the name of the node

@@ -20,6 +20,7 @@ mod extend;
 mod filter;
 mod flow;
 mod full_checkpoints;
+mod handover;
 mod inputs;
 mod locks;
 mod memory;

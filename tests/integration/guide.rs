@@ -73,6 +73,7 @@ pages! {
     the_blocks_of_command_line_run: "src/doc/guide/command_line.md",
     the_blocks_of_processes_run: "src/doc/guide/processes.md",
     the_blocks_of_embedding_run: "src/doc/guide/embedding.md",
+    the_blocks_of_changing_run: "src/doc/guide/changing.md",
     the_blocks_of_nodes_run: "src/doc/guide/nodes.md",
     the_blocks_of_limits_run: "src/doc/guide/limits.md",
     the_blocks_of_operations_run: "src/doc/guide/operations.md",
