@@ -150,12 +150,12 @@ impl State {
     /// Keeps the accounts of removed nodes and links that have ended, and nothing else of them; returns
     /// their threads, which have nothing left to do.
     pub fn retire(&mut self) -> Vec<JoinHandle<()>> {
-        let mut threads = Vec::new();
+        let (mut threads, now) = (Vec::new(), monotonic());
         let retired = &mut self.retired;
         self.members.retain(|_, member| {
             let is_over = member.removed && member.ended;
             if is_over {
-                retired.add_node(member);
+                retired.add_node(member.stats(now), &member.account.losses);
                 threads.extend(member.thread.take());
             }
             !is_over
@@ -164,7 +164,7 @@ impl State {
             // Neither of its ends is there any more.
             let is_over = link.removed && Arc::strong_count(&link.account) == 1;
             if is_over {
-                retired.add_link(link);
+                retired.add_link(link.stats(now));
             }
             !is_over
         });

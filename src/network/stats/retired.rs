@@ -2,8 +2,7 @@
 //! its account: what a later node of the same name does is added to it.
 
 use super::{LinkStats, NodeState, NodeStats};
-use crate::network::members::{Member, MemberLink};
-use crate::time::monotonic;
+use crate::network::losses::Losses;
 
 /// What is left of removed nodes and links.
 #[derive(Debug, Default)]
@@ -16,21 +15,20 @@ pub(crate) struct Retired {
 }
 
 impl Retired {
-    /// A node has ended.
-    pub fn add_node(&mut self, member: &Member) {
-        let (name, losses) = (&member.name, &member.account.losses);
+    /// A node has ended, with these losses.
+    pub fn add_node(&mut self, stats: NodeStats, losses: &Losses) {
+        let name = &stats.name;
         let named = |text: String| format!("node {name}: {text}");
         self.losses.extend(losses.texts().into_iter().map(named));
         self.let_go.extend(losses.let_go().into_iter().map(named));
-        add_node(&mut self.nodes, member.stats(monotonic()));
+        add_node(&mut self.nodes, stats);
     }
 
     /// A link has ended.
-    pub fn add_link(&mut self, link: &MemberLink) {
-        let stats = link.stats(monotonic());
+    pub fn add_link(&mut self, stats: LinkStats) {
         if stats.dropped > 0 {
-            let dropped = stats.dropped;
-            let text = format!("link {link}: {dropped} dropped because it was full");
+            let (from, to, dropped) = (&stats.from, &stats.to, stats.dropped);
+            let text = format!("link {from} -> {to}: {dropped} dropped because it was full");
             self.losses.push(text);
         }
         add_link(&mut self.links, stats);
