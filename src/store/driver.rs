@@ -70,6 +70,12 @@ pub(crate) trait Driver: Send {
     /// number, or no other process can.
     fn data_version(&mut self) -> Result<Option<u64>>;
 
+    /// A number that changes when the connection was replaced by another one, which holds none of its
+    /// locks.
+    fn session(&self) -> u64 {
+        0
+    }
+
     /// The table of this name as this connection sees it.
     fn existing(&mut self, name: &str) -> Result<Option<Existing>>;
 }

@@ -97,10 +97,12 @@ impl Emission {
         if !self.remembers {
             return Ok(());
         }
+        let emitted = connection.emitted(scope)?;
+        self.supersede(&emitted);
         let newest = self.outbox.newest();
         self.boundaries.open();
         self.last.clear();
-        for (group_id, row) in connection.emitted(scope)? {
+        for (group_id, row) in emitted {
             if group_id == CLOSED {
                 self.closed = self.closed.max(row.parse().unwrap_or(i64::MIN));
                 continue;
@@ -114,6 +116,30 @@ impl Emission {
         }
         self.closed_before = self.closed;
         Ok(())
+    }
+
+    /// Takes over what other windows have left that are gone, where several processes use the database.
+    ///
+    /// # Errors
+    /// A database that cannot be reached.
+    pub fn look(&mut self, connection: &mut Connection, now: Timestamp) -> Result<()> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        if self.outbox.look(scope, connection, now)? && self.mode == Emit::Changes {
+            let emitted = connection.emitted(scope)?;
+            self.supersede(&emitted);
+        }
+        Ok(())
+    }
+
+    /// Under `changes` a newer row of its group, which the database remembers, supersedes an entry.
+    fn supersede(&mut self, emitted: &[(String, String)]) {
+        if self.mode == Emit::Changes {
+            let rows = emitted.iter();
+            let rows = rows.map(|(group_id, row)| (group_id.as_str(), row.as_str()));
+            self.outbox.supersede(&rows.collect());
+        }
     }
 
     /// The groups that had a row when they were last observed.

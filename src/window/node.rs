@@ -242,6 +242,8 @@ impl Node for Window {
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.batch.active = true;
+        let connection = Self::connection(&mut self.connection)?;
+        self.emitter.emission.look(connection, cx.now())?;
         self.emitter.emit_due(cx.now());
         let more = self.catch_up(cx)?;
         let Some(now) = self.clock.now(cx) else {

@@ -20,6 +20,7 @@ mod silent_database;
 mod sql_sinks;
 mod store;
 mod tables;
+mod takeover;
 mod unanswered;
 mod urls;
 mod verify;

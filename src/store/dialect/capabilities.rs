@@ -156,6 +156,11 @@ pub(crate) trait Capabilities: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Locks that a connection holds until it ends. `None` where only one process uses a database.
+    fn session_lock(&self) -> Option<&'static SessionLock> {
+        None
+    }
+
     // Texts of expressions.
 
     /// What a SELECT with a WHERE and without a table has in place of FROM.
@@ -189,6 +194,18 @@ pub(crate) trait Capabilities: fmt::Debug + Send + Sync {
 
     /// How many events a sink writes in one transaction.
     fn events_per_transaction(&self) -> usize;
+}
+
+/// The statements of a lock that a connection holds until it ends. Each takes the name of the lock, which
+/// is one for the whole server, and returns `held`.
+#[derive(Debug)]
+pub(crate) struct SessionLock {
+    /// Takes the lock; waits so many seconds for another connection, the second parameter.
+    pub take: &'static str,
+    /// Whether this connection holds the lock.
+    pub check: &'static str,
+    /// Releases the lock.
+    pub release: &'static str,
 }
 
 /// What a text consists of, before any grammar.

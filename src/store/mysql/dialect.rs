@@ -7,7 +7,7 @@ mod relations;
 use crate::error::Result;
 use crate::store::dialect::build::{self, Scalar, call, param};
 use crate::store::dialect::capabilities::{
-    Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon,
+    Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon, SessionLock,
 };
 use crate::store::dialect::functions::names;
 use crate::store::dialect::tokens::Tokens;
@@ -162,6 +162,14 @@ impl Capabilities for Mysql {
             "SELECT GET_LOCK(CONCAT('tributary_requeue_', MD5(DATABASE())), 0) AS held, \
              IS_USED_LOCK(CONCAT('tributary_requeue_', MD5(DATABASE()))) AS holder",
         )
+    }
+
+    fn session_lock(&self) -> Option<&'static SessionLock> {
+        Some(&SessionLock {
+            take: "SELECT GET_LOCK(?, ?) AS held",
+            check: "SELECT COALESCE(IS_USED_LOCK(?) = CONNECTION_ID(), 0) AS held",
+            release: "SELECT RELEASE_LOCK(?) AS held",
+        })
     }
 
     fn empty_from(&self) -> &'static str {

@@ -28,6 +28,8 @@ pub(super) struct Mysql {
     connect: Box<Connect>,
     begun: bool,
     spent: bool,
+    /// How many connections were made before this one.
+    session: u64,
 }
 
 impl Mysql {
@@ -40,6 +42,7 @@ impl Mysql {
             connect,
             begun: false,
             spent: false,
+            session: 0,
         })
     }
 
@@ -54,6 +57,7 @@ impl Mysql {
             let made = (self.connect)().map_err(|error| self.place.error(error))?;
             (self.connection, self.watch) = made;
             self.spent = false;
+            self.session += 1;
         }
         Ok(())
     }
@@ -223,6 +227,10 @@ impl Driver for Mysql {
 
     fn data_version(&mut self) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    fn session(&self) -> u64 {
+        self.session
     }
 
     fn existing(&mut self, name: &str) -> Result<Option<Existing>> {

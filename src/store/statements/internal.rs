@@ -84,8 +84,9 @@ pub(crate) mod outbox {
         "INSERT INTO tributary_outbox (scope, run, number, entries) VALUES (?, ?, ?, ?)";
     pub const REMOVE: &str =
         "DELETE FROM tributary_outbox WHERE scope = ? AND run = ? AND number BETWEEN ? AND ?";
-    pub const ALL: &str = "SELECT run, number, entries FROM tributary_outbox WHERE scope = ? \
-         ORDER BY number, run";
+    pub const RUNS: &str = "SELECT DISTINCT run FROM tributary_outbox WHERE scope = ?";
+    pub const ALL: &str = "SELECT number, entries FROM tributary_outbox \
+         WHERE scope = ? AND run = ? ORDER BY number";
 }
 
 /// The statements of the dead letters. Payloads are bound as hexadecimal digits and stored as bytes, so

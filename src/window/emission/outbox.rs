@@ -12,15 +12,17 @@
 //! | delivered | is removed |
 //! | failed | waits for 100 ms, and then for pauses that grow to 10 s |
 //! | its event comes again | answers that event |
-//! | the process ends | is found when the window is opened, and is emitted at once |
+//! | the process ends | is found by the window that takes over the run, and is emitted at once |
 //!
 //! - `entry` — an entry, and how it is written.
 //! - `in_flight` — entries by their tokens.
 //! - `pieces` — what is written.
+//! - `runs` — which of what is written belongs to this window.
 
 mod entry;
 mod in_flight;
 mod pieces;
+mod runs;
 
 use super::GroupId;
 use crate::ack::{Outcome, Token};
@@ -35,6 +37,7 @@ pub use entry::outbox_line;
 pub(in crate::window) use entry::{NewEntry, OutboxEntry};
 use in_flight::InFlight;
 use pieces::{PieceName, Pieces};
+use runs::Runs;
 
 /// How soon an entry that failed is emitted again: the first pause, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -56,6 +59,7 @@ pub(super) struct Outbox {
     /// How often they were, since one was delivered.
     attempts: u32,
     pieces: Pieces,
+    runs: Runs,
     /// How many entries answer an event that may come again, by the hash of its key.
     keys: HashMap<u128, u32>,
     /// The keys of events that are answered and still to come again: their entries were found when the
@@ -81,7 +85,8 @@ impl Outbox {
             waiting: BTreeMap::new(),
             retry_at: None,
             attempts: 0,
-            pieces: Pieces::new(),
+            pieces: Pieces::default(),
+            runs: Runs::new(),
             keys: HashMap::new(),
             expected: HashSet::new(),
             returned: Vec::new(),
@@ -157,7 +162,8 @@ impl Outbox {
 
     /// When there is something to do.
     pub fn wake(&self) -> Option<Timestamp> {
-        self.retry_at.into_iter().chain(self.pieces.wake()).min()
+        let times = [self.retry_at, self.pieces.wake(), self.runs.wake()];
+        times.into_iter().flatten().min()
     }
 
     /// Takes the entries that wait, in order.
@@ -219,7 +225,7 @@ impl Outbox {
             // Its event may come again when the entry is delivered already.
             self.expect(entry.key());
         }
-        if outcome == Outcome::Failed && is_newest(&entry) {
+        if outcome == Outcome::Failed && is_newest(&entry) && !entry.is_lost() {
             self.waiting.insert(entry.order(), entry);
             // Entries that fail together wait together.
             if self.retry_at.is_none() {
@@ -238,11 +244,24 @@ impl Outbox {
     /// An entry is delivered, or superseded by another one.
     pub fn done(&mut self, entry: &OutboxEntry, now: Timestamp) {
         self.uncount(entry);
-        if let Some(piece) = entry.piece(self.pieces.run) {
+        if let Some(piece) = entry.piece(|number| self.runs.of(number)) {
             self.pieces.done(piece, now);
         }
         if self.waiting.is_empty() && self.in_flight.is_empty() {
             self.attempts = 0;
+        }
+    }
+
+    /// Removes the entries that wait and are superseded: those of groups whose last row, as the database
+    /// has it, is another one.
+    pub fn supersede(&mut self, last: &HashMap<&str, &str>) {
+        let is_other = |entry: &OutboxEntry| {
+            let row = entry.group_id().and_then(|group| last.get(&**group));
+            row.is_some_and(|row| Some(*row) != entry.row().text())
+        };
+        let superseded = self.waiting.extract_if(.., |_, entry| is_other(entry));
+        for (_, entry) in superseded.collect::<Vec<_>>() {
+            self.done(&entry, Timestamp::from_micros(i64::MIN));
         }
     }
 

@@ -31,7 +31,7 @@ const SQL: &str = "select g, sum(n) as s from things group by g having sum(n) > 
 
 /// What a source sends, and what became of it.
 #[derive(Default)]
-struct Sent {
+pub struct Sent {
     queue: VecDeque<String>,
     under_way: Vec<(Token, String)>,
     failed: Vec<String>,
@@ -65,22 +65,22 @@ impl Source for Tracked {
 
 /// What has left the window.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     fate: Fate,
-    delivered: Vec<(i64, String)>,
+    pub delivered: Vec<(i64, String)>,
     held: Vec<Event>,
     undelivered: usize,
     errors: Vec<String>,
 }
 
-struct Run {
-    simulation: Simulation,
+pub struct Run {
+    pub simulation: Simulation,
     sent: Arc<Mutex<Sent>>,
     seen: Arc<Mutex<Seen>>,
 }
 
 impl Run {
-    fn new(
+    pub fn new(
         place: &Place,
         options: &WindowOptions,
         seen: &Arc<Mutex<Seen>>,
@@ -137,12 +137,12 @@ impl Run {
         }
     }
 
-    fn send(&mut self, event: String) {
+    pub fn send(&mut self, event: String) {
         self.sent.lock().unwrap().queue.push_back(event);
         self.simulation.advance(Duration::ZERO);
     }
 
-    fn fate(&self, fate: Fate) {
+    pub fn fate(&self, fate: Fate) {
         self.seen.lock().unwrap().fate = fate;
     }
 }

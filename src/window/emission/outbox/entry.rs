@@ -12,6 +12,8 @@ const OVERHEAD: usize = 160;
 
 /// The number of no piece.
 const NONE: i64 = -1;
+/// The number of a piece that another window has taken over.
+const LOST: i64 = -2;
 
 /// A row that is emitted. An entry is moved a few times for each event, so what few entries have lies
 /// apart.
@@ -101,12 +103,26 @@ impl OutboxEntry {
         self.details.as_mut().map(|details| &mut details.takers)
     }
 
-    /// The piece in which it is written; `run` is the current run.
-    pub(super) fn piece(&self, run: i64) -> Option<PieceName> {
-        (self.piece != NONE).then(|| PieceName {
-            run: self.found().unwrap_or(run),
+    /// The piece in which it is written; `run_of` returns the run of this window that has written a piece.
+    pub(super) fn piece(&self, run_of: impl FnOnce(i64) -> i64) -> Option<PieceName> {
+        (self.piece >= 0).then(|| PieceName {
+            run: self.found().unwrap_or_else(|| run_of(self.piece)),
             number: self.piece,
         })
+    }
+
+    /// Another window has taken over its piece.
+    pub(super) fn set_lost(&mut self) {
+        self.piece = LOST;
+    }
+
+    /// Whether another window emits it, if it has failed here.
+    pub(super) fn is_lost(&self) -> bool {
+        self.piece == LOST
+    }
+
+    pub(super) fn row(&self) -> &Payload {
+        &self.row
     }
 
     pub(super) fn set_piece(&mut self, number: i64) {

@@ -3,12 +3,11 @@
 //! A piece has the entries of one batch, or a part of them. It is removed as a whole, when all of its
 //! entries are delivered.
 
-use super::{Outbox, OutboxEntry};
-use crate::error::{Error, Result};
+use super::Outbox;
+use crate::error::Result;
 use crate::store::{Connection, Piece};
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long pieces that are delivered may stay while nothing else is written.
@@ -30,13 +29,10 @@ struct WrittenPiece {
 }
 
 /// The pieces of a window.
+#[derive(Default)]
 pub(super) struct Pieces {
-    /// The run of this window: a random number.
-    pub run: i64,
-    /// Whether the pieces of earlier runs were read.
-    opened: bool,
     /// The number of the next piece.
-    next: i64,
+    pub next: i64,
     /// How many entries of each piece are not delivered: at least one.
     undelivered: BTreeMap<PieceName, u32>,
     /// Pieces that are delivered and not removed.
@@ -48,16 +44,31 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub fn new() -> Self {
-        Pieces {
-            run: (RandomState::new().hash_one(0) >> 1) as i64,
-            opened: false,
-            next: 0,
-            undelivered: BTreeMap::new(),
-            delivered: Vec::new(),
-            since: None,
-            written: Vec::new(),
+    /// A piece was found that was written before; `entries` of it are to be delivered.
+    pub fn found(&mut self, piece: PieceName, entries: u32) {
+        self.next = self.next.max(piece.number.saturating_add(1));
+        if entries == 0 {
+            self.delivered.push(piece);
+        } else {
+            self.undelivered.insert(piece, entries);
         }
+    }
+
+    /// The runs that have pieces in the database, as far as is known here.
+    pub fn runs(&self) -> BTreeSet<i64> {
+        let pieces = self.undelivered.keys().chain(&self.delivered);
+        pieces.map(|piece| piece.run).collect()
+    }
+
+    /// Whether a piece was found or written here, and not removed.
+    pub fn is_known(&self, piece: PieceName) -> bool {
+        self.undelivered.contains_key(&piece) || self.delivered.contains(&piece)
+    }
+
+    /// The pieces of a run belong to another window.
+    pub fn forget(&mut self, run: i64) {
+        self.undelivered.retain(|piece, _| piece.run != run);
+        self.delivered.retain(|piece| piece.run != run);
     }
 
     /// An entry of a piece is delivered, or superseded.
@@ -100,57 +111,16 @@ impl Pieces {
 }
 
 impl Outbox {
-    /// Reads the entries that were left before a restart, or by a batch of which it was not known
-    /// whether it was committed.
-    ///
-    /// # Errors
-    /// A database that cannot be reached, a table with something else in it.
-    pub fn open(&mut self, scope: &str, connection: &mut Connection) -> Result<()> {
-        for piece in connection.outbox(scope)? {
-            let name = PieceName {
-                run: piece.run,
-                number: piece.number,
-            };
-            self.pieces.next = self.pieces.next.max(piece.number.saturating_add(1));
-            let is_known = self.pieces.undelivered.contains_key(&name)
-                || self.pieces.delivered.contains(&name);
-            if is_known || self.pieces.opened && piece.run != self.pieces.run {
-                continue;
-            }
-            let mut entries = 0;
-            for line in piece.text.lines() {
-                let entry = OutboxEntry::read(line, self.order, name).ok_or_else(|| {
-                    Error::data(format!(
-                        "piece {} of the outbox cannot be read",
-                        piece.number
-                    ))
-                })?;
-                self.order += 1;
-                entries += 1;
-                self.count(&entry);
-                self.expect(entry.key());
-                self.waiting.insert(entry.order(), entry);
-            }
-            if entries == 0 {
-                self.pieces.delivered.push(name);
-            } else {
-                self.pieces.undelivered.insert(name, entries);
-            }
-            self.retry_at = Some(Timestamp::from_micros(i64::MIN));
-        }
-        self.pieces.opened = true;
-        Ok(())
-    }
-
     /// Writes the entries that this batch has emitted, and removes the pieces that are delivered.
     ///
     /// # Errors
     /// A database that cannot be reached, or is full.
     pub fn write(&mut self, scope: &str, connection: &mut Connection) -> Result<()> {
+        self.keep_runs(scope, connection)?;
         let mut left = self.fresh.as_slice();
         while !left.is_empty() {
             let name = PieceName {
-                run: self.pieces.run,
+                run: self.runs.current(),
                 number: self.pieces.next,
             };
             self.pieces.next += 1;
