@@ -14,6 +14,7 @@ mod decoder;
 mod ledger;
 mod memory;
 mod names;
+mod packed;
 mod reading;
 mod resume;
 mod rotation;
@@ -230,12 +231,21 @@ impl LineSource {
         Error::io(quote(&self.name), error).with_kind(ErrorKind::Io)
     }
 
+    /// A disk or a file server that fails may recover; a terminal that is gone does not.
+    fn unread(&self, error: &io::Error) -> Error {
+        match self.input {
+            Input::Stdin => self.wrong(error),
+            Input::File(_) => self.wrong(error).retryable(),
+        }
+    }
+
     /// Reads one more file, from where it stands.
     fn add(&mut self, mut reading: Reading) -> Result<()> {
         reading.key = self.next;
         self.next += 1;
         if let Some(memory) = &mut self.memory {
-            memory.add(&reading).map_err(|error| self.wrong(&error))?;
+            let added = memory.add(&reading);
+            added.map_err(|error| self.unread(&error))?;
         }
         self.files.push(reading);
         Ok(())
@@ -347,7 +357,7 @@ impl Source for LineSource {
                 return Ok(ReadStatus::More);
             }
             let filled = self.files[at].fill(&mut self.buffer, wait);
-            match filled.map_err(|error| self.wrong(&error))? {
+            match filled.map_err(|error| self.unread(&error))? {
                 Filled::Bytes(bytes) => {
                     let reading = &mut self.files[at];
                     reading.silent_since = None;

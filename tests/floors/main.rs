@@ -116,7 +116,7 @@ const FENCES: [(&str, &[&str]); 25] = [
     ("rustyline::", &["cli/"]),
     ("env_logger::", &["cli/", "cli.rs", "main.rs"]),
     ("indicatif::", &["cli/"]),
-    ("flate2::", &["sink/lines/"]),
+    ("flate2::", &["sink/lines/", "source/lines/packed.rs"]),
     ("aho_corasick::", &["secret"]),
     ("httparse::", &["connect/support/http/"]),
     ("ureq::", &["connect/http/"]),

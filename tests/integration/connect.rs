@@ -21,6 +21,8 @@ mod amqp;
 #[cfg(all(feature = "amqp", feature = "nats", feature = "slack"))]
 mod bus_to_alerts;
 mod claims;
+mod compressed_logs;
+mod failing_reads;
 mod file_sinks;
 mod files;
 mod followed;

@@ -4,7 +4,7 @@
 //! there as it was or as it is to be, whenever the process or the machine ends. Its last field is a
 //! hash of the others: a place that a disk has changed would skip lines without a word.
 
-use super::siblings::{Id, Seen};
+use super::siblings::{Head, Id, Seen, SeenCompressed};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ impl Checkpoint {
             "tributary_checkpoint": VERSION,
             "path": saved.path,
             "files": files.collect::<Value>(),
-            "seen": seen.map(|seen| json!({ "born": seen.born, "inodes": seen.inodes })),
+            "seen": seen.map(write_seen),
         });
         seal(&mut value);
         let written = self.replace(format!("{value}\n").as_bytes());
@@ -183,19 +183,46 @@ fn read(value: &Value) -> Option<Saved> {
         None => vec![read_file(value)?],
     };
     let seen = value.get("seen").filter(|seen| !seen.is_null());
-    let seen = seen.map(|seen| {
-        let inodes = seen["inodes"].as_array()?.iter().map(Value::as_u64);
-        Some(Seen {
-            born: seen["born"].as_u64()?,
-            inodes: inodes.collect::<Option<_>>()?,
-        })
-    });
+    let seen = seen.map(read_seen);
     Some(Saved {
         path: value["path"].as_str()?.to_owned(),
         files,
         seen: match seen {
             Some(seen) => Some(seen?),
             None => None,
+        },
+    })
+}
+
+fn write_seen(seen: &Seen) -> Value {
+    let heads = seen.compressed.heads.iter();
+    let heads = heads.map(|head| json!([head.len, head.hash, head.size, head.at]));
+    json!({
+        "born": seen.born,
+        "inodes": seen.inodes,
+        "before": seen.compressed.before,
+        "heads": heads.collect::<Value>(),
+    })
+}
+
+fn read_seen(value: &Value) -> Option<Seen> {
+    let inodes = value["inodes"].as_array()?.iter().map(Value::as_u64);
+    let head = |head: &Value| {
+        Some(Head {
+            len: head[0].as_u64()?,
+            hash: head[1].as_str()?.to_owned(),
+            size: u32::try_from(head[2].as_u64()?).ok()?,
+            at: head[3].as_u64()?,
+        })
+    };
+    // Checkpoints of earlier versions have neither of them.
+    let heads = value["heads"].as_array().into_iter().flatten().map(head);
+    Some(Seen {
+        born: value["born"].as_u64()?,
+        inodes: inodes.collect::<Option<_>>()?,
+        compressed: SeenCompressed {
+            before: value["before"].as_u64().unwrap_or_default(),
+            heads: heads.collect::<Option<_>>()?,
         },
     })
 }

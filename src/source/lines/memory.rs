@@ -5,6 +5,7 @@
 
 use super::checkpoint::{Checkpoint, Saved, SavedFile, hash};
 use super::ledger::{Ledger, Position};
+use super::packed;
 use super::reading::{Reading, TAIL};
 use super::siblings::{Id, Seen};
 use crate::ack::{Outcome, Token};
@@ -15,7 +16,6 @@ use crate::node::Context;
 use crate::time::Timestamp;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
@@ -148,7 +148,8 @@ impl Memory {
             key: reading.key,
             id: reading.id,
             path: reading.path.to_string_lossy().into_owned(),
-            head: head(&reading.file, offset.min(HEAD))?,
+            // Also of what is still to be read: its inode alone may be that of another file later.
+            head: reading.begin(HEAD)?,
             last,
             at_end: false,
             position: Position {
@@ -160,6 +161,25 @@ impl Memory {
             closed: false,
         });
         self.changed = true;
+        Ok(())
+    }
+
+    /// Notes how files begin of which nothing was read yet, since by its inode alone a file is not known
+    /// once it is gone: compressed, or copied and cut.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn note_beginnings(&mut self, files: &[Reading]) -> io::Result<()> {
+        let unread = files.iter().filter(|reading| reading.at() == 0);
+        for reading in unread.filter(|reading| reading.is_regular()) {
+            let head = reading.begin(HEAD)?;
+            if let Some(known) = self.known(reading.key)
+                && known.head != head
+            {
+                known.head = head;
+                self.changed = true;
+            }
+        }
         Ok(())
     }
 
@@ -221,6 +241,9 @@ impl Memory {
             return;
         };
         let offset = reading.at() - bytes.len() as u64;
+        if offset == 0 {
+            known.head.clear();
+        }
         if offset < HEAD && known.head.len() as u64 == offset {
             let room = (HEAD - offset) as usize;
             known.head.extend(&bytes[..bytes.len().min(room)]);
@@ -367,25 +390,27 @@ impl Drop for Memory {
 
 impl SavedFile {
     /// Whether a file has what was read of the one that was saved.
-    pub fn is_begin_of(&self, file: &File) -> bool {
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn is_begin_of(&self, file: &File, packed: bool) -> io::Result<bool> {
         let same = |from: u64, to: u64, expected: &str| {
-            let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(0)];
-            file.read_exact_at(&mut bytes, from).is_ok() && hash(&bytes) == expected
+            let bytes = packed::whole_range(file, packed, from, to)?;
+            Ok::<_, io::Error>(bytes.is_some_and(|bytes| hash(&bytes) == expected))
         };
-        let long = file.metadata().is_ok_and(|meta| meta.len() >= self.offset);
+        let is_long = match packed {
+            // Nothing is known of its size but what the last check reads.
+            true => !self.tail.is_empty() && self.mark >= self.offset,
+            false => file.metadata()?.len() >= self.offset,
+        };
         let from = self.mark.saturating_sub(TAIL as u64);
-        long && same(0, self.head.min(HEAD), &self.hash)
-            && (self.tail.is_empty() || same(from, self.mark, &self.tail))
+        Ok(is_long
+            && same(0, self.head.min(HEAD), &self.hash)?
+            && (self.tail.is_empty() || same(from, self.mark, &self.tail)?))
     }
 
     /// Whether something is known by which a copy of it can be recognised.
-    pub fn was_read(&self) -> bool {
+    pub fn has_head(&self) -> bool {
         self.head > 0
     }
-}
-
-fn head(file: &File, len: u64) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; usize::try_from(len).unwrap_or(0)];
-    file.read_exact_at(&mut head, 0)?;
-    Ok(head)
 }

@@ -4,7 +4,9 @@
 //! cut, and has grown beyond that place, does not go on with the same bytes.
 
 use super::decoder::Decoder;
+use super::packed::{self, Packed, Unpacked};
 use super::siblings::Id;
+use crate::error::quote;
 use crate::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -57,6 +59,8 @@ pub(super) struct Reading {
     pub silent_since: Option<Timestamp>,
     is_regular: bool,
     is_pipe: bool,
+    /// The content, where the file is compressed.
+    packed: Option<Packed>,
     /// Up to where it was read, and the bytes before that.
     at: u64,
     tail: Vec<u8>,
@@ -69,6 +73,7 @@ impl Reading {
             id: Id::of(&meta),
             is_regular: meta.is_file(),
             is_pipe: meta.file_type().is_fifo(),
+            packed: None,
             file,
             path,
             name,
@@ -92,11 +97,43 @@ impl Reading {
         })
     }
 
-    /// What follows is read in a copy of the file.
-    pub fn read_copy(&mut self, file: File, id: Id, path: PathBuf) {
+    /// The content of a compressed file, to which nothing is added any more.
+    pub fn packed(file: File, path: PathBuf, name: String) -> io::Result<Self> {
+        let packed = Packed::open(&file)?;
+        let reading = Self::new(file, path, name)?;
+        Ok(Reading {
+            packed: Some(packed),
+            is_regular: false,
+            replaced: true,
+            ..reading
+        })
+    }
+
+    /// What follows is read in a copy of the file, which may be compressed.
+    pub fn read_copy(&mut self, file: File, id: Id, path: PathBuf) -> io::Result<()> {
+        if packed::is_packed(&path, &file) {
+            let mut packed = Packed::open(&file)?;
+            packed.skip(self.at)?;
+            (self.packed, self.is_regular) = (Some(packed), false);
+        }
         self.name = path.to_string_lossy().into_owned();
         (self.file, self.id, self.path) = (file, id, path);
         (self.replaced, self.silent_since) = (true, None);
+        Ok(())
+    }
+
+    pub fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// Whether it is compressed, and its end is missing.
+    pub fn is_cut(&self) -> bool {
+        self.packed.as_ref().is_some_and(Packed::is_cut)
+    }
+
+    /// The first bytes of its content, at most so many.
+    pub fn begin(&self, len: u64) -> io::Result<Vec<u8>> {
+        packed::range(&self.file, self.is_packed(), 0, len)
     }
 
     pub fn is_regular(&self) -> bool {
@@ -124,9 +161,14 @@ impl Reading {
 
     /// Goes on at this place, before which there are so many lines.
     pub fn go_to(&mut self, offset: u64, lines: u64) -> io::Result<()> {
-        let len = usize::try_from(offset).unwrap_or(TAIL).min(TAIL);
-        let mut tail = vec![0; len];
-        self.file.read_exact_at(&mut tail, offset - len as u64)?;
+        let from = offset.saturating_sub(TAIL as u64);
+        let tail = match &mut self.packed {
+            Some(packed) => packed.range(from, offset)?,
+            None => packed::range(&self.file, false, from, offset)?,
+        };
+        if tail.len() as u64 != offset - from {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         (self.tail, self.at) = (tail, offset);
         (self.offset, self.lines) = (offset, lines);
         if offset > 0 {
@@ -136,22 +178,56 @@ impl Reading {
     }
 
     /// Whether another file has all that was read of this one.
-    pub fn is_begin_of(&self, file: &File) -> bool {
-        let mut tail = vec![0; self.tail.len()];
-        let from = self.at - tail.len() as u64;
-        self.at > 0 && file.read_exact_at(&mut tail, from).is_ok() && tail == self.tail
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn is_begin_of(&self, file: &File, packed: bool) -> io::Result<bool> {
+        let from = self.at - self.tail.len() as u64;
+        let tail = packed::whole_range(file, packed, from, self.at)?;
+        Ok(self.at > 0 && tail.is_some_and(|tail| tail == self.tail))
     }
 
     /// Whether the file still has what was read of it.
-    pub fn is_still_there(&self) -> bool {
-        self.at == 0 || self.is_begin_of(&self.file)
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn is_still_there(&self) -> io::Result<bool> {
+        Ok(self.at == 0 || self.is_begin_of(&self.file, false)?)
     }
 
     /// Reads on, and waits for it at most so long where that can be waited for.
     pub fn fill(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<Filled> {
-        match self.is_regular {
-            true => self.fill_from_file(buffer),
-            false => self.fill_from_stream(buffer, wait),
+        match (&self.packed, self.is_regular) {
+            (Some(_), _) => self.fill_from_packed(buffer),
+            (None, true) => self.fill_from_file(buffer),
+            (None, false) => self.fill_from_stream(buffer, wait),
+        }
+    }
+
+    fn fill_from_packed(&mut self, buffer: &mut [u8]) -> io::Result<Filled> {
+        let Some(packed) = &mut self.packed else {
+            return Ok(Filled::End);
+        };
+        match packed.read(&mut buffer[TAIL..]) {
+            Ok(Unpacked::Bytes(len)) => {
+                let bytes = TAIL..TAIL + len;
+                self.at += len as u64;
+                self.tail.extend(&buffer[bytes.clone()]);
+                let surplus = self.tail.len().saturating_sub(TAIL);
+                self.tail.drain(..surplus);
+                Ok(Filled::Bytes(bytes))
+            }
+            Ok(Unpacked::Nothing) => Ok(Filled::Nothing),
+            Ok(Unpacked::End) => Ok(Filled::End),
+            Err(error) if packed::is_damage(&error) => {
+                let name = quote(&self.name);
+                log::warn!(
+                    "{name} is damaged: what it had behind byte {} is lost: {error}",
+                    self.at
+                );
+                Ok(Filled::End)
+            }
+            Err(error) => Err(error),
         }
     }
 

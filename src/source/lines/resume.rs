@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Saved, SavedFile};
 use super::names::Aside;
+use super::packed::is_packed;
 use super::reading::Reading;
 use super::siblings::{Id, born};
 use super::{Follow, LineSource};
@@ -15,7 +16,7 @@ enum Location {
     Here(File),
     /// Under another name.
     Renamed(PathBuf, File),
-    /// It was cut, and this is its copy.
+    /// It was cut or compressed, and this is its copy.
     Copied(PathBuf, File),
     Gone,
 }
@@ -87,16 +88,19 @@ impl LineSource {
             || saved.seen.is_none() && path.is_symlink() && follows;
         let is_file = saved.files.iter().any(|file| Some(file.id) == id);
         let current = saved.files.last();
-        let fits = |file: &SavedFile| {
-            (is_path || Some(file.id) == id)
-                && here.as_ref().is_some_and(|here| file.is_begin_of(here))
+        let fits = match (current, &here) {
+            (Some(file), Some(here)) if is_path || Some(file.id) == id => {
+                let fits = file.is_begin_of(here, false);
+                fits.map_err(|error| self.unread(&error))?
+            }
+            _ => false,
         };
-        if !(is_path || is_file) || !follows && !current.is_some_and(fits) {
+        if !(is_path || is_file) || !follows && !fits {
             return Err(self.refuse(saved, is_path));
         }
         if let Some(seen) = &saved.seen {
             self.log.seen = seen.clone();
-        } else if here.is_some() && current.is_some_and(|file| Some(file.id) == id && fits(file)) {
+        } else if fits && current.is_some_and(|file| Some(file.id) == id) {
             self.log.see_all();
         }
         for (at, file) in saved.files.iter().enumerate() {
@@ -106,6 +110,9 @@ impl LineSource {
                 self.read_on(file, found, id, is_current && saved.seen.is_none())?;
             }
         }
+        if let Some(memory) = &mut self.memory {
+            memory.saw_siblings(&self.log.seen);
+        }
         // Where the path leads to another file, the next ones are opened now.
         self.look()?;
         Ok(())
@@ -114,36 +121,47 @@ impl LineSource {
     fn find(&self, saved: &SavedFile, here: Option<&File>, is_current: bool) -> Result<Location> {
         let id = here.and_then(|file| Some(Id::of(&file.metadata().ok()?)));
         let clone = |file: &File| file.try_clone().map_err(|error| self.wrong(&error));
+        let fits = |file: &File, packed: bool| {
+            let fits = saved.is_begin_of(file, packed);
+            fits.map_err(|error| self.unread(&error))
+        };
         if let Some(here) = here
             && Some(saved.id) == id
-            && saved.is_begin_of(here)
+            && fits(here, false)?
         {
             return clone(here).map(Location::Here);
         }
-        if let Some((path, file)) = self.log.by_id(saved.id, Path::new(&saved.path))
-            && saved.is_begin_of(&file)
+        let name = Path::new(&saved.path);
+        if let Some((path, file)) = self.log.by_id(saved.id, name, saved.has_head())
+            && fits(&file, is_packed(&path, &file))?
         {
             return Ok(Location::Renamed(path, file));
+        }
+        if !saved.has_head() {
+            return Ok(Location::Gone);
         }
         // Another file with the same content has taken its place.
         if let Some(here) = here
             && is_current
             && Some(saved.id) != id
-            && saved.was_read()
-            && saved.is_begin_of(here)
+            && fits(here, false)?
         {
             return clone(here).map(Location::Here);
         }
-        let copy = self.log.new_siblings().into_iter().find_map(|sibling| {
-            let file = sibling.open().ok().flatten()?;
-            let fits =
-                sibling.aside == Aside::Plain && saved.was_read() && saved.is_begin_of(&file);
-            fits.then_some((sibling.path, file))
-        });
-        Ok(match copy {
-            Some((path, file)) => Location::Copied(path, file),
-            None => Location::Gone,
-        })
+        for sibling in self.log.siblings() {
+            // A file that was open may have been compressed at any time.
+            if sibling.aside == Aside::Plain && !self.log.is_new(&sibling) {
+                continue;
+            }
+            let Some(file) = sibling.open().ok().flatten() else {
+                continue;
+            };
+            let packed = is_packed(&sibling.path, &file);
+            if (sibling.aside == Aside::Plain || packed) && fits(&file, packed)? {
+                return Ok(Location::Copied(sibling.path, file));
+            }
+        }
+        Ok(Location::Gone)
     }
 
     fn read_on(
@@ -161,9 +179,17 @@ impl LineSource {
                 (path, file, true)
             }
             Location::Copied(path, file) => {
-                log::info!("{name} was cut: its copy is read to its end first");
+                match is_packed(&path, &file) {
+                    true => log::info!(
+                        "{name} was compressed: {} is read to its end first",
+                        quote(path.to_string_lossy())
+                    ),
+                    false => log::info!("{name} was cut: its copy is read to its end first"),
+                }
                 (path, file, true)
             }
+            // It was empty. What it is by now is not known, and is read from its beginning.
+            Location::Gone if !saved.has_head() && self.has_new_packed() => return Ok(()),
             Location::Gone => {
                 let offset = saved.offset;
                 match here == Some(saved.id) {
@@ -186,15 +212,32 @@ impl LineSource {
             true => path.to_string_lossy().into_owned(),
             false => self.name.clone(),
         };
-        let wrong = |error: &std::io::Error| Error::io(&name, error);
+        let wrong = |error: &std::io::Error| Error::io(&name, error).retryable();
         let path = path.canonicalize().unwrap_or(path);
-        let mut reading = Reading::new(file, path, shown).map_err(|e| wrong(&e))?;
+        let packed = replaced && is_packed(&path, &file);
+        let reading = match packed {
+            true => Reading::packed(file, path, shown),
+            false => Reading::new(file, path, shown),
+        };
+        let mut reading = reading.map_err(|e| wrong(&e))?;
         reading.replaced = replaced;
         let gone_to = reading.go_to(saved.offset, saved.line);
         gone_to.map_err(|e| wrong(&e))?;
-        let meta = reading.file.metadata().map_err(|e| wrong(&e))?;
-        self.log.seen.add(reading.id, born(&meta));
+        if !packed {
+            let meta = reading.file.metadata().map_err(|e| wrong(&e))?;
+            self.log.seen.add(reading.id, born(&meta));
+        }
         self.add(reading)
+    }
+
+    /// Whether compressed files are beside the log that were not seen.
+    fn has_new_packed(&self) -> bool {
+        let mut siblings = self.log.new_siblings().into_iter();
+        siblings.any(|sibling| {
+            let file = sibling.open().ok().flatten();
+            sibling.aside == Aside::Compressed
+                && file.is_some_and(|file| is_packed(&sibling.path, &file))
+        })
     }
 
     fn refuse(&self, saved: &Saved, is_path: bool) -> Error {

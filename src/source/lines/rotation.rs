@@ -1,8 +1,10 @@
 //! What a followed log turns into: the file that was renamed, those that were there in between, and
 //! the one that is there now, read side by side.
 
+use super::memory::HEAD;
+use super::packed::{content_size, is_damage, is_packed};
 use super::reading::Reading;
-use super::siblings::{Id, begin_alike, born, modified};
+use super::siblings::{Head, Id, LEAST, SECOND, Sibling, begin_alike, born, modified};
 use super::{Input, LineSource};
 use crate::error::{Error, Result, quote};
 use crate::node::Context;
@@ -35,14 +37,25 @@ impl LineSource {
     /// Nothing more is read of a file.
     pub(super) fn close(&mut self, at: usize, cx: &mut Context<'_>) {
         self.end_lines(at, cx);
+        if self.files[at].is_cut() {
+            let name = quote(&self.files[at].name);
+            log::warn!("{name} ends in the middle of its compressed content: the rest is lost");
+        }
         self.forget(at);
     }
 
     fn forget(&mut self, at: usize) {
         let reading = self.files.remove(at);
         if let Ok(meta) = reading.file.metadata() {
-            self.log.seen.add(reading.id, born(&meta));
-            self.log.was_read(modified(&meta));
+            if !reading.is_packed() {
+                self.log.seen.add(reading.id, born(&meta));
+            }
+            let begin = reading.begin(HEAD).unwrap_or_default();
+            let size = match reading.is_packed() {
+                true => content_size(&reading.file).unwrap_or(0),
+                false => meta.len(),
+            };
+            self.log.was_read(Head::of(&begin, size, modified(&meta)));
         }
         if let Some(memory) = &mut self.memory {
             memory.close(reading.key);
@@ -59,6 +72,10 @@ impl LineSource {
             return Ok(false);
         };
         let path = path.clone();
+        if let Some(memory) = &mut self.memory {
+            let noted = memory.note_beginnings(&self.files);
+            noted.map_err(|error| self.unread(&error))?;
+        }
         // While it is not there, it will be.
         let Ok(there) = std::fs::metadata(&path) else {
             return Ok(false);
@@ -73,7 +90,11 @@ impl LineSource {
                 return self.read_before(at, &path).map_err(Error::retryable);
             }
             let has_rest = !self.rest.is_empty() && self.rest_of == current.key;
-            if current.is_regular() && !current.is_still_there() {
+            if !current.is_regular() {
+                return Ok(false);
+            }
+            let is_there = current.is_still_there();
+            if !is_there.map_err(|error| self.unread(&error))? {
                 return self.cut(at, has_rest).map_err(Error::retryable);
             }
             return Ok(false);
@@ -115,26 +136,22 @@ impl LineSource {
             self.log.leads_to(&target);
         }
         let here = std::fs::metadata(path).map(|meta| Id::of(&meta)).ok();
-        let before = self.log.seen.born;
-        for reading in &self.files {
-            if let Ok(meta) = reading.file.metadata() {
-                self.log.was_read(modified(&meta));
-            }
-        }
         for sibling in self.log.new_siblings() {
             if Some(sibling.id) == here {
                 continue;
             }
             let is_known = self.files.iter().any(|file| file.id == sibling.id);
-            if !is_known && sibling.aside == Aside::Compressed {
-                if sibling.modified > before && !self.log.has_read(sibling.modified) {
-                    log::warn!(
-                        "{} was compressed before it was read: its lines are lost ({} bytes compressed)",
-                        quote(sibling.path.to_string_lossy()),
-                        sibling.len
-                    );
+            if sibling.aside == Aside::Compressed {
+                if !is_known && self.files.len() >= MOST {
+                    return Ok(false);
                 }
-            } else if !is_known {
+                if !is_known {
+                    self.open_compressed(&sibling)?;
+                }
+                // Its time says nothing of when the others were made.
+                continue;
+            }
+            if !is_known {
                 if self.files.len() >= MOST {
                     return Ok(false);
                 }
@@ -144,7 +161,7 @@ impl LineSource {
                 let Some(file) = opened else {
                     return Ok(false);
                 };
-                match self.original(&file, sibling.len) {
+                match self.original(&file, false, sibling.len) {
                     // Of what the log is now, which may be about to be cut: then it is needed.
                     Some(original) if !original.replaced => break,
                     Some(_) => {}
@@ -162,14 +179,59 @@ impl LineSource {
         Ok(self.files.len() < MOST)
     }
 
+    /// Opens a file that was compressed before it was read.
+    fn open_compressed(&mut self, sibling: &Sibling) -> Result<()> {
+        let name = sibling.path.to_string_lossy().into_owned();
+        let wrong = |error: &io::Error| Error::io(quote(&name), error);
+        // It was renamed meanwhile: the next look finds it.
+        let Some(file) = sibling.open().map_err(|error| wrong(&error))? else {
+            return Ok(());
+        };
+        let packed = is_packed(&sibling.path, &file);
+        let head = match sibling.head(&file) {
+            Ok(head) => head,
+            Err(error) if is_damage(&error) => {
+                log::warn!("{} is damaged: its lines are lost: {error}", quote(&name));
+                self.log.knows(sibling);
+                return Ok(());
+            }
+            Err(error) => return Err(wrong(&error)),
+        };
+        if self.log.has_read(&head) || packed && self.is_open(&file, &head) {
+            self.log.knows(sibling);
+        } else if packed {
+            log::info!("{} is read first", quote(&name));
+            let reading = Reading::packed(file, sibling.path.clone(), name);
+            self.add(reading.map_err(|error| self.wrong(&error))?)?;
+        } else {
+            log::warn!(
+                "{} was compressed before it was read, by another program than gzip: its lines are lost \
+                 ({} bytes compressed)",
+                quote(&name),
+                sibling.len
+            );
+            self.log.was_read(head);
+            self.log.knows(sibling);
+        }
+        Ok(())
+    }
+
+    /// Whether compressed content is that of a file that is open, to which more may have been added.
+    fn is_open(&self, file: &File, head: &Head) -> bool {
+        self.original(file, true, head.size.into()).is_some()
+            || self.files.iter().any(|known| {
+                let at = known.file.metadata().map(|meta| modified(&meta) / SECOND);
+                let begin = known.begin(HEAD).unwrap_or_default();
+                let same_time = at.is_ok_and(|at| at == head.at);
+                known.is_regular() && same_time && Head::of(&begin, 0, 0).hash == head.hash
+            })
+    }
+
     /// The file of which another one is a copy.
-    fn original(&self, file: &File, len: u64) -> Option<&Reading> {
-        /// Shorter ones may well begin alike.
-        const LEAST: u64 = 256;
-        self.files
-            .iter()
-            .rev()
-            .find(|known| len >= LEAST && known.is_regular() && begin_alike(&known.file, file, len))
+    fn original(&self, file: &File, packed: bool, len: u64) -> Option<&Reading> {
+        self.files.iter().rev().find(|known| {
+            len >= LEAST && known.is_regular() && begin_alike(&known.file, file, packed, len)
+        })
     }
 
     /// Opens what the path leads to, if that is still the file that it led to when the siblings were
@@ -225,17 +287,28 @@ impl LineSource {
             return restarted.map_err(|error| self.wrong(&error));
         }
         let reading = &self.files[at];
-        let mut siblings = self.log.new_siblings().into_iter();
-        let copy = siblings.find_map(|sibling| {
-            let file = sibling.open().ok().flatten()?;
-            (sibling.aside == Aside::Plain && reading.is_begin_of(&file)).then_some((sibling, file))
-        });
+        let mut copy = None;
+        for sibling in self.log.new_siblings() {
+            let Some(file) = sibling.open().ok().flatten() else {
+                continue;
+            };
+            let packed = is_packed(&sibling.path, &file);
+            let may_be = sibling.aside == Aside::Plain || packed;
+            let fits = may_be && reading.is_begin_of(&file, packed).unwrap_or(false);
+            if fits {
+                copy = Some((sibling, file));
+                break;
+            }
+        }
         match copy {
             Some((sibling, file)) => {
                 log::info!("{name} was cut: its copy is read to its end first");
-                self.log.seen.add(sibling.id, sibling.born);
+                if sibling.aside == Aside::Plain {
+                    self.log.seen.add(sibling.id, sibling.born);
+                }
                 let reading = &mut self.files[at];
-                reading.read_copy(file, sibling.id, sibling.path);
+                let copied = reading.read_copy(file, sibling.id, sibling.path);
+                copied.map_err(|error| Error::io(&name, &error))?;
                 if let Some(memory) = &mut self.memory {
                     memory.moved(reading);
                 }

@@ -3,20 +3,28 @@
 //! A file is identified by its inode, and files are put in order by the time at which they
 //! were made, which a rename does not change (where the file system keeps no such time, by the time of
 //! the last write). [`Seen`] has the last one up to which all were found.
+//!
+//! Compression makes another file. It is known by when the log was last written to, which compression
+//! keeps as a rule, and by how its content begins.
 
+use super::checkpoint::hash;
+use super::memory::HEAD;
 use super::names::{Aside, aside, undated};
+use super::packed;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// In nanoseconds.
-const SECOND: u64 = 1_000_000_000;
-/// Of how many files that were read it is known when they had last been written to.
-const REMEMBERED: usize = 1_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
+/// Of how many files that were read it is known how they begin.
+const REMEMBERED: usize = 16;
+/// Shorter files may well begin alike.
+pub(super) const LEAST: u64 = 256;
 
 /// What distinguishes a file from all others that are there at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +47,7 @@ impl Id {
 pub(super) struct Sibling {
     pub path: PathBuf,
     pub id: Id,
-    /// When it was made, in nanoseconds since 1970.
+    /// When it was made, in nanoseconds since 1970; of a compressed one, when it was last written to.
     pub born: u64,
     /// When it was last written to.
     pub modified: u64,
@@ -56,6 +64,17 @@ impl Sibling {
             Err(error) => Err(error),
         }
     }
+
+    /// How its content begins.
+    pub fn head(&self, file: &File) -> io::Result<Head> {
+        let packed = packed::is_packed(&self.path, file);
+        let size = match packed {
+            true => packed::content_size(file)?,
+            false => self.len,
+        };
+        let begin = packed::range(file, packed, 0, HEAD)?;
+        Ok(Head::of(&begin, size, self.modified))
+    }
 }
 
 /// All files that were made before an instant were seen, and these of those that were made then.
@@ -63,6 +82,46 @@ impl Sibling {
 pub(super) struct Seen {
     pub born: u64,
     pub inodes: Vec<u64>,
+    pub compressed: SeenCompressed,
+}
+
+/// All compressed files that were last written to before a second were seen, and those whose content
+/// begins as that of files that were read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct SeenCompressed {
+    pub before: u64,
+    pub heads: VecDeque<Head>,
+}
+
+/// How the content of a file begins, and by what it is told apart from others that begin alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The length of the beginning.
+    pub len: u64,
+    pub hash: String,
+    /// The size of all of it, modulo 2^32.
+    pub size: u32,
+    /// When it was last written to, in seconds.
+    pub at: u64,
+}
+
+impl Head {
+    pub fn of(begin: &[u8], size: u64, modified: u64) -> Self {
+        Head {
+            len: begin.len() as u64,
+            hash: hash(begin),
+            size: size as u32,
+            at: modified / SECOND,
+        }
+    }
+
+    /// Whether this is the beginning of the same content. Compression may change the time.
+    fn is_of(&self, other: &Head) -> bool {
+        let same_time = self.at == other.at;
+        self.len > 0
+            && (self.len, &self.hash) == (other.len, &other.hash)
+            && (same_time || self.len >= LEAST && self.size == other.size)
+    }
 }
 
 impl Seen {
@@ -77,8 +136,27 @@ impl Seen {
     }
 
     fn has(&self, sibling: &Sibling) -> bool {
-        sibling.born < self.born
-            || sibling.born == self.born && self.inodes.contains(&sibling.id.ino)
+        match sibling.aside {
+            Aside::Plain => {
+                sibling.born < self.born
+                    || sibling.born == self.born && self.inodes.contains(&sibling.id.ino)
+            }
+            // Compression keeps whole seconds only.
+            Aside::Compressed => {
+                let before = self.compressed.before.max(self.born / SECOND);
+                sibling.modified / SECOND < before
+            }
+        }
+    }
+
+    fn add_head(&mut self, head: Head) {
+        let heads = &mut self.compressed.heads;
+        if head.len > 0 && !heads.contains(&head) {
+            heads.push_back(head);
+        }
+        if heads.len() > REMEMBERED {
+            heads.pop_front();
+        }
     }
 }
 
@@ -88,8 +166,8 @@ pub(super) struct Log {
     pub seen: Seen,
     /// The files that its path has led to, where it is a symbolic link.
     targets: Vec<PathBuf>,
-    /// When files that were read had last been written to, in seconds: compression keeps that.
-    read: VecDeque<u64>,
+    /// Compressed files that need not be looked at again.
+    known: Vec<(Id, u64)>,
 }
 
 impl Log {
@@ -98,7 +176,7 @@ impl Log {
             path,
             seen: Seen::default(),
             targets: Vec::new(),
-            read: VecDeque::new(),
+            known: Vec::new(),
         }
     }
 
@@ -112,19 +190,22 @@ impl Log {
         }
     }
 
-    /// A file was read that had last been written to at this time.
-    pub fn was_read(&mut self, modified: u64) {
-        if !self.has_read(modified) {
-            self.read.push_back(modified / SECOND);
-        }
-        if self.read.len() > REMEMBERED {
-            self.read.pop_front();
-        }
+    /// A file was read whose content begins so.
+    pub fn was_read(&mut self, head: Head) {
+        let compressed = &mut self.seen.compressed;
+        compressed.before = compressed.before.max(head.at);
+        self.seen.add_head(head);
     }
 
-    /// Whether a file was read that had last been written to at this time.
-    pub fn has_read(&self, modified: u64) -> bool {
-        self.read.contains(&(modified / SECOND))
+    /// Whether a file was read whose content begins so.
+    pub fn has_read(&self, head: &Head) -> bool {
+        let mut heads = self.seen.compressed.heads.iter();
+        heads.any(|known| known.is_of(head))
+    }
+
+    /// A compressed file needs not be looked at again, while the process runs.
+    pub fn knows(&mut self, sibling: &Sibling) {
+        self.known.push((sibling.id, sibling.modified));
     }
 
     /// The path of the log in a checkpoint: absolute, with symbolic links unresolved.
@@ -177,16 +258,26 @@ impl Log {
             if let Ok(meta) = entry.metadata()
                 && meta.is_file()
             {
+                let modified = modified(&meta);
                 found.push(Sibling {
                     path: entry.path(),
                     id: Id::of(&meta),
-                    born: born(&meta),
-                    modified: modified(&meta),
+                    born: match aside {
+                        Aside::Plain => born(&meta),
+                        Aside::Compressed => modified,
+                    },
+                    modified,
                     len: meta.len(),
                     aside,
                 });
             }
         }
+        // Being compressed: what it is made of is there until it is done.
+        let plain = found.iter().filter(|one| one.aside == Aside::Plain);
+        let plain: Vec<PathBuf> = plain.map(|one| one.path.clone()).collect();
+        found.retain(|one| {
+            one.aside == Aside::Plain || !plain.contains(&one.path.with_extension(""))
+        });
         found.sort_by(|a, b| {
             let made = a.born.cmp(&b.born);
             // Made in one tick of the clock: a greater number is older, a later date is younger.
@@ -201,25 +292,51 @@ impl Log {
     /// Those of them that were made since the last look.
     pub fn new_siblings(&self) -> Vec<Sibling> {
         let mut siblings = self.siblings();
-        siblings.retain(|sibling| !self.seen.has(sibling));
+        siblings.retain(|sibling| self.is_new(sibling));
         siblings
+    }
+
+    /// Whether a file was not there at the last look.
+    pub fn is_new(&self, sibling: &Sibling) -> bool {
+        let known = (sibling.id, sibling.modified);
+        !(self.seen.has(sibling) || self.known.contains(&known))
     }
 
     /// Takes all that is there for seen.
     pub fn see_all(&mut self) {
-        for sibling in self.siblings() {
-            self.seen.add(sibling.id, sibling.born);
+        let siblings = self.siblings();
+        let latest = siblings.iter().map(|one| one.modified / SECOND).max();
+        let compressed = &mut self.seen.compressed;
+        compressed.before = compressed.before.max(latest.unwrap_or(0));
+        for sibling in siblings {
+            // What is not compressed yet, and what was written to in the last second.
+            if sibling.aside == Aside::Plain || !self.seen.has(&sibling) {
+                let file = sibling.open().ok().flatten();
+                let head = file.and_then(|file| sibling.head(&file).ok());
+                head.into_iter().for_each(|head| self.seen.add_head(head));
+            }
+            if sibling.aside == Aside::Plain {
+                self.seen.add(sibling.id, sibling.born);
+            }
         }
     }
 
-    /// A file by its inode, whatever its name is by now.
-    pub fn by_id(&self, id: Id, name: &Path) -> Option<(PathBuf, File)> {
+    /// A file by its inode, whatever its name is by now; or, unless it can be `verified`, under the name
+    /// of a log that was set aside: the inode of one that is gone may be that of anything.
+    pub fn by_id(&self, id: Id, name: &Path, verified: bool) -> Option<(PathBuf, File)> {
+        let names = self.names();
+        let may_be = |path: &PathBuf| {
+            let name = path.file_name().and_then(OsStr::to_str);
+            verified
+                || name.is_some_and(|name| names.iter().any(|base| aside(base, name).is_some()))
+        };
         let mut folders = self.folders();
         folders.push(folder(name).to_owned());
         let listed = folders
             .iter()
             .filter_map(|folder| fs::read_dir(folder).ok());
         let listed = listed.flatten().flatten().map(|entry| entry.path());
+        let listed = listed.filter(may_be);
         [self.path.clone(), name.to_owned()]
             .into_iter()
             .chain(listed)
@@ -234,15 +351,15 @@ impl Log {
     }
 }
 
-/// Whether the first `len` bytes of two files are the same, judged by their ends.
-pub(super) fn begin_alike(one: &File, other: &File, len: u64) -> bool {
+/// Whether the first `len` bytes of a file and of another one, which may be compressed, are the same,
+/// judged by their ends.
+pub(super) fn begin_alike(one: &File, other: &File, packed: bool, len: u64) -> bool {
     const PART: u64 = 4 << 10;
     let same = |from: u64, to: u64| {
-        let len = usize::try_from(to - from).unwrap_or(0);
-        let (mut a, mut b) = (vec![0; len], vec![0; len]);
-        one.read_exact_at(&mut a, from).is_ok()
-            && other.read_exact_at(&mut b, from).is_ok()
-            && a == b
+        let one = packed::range(one, false, from, to);
+        let other = packed::range(other, packed, from, to);
+        matches!((one, other), (Ok(one), Ok(other))
+            if one.len() as u64 == to - from && one == other)
     };
     same(0, len.min(PART)) && same(len.saturating_sub(PART), len)
 }
@@ -276,9 +393,9 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// The number at the end of a name, as of `log.3`.
+/// The number at the end of a name, as of `log.3` and `log.3.gz`.
 fn number(path: &Path) -> Option<u32> {
     let name = path.file_name()?.to_str()?;
-    let (_, number) = name.rsplit_once('.')?;
+    let (_, number) = name.strip_suffix(".gz").unwrap_or(name).rsplit_once('.')?;
     number.parse().ok()
 }

@@ -16,37 +16,37 @@ use tributary::{Network, Simulation};
 type Tested<T = ()> = Result<T, Box<dyn Error>>;
 
 /// A directory with a log.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 impl Place {
-    fn with(text: &str) -> Tested<Self> {
+    pub fn with(text: &str) -> Tested<Self> {
         let place = Place(TempDir::new()?);
         fs::write(place.at("log"), text)?;
         Ok(place)
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub fn at(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn add(&self, name: &str, text: &str) -> Tested {
+    pub fn add(&self, name: &str, text: &str) -> Tested {
         Ok(self.open(name)?.write_all(text.as_bytes())?)
     }
 
-    fn open(&self, name: &str) -> Tested<File> {
+    pub fn open(&self, name: &str) -> Tested<File> {
         Ok(OpenOptions::new()
             .append(true)
             .create(true)
             .open(self.at(name))?)
     }
 
-    fn rename(&self, from: &str, to: &str) -> Tested {
+    pub fn rename(&self, from: &str, to: &str) -> Tested {
         // Files are put in order by the time at which they were made, which goes by ticks of 4 ms.
         std::thread::sleep(Duration::from_millis(5));
         Ok(fs::rename(self.at(from), self.at(to))?)
     }
 
-    fn copy_and_cut(&self, from: &str, to: &str) -> Tested {
+    pub fn copy_and_cut(&self, from: &str, to: &str) -> Tested {
         fs::copy(self.at(from), self.at(to))?;
         OpenOptions::new()
             .write(true)
@@ -56,23 +56,23 @@ impl Place {
     }
 
     /// A network that follows the log.
-    fn follow(&self) -> Tested<Following> {
+    pub fn follow(&self) -> Tested<Following> {
         let source = LineSource::file(self.at("log"), Follow::Yes);
         Following::start(source.checkpoint(self.at("place")))
     }
 
     /// What a network reads of the log now, and is ended.
-    fn read(&self) -> Tested<Vec<String>> {
+    pub fn read(&self) -> Tested<Vec<String>> {
         let mut following = self.follow()?;
         following.look();
         following.end()
     }
 }
 
-struct Following(Simulation, Seen);
+pub struct Following(Simulation, Seen);
 
 impl Following {
-    fn start(source: LineSource) -> Tested<Self> {
+    pub fn start(source: LineSource) -> Tested<Self> {
         let network = Network::new();
         network.add_source("in", source)?;
         let seen = Seen::at(&network, "out")?;
@@ -81,12 +81,12 @@ impl Following {
     }
 
     /// What has come so far.
-    fn look(&mut self) -> Vec<String> {
+    pub fn look(&mut self) -> Vec<String> {
         self.0.advance(Duration::from_secs(1));
         self.1.texts()
     }
 
-    fn end(self) -> Tested<Vec<String>> {
+    pub fn end(self) -> Tested<Vec<String>> {
         assert_eq!(self.0.finish()?.breaches(), [""; 0]);
         Ok(self.1.texts())
     }
@@ -460,20 +460,16 @@ fn what_cannot_be_read_any_more_is_named_in_a_warning() -> Tested {
         "\"log\" was cut: what it had behind byte 4 is lost, and it is read from its beginning";
     assert!(done.stderr.contains(said), "{}", done.stderr);
     std::thread::sleep(Duration::from_millis(5));
-    fs::rename(site.path("log"), site.path("log.1"))?;
-    fs::write(site.path("log"), "5\n")?;
-    assert!(
-        Command::new("gzip")
-            .arg(site.path("log.1"))
-            .status()?
-            .success()
-    );
+    fs::write(site.path("log.1.xz"), "compressed by another program")?;
+    fs::write(site.path("next"), "5\n")?;
+    fs::rename(site.path("next"), site.path("log"))?;
     let done = run()?;
     assert_eq!(done.stdout, "5\n");
     let gone =
         "\"log\" was replaced and what it was before is gone: what that had behind byte 2 is lost";
     assert!(done.stderr.contains(gone), "{}", done.stderr);
-    let packed = "log.1.gz\" was compressed before it was read: its lines are lost";
+    let packed = "log.1.xz\" was compressed before it was read, by another program than gzip: its lines are \
+                  lost (29 bytes compressed)";
     assert!(done.stderr.contains(packed), "{}", done.stderr);
     Ok(())
 }
@@ -509,5 +505,20 @@ fn the_time_for_which_a_renamed_file_is_kept_is_an_option() -> Tested {
     }
     place.add("log.1", "2\n")?;
     assert_eq!(following.look(), ["2", "12"]);
+    Ok(())
+}
+
+#[test]
+fn a_restart_without_news_forgets_no_file_that_was_seen() -> Tested {
+    let place = Place::with("0\n")?;
+    place.rename("log", "log.1")?;
+    place.add("log", "1\n")?;
+    assert_eq!(place.read()?, ["1"]);
+    assert_eq!(place.read()?, [""; 0]);
+    assert_eq!(place.read()?, [""; 0]);
+    place.rename("log.1", "log.2")?;
+    place.rename("log", "log.1")?;
+    place.add("log", "2\n")?;
+    assert_eq!(place.read()?, ["2"]);
     Ok(())
 }

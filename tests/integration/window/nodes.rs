@@ -286,7 +286,9 @@ fn fault_19_a_window_slides_while_nothing_comes(place: &Place) {
     assert_eq!(table(&db, COUNT), json!({"n": 1, "oldest": START + 3}));
     bench.advance(3.0);
     assert_eq!(table(&db, COUNT)["n"], 0);
-    assert_eq!(bench.simulation.next_wake(), None);
+    // Where processes share a database, a window looks for what a killed one has left.
+    let looks = place.kind == Kind::Mariadb;
+    assert_eq!(bench.simulation.next_wake().is_some(), looks);
 }
 
 fn fault_19_a_size_below_a_second_is_refused(place: &Place) {

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 /// How often a window looks for runs whose owners are gone.
 const LOOK: Duration = Duration::from_secs(10);
-/// How long the lock of an own run is waited for: the server may end the lost connection a little later.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a new connection waits for locks: the server may end a lost connection a little later.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The runs of a window.
 pub(super) struct Runs {
@@ -111,7 +111,7 @@ impl Outbox {
                     self.runs.owned.remove(&run);
                 }
             }
-            self.take_runs(scope, connection)?;
+            self.take_runs(scope, connection, Duration::ZERO)?;
             self.runs.looked_at = Some(now);
         }
         Ok(self.order > before)
@@ -150,7 +150,7 @@ impl Outbox {
             pieces.extend(connection.outbox(scope, run)?);
         }
         self.read(pieces)?;
-        self.take_runs(scope, connection)?;
+        self.take_runs(scope, connection, PATIENCE)?;
         self.runs.session = session;
         if connection.locks_runs() {
             self.runs.looked_at.get_or_insert(Timestamp::EPOCH);
@@ -158,13 +158,23 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes over the runs whose owners are gone.
-    fn take_runs(&mut self, scope: &str, connection: &mut Connection) -> Result<()> {
+    /// Takes over the runs whose owners are gone; waits so long for the first one that has an owner.
+    fn take_runs(
+        &mut self,
+        scope: &str,
+        connection: &mut Connection,
+        mut wait: Duration,
+    ) -> Result<()> {
         let mut pieces = Vec::new();
         for run in connection.outbox_runs(scope)? {
-            if !self.runs.owned.contains(&run) && connection.lock_run(run, Duration::ZERO)? {
+            if self.runs.owned.contains(&run) {
+                continue;
+            }
+            if connection.lock_run(run, wait)? {
                 pieces.extend(connection.outbox(scope, run)?);
                 self.runs.owned.insert(run);
+            } else {
+                wait = Duration::ZERO;
             }
         }
         self.read(pieces)

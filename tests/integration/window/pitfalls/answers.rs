@@ -62,7 +62,9 @@ fn pitfall_02_groups_change_and_leave_by_time_alone(place: &Place) {
         bench.advance(0.1);
         assert_eq!(bench.out(), [json!({"g": "a", "s": 5.0})], "{plan}");
         bench.advance(3.0);
-        assert_eq!(bench.simulation.next_wake(), None, "{plan}");
+        // Where processes share a database, a window looks for what a killed one has left.
+        let looks = place.kind == Kind::Mariadb;
+        assert_eq!(bench.simulation.next_wake().is_some(), looks, "{plan}");
     });
     each_plan(place, |database, plan| {
         let mut bench = Bench::new(database, options(SUM, Emit::Leave, plan));
