@@ -107,9 +107,9 @@ impl LineSource {
     /// time of [`rotate_wait`](Self::rotate_wait), beside the file that took its place. Files that were
     /// there in between are found beside it by their names (`log.1`, `log-20260131`, `log.old`, a
     /// number or date before the extension), and read in the order in which they were made. Of a file
-    /// that was cut, the rest is read from its copy, where there is one (`copytruncate`). What was
-    /// compressed or deleted before it was opened cannot be read: a warning is logged where it can be
-    /// seen.
+    /// that was cut, the rest is read from its copy, where there is one (`copytruncate`). Files that were
+    /// compressed by gzip are read too. What was compressed in another format or deleted before it was
+    /// opened cannot be read: a warning is logged where it can be seen. An error of reading is retryable.
     pub fn file(path: impl Into<PathBuf>, follow: Follow) -> Self {
         let path = path.into();
         let name = path.display().to_string();

@@ -60,11 +60,12 @@ impl Runs {
 
     /// When to look for runs whose owners are gone.
     pub fn wake(&self) -> Option<Timestamp> {
-        self.looked_at.map(|looked_at| looked_at.after(LOOK))
+        self.looked_at
+            .map(|looked_at| looked_at.saturating_add(LOOK))
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        let over = |since: Timestamp| now < since || now >= since.after(LOOK);
+        let over = |since: Timestamp| now < since || now >= since.saturating_add(LOOK);
         self.looked_at.is_some_and(over)
     }
 }
