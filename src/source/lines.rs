@@ -11,6 +11,7 @@
 mod checkpoint;
 mod claim;
 mod decoder;
+mod head;
 mod ledger;
 mod memory;
 mod names;

@@ -4,14 +4,14 @@
 //! there as it was or as it is to be, whenever the process or the machine ends. Its last field is a
 //! hash of the others: a place that a disk has changed would skip lines without a word.
 
-use super::siblings::{Head, Id, Seen, SeenCompressed};
+use super::head::{Head, hash};
+use super::siblings::{Id, Seen, SeenCompressed};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// What this version of the crate writes. It reads version 1 too, which is of one file.
 const VERSION: u64 = 2;
@@ -243,9 +243,4 @@ fn read_file(value: &Value) -> Option<SavedFile> {
         tail: text("tail").unwrap_or_default(),
         is_whole: value["whole"].as_bool().unwrap_or_default(),
     })
-}
-
-/// What distinguishes the beginnings of files, and one checkpoint from another.
-pub(super) fn hash(bytes: &[u8]) -> String {
-    format!("{:032x}", xxh3_128(bytes))
 }

@@ -3,7 +3,8 @@
 //! A file is known again by its inode, and by how it begins and what lies before the place in it. So
 //! one that was cut or replaced is never read from the middle, and its copy is known too.
 
-use super::checkpoint::{Checkpoint, Saved, SavedFile, hash};
+use super::checkpoint::{Checkpoint, Saved, SavedFile};
+use super::head::{HEAD, hash};
 use super::ledger::{Ledger, Position};
 use super::packed;
 use super::reading::{Reading, TAIL};
@@ -22,8 +23,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// How often the checkpoint is written, unless many events were delivered in between.
 const EVERY: Duration = Duration::from_millis(100);
-/// How much of the beginning of a file is held against the checkpoint, in bytes.
-pub(super) const HEAD: u64 = 4 << 10;
 /// The most bytes of payload under way.
 const BYTES: usize = 64 << 20;
 

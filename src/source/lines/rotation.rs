@@ -1,10 +1,10 @@
 //! What a followed log turns into: the file that was renamed, those that were there in between, and
 //! the one that is there now, read side by side.
 
-use super::memory::HEAD;
+use super::head::{HEAD, Head, LEAST, SECOND};
 use super::packed::{content_size, is_damage, is_packed};
 use super::reading::Reading;
-use super::siblings::{Head, Id, LEAST, SECOND, Sibling, begin_alike, born, modified};
+use super::siblings::{Id, Sibling, begin_alike, born, modified};
 use super::{Input, LineSource};
 use crate::error::{Error, Result, quote};
 use crate::node::Context;

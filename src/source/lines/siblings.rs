@@ -7,8 +7,7 @@
 //! Compression makes another file. It is known by when the log was last written to, which compression
 //! keeps as a rule, and by how its content begins.
 
-use super::checkpoint::hash;
-use super::memory::HEAD;
+use super::head::{HEAD, Head, SECOND};
 use super::names::{Aside, aside, undated};
 use super::packed;
 use std::collections::VecDeque;
@@ -19,12 +18,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// In nanoseconds.
-pub(super) const SECOND: u64 = 1_000_000_000;
 /// Of how many files that were read it is known how they begin.
 const REMEMBERED: usize = 16;
-/// Shorter files may well begin alike.
-pub(super) const LEAST: u64 = 256;
 
 /// What distinguishes a file from all others that are there at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,37 +86,6 @@ pub(super) struct Seen {
 pub(super) struct SeenCompressed {
     pub before: u64,
     pub heads: VecDeque<Head>,
-}
-
-/// How the content of a file begins, and by what it is told apart from others that begin alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    /// The length of the beginning.
-    pub len: u64,
-    pub hash: String,
-    /// The size of all of it, modulo 2^32.
-    pub size: u32,
-    /// When it was last written to, in seconds.
-    pub at: u64,
-}
-
-impl Head {
-    pub fn of(begin: &[u8], size: u64, modified: u64) -> Self {
-        Head {
-            len: begin.len() as u64,
-            hash: hash(begin),
-            size: size as u32,
-            at: modified / SECOND,
-        }
-    }
-
-    /// Whether this is the beginning of the same content. Compression may change the time.
-    fn is_of(&self, other: &Head) -> bool {
-        let same_time = self.at == other.at;
-        self.len > 0
-            && (self.len, &self.hash) == (other.len, &other.hash)
-            && (same_time || self.len >= LEAST && self.size == other.size)
-    }
 }
 
 impl Seen {
