@@ -16,11 +16,13 @@
 //!
 //! - `entry` — an entry, and how it is written.
 //! - `in_flight` — entries by their tokens.
+//! - `keys` — maps by the hashes of keys.
 //! - `pieces` — what is written.
 //! - `runs` — which of what is written belongs to this window.
 
 mod entry;
 mod in_flight;
+mod keys;
 mod pieces;
 mod runs;
 
@@ -28,7 +30,7 @@ use super::GroupId;
 use crate::ack::{Outcome, Token};
 use crate::event::Event;
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use entry::Taker;
@@ -36,6 +38,7 @@ use entry::Taker;
 pub use entry::outbox_line;
 pub(in crate::window) use entry::{NewEntry, OutboxEntry};
 use in_flight::InFlight;
+use keys::{KeyMap, KeySet};
 use pieces::{PieceName, Pieces};
 use runs::Runs;
 
@@ -61,10 +64,10 @@ pub(super) struct Outbox {
     pieces: Pieces,
     runs: Runs,
     /// How many entries answer an event that may come again, by the hash of its key.
-    keys: HashMap<u128, u32>,
+    keys: KeyMap<u32>,
     /// The keys of events that are answered and still to come again: their entries were found when the
     /// window was opened, or have failed, so that their source sends them again.
-    expected: HashSet<u128>,
+    expected: KeySet,
     /// The keys of those that have come again in this batch.
     returned: Vec<u128>,
     /// The size of all entries.
@@ -87,8 +90,8 @@ impl Outbox {
             attempts: 0,
             pieces: Pieces::default(),
             runs: Runs::new(),
-            keys: HashMap::new(),
-            expected: HashSet::new(),
+            keys: KeyMap::default(),
+            expected: KeySet::default(),
             returned: Vec::new(),
             bytes: 0,
             fresh: Vec::new(),
@@ -189,12 +192,10 @@ impl Outbox {
     pub fn take_for(&mut self, key: u128, event: &Event) -> Vec<(Event, OutboxEntry)> {
         let in_flight = self.in_flight.iter_mut();
         for entry in in_flight.filter(|entry| entry.key() == Some(key)) {
-            if let Some(takers) = entry.takers() {
-                takers.push(Taker {
-                    batch: self.batch,
-                    event: event.clone(),
-                });
-            }
+            entry.add_taker(Taker {
+                batch: self.batch,
+                event: event.clone(),
+            });
         }
         let ours = self
             .waiting

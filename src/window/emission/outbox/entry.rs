@@ -25,6 +25,9 @@ pub(in crate::window) struct OutboxEntry {
     row: Payload,
     time: Timestamp,
     meta: Meta,
+    /// The halves of the hash of the key of the event that it answers, where that may come again: an
+    /// allocation for it costs more than to move it. Zeros for none.
+    key: [u64; 2],
     details: Option<Box<EntryDetails>>,
 }
 
@@ -42,8 +45,6 @@ pub(in crate::window) struct NewEntry {
 #[derive(Default)]
 struct EntryDetails {
     group_id: Option<GroupId>,
-    /// The hash of the key of the event that it answers, where that may come again.
-    key: Option<u128>,
     /// The run whose piece it was found in when the window was opened.
     found: Option<i64>,
     /// Events that came again while it was in flight: they are settled with it.
@@ -59,11 +60,9 @@ pub(super) struct Taker {
 
 impl OutboxEntry {
     pub(super) fn new(entry: NewEntry, order: u64) -> Self {
-        let NewEntry { group_id, key, .. } = entry;
-        let details = (group_id.is_some() || key.is_some()).then(|| {
+        let details = entry.group_id.map(|group_id| {
             Box::new(EntryDetails {
-                group_id,
-                key,
+                group_id: Some(group_id),
                 ..EntryDetails::default()
             })
         });
@@ -73,6 +72,7 @@ impl OutboxEntry {
             row: entry.row,
             time: entry.time,
             meta: entry.meta,
+            key: halves(entry.key),
             details,
         }
     }
@@ -92,7 +92,9 @@ impl OutboxEntry {
     }
 
     pub(super) fn key(&self) -> Option<u128> {
-        self.details.as_ref()?.key
+        let [low, high] = self.key;
+        let key = u128::from(high) << 64 | u128::from(low);
+        (key != 0).then_some(key)
     }
 
     fn found(&self) -> Option<i64> {
@@ -101,6 +103,12 @@ impl OutboxEntry {
 
     pub(super) fn takers(&mut self) -> Option<&mut Vec<Taker>> {
         self.details.as_mut().map(|details| &mut details.takers)
+    }
+
+    /// An event is settled with it.
+    pub(super) fn add_taker(&mut self, taker: Taker) {
+        let details = self.details.get_or_insert_default();
+        details.takers.push(taker);
     }
 
     /// The piece in which it is written; `run_of` returns the run of this window that has written a piece.
@@ -182,7 +190,6 @@ impl OutboxEntry {
             group_id: Some(group_id)
                 .filter(|text| !text.is_empty())
                 .map(Into::into),
-            key,
             found: Some(piece.run),
             takers: Vec::new(),
         };
@@ -192,9 +199,16 @@ impl OutboxEntry {
             row: row.into(),
             time: Timestamp::from_micros(time.parse().ok()?),
             meta,
+            key: halves(key),
             details: Some(Box::new(details)),
         })
     }
+}
+
+/// The halves of the hash of a key; zeros for none.
+fn halves(key: Option<u128>) -> [u64; 2] {
+    let key = key.unwrap_or_default();
+    [key as u64, (key >> 64) as u64]
 }
 
 /// A line of an outbox, written again; `None` where it is something else. For fuzz targets.
