@@ -1,6 +1,6 @@
 //! A disk that fails for a while: reads of a file fail as the library below the binary does for them.
 
-use crate::support::binary::{Done, Site, signal};
+use crate::support::binary::{Running, Site};
 use std::error::Error;
 use std::fs;
 use std::io::Write;
@@ -76,7 +76,7 @@ fn a_file_source_waits_for_a_disk_that_fails_and_loses_nothing() -> Tested {
         let mut command = site.command(&["run", "net.lua"]);
         command.env("LD_PRELOAD", site.path("eio.so"));
         command.stderr(fs::File::create(site.path("said"))?);
-        let child = command.spawn()?;
+        let running = Running::of(command)?;
         if follows {
             until(&site, "out", "1\n")?;
             fs::write(site.path("fails"), "")?;
@@ -87,10 +87,10 @@ fn a_file_source_waits_for_a_disk_that_fails_and_loses_nothing() -> Tested {
         sleep(Duration::from_millis(1_500));
         fs::remove_file(site.path("fails"))?;
         until(&site, "out", "1\n2\n")?;
-        if follows {
-            signal(&child, "TERM")?;
-        }
-        let done = Done::of(child)?;
+        let done = match follows {
+            true => running.stop()?,
+            false => running.wait()?,
+        };
         assert_eq!(done.code, Some(0), "{options}");
         assert_eq!(site.read("out")?, "1\n2\n", "{options}");
         let said = site.read("said")?;

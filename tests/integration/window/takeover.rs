@@ -2,12 +2,11 @@
 //! killed is emitted by exactly one of the others, and what is still in flight by none.
 
 use super::outbox::{Run, Seen};
-use crate::support::binary::{Site, signal};
+use crate::support::binary::{Running, Site};
 use crate::support::databases::{Place, kill_connections};
 use crate::support::window_bench::{Fate, START};
 use serde_json::json;
 use std::error::Error;
-use std::process::{Child, Command};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -228,27 +227,6 @@ fn script(delay: &str) -> String {
     )
 }
 
-/// Kills a process that a failed test leaves.
-struct Running(Child);
-
-impl Running {
-    fn with(mut command: Command) -> std::io::Result<Self> {
-        command.spawn().map(Running)
-    }
-
-    fn kill(&mut self) -> std::io::Result<()> {
-        signal(&self.0, "KILL")?;
-        self.0.wait().map(drop)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn lines(site: &Site, name: &str) -> Vec<String> {
     let text = site.read(name).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -293,7 +271,7 @@ fn of_real_processes_one_delivers_what_a_killed_one_has_left() -> Tested {
         let process = |script: &str, input: &str, output: &str| {
             let mut command = site.command(&["run", script, "--db", &place.url]);
             command.env("INPUT", input).env("OUTPUT", output);
-            Running::with(command)
+            Running::of(command)
         };
         let others = || -> Result<Vec<Running>, Box<dyn Error>> {
             Ok(vec![
@@ -306,7 +284,7 @@ fn of_real_processes_one_delivers_what_a_killed_one_has_left() -> Tested {
             running = others()?;
             thread::sleep(Duration::from_secs(1));
         }
-        let mut killed = process("slow.lua", "rows", "killed")?;
+        let killed = process("slow.lua", "rows", "killed")?;
         let is_there = || {
             !place
                 .texts("show tables like 'tributary_outbox'")
@@ -344,9 +322,9 @@ fn with_a_file_a_process_that_stands_by_delivers_what_a_killed_one_has_left() ->
     let process = |script: &str, input: &str, output: &str| {
         let mut command = site.command(&["run", script, "--db", "sqlite:a.db", "--wait-lock"]);
         command.env("INPUT", input).env("OUTPUT", output);
-        Running::with(command)
+        Running::of(command)
     };
-    let mut killed = process("slow.lua", "rows", "killed")?;
+    let killed = process("slow.lua", "rows", "killed")?;
     let count = |table: &str| {
         let open = rusqlite::Connection::open(site.path("a.db"));
         let sql = format!("select count(*) from {table}");
