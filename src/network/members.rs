@@ -9,12 +9,12 @@ use super::stats::{
     Account, ErrorReport, LinkAccount, LinkLook, LinkStats, NodeLook, NodeState, NodeStats,
     Retired, Stats,
 };
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::name::{Endpoint, Name};
 use crate::node::Processed;
 use crate::time::{Clock as _, SystemClock, format_duration, monotonic};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,10 @@ pub(crate) struct State {
     pub aborted: bool,
     /// A node was given up: its thread is left behind.
     pub abandoned: bool,
+    /// The nodes that are being opened, which are not members yet.
+    pub opening: BTreeMap<NodeId, OpeningNode>,
+    /// The nodes that did not open, and whose threads are left behind.
+    pub left_behind: BTreeSet<NodeId>,
     /// When a node was first found to take nothing from a link: it may never end.
     pub stuck_since: Option<Instant>,
     pub failures: Vec<Error>,
@@ -64,6 +68,14 @@ pub(crate) struct Member {
     pub ended: bool,
     /// It was removed from the network, and ends once it has processed what waits for it.
     pub removed: bool,
+}
+
+/// A node that is being opened on its thread.
+pub(crate) struct OpeningNode {
+    pub name: Name,
+    pub place: Option<String>,
+    /// Takes whether it is open.
+    pub opened: flume::Sender<Result<()>>,
 }
 
 /// A link between two members.

@@ -130,9 +130,13 @@ impl Running {
     /// The timer thread ends with the last sender of alarms.
     pub fn join_timer(&mut self) {
         self.timer = None;
+        let all_ended = self.all_ended();
+        let state = self.shared.lock();
+        let is_left = state.abandoned || !state.left_behind.is_empty();
+        drop(state);
         if let Some(thread) = self.timer_thread.take()
-            && self.all_ended()
-            && !self.shared.lock().abandoned
+            && all_ended
+            && !is_left
         {
             let _ = thread.join();
         }

@@ -9,7 +9,7 @@ use crate::network::control::Control;
 use crate::network::draft::NewNodes;
 use crate::network::graph::Graph;
 use crate::network::id::NodeId;
-use crate::network::members::{Member, Shared};
+use crate::network::members::{Member, OpeningNode, Shared};
 use crate::network::panics::panicked;
 use crate::network::stats::NodeState;
 use crate::network::worker::Worker;
@@ -149,11 +149,19 @@ impl Running {
             let _ = member.control.send(Control::Abort);
         }
         // Nodes that are open end at once; one that hangs in `open` is left behind.
-        let all_reported = opening.reported == opening.running;
-        for thread in members.into_values().filter_map(|member| member.thread) {
-            if all_reported || thread.is_finished() {
-                let _ = thread.join();
+        let mut threads = Vec::new();
+        let mut state = self.shared.lock();
+        for (id, member) in members {
+            if state.opening.remove(&id).is_some() {
+                state.left_behind.insert(id);
             }
+            if !state.left_behind.contains(&id) {
+                threads.extend(member.thread);
+            }
+        }
+        drop(state);
+        for thread in threads {
+            let _ = thread.join();
         }
         Err(error)
     }
@@ -175,17 +183,24 @@ impl Running {
             let Some(member) = members.get_mut(&id) else {
                 continue;
             };
-            let (shared, report) = (self.shared.clone(), report.clone());
-            let (place, fail_fast) = (member.place.clone(), self.fail_fast);
+            let (shared, place, fail_fast) =
+                (self.shared.clone(), member.place.clone(), self.fail_fast);
+            let node = OpeningNode {
+                name: member.name.clone(),
+                place: place.clone(),
+                opened: report.clone(),
+            };
+            shared.lock().opening.insert(id, node);
             let thread = std::thread::Builder::new()
                 .name(worker.stage.name.as_str().to_owned())
-                .spawn(move || run_node(id, worker, place, fail_fast, &shared, &report));
+                .spawn(move || run_node(id, worker, place, fail_fast, &shared));
             match thread {
                 Ok(thread) => {
                     member.thread = Some(thread);
                     opening.running += 1;
                 }
                 Err(error) => {
+                    self.shared.lock().opening.remove(&id);
                     let what = format!("node {}: its thread does not start", member.name);
                     let error = Error::io(what, &error).with_kind(ErrorKind::Failed);
                     opening.failure = Some(error);
@@ -280,7 +295,6 @@ fn run_node(
     place: Option<String>,
     fail_fast: bool,
     shared: &Arc<Shared>,
-    opened: &flume::Sender<Result<()>>,
 ) {
     /// Records that the node has ended, however it did.
     struct Ended<'a>(&'a Shared, NodeId);
@@ -297,7 +311,11 @@ fn run_node(
     };
     let open = open.map_err(|error| error.at_opt(place));
     let is_open = open.is_ok();
-    let _ = opened.send(open);
+    // One that was given up meanwhile has reported already.
+    let node = shared.lock().opening.remove(&id);
+    if let Some(node) = node {
+        let _ = node.opened.send(open);
+    }
     if is_open && worker.await_go() {
         let _ended = Ended(shared, id);
         // Node code is guarded call by call; what is left is a node that panics when it is dropped.

@@ -3,6 +3,9 @@
 //! Its links are closed from outside: what is sent to it is lost and has failed, what it has sent
 //! still arrives, and then its links have ended there. What it has in hand stays without an outcome,
 //! and fails if its code returns after all. The network goes on; its end reports the failure.
+//!
+//! A node that is given up while it is opened has not opened: the network, or the change that adds the node,
+//! does not start.
 
 use crate::error::Error;
 use crate::network::control::Control;
@@ -55,6 +58,15 @@ impl NodeThread {
 impl Shared {
     fn abandon(&self, id: NodeId, error: Error) {
         let mut state = self.lock();
+        if let Some(node) = state.opening.remove(&id) {
+            // It becomes no member: its opening has failed.
+            state.left_behind.insert(id);
+            drop(state);
+            let error = naming(&node.name, error).at_opt(node.place);
+            log::warn!("node {}: its thread is left behind", node.name);
+            let _ = node.opened.send(Err(error));
+            return;
+        }
         let State {
             members,
             links,
@@ -62,7 +74,6 @@ impl Shared {
             abandoned,
             ..
         } = &mut *state;
-        // One that is still being opened is not among them.
         let member = members.get_mut(&id);
         let Some(member) = member.filter(|member| !member.ended) else {
             log::error!("{error}");

@@ -200,6 +200,89 @@ fn a_script_that_does_not_return_ends_the_command_within_twice_its_limit() -> Te
     Ok(())
 }
 
+/// Helpers that return the first time, when scripts are loaded, and hang the second time, when a node with a
+/// function opens.
+fn helpers() -> String {
+    format!(
+        "local tb = ...\n\
+         function tb.helped() return true end\n\
+         local loaded = io.open('LOADED')\n\
+         if loaded then {HANGS} end\n\
+         io.open('LOADED', 'w'):close()"
+    )
+}
+
+#[test]
+fn a_node_that_does_not_return_while_it_opens_is_named_within_twice_its_limit() -> Tested {
+    let net = "local tb = require('tributary')\n\
+               tb.create_stdin('in')\n\
+               tb.create_map('f', function(e) return tb.helped() and e end)\n\
+               tb.create_discarder('d') tb.chain('in', 'f', 'd')";
+    let site = Site::with(&[("net.lua", net)])?;
+    std::fs::create_dir(site.path("helpers"))?;
+    let helpers = helpers().replace("LOADED", "loaded");
+    std::fs::write(site.path("helpers/h.lua"), helpers)?;
+    let args = [
+        "run",
+        "net.lua",
+        "--allow-os",
+        "--prelude",
+        "helpers",
+        "--lua-call-time",
+        "1s",
+    ];
+    let begun = Instant::now();
+    let done = site.feed(&args, "")?;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}: {}", done.stderr);
+    assert_ne!(done.code, Some(0));
+    let said = "node f: load time budget 5s exceeded, and it does not return";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
+    assert!(done.stderr.contains("net.lua:3"), "{}", done.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_running_network_goes_on_where_a_new_node_does_not_return_while_it_opens() -> Tested {
+    let limit = Duration::from_millis(600);
+    let place = tempfile::tempdir()?;
+    let loaded = place.path().join("loaded").display().to_string();
+    std::fs::write(
+        place.path().join("h.lua"),
+        helpers().replace("LOADED", &loaded),
+    )?;
+    let network = Network::new();
+    let (to_f, f) = source::channel();
+    network.add_source("to_f", f)?;
+    let seen = Seen::at(&network, "seen")?;
+    network.link("to_f", "seen")?;
+    let runtime =
+        Runtime::with_limits(&network, &Database::open("sqlite::memory:")?, limits(limit))?;
+    runtime.add_prelude(place.path())?;
+    network.start()?;
+    let begun = Instant::now();
+    let error = runtime
+        .run_text(
+            "net.lua",
+            "local tb = require('tributary')\n\
+             tb.create_map('g', function(e) return e end)\n\
+             tb.link('to_f', 'g') tb.link('g', 'seen')",
+        )
+        .expect_err("g does not open");
+    let took = begun.elapsed();
+    // Not only after the time that all nodes together have for opening.
+    assert!(took > limit && took < Duration::from_secs(15), "{took:?}");
+    let said = "node g: load time budget 600ms exceeded, and it does not return";
+    assert!(error.to_string().contains(said), "{error}");
+    assert_eq!(to_f.deliver("next")?, Outcome::Delivered);
+    assert_eq!(seen.len(), 1);
+    assert!(network.stats().node("g").is_none());
+    let begun = Instant::now();
+    network.stop()?;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    Ok(())
+}
+
 #[test]
 fn a_function_of_the_host_that_does_not_return_is_reported_with_its_line() -> Tested {
     let reported = Arc::new(Mutex::new(Vec::new()));
