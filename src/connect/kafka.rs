@@ -33,8 +33,10 @@
 //! of its messages; the producer is idempotent, and a message that waits for its confirmation is not
 //! sent again when its batch comes again.
 //!
-//! librdkafka bounds a reply (100 MB) and what waits of each partition (64 MiB), but not what a
-//! compressed batch becomes: a broker must be trusted that far.
+//! A reply is bounded (64 MiB; 4 MiB, where it has several batches), and so is what waits of each partition
+//! (64 MiB). What a compressed batch becomes is not: librdkafka decompresses it whole, and ends the process
+//! where there is not enough memory. lz4 makes at most 255 times as many bytes, snappy as many as the batch
+//! announces, up to 4 GB; gzip and zstd are not built in.
 //!
 //! librdkafka does its work on threads of its own and connects again by itself, so a node keeps its
 //! client when it is opened again ([`config`]). An option more is a line in the tables, in the list of

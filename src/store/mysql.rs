@@ -73,6 +73,8 @@ impl Mysql {
             .tcp_connect_timeout(Some(CONNECT))
             .tcp_keepalive_time_ms(Some(60_000))
             .stmt_cache_size(PREPARED)
+            // What the server names as its own limit is not asked for.
+            .max_allowed_packet(Some(WRITTEN + ENVELOPE))
             .into();
         let place = DatabaseName::new(shown);
         let first = COLLATIONS[COLLATIONS.len() - 1];

@@ -27,6 +27,11 @@ use std::time::Duration;
 const BATCH: usize = 512;
 /// How many messages are taken ahead of one that is not delivered, for each that may be under way.
 const AHEAD: usize = 8;
+/// The most bytes of a reply with messages, if it has several batches. lz4 makes up to 255 times as many of
+/// them, and librdkafka has no limit of that.
+const FETCHED: &str = "4194304";
+/// The most bytes of any reply, as with a single batch that is larger.
+const RECEIVED: &str = "67108864";
 /// After how long without room the partitions are paused.
 const FULL: Duration = Duration::from_secs(5);
 
@@ -87,6 +92,8 @@ impl KafkaSource {
         let mut config = self.config.client_config();
         config
             .set("group.id", &self.options.group)
+            .set("fetch.max.bytes", FETCHED)
+            .set("receive.message.max.bytes", RECEIVED)
             .set("session.timeout.ms", millis(self.options.session))
             .set("heartbeat.interval.ms", millis(self.heartbeat()))
             .set("partition.assignment.strategy", "cooperative-sticky")

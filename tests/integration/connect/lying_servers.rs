@@ -485,7 +485,36 @@ fn a_mysql_server_that_lies_takes_neither_memory_nor_the_process() -> Tested {
     ] {
         survives(name, &rows, &Liar::start(silent, &flood)?)?;
     }
+    let accepted: Talk = |stream| {
+        let greeting = [
+            &b"\x0a8.0.0\0\x01\0\0\0abcdefgh\0\x09\xa2\x21\x02\0\x08\0\x15"[..],
+            &[0; 10],
+            b"abcdefghijkl\0mysql_native_password\0",
+        ];
+        let greeting = greeting.concat();
+        stream.write_all(&[greeting.len() as u8, 0, 0, 0])?;
+        stream.write_all(&greeting)?;
+        packet(stream)?;
+        stream.write_all(b"\x07\0\0\x02\0\0\0\x02\0\0\0")?;
+        // The first statement.
+        packet(stream)
+    };
+    // Packets that continue one another, 100 MB in all.
+    let parts = (1..7).flat_map(|number| {
+        let part = std::iter::repeat_n(1, 0xff_ffff);
+        [0xff, 0xff, 0xff, number].into_iter().chain(part)
+    });
+    let parts: Vec<u8> = parts.collect();
+    let liar = Liar::start(accepted, &parts)?;
+    survives("an endless answer after the login", &rows, &liar)?;
     Ok(())
+}
+
+/// Reads a packet of a client of MySQL.
+fn packet(stream: &mut TcpStream) -> io::Result<()> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head)?;
+    skip(stream, usize::from(head[0]) | usize::from(head[1]) << 8)
 }
 
 #[cfg(all(feature = "http", feature = "slack", feature = "telegram"))]
