@@ -28,7 +28,8 @@
 //! instant. A transaction that commits after another one with greater values can still be missed: leave
 //! time for it, as in `and at < :now - 10`.
 //!
-//! A result over a limit (64 MiB, 100,000 rows, 5 s) is discarded: the source logs it, waits, and runs the
+//! A result over a limit (`--query-bytes`, `--query-rows`, `--query-time`; in Rust
+//! [`Options::query_limits`](super::Options::query_limits)) is discarded: the source logs it, waits, and runs the
 //! query again. `limit` in the query makes results smaller.
 //!
 //! A sink is a [`SqlSink`](crate::sink::SqlSink) with a database of its own ([`sink`]), as

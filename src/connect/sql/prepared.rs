@@ -19,7 +19,7 @@ pub(super) fn prepare(
     columns: &Columns,
     settings: &Settings,
 ) -> Result<Prepared> {
-    let database = Database::open(address.rest())?;
+    let database = Database::open(address.rest())?.with_limits(settings.query_limits());
     let given = settings.required("query")?;
     // The text as it was given, since errors refer to it.
     let query = database.prepare_for(Asker::Cursor, given)?;

@@ -3,6 +3,7 @@
 //! [`Settings`]: super::settings::Settings
 
 use crate::error::{Error, Result, quote_json};
+use crate::store::QueryLimits;
 use serde_json::{Map, Value};
 
 /// The options of a connector, as they are given.
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 pub struct Options {
     pub(super) values: Map<String, Value>,
     pub(in crate::connect) is_confined: bool,
+    pub(super) query_limits: QueryLimits,
 }
 
 impl Options {
@@ -46,6 +48,21 @@ impl Options {
         self
     }
 
+    /// The same for a node that runs queries (`sql:`): each has these limits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tributary::{connect::Options, store::QueryLimits};
+    ///
+    /// let limits = QueryLimits::new().time(Duration::from_secs(60));
+    /// let options = Options::new().with("cursor", "id").query_limits(limits);
+    /// ```
+    #[must_use]
+    pub fn query_limits(mut self, limits: QueryLimits) -> Self {
+        self.query_limits = limits;
+        self
+    }
+
     /// The options as a JSON object.
     pub fn to_json(&self) -> Value {
         Value::Object(self.values.clone())
@@ -59,7 +76,7 @@ impl Options {
         match value {
             Value::Object(values) => Ok(Options {
                 values,
-                is_confined: false,
+                ..Options::default()
             }),
             Value::Null => Ok(Options::default()),
             // What a table of Lua without anything in it is.

@@ -10,6 +10,7 @@ use super::options::Options;
 use super::secret::{Masked, fill};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote, quote_json};
 use crate::secret;
+use crate::store::QueryLimits;
 use crate::time::{parse_duration, parse_positive_duration};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub struct Settings {
     templates: Map<String, Value>,
     /// The options that may be read as templates.
     may_be_templates: &'static [&'static str],
+    query_limits: QueryLimits,
 }
 
 impl Settings {
@@ -64,7 +66,13 @@ impl Settings {
             values,
             templates,
             may_be_templates,
+            query_limits: options.query_limits,
         })
+    }
+
+    /// The limits of each query that the node runs.
+    pub fn query_limits(&self) -> QueryLimits {
+        self.query_limits
     }
 
     /// Whether this option is given.

@@ -32,6 +32,7 @@ fn options(session: &Session, args: &Args) -> Result<Options> {
         false => Options::new(),
     };
     // Whoever may start programs may do what the user may.
+    let options = options.query_limits(session.database.limits());
     Ok(match session.limits.allow_os {
         true => options,
         false => options.confined(),
