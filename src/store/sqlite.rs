@@ -3,6 +3,8 @@
 //! Several connections to one database in memory fail at once with "table is locked", and a file has one
 //! writer anyway. So there is one connection behind a mutex, which a transaction holds until it ends.
 
+mod bounded;
+mod bounds;
 mod dialect;
 mod driver;
 mod fault;
@@ -24,7 +26,7 @@ use super::reads::{Asked, Checked};
 use super::statements;
 use super::table::Table;
 use crate::error::{Error, ErrorKind, Result, quote};
-use crate::time::monotonic;
+use bounds::{Bounds, PATTERN};
 pub(crate) use dialect::DIALECT;
 use fault::DatabaseName;
 pub(super) use location::{SCHEME, at};
@@ -34,7 +36,6 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a lock of another process is waited for.
@@ -50,87 +51,48 @@ struct Sqlite {
     shared: Shared,
 }
 
-/// The most bytes of a pattern of LIKE or GLOB: a comparison takes up to the product of the lengths of text
-/// and pattern, and no time is looked at within it.
-const PATTERN: i32 = 1_000;
-
 /// The connection that all drivers share.
 #[derive(Clone)]
 struct Shared {
     connection: Arc<Mutex<Connection>>,
-    deadline: Deadline,
+    bounds: Bounds,
     place: DatabaseName,
-}
-
-/// When the running query is interrupted, in milliseconds of the monotonic clock since this was created;
-/// 0 if no query runs.
-#[derive(Clone)]
-struct Deadline {
-    since: std::time::Instant,
-    at: Arc<AtomicU64>,
-}
-
-impl Deadline {
-    fn new() -> Self {
-        Deadline {
-            since: monotonic(),
-            at: Arc::default(),
-        }
-    }
-
-    fn now(&self) -> u64 {
-        let elapsed = monotonic().duration_since(self.since);
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Sets it for one query, until the returned guard is dropped.
-    fn set(&self, time: Duration) -> Running<'_> {
-        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.at
-            .store(self.now().saturating_add(time), Ordering::Relaxed);
-        Running(self)
-    }
-
-    fn is_over(&self) -> bool {
-        let at = self.at.load(Ordering::Relaxed);
-        at != 0 && self.now() > at
-    }
-}
-
-/// A query that has a deadline.
-struct Running<'a>(&'a Deadline);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.at.store(0, Ordering::Relaxed);
-    }
 }
 
 /// The limit on the size of values while one query runs. It does not apply to stored values.
 struct Lengths<'a> {
     connection: &'a Connection,
+    bounds: &'a Bounds,
     before: i32,
 }
 
 impl<'a> Lengths<'a> {
-    fn limit(connection: &'a Connection, bytes: usize) -> rusqlite::Result<Self> {
+    fn limit(
+        connection: &'a Connection,
+        bounds: &'a Bounds,
+        bytes: usize,
+    ) -> rusqlite::Result<Self> {
         let before = connection.limit(Limit::SQLITE_LIMIT_LENGTH)?;
-        set_length(connection, bytes)?;
-        Ok(Lengths { connection, before })
+        set_length(connection, bounds, bytes)?;
+        Ok(Lengths {
+            connection,
+            bounds,
+            before,
+        })
     }
 }
 
 impl Drop for Lengths<'_> {
     fn drop(&mut self) {
         // It was the limit before, so it is valid.
-        let _ = self
-            .connection
-            .set_limit(Limit::SQLITE_LIMIT_LENGTH, self.before);
+        let before = usize::try_from(self.before).unwrap_or(usize::MAX);
+        let _ = set_length(self.connection, self.bounds, before);
     }
 }
 
 /// Limits the length of each value, and of each row.
-fn set_length(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+fn set_length(connection: &Connection, bounds: &Bounds, bytes: usize) -> rusqlite::Result<()> {
+    bounds.set_bytes(bytes);
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)?;
     Ok(())
@@ -167,18 +129,12 @@ impl Sqlite {
     }
 
     fn new(mut connection: Connection, place: DatabaseName) -> Result<Self> {
-        let deadline = Deadline::new();
-        let handler = deadline.clone();
-        let set_up = || {
-            configure(&connection)?;
-            connection.set_prepared_statement_cache_capacity(PREPARED);
-            connection.progress_handler(STEPS, Some(move || handler.is_over()))
-        };
-        set_up().map_err(|error| place.broken(error))?;
+        let bounds = configure(&mut connection, STEPS).map_err(|error| place.broken(error))?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(Sqlite {
             shared: Shared {
                 connection: Arc::new(Mutex::new(connection)),
-                deadline,
+                bounds,
                 place,
             },
         })
@@ -187,12 +143,18 @@ impl Sqlite {
 
 /// Settings of every connection: a name in double quotes is never a text, and LIKE compares texts
 /// by their bytes, as `=` does, and as it does on tables that Tributary creates on MySQL. A pattern is short.
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+/// The time of a query is looked at after so many steps.
+fn configure(connection: &mut Connection, steps: i32) -> rusqlite::Result<Bounds> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     connection.pragma_update(None, "case_sensitive_like", true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN)?;
-    functions::register(connection)
+    let bounds = Bounds::new();
+    functions::register(connection)?;
+    bounded::register(connection, &bounds)?;
+    let looked = bounds.clone();
+    connection.progress_handler(steps, Some(move || looked.is_over()))?;
+    Ok(bounds)
 }
 
 /// Opens the file once, since the errors of the system are clearer than those of SQLite.
@@ -253,7 +215,7 @@ impl Backend for Sqlite {
         };
         let other = |error| Refusal::Other(self.shared.place.broken(error));
         let mut scratch = Connection::open_in_memory().map_err(other)?;
-        configure(&scratch).map_err(other)?;
+        let bounds = configure(&mut scratch, STEPS).map_err(other)?;
         for sql in schema.map_err(other)? {
             // What cannot be copied (a virtual table of an unknown module) is left out.
             let _ = scratch.execute_batch(&sql);
@@ -268,7 +230,9 @@ impl Backend for Sqlite {
         }
         let with = with_names(DIALECT, query.sql).map_err(Refusal::Other)?;
         // Preparing a query may compute its constant parts.
-        set_length(&scratch, QueryLimits::default().bytes).map_err(other)?;
+        let limits = QueryLimits::default();
+        set_length(&scratch, &bounds, limits.bytes).map_err(other)?;
+        let _running = bounds.begin(limits.time);
         let watch = watch::Watch::on(&mut scratch).map_err(other)?;
         let statement = scratch
             .prepare(query.text)

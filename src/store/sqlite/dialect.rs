@@ -2,6 +2,7 @@
 
 mod clock;
 mod functions;
+mod patterns;
 
 use crate::error::Result;
 use crate::store::dialect::NOW_DATETIME;
@@ -9,11 +10,15 @@ use crate::store::dialect::build::{self, Scalar, param};
 use crate::store::dialect::capabilities::{
     Capabilities, Dialect, ExpressionRules, InternalColumn, Lexicon,
 };
-use crate::store::dialect::functions::names;
 use crate::store::table::{Child, Table, Type};
-use sqlparser::ast::{DataType, Expr, UnaryOperator};
-use sqlparser::dialect::{Dialect as Grammar, SQLiteDialect};
+#[cfg(test)]
+pub(super) use functions::{BOUNDS, Bound};
+pub(super) use patterns::{BOUNDED_GLOB, BOUNDED_LIKE};
+use sqlparser::ast::{BinaryOperator, DataType, Expr, UnaryOperator};
+use sqlparser::dialect::{Dialect as Grammar, Precedence, SQLiteDialect};
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 use std::sync::LazyLock;
 
 /// The dialect of SQLite.
@@ -32,7 +37,7 @@ const SYSTEM: [&str; 6] = [
     "json_tree",
 ];
 
-static FUNCTIONS: LazyLock<Vec<&str>> = LazyLock::new(|| names(functions::NAMES));
+static FUNCTIONS: LazyLock<Vec<&str>> = LazyLock::new(functions::names);
 
 impl Capabilities for Sqlite {
     fn name(&self) -> &'static str {
@@ -100,7 +105,10 @@ impl Capabilities for Sqlite {
     }
 
     fn rewrite(&self, expr: &Expr) -> Result<Option<Expr>> {
-        clock::rewrite(expr)
+        Ok(match patterns::rewrite(expr) {
+            Some(bounded) => Some(bounded),
+            None => clock::rewrite(expr)?,
+        })
     }
 
     fn identifier_quote(&self) -> char {
@@ -234,7 +242,7 @@ fn links(child: &Child) -> (Vec<&str>, Vec<&str>) {
         .unzip()
 }
 
-/// SQLite's grammar, with the intervals of MySQL.
+/// SQLite's grammar, with the intervals of MySQL, and with NOT GLOB.
 #[derive(Debug)]
 struct SqliteGrammar;
 
@@ -272,7 +280,31 @@ impl Grammar for SqliteGrammar {
         expr: &sqlparser::ast::Expr,
         precedence: u8,
     ) -> Option<Result<sqlparser::ast::Expr, sqlparser::parser::ParserError>> {
-        SQLiteDialect {}.parse_infix(parser, expr, precedence)
+        if !parser.parse_keywords(&[Keyword::NOT, Keyword::GLOB]) {
+            return SQLiteDialect {}.parse_infix(parser, expr, precedence);
+        }
+        let glob = |right| Expr::BinaryOp {
+            left: Box::new(expr.clone()),
+            op: BinaryOperator::Glob,
+            right: Box::new(right),
+        };
+        let not = |glob| Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr: Box::new(glob),
+        };
+        let right = parser.parse_subexpr(precedence);
+        Some(right.map(|right| Expr::Nested(Box::new(not(glob(right))))))
+    }
+    fn get_next_precedence(
+        &self,
+        parser: &Parser<'_>,
+    ) -> Option<Result<u8, sqlparser::parser::ParserError>> {
+        let is = |at, keyword| {
+            let token = &parser.peek_nth_token_ref(at).token;
+            matches!(token, Token::Word(word) if word.keyword == keyword)
+        };
+        let is_not_glob = is(0, Keyword::NOT) && is(1, Keyword::GLOB);
+        is_not_glob.then(|| Ok(self.prec_value(Precedence::Like)))
     }
     fn require_interval_qualifier(&self) -> bool {
         true

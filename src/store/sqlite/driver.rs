@@ -69,9 +69,10 @@ impl Sqlite {
             _ => self.shared.place.error(error),
         };
         let answer = self.with(|connection| {
-            // Only with the lock held: there is one deadline.
-            let _deadline = limits.map(|limits| self.shared.deadline.set(limits.time));
-            let lengths = limits.map(|limits| Lengths::limit(connection, limits.bytes));
+            // Only with the lock held: the connection has one time and one length.
+            let bounds = &self.shared.bounds;
+            let _running = limits.map(|limits| bounds.begin(limits.time));
+            let lengths = limits.map(|limits| Lengths::limit(connection, bounds, limits.bytes));
             let _lengths = lengths.transpose().map_err(&mut said)?;
             let mut tally = limits.map(Tally::new);
             let mut statement = connection.prepare_cached(sql).map_err(&mut said)?;

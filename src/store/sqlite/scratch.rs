@@ -4,6 +4,7 @@
 //! thread are held beside the connection that made them, so that to run one costs no search for
 //! its text.
 
+use super::bounds::Bounds;
 use super::fault::DatabaseName;
 use super::round;
 use super::values::{datum, size};
@@ -29,9 +30,14 @@ struct Prepared<'a> {
     statement: Statement<'a>,
 }
 
+/// The time is looked at after so many steps: an expression has few, and each may compute a value of the
+/// greatest size.
+const STEPS: i32 = 50;
+
 /// A connection, and the limit on its values.
 struct Limited {
     connection: Connection,
+    bounds: Bounds,
     bytes: cell::Cell<usize>,
 }
 
@@ -39,7 +45,7 @@ impl Limited {
     /// Sets the limit, where it is another one.
     fn limit(&self, bytes: usize) -> rusqlite::Result<()> {
         if self.bytes.replace(bytes) != bytes {
-            set_length(&self.connection, bytes)?;
+            set_length(&self.connection, &self.bounds, bytes)?;
         }
         Ok(())
     }
@@ -69,11 +75,13 @@ pub(super) fn evaluate(
         let scratch = match scratch {
             Some(scratch) => scratch,
             None => {
-                let connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
-                let ready = configure(&connection).and_then(|()| round::install(&connection));
-                ready.map_err(|error| place.error(error))?;
+                let mut connection = Connection::open_in_memory().map_err(|e| place.error(e))?;
+                let configured = configure(&mut connection, STEPS);
+                let bounds = configured.map_err(|error| place.error(error))?;
+                round::install(&connection).map_err(|error| place.error(error))?;
                 let owner = Limited {
                     connection,
+                    bounds,
                     bytes: cell::Cell::new(0),
                 };
                 scratch.insert(Scratch::new(owner, |_| Held::default()))
@@ -103,9 +111,11 @@ pub(super) fn evaluate(
                     at
                 }
             };
+            let _running = owner.bounds.begin_later(limits.time);
             run(&mut held[at].statement, limits, cells, row).map_err(|error| {
                 match error.sqlite_error_code() {
                     Some(ErrorCode::TooBig) => limits.too_many_bytes(),
+                    Some(ErrorCode::OperationInterrupted) => limits.too_long(),
                     _ => place.error(error),
                 }
             })?

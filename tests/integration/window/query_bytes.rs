@@ -179,6 +179,115 @@ fn a_sql_source_waits_at_a_row_that_is_too_large_and_others_go_on() -> Tested {
 }
 
 #[test]
+fn the_limits_of_queries_are_those_of_sql_sources_too() -> Tested {
+    let slow = "select 1 as n, (with recursive r(i) as (select 1 union all select i + 1 from r) \
+                select sum(i) from r) as s where 1 > :cursor order by n";
+    for (limit, value, query, error) in [
+        (
+            "--query-rows",
+            "2",
+            "select n from t where n > :cursor order by n",
+            "the answer has more than 2 rows",
+        ),
+        (
+            "--query-bytes",
+            "1KiB",
+            "select n, z from t where n > :cursor order by n limit 1",
+            "the answer has more than 1 KiB",
+        ),
+        (
+            "--query-time",
+            "100ms",
+            slow,
+            "the query was given up after 100ms",
+        ),
+    ] {
+        let net = format!(
+            "local tb = require('tributary')
+             tb.create_source('rows', 'sql:sqlite:rows.db', {{ query = [[{query}]], cursor = 'n' }})
+             tb.create_stdout('out') tb.link('rows', 'out')"
+        );
+        let site = Site::with(&[("net.lua", &net)])?;
+        rusqlite::Connection::open(site.path("rows.db"))?.execute_batch(
+            "create table t (n integer primary key, z text);
+             insert into t values (1, printf('%.5000d', 1)), (2, 'x'), (3, 'x')",
+        )?;
+        let args = ["run", "net.lua", "--for", "1500ms", limit, value];
+        let done = site.feed(&args, "")?;
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        let error = format!("node rows: {error}");
+        assert!(done.stderr.contains(&error), "{limit}: {}", done.stderr);
+        assert_eq!(done.stdout, "");
+    }
+    Ok(())
+}
+
+/// Calls of one event's fields that would take SQLite's own functions minutes.
+const SLOW: [&str; 7] = [
+    "instr(:text, :pattern) as x",
+    "length(replace(:text, :pattern, 'y')) as x",
+    "length(trim(:text, :letters)) as x",
+    "length(rtrim(:text, :letters)) as x",
+    ":text like '%' || substr(:pattern, -900) as x",
+    "like('%' || substr(:pattern, -900), :text, '!') as x",
+    ":text not glob '*[ab]' || substr(:pattern, -900) as x",
+];
+
+#[test]
+fn no_function_of_an_event_takes_longer_than_the_query_may() -> Tested {
+    let letters: String = (0x4e00..0x4e00 + 20_000)
+        .filter_map(char::from_u32)
+        .collect();
+    let line = |k: u32, text: usize, pattern: usize, letters: &str| {
+        let (text, pattern) = ("a".repeat(text), "a".repeat(pattern));
+        format!(
+            "{{\"k\":{k},\"text\":\"{text}\",\"pattern\":\"{pattern}b\",\"letters\":\"{letters}a\"}}\n"
+        )
+    };
+    let input = line(1, 10, 3, "b") + &line(2, 600_000, 300_000, &letters) + &line(3, 10, 3, "b");
+    for query in SLOW {
+        let net = format!(
+            "{TABLE}tb.create_table('p', {{ key = 'k', columns = {{ k = 'integer', text = 'text', \
+             pattern = 'text', letters = 'text' }} }})\n\
+             tb.query_window('w', [[select :k as k, {query}]])\n\
+             tb.chain('in', 'w', 'out') tb.link('w.errors', 'errors')"
+        );
+        let site = Site::with(&[("net.lua", &net)])?;
+        let begun = Instant::now();
+        let done = run(&site, &["run", "net.lua", "--query-time", "1s"], &input)?;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(10), "{query} took {took:?}");
+        assert_eq!(done.code, Some(0), "{query}: {}", done.stderr);
+        let answered = done.stdout.lines().count() + site.read("errors.jsonl")?.lines().count();
+        assert_eq!(answered, 3, "{query}: {}", done.stderr);
+        assert!(done.stdout.lines().count() >= 2, "{query}: {}", done.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_expression_of_a_group_has_the_time_of_a_query() -> Tested {
+    let each = "length(replace(printf('%.*d', sum(n), 1), '0', '1'))";
+    let sum = vec![each; 60].join(" + ");
+    let made = format!(
+        "tb.window('w', 'out_w', {{ table = 't', plan = 'incremental', count = 100, emit = 'touched', \
+         query = [[select k, {sum} as x from t group by k]] }}) tb.link('out_w', 'out')"
+    );
+    let net = format!("{TABLE}{made}\ntb.link('in', 'w')");
+    let site = Site::with(&[("net.lua", &net)])?;
+    let rows = "{\"k\":1,\"n\":1,\"at\":1}\n{\"k\":2,\"n\":30000000,\"at\":2}\n{\"k\":3,\"n\":1,\"at\":3}\n";
+    let begun = Instant::now();
+    let done = run(&site, &["run", "net.lua", "--query-time", "500ms"], rows)?;
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let error = "the query was given up after 500ms";
+    assert!(done.stderr.contains(error), "{}", done.stderr);
+    assert_eq!(done.stdout.lines().count(), 2, "{}", done.stdout);
+    Ok(())
+}
+
+#[test]
 fn the_limit_is_set_on_the_command_line() -> Tested {
     let net = format!(
         "{TABLE}tb.query_window('w', 'select zeroblob(:n) as z') tb.chain('in', 'w', 'out')"

@@ -29,15 +29,6 @@ pub(super) fn is_time_function(word: &str) -> bool {
 /// An interval of an unknown unit.
 pub(super) fn rewrite(expr: &Expr) -> Result<Option<Expr>> {
     match expr {
-        Expr::Like {
-            escape_char: None, ..
-        } => {
-            let mut like = expr.clone();
-            if let Expr::Like { escape_char, .. } = &mut like {
-                *escape_char = Some(Box::new(text("\\")));
-            }
-            Ok(Some(like))
-        }
         Expr::Function(function) => rewrite_call(function),
         Expr::BinaryOp { left, op, right } => match (&**left, op, &**right) {
             (from, BinaryOperator::Plus, Expr::Interval(by))
