@@ -81,7 +81,7 @@ struct About {
 struct Seen {
     beat: u64,
     /// By the watchdog's own clock: when it last looked, and when it last saw another beat.
-    looked: Duration,
+    looked: Option<Duration>,
     since: Duration,
     given_up: bool,
 }
@@ -149,11 +149,12 @@ impl Pulse {
     /// What is wrong with this pulse when it is looked at at this time.
     fn look(&self, seen: &mut Seen, now: Duration) -> Option<Error> {
         let beat = self.beat.load(Ordering::Relaxed);
-        let before = std::mem::replace(&mut seen.looked, now);
+        // A call of a new pulse has lasted no longer than since the first look.
+        let before = seen.looked.replace(now).unwrap_or(now);
         if beat != seen.beat || beat.is_multiple_of(2) {
             *seen = Seen {
                 beat,
-                looked: now,
+                looked: Some(now),
                 // It may have begun right after the look before this one.
                 since: before,
                 given_up: false,
@@ -268,6 +269,16 @@ mod tests {
         }
         pulse.set(20);
         assert!(pulse.look(&mut seen, seconds(99.0)).is_none());
+    }
+
+    #[test]
+    fn the_first_call_of_a_new_pulse_has_its_time_too() {
+        let (pulse, mut seen) = (Pulse::new(LIMIT), Seen::default());
+        pulse.set(1);
+        // The watchdog has run for long before.
+        assert!(pulse.look(&mut seen, seconds(100.0)).is_none());
+        assert!(pulse.look(&mut seen, seconds(101.0)).is_none());
+        assert!(pulse.look(&mut seen, seconds(103.6)).is_some());
     }
 
     #[test]
