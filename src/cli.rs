@@ -9,15 +9,21 @@ mod functions;
 mod graph;
 mod load;
 mod progress;
+mod remote;
 mod repl;
 mod replay;
 mod run;
+mod screen;
 mod scrubbed;
 mod signals;
+mod status;
 mod suggest;
+mod tap;
 mod test;
+mod top;
 
 use crate::secret::scrub;
+use crate::time::{Clock as _, SystemClock};
 use crate::{Error, ErrorKind, Result};
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -33,6 +39,27 @@ struct Cli {
     /// Log more: -v progress, -vv every detail (RUST_LOG overrides it).
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
+
+    /// How the log is written to standard error: as text, or as a JSON object in each line
+    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A token on the command line, where anyone could read it: only what stands for one.
+fn token(text: &str) -> Result<String, &'static str> {
+    match text.starts_with("${") {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("write ${env:NAME} or ${file:PATH}: others can see the arguments of a process")
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -46,6 +73,9 @@ enum Verb {
     Repl(repl::Options),
     Dlq(dlq::Options),
     Functions(functions::Options),
+    Status(status::Options),
+    Tap(tap::Options),
+    Top(top::Options),
 }
 
 /// Parses the arguments of the process, runs the verb, and returns the exit code.
@@ -67,7 +97,11 @@ pub fn main() -> ExitCode {
         report(error);
         std::process::exit(i32::from(error.kind().exit_code()));
     });
-    log_to_stderr(cli.verbose, matches!(cli.verb, Verb::Replay(_)));
+    log_to_stderr(
+        cli.verbose,
+        cli.log_format,
+        matches!(cli.verb, Verb::Replay(_)),
+    );
     let done = match cli.verb {
         Verb::Run(options) => run::run(&options),
         Verb::Replay(options) => replay::run(&options),
@@ -78,6 +112,9 @@ pub fn main() -> ExitCode {
         Verb::Repl(options) => repl::run(&options),
         Verb::Dlq(options) => dlq::run(&options),
         Verb::Functions(options) => functions::run(&options),
+        Verb::Status(options) => status::run(&options),
+        Verb::Tap(options) => tap::run(&options),
+        Verb::Top(options) => top::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,13 +125,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
+fn log_to_stderr(verbose: u8, format: LogFormat, beside_a_bar: bool) {
     // The clients of connectors log much: only RUST_LOG lets them.
     let level =
         ["warn", "warn,tributary=info", "warn,tributary=debug"][usize::from(verbose.min(2))];
     let mut log =
         env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
     log.format_target(false);
+    if format == LogFormat::Json {
+        scrubbed::as_json(&mut log);
+    }
     if beside_a_bar {
         progress::log_above(&mut log);
     }
@@ -106,6 +146,13 @@ fn log_to_stderr(verbose: u8, beside_a_bar: bool) {
 fn report(error: &Error) {
     if error.kind() == ErrorKind::Closed {
         return;
+    }
+    if scrubbed::is_json() {
+        let hint = error.hint();
+        return scrubbed::line(&serde_json::json!({
+            "time": SystemClock.now().to_string(), "level": "error", "target": "tributary",
+            "message": error.message(), "place": error.place(), "hint": hint,
+        }));
     }
     let mut text = String::from("tributary: ");
     if let Some(place) = error.place() {

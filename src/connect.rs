@@ -41,6 +41,8 @@ mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lines;
+#[cfg(any(feature = "admin", feature = "http"))]
+mod listening;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "nats")]
@@ -71,7 +73,21 @@ pub use support::options::Options;
 pub use support::progress::Progress;
 pub use support::template::{JsonTemplate, Template};
 
+#[cfg(feature = "admin")]
+pub(crate) use listening::{Listening, token};
 pub(crate) use registry::shown;
+
+/// The HTTP server, for what is no connector.
+#[cfg(feature = "admin")]
+pub(crate) mod server {
+    pub(crate) use super::support::admission::Admission;
+    #[cfg(test)]
+    pub(crate) use super::support::http::head;
+    pub(crate) use super::support::http::{
+        Head, Limits, Peer, Refused, Response, Server, Service, State, Whole, same,
+    };
+    pub(crate) use super::support::socket::Listener;
+}
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,7 @@
 //! - [`connect`]: sources and sinks by address, with secrets and templates.
 //! - [`store`] and [`window`]: tables, queries and windows in SQL.
 //! - [`script`]: networks in Lua.
+//! - [`admin`]: a running network that shows itself.
 //! - [`doc::guide`]: how to use it, page by page. [`doc::glossary`]: the terms. [`doc`]: design decisions.
 //!   [`doc::changelog`], [`doc::contributing`].
 //!
@@ -54,6 +55,7 @@
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
+//! | `admin` | a running network shows itself: page, metrics, health, API (in `cli` too): httparse | yes |
 //! | `http` | posts events, and accepts posted ones: ureq, httparse | no |
 //! | `slack`, `telegram` | messages, over `http` | no |
 //! | `amqp`, `kafka`, `mqtt`, `nats`, `redis` | connectors to brokers, each with its client | no |
@@ -94,6 +96,8 @@ macro_rules! opaque_debug {
 }
 
 pub mod ack;
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod claim;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -10,7 +10,7 @@
 //! | `control`, `worker`, `timer`, `watchdog` | control messages; drives a stage from its links; wakes nodes; gives up calls that do not return |
 //! | `running`, `members` | threads, and how they end; what nodes share with the network |
 //! | `simulation`, `replay` | the same without threads, in virtual time; recorded events that drive it |
-//! | `stats`, `stats_handle`, `view` | the account; what can be asked while the network changes |
+//! | `stats`, `stats_handle`, `view`, `tap`, `tap_sender` | the account; what can be asked while the network changes; copies of events |
 //! | `losses`, `drawing` | losses in one line at the end; pictures |
 //!
 //! Only this module uses threads and channels. To add a node, see [`crate::node`]; nothing here
@@ -39,6 +39,8 @@ mod simulation;
 mod stage;
 mod stats;
 mod stats_handle;
+mod tap;
+mod tap_sender;
 mod timer;
 mod view;
 mod watchdog;
@@ -60,7 +62,9 @@ pub use runner::{NodeKind, Successor};
 pub use simulation::Simulation;
 pub use stats::{Bottleneck, ErrorReport, Latency, LinkStats, NodeState, NodeStats, Stats};
 pub(crate) use stats_handle::StatsHandle;
+pub use tap::Tap;
 pub use view::NetworkState;
+pub(crate) use view::WeakNetwork;
 pub(crate) use watchdog::Pulse;
 pub use watchdog::on_overrun;
 

@@ -6,6 +6,7 @@
 //! a group, write the flow in [`network`] and in [`bare`], and name both in [`groups`]. Windows are
 //! groups of their own kind: see [`window`].
 
+mod admin;
 mod bare;
 #[cfg(feature = "full")]
 mod connect;
@@ -148,6 +149,16 @@ pub fn groups(start: &str) -> Vec<Group> {
             bare::hop::<3>,
             bare::single::<3>,
         ),
+        // What it costs to be looked at: bar 0.98.
+        Group {
+            name: "hop-3-admin",
+            latency: false,
+            rounds: 21,
+            functions: vec![
+                Function::new("scraped", 32 << 20, admin::scraped).against(&["alone"]),
+                Function::new("alone", 32 << 20, network::hop::<3>),
+            ],
+        },
         hop(
             "hop-8",
             network::hop::<8>,

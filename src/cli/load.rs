@@ -174,27 +174,25 @@ pub fn load(options: &Scripts) -> Result<Network> {
 }
 
 /// The same, where a database server may take at most this time for each of its answers.
-pub fn load_within(options: &Scripts, patience: Duration) -> Result<Network> {
-    let opened = open_with(
+pub fn load_within(options: &Scripts, patience: Duration) -> Result<(Network, Runtime)> {
+    open_with(
         &options.scripts,
         &options.setup,
         Inputs::Read,
         None,
         patience,
-    );
-    opened.map(|(network, _)| network)
+    )
 }
 
 /// The same with inputs that a replay feeds, and with sinks that are recorded where there is a recorder.
-pub fn load_fed(options: &Scripts, recorder: Option<&Recorder>) -> Result<Network> {
-    let opened = open_with(
+pub fn load_fed(options: &Scripts, recorder: Option<&Recorder>) -> Result<(Network, Runtime)> {
+    open_with(
         &options.scripts,
         &options.setup,
         Inputs::Fed,
         recorder,
         Duration::MAX,
-    );
-    opened.map(|(network, _)| network)
+    )
 }
 
 /// Builds the network, to which more can be added.

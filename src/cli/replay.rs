@@ -3,9 +3,13 @@
 use super::check::{counted, refuse_unlinked};
 use super::load;
 use super::progress::Progress;
+use super::run::refuse_rejects;
 use crate::network::Replaying;
 use crate::sink::Recorder;
-use crate::{Replay, Result};
+use crate::time::monotonic;
+use crate::window::Plan;
+use crate::{Replay, Result, Runtime, Stats};
+use std::time::Duration;
 
 /// Run the network that the scripts build on recorded events, as fast as possible.
 ///
@@ -37,6 +41,10 @@ pub struct Options {
     #[arg(long)]
     strict: bool,
 
+    /// End with code 65 if an event was rejected
+    #[arg(long)]
+    fail_on_reject: bool,
+
     /// Run the sinks that leave the process (files, programs, services, brokers, dead letters) instead of
     /// recording them
     #[arg(long)]
@@ -45,7 +53,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let recorder = Recorder::new();
-    let network = load::load_fed(&options.load, (!options.real).then_some(&recorder))?;
+    let (network, runtime) = load::load_fed(&options.load, (!options.real).then_some(&recorder))?;
     if options.strict {
         refuse_unlinked(&network)?;
     }
@@ -56,8 +64,12 @@ pub fn run(options: &Options) -> Result<()> {
     for input in &options.load.setup.input {
         replay.input(&input.node, input.file(), input.source());
     }
+    let requeries = requeries(&runtime);
+    drop(runtime);
     let mut replaying = replay.begin(&network)?;
+    let begun = monotonic();
     let stepped = step_through(options, &mut replaying);
+    warn_of_requeries(&requeries, &replaying.stats(), begun.elapsed());
     // What a network that fails at the end cannot give any more.
     let before = options.stats.then(|| replaying.stats());
     let (events, end) = (replaying.events(), replaying.now());
@@ -73,7 +85,35 @@ pub fn run(options: &Options) -> Result<()> {
         // There is nowhere else to say it.
         super::scrubbed::to_stderr(&stats);
     }
-    stepped.and(finished.map(drop))
+    let stats = stepped.and(finished)?;
+    match options.fail_on_reject {
+        true => refuse_rejects(&stats),
+        false => Ok(()),
+    }
+}
+
+/// The windows that ask their whole query again.
+fn requeries(runtime: &Runtime) -> Vec<String> {
+    let windows = runtime.explanations().into_iter();
+    let again = windows.filter(|(_, explanation)| explanation.plan == Plan::Requery);
+    again.map(|(name, _)| name).collect()
+}
+
+/// The share of a replay beyond which a window that asks again is named, and how long the replay takes then.
+const MUCH: f64 = 0.5;
+const LONG: Duration = Duration::from_secs(1);
+
+/// Names the windows for whose queries most of the time was needed.
+fn warn_of_requeries(windows: &[String], stats: &Stats, took: Duration) {
+    for node in windows.iter().filter_map(|name| stats.node(name)) {
+        let share = node.busy.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        if took >= LONG && share >= MUCH {
+            let (name, percent) = (&node.name, share * 100.0);
+            log::warn!(
+                "node {name}: plan requery, {percent:.0} % of the time; `tributary explain` shows why"
+            );
+        }
+    }
 }
 
 fn step_through(options: &Options, replaying: &mut Replaying) -> Result<()> {

@@ -2,8 +2,9 @@
 
 use super::check::{counted, refuse_unlinked};
 use super::{load, signals};
+use crate::admin::{Admin, AdminOptions};
 use crate::time::{Backoff, Clock as _, SystemClock};
-use crate::{Error, ErrorKind, Network, NodeKind, Result};
+use crate::{Error, ErrorKind, Network, NodeKind, Result, Runtime, Stats};
 use std::time::Duration;
 
 /// Run the network that the scripts build, until it ends by itself or is stopped.
@@ -39,6 +40,58 @@ pub struct Options {
     /// Refuse a network in which something is not linked
     #[arg(long)]
     strict: bool,
+
+    /// End with code 65 if an event was rejected
+    #[arg(long)]
+    fail_on_reject: bool,
+
+    /// Show the running network at this address: a page, metrics, health, an API
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+
+    /// The token for the admin address, as ${env:NAME} or ${file:PATH}; on the loopback only changes need it
+    #[arg(long, value_name = "TOKEN", value_parser = super::token, requires = "admin")]
+    admin_token: Option<String>,
+}
+
+impl Options {
+    /// Begins to show the network, before there is one.
+    fn admin(&self) -> Result<Option<Admin>> {
+        let Some(address) = &self.admin else {
+            return Ok(None);
+        };
+        let mut options = AdminOptions::new(address);
+        if let Some(token) = &self.admin_token {
+            options = options.token(token);
+        }
+        let admin = Admin::listen(&options)?;
+        log::info!("shown at http://{}", shown_address(address, admin.port()));
+        Ok(Some(admin))
+    }
+}
+
+/// The address with the port that was chosen.
+fn shown_address(address: &str, port: u16) -> String {
+    match address.rsplit_once(':') {
+        Some((host, _)) => format!("{host}:{port}"),
+        None => address.to_owned(),
+    }
+}
+
+/// An error where events were rejected, and `--fail-on-reject` asks for one.
+pub fn refuse_rejects(stats: &Stats) -> Result<()> {
+    let rejected = stats.nodes.iter().filter_map(|node| {
+        let events = node.rejected + node.refused;
+        (events > 0).then(|| format!("{} rejected {events}", node.name))
+    });
+    let rejected: Vec<String> = rejected.collect();
+    match rejected.is_empty() {
+        true => Ok(()),
+        false => Err(Error::data(format!(
+            "events were rejected: {}",
+            rejected.join(", ")
+        ))),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, Error> {
@@ -76,7 +129,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from
 /// Builds the network. A database server that is not available is waited for, as one is that a single
 /// node uses; but here nothing runs meanwhile, since tables and queries are checked against the schema
 /// before there is a network. `None` where the time of the run was over first. A signal ends the process.
-fn load_network(options: &Options) -> Result<Option<Network>> {
+fn load_network(options: &Options) -> Result<Option<(Network, Runtime)>> {
     let begun = SystemClock.now();
     let left = || {
         let passed = SystemClock.now().as_micros() - begun.as_micros();
@@ -88,11 +141,11 @@ fn load_network(options: &Options) -> Result<Option<Network>> {
     let mut said = String::new();
     loop {
         let error = match load::load_within(&options.load, left()) {
-            Ok(network) => {
+            Ok(loaded) => {
                 if !said.is_empty() {
                     log::warn!("the database is available");
                 }
-                return Ok(Some(network));
+                return Ok(Some(loaded));
             }
             Err(error) => error,
         };
@@ -115,10 +168,16 @@ fn load_network(options: &Options) -> Result<Option<Network>> {
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    let admin = options.admin()?;
     // Until it starts there is nothing to drain: a signal just ends the process.
-    let Some(network) = load_network(options)? else {
+    let Some((network, runtime)) = load_network(options)? else {
         return Ok(());
     };
+    if let Some(admin) = &admin {
+        admin.describe(&runtime);
+        admin.show(&network);
+    }
+    drop(runtime);
     if options.strict {
         refuse_unlinked(&network)?;
     }
@@ -154,9 +213,10 @@ pub fn run(options: &Options) -> Result<()> {
     let (nodes, links) = (network.nodes().len(), network.edges().len());
     let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));
     log::info!("started: {nodes}, {links}");
+    let is_asked = || admin.as_ref().is_some_and(Admin::stop_requested);
     let ended = watch
         .started()
-        .end(&network, options.run_for, options.drain);
+        .end(&network, options.run_for, options.drain, &is_asked);
     if ended.is_ok() {
         log::info!("ended");
     }
@@ -164,6 +224,9 @@ pub fn run(options: &Options) -> Result<()> {
         let stats = network.stats().to_string();
         // There is nowhere else to say it.
         super::scrubbed::to_stderr(&stats);
+    }
+    if options.fail_on_reject && ended.is_ok() {
+        return refuse_rejects(&network.stats());
     }
     ended
 }

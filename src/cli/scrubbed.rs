@@ -2,10 +2,12 @@
 //! panics.
 
 use crate::secret::scrub;
+use crate::time::{Clock as _, SystemClock};
 use log::{LevelFilter, Log, Metadata, Record};
 use std::borrow::Cow;
 use std::io::Write;
 use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A logger whose records are scrubbed before they are formatted.
 struct Scrubbed(env_logger::Logger);
@@ -35,6 +37,33 @@ impl Log for Scrubbed {
     fn flush(&self) {
         self.0.flush();
     }
+}
+
+/// Whether the log is written as JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Has the log written as a JSON object in each line.
+pub fn as_json(builder: &mut env_logger::Builder) {
+    JSON.store(true, Ordering::Relaxed);
+    builder.format(|to, record| {
+        let line = serde_json::json!({
+            "time": SystemClock.now().to_string(),
+            "level": record.level().as_str().to_ascii_lowercase(),
+            "target": record.target(),
+            "message": record.args().to_string(),
+        });
+        writeln!(to, "{line}")
+    });
+}
+
+/// Whether the log is written as JSON.
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// Writes a line of JSON to standard error.
+pub fn line(value: &serde_json::Value) {
+    to_stderr(&format!("{value}\n"));
 }
 
 /// Starts the log, and gives its level.

@@ -92,11 +92,15 @@ impl Watch {
         network: &Network,
         limit: Option<Duration>,
         heeded: fn(i32) -> bool,
+        is_asked: &dyn Fn() -> bool,
     ) -> Over {
         let (mut left, mut waited) = (limit, Duration::ZERO);
         loop {
             if self.0.pending().filter(|signal| heeded(*signal)).count() > 0 {
                 return Over::Signal(waited);
+            }
+            if is_asked() {
+                return Over::Time;
             }
             let wait = left.map_or(POLL, |left| left.min(POLL));
             if let Some(ended) = network.wait_timeout(wait) {
@@ -111,19 +115,25 @@ impl Watch {
     }
 
     /// Waits until the network has ended: by itself, or drained within `drain` after `run_for` is
-    /// over or a signal has come.
+    /// over, a signal has come, or `is_asked` returns true.
     pub fn end(
         mut self,
         network: &Network,
         run_for: Option<Duration>,
         drain: Duration,
+        is_asked: &dyn Fn() -> bool,
     ) -> Result<()> {
-        if let Over::Ended(ended) = self.wait(network, run_for, |_| true) {
+        if let Over::Ended(ended) = self.wait(network, run_for, |_| true, is_asked) {
             return ended;
         }
         log::info!("stopping: what is under way is drained, a further SIGINT or SIGTERM aborts");
         network.request_stop();
-        match self.wait(network, Some(drain), |signal| ABORT.contains(&signal)) {
+        match self.wait(
+            network,
+            Some(drain),
+            |signal| ABORT.contains(&signal),
+            &|| false,
+        ) {
             Over::Ended(ended) => ended,
             Over::Time => network.give_up(drain),
             Over::Signal(waited) => {

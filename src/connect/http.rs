@@ -9,6 +9,7 @@ pub(super) mod client;
 mod ingest;
 mod webhook;
 
+use super::listening::unfit;
 use super::{Connector, Make, Settings};
 use crate::error::Result;
 
@@ -28,12 +29,10 @@ pub(super) const HTTP: Connector = Connector {
 
 /// Refuses a token that cannot stand in `Authorization: Bearer`, or not in one way only.
 fn check_token(settings: &Settings, token: &str) -> Result<()> {
-    let why = match token {
-        "" => return Err(settings.wrong("token", "a token")),
-        token if !token.is_ascii() => "it has a character that is not ASCII",
-        token if token.chars().any(|c| c.is_ascii_control()) => "it has a control character",
-        token if token.trim() != token => "it begins or ends with a space",
-        _ => return Ok(()),
+    let why = match unfit(token) {
+        _ if token.is_empty() => return Err(settings.wrong("token", "a token")),
+        None => return Ok(()),
+        Some(why) => why,
     };
     Err(settings.refuse(format!("option token is not allowed in a header: {why}")))
 }

@@ -6,6 +6,7 @@ use super::link::{LinkReceiver, WakeSender};
 use super::on_error::Retries;
 use super::routes::Route;
 use super::runner::Runner;
+use super::tap_sender::TapSender;
 use crate::ack::Settled;
 use crate::error::Result;
 use crate::name::Port;
@@ -28,6 +29,8 @@ pub(crate) enum Control {
     Resume(bool),
     /// The node was removed: process what waits for it, and end.
     Remove,
+    /// Copy what is taken or sent from now on.
+    Tap(TapSender),
     /// No more input: a source stops reading, the others end with their links.
     Stop,
     /// All sources have ended: a node without links ends too.

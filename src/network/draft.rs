@@ -161,7 +161,7 @@ impl Draft {
         let id = self.graph.existing(name)?;
         let node = self.graph.node(id);
         if node.kind != runner.kind() {
-            let (is, new) = (node.kind.noun(), runner.kind().noun());
+            let (is, new) = (node.kind.as_str(), runner.kind().as_str());
             let error = format!("node {name} is a {is}, and a {new} cannot replace it");
             let hint = "remove it and add the new node in one change";
             return Err(Error::data(error).with_hint(hint));

@@ -12,6 +12,7 @@
 mod dot;
 mod layout;
 mod mermaid;
+mod placed;
 mod svg;
 
 use super::Network;

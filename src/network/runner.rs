@@ -18,8 +18,8 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
-    /// As it is named in messages.
-    pub(crate) fn noun(self) -> &'static str {
+    /// The kind as one word.
+    pub fn as_str(self) -> &'static str {
         match self {
             NodeKind::Source => "source",
             NodeKind::Pipeline => "pipeline",

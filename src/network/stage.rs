@@ -18,6 +18,7 @@ use super::on_error::Retries;
 use super::panics::catch;
 use super::runner::{NodeKind, Runner};
 use super::stats::{Account, ErrorReport, NodeState, add};
+use super::tap_sender::{TapPoint, TapSender};
 use crate::ack::{Ack, Outcome, OutcomeChannel, Settled, Token};
 use crate::claim::Lock;
 use crate::error::{Error, Result, quote_bytes};
@@ -52,8 +53,10 @@ pub(crate) struct Stage {
     clock: Arc<dyn Clock>,
     /// Which ports lead somewhere.
     linked: Vec<bool>,
-    /// Whether latencies are measured: not in virtual time.
-    is_timed: bool,
+    /// Who gets copies of events.
+    taps: Vec<TapSender>,
+    /// Since when latencies are measured; never in virtual time.
+    timed_since: Option<Timestamp>,
     warned: LogThrottle,
     /// How often an event is tried again, if at all.
     retries: Option<Retries>,
@@ -97,7 +100,8 @@ impl Stage {
             outcomes: Vec::new(),
             clock,
             linked: vec![false; count],
-            is_timed: false,
+            taps: Vec::new(),
+            timed_since: None,
             warned: LogThrottle::default(),
             retries: None,
             panics: 0,
@@ -147,9 +151,31 @@ impl Stage {
         self.retries = retries;
     }
 
+    /// Copies events for one more reader; those that have gone get none any more.
+    pub fn add_tap(&mut self, tap: TapSender) {
+        self.taps.retain(|tap| !tap.is_closed());
+        self.taps.push(tap);
+    }
+
+    /// Copies these events, which are taken or sent there.
+    #[inline]
+    pub fn tap_all(&mut self, at: TapPoint, events: &[Event]) {
+        if !self.taps.is_empty() {
+            self.copy_for_taps(at, events);
+        }
+    }
+
+    #[cold]
+    fn copy_for_taps(&mut self, at: TapPoint, events: &[Event]) {
+        self.taps.retain(|tap| !tap.is_closed());
+        for tap in self.taps.iter().filter(|tap| tap.is_at(at)) {
+            tap.offer(events);
+        }
+    }
+
     /// Has latencies measured.
     pub fn set_timed(&mut self, is_timed: bool) {
-        self.is_timed = is_timed;
+        self.timed_since = is_timed.then(|| self.now());
     }
 
     /// How many events its node has processed.
@@ -382,7 +408,7 @@ impl Stage {
             time: self.clock.now(),
             what: what.to_owned(),
             error: error.to_string(),
-            payload: event.map(|event| quote_bytes(event.payload().bytes())),
+            payload: event.map(shown_payload),
             more: 0,
         });
     }
@@ -393,4 +419,13 @@ impl Stage {
         self.report(what, error, None);
         log::error!("node {}: {what}: {error}", self.name);
     }
+}
+
+/// The beginning of a payload, without secrets.
+fn shown_payload(event: &Event) -> String {
+    let quoted = quote_bytes(event.payload().bytes());
+    let inner = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or(quoted.clone(), str::to_owned)
 }

@@ -91,6 +91,8 @@ pub struct NodeStats {
     /// How long events took from their source until this node had processed them. `None` for a source, where
     /// nothing came in the last 10 seconds, and in virtual time.
     pub latency: Option<Latency>,
+    /// Of how many events that is known since the start, and the sum of their times.
+    pub latencies: Option<(u64, Duration)>,
     /// Whether it is open.
     pub state: NodeState,
 }

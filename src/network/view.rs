@@ -8,7 +8,7 @@ use super::members::Shared;
 use super::stats::{ErrorReport, Stats};
 use super::{Inner, Network};
 use crate::name::Name;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// How far a network is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +44,8 @@ impl NetworkState {
 #[derive(Clone, Default)]
 pub(super) struct View {
     graph: Arc<Graph>,
+    /// How often the graph has changed.
+    changes: u64,
     state: NetworkState,
     shared: Option<Arc<Shared>>,
     /// The account of a network that has ended, and its last errors.
@@ -53,13 +55,17 @@ pub(super) struct View {
 impl Inner {
     /// The graph has changed.
     pub(super) fn show_graph(&self, graph: &Graph) {
-        self.view.lock().graph = Arc::new(graph.clone());
+        let mut view = self.view.lock();
+        view.graph = Arc::new(graph.clone());
+        view.changes += 1;
     }
 
     /// The network starts.
     pub(super) fn show_start(&self, graph: &Graph, shared: Arc<Shared>) {
-        *self.view.lock() = View {
+        let mut view = self.view.lock();
+        *view = View {
             graph: Arc::new(graph.clone()),
+            changes: view.changes + 1,
             state: NetworkState::Starting,
             shared: Some(shared),
             ended: Arc::default(),
@@ -83,6 +89,12 @@ impl Inner {
         self.view.lock().clone()
     }
 
+    /// The graph, and what the threads share where the network runs.
+    pub(super) fn tapped(&self) -> (Arc<Graph>, Option<Arc<Shared>>) {
+        let view = self.view();
+        (view.graph, view.shared)
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let view = self.view();
         match view.shared {
@@ -92,7 +104,23 @@ impl Inner {
     }
 }
 
+/// A network that is not kept alive.
+#[derive(Clone)]
+pub(crate) struct WeakNetwork(Weak<Inner>);
+
+impl WeakNetwork {
+    /// The network, if it is there.
+    pub fn upgrade(&self) -> Option<Network> {
+        self.0.upgrade().map(Network)
+    }
+}
+
 impl Network {
+    /// The network, for those who do not keep it alive.
+    pub(crate) fn downgrade(&self) -> WeakNetwork {
+        WeakNetwork(Arc::downgrade(&self.0))
+    }
+
     /// The account of every event, up to now. It never waits for a node or a change.
     pub fn stats(&self) -> Stats {
         self.0.stats()
@@ -117,6 +145,11 @@ impl Network {
             Some(shared) => shared.reports(),
             None => view.ended.1.clone(),
         }
+    }
+
+    /// How often nodes and links have changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.0.view().changes
     }
 
     /// Nodes and links as they were last changed, without waiting for a change.

@@ -345,6 +345,7 @@ impl Worker {
                 self.removed = true;
                 return true;
             }
+            Control::Tap(tap) => self.stage.add_tap(tap),
             Control::Stop => self.stopping = true,
             Control::Sourceless => self.sourceless = true,
             Control::Abort => {

@@ -22,12 +22,14 @@ use super::function::Host;
 use super::limits::ScriptLimits;
 use super::prelude::{self, Helpers};
 use super::signature::Signature;
+use super::unit::Unit;
 use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::{Draft, Network};
 use crate::node::Sink;
 use crate::sink::Recorder;
 use crate::store::Database;
+use crate::time::{Clock as _, SystemClock};
 use crate::window::Explanation;
 use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
@@ -35,6 +37,7 @@ use std::cell::{OnceCell, RefCell, RefMut};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What the functions work on: the network, the database, and the draft of the script that runs.
 pub(super) struct Session {
@@ -48,6 +51,8 @@ pub(super) struct Session {
     draft: RefCell<Option<Draft>>,
     /// How the windows made here keep their answers up to date, in the order of their making.
     explanations: RefCell<Vec<(String, Explanation)>>,
+    /// The scripts that were executed.
+    pub units: RefCell<Vec<Unit>>,
     /// What nodes that insert or ask by themselves do with tables.
     accesses: RefCell<Vec<(String, Access)>>,
     /// What stands in for sinks that leave the process, where they are not to be run.
@@ -64,8 +69,24 @@ impl Session {
             helpers: RefCell::default(),
             draft: RefCell::new(None),
             explanations: RefCell::default(),
+            units: RefCell::default(),
             accesses: RefCell::default(),
             recorder: OnceCell::new(),
+        }
+    }
+
+    /// Keeps a script that was executed.
+    pub fn note_unit(&self, name: &str, text: &str) {
+        let unit = Unit {
+            name: name.to_owned(),
+            version: format!("{:016x}", xxh3_64(text.as_bytes())),
+            loaded: SystemClock.now(),
+            text: text.into(),
+        };
+        let mut units = self.units.borrow_mut();
+        match units.iter_mut().find(|known| known.name == name) {
+            Some(known) => *known = unit,
+            None => units.push(unit),
         }
     }
 

@@ -9,6 +9,7 @@ use super::module::{self, Session};
 use super::prelude::Helpers;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
+use super::unit::Unit;
 use super::{failure, meant, source};
 use crate::error::Result;
 use crate::network::Network;
@@ -183,10 +184,21 @@ impl Runtime {
             }
             (Ok(values), None) => Ok(values),
         };
-        if applied.is_err() {
-            self.session.database.reset(declared);
+        match applied.is_err() {
+            true => self.session.database.reset(declared),
+            false => self.session.note_unit(&script.name, &script.text),
         }
         applied
+    }
+
+    /// The scripts that were executed, in this order; of one that was executed again the last version.
+    pub fn units(&self) -> Vec<Unit> {
+        self.session.units.borrow().clone()
+    }
+
+    /// How long a call of a function may take.
+    pub(super) fn call_time(&self) -> Duration {
+        self.vm.limits.call_time
     }
 
     /// Compiles and executes a script file.

@@ -43,7 +43,9 @@ pub fn run(options: &Options) -> Result<()> {
     let all = count(&letters.nodes(&filter)?, filter.limit);
     let watch = signals::Watch::begin()?;
     network.start()?;
-    let ended = watch.started().end(&network, None, options.drain);
+    let ended = watch
+        .started()
+        .end(&network, None, options.drain, &|| false);
     let (removed, all) = (removed.load(Ordering::SeqCst), counted(all, "letter"));
     print(&format!("{removed} of {all} delivered\n"))?;
     ended

@@ -11,7 +11,7 @@ use super::check_token;
 use crate::ack::{Outcome, Token};
 use crate::connect::support::admission::Admission;
 use crate::connect::support::http::{
-    Head, Peer, Refused, Server, Service, State, Whole, same, server,
+    Head, Limits, Peer, Refused, Server, Service, State, Whole, same,
 };
 use crate::connect::support::socket::{Listener, SocketAddress};
 use crate::connect::{Address, Settings};
@@ -67,7 +67,7 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
         let error = address.wrong("any host could post to it");
         return Err(error.with_hint("set the option token, or insecure = true"));
     }
-    let limits = server::Settings {
+    let limits = Limits {
         body: settings.count("body_limit", 1 << 20)?,
         admission: Admission::of(settings)?,
         reading: settings.duration("timeout", Duration::from_secs(10))?,

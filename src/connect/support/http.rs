@@ -9,5 +9,7 @@ pub(crate) mod request;
 pub(crate) mod server;
 
 pub(crate) use peer::{Peer, Response, State, Whole, taken};
+#[cfg(test)]
+pub(crate) use request::head;
 pub(crate) use request::{Head, Refused, same};
-pub(crate) use server::{Server, Service, Settings};
+pub(crate) use server::{Limits, Server, Service};

@@ -126,6 +126,14 @@ impl Listener {
         })
     }
 
+    /// The port of a TCP socket.
+    pub fn port(&self) -> Option<u16> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().ok().map(|at| at.port()),
+            Socket::Unix(..) => None,
+        }
+    }
+
     /// How long no connection is taken yet; `None` where the next one is.
     pub fn pause(&self) -> Option<Duration> {
         let left = self.paused?.saturating_duration_since(monotonic());

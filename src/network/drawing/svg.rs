@@ -96,22 +96,43 @@ fn merged(arrows: &[Arrow]) -> Vec<Arrow> {
     merged
 }
 
-/// The line from box to box: level through the columns, curved between them. It ends where it
-/// joins one that was drawn before.
+/// The whole line from box to box, and its head.
+pub(super) fn whole_line(layout: &Layout, route: &[usize], widths: (f64, f64)) -> (String, String) {
+    line(layout, route, widths, &mut HashSet::new())
+}
+
+/// The line from box to box, as an element.
 fn drawn_link(
+    layout: &Layout,
+    route: &[usize],
+    widths: (f64, f64),
+    drawn: &mut HashSet<(usize, usize)>,
+) -> String {
+    let (path, head) = line(layout, route, widths, drawn);
+    let head = match head.as_str() {
+        "" => String::new(),
+        head => format!("<path class=\"head\" d=\"{head}\"/>"),
+    };
+    format!("<path class=\"link\" d=\"{path}\"/>{head}\n")
+}
+
+/// The line from box to box, and its head: level through the columns, curved between them. It ends where it
+/// joins one that was drawn before, and has no head then.
+fn line(
     layout: &Layout,
     route: &[usize],
     (from, to): (f64, f64),
     drawn: &mut HashSet<(usize, usize)>,
-) -> String {
+) -> (String, String) {
     let (start, y) = layout.center(route[0]);
-    let mut path = format!("<path class=\"link\" d=\"M{} {y}", start + from / 2.0);
+    let mut path = format!("M{} {y}", start + from / 2.0);
     let mut reached = start;
     for hop in route.windows(2) {
         let ((_, y), (_, end_y)) = (layout.center(hop[0]), layout.center(hop[1]));
         let (x, end_x) = (layout.bounds(hop[0]).1, layout.bounds(hop[1]).0 - ARROWHEAD);
         if !drawn.insert((hop[0], hop[1])) {
-            return path + &format!("H{reached}\"/>\n");
+            path.push_str(&format!("H{reached}"));
+            return (path, String::new());
         }
         if y != end_y {
             let turn = f64::midpoint(x, end_x);
@@ -123,15 +144,13 @@ fn drawn_link(
     let tip = end - to / 2.0;
     let back = tip - ARROWHEAD;
     let (top, bottom) = (y - ARROWHEAD / 2.0, y + ARROWHEAD / 2.0);
-    path + &format!(
-        "H{back}\"/><path class=\"head\" d=\"M{back} {top}L{tip} {y}L{back} {bottom}z\"/>\n"
-    )
+    path.push_str(&format!("H{back}"));
+    (path, format!("M{back} {top}L{tip} {y}L{back} {bottom}z"))
 }
 
 /// The label of a link, halfway between its first two columns.
 fn drawn_label(layout: &Layout, route: &[usize], label: &str) -> String {
-    let x = f64::midpoint(layout.bounds(route[0]).1, layout.bounds(route[1]).0);
-    let y = f64::midpoint(layout.center(route[0]).1, layout.center(route[1]).1);
+    let (x, y) = label_place(layout, route);
     let width = text_width(label, SMALL_CHAR) + 12.0;
     let (left, top, below) = (x - width / 2.0, y - 9.0, y + 4.0);
     format!(
@@ -141,6 +160,18 @@ fn drawn_label(layout: &Layout, route: &[usize], label: &str) -> String {
         escaped(label),
         escaped(&shortened(label)),
     )
+}
+
+/// The middle of the label of a link.
+pub(super) fn label_place(layout: &Layout, route: &[usize]) -> (f64, f64) {
+    let x = f64::midpoint(layout.bounds(route[0]).1, layout.bounds(route[1]).0);
+    let y = f64::midpoint(layout.center(route[0]).1, layout.center(route[1]).1);
+    (x, y)
+}
+
+/// The width of a name.
+pub(super) fn name_width(name: &str) -> f64 {
+    text_width(name, CHAR)
 }
 
 fn drawn_node(node: &Node, (x, y): (f64, f64), width: f64) -> String {

@@ -115,6 +115,18 @@ pub enum Overflow {
     Spill(Spill),
 }
 
+impl Overflow {
+    /// The word that is parsed as this.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Overflow::Block => "block",
+            Overflow::DropNewest => "drop_newest",
+            Overflow::DropOldest => "drop_oldest",
+            Overflow::Spill(_) => "spill",
+        }
+    }
+}
+
 impl FromStr for Overflow {
     type Err = Error;
 

@@ -7,6 +7,7 @@ use crate::event::{Batch, Event};
 use crate::network::losses::Loss;
 use crate::network::runner::NodeKind;
 use crate::network::stats::add;
+use crate::network::tap_sender::TapPoint;
 use crate::node::{Frame, Output};
 use crate::time::monotonic;
 use serde_json::Value;
@@ -68,6 +69,7 @@ impl Stage {
                         let event = event.with_meta("node", self.name.as_str());
                         self.emit(port, event.with_meta("reason", reason));
                     } else {
+                        self.tap_all(TapPoint::Port(port), std::slice::from_ref(&event));
                         self.drop_unseen(port, reason);
                         event.settle(Outcome::Delivered);
                     }
@@ -117,6 +119,7 @@ impl Stage {
             self.emit(Frame::ERRORS, event);
             return;
         }
+        self.tap_all(TapPoint::Port(Frame::ERRORS), std::slice::from_ref(&event));
         // That the reader of the output has gone is logged once, where the network stops.
         if error.kind() != ErrorKind::Closed {
             let reason = match error.place() {
@@ -154,6 +157,7 @@ impl Stage {
             };
         }
         add(&self.account.emitted, 1);
+        self.tap_all(TapPoint::Port(port), std::slice::from_ref(&event));
         if self.linked[usize::from(port)] {
             self.outbox[usize::from(port)].push(event);
         } else {
@@ -172,6 +176,7 @@ impl Stage {
             }
         }
         add(&self.account.emitted, batch.len() as u64);
+        self.tap_all(TapPoint::Port(port), batch.events());
         let slot = &mut self.outbox[usize::from(port)];
         if !self.linked[usize::from(port)] {
             batch.settle(Outcome::Delivered);
@@ -183,16 +188,19 @@ impl Stage {
     }
 
     /// Records how long events took to be processed. Those in between are taken to be as old as the first
-    /// one or the last one.
+    /// one or the last one. An event that is older than the network's run was kept in a file, or has the time
+    /// of a window.
     fn note_latency(&self, events: &[Event]) {
-        if self.is_timed
-            && let (Some(first), Some(last)) = (events.first(), events.last())
-        {
-            let (now, half) = (self.clock.now(), events.len() / 2);
-            let latency = &self.account.latency;
-            latency.record(now.since(last.time()), events.len() - half);
-            if half > 0 {
-                latency.record(now.since(first.time()), half);
+        let (Some(since), Some(first), Some(last)) =
+            (self.timed_since, events.first(), events.last())
+        else {
+            return;
+        };
+        let (now, half) = (self.clock.now(), events.len() / 2);
+        for (event, count) in [(last, events.len() - half), (first, half)] {
+            if count > 0 && event.time() >= since {
+                let latency = now.since(event.time());
+                self.account.latency.record(latency, count);
             }
         }
     }

@@ -136,6 +136,7 @@ impl Account {
             busy_share: 0.0,
             oldest: Duration::ZERO,
             latency: self.latency.read(),
+            latencies: self.latency.all(),
             state: self.state(),
         };
         stats.held = stats.received.saturating_sub(stats.settled());

@@ -5,6 +5,7 @@
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How many digits of a time count.
@@ -21,7 +22,12 @@ pub struct Latency {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct LatencyLog(Mutex<Turns>);
+pub(crate) struct LatencyLog {
+    turns: Mutex<Turns>,
+    /// Of all events: how many, and the sum of their latencies in microseconds.
+    count: AtomicU64,
+    sum: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Turns {
@@ -32,14 +38,17 @@ struct Turns {
 impl LatencyLog {
     /// Records this latency for so many events.
     pub fn record(&self, latency: Duration, events: usize) {
-        let Some(mut turns) = self.0.try_lock() else {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.count.fetch_add(events as u64, Ordering::Relaxed);
+        let sum = micros.saturating_mul(events as u64);
+        self.sum.fetch_add(sum, Ordering::Relaxed);
+        let Some(mut turns) = self.turns.try_lock() else {
             return;
         };
         if turns.current.is_none() {
             turns.current = Histogram::new(DIGITS).ok();
         }
         if let Some(histogram) = &mut turns.current {
-            let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
             let events = u32::try_from(events).unwrap_or(u32::MAX);
             // It grows as it must; beyond all bounds nothing is recorded.
             let _ = histogram.record_n(micros.max(1), events);
@@ -48,13 +57,20 @@ impl LatencyLog {
 
     /// Ten seconds are over.
     pub fn turn(&self) {
-        let mut turns = self.0.lock();
+        let mut turns = self.turns.lock();
         turns.previous = turns.current.take();
+    }
+
+    /// Of how many events the latency is known, and their sum.
+    pub fn all(&self) -> Option<(u64, Duration)> {
+        let count = self.count.load(Ordering::Relaxed);
+        let sum = Duration::from_micros(self.sum.load(Ordering::Relaxed));
+        (count > 0).then_some((count, sum))
     }
 
     /// What was recorded; `None` where nothing was.
     pub fn read(&self) -> Option<Latency> {
-        let turns = self.0.lock();
+        let turns = self.turns.lock();
         let mut both = turns.previous.as_ref().or(turns.current.as_ref())?.clone();
         if let (Some(_), Some(current)) = (&turns.previous, &turns.current) {
             both.add(current).ok()?;

@@ -97,6 +97,7 @@ impl NodeStats {
             busy_share,
             oldest,
             latency,
+            latencies,
             state,
         } = other;
         self.received += received;
@@ -122,6 +123,10 @@ impl NodeStats {
         self.busy_share = self.busy_share.max(busy_share);
         self.oldest = self.oldest.max(oldest);
         self.latency = self.latency.take().or(latency);
+        self.latencies = match (self.latencies, latencies) {
+            (Some((events, sum)), Some((more, time))) => Some((events + more, sum + time)),
+            (one, other) => one.or(other),
+        };
         // One of the two has ended, or is about to.
         if self.state == NodeState::Ended {
             self.state = state;

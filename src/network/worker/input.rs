@@ -9,6 +9,7 @@ use crate::network::link::Message;
 use crate::network::runner::NodeKind;
 use crate::network::stage::Retry;
 use crate::network::stats::add;
+use crate::network::tap_sender::TapPoint;
 use crate::node::ReadStatus;
 use crate::time::monotonic;
 use std::time::Duration;
@@ -68,6 +69,7 @@ impl Worker {
     /// Counts a batch and feeds it.
     pub fn receive(&mut self, input: InputBatch) {
         add(&self.stage.account.received, input.batch.len() as u64);
+        self.stage.tap_all(TapPoint::Input, input.batch.events());
         match &mut self.stalled {
             None => self.feed(input),
             // Injected by a simulation: the batch waits while the node is not open.

@@ -369,7 +369,7 @@ fn the_last_errors_of_a_node_are_kept_and_a_flood_of_them_is_counted() -> Result
     assert_eq!(first.what, "event rejected");
     assert_eq!(
         (first.error.as_str(), first.payload.as_deref()),
-        ("no good", Some("\"0\""))
+        ("no good", Some("0"))
     );
     network.stop()
 }

@@ -34,7 +34,7 @@ pub(crate) trait Service {
 
 /// The limits of a server.
 #[derive(Clone, Copy)]
-pub(crate) struct Settings {
+pub(crate) struct Limits {
     /// The longest body.
     pub body: usize,
     pub admission: Admission,
@@ -45,7 +45,7 @@ pub(crate) struct Settings {
 }
 
 pub(crate) struct Server {
-    settings: Settings,
+    limits: Limits,
     listener: Option<Listener>,
     peers: HashMap<u64, Peer>,
     next: u64,
@@ -56,9 +56,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Server {
-            settings,
+            limits,
             listener: None,
             peers: HashMap::new(),
             next: 0,
@@ -109,7 +109,7 @@ impl Server {
     }
 
     fn accept(&mut self) {
-        let admission = self.settings.admission;
+        let admission = self.limits.admission;
         for _ in 0..TURN {
             if !admission.has_room(self.connections()) {
                 break;
@@ -139,7 +139,7 @@ impl Server {
 
     /// Logs that clients are waiting in the backlog.
     fn warn_full(&mut self) {
-        let most = self.settings.admission.most;
+        let most = self.limits.admission.most;
         if self.peers.len() >= most
             && let Some(listener) = &mut self.listener
         {
@@ -154,7 +154,7 @@ impl Server {
         };
         peer.has_more = false;
         for left in (0..REQUESTS).rev() {
-            match peer.next(self.settings.body, |head| service.check(head)) {
+            match peer.next(self.limits.body, |head| service.check(head)) {
                 Ok(None) => break,
                 Ok(Some(request)) => service.handle(id, &mut peer, request),
                 Err((status, why)) => peer.answer(status, why, true),
@@ -176,7 +176,7 @@ impl Server {
         }
         self.looked = monotonic();
         for peer in self.peers.values_mut() {
-            peer.expire(self.settings.reading, self.settings.answering);
+            peer.expire(self.limits.reading, self.limits.answering);
         }
         self.warn_full();
     }
@@ -205,7 +205,7 @@ impl Server {
         }
         if let Some(listener) = &self.listener
             && listener.pause().is_none()
-            && self.settings.admission.has_room(self.connections())
+            && self.limits.admission.has_room(self.connections())
         {
             fds.push(PollFd::new(listener, PollFlags::IN));
         }

@@ -1,0 +1,147 @@
+//! What is where.
+
+use super::access::Access;
+use super::taps::Taps;
+use super::{Shown, api, metrics, page};
+use crate::connect::server::{Head, Peer, Response};
+use crate::error::Error;
+use crate::network::Network;
+use crate::secret::scrub;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::sync::atomic::Ordering;
+
+/// Nothing of an answer is kept by a browser or a proxy, or taken for something else than it is.
+const PLAIN: &str = "cache-control: no-store\r\nx-content-type-options: nosniff\r\n";
+
+/// Answers a request that is allowed.
+pub(super) fn answer(
+    shown: &Shown,
+    access: &Access,
+    taps: &mut Taps,
+    id: u64,
+    peer: &mut Peer,
+    head: &Head,
+) {
+    let path = decoded(&head.path);
+    let reads = matches!(head.method.as_str(), "GET" | "HEAD");
+    let closes = head.closes;
+    if let Some(at) = path.strip_prefix("/api/v1/tap/").filter(|_| reads) {
+        let tap = shown.network().ok_or_else(none).and_then(|n| n.tap(at));
+        return match tap {
+            Ok(tap) => {
+                let response = response(200, "application/x-ndjson", "");
+                peer.begin_stream(&response, head.is_old);
+                taps.add(id, tap);
+            }
+            Err(error) => peer.respond(&failure(404, &error), closes),
+        };
+    }
+    let response = match (path.as_ref(), reads) {
+        ("/", true) => page::response(),
+        ("/healthz", true) => {
+            let state = shown.network().map(|network| network.state().as_str());
+            json_response(200, &json!({"alive": true, "state": state}))
+        }
+        ("/readyz", true) => {
+            let (ready, body) = api::ready(shown, access.sees_all(head));
+            json_response(if ready { 200 } else { 503 }, &body)
+        }
+        ("/metrics", true) => with(shown, |network| {
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            response(200, kind, &metrics::text(shown, network))
+        }),
+        ("/api/v1/network", true) => with_json(shown, |network| Ok(api::network(shown, network))),
+        ("/api/v1/stats", true) => with_json(shown, |network| Ok(api::stats(network))),
+        ("/api/v1/plan", true) => json_response(200, &api::plans(shown)),
+        ("/api/v1/errors", true) => with_json(shown, |network| Ok(api::errors(network))),
+        ("/api/v1/units", true) => json_response(200, &api::units(shown)),
+        ("/api/v1/stop", false) if head.method == "POST" => with_json(shown, |network| {
+            shown.stop.store(true, Ordering::Relaxed);
+            log::warn!("stopping: a client of the admin address asked for it");
+            network.request_stop();
+            Ok(json!({"state": "stopping"}))
+        }),
+        ("/api/v1/reload", false) => refused(501, "a network cannot be reloaded yet", ""),
+        (path, true) => match path.strip_prefix("/api/v1/explain/") {
+            Some(node) => match api::explain(shown, node) {
+                Ok(explained) => json_response(200, &explained),
+                Err(error) => failure(404, &error),
+            },
+            None if path == "/api/v1/stop" => refused(405, "a stop is posted", "allow: POST\r\n"),
+            None => refused(404, "nothing is here", ""),
+        },
+        (_, false) => refused(405, "it can only be read", "allow: GET, HEAD\r\n"),
+    };
+    peer.respond(&response, closes);
+}
+
+fn none() -> Error {
+    Error::data("there is no network yet")
+}
+
+fn with(shown: &Shown, answer: impl FnOnce(&Network) -> Response) -> Response {
+    match shown.network() {
+        Some(network) => answer(&network),
+        None => failure(503, &none()),
+    }
+}
+
+fn with_json(shown: &Shown, answer: impl FnOnce(&Network) -> Result<Value, Error>) -> Response {
+    with(shown, |network| match answer(network) {
+        Ok(value) => json_response(200, &value),
+        Err(error) => failure(400, &error),
+    })
+}
+
+fn json_response(status: u16, value: &Value) -> Response {
+    response(status, "application/json", &format!("{value}\n"))
+}
+
+fn failure(status: u16, error: &Error) -> Response {
+    json_response(
+        status,
+        &json!({"error": error.to_string(), "hint": error.hint()}),
+    )
+}
+
+fn refused(status: u16, why: &str, headers: &'static str) -> Response {
+    Response {
+        headers,
+        ..json_response(status, &json!({ "error": why }))
+    }
+}
+
+/// An answer without secrets.
+fn response(status: u16, content_type: &'static str, body: &str) -> Response {
+    Response {
+        status,
+        content_type,
+        headers: PLAIN,
+        body: scrub(body).into_owned().into_bytes(),
+    }
+}
+
+/// A path whose percent signs are resolved; one that is none, or is not UTF-8 then, stays as it is.
+fn decoded(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(path), Cow::Owned)
+}

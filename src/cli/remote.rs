@@ -1,0 +1,40 @@
+//! What the verbs that ask a running network have in common.
+
+use crate::admin::{Client, refusal};
+use crate::{Error, Result};
+use serde_json::Value;
+
+/// The network that is asked.
+#[derive(clap::Args)]
+pub struct Remote {
+    /// Where the network is shown: the address of its option --admin
+    #[arg(value_name = "ADDR")]
+    address: String,
+
+    /// The token of the network, as ${env:NAME} or ${file:PATH}; needed unless it is on this machine
+    #[arg(long, value_name = "TOKEN", value_parser = super::token)]
+    admin_token: Option<String>,
+}
+
+impl Remote {
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn client(&self) -> Result<Client> {
+        let token = self.admin_token.as_deref().map(crate::connect::token);
+        Ok(Client::new(&self.address, token.transpose()?))
+    }
+}
+
+/// The answer of the API to a question.
+pub fn ask(client: &Client, path: &str) -> Result<Value> {
+    let reply = client.get(path)?;
+    if reply.status != 200 {
+        return Err(refusal(&reply));
+    }
+    serde_json::from_str(&reply.body).map_err(|error| {
+        let error = format!("the answer to {path} is no JSON: {error}");
+        Error::data(error)
+    })
+}
