@@ -234,7 +234,7 @@ impl Shared {
 
     /// Looks at all counters, for the rates; once in ten times the histograms of latencies take turns.
     pub fn look(&self, now: Instant, count: u64) {
-        self.lock().look(now, count % 10 == 0);
+        self.lock().look(now, count.is_multiple_of(10));
     }
 
     /// Sends a message to every node, after which the network ends.

@@ -313,11 +313,10 @@ impl Peer {
         const QUIET: Duration = Duration::from_secs(60);
         let past = self.since.elapsed();
         match self.state {
-            State::Streaming if self.is_writing() => {
-                if self.moved.elapsed() >= UNREAD {
-                    self.turn(State::Ended);
-                }
+            State::Streaming if self.is_writing() && self.moved.elapsed() >= UNREAD => {
+                self.turn(State::Ended);
             }
+            State::Streaming => {}
             // Its peer does not read.
             _ if self.is_writing() && self.moved.elapsed() >= reading => self.turn(State::Ended),
             State::Quiet if past >= QUIET => self.turn(State::Ended),
