@@ -55,9 +55,12 @@ fn compare(mut group: Group) -> Vec<Line> {
         let others = function.against.iter();
         for at in others.filter_map(|name| group.functions.iter().position(|f| f.name == *name)) {
             let pairs = ours.iter().zip(&seconds[at]);
-            let [low, middle, high] = quartiles(pairs.map(|(ours, theirs)| match group.latency {
-                true => ours / theirs,
-                false => theirs / ours,
+            let [low, middle, high] = quartiles(pairs.map(|(ours, theirs)| {
+                if group.latency {
+                    ours / theirs
+                } else {
+                    theirs / ours
+                }
             }));
             let names = format!("{}/{}", function.name, group.functions[at].name);
             let figure = figure(ours, group.latency);

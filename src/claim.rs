@@ -35,8 +35,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// A file that no other node may use, in this process or in another one; `what` says in messages
-    /// what it is.
+    /// A file that no other node may use, in this process or in another one; `what` is its kind
+    /// in messages.
     pub fn new(what: &'static str, path: impl Into<PathBuf>) -> Self {
         Claim {
             what,
@@ -144,9 +144,10 @@ impl Claim {
             ErrorKind::Locked,
             format!("{} {path} is in use by {by}", self.what),
         );
-        match by.contains("node") {
-            true => error.with_hint("each needs a file of its own"),
-            false => error.with_hint("run --wait-lock waits until it is free"),
+        if by.contains("node") {
+            error.with_hint("each needs a file of its own")
+        } else {
+            error.with_hint("run --wait-lock waits until it is free")
         }
     }
 }

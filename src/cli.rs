@@ -54,11 +54,10 @@ enum LogFormat {
 
 /// A token on the command line, where anyone could read it: only what stands for one.
 fn token(text: &str) -> Result<String, &'static str> {
-    match text.starts_with("${") {
-        true => Ok(text.to_owned()),
-        false => {
-            Err("write ${env:NAME} or ${file:PATH}: others can see the arguments of a process")
-        }
+    if text.starts_with("${") {
+        Ok(text.to_owned())
+    } else {
+        Err("write ${env:NAME} or ${file:PATH}: others can see the arguments of a process")
     }
 }
 

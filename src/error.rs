@@ -106,7 +106,7 @@ enum Remedy {
 }
 
 impl Error {
-    /// An error of this kind that says this.
+    /// An error of this kind with this message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
@@ -140,9 +140,10 @@ impl Error {
             Some(code) => std::io::Error::from_raw_os_error(code),
             None => error.kind().into(),
         });
-        match is_exhausted(error) || is_full(error) {
-            true => error_of.retryable(),
-            false => error_of,
+        if is_exhausted(error) || is_full(error) {
+            error_of.retryable()
+        } else {
+            error_of
         }
     }
 
@@ -350,7 +351,7 @@ pub(crate) fn quote_bytes(value: &[u8]) -> String {
     quote(String::from_utf8_lossy(head))
 }
 
-/// The candidate that somebody who wrote `name` may have meant: the nearest within two edits.
+/// The candidate that was probably meant by `name`: the nearest within two edits.
 pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -383,7 +384,7 @@ pub(crate) fn is_exhausted(error: &std::io::Error) -> bool {
     })
 }
 
-/// What the system says about an I/O error, without the number that `std` appends.
+/// The system's message of an I/O error, without the number that `std` appends.
 fn system_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {

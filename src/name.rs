@@ -22,11 +22,10 @@ impl Name {
         if is_word(text) {
             return Ok(Name(text.into()));
         }
-        let hint = match text.contains('.') {
-            true => {
-                "allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}; a dot separates a node from its port"
-            }
-            false => "allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}, and not \"_\" alone",
+        let hint = if text.contains('.') {
+            "allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}; a dot separates a node from its port"
+        } else {
+            "allowed is [A-Za-z_][A-Za-z0-9_-]{0,127}, and not \"_\" alone"
         };
         Err(Error::data(format!("bad name {}", quote(text))).with_hint(hint))
     }

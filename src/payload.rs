@@ -16,7 +16,7 @@ use triomphe::ThinArc;
 pub(crate) use json::{MAX_DEPTH, check_json, depth, note, parse_json, read};
 pub(crate) use walk::{Number, Walk};
 
-/// The greatest payload that sources send unless the network says otherwise, and that sources of lines
+/// The greatest payload that sources send unless the network has another limit, and that sources of lines
 /// accept at all, in bytes (1 MiB).
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 

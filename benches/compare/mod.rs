@@ -12,9 +12,10 @@ pub fn compare(c: &mut Criterion, start: &str) {
             .sampling_mode(SamplingMode::Flat);
         for mut function in workload.functions {
             // A trip is an iteration of its own; a flow is long enough to be one.
-            let (events, most) = match workload.latency {
-                true => (1, u64::MAX),
-                false => ((function.events / 4).max(1), 1),
+            let (events, most) = if workload.latency {
+                (1, u64::MAX)
+            } else {
+                ((function.events / 4).max(1), 1)
             };
             group.throughput(Throughput::Elements(events));
             group.bench_function(function.name, |b| {

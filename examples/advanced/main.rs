@@ -86,9 +86,10 @@ struct Bets {
 impl Bets {
     fn bet(&self, now: Timestamp) -> serde_json::Value {
         let high = self.count.is_multiple_of(25);
-        let customer = match high {
-            true => "76d17c9e-734b-452c-a5ee-852d1e6261bd",
-            false => "66440a98-a92a-4ce0-a5aa-d851a6f288d9",
+        let customer = if high {
+            "76d17c9e-734b-452c-a5ee-852d1e6261bd"
+        } else {
+            "66440a98-a92a-4ce0-a5aa-d851a6f288d9"
         };
         let game_id = if (self.count / 25).is_multiple_of(2) {
             654321

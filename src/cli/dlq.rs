@@ -104,8 +104,7 @@ pub fn run(options: &Options) -> Result<()> {
             since,
         } => {
             if !all && node.is_none() && since.is_none() {
-                let error =
-                    Error::new(ErrorKind::Usage, "nothing says which letters to throw away");
+                let error = Error::new(ErrorKind::Usage, "no choice of letters to throw away");
                 return Err(error.with_hint("--node NODE, --since TIME, or --all"));
             }
             let filter = LetterFilter {
@@ -122,9 +121,10 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The letters in a file, or in the database of this URL.
 fn letters(place: &str) -> Result<DeadLetters> {
-    match crate::store::dialect_of(place).is_some() {
-        true => Ok(DeadLetters::table(&Database::open(place)?)),
-        false => Ok(DeadLetters::file(place)),
+    if crate::store::dialect_of(place).is_some() {
+        Ok(DeadLetters::table(&Database::open(place)?))
+    } else {
+        Ok(DeadLetters::file(place))
     }
 }
 

@@ -257,9 +257,10 @@ pub const SCHEMA: &str =
 
 /// A server that is not available ends the load, where a broker would be waited for.
 fn with_schema(error: Error) -> Error {
-    match error.is_retryable() && error.hint().is_none() {
-        true => error.with_hint(SCHEMA),
-        false => error,
+    if error.is_retryable() && error.hint().is_none() {
+        error.with_hint(SCHEMA)
+    } else {
+        error
     }
 }
 
@@ -270,9 +271,10 @@ pub fn with_way_to_add(error: Error) -> Error {
         _ if error.hint().is_some() => return error,
         text if text.ends_with("is not available to this script") => {
             let hint = "--allow-os gives it, to scripts that may do what you may";
-            return match text.starts_with("package.") {
-                true => error,
-                false => error.with_hint(hint),
+            return if text.starts_with("package.") {
+                error
+            } else {
+                error.with_hint(hint)
             };
         }
         text if text.starts_with("no source node") => "--input",

@@ -1,4 +1,4 @@
-//! A bar on standard error that says how far a replay is, where somebody looks: nowhere else is
+//! A bar on standard error that shows how far a replay is, on a terminal: nowhere else is
 //! anything of it written. What is logged meanwhile is written above it.
 
 use crate::network::Replaying;
@@ -60,9 +60,9 @@ pub fn log_above(log: &mut env_logger::Builder) {
     }
     log.target(env_logger::Target::Pipe(Box::new(AboveTheBar)));
     // A pipe is not asked whether it leads to a terminal that shows colours.
-    let says = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if !says("NO_COLOR") && !says("RUST_LOG_STYLE") && !dumb {
+    if !is_set("NO_COLOR") && !is_set("RUST_LOG_STYLE") && !dumb {
         log.write_style(env_logger::WriteStyle::Always);
     }
 }

@@ -82,13 +82,13 @@ fn converse(
         };
         typed.push_str(&line);
         typed.push('\n');
-        let said = match typed.trim() {
+        let command = match typed.trim() {
             "" => Ok(Some(String::new())),
             ":quit" | ":q" => return Ok(()),
             word if word.starts_with(':') => command(word, network).map(Some),
             text => evaluate(runtime, text),
         };
-        match said {
+        match command {
             Ok(None) => continue,
             Ok(Some(text)) => print(&text)?,
             Err(error) => report(&error),

@@ -86,9 +86,10 @@ pub fn run(options: &Options) -> Result<()> {
         super::scrubbed::to_stderr(&stats);
     }
     let stats = stepped.and(finished)?;
-    match options.fail_on_reject {
-        true => refuse_rejects(&stats),
-        false => Ok(()),
+    if options.fail_on_reject {
+        refuse_rejects(&stats)
+    } else {
+        Ok(())
     }
 }
 

@@ -85,12 +85,13 @@ pub fn refuse_rejects(stats: &Stats) -> Result<()> {
         (events > 0).then(|| format!("{} rejected {events}", node.name))
     });
     let rejected: Vec<String> = rejected.collect();
-    match rejected.is_empty() {
-        true => Ok(()),
-        false => Err(Error::data(format!(
+    if rejected.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::data(format!(
             "events were rejected: {}",
             rejected.join(", ")
-        ))),
+        )))
     }
 }
 
@@ -103,18 +104,18 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Waits until the network has locked the files that it needs. A signal ends the process meanwhile.
 fn stand_by(network: &Network) -> Result<()> {
-    let mut said = String::new();
+    let mut logged = String::new();
     loop {
         match network.lock_files() {
             Err(error) if error.kind() == ErrorKind::Locked => {
-                if said != error.message() {
-                    error.message().clone_into(&mut said);
-                    log::warn!("standing by: {said}");
+                if logged != error.message() {
+                    error.message().clone_into(&mut logged);
+                    log::warn!("standing by: {logged}");
                 }
                 std::thread::sleep(LOOK);
             }
             locked => {
-                if locked.is_ok() && !said.is_empty() {
+                if locked.is_ok() && !logged.is_empty() {
                     log::warn!("taking over");
                 }
                 return locked;
@@ -138,11 +139,11 @@ fn load_network(options: &Options) -> Result<Option<(Network, Runtime)>> {
         time.saturating_sub(passed)
     };
     let mut failures = 0;
-    let mut said = String::new();
+    let mut logged = String::new();
     loop {
         let error = match load::load_within(&options.load, left()) {
             Ok(loaded) => {
-                if !said.is_empty() {
+                if !logged.is_empty() {
                     log::warn!("the database is available");
                 }
                 return Ok(Some(loaded));
@@ -158,9 +159,9 @@ fn load_network(options: &Options) -> Result<Option<(Network, Runtime)>> {
             log::warn!("stopped before the network was built: {error}");
             return Ok(None);
         }
-        if said != error.message() {
-            error.message().clone_into(&mut said);
-            log::warn!("waiting for the database: {said}; {}", load::SCHEMA);
+        if logged != error.message() {
+            error.message().clone_into(&mut logged);
+            log::warn!("waiting for the database: {logged}; {}", load::SCHEMA);
         }
         failures += 1;
         std::thread::sleep(BACKOFF.pause(failures).min(left()));

@@ -21,21 +21,23 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let stats = ask(&options.remote.client()?, "/api/v1/stats")?;
     let screen = Screen::new(&stats);
-    match options.json {
-        true => print(&format!("{stats}\n"))?,
-        false => print(&format!(
+    if options.json {
+        print(&format!("{stats}\n"))?
+    } else {
+        print(&format!(
             "{}\n{}",
             screen.summary(),
             screen.table(usize::MAX)
-        ))?,
+        ))?
     }
     let not_open = screen.not_open();
     if screen.state() == "running" && not_open.is_empty() {
         return Ok(());
     }
-    let why = match not_open.is_empty() {
-        true => format!("it is {}", screen.state()),
-        false => not_open.join(", "),
+    let why = if not_open.is_empty() {
+        format!("it is {}", screen.state())
+    } else {
+        not_open.join(", ")
     };
     let error = format!(
         "the network at {} is not ready: {why}",

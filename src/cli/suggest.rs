@@ -1,4 +1,4 @@
-//! What somebody meant who mistyped a verb or an option: clap misses swapped letters in short
+//! Suggestions for a mistyped verb or option: clap misses swapped letters in short
 //! words, as in `--fro` for `--for`.
 
 use super::Cli;

@@ -34,8 +34,8 @@
 //! confirmed is not sent again. No more than 64 MiB are read beyond what the node has taken, and no message
 //! that is longer ([`intake`]).
 //!
-//! The client is lapin: it is released often, says by number why the server has refused something, and
-//! tells a refused password from a lost connection. amqprs does not ask the server for that, and writes
+//! The client is lapin: it is released often, gives the number of the reason why the server has refused something, and
+//! distinguishes a refused password from a lost connection. amqprs does not ask the server for that, and writes
 //! every frame by itself; amiquip blocks, as would fit here, but has had no release for years.
 //! It has a thread for its socket and its tasks on a runtime that runs only while the node waits ([`connection`]).
 //! An option more is a line in the tables, in the list of its [`Make`] and where its node is made.

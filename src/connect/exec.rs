@@ -51,10 +51,7 @@ fn not_started(address: &Address, error: &io::Error) -> Error {
         io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory
     );
     let error = Error::io(address, error);
-    match again {
-        true => error.retryable(),
-        false => error,
-    }
+    if again { error.retryable() } else { error }
 }
 
 struct Output {

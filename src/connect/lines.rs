@@ -62,9 +62,10 @@ fn nothing_follows(address: &Address) -> Result<()> {
 }
 
 fn file_source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
-    let follow = match settings.boolean("follow", false)? {
-        true => Follow::Yes,
-        false => Follow::No,
+    let follow = if settings.boolean("follow", false)? {
+        Follow::Yes
+    } else {
+        Follow::No
     };
     let mut source = LineSource::file(path(address)?, follow);
     if settings.has("rotate_wait") {
@@ -92,9 +93,10 @@ fn file_sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         Some(rotation) => sink.rotated(rotation),
         None => sink,
     };
-    Ok(match settings.boolean("sync", false)? {
-        true => Box::new(sink.synced()),
-        false => Box::new(sink),
+    Ok(if settings.boolean("sync", false)? {
+        Box::new(sink.synced())
+    } else {
+        Box::new(sink)
     })
 }
 

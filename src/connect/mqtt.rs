@@ -44,7 +44,7 @@
 //! (`max_queued_messages`), lets a sink have 20 messages under way (`max_inflight_messages`), and
 //! version 2.0.11 keeps nothing for a group from its restart until the sources are back. Of two clients
 //! with one `client_id` the second takes the first one's place: that one ends with an error where
-//! the broker says why, and takes it back otherwise. Messages beyond 16 MiB are not sent here; of
+//! the broker gives a reason, and takes it back otherwise. Messages beyond 16 MiB are not sent here; of
 //! QoS 0, what comes while there is no room may be lost.
 //!
 //! The client runs on a private current-thread runtime on the node's thread ([`connection`]):

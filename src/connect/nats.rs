@@ -120,9 +120,10 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
             stream: named(settings, "stream", stream)?,
             durable: named(settings, "durable", durable)?,
             filter: subject,
-            ack_wait: match settings.has("ack_wait") {
-                true => Some(settings.duration("ack_wait", Duration::ZERO)?),
-                false => None,
+            ack_wait: if settings.has("ack_wait") {
+                Some(settings.duration("ack_wait", Duration::ZERO)?)
+            } else {
+                None
             },
             max_deliver: settings.integer("max_deliver", 1..=i64::from(u32::MAX))?,
             only_new: settings.choice("deliver", &["all", "new"])? == Some("new"),
@@ -193,9 +194,10 @@ fn connect_config(address: &Address, settings: &Settings) -> Result<(ConnectConf
 /// A name of a stream, a consumer or a group: part of a subject.
 fn named(settings: &Settings, option: &str, name: &str) -> Result<String> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
-    match name.is_empty() || name.contains(bad) {
-        true => Err(settings.wrong(option, "a name without spaces, dots, *, > and slashes")),
-        false => Ok(name.to_owned()),
+    if name.is_empty() || name.contains(bad) {
+        Err(settings.wrong(option, "a name without spaces, dots, *, > and slashes"))
+    } else {
+        Ok(name.to_owned())
     }
 }
 

@@ -153,9 +153,10 @@ impl Source for Listening {
             listener.is_short(self.admission.most);
         }
         let takes = listener.pause().is_none() && self.admission.has_room(open(&self.peers));
-        let wait = match takes {
-            true => wait,
-            false => wait.min(listener.pause().unwrap_or(LOOK)),
+        let wait = if takes {
+            wait
+        } else {
+            wait.min(listener.pause().unwrap_or(LOOK))
         };
         let streams = self
             .peers
@@ -321,7 +322,7 @@ impl Connecting {
     }
 
     /// Sees to it that there is a connection to which can be written. One whose other side sends no more
-    /// may be over, or only half of it: a new one tells, since a receiver that has gone for good takes
+    /// may be over, or only half of it: a new one shows which, since a receiver that has gone for good takes
     /// none, and one that ends its direction does so again.
     fn look(&mut self) -> Result<()> {
         let gone = || {
@@ -337,10 +338,13 @@ impl Connecting {
                 Ok(())
             }
             (false, _) => Ok(()),
-            (true, Other::ReadsOn(_)) => match stream.is_broken(Duration::ZERO) {
-                true => self.connect(),
-                false => Ok(()),
-            },
+            (true, Other::ReadsOn(_)) => {
+                if stream.is_broken(Duration::ZERO) {
+                    self.connect()
+                } else {
+                    Ok(())
+                }
+            }
             (true, Other::Ended(0)) => {
                 self.other = Other::Ended(1);
                 self.connect()
@@ -352,9 +356,10 @@ impl Connecting {
                     "{address}: the other side ends its own direction of every connection; it is taken \
                      to read on"
                 );
-                match stream.is_broken(Duration::ZERO) {
-                    true => self.connect(),
-                    false => Ok(()),
+                if stream.is_broken(Duration::ZERO) {
+                    self.connect()
+                } else {
+                    Ok(())
                 }
             }
             (true, Other::Closes) => self.connect(),

@@ -135,9 +135,10 @@ impl MemberLink {
         let mut stats = self.account.snapshot(from, to, now);
         let [rate, blocked, overflowed] = self.look.rates(now, self.account.look(now));
         stats.rate = rate;
-        stats.waits = match overflowed > 0.0 {
-            true => 1.0,
-            false => (blocked / 1e9).min(1.0),
+        stats.waits = if overflowed > 0.0 {
+            1.0
+        } else {
+            (blocked / 1e9).min(1.0)
         };
         stats
     }

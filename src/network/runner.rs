@@ -119,7 +119,7 @@ impl<S: Sink> Runner for Writes<S> {
     }
 }
 
-/// A source, pipeline or sink, as the successor of a node of the same kind. `K` tells the compiler which of
+/// A source, pipeline or sink, as the successor of a node of the same kind. `K` shows the compiler which of
 /// the three it is; it is inferred where a type is one of them only.
 pub trait Successor<K>: private::IntoRunner<K> {}
 

@@ -229,9 +229,10 @@ impl Stage {
         let empty = self.frame.is_empty();
         // Events read before an error are good, and a source cannot take them back.
         self.resolve(Batch::default());
-        match empty {
-            true => self.account.busy.stop(monotonic()),
-            false => self.account.busy.stop_with(begun.elapsed()),
+        if empty {
+            self.account.busy.stop(monotonic())
+        } else {
+            self.account.busy.stop_with(begun.elapsed())
         }
         read
     }

@@ -35,9 +35,10 @@ impl Tap {
 
     /// The next event, if one comes within this time.
     pub fn next(&self, wait: Duration) -> Option<Event> {
-        let event = match wait.is_zero() {
-            true => self.events.try_recv().ok(),
-            false => self.events.recv_timeout(wait).ok(),
+        let event = if wait.is_zero() {
+            self.events.try_recv().ok()
+        } else {
+            self.events.recv_timeout(wait).ok()
         }?;
         self.room.bytes.fetch_sub(event.size(), Ordering::Relaxed);
         self.room.events.fetch_sub(1, Ordering::Relaxed);

@@ -54,9 +54,10 @@ impl<'a> Walk<'a> {
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
         let byte = self.text.as_bytes().get(self.at).copied()?;
-        match byte > b' ' {
-            true => Some(byte),
-            false => self.peek_behind_blanks(),
+        if byte > b' ' {
+            Some(byte)
+        } else {
+            self.peek_behind_blanks()
         }
     }
 
@@ -78,7 +79,7 @@ impl<'a> Walk<'a> {
         (self.peek() == Some(byte)).then(|| self.at += 1)
     }
 
-    /// Goes into an object or an array; says whether there is anything in it.
+    /// Goes into an object or an array; returns whether there is anything in it.
     #[inline]
     pub fn enter(&mut self, open: u8, close: u8) -> Option<bool> {
         self.pass(open)?;
@@ -95,7 +96,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes on behind a field or an element; says whether there is another one.
+    /// Goes on behind a field or an element; returns whether there is another one.
     #[inline]
     pub fn go_on(&mut self, close: u8) -> Option<bool> {
         let byte = self.peek()?;

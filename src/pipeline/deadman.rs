@@ -94,9 +94,10 @@ impl Node for Deadman {
 
     /// The first wake is at once: that is when the time begins to run.
     fn wake(&self) -> Option<Timestamp> {
-        match self.begun {
-            true => self.alive.next(),
-            false => Some(Timestamp::EPOCH),
+        if self.begun {
+            self.alive.next()
+        } else {
+            Some(Timestamp::EPOCH)
         }
     }
 

@@ -101,9 +101,10 @@ impl Queue {
     fn room(&self) -> usize {
         let out = self.under_way.len() + self.refused.len();
         let out = out + self.failed.len() + self.delivered.len();
-        match self.bytes < BYTES {
-            true => UNDER_WAY.saturating_sub(out),
-            false => 0,
+        if self.bytes < BYTES {
+            UNDER_WAY.saturating_sub(out)
+        } else {
+            0
         }
     }
 
@@ -131,13 +132,12 @@ impl Queue {
     /// Emits events: those that failed and are due, those in the file, those of this batch.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let now = cx.now();
-        let due = match now < self.latest {
+        let due = if now < self.latest {
             // The clock was set back, which must not lengthen a pause.
-            true => std::mem::take(&mut self.failed),
-            false => {
-                let later = self.failed.split_off(&(now, u64::MAX));
-                std::mem::replace(&mut self.failed, later)
-            }
+            std::mem::take(&mut self.failed)
+        } else {
+            let later = self.failed.split_off(&(now, u64::MAX));
+            std::mem::replace(&mut self.failed, later)
         };
         self.latest = now;
         let mut due: Vec<Held> = due.into_values().collect();
@@ -314,9 +314,10 @@ impl Pipeline for Queue {
 
 /// A file that is broken is so for every event.
 fn final_unless_retryable(error: Error) -> Error {
-    match error.is_retryable() {
-        true => error,
-        false => error.fatal(),
+    if error.is_retryable() {
+        error
+    } else {
+        error.fatal()
     }
 }
 

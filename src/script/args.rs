@@ -38,13 +38,14 @@ impl Args {
     /// # Errors
     /// More than `most` arguments.
     pub fn at_most(&self, most: usize) -> Result<()> {
-        match self.len() > most {
-            true => Err(Error::data(format!(
+        if self.len() > most {
+            Err(Error::data(format!(
                 "too many arguments to {}: {most} at most, got {}",
                 self.function,
                 self.len()
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 

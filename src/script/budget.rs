@@ -177,9 +177,10 @@ impl Budget {
 
     /// Looks at the memory after a round of the collector.
     pub fn grown(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
-        match self.see_memory(lua) {
-            true => self.hook(lua, self.at_first().min(self.every.get())),
-            false => Ok(()),
+        if self.see_memory(lua) {
+            self.hook(lua, self.at_first().min(self.every.get()))
+        } else {
+            Ok(())
         }
     }
 

@@ -26,5 +26,5 @@ pub(super) fn is_sandbox(source: &str) -> bool {
 /// A message of Lua without its place, where that is in a chunk of ours.
 pub(super) fn without_place(message: &str) -> Option<&str> {
     let rest = message.strip_prefix(CHUNK)?;
-    rest.split_once(": ").map(|(_, said)| said)
+    rest.split_once(": ").map(|(_, message)| message)
 }

@@ -25,8 +25,8 @@ impl Runtime {
     /// let runtime = Runtime::new(&Network::new())?;
     /// assert_eq!(runtime.evaluate("tb.create_forwarder(")?, Evaluated::Unfinished);
     /// runtime.evaluate("tb.create_forwarder('f')")?;
-    /// let said = runtime.evaluate("1 + 1, tb.node_exists('f'), { n = 1 }")?;
-    /// assert_eq!(said, Evaluated::Done(vec!["2".into(), "true".into(), r#"{"n":1}"#.into()]));
+    /// let result = runtime.evaluate("1 + 1, tb.node_exists('f'), { n = 1 }")?;
+    /// assert_eq!(result, Evaluated::Done(vec!["2".into(), "true".into(), r#"{"n":1}"#.into()]));
     /// # Ok::<(), tributary::Error>(())
     /// ```
     ///

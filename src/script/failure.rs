@@ -47,8 +47,8 @@ pub(super) fn raise(lua: &Lua, error: Error) -> mlua::Error {
 pub(super) fn is_memory(error: &mlua::Error) -> bool {
     match root(error) {
         mlua::Error::MemoryError(_) => true,
-        // What the library of strings says.
-        mlua::Error::RuntimeError(message) => said(message) == "not enough memory",
+        // An error of the library of strings.
+        mlua::Error::RuntimeError(message) => without_traceback(message) == "not enough memory",
         _ => false,
     }
 }
@@ -80,7 +80,7 @@ const MESSAGE: usize = 4 << 10;
 const TRACE: usize = 16 << 10;
 
 /// The message of an error without its traceback, cut where it is too long.
-fn said(message: &str) -> &str {
+fn without_traceback(message: &str) -> &str {
     let head = &message[..message.floor_char_boundary(MESSAGE)];
     head.split(TRACEBACK).next().unwrap_or(head)
 }
@@ -105,25 +105,26 @@ pub(super) fn from_lua(error: &mlua::Error, chunks: &[String]) -> Error {
     }
     match root(error) {
         mlua::Error::RuntimeError(message) => {
-            let (mut place, mut message) = split_place(said(message), chunks);
+            let (mut place, mut message) = split_place(without_traceback(message), chunks);
             if place.is_none()
                 && let Some(rest) = chunks::without_place(message)
             {
                 (place, message) = (user_line(error, chunks), rest);
             }
-            let said = match message {
+            let reason = match message {
                 "" => "the script raised an error with an empty message",
                 "nil" | "<nil>" => "the script raised an error with the value nil",
                 other if is_address(other) => "the script raised an error that is no text",
                 other => other,
             };
-            let error = match message.len() + 4 > MESSAGE && said == message {
-                true => Error::data(format!("{said} … (cut)")),
-                false => Error::data(said),
+            let error = if message.len() + 4 > MESSAGE && reason == message {
+                Error::data(format!("{reason} … (cut)"))
+            } else {
+                Error::data(reason)
             };
             error.at_opt(place).at_opt(default)
         }
-        other => Error::data(said(&other.to_string())).at_opt(default),
+        other => Error::data(without_traceback(&other.to_string())).at_opt(default),
     }
 }
 
@@ -146,7 +147,7 @@ fn root(error: &mlua::Error) -> &mlua::Error {
     }
 }
 
-/// What Lua says of a value without a text of its own: `table: 0x55d0`.
+/// What Lua shows for a value without a text of its own: `table: 0x55d0`.
 fn is_address(text: &str) -> bool {
     let kinds = ["table: 0x", "function: 0x", "thread: 0x", "userdata: 0x"];
     kinds.iter().any(|kind| text.starts_with(kind))
@@ -156,7 +157,7 @@ fn is_address(text: &str) -> bool {
 fn split_place<'a>(message: &'a str, chunks: &[String]) -> (Option<String>, &'a str) {
     let mut found = chunks.iter().filter_map(|name| split_at(message, name));
     match found.next() {
-        Some((place, said)) => (Some(place), said),
+        Some((place, reason)) => (Some(place), reason),
         None => (None, message),
     }
 }
@@ -164,10 +165,10 @@ fn split_place<'a>(message: &'a str, chunks: &[String]) -> (Option<String>, &'a 
 fn split_at<'a>(message: &'a str, name: &str) -> Option<(String, &'a str)> {
     let head = String::from_utf8_lossy(&name.as_bytes()[..name.len().min(SHOWN_NAME)]);
     let rest = message.strip_prefix(&*head)?.strip_prefix(':')?;
-    let (line, said) = rest
+    let (line, reason) = rest
         .split_once(": ")
         .or_else(|| rest.strip_suffix(':').map(|line| (line, "")))?;
-    (line.parse::<u64>().is_ok()).then(|| (format!("{name}:{line}"), said))
+    (line.parse::<u64>().is_ok()).then(|| (format!("{name}:{line}"), reason))
 }
 
 /// A mistake in the grammar, with the line and where in it Lua stopped understanding.
@@ -176,9 +177,9 @@ pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> 
     let mlua::Error::SyntaxError { message, .. } = root(error) else {
         return from_lua(error, &chunks);
     };
-    let (place, said) = split_place(message, &chunks);
+    let (place, reason) = split_place(message, &chunks);
     let Some(place) = place else {
-        return Error::data(said).at(name);
+        return Error::data(reason).at(name);
     };
     let number = place
         .rsplit(':')
@@ -190,14 +191,15 @@ pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> 
     let start: usize = before.map(str::len).sum();
     // What is missing at the end of the text has no line.
     let line = lines.next().unwrap_or("");
-    let near = said
+    let near = reason
         .rsplit_once("near '")
         .and_then(|(_, near)| near.strip_suffix('\''));
     let column = near.and_then(|near| {
         let ends = |at: usize| start + at + near.len();
-        // The one after which Lua says just this: the same word may stand before it in its place.
-        let stopped =
-            |at: &usize| says(lua, &chunks, &text[..ends(*at)]).is_some_and(|s| s == said);
+        // The one after which Lua reports just this: the same word may stand before it in its place.
+        let stopped = |at: &usize| {
+            grammar_error(lua, &chunks, &text[..ends(*at)]).is_some_and(|s| s == reason)
+        };
         let mut found = line.match_indices(near).map(|(at, _)| at).take(TRIES);
         let at = found.clone().find(stopped).or_else(|| found.next())?;
         Some(line[..at].chars().count() + 1)
@@ -207,14 +209,14 @@ pub(super) fn syntax(lua: &Lua, error: &mlua::Error, name: &str, text: &str) -> 
         None => place,
     };
     match line.trim() {
-        "" => Error::data(said),
-        line => Error::data(format!("{said}, in the line: {line}")),
+        "" => Error::data(reason),
+        line => Error::data(format!("{reason}, in the line: {line}")),
     }
     .at(place)
 }
 
-/// What Lua says against the grammar of a text.
-fn says(lua: &Lua, chunks: &[String], text: &str) -> Option<String> {
+/// The grammar error of a text, if it has one.
+fn grammar_error(lua: &Lua, chunks: &[String], text: &str) -> Option<String> {
     let chunk = lua.load(text).set_name(format!("={}", chunks[0]));
     let error = chunk.set_mode(ChunkMode::Text).into_function().err()?;
     match root(&error) {

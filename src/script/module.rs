@@ -3,7 +3,6 @@
 //! Each file here holds the functions of one subject. A function is an `Export`: its name, its
 //! arguments and one line about it, which `tributary functions` prints, and what it does.
 
-pub(super) mod always;
 mod connect;
 mod durable;
 mod functions;
@@ -11,6 +10,7 @@ mod graph;
 mod letters;
 mod lines;
 mod nodes;
+pub(super) mod runtime;
 mod sql;
 mod timing;
 
@@ -40,7 +40,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What the functions work on: the network, the database, and the draft of the script that runs.
-pub(super) struct Session {
+pub(super) struct BuildContext {
     pub network: Network,
     pub database: Database,
     pub limits: ScriptLimits,
@@ -59,9 +59,9 @@ pub(super) struct Session {
     pub recorder: OnceCell<Recorder>,
 }
 
-impl Session {
+impl BuildContext {
     pub fn new(network: Network, database: Database, limits: ScriptLimits) -> Self {
-        Session {
+        BuildContext {
             network,
             database,
             limits,
@@ -120,7 +120,7 @@ impl Session {
         }
     }
 
-    /// Keeps what is to be said of a window.
+    /// Keeps the explanation of a window.
     pub fn explain(&self, name: &str, explanation: Explanation) {
         let mut explanations = self.explanations.borrow_mut();
         explanations.retain(|(known, _)| known != name);
@@ -192,19 +192,19 @@ impl Session {
 }
 
 /// What a native function does.
-pub(super) type Run = dyn Fn(&Session, &Args) -> Result<Value>;
+pub(super) type Run = dyn Fn(&BuildContext, &Args) -> Result<Value>;
 
 /// A native function.
 struct Export {
     name: &'static str,
     arguments: &'static str,
     about: &'static str,
-    run: fn(&Session, &Args) -> Result<Value>,
+    run: fn(&BuildContext, &Args) -> Result<Value>,
 }
 
 fn natives() -> impl Iterator<Item = &'static Export> {
     let subjects = [
-        always::EXPORTS,
+        runtime::EXPORTS,
         connect::EXPORTS,
         functions::EXPORTS,
         graph::EXPORTS,
@@ -241,15 +241,15 @@ pub(crate) fn functions_in(directory: impl AsRef<Path>) -> Result<Vec<Signature>
 }
 
 /// Makes the module: native functions, helpers, and an error for everything else.
-pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
+pub(super) fn create(lua: &Lua, build: &Rc<BuildContext>) -> mlua::Result<Table> {
     let module = lua.create_table()?;
     for export in natives() {
         let run = Rc::new(export.run);
-        add(lua, &module, session, export.name, run, Waits::Yes)?;
+        add(lua, &module, build, export.name, run, Waits::Yes)?;
     }
     prelude::load(lua, &module)?;
     for helper in prelude::functions() {
-        make_whole(lua, &module, session, &helper.name)?;
+        make_whole(lua, &module, build, &helper.name)?;
     }
     module.raw_set("null", null())?;
     guard(lua, &module)?;
@@ -257,12 +257,12 @@ pub(super) fn create(lua: &Lua, session: &Rc<Session>) -> mlua::Result<Table> {
 }
 
 /// Makes a helper take effect as a whole or not at all.
-fn make_whole(lua: &Lua, module: &Table, session: &Rc<Session>, name: &str) -> mlua::Result<()> {
+fn make_whole(lua: &Lua, module: &Table, build: &Rc<BuildContext>, name: &str) -> mlua::Result<()> {
     let inner: Function = module.raw_get(name)?;
-    let session = session.clone();
+    let build = build.clone();
     let whole = lua.create_function(move |lua, values: MultiValue| {
         Budget::charge_arguments(lua, &values);
-        session.whole(|| inner.call::<MultiValue>(values))
+        build.whole(|| inner.call::<MultiValue>(values))
     })?;
     module.raw_set(name, whole)
 }
@@ -271,7 +271,7 @@ fn make_whole(lua: &Lua, module: &Table, session: &Rc<Session>, name: &str) -> m
 pub(super) fn add_helpers(
     lua: &Lua,
     module: &Table,
-    session: &Rc<Session>,
+    build: &Rc<BuildContext>,
     helpers: Helpers,
 ) -> mlua::Result<()> {
     let there: Vec<String> = module
@@ -283,14 +283,14 @@ pub(super) fn add_helpers(
     let added: Vec<(String, mlua::Value)> = module.pairs().flatten().collect();
     for (name, value) in added {
         if value.is_function() && !there.contains(&name) {
-            make_whole(lua, module, session, &name)?;
+            make_whole(lua, module, build, &name)?;
         }
     }
-    session.helpers.borrow_mut().push(Arc::new(helpers));
+    build.helpers.borrow_mut().push(Arc::new(helpers));
     Ok(())
 }
 
-/// Makes what is not in the module an error, which says what may have been meant.
+/// Makes what is not in the module an error, which suggests what may have been meant.
 pub(super) fn guard(lua: &Lua, module: &Table) -> mlua::Result<()> {
     let meta = lua.create_table()?;
     let unknown = |lua: &Lua, (module, name): (Table, mlua::Value)| -> mlua::Result<()> {
@@ -343,22 +343,22 @@ pub(super) enum Waits {
 pub(super) fn add(
     lua: &Lua,
     module: &Table,
-    session: &Rc<Session>,
+    build: &Rc<BuildContext>,
     name: &str,
     run: Rc<Run>,
     waits: Waits,
 ) -> mlua::Result<()> {
-    let session = session.clone();
+    let build = build.clone();
     let function = native(lua, name, move |lua, args| {
         let place = failure::place(lua);
         let budget = Budget::of(lua);
         if let Some(budget) = &budget {
             budget.set_place(place.clone());
         }
-        if let Some(draft) = &mut *session.draft.borrow_mut() {
+        if let Some(draft) = &mut *build.draft.borrow_mut() {
             draft.set_place(place);
         }
-        let call = || session.whole(|| run(&session, args));
+        let call = || build.whole(|| run(&build, args));
         match budget {
             Some(budget) if waits == Waits::Yes => budget.aside(call),
             _ => call(),

@@ -223,9 +223,10 @@ fn scanner(
     pattern: &[u8],
     whole: bool,
 ) -> mlua::Result<Function> {
-    let (pattern, anchored) = match whole {
-        true => (pattern, false),
-        false => anchored(pattern),
+    let (pattern, anchored) = if whole {
+        (pattern, false)
+    } else {
+        anchored(pattern)
     };
     let pattern = patterns
         .get(lua, pattern)

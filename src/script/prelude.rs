@@ -2,7 +2,7 @@
 //!
 //! Each file is a chunk that gets the module and adds functions to it; the second thing it gets is a
 //! table of what only the host can do. The comment above a
-//! function is its documentation: the first line says what it does.
+//! function is its documentation: the first line describes what it does.
 //!
 //! A directory of the user's own helpers is loaded likewise, after these ([`Helpers`]).
 

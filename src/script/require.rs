@@ -113,15 +113,14 @@ fn find(name: &str, modules: &Modules) -> Result<PathBuf> {
     let mut path = directory;
     path.extend(name.split('.'));
     path.set_extension("lua");
-    match path.is_file() {
-        true => Ok(path),
-        false => {
-            let shown = path.display().to_string();
-            Err(Error::data(format!(
-                "{missing}: there is no file {}",
-                quote(shown)
-            )))
-        }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        let shown = path.display().to_string();
+        Err(Error::data(format!(
+            "{missing}: there is no file {}",
+            quote(shown)
+        )))
     }
 }
 

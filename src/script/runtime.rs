@@ -5,7 +5,7 @@ mod export;
 use super::branches::BranchJoin;
 use super::function::{Host, Known};
 use super::limits::ScriptLimits;
-use super::module::{self, Session};
+use super::module::{self, BuildContext};
 use super::prelude::Helpers;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
@@ -47,7 +47,7 @@ use std::time::Duration;
 pub struct Runtime {
     vm: Vm,
     module: Table,
-    session: Rc<Session>,
+    build: Rc<BuildContext>,
     modules: Rc<Modules>,
 }
 
@@ -90,11 +90,11 @@ impl Runtime {
         database: &Database,
         limits: ScriptLimits,
     ) -> Result<Self> {
-        let session = Session::new(network.clone(), database.clone(), limits.check()?);
-        let session = Rc::new(session);
+        let build = BuildContext::new(network.clone(), database.clone(), limits.check()?);
+        let build = Rc::new(build);
         let modules = Rc::new(Modules::default());
         let made = Vm::new(limits).and_then(|vm| {
-            let module = module::create(&vm.lua, &session)?;
+            let module = module::create(&vm.lua, &build)?;
             let require = require::create(&vm.lua, &module, &modules)?;
             vm.lua.globals().raw_set("require", require)?;
             let host = Host {
@@ -106,11 +106,11 @@ impl Runtime {
         });
         let (vm, module, host) = made.map_err(|error| failure::from_lua(&error, &[]))?;
         // It is set once, here.
-        let _ = session.host.set(host);
+        let _ = build.host.set(host);
         Ok(Runtime {
             vm,
             module,
-            session,
+            build,
             modules,
         })
     }
@@ -164,36 +164,37 @@ impl Runtime {
 
     /// Executes a compiled script, and gives its values.
     pub(super) fn execute_for<R: FromLuaMulti>(&self, script: &Script) -> Result<R> {
-        let declared = self.session.database.mark();
-        self.session.begin();
+        let declared = self.build.database.mark();
+        self.build.begin();
         self.modules.begin(&script.name, script.directory.clone());
         let (budget, limit) = (&self.vm.budget, self.vm.limits.load_time);
         budget.set_origin(Some(script.name.clone()));
         let ran = budget.within("load", limit, || script.function.call::<R>(()));
-        let draft = self.session.end();
+        let draft = self.build.end();
         let applied = match (ran, draft) {
             (Err(error), _) => {
                 let error = self.vm.failure(&error, &self.modules.chunks());
                 Err(meant::explained(error, &script.name, &script.text))
             }
             (Ok(values), Some(draft)) => {
-                let applied = self.session.network.apply(draft);
+                let applied = self.build.network.apply(draft);
                 applied
                     .map(|()| values)
                     .map_err(|error| error.at(&script.name))
             }
             (Ok(values), None) => Ok(values),
         };
-        match applied.is_err() {
-            true => self.session.database.reset(declared),
-            false => self.session.note_unit(&script.name, &script.text),
+        if applied.is_err() {
+            self.build.database.reset(declared);
+        } else {
+            self.build.note_unit(&script.name, &script.text);
         }
         applied
     }
 
     /// The scripts that were executed, in this order; of one that was executed again the last version.
     pub fn units(&self) -> Vec<Unit> {
-        self.session.units.borrow().clone()
+        self.build.units.borrow().clone()
     }
 
     /// How long a call of a function may take.
@@ -219,12 +220,12 @@ impl Runtime {
 
     /// The network that scripts build.
     pub fn network(&self) -> &Network {
-        &self.session.network
+        &self.build.network
     }
 
     /// The database in which scripts declare tables.
     pub fn database(&self) -> &Database {
-        &self.session.database
+        &self.build.database
     }
 
     /// Has the sinks of scripts that leave the process recorded in place of run: files, sockets,
@@ -251,7 +252,7 @@ impl Runtime {
     /// ```
     pub fn record_sinks(&self, recorder: &Recorder) {
         // The first one stays.
-        let _ = self.session.recorder.set(recorder.clone());
+        let _ = self.build.recorder.set(recorder.clone());
     }
 
     /// How one window keeps its answer up to date.
@@ -259,19 +260,19 @@ impl Runtime {
     /// # Errors
     /// A node that does not exist, or is no window that a script has made.
     pub fn explain(&self, node: &str) -> Result<Explanation> {
-        self.session.explanation(node)
+        self.build.explanation(node)
     }
 
     /// How the windows that scripts have made keep their answers up to date, by node, in the order
     /// of their making.
     pub fn explanations(&self) -> Vec<(String, Explanation)> {
-        self.session.explanations()
+        self.build.explanations()
     }
 
     /// The queries that join what several branches insert, of which a live run makes pairs twice or
     /// not at all.
     pub(crate) fn branch_joins(&self) -> Vec<BranchJoin> {
-        self.session.branch_joins()
+        self.build.branch_joins()
     }
 
     /// Makes the module a global of this name.
@@ -311,7 +312,7 @@ impl Runtime {
     pub fn add_prelude(&self, directory: impl AsRef<Path>) -> Result<()> {
         let helpers = Helpers::read(directory.as_ref())?;
         let added = self.call("load", self.vm.limits.load_time, |lua| {
-            module::add_helpers(lua, &self.module, &self.session, helpers)
+            module::add_helpers(lua, &self.module, &self.build, helpers)
         });
         added.map_err(|error| error.at(directory.as_ref().display().to_string()))
     }

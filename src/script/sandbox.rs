@@ -197,7 +197,7 @@ fn print(lua: &Lua, budget: &Budget, memory: usize, values: MultiValue) -> mlua:
     })
 }
 
-/// A library that is not there, and says so when it is used.
+/// A library that is not there: its use is an error.
 fn absent(lua: &Lua, library: &'static str) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     let meta = lua.create_table()?;

@@ -10,7 +10,7 @@ mod diff;
 
 use super::args::Args;
 use super::limits::ScriptLimits;
-use super::module::Session;
+use super::module::BuildContext;
 use super::runtime::Runtime;
 use crate::error::{Error, Result, quote};
 use crate::network::Network;
@@ -81,7 +81,7 @@ impl Tests {
         prepare(&runtime)?;
         let found: Rc<RefCell<Vec<(String, Function)>>> = Rc::default();
         let tests = found.clone();
-        let test = move |_: &Session, args: &Args| {
+        let test = move |_: &BuildContext, args: &Args| {
             args.at_most(2)?;
             let (name, function) = (args.string(1)?, args.function(2)?);
             let mut tests = tests.borrow_mut();

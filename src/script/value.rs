@@ -90,24 +90,26 @@ fn make(lua: &Lua, value: &Value, whole: bool) -> mlua::Result<LuaValue> {
     })
 }
 
-/// Whether a value made with [`to_data`] still says the same. Each table is reported, since to go
+/// Whether a value made with [`to_data`] still is_equal the same. Each table is reported, since to go
 /// through one may take long.
-pub(super) fn says(value: &LuaValue, json: &Value, table: &dyn Fn()) -> bool {
+pub(super) fn is_equal(value: &LuaValue, json: &Value, table: &dyn Fn()) -> bool {
     let seen = table;
     match (value, json) {
-        (LuaValue::Boolean(value), Value::Bool(said)) => value == said,
-        (LuaValue::Integer(value), Value::Number(said)) => said.as_i64() == Some(*value),
-        (LuaValue::Number(value), Value::Number(said)) => {
-            said.is_f64() && said.as_f64().map(f64::to_bits) == Some(value.to_bits())
+        (LuaValue::Boolean(value), Value::Bool(expected)) => value == expected,
+        (LuaValue::Integer(value), Value::Number(expected)) => expected.as_i64() == Some(*value),
+        (LuaValue::Number(value), Value::Number(expected)) => {
+            expected.is_f64() && expected.as_f64().map(f64::to_bits) == Some(value.to_bits())
         }
-        (LuaValue::String(text), Value::String(said)) => *text.as_bytes() == *said.as_bytes(),
+        (LuaValue::String(text), Value::String(expected)) => {
+            *text.as_bytes() == *expected.as_bytes()
+        }
         (LuaValue::Table(table), Value::Array(items)) => {
             seen();
             holds(table, items.len(), |key, value| match key {
                 LuaValue::Integer(at) => usize::try_from(at - 1)
                     .ok()
                     .and_then(|at| items.get(at))
-                    .is_some_and(|item| says(value, item, seen)),
+                    .is_some_and(|item| is_equal(value, item, seen)),
                 _ => false,
             })
         }
@@ -118,7 +120,7 @@ pub(super) fn says(value: &LuaValue, json: &Value, table: &dyn Fn()) -> bool {
                     .to_str()
                     .ok()
                     .and_then(|name| map.get(&*name))
-                    .is_some_and(|said| says(value, said, seen)),
+                    .is_some_and(|expected| is_equal(value, expected, seen)),
                 _ => false,
             })
         }
@@ -132,10 +134,11 @@ fn holds(table: &Table, count: usize, right: impl Fn(&LuaValue, &LuaValue) -> bo
     let mut seen = 0;
     let looked = table.for_each(|key: LuaValue, value: LuaValue| {
         seen += 1;
-        match right(&key, &value) {
-            true => Ok(()),
+        if right(&key, &value) {
+            Ok(())
+        } else {
             // Only to stop looking.
-            false => Err(mlua::Error::StackError),
+            Err(mlua::Error::StackError)
         }
     });
     looked.is_ok() && seen == count

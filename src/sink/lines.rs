@@ -85,7 +85,7 @@ impl LineSink {
 
     /// The same sink, which sets the file aside when it has had enough. No other sink may write the
     /// same file: it is [claimed](crate::Node::claims). Where setting aside fails, a line in the log
-    /// says so and the file is written on.
+    /// reports it and the file is written on.
     #[must_use]
     pub fn rotated(mut self, how: Rotation) -> Self {
         if let Target::File(file) = &mut self.target {

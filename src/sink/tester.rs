@@ -24,9 +24,10 @@ impl Tester {
 
 impl Node for Tester {
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        match self.buffer.is_empty() {
-            true => Ok(()),
-            false => write_out(&mut self.buffer),
+        if self.buffer.is_empty() {
+            Ok(())
+        } else {
+            write_out(&mut self.buffer)
         }
     }
 

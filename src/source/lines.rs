@@ -154,7 +154,7 @@ impl LineSource {
     /// With [`Follow::Yes`] files that took the place of each other while no network ran are found
     /// in the directory, as [`file`](Self::file) describes, and read in their order. Of a file that was cut
     /// and not copied, and of one that is gone, the rest cannot be read any more: a line in the log
-    /// says so. Without it such a checkpoint is refused.
+    /// reports that. Without it such a checkpoint is refused.
     #[must_use]
     pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
         self.memory = Some(Memory::new(path.into(), IN_FLIGHT));
@@ -219,12 +219,13 @@ impl LineSource {
             .open(path)
             .map_err(|error| Error::io(what(), &error))?;
         let is_dir = file.metadata().is_ok_and(|meta| meta.is_dir());
-        match is_dir {
-            true => Err(Error::new(
+        if is_dir {
+            Err(Error::new(
                 ErrorKind::NoInput,
                 format!("{}: is a directory", what()),
-            )),
-            false => Ok(file),
+            ))
+        } else {
+            Ok(file)
         }
     }
 
@@ -389,9 +390,12 @@ impl Source for LineSource {
             }
         }
         match (follows, waits) {
-            (true, _) => self.look().map(|changed| match changed {
-                true => ReadStatus::More,
-                false => ReadStatus::Idle,
+            (true, _) => self.look().map(|changed| {
+                if changed {
+                    ReadStatus::More
+                } else {
+                    ReadStatus::Idle
+                }
             }),
             (false, true) => Ok(ReadStatus::Idle),
             (false, false) => Ok(self.end(cx)),

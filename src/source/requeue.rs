@@ -87,13 +87,14 @@ impl Node for Requeue {
     fn open(&mut self) -> Result<()> {
         self.connection = None;
         let mut connection = self.letters.connection()?;
-        connection
-            .lock_letters()
-            .map_err(|error| match self.opened {
+        connection.lock_letters().map_err(|error| {
+            if self.opened {
                 // The server may not have noticed yet that the connection before is gone.
-                true => error.retryable(),
-                false => error.within(&self.letters),
-            })?;
+                error.retryable()
+            } else {
+                error.within(&self.letters)
+            }
+        })?;
         self.opened = true;
         self.connection = Some(connection);
         Ok(())

@@ -30,9 +30,12 @@ pub(crate) fn is_unit(name: &str) -> bool {
 /// year can write.
 pub(crate) fn datetime(at: Timestamp) -> String {
     let shown = from_micros(at.as_secs().saturating_mul(1_000_000));
-    shown.unwrap_or_else(|| match at < Timestamp::EPOCH {
-        true => "0000-01-01 00:00:00".to_owned(),
-        false => "9999-12-31 23:59:59".to_owned(),
+    shown.unwrap_or_else(|| {
+        if at < Timestamp::EPOCH {
+            "0000-01-01 00:00:00".to_owned()
+        } else {
+            "9999-12-31 23:59:59".to_owned()
+        }
     })
 }
 

@@ -158,7 +158,7 @@ impl DeadLetters {
         self.connection()?.letter_nodes(filter)
     }
 
-    /// Removes letters, however many the limit says; returns how many that were.
+    /// Removes letters, up to the limit; returns how many that were.
     ///
     /// # Errors
     /// Those of [`list`](Self::list).
@@ -182,11 +182,12 @@ impl DeadLetters {
             std::fs::metadata(path).map_err(|error| Error::io(self, &error))?;
         }
         let mut connection = self.open()?;
-        match connection.has_letters()? {
-            true => Ok(connection),
-            false => Err(Error::data(format!(
+        if connection.has_letters()? {
+            Ok(connection)
+        } else {
+            Err(Error::data(format!(
                 "{self}: there are no dead letters in it"
-            ))),
+            )))
         }
     }
 

@@ -27,8 +27,8 @@ pub struct QueryLimits {
     pub rows: usize,
     /// The longest time that a query runs: 5 s by default, at least 1 ms.
     pub time: Duration,
-    /// The most bytes of an answer, and of each value while it is computed: 64 MiB unless said
-    /// otherwise, at least 1 KiB. Of an answer the names of its columns count for each row, and each
+    /// The most bytes of an answer, and of each value while it is computed: 64 MiB by
+    /// default, at least 1 KiB. Of an answer the names of its columns count for each row, and each
     /// value counts for 16 bytes more than it has.
     pub bytes: usize,
 }

@@ -103,13 +103,13 @@ impl Mysql {
         {
             return Err(error);
         }
-        ask(&self.options, self.collation, self.patience).map_err(|said| self.note(said))
+        ask(&self.options, self.collation, self.patience).map_err(|cause| self.note(cause))
     }
 
     /// An error, which is remembered if the server did not answer.
-    fn note(&self, said: mysql::Error) -> Error {
-        let is_silent = fault::is_silent(&said);
-        let error = self.place.error(said);
+    fn note(&self, cause: mysql::Error) -> Error {
+        let is_silent = fault::is_silent(&cause);
+        let error = self.place.error(cause);
         if is_silent {
             *self.silent.lock() = Some((monotonic(), error.clone()));
         }
@@ -184,24 +184,24 @@ impl Backend for Mysql {
                     *asking = Some(connection);
                     return Ok(existing);
                 }
-                Err(said) if fault::is_silent(&said) => return Err(self.note(said)),
+                Err(cause) if fault::is_silent(&cause) => return Err(self.note(cause)),
                 // The server may have closed it when it was idle.
                 Err(_) => {}
             }
         }
         let mut connection = self.ask()?;
-        let existing = schema::existing(&mut connection, name).map_err(|said| self.note(said))?;
+        let existing = schema::existing(&mut connection, name).map_err(|cause| self.note(cause))?;
         *asking = Some(connection);
         Ok(existing)
     }
 
     fn relations(&self) -> Result<Vec<String>> {
         let there = schema::there(&mut self.ask()?);
-        Ok(there.map_err(|said| self.note(said))?.relations)
+        Ok(there.map_err(|cause| self.note(cause))?.relations)
     }
 
     fn check(&self, query: &Asked<'_>, tables: &[Arc<Table>]) -> Result<Checked, Refusal> {
-        let other = |said| Refusal::Other(self.note(said));
+        let other = |cause| Refusal::Other(self.note(cause));
         // Temporary tables, which end with this connection.
         let mut connection = self.ask().map_err(Refusal::Other)?;
         for table in tables {
@@ -218,13 +218,13 @@ impl Backend for Mysql {
                 }
             }
         }
-        let statement =
-            connection
-                .prep(query.text)
-                .map_err(|said| match fault::is_silent(&said) {
-                    true => other(said),
-                    false => fault::refusal(&self.place, said),
-                })?;
+        let statement = connection.prep(query.text).map_err(|cause| {
+            if fault::is_silent(&cause) {
+                other(cause)
+            } else {
+                fault::refusal(&self.place, cause)
+            }
+        })?;
         let columns = statement.columns();
         let columns = columns.iter().map(|column| column.name_str().into_owned());
         let columns = columns.collect();

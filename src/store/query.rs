@@ -112,8 +112,8 @@ enum Param {
 }
 
 impl Query {
-    /// Makes a query ready: one SELECT, parameters that are known, and nothing that the database
-    /// says against it.
+    /// Makes a query ready: one SELECT, parameters that are known, and no objection of
+    /// the database.
     pub(crate) fn prepare(
         backend: &dyn Backend,
         catalog: &Catalog,
@@ -214,14 +214,11 @@ impl Query {
         params: &Binding<'_>,
         run: impl FnOnce(&[Cell<'_>]) -> Result<T>,
     ) -> Result<T> {
-        let datetime = match self
-            .0
-            .params
-            .iter()
-            .any(|p| matches!(p, Param::NowDatetime))
-        {
-            true => calendar::datetime(params.now),
-            false => String::new(),
+        let needs_datetime = |param: &Param| matches!(param, Param::NowDatetime);
+        let datetime = if self.0.params.iter().any(needs_datetime) {
+            calendar::datetime(params.now)
+        } else {
+            String::new()
         };
         let cells = self
             .0
@@ -347,8 +344,11 @@ fn refused(
         return error;
     };
     let hint = near.and_then(|near| did_you_mean(near, names.iter().map(String::as_str)));
-    error.with_hint(hint.unwrap_or_else(|| match names.is_empty() {
-        true => "no table is declared".to_owned(),
-        false => format!("the declared {what} are {}", names.join(", ")),
+    error.with_hint(hint.unwrap_or_else(|| {
+        if names.is_empty() {
+            "no table is declared".to_owned()
+        } else {
+            format!("the declared {what} are {}", names.join(", "))
+        }
     }))
 }

@@ -90,32 +90,33 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
 
-        #[test]
-        fn the_least_seconds_of_an_instant_are_rounded_to_it_and_no_less_are(micros in micros()) {
-            let least = Timestamp(micros).least_secs();
-            let rounded = |seconds: f64| (seconds * 1e6).round() as i64;
-            prop_assert!(rounded(least) >= micros);
-            prop_assert!(rounded(least.next_down()) < micros);
-        }
+            #[test]
+            fn the_least_seconds_of_an_instant_are_rounded_to_it_and_no_less_are(micros in micros()) {
+                let least = Timestamp(micros).least_secs();
+                let rounded = |seconds: f64| (seconds * 1e6).round() as i64;
+                prop_assert!(rounded(least) >= micros);
+                prop_assert!(rounded(least.next_down()) < micros);
+            }
 
-        #[test]
-        fn a_time_is_at_or_after_an_instant_as_a_double_just_where_it_is_rounded(
-            micros in micros(),
-            ulps in -4_i64..=4,
-            off in prop_oneof![Just(0.0), Just(-0.5), Just(0.5), Just(-1.0), Just(1.0)],
-        ) {
-            let near = (micros as f64 + off) / 1e6;
-            let near = (0..ulps.abs()).fold(near, |near, _| match ulps > 0 {
-                true => near.next_up(),
-                false => near.next_down(),
-            });
-            if let Some(read) = Timestamp::of_secs(near) {
-                prop_assert_eq!(read.0 >= micros, near >= Timestamp(micros).least_secs());
+            #[test]
+            fn a_time_is_at_or_after_an_instant_as_a_double_just_where_it_is_rounded(
+                micros in micros(),
+                ulps in -4_i64..=4,
+                off in prop_oneof![Just(0.0), Just(-0.5), Just(0.5), Just(-1.0), Just(1.0)],
+            ) {
+                let near = (micros as f64 + off) / 1e6;
+                let near = (0..ulps.abs()).fold(near, |near, _| if ulps > 0 {
+    near.next_up()
+                } else {
+    near.next_down()
+                });
+                if let Some(read) = Timestamp::of_secs(near) {
+                    prop_assert_eq!(read.0 >= micros, near >= Timestamp(micros).least_secs());
+                }
             }
         }
-    }
 
     #[test]
     fn the_unit_that_fits_is_the_one_that_is_near_the_clock() {

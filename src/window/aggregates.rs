@@ -34,7 +34,7 @@ pub(crate) trait Accumulator: Sized {
     /// The name of the aggregate in SQL, in lower case, and the rest of its signature.
     const SIGNATURE: Signature;
 
-    /// The value over no rows; `track_slack` says whether [`slack`](Self::slack) is asked for.
+    /// The value over no rows; `track_slack`: whether [`slack`](Self::slack) is asked for.
     fn new(track_slack: bool) -> Self;
 
     /// Adds the argument of a row.

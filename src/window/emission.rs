@@ -69,7 +69,7 @@ struct LastRow {
 
 impl Emission {
     /// The memory of a window of this mode, with the name under which a database on disk keeps it;
-    /// `boundaries` says whether its windows are sessions.
+    /// `boundaries`: whether its windows are sessions.
     pub fn new(mode: Emit, scope: Option<Arc<str>>, boundaries: bool) -> Self {
         Emission {
             mode,
@@ -293,7 +293,7 @@ impl Emission {
         Ok(true)
     }
 
-    /// The batch is committed; `wrote` says whether it was written.
+    /// The batch is committed; `wrote`: whether it was written.
     pub fn commit(&mut self, wrote: bool) {
         self.closed_before = self.closed;
         self.boundaries.commit();

@@ -88,9 +88,10 @@ tb.chain("in", "out")
 
 /// Runs it in a directory until it ends, or is stopped because it waits for better times.
 fn run(subject: &Subject, dir: &Path) -> Result<()> {
-    let database = match subject.database {
-        true => Database::open(&format!("sqlite:{}", dir.join(subject.file).display()))?,
-        false => Database::open("sqlite::memory:")?,
+    let database = if subject.database {
+        Database::open(&format!("sqlite:{}", dir.join(subject.file).display()))?
+    } else {
+        Database::open("sqlite::memory:")?
     };
     let network = Network::new();
     let runtime = Runtime::with_database(&network, &database)?;
@@ -107,9 +108,12 @@ fn run(subject: &Subject, dir: &Path) -> Result<()> {
 fn corrupt(bytes: &mut Vec<u8>, chance: &mut Chance) -> String {
     let len = bytes.len() as u64;
     // Much of what matters stands at the beginning.
-    let near = |chance: &mut Chance| match chance.once_in(3) {
-        true => chance.below(len.min(200)),
-        false => chance.below(len),
+    let near = |chance: &mut Chance| {
+        if chance.once_in(3) {
+            chance.below(len.min(200))
+        } else {
+            chance.below(len)
+        }
     };
     match chance.below(4) {
         0 => {

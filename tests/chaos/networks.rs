@@ -11,9 +11,10 @@ use run::run;
 use tributary::Outcome;
 
 fn claim(holds: bool, what: impl FnOnce() -> String) -> Result<(), TestCaseError> {
-    match holds {
-        true => Ok(()),
-        false => Err(TestCaseError::fail(what())),
+    if holds {
+        Ok(())
+    } else {
+        Err(TestCaseError::fail(what()))
     }
 }
 
@@ -68,9 +69,10 @@ fn check(plan: &Plan) -> Result<(), TestCaseError> {
                 .failed
                 .get(at)
                 .is_some_and(|failed| failed.contains(&number));
-            let right = match fails {
-                true => Outcome::Failed,
-                false => Outcome::Delivered,
+            let right = if fails {
+                Outcome::Failed
+            } else {
+                Outcome::Delivered
             };
             let known = !plan.is_timed() && !plan.forgets(*at);
             claim(!known || told[0] == right, || {

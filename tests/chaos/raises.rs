@@ -69,9 +69,10 @@ fn raises(events: u64) {
     let (mut log, mut good) = (String::new(), String::new());
     let (mut raised, mut panicked) = (String::new(), String::new());
     for n in 0..events {
-        let kind = match chance.once_in(1_000) {
-            true => 1 + chance.below(KINDS),
-            false => 0,
+        let kind = if chance.once_in(1_000) {
+            1 + chance.below(KINDS)
+        } else {
+            0
         };
         let line = odd(n, kind, &mut chance);
         let to = match kind {

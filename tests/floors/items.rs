@@ -69,9 +69,10 @@ impl Item {
             "struct" => rest.split('(').next()?,
             _ => rest,
         };
-        let grows = match self.attributes.contains("non_exhaustive") {
-            true => " (non_exhaustive)",
-            false => "",
+        let grows = if self.attributes.contains("non_exhaustive") {
+            " (non_exhaustive)"
+        } else {
+            ""
         };
         Some(format!("{kind} {path}{rest}{grows}"))
     }
@@ -85,9 +86,10 @@ pub fn items(code: &str) -> Vec<Item> {
         let mut attributes = String::new();
         while let Some(after) = rest.strip_prefix(['#', ';']) {
             let after = after.strip_prefix('!').unwrap_or(after);
-            let end = match after.starts_with('[') {
-                true => closing(after),
-                false => 0,
+            let end = if after.starts_with('[') {
+                closing(after)
+            } else {
+                0
             };
             attributes.push_str(&after[..end]);
             rest = after[end..].trim_start();
@@ -195,12 +197,11 @@ pub fn imports(items: &[Item]) -> Vec<(ModulePath, String)> {
 /// The type of an inherent implementation: `impl<T> Inbox<T>` gives `Inbox`.
 pub fn implements(head: &str) -> Option<&str> {
     let rest = head.strip_prefix("impl")?;
-    let rest = match rest.starts_with('<') {
-        true => {
-            let end = rest.find('>')?;
-            &rest[end + 1..]
-        }
-        false => rest,
+    let rest = if rest.starts_with('<') {
+        let end = rest.find('>')?;
+        &rest[end + 1..]
+    } else {
+        rest
     };
     if head.contains(" for ") {
         return None;

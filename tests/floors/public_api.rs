@@ -98,9 +98,10 @@ impl Library {
         for (path, name) in imports(items) {
             let shown = format!("{shown}::{name}");
             let is_elsewhere = path.first().is_some_and(|first| first == "crate");
-            let absolute = match is_elsewhere {
-                true => path[1..].to_vec(),
-                false => [module, &path].concat(),
+            let absolute = if is_elsewhere {
+                path[1..].to_vec()
+            } else {
+                [module, &path].concat()
             };
             // What is public there is listed there.
             let is_public = self.is_public(&absolute);

@@ -273,25 +273,22 @@ pub fn letters(bytes: &[u8]) {
         }
         let path = folder.path().join(&name);
         std::fs::write(&path, store).expect("written");
-        let error = match name.ends_with("letters") {
-            true => {
-                let letters = DeadLetters::file(&path);
-                letters.list(&LetterFilter::default(), 100).err()
-            }
-            false => {
-                let network = Network::new();
-                let run = || -> tributary::Result<()> {
-                    network.add_source("in", from_iter(["4"]))?;
-                    network.add_pipeline("queue", Queue::new(&path))?;
-                    network.add_sink("out", Discarder)?;
-                    network.link("in", "queue")?;
-                    network.link("queue", "out")?;
-                    network.start()?;
-                    std::thread::sleep(Duration::from_millis(5));
-                    network.stop_within(Duration::from_secs(1))
-                };
-                run().err()
-            }
+        let error = if name.ends_with("letters") {
+            let letters = DeadLetters::file(&path);
+            letters.list(&LetterFilter::default(), 100).err()
+        } else {
+            let network = Network::new();
+            let run = || -> tributary::Result<()> {
+                network.add_source("in", from_iter(["4"]))?;
+                network.add_pipeline("queue", Queue::new(&path))?;
+                network.add_sink("out", Discarder)?;
+                network.link("in", "queue")?;
+                network.link("queue", "out")?;
+                network.start()?;
+                std::thread::sleep(Duration::from_millis(5));
+                network.stop_within(Duration::from_secs(1))
+            };
+            run().err()
         };
         if let Some(error) = error {
             assert!(

@@ -66,12 +66,12 @@ fn add(network: &Network, source: Requeue) -> Result<()> {
         .map(|(node, port)| (node.to_owned(), format!("{SOURCE}.{port}")))
         .collect();
     for (node, _) in &ways {
-        let (said, hint) = match kind(node) {
+        let (what, hint) = match kind(node) {
             Some(NodeKind::Pipeline | NodeKind::Sink) => continue,
             Some(NodeKind::Source) => ("is a source, and takes no events", "feed its input again"),
             None => ("is not in the scripts", "load the scripts that had it"),
         };
-        let error = format!("letters of node {}: it {said}", quote(node));
+        let error = format!("letters of node {}: it {what}", quote(node));
         return Err(Error::data(error).with_hint(format!(
             "{hint}, or choose others with --node; nothing was changed"
         )));

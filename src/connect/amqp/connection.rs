@@ -92,7 +92,7 @@ impl ConnectConfig {
     /// Why there is no connection.
     fn refused(&self, error: &lapin::Error) -> Error {
         let (vhost, user) = (quote(&self.vhost), quote(&self.user));
-        match said(error) {
+        match protocol_error(error) {
             Some((403, _)) => {
                 let error = self.address.wrong("the server refuses user and password");
                 error.with_hint("check them; the user guest may connect from the same machine only")
@@ -119,16 +119,18 @@ fn late() -> lapin::Error {
 }
 
 /// The code and the text of an error of the server.
-pub(super) fn said(error: &lapin::Error) -> Option<(u16, &str)> {
+pub(super) fn protocol_error(error: &lapin::Error) -> Option<(u16, &str)> {
     match error.kind() {
-        lapin::ErrorKind::ProtocolError(said) => Some((said.get_id(), said.get_message().as_str())),
+        lapin::ErrorKind::ProtocolError(protocol) => {
+            Some((protocol.get_id(), protocol.get_message().as_str()))
+        }
         _ => None,
     }
 }
 
 /// What an error is for the engine: only what was not allowed is for good.
 fn explained(address: &Address, error: &lapin::Error) -> Error {
-    match (said(error), error.kind()) {
+    match (protocol_error(error), error.kind()) {
         (Some((403, text)), _) => address.wrong(text).with_kind(ErrorKind::NoPermission),
         (Some((_, text)), _) => address.unavailable(text),
         (None, lapin::ErrorKind::IOError(error)) => address.unavailable(error),
@@ -159,9 +161,10 @@ impl Connection {
         self.wait(Duration::from_secs(1), async {
             pause(Duration::from_millis(1)).await;
         });
-        match self.client.status().connected() && self.channel.status().connected() {
-            true => Ok(()),
-            false => Err(self.address.unavailable("the connection is lost")),
+        if self.client.status().connected() && self.channel.status().connected() {
+            Ok(())
+        } else {
+            Err(self.address.unavailable("the connection is lost"))
         }
     }
 

@@ -13,9 +13,9 @@
 //! | `type` | "direct", "fanout", "headers" or "topic", which it is otherwise |
 //! | `durable`, `auto_delete`, `arguments` | as above |
 //!
-//! `true` stands for none of these. The invariant: what is there and is another one is said, not changed.
+//! `true` stands for none of these. The invariant: what is there and is different is reported, not changed.
 
-use super::connection::{Connection, said};
+use super::connection::{Connection, protocol_error};
 use super::short;
 use crate::connect::Settings;
 use crate::error::{Error, Result, quote, quote_json};
@@ -201,7 +201,7 @@ impl Queue {
     /// Why it cannot be used.
     pub fn refused(&self, connection: &Connection, error: &lapin::Error) -> Error {
         let name = quote(self.name.as_str());
-        match said(error) {
+        match protocol_error(error) {
             // A queue whose machine is away is not found either.
             Some((404, text)) if !text.contains("home node") => {
                 let error = connection
@@ -270,7 +270,7 @@ impl Exchange {
 
 fn missing_exchange(connection: &Connection, name: &ShortString, error: &lapin::Error) -> Error {
     let name = quote(name.as_str());
-    match said(error) {
+    match protocol_error(error) {
         Some((404, text)) if text.contains("no exchange") => {
             let error = connection
                 .address()

@@ -75,9 +75,10 @@ impl ExchangeSink {
         let key = key.ok_or_else(|| settings.wrong("key", "a template"))?;
         let content_type = settings.string("content_type")?;
         let content_type = short(content_type.unwrap_or("application/json"))?;
-        let mode = match settings.boolean("persistent", true)? {
-            true => 2,
-            false => 1,
+        let mode = if settings.boolean("persistent", true)? {
+            2
+        } else {
+            1
         };
         let mut headers = Vec::new();
         for (name, template) in settings.template_pairs("headers")? {

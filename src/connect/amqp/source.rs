@@ -221,9 +221,10 @@ impl Source for QueueSource {
             self.take(delivery, cx)?;
             taken += 1;
             let Some(open) = &mut self.open else { break };
-            next = match taken < BATCH {
-                true => open.consumer.next().now_or_never(),
-                false => None,
+            next = if taken < BATCH {
+                open.consumer.next().now_or_never()
+            } else {
+                None
             };
         }
         Ok(match taken {

@@ -45,10 +45,7 @@ impl Client {
                     .parse::<std::net::IpAddr>()
                     .is_ok_and(|ip| ip.is_loopback())
         });
-        let config = match local {
-            true => config.proxy(None),
-            false => config,
-        };
+        let config = if local { config.proxy(None) } else { config };
         Client {
             agent: config.build().into(),
             address: address.clone(),
@@ -104,9 +101,10 @@ impl Client {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&body);
-        let text = match body.len() as u64 == SHOWN {
-            true => scrub_cut(&text),
-            false => text.as_ref().into(),
+        let text = if body.len() as u64 == SHOWN {
+            scrub_cut(&text)
+        } else {
+            text.as_ref().into()
         };
         let why = match text.trim() {
             "" => format!("it answers {status}"),

@@ -182,9 +182,10 @@ impl Node for Ingest {
         };
         if left == 0 {
             let closes = closes || self.intake.ending;
-            match failed {
-                false => peer.answer(204, "", closes),
-                true => peer.answer(500, "an event was not delivered", closes),
+            if failed {
+                peer.answer(500, "an event was not delivered", closes)
+            } else {
+                peer.answer(204, "", closes)
             }
             self.server.answered(id);
         }
@@ -202,9 +203,10 @@ impl Node for Ingest {
 impl Source for Ingest {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
         // While outcomes are due, the engine waits: it receives them at once.
-        let wait = match self.intake.waiting.is_empty() {
-            true => wait,
-            false => Duration::ZERO,
+        let wait = if self.intake.waiting.is_empty() {
+            wait
+        } else {
+            Duration::ZERO
         };
         let intake = &mut self.intake;
         let served = self.server.turn(wait, &mut Turn { intake, cx });

@@ -110,16 +110,16 @@ impl ConnectConfig {
 
 /// The errors that a client reported by its callbacks; the first one that is not retryable is kept.
 #[derive(Default)]
-pub(super) struct Said(Mutex<Option<Code>>);
+pub(super) struct LastError(Mutex<Option<Code>>);
 
-impl Said {
+impl LastError {
     pub fn note(&self, error: &KafkaError) {
         let Some(code) = error.rdkafka_error_code() else {
             return;
         };
-        let mut said = self.0.lock();
-        if said.is_none() && matches!(code, Code::Authentication | Code::Fatal) {
-            *said = Some(code);
+        let mut last_error = self.0.lock();
+        if last_error.is_none() && matches!(code, Code::Authentication | Code::Fatal) {
+            *last_error = Some(code);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A client as a member of its group, and what it calls back.
 
-use super::config::{self, Said};
+use super::config::{self, LastError};
 use super::positions::Positions;
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -18,7 +18,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Callbacks {
     positions: Mutex<Positions>,
-    said: Said,
+    last_error: LastError,
 }
 
 impl ClientContext for Callbacks {
@@ -27,7 +27,7 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, _why: &str) {
-        self.said.note(&error);
+        self.last_error.note(&error);
     }
 }
 
@@ -77,24 +77,25 @@ impl Member {
 
     /// What the client has met beside what it was asked. That comes with its messages; there are
     /// none before it subscribes.
-    pub fn said(&self) -> Option<Code> {
-        let said = &self.consumer().context().said;
+    pub fn last_error(&self) -> Option<Code> {
+        let last_error = &self.consumer().context().last_error;
         for _ in 0..20 {
-            let known = said.take();
+            let known = last_error.take();
             if known.is_some() || self.is_subscribed {
                 return known;
             }
             let _ = self.consumer().poll(TURN);
         }
-        said.take()
+        last_error.take()
     }
 
     /// Holds all partitions, or lets them go on.
     pub fn pause(&mut self, pause: bool) -> Result<(), KafkaError> {
         let all = self.consumer().assignment()?;
-        match pause {
-            true => self.consumer().pause(&all)?,
-            false => self.consumer().resume(&all)?,
+        if pause {
+            self.consumer().pause(&all)?
+        } else {
+            self.consumer().resume(&all)?
         }
         self.is_paused = pause;
         Ok(())

@@ -5,7 +5,7 @@
 //! again, whole or event by event, meets what is known of it. The client keeps trying meanwhile, and
 //! the cluster drops what it has already.
 
-use super::config::{self, ConnectConfig, Said};
+use super::config::{self, ConnectConfig, LastError};
 use super::is_topic;
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
@@ -57,7 +57,7 @@ struct Out {
 struct Callbacks {
     /// Numbers of events, and the outcome of each.
     reports: Mutex<Vec<(u64, Option<Code>)>>,
-    said: Said,
+    last_error: LastError,
 }
 
 impl ClientContext for Callbacks {
@@ -66,7 +66,7 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, _why: &str) {
-        self.said.note(&error);
+        self.last_error.note(&error);
     }
 }
 
@@ -208,11 +208,11 @@ impl Node for KafkaSink {
         let topic = self.topic.constant();
         let checked = self.config.check(producer.client(), topic);
         producer.poll(Duration::ZERO);
-        let said = producer.context().said.take();
-        if said != Some(Code::Fatal) {
+        let last_error = producer.context().last_error.take();
+        if last_error != Some(Code::Fatal) {
             self.producer = Some(producer);
         }
-        match (said, checked) {
+        match (last_error, checked) {
             (Some(code), _) => Err(self.config.coded(code, topic)),
             (None, Err(error)) => Err(self.config.error(&error, topic)),
             (None, Ok(())) => Ok(()),

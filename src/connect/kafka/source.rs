@@ -101,9 +101,10 @@ impl KafkaSource {
             .set("auto.commit.interval.ms", millis(self.options.commit_every))
             .set(
                 "auto.offset.reset",
-                match self.options.only_new {
-                    true => "latest",
-                    false => "earliest",
+                if self.options.only_new {
+                    "latest"
+                } else {
+                    "earliest"
                 },
             );
         let consumer = config.create_with_context(Callbacks::default());
@@ -213,7 +214,7 @@ impl Node for KafkaSource {
         let member = self.member.insert(member);
         let topic = Some(self.options.topic.as_str());
         if let Err(error) = self.config.check(member.consumer().client(), topic) {
-            let error = match member.said() {
+            let error = match member.last_error() {
                 Some(code) => self.config.coded(code, topic),
                 None => self.config.error(&error, topic),
             };

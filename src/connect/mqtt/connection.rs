@@ -109,9 +109,10 @@ impl ConnectConfig {
     }
 
     fn options(&self, role: &Role) -> MqttOptions {
-        let host = match self.server.host.contains(':') {
-            true => format!("[{}]", self.server.host),
-            false => self.server.host.clone(),
+        let host = if self.server.host.contains(':') {
+            format!("[{}]", self.server.host)
+        } else {
+            self.server.host.clone()
         };
         let mut options = MqttOptions::new(&self.client_id, host, self.server.port);
         let Server { user, password, .. } = &self.server;
@@ -165,9 +166,10 @@ impl Connection {
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>> {
         let next = self.polled(limit);
         if let Ok(Some(Event::Outgoing(Outgoing::PingReq))) = next {
-            match std::mem::take(&mut self.is_nudging) {
-                true => self.events.state.await_pingresp = false,
-                false => self.ping_at = monotonic() + self.events.options.keep_alive(),
+            if std::mem::take(&mut self.is_nudging) {
+                self.events.state.await_pingresp = false
+            } else {
+                self.ping_at = monotonic() + self.events.options.keep_alive()
             }
         }
         next

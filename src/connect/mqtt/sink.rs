@@ -149,7 +149,7 @@ impl MqttSink {
                     Incoming::PubAck(_) | Incoming::PubRec(_) | Incoming::PubComp(_)
                 )
             );
-            self.lost_room += usize::from(sending.hear(happened));
+            self.lost_room += usize::from(sending.handle(happened));
         }
         if let Some(connection) = &mut self.open {
             connection.do_not_nudge();
@@ -190,7 +190,7 @@ impl Sending {
     }
 
     /// Says whether the client counts a message as under way from now on that is not.
-    fn hear(&mut self, happened: Happened) -> bool {
+    fn handle(&mut self, happened: Happened) -> bool {
         match happened {
             // QoS 0 has no confirmation: written to the connection counts as delivered.
             Happened::Outgoing(Outgoing::Publish(0)) => {

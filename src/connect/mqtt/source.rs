@@ -137,7 +137,7 @@ impl MqttSource {
         self.arrived.push_back(publish);
     }
 
-    fn hear(&mut self, happened: Happened) {
+    fn handle(&mut self, happened: Happened) {
         match happened {
             Happened::Incoming(Incoming::Publish(publish)) => self.keep(publish),
             Happened::Incoming(Incoming::PubRel(release)) => self.order.released(release.pkid),
@@ -162,9 +162,10 @@ impl MqttSource {
             for answer in part {
                 let message = Publish {
                     pkid: answer.packet,
-                    qos: match answer.exactly_once {
-                        true => QoS::ExactlyOnce,
-                        false => QoS::AtLeastOnce,
+                    qos: if answer.exactly_once {
+                        QoS::ExactlyOnce
+                    } else {
+                        QoS::AtLeastOnce
                     },
                     ..Publish::default()
                 };
@@ -175,7 +176,7 @@ impl MqttSource {
                 loop {
                     match connection.awaited(since)? {
                         Happened::Outgoing(Outgoing::PubAck(_) | Outgoing::PubRec(_)) => break,
-                        other => self.hear(other),
+                        other => self.handle(other),
                     }
                 }
                 self.order.acked(1);
@@ -197,7 +198,7 @@ impl MqttSource {
         loop {
             match connection.awaited(since)? {
                 Happened::Incoming(Incoming::SubAck(ack)) => return self.subscribed(&ack),
-                other => self.hear(other),
+                other => self.handle(other),
             }
         }
     }
@@ -293,7 +294,7 @@ impl Node for MqttSource {
                 break;
             };
             match connection.next(GLANCE)? {
-                Some(happened) => self.hear(happened),
+                Some(happened) => self.handle(happened),
                 None => break,
             }
         }
@@ -326,7 +327,7 @@ impl Source for MqttSource {
                 None => return Err(self.closed()),
             };
             match connection.next(limit)? {
-                Some(happened) => self.hear(happened),
+                Some(happened) => self.handle(happened),
                 None => break,
             }
             limit = Duration::ZERO;

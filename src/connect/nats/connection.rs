@@ -45,7 +45,7 @@ struct Trouble {
     refused: Mutex<Option<String>>,
     lost: AtomicBool,
     changed: Notify,
-    said: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
 }
 
 /// A connection.
@@ -153,7 +153,7 @@ impl ConnectConfig {
             // The client is there at once, with its count of what it reads.
             .retry_on_initial_connect()
             .event_callback(move |event| {
-                trouble.hear(&event);
+                trouble.handle(&event);
                 std::future::ready(())
             });
         if let Some(ca) = &self.ca {
@@ -175,7 +175,7 @@ fn flooded(address: &Address) -> Error {
 }
 
 impl Trouble {
-    fn hear(&self, event: &Event) {
+    fn handle(&self, event: &Event) {
         match event {
             Event::Connected => self.connected.store(true, Ordering::Relaxed),
             Event::ClientError(ClientError::Other(why)) => {
@@ -187,8 +187,8 @@ impl Trouble {
             }
             Event::ServerError(ServerError::Other(text)) => {
                 let text = scrub(text).to_lowercase();
-                log::warn!("the NATS server says: {text}");
-                *self.said.lock() = Some(text);
+                log::warn!("the NATS server reports: {text}");
+                *self.last_error.lock() = Some(text);
                 self.changed.notify_waiters();
             }
             Event::SlowConsumer(_) => {
@@ -202,8 +202,8 @@ impl Trouble {
 impl Connection {
     /// Whether the connection is there, and the server has nothing against what was done by it.
     pub fn check(&self) -> Result<()> {
-        let said = self.trouble.said.lock().take();
-        match said {
+        let last_error = self.trouble.last_error.lock().take();
+        match last_error {
             Some(text) if text.contains("permissions violation") => {
                 return Err(self.address.wrong(text).with_kind(ErrorKind::NoPermission));
             }
@@ -213,9 +213,10 @@ impl Connection {
         if self.intake.is_flooded() {
             return Err(flooded(&self.address));
         }
-        match self.is_lost() {
-            true => Err(self.address.unavailable("the connection is lost")),
-            false => Ok(()),
+        if self.is_lost() {
+            Err(self.address.unavailable("the connection is lost"))
+        } else {
+            Ok(())
         }
     }
 

@@ -56,9 +56,10 @@ pub(super) fn with_headers(event: Event, headers: &HeaderMap) -> Event {
         Some(id) => event.with_meta("id", id),
         None => event,
     };
-    match others.is_empty() {
-        true => event,
-        false => event.with_meta("headers", Value::Object(others)),
+    if others.is_empty() {
+        event
+    } else {
+        event.with_meta("headers", Value::Object(others))
     }
 }
 
@@ -124,9 +125,10 @@ impl Source for SubjectSource {
             }
             self.inbox.emit(event, (), cx);
             taken += 1;
-            next = match taken < room {
-                true => messages.next().now_or_never(),
-                false => None,
+            next = if taken < room {
+                messages.next().now_or_never()
+            } else {
+                None
             };
         }
         Ok(match taken {

@@ -92,9 +92,10 @@ impl NatsSink {
             return Ok(fixed.clone());
         }
         let subject = self.subject.render(event)?;
-        match is_subject(&subject, false) {
-            true => Ok(subject.into()),
-            false => Err(bad_subject(&self.config.address, &subject)),
+        if is_subject(&subject, false) {
+            Ok(subject.into())
+        } else {
+            Err(bad_subject(&self.config.address, &subject))
         }
     }
 
@@ -130,7 +131,7 @@ impl Sending<'_> {
             self.send(out, to_stream).await?;
             if sent % LISTEN == LISTEN - 1 {
                 while let Some(Some(answer)) = answers.next().now_or_never() {
-                    self.hear(&answer);
+                    self.handle(&answer);
                 }
             }
         }
@@ -144,7 +145,7 @@ impl Sending<'_> {
                     .address()
                     .unavailable("the connection is lost")
             };
-            self.hear(&answer.ok_or_else(lost)?);
+            self.handle(&answer.ok_or_else(lost)?);
         }
         Ok(())
     }
@@ -183,7 +184,7 @@ impl Sending<'_> {
     }
 
     /// Notes an answer of the stream; one that belongs to nothing here is ignored.
-    fn hear(&mut self, answer: &Message) {
+    fn handle(&mut self, answer: &Message) {
         self.connection.take(answer);
         let number = answer.subject.rsplit('.').next();
         let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
@@ -208,14 +209,13 @@ impl Sending<'_> {
 
 /// No stream takes a message: because of its subject, or for now.
 fn no_responder(connection: &Connection, subjects: &[String], subject: &str) -> Error {
-    match subjects.iter().any(|pattern| api::takes(pattern, subject)) {
-        false => {
-            let subject = quote(subject);
-            Error::data(format!("the stream does not cover the subject {subject}"))
-        }
-        true => connection
+    if subjects.iter().any(|pattern| api::takes(pattern, subject)) {
+        connection
             .address()
-            .unavailable("the stream does not answer"),
+            .unavailable("the stream does not answer")
+    } else {
+        let subject = quote(subject);
+        Error::data(format!("the stream does not cover the subject {subject}"))
     }
 }
 

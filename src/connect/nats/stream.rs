@@ -52,9 +52,10 @@ impl StreamSource {
         redeliver_after: Duration,
         in_flight: usize,
     ) -> Self {
-        let nak = match redeliver_after.is_zero() {
-            true => "-NAK".to_owned(),
-            false => format!("-NAK {}", json!({"delay": api::nanos(redeliver_after)})),
+        let nak = if redeliver_after.is_zero() {
+            "-NAK".to_owned()
+        } else {
+            format!("-NAK {}", json!({"delay": api::nanos(redeliver_after)}))
         };
         StreamSource {
             config,
@@ -117,7 +118,7 @@ impl Open {
     }
 
     /// Handles a status that the server sends in place of a message.
-    fn hear(&mut self, status: StatusCode, message: &Message) -> Result<()> {
+    fn handle(&mut self, status: StatusCode, message: &Message) -> Result<()> {
         let why = message.description.as_deref().unwrap_or("it is refused");
         match status {
             StatusCode::IDLE_HEARTBEAT => Ok(()),
@@ -272,12 +273,13 @@ impl Source for StreamSource {
                     taken += 1;
                     self.take(message, cx);
                 }
-                Some(status) => open.hear(status, &message)?,
+                Some(status) => open.handle(status, &message)?,
             }
             let Some(open) = &mut self.open else { break };
-            next = match taken < BATCH {
-                true => open.messages.next().now_or_never(),
-                false => None,
+            next = if taken < BATCH {
+                open.messages.next().now_or_never()
+            } else {
+                None
             };
         }
         Ok(match taken {

@@ -41,9 +41,10 @@ impl Node for ChannelSource {
     fn open(&mut self) -> Result<()> {
         self.open = None;
         let mut connection = Connection::open(&self.config)?;
-        let mut subscribe = cmd(match self.is_pattern {
-            true => "PSUBSCRIBE",
-            false => "SUBSCRIBE",
+        let mut subscribe = cmd(if self.is_pattern {
+            "PSUBSCRIBE"
+        } else {
+            "SUBSCRIBE"
         });
         self.config
             .ask(&mut connection, subscribe.arg(&self.channel))?;

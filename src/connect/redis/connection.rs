@@ -30,9 +30,12 @@ impl Connection {
                 auth.arg(&server.user);
             }
             auth.arg(&server.password);
-            connection.expect(&auth, config, |error| match error.is_retryable() {
-                true => error,
-                false => config.refused(),
+            connection.expect(&auth, config, |error| {
+                if error.is_retryable() {
+                    error
+                } else {
+                    config.refused()
+                }
             })?;
         }
         if config.database != 0 {

@@ -21,9 +21,10 @@ pub(super) fn entries(answer: Value) -> impl Iterator<Item = Entry> {
         while let (Some(field), Some(value)) = (words.next(), words.next()) {
             fields.push((bytes(field)?, bytes(value)?));
         }
-        match fields.is_empty() {
-            true => None,
-            false => Some(Entry { id, fields }),
+        if fields.is_empty() {
+            None
+        } else {
+            Some(Entry { id, fields })
         }
     })
 }

@@ -175,12 +175,11 @@ impl Check {
     fn use_up(&mut self, bytes: usize) -> io::Result<()> {
         self.used = self.used.saturating_add(bytes);
         self.is_too_large |= self.used > LARGEST;
-        match self.is_too_large {
-            true => {
-                let error = format!("the server's reply has more than {LARGEST} bytes");
-                Err(invalid(&error))
-            }
-            false => Ok(()),
+        if self.is_too_large {
+            let error = format!("the server's reply has more than {LARGEST} bytes");
+            Err(invalid(&error))
+        } else {
+            Ok(())
         }
     }
 }

@@ -164,9 +164,10 @@ impl StreamSource {
         }
         self.claimed = next;
         let entries: Vec<Entry> = entries.collect();
-        let ours: HashSet<String> = match entries.is_empty() {
-            true => HashSet::new(),
-            false => self.held().cloned().collect(),
+        let ours: HashSet<String> = if entries.is_empty() {
+            HashSet::new()
+        } else {
+            self.held().cloned().collect()
         };
         let others = entries
             .into_iter()

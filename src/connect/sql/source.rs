@@ -94,9 +94,10 @@ fn columns(settings: &Settings) -> Result<Columns> {
         return Err(settings.wrong("cursor", "at least one column"));
     }
     let twice = (1..names.len()).any(|at| names[..at].contains(&names[at]));
-    match twice {
-        true => Err(settings.wrong("cursor", "different columns")),
-        false => Ok(Columns::new(names)),
+    if twice {
+        Err(settings.wrong("cursor", "different columns"))
+    } else {
+        Ok(Columns::new(names))
     }
 }
 
@@ -131,9 +132,10 @@ impl Node for Rows {
 
     fn settle(&mut self, token: Token, outcome: Outcome, _cx: &mut Context<'_>) -> Result<()> {
         // A row that was rejected here would be rejected again.
-        let outcome = match self.refused.remove(&token) {
-            true => Outcome::Delivered,
-            false => outcome,
+        let outcome = if self.refused.remove(&token) {
+            Outcome::Delivered
+        } else {
+            outcome
         };
         let found = self
             .under_way
@@ -234,14 +236,16 @@ impl Rows {
                 event: Some(&params),
             };
             let found = store.query(&prepared.query, &params).map_err(|error| {
-                let error = match is_over(&error) {
+                let error = if is_over(&error) {
                     // The rows may be fewer at the next attempt.
-                    true => error.retryable(),
-                    false => error,
+                    error.retryable()
+                } else {
+                    error
                 };
-                match is_raised {
-                    false => error,
-                    true => error.within("the limit is raised, as all rows have one cursor value"),
+                if is_raised {
+                    error.within("the limit is raised, as all rows have one cursor value")
+                } else {
+                    error
                 }
             })?;
             let mut rows = Vec::with_capacity(found.len());

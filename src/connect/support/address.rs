@@ -156,9 +156,10 @@ impl fmt::Display for Address {
 impl Server {
     /// `host:port`. An IPv6 address is in brackets.
     pub fn host_and_port(&self) -> String {
-        match self.host.contains(':') {
-            true => format!("[{}]:{}", self.host, self.port),
-            false => format!("{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
         }
     }
 

@@ -77,9 +77,10 @@ impl<T> Inbox<T> {
     /// gone.
     pub fn settle(&mut self, token: Token, outcome: Outcome) -> Option<(T, Outcome)> {
         let held = self.waiting.remove(&token)?;
-        match held.refused {
-            true => Some((held.message, Outcome::Delivered)),
-            false => Some((held.message, outcome)),
+        if held.refused {
+            Some((held.message, Outcome::Delivered))
+        } else {
+            Some((held.message, outcome))
         }
     }
 

@@ -99,9 +99,12 @@ impl Progress {
         }
         let fed = self.index(self.last).map_or(0, |index| index + 1);
         let mut later = self.entries.iter().take(fed).flatten();
-        let refused = later.find_map(|known| match known.returned {
-            false => known.error.clone(),
-            true => None,
+        let refused = later.find_map(|known| {
+            if known.returned {
+                None
+            } else {
+                known.error.clone()
+            }
         });
         if let Some(error) = refused {
             if self.fed == 1 {

@@ -51,17 +51,23 @@ impl Masked {
 
     /// The text of an address whose path decodes to the values.
     pub(in crate::connect) fn path_encoded(&self) -> String {
-        self.with(|value, in_path| match in_path {
-            true => value.replace('%', "%25").replace('?', "%3F"),
-            false => value.to_owned(),
+        self.with(|value, in_path| {
+            if in_path {
+                value.replace('%', "%25").replace('?', "%3F")
+            } else {
+                value.to_owned()
+            }
         })
     }
 
     /// The same, as the text of a template.
     pub(in crate::connect) fn path_template(&self) -> String {
-        self.with(|value, in_path| match in_path {
-            true => literal(&value.replace('%', "%25").replace('?', "%3F")),
-            false => literal(value),
+        self.with(|value, in_path| {
+            if in_path {
+                literal(&value.replace('%', "%25").replace('?', "%3F"))
+            } else {
+                literal(value)
+            }
         })
     }
 
@@ -131,12 +137,11 @@ pub(in crate::connect) fn fill(text: &str) -> Result<Masked> {
         let secret = fetch(name)?;
         secret::add(&secret);
         filled.write(before);
-        filled.fill(
-            match filled.value.contains("://") && is_before_host(after) {
-                true => percent_encoded(&secret),
-                false => secret,
-            },
-        );
+        filled.fill(if filled.value.contains("://") && is_before_host(after) {
+            percent_encoded(&secret)
+        } else {
+            secret
+        });
         rest = after;
     }
     filled.write(rest);

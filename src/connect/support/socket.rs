@@ -140,7 +140,7 @@ impl Listener {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Logs that as many connections as there may be are open while others wait; says whether others
+    /// Logs that as many connections as there may be are open while others wait; returns whether others
     /// wait.
     pub fn is_short(&mut self, most: usize) -> bool {
         let waits = wait_for(&mut [PollFd::new(self, PollFlags::IN)], Duration::ZERO);

@@ -61,9 +61,10 @@ impl Graph {
             let others = self.edges.values().filter(|edge| edge.source == source);
             let others: Vec<String> = others.map(Edge::to_string).collect();
             let error = format!("{endpoint} is not linked to {}", quote(to));
-            return Err(Error::data(error).with_hint(match others.is_empty() {
-                true => format!("node {} has no links", endpoint.node),
-                false => format!("the links of node {}: {}", endpoint.node, others.join(", ")),
+            return Err(Error::data(error).with_hint(if others.is_empty() {
+                format!("node {} has no links", endpoint.node)
+            } else {
+                format!("the links of node {}: {}", endpoint.node, others.join(", "))
             }));
         };
         if edge.on_error {

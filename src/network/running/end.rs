@@ -133,9 +133,10 @@ impl End {
                 let sending = member.account.sending.load(Ordering::Relaxed);
                 let sending = (sending > 0).then(|| format!("sending {sending} events"));
                 let what: Vec<String> = held.into_iter().chain(sending).chain(open).collect();
-                match what.is_empty() {
-                    true => format!("node {}", member.name),
-                    false => format!("node {} ({})", member.name, what.join(", ")),
+                if what.is_empty() {
+                    format!("node {}", member.name)
+                } else {
+                    format!("node {} ({})", member.name, what.join(", "))
                 }
             })
             .chain(state.links.values().filter_map(|link| {

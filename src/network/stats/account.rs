@@ -91,9 +91,10 @@ impl Account {
 
     /// The counters of which rates are shown, where it has processed so many events.
     pub(crate) fn look(&self, now: Instant, is_source: bool, progress: u64) -> [u64; 2] {
-        let done = match is_source {
-            true => get(&self.emitted),
-            false => self.processed(progress),
+        let done = if is_source {
+            get(&self.emitted)
+        } else {
+            self.processed(progress)
         };
         [done, nanos(self.busy.read(now))]
     }
@@ -186,18 +187,20 @@ impl LinkAccount {
 
     /// How many were sent, in the order in which they are taken.
     fn accepted(&self) -> u64 {
-        let dropped = match self.drops_newest() {
-            true => get(&self.dropped),
-            false => 0,
+        let dropped = if self.drops_newest() {
+            get(&self.dropped)
+        } else {
+            0
         };
         get(&self.sent).saturating_sub(dropped)
     }
 
     /// How many of those were taken.
     fn taken(&self) -> u64 {
-        let dropped = match self.drops_newest() {
-            true => 0,
-            false => get(&self.dropped),
+        let dropped = if self.drops_newest() {
+            0
+        } else {
+            get(&self.dropped)
         };
         get(&self.received) + get(&self.lost) + dropped
     }

@@ -121,12 +121,11 @@ impl Walk<'_> {
     /// Counts what is taken.
     fn add(&mut self, bytes: usize) -> Result<()> {
         self.bytes += bytes;
-        match self.bytes > self.most {
-            true => {
-                let most = size(self.most);
-                Err(Error::data(format!("more than {most} would have to move")))
-            }
-            false => Ok(()),
+        if self.bytes > self.most {
+            let most = size(self.most);
+            Err(Error::data(format!("more than {most} would have to move")))
+        } else {
+            Ok(())
         }
     }
 
@@ -232,9 +231,12 @@ impl Walk<'_> {
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = pair.map_err(|error| Error::data(error.to_string()))?;
             let place = pairs.len();
-            let label = |message| match message {
-                true => Label::Key(shown(&key)),
-                false => Label::Pair(place),
+            let label = |message| {
+                if message {
+                    Label::Key(shown(&key))
+                } else {
+                    Label::Pair(place)
+                }
             };
             let held = self.item(&value, Some(at), label)?;
             let key = self.item(&key, Some(at), label)?;

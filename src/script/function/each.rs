@@ -70,11 +70,11 @@ impl Each {
     fn call(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
         let vm = self.home.vm()?;
         let handle = vm.handle(event)?;
-        let (said, value): (u8, Value) =
+        let (verdict, value): (u8, Value) =
             vm.call(callable(&vm.main)?, handle, Some(event), cx.now())?;
         self.answered += 1;
-        self.dropped += u64::from(said == code::DROP);
-        match (&self.kind, said) {
+        self.dropped += u64::from(verdict == code::DROP);
+        match (&self.kind, verdict) {
             (Kind::Route(ports), code::PASS) => route(ports, &value, cx)?,
             (_, code::PASS) => cx.pass(),
             (_, code::DROP) => cx.drop_event(self.kind.name()),

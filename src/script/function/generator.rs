@@ -37,10 +37,10 @@ impl Generator {
         }
     }
 
-    /// Calls the function once; says how many events it has emitted.
+    /// Calls the function once; returns how many events it has emitted.
     fn call(&mut self, cx: &mut Context<'_>) -> Result<usize> {
         let vm = self.home.vm()?;
-        let (said, value): (u8, Value) = match vm.call(callable(&vm.main)?, (), None, cx.now()) {
+        let (verdict, value): (u8, Value) = match vm.call(callable(&vm.main)?, (), None, cx.now()) {
             Ok(answer) => answer,
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => {
@@ -54,7 +54,7 @@ impl Generator {
         let made = vm.take_out();
         let count = made.len();
         made.into_iter().for_each(|event| cx.emit(event));
-        match said {
+        match verdict {
             code::DROP => self.ended = true,
             code::MADE => {
                 let error = format!(

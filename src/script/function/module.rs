@@ -3,7 +3,7 @@
 use super::vm::Shared;
 use crate::error::Error;
 use crate::script::budget::Budget;
-use crate::script::module::{always, guard, native};
+use crate::script::module::{guard, native, runtime};
 use crate::script::{prelude, value};
 use mlua::{Lua, Table};
 use std::rc::Rc;
@@ -33,7 +33,7 @@ pub(super) fn create(lua: &Lua, names: &[String], shared: &Rc<Shared>) -> mlua::
     })?;
     let spoken = shared.clone();
     let log = native(lua, "log", move |lua, args| {
-        let log = || always::log(args, Some(&spoken.spec.node));
+        let log = || runtime::log(args, Some(&spoken.spec.node));
         match Budget::of(lua) {
             Some(budget) => budget.aside(log),
             None => log(),
@@ -42,7 +42,7 @@ pub(super) fn create(lua: &Lua, names: &[String], shared: &Rc<Shared>) -> mlua::
     let seen = shared.clone();
     let stats = native(lua, "stats", move |_, args| {
         match seen.spec.network.stats() {
-            Some(stats) => always::stats(args, &stats),
+            Some(stats) => runtime::stats(args, &stats),
             None => Err(Error::data("the network is being changed")
                 .with_hint("ask again at the next event")),
         }

@@ -161,9 +161,9 @@ impl Process {
                     format!("the function must return nothing or false, and returned {got}");
                 Err(Error::data(error).at_opt(self.home.spec().place.clone()))
             }
-            Ok((said, _)) => {
+            Ok((verdict, _)) => {
                 if let Some((text, _)) = key {
-                    match said {
+                    match verdict {
                         code::ENDED => drop(self.keys.remove(text.as_str())),
                         _ if self.keys.contains(text.as_str()) => {}
                         _ => drop(self.keys.insert(text.into_boxed_str())),

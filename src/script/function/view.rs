@@ -7,7 +7,7 @@ use crate::event::{Event, Meta};
 use crate::payload::{MAX_EVENT_BYTES, Payload};
 use crate::script::budget::Budget;
 use crate::script::failure::raise;
-use crate::script::value::{describe, read_data, says, to_data, to_json_within};
+use crate::script::value::{describe, is_equal, read_data, to_data, to_json_within};
 use crate::time::{Timestamp, unit_that_fits};
 use mlua::{Lua, Table, UserData, UserDataRef, Value};
 use serde_json::{Map, Value as Json};
@@ -24,7 +24,7 @@ impl UserData for Handle {}
 const PAYLOAD: i64 = 2;
 
 /// Makes a field of an event, by the number that the Lua half knows it under; `given` is the payload
-/// that the function has read or assigned. `compares` says that the data will be compared with
+/// that the function has read or assigned. `compares`: whether the data will be compared with
 /// what it was, unless it stays untouched.
 pub(super) fn fetch(
     lua: &Lua,
@@ -43,11 +43,12 @@ pub(super) fn fetch(
             .map(Value::String),
         2 => {
             let payload = payload(&given, event, usize::MAX).map_err(|error| raise(lua, error))?;
-            let limit = match payload.size() <= MAX_EVENT_BYTES {
+            let limit = if payload.size() <= MAX_EVENT_BYTES {
                 // Without a limit no step can fail, so none needs to be protected, which costs as
                 // much again. What such an event takes is bounded by its size.
-                true => Some(lua.set_memory_limit(0)?),
-                false => None,
+                Some(lua.set_memory_limit(0)?)
+            } else {
+                None
             };
             let made = data(lua, &payload, compares);
             if let Some(limit) = limit {
@@ -126,7 +127,7 @@ fn from_view(view: &Table, most: usize, table: &dyn Fn()) -> Result<Made> {
     let data: Value = view.raw_get("data").map_err(wrong)?;
     if !data.is_nil() {
         match payload.json() {
-            Ok(json) if says(&data, json, table) => {}
+            Ok(json) if is_equal(&data, json, table) => {}
             Ok(before) => payload = json(&data, Some(before), most, table)?,
             Err(_) => payload = json(&data, None, most, table)?,
         }

@@ -279,9 +279,10 @@ impl NodeVm {
         let used = lua.used_memory();
         let full = much(used) && used > self.floor.get() + limit / 8;
         self.full.set(full);
-        self.patience.set(match much(used) && !full {
-            true => (self.patience.get() * 2).clamp(1, MOST_PATIENCE),
-            false => 0,
+        self.patience.set(if much(used) && !full {
+            (self.patience.get() * 2).clamp(1, MOST_PATIENCE)
+        } else {
+            0
         });
     }
 }
@@ -335,7 +336,7 @@ pub(super) fn callable(value: &Value) -> Result<&Function> {
         .ok_or_else(|| Error::data("the function did not arrive at its node"))
 }
 
-/// What the Lua half says of an event.
+/// What the Lua half has of an event.
 pub(super) mod code {
     pub const DROP: u8 = 0;
     pub const PASS: u8 = 1;

@@ -1,6 +1,6 @@
 //! Functions that make sources and sinks by address.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::connect::{self, Options};
 use crate::error::Result;
 use crate::network::InjectedSource;
@@ -25,25 +25,27 @@ pub(super) const EXPORTS: &[Export] = &[
 /// The options of a file source that keeps its place.
 const PLACE: &[&str] = &["checkpoint", "in_flight"];
 
-fn options(session: &Session, args: &Args) -> Result<Options> {
+fn options(build: &BuildContext, args: &Args) -> Result<Options> {
     args.at_most(3)?;
-    let options = match args.len() > 2 {
-        true => Options::from_json(args.json(3)?)?,
-        false => Options::new(),
+    let options = if args.len() > 2 {
+        Options::from_json(args.json(3)?)?
+    } else {
+        Options::new()
     };
     // Whoever may start programs may do what the user may.
-    let options = options.query_limits(session.database.limits());
-    Ok(match session.limits.allow_os {
-        true => options,
-        false => options.confined(),
+    let options = options.query_limits(build.database.limits());
+    Ok(if build.limits.allow_os {
+        options
+    } else {
+        options.confined()
     })
 }
 
-fn source(session: &Session, args: &Args) -> Result<Value> {
+fn source(build: &BuildContext, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
-    let options = options(session, args)?;
+    let options = options(build, args)?;
     let mut source = connect::source(&url, &options)?;
-    if session.recorder.get().is_some() {
+    if build.recorder.get().is_some() {
         // Nothing is taken from others, and the place of the real run stays as it is.
         match connect::shown(&url, &options)?.0.as_str() {
             "file" => source = connect::source(&url, &options.without(PLACE))?,
@@ -51,17 +53,17 @@ fn source(session: &Session, args: &Args) -> Result<Value> {
             _ => source = Box::new(InjectedSource),
         }
     }
-    session.draft()?.add_source(&name, source)?;
+    build.draft()?.add_source(&name, source)?;
     Ok(true.into())
 }
 
-fn sink(session: &Session, args: &Args) -> Result<Value> {
+fn sink(build: &BuildContext, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
-    let options = options(session, args)?;
+    let options = options(build, args)?;
     let sink = connect::sink(&url, &options)?;
     match connect::shown(&url, &options)? {
-        (scheme, _) if scheme == "stdout" => session.draft()?.add_sink(&name, sink).map(drop)?,
-        (_, target) => session.add_sink(&name, &target, sink)?,
+        (scheme, _) if scheme == "stdout" => build.draft()?.add_sink(&name, sink).map(drop)?,
+        (_, target) => build.add_sink(&name, &target, sink)?,
     }
     Ok(true.into())
 }

@@ -1,6 +1,6 @@
 //! Functions that make nodes which keep events on disk.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::Result;
 use crate::pipeline::{Forwarder, Queue};
 use crate::script::Args;
@@ -22,11 +22,11 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
-fn queue(session: &Session, args: &Args) -> Result<Value> {
+fn queue(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
-    let mut draft = session.draft()?;
-    match session.recorder.get() {
+    let mut draft = build.draft()?;
+    match build.recorder.get() {
         // Its file belongs to the real run.
         Some(_) => draft.add_pipeline(&name, Forwarder)?,
         None => draft.add_pipeline(&name, Queue::new(path))?,
@@ -34,14 +34,14 @@ fn queue(session: &Session, args: &Args) -> Result<Value> {
     Ok(true.into())
 }
 
-fn sql_sink(session: &Session, args: &Args) -> Result<Value> {
+fn sql_sink(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let options = args.options(2, &["table", "mode"])?;
     let mode = match options.string("mode")? {
         Some(mode) => mode.parse()?,
         None => SqlMode::Insert,
     };
-    let sink = SqlSink::new(&session.database, &options.required("table")?, mode)?;
-    session.draft()?.add_sink(&args.string(1)?, sink)?;
+    let sink = SqlSink::new(&build.database, &options.required("table")?, mode)?;
+    build.draft()?.add_sink(&args.string(1)?, sink)?;
     Ok(true.into())
 }

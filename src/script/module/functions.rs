@@ -1,7 +1,7 @@
 //! Functions that make nodes of functions written in Lua.
 
 use super::timing::count;
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::pipeline::Bounds;
 use crate::script::Args;
@@ -16,19 +16,19 @@ pub(super) const EXPORTS: &[Export] = &[
         name: "create_map",
         arguments: "name, function(event)",
         about: "a pipeline that emits what the function returns, the event or another one; nil drops it",
-        run: |session, args| each(session, args, Kind::Map),
+        run: |build, args| each(build, args, Kind::Map),
     },
     Export {
         name: "create_filter_fn",
         arguments: "name, function(event)",
         about: "a pipeline that passes an event if the function returns true",
-        run: |session, args| each(session, args, Kind::Filter),
+        run: |build, args| each(build, args, Kind::Filter),
     },
     Export {
         name: "create_flat_map",
         arguments: "name, function(event, emit)",
         about: "a pipeline that replaces each event by those that the function emits, any number of them",
-        run: |session, args| each(session, args, Kind::FlatMap),
+        run: |build, args| each(build, args, Kind::FlatMap),
     },
     Export {
         name: "create_route",
@@ -57,37 +57,35 @@ pub(super) const EXPORTS: &[Export] = &[
 ];
 
 /// Takes functions out of the VM, for a node of this name.
-fn spec(session: &Session, args: &Args, node: &str, roots: Vec<LuaValue>) -> Result<Spec> {
+fn spec(build: &BuildContext, args: &Args, node: &str, roots: Vec<LuaValue>) -> Result<Spec> {
     let roots: Vec<_> = roots
         .into_iter()
         .map(|root| ("the function".to_owned(), root))
         .collect();
-    let portable = session
+    let portable = build
         .host()?
-        .capture(&roots, session.limits.memory)
+        .capture(&roots, build.limits.memory)
         .map_err(|error| error.within(format!("{} of {}", args.called(), quote(node))))?;
     Ok(Spec {
         node: node.to_owned(),
-        place: session.draft()?.place(),
+        place: build.draft()?.place(),
         portable,
-        limits: session.limits,
-        event_bytes: session.network.max_event_bytes(),
-        network: session.network.stats_handle(),
-        helpers: session.helpers.borrow().clone(),
+        limits: build.limits,
+        event_bytes: build.network.max_event_bytes(),
+        network: build.network.stats_handle(),
+        helpers: build.helpers.borrow().clone(),
     })
 }
 
-fn each(session: &Session, args: &Args, kind: Kind) -> Result<Value> {
+fn each(build: &BuildContext, args: &Args, kind: Kind) -> Result<Value> {
     args.at_most(2)?;
     let (name, function) = (args.string(1)?, args.function(2)?);
-    let spec = spec(session, args, &name, vec![LuaValue::Function(function)])?;
-    session
-        .draft()?
-        .add_pipeline(&name, Each::new(spec, kind))?;
+    let spec = spec(build, args, &name, vec![LuaValue::Function(function)])?;
+    build.draft()?.add_pipeline(&name, Each::new(spec, kind))?;
     Ok(true.into())
 }
 
-fn route(session: &Session, args: &Args) -> Result<Value> {
+fn route(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, table) = (args.string(1)?, args.table(2)?);
     let mut routes = Vec::new();
@@ -114,29 +112,29 @@ fn route(session: &Session, args: &Args) -> Result<Value> {
     }
     routes.sort_by(|a, b| a.0.cmp(&b.0));
     let (ports, functions) = routes.into_iter().unzip();
-    let spec = spec(session, args, &name, functions)?;
+    let spec = spec(build, args, &name, functions)?;
     let node = Each::new(spec, Kind::Route(ports));
-    session.draft()?.add_pipeline(&name, node)?;
+    build.draft()?.add_pipeline(&name, node)?;
     Ok(true.into())
 }
 
-fn handler(session: &Session, args: &Args) -> Result<Value> {
+fn handler(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, function) = (args.string(1)?, args.function(2)?);
-    let spec = spec(session, args, &name, vec![LuaValue::Function(function)])?;
-    session.draft()?.add_sink(&name, Handler::new(spec))?;
+    let spec = spec(build, args, &name, vec![LuaValue::Function(function)])?;
+    build.draft()?.add_sink(&name, Handler::new(spec))?;
     Ok(true.into())
 }
 
-fn generator(session: &Session, args: &Args) -> Result<Value> {
+fn generator(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, function) = (args.string(1)?, args.function(2)?);
     let every = args.options(3, &["every"])?.string("every")?;
     let every = every
         .map(|every| parse_positive_duration(&every))
         .transpose()?;
-    let spec = spec(session, args, &name, vec![LuaValue::Function(function)])?;
-    session
+    let spec = spec(build, args, &name, vec![LuaValue::Function(function)])?;
+    build
         .draft()?
         .add_source(&name, Generator::new(spec, every))?;
     Ok(true.into())
@@ -144,7 +142,7 @@ fn generator(session: &Session, args: &Args) -> Result<Value> {
 
 const FIELDS: [&str; 6] = ["process", "init", "every", "key", "finish", "max_keys"];
 
-fn process(session: &Session, args: &Args) -> Result<Value> {
+fn process(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, table) = (args.string(1)?, args.table(2)?);
     for (field, _) in table.pairs::<LuaValue, LuaValue>().flatten() {
@@ -176,9 +174,9 @@ fn process(session: &Session, args: &Args) -> Result<Value> {
         LuaValue::Integer(number) => count(number, "max_keys")?,
         other => return Err(wrong("max_keys", "integer", &other)),
     };
-    let spec = spec(session, args, &name, functions)?;
+    let spec = spec(build, args, &name, functions)?;
     let node = Process::new(spec, fields, max_keys, timers);
-    session.draft()?.add_pipeline(&name, node)?;
+    build.draft()?.add_pipeline(&name, node)?;
     Ok(true.into())
 }
 

@@ -1,6 +1,6 @@
 //! Functions that join nodes up and ask about them.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::network::{LinkOptions, OnError, Overflow};
 use crate::script::Args;
@@ -67,38 +67,38 @@ const OPTIONS: &[&str] = &[
     "spill_size",
 ];
 
-fn link(session: &Session, args: &Args) -> Result<Value> {
+fn link(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (from, to) = (args.string(1)?, args.string(2)?);
     let options = options(args, 3)?;
-    let linked = session.draft()?.link_with(from, to, options);
+    let linked = build.draft()?.link_with(from, to, options);
     linked.map_err(data)?;
     Ok(true.into())
 }
 
-fn fanout(session: &Session, args: &Args) -> Result<Value> {
+fn fanout(build: &BuildContext, args: &Args) -> Result<Value> {
     let (to, options) = others(args)?;
-    let linked = session.draft()?.fanout_with(args.string(1)?, to, options);
+    let linked = build.draft()?.fanout_with(args.string(1)?, to, options);
     linked.map_err(data)?;
     Ok(true.into())
 }
 
-fn fanin(session: &Session, args: &Args) -> Result<Value> {
+fn fanin(build: &BuildContext, args: &Args) -> Result<Value> {
     let (from, options) = others(args)?;
-    let linked = session.draft()?.fanin_with(args.string(1)?, from, options);
+    let linked = build.draft()?.fanin_with(args.string(1)?, from, options);
     linked.map_err(data)?;
     Ok(true.into())
 }
 
-fn unlink(session: &Session, args: &Args) -> Result<Value> {
+fn unlink(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    session.draft()?.unlink(args.string(1)?, args.string(2)?)?;
+    build.draft()?.unlink(args.string(1)?, args.string(2)?)?;
     Ok(true.into())
 }
 
-fn remove(session: &Session, args: &Args) -> Result<Value> {
+fn remove(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
-    session.draft()?.remove(&args.string(1)?)?;
+    build.draft()?.remove(&args.string(1)?)?;
     Ok(true.into())
 }
 
@@ -113,12 +113,11 @@ fn data(error: Error) -> Error {
 /// The nodes after the first one, and the options that may follow.
 fn others(args: &Args) -> Result<(Vec<String>, LinkOptions)> {
     let last = args.len();
-    match last > 1 && args.is_table(last) {
-        false => Ok((args.strings(2)?, LinkOptions::new())),
-        true => {
-            let nodes = (2..last).map(|at| args.string(at));
-            Ok((nodes.collect::<Result<_>>()?, options(args, last)?))
-        }
+    if last > 1 && args.is_table(last) {
+        let nodes = (2..last).map(|at| args.string(at));
+        Ok((nodes.collect::<Result<_>>()?, options(args, last)?))
+    } else {
+        Ok((args.strings(2)?, LinkOptions::new()))
     }
 }
 
@@ -162,7 +161,7 @@ fn options(args: &Args, at: usize) -> Result<LinkOptions> {
     Ok(options.overflow(overflow))
 }
 
-fn balance(session: &Session, args: &Args) -> Result<Value> {
+fn balance(build: &BuildContext, args: &Args) -> Result<Value> {
     let from = args.string(1)?;
     let last = args.len();
     let has_options = last > 1 && args.is_table(last);
@@ -170,22 +169,24 @@ fn balance(session: &Session, args: &Args) -> Result<Value> {
     let members: Vec<String> = (2..=members)
         .map(|at| args.string(at))
         .collect::<Result<_>>()?;
-    let key = match has_options {
-        true => args.options(last, &["key"])?.string("key")?,
-        false => None,
+    let key = if has_options {
+        args.options(last, &["key"])?.string("key")?
+    } else {
+        None
     };
-    session.draft()?.balance(from, members, key.as_deref())?;
+    build.draft()?.balance(from, members, key.as_deref())?;
     Ok(true.into())
 }
 
-fn on_error(session: &Session, args: &Args) -> Result<Value> {
+fn on_error(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let node = args.string(1)?;
-    let on_error = match args.is_table(2) {
-        false => OnError::to(args.string(2)?),
-        true => retries(args)?,
+    let on_error = if args.is_table(2) {
+        retries(args)?
+    } else {
+        OnError::to(args.string(2)?)
     };
-    session.draft()?.on_error(&node, on_error)?;
+    build.draft()?.on_error(&node, on_error)?;
     Ok(true.into())
 }
 
@@ -208,11 +209,11 @@ fn retries(args: &Args) -> Result<OnError> {
     Ok(on_error)
 }
 
-fn node_exists(session: &Session, args: &Args) -> Result<Value> {
+fn node_exists(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
     let name = args.string(1)?;
-    match session.draft() {
+    match build.draft() {
         Ok(draft) => Ok(draft.node_exists(&name).into()),
-        Err(_) => Ok(session.network.node_exists(&name).into()),
+        Err(_) => Ok(build.network.node_exists(&name).into()),
     }
 }

@@ -1,6 +1,6 @@
 //! Functions that make sources and sinks of lines.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::{Error, Result};
 use crate::script::Args;
 use crate::sink::LineSink;
@@ -34,23 +34,23 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
-fn stdin(session: &Session, args: &Args) -> Result<Value> {
+fn stdin(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
-    session
+    build
         .draft()?
         .add_source(&args.string(1)?, LineSource::stdin())?;
     Ok(true.into())
 }
 
-fn stdout(session: &Session, args: &Args) -> Result<Value> {
+fn stdout(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
-    session
+    build
         .draft()?
         .add_sink(&args.string(1)?, LineSink::stdout())?;
     Ok(true.into())
 }
 
-fn file_source(session: &Session, args: &Args) -> Result<Value> {
+fn file_source(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
     let options = args.options(3, &["follow", "checkpoint", "in_flight", "rotate_wait"])?;
@@ -69,7 +69,7 @@ fn file_source(session: &Session, args: &Args) -> Result<Value> {
     let in_flight = options.integer("in_flight")?;
     match options.string("checkpoint")? {
         // A replay reads all of it, and leaves the place of the real run as it is.
-        Some(_) if session.recorder.get().is_some() => {}
+        Some(_) if build.recorder.get().is_some() => {}
         Some(checkpoint) => source = source.checkpoint(checkpoint),
         None if in_flight.is_some() => {
             let text = "option in_flight of create_file_source is for one with a checkpoint";
@@ -87,11 +87,11 @@ fn file_source(session: &Session, args: &Args) -> Result<Value> {
             }
         }
     }
-    session.draft()?.add_source(&name, source)?;
+    build.draft()?.add_source(&name, source)?;
     Ok(true.into())
 }
 
-fn file_sink(session: &Session, args: &Args) -> Result<Value> {
+fn file_sink(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
     let options = args.options(3, &["append", "sync"])?;
@@ -100,6 +100,6 @@ fn file_sink(session: &Session, args: &Args) -> Result<Value> {
     if options.boolean("sync")? == Some(true) {
         sink = sink.synced();
     }
-    session.add_sink(&name, &target, sink)?;
+    build.add_sink(&name, &target, sink)?;
     Ok(true.into())
 }

@@ -1,7 +1,7 @@
 //! Functions that make the plain nodes.
 
 use super::timing::bounds;
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::Result;
 use crate::pipeline::{Filter, FilterKey, Forwarder, RateLimit};
 use crate::script::Args;
@@ -48,29 +48,29 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
-fn ticker(session: &Session, args: &Args) -> Result<Value> {
+fn ticker(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    session
+    build
         .draft()?
         .add_source(&args.string(1)?, Ticker::new(args.duration(2)?)?)?;
     Ok(true.into())
 }
 
-fn forwarder(session: &Session, args: &Args) -> Result<Value> {
+fn forwarder(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
-    session.draft()?.add_pipeline(&args.string(1)?, Forwarder)?;
+    build.draft()?.add_pipeline(&args.string(1)?, Forwarder)?;
     Ok(true.into())
 }
 
-fn ratelimit(session: &Session, args: &Args) -> Result<Value> {
+fn ratelimit(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    session
+    build
         .draft()?
         .add_pipeline(&args.string(1)?, RateLimit::new(args.duration(2)?)?)?;
     Ok(true.into())
 }
 
-fn filter(session: &Session, args: &Args) -> Result<Value> {
+fn filter(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, interval) = (args.string(1)?, args.duration(2)?);
     let options = args.options(3, &["by", "store", "max_keys"])?;
@@ -79,21 +79,21 @@ fn filter(session: &Session, args: &Args) -> Result<Value> {
         .map_or(FilterKey::Payload, FilterKey::Fields);
     let mut filter = Filter::new(interval, key)?.bounds(bounds(&options)?)?;
     if options.boolean("store")? == Some(true) {
-        filter = filter.stored(&session.database, &name);
+        filter = filter.stored(&build.database, &name);
     }
-    session.draft()?.add_pipeline(&name, filter)?;
+    build.draft()?.add_pipeline(&name, filter)?;
     Ok(true.into())
 }
 
-fn discarder(session: &Session, args: &Args) -> Result<Value> {
+fn discarder(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
-    session.draft()?.add_sink(&args.string(1)?, Discarder)?;
+    build.draft()?.add_sink(&args.string(1)?, Discarder)?;
     Ok(true.into())
 }
 
-fn tester(session: &Session, args: &Args) -> Result<Value> {
+fn tester(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    session
+    build
         .draft()?
         .add_sink(&args.string(1)?, Tester::new(args.string(2)?))?;
     Ok(true.into())

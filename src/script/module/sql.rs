@@ -1,6 +1,6 @@
 //! Functions that declare tables and make windows over them.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::{Error, Result};
 use crate::pipeline::Forwarder;
 use crate::script::Args;
@@ -49,37 +49,37 @@ pub(super) const EXPORTS: &[Export] = &[
     },
 ];
 
-fn create_table(session: &Session, args: &Args) -> Result<Value> {
+fn create_table(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
-    session
+    build
         .database
         .declare(Table::from_json(&args.string(1)?, &args.json(2)?)?)?;
     Ok(true.into())
 }
 
-fn create_window(session: &Session, args: &Args) -> Result<Value> {
+fn create_window(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let name = args.string(1)?;
-    let window = CreateWindow::new(&session.database, args.string_opt(2)?.as_deref())?;
+    let window = CreateWindow::new(&build.database, args.string_opt(2)?.as_deref())?;
     let tables = window.tables();
-    session.draft()?.add_pipeline(&name, window)?;
-    session.note_access(&name, Access::Fills(tables));
+    build.draft()?.add_pipeline(&name, window)?;
+    build.note_access(&name, Access::Fills(tables));
     Ok(true.into())
 }
 
-fn query_window(session: &Session, args: &Args) -> Result<Value> {
+fn query_window(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let name = args.string(1)?;
     let query = args.string(2)?;
-    let database = reading(session, &args.options(3, &["reads"])?)?;
+    let database = reading(build, &args.options(3, &["reads"])?)?;
     let window = QueryWindow::new(&database, &query)?;
-    session.draft()?.add_pipeline(&name, window)?;
-    let tables = session.database.tables_in(&query);
-    session.note_access(&name, Access::Asks(tables));
+    build.draft()?.add_pipeline(&name, window)?;
+    let tables = build.database.tables_in(&query);
+    build.note_access(&name, Access::Asks(tables));
     Ok(true.into())
 }
 
-fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
+fn sliding_window_time(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(7)?;
     let (name, out) = (args.string(1)?, args.string(2)?);
     let (query, table) = (args.string(3)?, args.string(4)?);
@@ -88,9 +88,9 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
     let options = WindowOptions::new(table, query, WindowKind::Sliding(size))
         .time(column)
         .store(true);
-    let database = reading(session, &args.options(7, &["reads"])?)?;
+    let database = reading(build, &args.options(7, &["reads"])?)?;
     add(
-        session,
+        build,
         &database,
         ("sliding_window_time", &name, &out),
         options,
@@ -98,9 +98,9 @@ fn sliding_window_time(session: &Session, args: &Args) -> Result<Value> {
 }
 
 /// The database, whose queries may read what `reads` names.
-fn reading(session: &Session, given: &Options) -> Result<Database> {
+fn reading(build: &BuildContext, given: &Options) -> Result<Database> {
     let names = given.strings("reads")?.unwrap_or_default();
-    session.database.clone().with_reads(names)
+    build.database.clone().with_reads(names)
 }
 
 /// The options of `window`.
@@ -109,7 +109,7 @@ const OPTIONS: &[&str] = &[
     "plan", "verify", "keys", "reads", "store", "shared",
 ];
 
-fn window(session: &Session, args: &Args) -> Result<Value> {
+fn window(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let (name, out) = (args.string(1)?, args.string(2)?);
     let given = args.options(3, OPTIONS)?;
@@ -147,8 +147,8 @@ fn window(session: &Session, args: &Args) -> Result<Value> {
     if let Some(shared) = given.boolean("shared")? {
         options = options.shared(shared);
     }
-    let database = reading(session, &given)?;
-    add(session, &database, ("window", &name, &out), options)
+    let database = reading(build, &given)?;
+    add(build, &database, ("window", &name, &out), options)
 }
 
 /// Which of the options `size`, `slide`, `count` and `gap` give the kind of a window.
@@ -177,23 +177,23 @@ fn window_kind(given: &Options) -> Result<WindowKind> {
 
 /// Adds a window and the node that its answers go through.
 fn add(
-    session: &Session,
+    build: &BuildContext,
     database: &Database,
     (function, name, out): (&str, &str, &str),
     options: WindowOptions,
 ) -> Result<Value> {
     let window = Window::new(database, &options.name(name))?;
     let explanation = window.explain();
-    let mut draft = session.draft()?;
+    let mut draft = build.draft()?;
     let node = draft.add_pipeline(name, window)?;
     draft.add_place(&format!(" (made by {function} for {name})"));
     let out = draft.add_pipeline(out, Forwarder)?;
     draft.link(&node, &out)?;
-    session.explain(name, explanation);
+    build.explain(name, explanation);
     Ok(true.into())
 }
 
-fn explain(session: &Session, args: &Args) -> Result<Value> {
+fn explain(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(1)?;
-    Ok(session.explanation(&args.string(1)?)?.to_string().into())
+    Ok(build.explanation(&args.string(1)?)?.to_string().into())
 }

@@ -1,6 +1,6 @@
 //! Functions that make nodes which thin out, hold back or put together events, for each key apart.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::{Error, Result};
 use crate::pipeline::{
     BatchLimits, Bounds, Changed, Collect, Deadman, Debounce, Delay, Key, Sample, Throttle,
@@ -98,35 +98,35 @@ pub(super) fn count(number: i64, what: &str) -> Result<usize> {
         .ok_or_else(|| Error::data(format!("bad {what} {number}: it must be more than zero")))
 }
 
-fn throttle(session: &Session, args: &Args) -> Result<Value> {
+fn throttle(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(4)?;
     let (name, most) = (args.string(1)?, count(args.integer(2)?, "count")?);
     let options = args.options(4, &["key", "max_keys", "max_events"])?;
     let node = Throttle::new(most, args.duration(3)?, key(&options)?)?;
     let node = node.bounds(bounds(&options)?)?;
-    session.draft()?.add_pipeline(&name, node)?;
+    build.draft()?.add_pipeline(&name, node)?;
     Ok(true.into())
 }
 
-fn debounce(session: &Session, args: &Args) -> Result<Value> {
+fn debounce(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let options = args.options(3, HELD)?;
     let node = Debounce::new(args.duration(2)?, key(&options)?)?;
     let node = node.bounds(bounds(&options)?)?;
-    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
-fn sample(session: &Session, args: &Args) -> Result<Value> {
+fn sample(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let options = args.options(3, HELD)?;
     let node = Sample::new(args.duration(2)?, key(&options)?)?;
     let node = node.bounds(bounds(&options)?)?;
-    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
-fn batch(session: &Session, args: &Args) -> Result<Value> {
+fn batch(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let known = [&["count", "bytes", "time"], HELD].concat();
     let options = args.options(2, &known)?;
@@ -141,31 +141,31 @@ fn batch(session: &Session, args: &Args) -> Result<Value> {
     };
     let node = Collect::new(limits, key(&options)?)?;
     let node = node.bounds(bounds(&options)?)?;
-    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
-fn changed(session: &Session, args: &Args) -> Result<Value> {
+fn changed(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let options = args.options(2, &["by", "key", "forget", "max_keys"])?;
     let by = options.strings("by")?.unwrap_or_default();
     let forget = duration(&options, "forget")?;
     let node = Changed::new(Key::fields(by), key(&options)?, forget)?;
     let node = node.bounds(bounds(&options)?)?;
-    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
-fn deadman(session: &Session, args: &Args) -> Result<Value> {
+fn deadman(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let options = args.options(3, &["key", "max_keys", "max_bytes"])?;
     let node = Deadman::new(args.duration(2)?, key(&options)?)?;
     let node = node.bounds(bounds(&options)?)?;
-    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 
-fn delay(session: &Session, args: &Args) -> Result<Value> {
+fn delay(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(3)?;
     let options = args.options(3, &["max_events", "max_bytes", "limit"])?;
     let mut bounds = bounds(&options)?;
@@ -177,6 +177,6 @@ fn delay(session: &Session, args: &Args) -> Result<Value> {
         bounds = bounds.max_events(count(limit, "limit")?);
     }
     let node = Delay::new(args.duration(2)?)?.bounds(bounds)?;
-    session.draft()?.add_pipeline(&args.string(1)?, node)?;
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }

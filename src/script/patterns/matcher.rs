@@ -63,9 +63,10 @@ impl<'a> Matcher<'a> {
         if let Some(plain) = &self.pattern.plain {
             self.captures.clear();
             let rest = &self.text[start.min(self.text.len())..];
-            let found = match anchored {
-                true => rest.starts_with(plain).then_some(0),
-                false => find_text(rest, plain),
+            let found = if anchored {
+                rest.starts_with(plain).then_some(0)
+            } else {
+                find_text(rest, plain)
             };
             self.take(found.unwrap_or(rest.len()) + 1);
             return Ok(found.map(|at| (start + at, start + at + plain.len())));
@@ -83,9 +84,10 @@ impl<'a> Matcher<'a> {
             self.captures.clear();
             let end = self.run(from, 0)?;
             if let Some(end) = end.filter(|end| Some(*end) != last) {
-                return match self.captures.iter().any(|c| matches!(c, Capture::Open(_))) {
-                    true => Err(Error::data("unfinished capture")),
-                    false => Ok(Some((from, end))),
+                return if self.captures.iter().any(|c| matches!(c, Capture::Open(_))) {
+                    Err(Error::data("unfinished capture"))
+                } else {
+                    Ok(Some((from, end)))
                 };
             }
             if anchored {
@@ -330,8 +332,9 @@ impl<'a> Matcher<'a> {
 /// Where a text stands in another. To prepare the search takes time for each byte of what is looked
 /// for, so one that is too long is not looked for.
 pub(super) fn find_text(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    match wanted.len() > text.len() {
-        true => None,
-        false => memmem::find(text, wanted),
+    if wanted.len() > text.len() {
+        None
+    } else {
+        memmem::find(text, wanted)
     }
 }

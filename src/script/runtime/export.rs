@@ -6,7 +6,7 @@ use crate::network::Draft;
 use crate::node::{Pipeline, Sink, Source};
 use crate::script::args::Args;
 use crate::script::failure;
-use crate::script::module::{self, Run, Session, Waits};
+use crate::script::module::{self, BuildContext, Run, Waits};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ impl Runtime {
     ) -> Result<()> {
         self.add(
             name,
-            Rc::new(move |_: &Session, args: &Args| function(args)),
+            Rc::new(move |_: &BuildContext, args: &Args| function(args)),
         )
     }
 
@@ -99,9 +99,9 @@ impl Runtime {
         make: impl Fn(&Args) -> Result<N> + 'static,
         add: impl Fn(&mut Draft, &str, N) -> Result<()> + 'static,
     ) -> Result<()> {
-        let run = move |session: &Session, args: &Args| {
+        let run = move |build: &BuildContext, args: &Args| {
             let (node, made) = (args.string(1)?, make(args)?);
-            add(&mut *session.draft()?, &node, made)?;
+            add(&mut *build.draft()?, &node, made)?;
             Ok(true.into())
         };
         self.add(name, Rc::new(run))
@@ -111,7 +111,7 @@ impl Runtime {
         module::add(
             &self.vm.lua,
             &self.module,
-            &self.session,
+            &self.build,
             name,
             run,
             Waits::No,

@@ -251,9 +251,10 @@ impl Bench {
 
 /// An endpoint with its port.
 fn full(endpoint: &str) -> String {
-    match endpoint.contains('.') {
-        true => endpoint.to_owned(),
-        false => format!("{endpoint}.out"),
+    if endpoint.contains('.') {
+        endpoint.to_owned()
+    } else {
+        format!("{endpoint}.out")
     }
 }
 

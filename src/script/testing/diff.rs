@@ -53,15 +53,16 @@ pub(super) fn diff(expected: &[String], got: &[String]) -> Option<String> {
     let mut common = vec![vec![0_usize; got.len() + 1]; expected.len() + 1];
     for a in (0..expected.len()).rev() {
         for b in (0..got.len()).rev() {
-            common[a][b] = match expected[a] == got[b] {
-                true => common[a + 1][b + 1] + 1,
-                false => common[a + 1][b].max(common[a][b + 1]),
+            common[a][b] = if expected[a] == got[b] {
+                common[a + 1][b + 1] + 1
+            } else {
+                common[a + 1][b].max(common[a][b + 1])
             };
         }
     }
     let (mut a, mut b, mut text) = (0, 0, String::new());
-    let mut line = |mark: &str, said: &str| {
-        text.push_str(&format!("\n  {mark} {said}"));
+    let mut line = |mark: &str, content: &str| {
+        text.push_str(&format!("\n  {mark} {content}"));
     };
     while a < expected.len() || b < got.len() {
         if a < expected.len() && b < got.len() && expected[a] == got[b] {

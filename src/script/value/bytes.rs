@@ -1,7 +1,7 @@
 //! The bytes of JSON as a Lua value, without a tree in between: what [`to_data`](super::to_data)
 //! makes of the tree.
 //!
-//! What Lua cannot hold, and what is no JSON, ends the walk with nothing: the tree says what it is.
+//! What Lua cannot hold, and what is no JSON, ends the walk with nothing: the tree reports what it is.
 
 use super::{mark_list, null};
 use crate::payload::{self, note};
@@ -132,7 +132,7 @@ impl<'de> Visitor<'de> for Name {
 mod tests {
     use super::*;
     use crate::payload::parse_json;
-    use crate::script::value::{says, to_data};
+    use crate::script::value::{is_equal, to_data};
     use proptest::prelude::*;
     use serde_json::{Map, Value};
 
@@ -160,8 +160,8 @@ mod tests {
             let text = value.to_string();
             let tree = parse_json(text.as_bytes()).expect("it was written as JSON");
             let data = read_data(&lua, text.as_bytes()).expect("Lua can hold it");
-            prop_assert!(says(&data, &tree, &|| ()), "{text}");
-            prop_assert!(says(&to_data(&lua, &tree).expect("Lua can hold it"), &tree, &|| ()), "{text}");
+            prop_assert!(is_equal(&data, &tree, &|| ()), "{text}");
+            prop_assert!(is_equal(&to_data(&lua, &tree).expect("Lua can hold it"), &tree, &|| ()), "{text}");
         }
     }
 
@@ -187,6 +187,6 @@ mod tests {
         let lua = Lua::new();
         let data = read_data(&lua, br#"{"a":1,"a":null,"b":[],"c":"\u00e9\n"}"#);
         let tree = parse_json(br#"{"a":null,"b":[],"c":"\u00e9\n"}"#).expect("JSON");
-        assert!(says(&data.expect("Lua can hold it"), &tree, &|| ()));
+        assert!(is_equal(&data.expect("Lua can hold it"), &tree, &|| ()));
     }
 }

@@ -46,12 +46,13 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn add(&mut self, bytes: usize) -> Result<()> {
         self.size += bytes;
-        match self.size > self.most {
-            true => Err(Error::data(format!(
+        if self.size > self.most {
+            Err(Error::data(format!(
                 "more than {} bytes as JSON (max_event_bytes)",
                 self.most
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 
@@ -147,7 +148,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A list of the values at these places; a hole is null. What Lua says of its length is not
+    /// A list of the values at these places; a hole is null. Its length in Lua is not
     /// asked: that finds a hole by doubling, and can be 2^62 for a table of sixty values.
     fn array(&mut self, list: Vec<(i64, Value)>) -> Result<Value> {
         let (mut first, mut last) = (1, 0);

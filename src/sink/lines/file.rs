@@ -61,10 +61,13 @@ impl LineFile {
     /// A file that cannot be made or written.
     pub fn open(&mut self) -> Result<()> {
         let is_first = self.open.is_none();
-        let opened = self.opened().map_err(|error| match is_first {
-            true => error,
-            // Its directory was there, and may come back.
-            false => error.retryable(),
+        let opened = self.opened().map_err(|error| {
+            if is_first {
+                error
+            } else {
+                // Its directory was there, and may come back.
+                error.retryable()
+            }
         });
         let (open, meta) = opened?;
         if let (true, Some(id)) = (is_first, open.id) {
@@ -115,16 +118,18 @@ impl LineFile {
         let Some(Open { file, .. }) = &self.open else {
             return Err(closed());
         };
-        let whole = match self.torn {
-            true => write_whole(file, b"\n"),
-            false => Ok(()),
+        let whole = if self.torn {
+            write_whole(file, b"\n")
+        } else {
+            Ok(())
         };
         let written = whole.and_then(|()| {
             self.torn = false;
             write_whole(file, lines)?;
-            match self.synced {
-                true => file.sync_data().map_err(|e| failed(file, lines.len(), e)),
-                false => Ok(()),
+            if self.synced {
+                file.sync_data().map_err(|e| failed(file, lines.len(), e))
+            } else {
+                Ok(())
             }
         });
         written.map_err(|failed: Failed| {
@@ -144,9 +149,12 @@ impl LineFile {
         let (Some(beginning), Some(Open { file, .. })) = (&self.beginning, &self.open) else {
             return Ok(());
         };
-        let begun = beginning.begin(|overwrite| match overwrite {
-            true => file.set_len(0),
-            false => mend(&self.path, file),
+        let begun = beginning.begin(|overwrite| {
+            if overwrite {
+                file.set_len(0)
+            } else {
+                mend(&self.path, file)
+            }
         });
         let len = begun.and_then(|()| file.metadata()).map(|meta| meta.len());
         self.len = len.map_err(|error| Failed { error, torn: false }.of_file(&self.path))?;
@@ -159,10 +167,7 @@ impl LineFile {
     /// # Errors
     /// Those of [`begin`](Self::begin).
     pub fn finish(&mut self) -> Result<()> {
-        match self.append {
-            true => Ok(()),
-            false => self.begin(),
-        }
+        if self.append { Ok(()) } else { self.begin() }
     }
 
     /// Opens the file at the path again, if it was removed, renamed or replaced.
@@ -181,11 +186,10 @@ impl LineFile {
         }
         let path = quote(self.path.to_string_lossy());
         let (open, meta) = self.opened().map_err(Error::retryable)?;
-        match file.metadata().is_ok_and(|meta| meta.nlink() == 0) {
-            true => log::warn!("{path} was removed: it is created again"),
-            false => log::info!(
-                "{path} was renamed or replaced: writing continues in the file at this path"
-            ),
+        if file.metadata().is_ok_and(|meta| meta.nlink() == 0) {
+            log::warn!("{path} was removed: it is created again")
+        } else {
+            log::info!("{path} was renamed or replaced: writing continues in the file at this path")
         }
         self.len = meta.len();
         self.torn = false;
@@ -205,9 +209,12 @@ impl LineFile {
             let path = quote(self.path.to_string_lossy());
             log::warn!("{path}: cannot rotate the file: {error}");
         }
-        let (open, meta) = self.opened().map_err(|error| match error.is_retryable() {
-            true => error,
-            false => error.fatal(),
+        let (open, meta) = self.opened().map_err(|error| {
+            if error.is_retryable() {
+                error
+            } else {
+                error.fatal()
+            }
         })?;
         self.len = meta.len();
         self.torn = false;

@@ -20,9 +20,10 @@ impl Failed {
     pub fn of_file(&self, path: &Path) -> Error {
         let error = Error::io(quote(path.to_string_lossy()), &self.error);
         let number = self.error.raw_os_error().map(Errno::from_raw_os_error);
-        match error.is_retryable() || matches!(number, Some(Errno::IO | Errno::STALE)) {
-            true => error.retryable(),
-            false => error.fatal(),
+        if error.is_retryable() || matches!(number, Some(Errno::IO | Errno::STALE)) {
+            error.retryable()
+        } else {
+            error.fatal()
         }
     }
 }
@@ -74,9 +75,10 @@ pub(in crate::sink) fn write_out(buffer: &mut Vec<u8>) -> Result<()> {
             return Error::new(ErrorKind::Closed, "the reader of standard output is gone").fatal();
         }
         let error = Error::io("standard output", &failed.error);
-        match error.is_retryable() {
-            true => error,
-            false => error.fatal(),
+        if error.is_retryable() {
+            error
+        } else {
+            error.fatal()
         }
     })
 }

@@ -136,12 +136,13 @@ impl Checkpoint {
         let written = self.replace(format!("{value}\n").as_bytes());
         written.map_err(|error| {
             let error = Error::io(self.name(), &error);
-            match self.folder().is_dir() {
-                true => error,
-                false => error.with_kind(ErrorKind::CannotCreate).with_hint(format!(
+            if self.folder().is_dir() {
+                error
+            } else {
+                error.with_kind(ErrorKind::CannotCreate).with_hint(format!(
                     "there is no directory {}",
                     quote(self.folder().to_string_lossy())
-                )),
+                ))
             }
         })
     }

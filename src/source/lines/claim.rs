@@ -11,9 +11,10 @@ pub(super) struct Claim(());
 
 impl Claim {
     pub fn new() -> Result<Self> {
-        match CLAIMED.swap(true, Ordering::SeqCst) {
-            false => Ok(Claim(())),
-            true => Err(Error::data("another node already reads standard input")),
+        if CLAIMED.swap(true, Ordering::SeqCst) {
+            Err(Error::data("another node already reads standard input"))
+        } else {
+            Ok(Claim(()))
         }
     }
 }

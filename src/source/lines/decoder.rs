@@ -67,19 +67,17 @@ impl Decoder {
         };
         let line = &bytes[..end];
         // A line that lies whole in the bytes is not copied together first.
-        let found = match self.is_empty() {
-            true => {
-                let line = match self.begun {
-                    true => line,
-                    false => line.strip_prefix(BOM).unwrap_or(line),
-                };
-                self.begun = true;
-                judge(line, limit)
-            }
-            false => {
-                self.add(line, limit);
-                self.end_line(limit)
-            }
+        let found = if self.is_empty() {
+            let line = if self.begun {
+                line
+            } else {
+                line.strip_prefix(BOM).unwrap_or(line)
+            };
+            self.begun = true;
+            judge(line, limit)
+        } else {
+            self.add(line, limit);
+            self.end_line(limit)
         };
         (end + 1, Some(found))
     }

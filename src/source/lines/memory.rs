@@ -130,10 +130,7 @@ impl Memory {
     /// # Errors
     /// It cannot be written.
     pub fn begin(&mut self) -> Result<()> {
-        match self.is_new {
-            true => self.save(),
-            false => Ok(()),
-        }
+        if self.is_new { self.save() } else { Ok(()) }
     }
 
     /// A file is read from where it stands.
@@ -397,10 +394,11 @@ impl SavedFile {
             let bytes = packed::whole_range(file, packed, from, to)?;
             Ok::<_, io::Error>(bytes.is_some_and(|bytes| hash(&bytes) == expected))
         };
-        let is_long = match packed {
+        let is_long = if packed {
             // Nothing is known of its size but what the last check reads.
-            true => !self.tail.is_empty() && self.mark >= self.offset,
-            false => file.metadata()?.len() >= self.offset,
+            !self.tail.is_empty() && self.mark >= self.offset
+        } else {
+            file.metadata()?.len() >= self.offset
         };
         let from = self.mark.saturating_sub(TAIL as u64);
         Ok(is_long

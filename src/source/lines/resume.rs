@@ -179,12 +179,13 @@ impl LineSource {
                 (path, file, true)
             }
             Location::Copied(path, file) => {
-                match is_packed(&path, &file) {
-                    true => log::info!(
+                if is_packed(&path, &file) {
+                    log::info!(
                         "{name} was compressed: {} is read to its end first",
                         quote(path.to_string_lossy())
-                    ),
-                    false => log::info!("{name} was cut: its copy is read to its end first"),
+                    )
+                } else {
+                    log::info!("{name} was cut: its copy is read to its end first")
                 }
                 (path, file, true)
             }
@@ -192,15 +193,16 @@ impl LineSource {
             Location::Gone if !saved.has_head() && self.has_new_packed() => return Ok(()),
             Location::Gone => {
                 let offset = saved.offset;
-                match here == Some(saved.id) {
-                    true => log::warn!(
+                if here == Some(saved.id) {
+                    log::warn!(
                         "{name} was cut: what it had behind byte {offset} is lost, and it is read from \
                          its beginning"
-                    ),
-                    false => log::warn!(
+                    )
+                } else {
+                    log::warn!(
                         "{name} was replaced and what it was before is gone: what that had behind byte \
                          {offset} is lost"
-                    ),
+                    )
                 }
                 if is_only {
                     self.log.see_all();
@@ -208,16 +210,18 @@ impl LineSource {
                 return Ok(());
             }
         };
-        let shown = match replaced {
-            true => path.to_string_lossy().into_owned(),
-            false => self.name.clone(),
+        let shown = if replaced {
+            path.to_string_lossy().into_owned()
+        } else {
+            self.name.clone()
         };
         let wrong = |error: &std::io::Error| Error::io(&name, error).retryable();
         let path = path.canonicalize().unwrap_or(path);
         let packed = replaced && is_packed(&path, &file);
-        let reading = match packed {
-            true => Reading::packed(file, path, shown),
-            false => Reading::new(file, path, shown),
+        let reading = if packed {
+            Reading::packed(file, path, shown)
+        } else {
+            Reading::new(file, path, shown)
         };
         let mut reading = reading.map_err(|e| wrong(&e))?;
         reading.replaced = replaced;
@@ -247,10 +251,10 @@ impl LineSource {
             checkpoint.unwrap_or_default(),
             quote(self.log.whole_path().to_string_lossy())
         );
-        let hint = match is_path {
-            true => "the file was replaced; to read it from its beginning, remove the checkpoint"
-                .to_owned(),
-            false => format!("it is that of {}", quote(&saved.path)),
+        let hint = if is_path {
+            "the file was replaced; to read it from its beginning, remove the checkpoint".to_owned()
+        } else {
+            format!("it is that of {}", quote(&saved.path))
         };
         Error::data(text).with_hint(hint)
     }

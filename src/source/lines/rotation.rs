@@ -51,9 +51,10 @@ impl LineSource {
                 self.log.seen.add(reading.id, born(&meta));
             }
             let begin = reading.begin(HEAD).unwrap_or_default();
-            let size = match reading.is_packed() {
-                true => content_size(&reading.file).unwrap_or(0),
-                false => meta.len(),
+            let size = if reading.is_packed() {
+                content_size(&reading.file).unwrap_or(0)
+            } else {
+                meta.len()
             };
             self.log.was_read(Head::of(&begin, size, modified(&meta)));
         }

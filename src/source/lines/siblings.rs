@@ -63,9 +63,10 @@ impl Sibling {
     /// How its content begins.
     pub fn head(&self, file: &File) -> io::Result<Head> {
         let packed = packed::is_packed(&self.path, file);
-        let size = match packed {
-            true => packed::content_size(file)?,
-            false => self.len,
+        let size = if packed {
+            packed::content_size(file)?
+        } else {
+            self.len
         };
         let begin = packed::range(file, packed, 0, HEAD)?;
         Ok(Head::of(&begin, size, self.modified))

@@ -12,14 +12,14 @@ use crate::store::{Connection, Database, QueryLimits, Store, Table};
 use std::time::Duration;
 
 /// A database for one test, and its directory where it is a file.
-struct Place {
+struct Files {
     url: String,
     _dir: Option<tempfile::TempDir>,
 }
 
-impl Place {
+impl Files {
     fn memory() -> Self {
-        Place {
+        Files {
             url: "sqlite::memory:".to_owned(),
             _dir: None,
         }
@@ -27,14 +27,14 @@ impl Place {
 
     fn file() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Place {
+        Files {
             url: format!("sqlite:{}", dir.path().join("test.db").display()),
             _dir: Some(dir),
         }
     }
 
     fn mariadb() -> Self {
-        Place {
+        Files {
             url: mariadb::server().database(),
             _dir: None,
         }
@@ -45,20 +45,20 @@ impl Place {
     }
 }
 
-/// Makes tests of functions that take a [`Place`]: one for each database.
+/// Makes tests of functions that take a [`Files`]: one for each database.
 macro_rules! over_all_databases {
     ($($name:ident)*) => {
         mod sqlite_memory {
-            $(#[test] fn $name() { super::$name(&super::Place::memory()); })*
+            $(#[test] fn $name() { super::$name(&super::Files::memory()); })*
         }
         mod sqlite_file {
-            $(#[test] fn $name() { super::$name(&super::Place::file()); })*
+            $(#[test] fn $name() { super::$name(&super::Files::file()); })*
         }
         mod on_mariadb {
             $(
                 #[test]
                 #[ignore = "needs mariadbd: run tests/run"]
-                fn $name() { super::$name(&super::Place::mariadb()); }
+                fn $name() { super::$name(&super::Files::mariadb()); }
             )*
         }
     };
@@ -76,7 +76,7 @@ fn pairs(connection: &mut Connection, scope: &str) -> Vec<(String, String)> {
     connection.emitted(scope).unwrap()
 }
 
-fn what_was_emitted_is_kept_under_its_identity(place: &Place) {
+fn what_was_emitted_is_kept_under_its_identity(place: &Files) {
     let db = place.open();
     let mut connection = db.connection().unwrap();
     assert_eq!(pairs(&mut connection, "a"), []);
@@ -110,7 +110,7 @@ fn what_was_emitted_is_kept_under_its_identity(place: &Place) {
     assert_eq!(pairs(&mut connection, "A"), []);
 }
 
-fn what_was_emitted_is_part_of_the_transaction(place: &Place) {
+fn what_was_emitted_is_part_of_the_transaction(place: &Files) {
     let db = place.open();
     let mut connection = db.connection().unwrap();
     connection.emitted("a").unwrap();
@@ -130,7 +130,7 @@ fn what_was_emitted_is_part_of_the_transaction(place: &Place) {
     assert_eq!(change(Connection::commit), [("two".into(), "2".into())]);
 }
 
-fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Place) {
+fn what_was_emitted_is_sorted_by_bytes_and_has_no_limit(place: &Files) {
     let limits = QueryLimits {
         rows: 10,
         time: Duration::from_secs(5),
@@ -159,7 +159,7 @@ fn is_exact(connection: &mut Connection, table: &str) -> bool {
     connection.driver.existing(table).unwrap().unwrap().exact
 }
 
-fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
+fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Files) {
     let db = place.open();
     let child = Table::new("ours_too").text("up").real("x").integer("n");
     let table = Table::new("ours")
@@ -174,20 +174,8 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
     let mut connection = db.connection().unwrap();
     assert!(is_exact(&mut connection, "ours") && is_exact(&mut connection, "ours_too"));
     assert!(connection.driver.existing("none").unwrap().is_none());
-    let odd: &[&str] = match connection.dialect.is_server() {
-        false => &[
-            "create table odd (id integer, t text collate nocase)",
-            "create table odd (id integer, t integer generated always as (id + 1))",
-            "create table odd (id integer, t integer AS (id + 1) stored)",
-            "create table odd (id integer, -- it's ours\n t text /* ' */ collate rtrim)",
-            "create table odd (id integer, t varchar(20))",
-            "create table odd (id integer, t)",
-            "create table odd (id bigint, t text)",
-            "create table odd (id integer primary key on conflict replace)",
-            "create table odd (id text references ours(id))",
-            "create view odd as select * from ours",
-        ],
-        true => &[
+    let odd: &[&str] = if connection.dialect.is_server() {
+        &[
             "create table odd (id bigint, t varchar(20) collate utf8mb4_general_ci)",
             "create table odd (id bigint, t varchar(20) collate utf8mb4_bin)",
             "create table odd (id bigint, t bigint generated always as (id + 1))",
@@ -201,7 +189,20 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
             "create table odd (id varchar(255) collate utf8mb4_nopad_bin, \
              foreign key (id) references ours(id))",
             "create view odd as select * from ours",
-        ],
+        ]
+    } else {
+        &[
+            "create table odd (id integer, t text collate nocase)",
+            "create table odd (id integer, t integer generated always as (id + 1))",
+            "create table odd (id integer, t integer AS (id + 1) stored)",
+            "create table odd (id integer, -- it's ours\n t text /* ' */ collate rtrim)",
+            "create table odd (id integer, t varchar(20))",
+            "create table odd (id integer, t)",
+            "create table odd (id bigint, t text)",
+            "create table odd (id integer primary key on conflict replace)",
+            "create table odd (id text references ours(id))",
+            "create view odd as select * from ours",
+        ]
     };
     for sql in odd {
         run(&mut connection, sql);
@@ -232,7 +233,7 @@ fn a_table_that_is_not_as_we_would_have_made_it_is_told(place: &Place) {
     assert!(is_exact(&mut connection, "ours"));
 }
 
-fn what_others_commit_changes_the_version_of_a_file(place: &Place) {
+fn what_others_commit_changes_the_version_of_a_file(place: &Files) {
     let db = place.open();
     db.declare(Table::new("t").integer("n")).unwrap();
     let mut connection = db.connection().unwrap();

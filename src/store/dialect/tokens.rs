@@ -196,7 +196,7 @@ impl Tokens<'_> {
     pub fn refuse_unknown(&self, why: &str) -> Result<()> {
         let words: Vec<String> = (0..self.list.len()).map(|at| self.word(at)).collect();
         if let Some(word) = words.iter().find(|word| WRITING.contains(&word.as_str())) {
-            return Err(not_one_select().with_hint(format!("it says {}", quote(word))));
+            return Err(not_one_select().with_hint(format!("it contains {}", quote(word))));
         }
         if words.windows(2).any(|pair| pair == ["for", "share"]) {
             return Err(not_one_select().with_hint(LOCKS));

@@ -77,7 +77,7 @@ impl Mysql {
     ) -> Result<Vec<Map<String, Value>>> {
         self.ready()?;
         let (place, limits, spent) = (&self.place, self.watch.limits, &mut self.spent);
-        let mut said = |error| match error {
+        let mut convert = |error| match error {
             error if fault::is_too_long(&error) => limits.too_long(),
             error if fault::is_too_large(&error) => {
                 *spent = true;
@@ -89,16 +89,16 @@ impl Mysql {
         let sql = self
             .watch
             .prepare(&mut self.connection, sql, limited)
-            .map_err(&mut said)?;
+            .map_err(&mut convert)?;
         let mut rows = self
             .connection
             .exec_iter(&*sql, params(cells))
-            .map_err(&mut said)?;
+            .map_err(&mut convert)?;
         let columns: Vec<Column> = rows.columns().as_ref().to_vec();
         let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
         let mut answer = Vec::new();
         for row in rows.by_ref() {
-            let mut row = row.map_err(&mut said)?;
+            let mut row = row.map_err(&mut convert)?;
             if let Some(tally) = &mut tally {
                 tally.row()?;
             }
@@ -114,7 +114,7 @@ impl Mysql {
         }
         drop(rows);
         let warned = limited && self.connection.warnings() > 0;
-        if warned && cut_short(&mut self.connection).map_err(said)? {
+        if warned && cut_short(&mut self.connection).map_err(convert)? {
             return Err(limits.too_many_bytes());
         }
         Ok(answer)
@@ -125,22 +125,23 @@ impl Mysql {
     fn read_data(&mut self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
         self.ready()?;
         let (place, limits, spent) = (&self.place, self.watch.limits, &mut self.spent);
-        let mut said = |error| match fault::is_too_large(&error) {
-            true => {
+        let mut convert = |error| {
+            if fault::is_too_large(&error) {
                 *spent = true;
                 limits.too_many_bytes()
+            } else {
+                place.error(error)
             }
-            false => place.error(error),
         };
         let mut rows = self
             .connection
             .exec_iter(sql, params(cells))
-            .map_err(&mut said)?;
+            .map_err(&mut convert)?;
         let columns: Vec<Column> = rows.columns().as_ref().to_vec();
         let names: Vec<String> = columns.iter().map(|c| c.name_str().into_owned()).collect();
         let mut data = Vec::with_capacity(columns.len());
         for row in rows.by_ref() {
-            let mut row = row.map_err(&mut said)?;
+            let mut row = row.map_err(&mut convert)?;
             data.clear();
             for (at, (name, column)) in names.iter().zip(&columns).enumerate() {
                 let raw = row.take(at).unwrap_or(Raw::NULL);

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::secret::scrub;
 use crate::store::driver::{Failure, Refusal};
-use mysql::{DriverError, Error as Said, MySqlError};
+use mysql::{DriverError, Error as ClientError, MySqlError};
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
@@ -32,11 +32,11 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// Whether the server did not answer in time, or not accept a connection.
-pub(super) fn is_silent(said: &Said) -> bool {
-    match said {
-        Said::DriverError(DriverError::ConnectTimeout) => true,
-        Said::IoError(error) => is_timeout(error),
-        Said::CodecError(error) => error
+pub(super) fn is_silent(cause: &ClientError) -> bool {
+    match cause {
+        ClientError::DriverError(DriverError::ConnectTimeout) => true,
+        ClientError::IoError(error) => is_timeout(error),
+        ClientError::CodecError(error) => error
             .source()
             .and_then(|error| error.downcast_ref())
             .is_some_and(is_timeout),
@@ -54,34 +54,34 @@ impl DatabaseName {
     }
 
     /// Converts an error.
-    pub fn error(&self, said: Said) -> Error {
+    pub fn error(&self, cause: ClientError) -> Error {
         let place = &self.0;
-        match said {
-            Said::MySqlError(said) => {
-                let text = &said.message;
+        match cause {
+            ClientError::MySqlError(cause) => {
+                let text = &cause.message;
                 let of = |kind| Error::new(kind, format!("{place}: {text}"));
-                let error = match said.code {
+                let error = match cause.code {
                     code if CONFIG.contains(&code) => of(ErrorKind::Config),
                     code if GONE.contains(&code) => of(ErrorKind::Unavailable).retryable(),
                     code if NO_PERMISSION.contains(&code) => of(ErrorKind::NoPermission),
                     _ => Error::data(text.clone()),
                 };
                 // It may quote a value.
-                let message = scrub(&said.message).into_owned();
-                error.with_source(MySqlError { message, ..said })
+                let message = scrub(&cause.message).into_owned();
+                error.with_source(MySqlError { message, ..cause })
             }
-            Said::DriverError(DriverError::ConnectTimeout) => {
+            ClientError::DriverError(DriverError::ConnectTimeout) => {
                 self.gone("no connection came about in time")
             }
-            Said::DriverError(DriverError::CouldNotConnect(Some((_, text, _)))) => {
+            ClientError::DriverError(DriverError::CouldNotConnect(Some((_, text, _)))) => {
                 self.gone(&text.to_lowercase())
             }
-            said if is_silent(&said) => self.gone(SILENT),
-            Said::IoError(error) => Error::io(place, &error)
+            cause if is_silent(&cause) => self.gone(SILENT),
+            ClientError::IoError(error) => Error::io(place, &error)
                 .with_kind(ErrorKind::Unavailable)
                 .retryable(),
-            Said::DriverError(error) => self.gone(&error.to_string()),
-            Said::CodecError(error) => match error.source().and_then(|e| e.downcast_ref()) {
+            ClientError::DriverError(error) => self.gone(&error.to_string()),
+            ClientError::CodecError(error) => match error.source().and_then(|e| e.downcast_ref()) {
                 Some(error) => Error::io(place, error)
                     .with_kind(ErrorKind::Unavailable)
                     .retryable(),
@@ -97,39 +97,40 @@ impl DatabaseName {
     }
 
     /// Converts the error of a statement: a conflict if the key existed already.
-    pub fn failure(&self, said: Said) -> Failure {
-        let conflict = matches!(&said, Said::MySqlError(said) if DUPLICATE.contains(&said.code));
+    pub fn failure(&self, cause: ClientError) -> Failure {
+        let conflict =
+            matches!(&cause, ClientError::MySqlError(cause) if DUPLICATE.contains(&cause.code));
         if conflict {
-            Failure::Conflict(self.error(said))
+            Failure::Conflict(self.error(cause))
         } else {
-            Failure::Other(self.error(said))
+            Failure::Other(self.error(cause))
         }
     }
 }
 
 /// Whether a query has taken longer than it may.
-pub(super) fn is_too_long(said: &Said) -> bool {
-    matches!(said, Said::MySqlError(said) if TOO_LONG.contains(&said.code))
+pub(super) fn is_too_long(cause: &ClientError) -> bool {
+    matches!(cause, ClientError::MySqlError(cause) if TOO_LONG.contains(&cause.code))
 }
 
 /// Whether a row is larger than what this connection reads.
-pub(super) fn is_too_large(said: &Said) -> bool {
+pub(super) fn is_too_large(cause: &ClientError) -> bool {
     // The client does not show the type of what this is.
-    matches!(said, Said::CodecError(error) if format!("{error:?}") == "PacketTooLarge")
+    matches!(cause, ClientError::CodecError(error) if format!("{error:?}") == "PacketTooLarge")
 }
 
 /// Converts the error of a query, with the word that it names: the first in quotes.
-pub(super) fn refusal(place: &DatabaseName, said: Said) -> Refusal {
-    match said {
-        Said::MySqlError(said) if !GONE.contains(&said.code) => {
-            let mut parts = said.message.split('\'');
+pub(super) fn refusal(place: &DatabaseName, cause: ClientError) -> Refusal {
+    match cause {
+        ClientError::MySqlError(cause) if !GONE.contains(&cause.code) => {
+            let mut parts = cause.message.split('\'');
             let named = parts.nth(1).and_then(|name| {
                 name.split(|c: char| c.is_whitespace() || "(),;".contains(c))
                     .find(|word| !word.is_empty())
             });
             Refusal::Query {
                 near: named.map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()),
-                message: said.message,
+                message: cause.message,
             }
         }
         other => Refusal::Other(place.error(other)),

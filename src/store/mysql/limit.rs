@@ -30,18 +30,15 @@ impl Watch {
     /// Finds out which database it is; queries are unlimited until [`prepare`](Self::prepare).
     pub fn new(connection: &mut Conn, limits: QueryLimits) -> Result<Self> {
         let version: Option<String> = connection.query_first("SELECT version()")?;
-        let way = match version.is_some_and(|version| version.contains("MariaDB")) {
-            true => {
-                connection.query_drop("SET SESSION max_recursive_iterations = 4294967295")?;
-                let seconds = limits.time.min(LONGEST).as_secs_f64();
-                Way::Mariadb(format!(
-                    "SET STATEMENT max_statement_time = {seconds:.3} FOR "
-                ))
-            }
-            false => {
-                connection.query_drop("SET SESSION cte_max_recursion_depth = 4294967295")?;
-                Way::Mysql(false)
-            }
+        let way = if version.is_some_and(|version| version.contains("MariaDB")) {
+            connection.query_drop("SET SESSION max_recursive_iterations = 4294967295")?;
+            let seconds = limits.time.min(LONGEST).as_secs_f64();
+            Way::Mariadb(format!(
+                "SET STATEMENT max_statement_time = {seconds:.3} FOR "
+            ))
+        } else {
+            connection.query_drop("SET SESSION cte_max_recursion_depth = 4294967295")?;
+            Way::Mysql(false)
         };
         Ok(Watch { limits, way })
     }

@@ -13,7 +13,7 @@ const NEITHER: [&str; 2] = ["bit", "geometry"];
 
 /// The table of this name.
 pub(super) fn existing(connection: &mut Conn, name: &str) -> Result<Option<Existing>> {
-    type Said = (
+    type ColumnRow = (
         String,
         String,
         String,
@@ -29,7 +29,7 @@ pub(super) fn existing(connection: &mut Conn, name: &str) -> Result<Option<Exist
              FROM information_schema.columns \
              WHERE table_schema = database() AND table_name = ? ORDER BY ordinal_position",
         (name,),
-        |(name, kind, nullable, extra, default, collation, full): Said| {
+        |(name, kind, nullable, extra, default, collation, full): ColumnRow| {
             exact &= !extra.to_lowercase().contains(" generated")
                 && match &collation {
                     // The others ignore trailing blanks, or more.

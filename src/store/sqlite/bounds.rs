@@ -106,9 +106,10 @@ impl Bounds {
             return Ok(());
         }
         self.0.work.store(0, Relaxed);
-        match self.is_over() {
-            true => Err(failure(ffi::SQLITE_INTERRUPT)),
-            false => Ok(()),
+        if self.is_over() {
+            Err(failure(ffi::SQLITE_INTERRUPT))
+        } else {
+            Ok(())
         }
     }
 
@@ -127,9 +128,10 @@ impl Bounds {
     /// It is too long.
     #[inline]
     pub fn fits(&self, bytes: usize) -> Result<()> {
-        match bytes <= self.bytes() {
-            true => Ok(()),
-            false => Err(failure(ffi::SQLITE_TOOBIG)),
+        if bytes <= self.bytes() {
+            Ok(())
+        } else {
+            Err(failure(ffi::SQLITE_TOOBIG))
         }
     }
 }

@@ -59,7 +59,7 @@ impl Sqlite {
         limits: Option<QueryLimits>,
     ) -> Result<Vec<Map<String, Value>>> {
         let mut out_of_memory = false;
-        let mut said = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
+        let mut convert = |error: rusqlite::Error| match (error.sqlite_error_code(), limits) {
             (Some(ErrorCode::OutOfMemory), Some(_)) => {
                 out_of_memory = true;
                 Error::data("there is not enough memory for the query")
@@ -73,21 +73,21 @@ impl Sqlite {
             let bounds = &self.shared.bounds;
             let _running = limits.map(|limits| bounds.begin(limits.time));
             let lengths = limits.map(|limits| Lengths::limit(connection, bounds, limits.bytes));
-            let _lengths = lengths.transpose().map_err(&mut said)?;
+            let _lengths = lengths.transpose().map_err(&mut convert)?;
             let mut tally = limits.map(Tally::new);
-            let mut statement = connection.prepare_cached(sql).map_err(&mut said)?;
+            let mut statement = connection.prepare_cached(sql).map_err(&mut convert)?;
             let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut answer = Vec::new();
             let mut rows = statement
                 .query(params_from_iter(cells))
-                .map_err(&mut said)?;
-            while let Some(row) = rows.next().map_err(&mut said)? {
+                .map_err(&mut convert)?;
+            while let Some(row) = rows.next().map_err(&mut convert)? {
                 if let Some(tally) = &mut tally {
                     tally.row()?;
                 }
                 let mut object = Map::with_capacity(names.len());
                 for (at, name) in names.iter().enumerate() {
-                    let value = row.get_ref(at).map_err(&mut said)?;
+                    let value = row.get_ref(at).map_err(&mut convert)?;
                     if let Some(tally) = &mut tally {
                         tally.value(name, size(value))?;
                     }
@@ -97,26 +97,29 @@ impl Sqlite {
             }
             Ok(answer)
         });
-        answer.map_err(|error| match out_of_memory {
-            // That ends the transaction, and would again: the query is to blame.
-            true => error,
-            false => self.still_open(error),
+        answer.map_err(|error| {
+            if out_of_memory {
+                // That ends the transaction, and would again: the query is to blame.
+                error
+            } else {
+                self.still_open(error)
+            }
         })
     }
 }
 
 impl Sqlite {
     fn read_data(&self, sql: &str, cells: &[Cell<'_>], each: &mut Each<'_>) -> Result<()> {
-        let said = |error| self.shared.place.error(error);
+        let convert = |error| self.shared.place.error(error);
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(sql).map_err(said)?;
+            let mut statement = connection.prepare_cached(sql).map_err(convert)?;
             let columns = statement.column_count();
-            let mut rows = statement.query(params_from_iter(cells)).map_err(said)?;
+            let mut rows = statement.query(params_from_iter(cells)).map_err(convert)?;
             let mut row = Vec::with_capacity(columns);
-            while let Some(values) = rows.next().map_err(said)? {
+            while let Some(values) = rows.next().map_err(convert)? {
                 row.clear();
                 for at in 0..columns {
-                    row.push(datum(values.get_ref(at).map_err(said)?));
+                    row.push(datum(values.get_ref(at).map_err(convert)?));
                 }
                 each(&mut row)?;
             }

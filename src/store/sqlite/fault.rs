@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, is_exhausted, quote};
 use crate::store::driver::{Failure, Refusal};
-use rusqlite::{Error as Said, ErrorCode, ffi};
+use rusqlite::{Error as ClientError, ErrorCode, ffi};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ impl DatabaseName {
     }
 
     /// Converts an error.
-    pub fn error(&self, said: Said) -> Error {
-        let text = text(&said);
+    pub fn error(&self, cause: ClientError) -> Error {
+        let text = text(&cause);
         let about_file = |kind| Error::new(kind, format!("{self}: {text}"));
-        let error = match said.sqlite_error_code() {
+        let error = match cause.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 about_file(ErrorKind::Unavailable)
                     .retryable()
@@ -52,15 +52,15 @@ impl DatabaseName {
             _ => Error::data(text),
         };
         // The code alone: the whole error has the text of the query.
-        match said.sqlite_error() {
+        match cause.sqlite_error() {
             Some(code) => error.with_source(*code),
             None => error,
         }
     }
 
     /// Converts an error that only the file can cause.
-    pub fn broken(&self, said: Said) -> Error {
-        let error = self.error(said);
+    pub fn broken(&self, cause: ClientError) -> Error {
+        let error = self.error(cause);
         if self.is_memory() || error.message().starts_with(&self.to_string()) {
             error
         } else {
@@ -69,10 +69,10 @@ impl DatabaseName {
     }
 
     /// Converts the error of a statement: a conflict if the key existed already.
-    pub fn failure(&self, said: Said) -> Failure {
+    pub fn failure(&self, cause: ClientError) -> Failure {
         let conflict = matches!(
-            &said,
-            Said::SqliteFailure(code, _) if matches!(
+            &cause,
+            ClientError::SqliteFailure(code, _) if matches!(
                 code.extended_code,
                 ffi::SQLITE_CONSTRAINT_UNIQUE
                     | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
@@ -80,9 +80,9 @@ impl DatabaseName {
             )
         );
         if conflict {
-            Failure::Conflict(self.error(said))
+            Failure::Conflict(self.error(cause))
         } else {
-            Failure::Other(self.error(said))
+            Failure::Other(self.error(cause))
         }
     }
 }
@@ -97,15 +97,15 @@ impl fmt::Display for DatabaseName {
 }
 
 /// Converts the error of a query, with the word that it names.
-pub(super) fn refusal(said: &Said) -> Refusal {
-    let near = match said {
-        Said::SqlInputError { sql, offset, .. } => usize::try_from(*offset)
+pub(super) fn refusal(cause: &ClientError) -> Refusal {
+    let near = match cause {
+        ClientError::SqlInputError { sql, offset, .. } => usize::try_from(*offset)
             .ok()
             .and_then(|offset| sql.get(offset..))
             .map(first_word),
         _ => None,
     };
-    let message = text(said);
+    let message = text(cause);
     // "no such column: x" names the word even without an offset.
     let named = || message.split_once(": ").map(|(_, name)| first_word(name));
     Refusal::Query {
@@ -126,10 +126,10 @@ fn first_word(text: &str) -> String {
     }
 }
 
-fn text(said: &Said) -> String {
-    match said {
-        Said::SqliteFailure(_, Some(text)) => text.clone(),
-        Said::SqlInputError { msg, .. } => msg.clone(),
+fn text(cause: &ClientError) -> String {
+    match cause {
+        ClientError::SqliteFailure(_, Some(text)) => text.clone(),
+        ClientError::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum FunctionResult {
     Rounded,
     /// A date, a time or both.
     Datetime,
-    /// Nothing that the text tells.
+    /// Nothing that follows from the text.
     Unknown,
 }
 

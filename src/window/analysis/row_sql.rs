@@ -30,7 +30,7 @@ impl RowSqlBuilder {
         }
     }
 
-    /// The value that tells whether a condition holds.
+    /// The value that is true where a condition holds.
     pub fn condition(&mut self, expr: Expr) -> RowValue {
         self.computed(Expr::IsTrue(Box::new(nested(expr))))
     }

@@ -1,4 +1,4 @@
-//! The type of an expression, as far as its text tells.
+//! The type of an expression, as far as it follows from its text.
 //!
 //! The invariant: an expression has a type only if every value that the database can return for it has
 //! that type, or is NULL. One exception: SQLite makes a real of a whole number that it computes beyond

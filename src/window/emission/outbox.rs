@@ -279,14 +279,14 @@ impl Outbox {
         newest
     }
 
-    /// Whether there is something to write though no transaction is open; `ended` says whether no
+    /// Whether there is something to write though no transaction is open; `ended`: whether no
     /// more input comes.
     pub fn must_write(&self, now: Timestamp, ended: bool) -> bool {
         let all = ended && self.in_flight.is_empty();
         !self.fresh.is_empty() || self.pieces.must_remove(now, all)
     }
 
-    /// The batch is committed; `wrote` says whether it was written too.
+    /// The batch is committed; `wrote`: whether it was written too.
     pub fn commit(&mut self, wrote: bool) {
         self.batch += 1;
         self.returned.clear();

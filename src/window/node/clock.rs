@@ -66,7 +66,7 @@ impl WindowClock {
     pub fn now_for(&mut self, time: Option<Timestamp>, cx: &Context<'_>) -> Timestamp {
         match (self.domain, time) {
             (TimeDomain::Event, Some(time)) => {
-                // System time tells how long links have been idle, where that counts.
+                // System time shows how long links have been idle, where that counts.
                 let now = if self.watermark.uses_system_time() {
                     cx.now()
                 } else {

@@ -23,7 +23,7 @@ pub(in crate::window) struct Storage {
     pub last: Option<Arc<CountRetention>>,
     /// The keys of the rows of such a window, in the order in which they came.
     pub arrivals: VecDeque<Box<[Datum]>>,
-    /// The version of the data when the last transaction began, where the database tells it: it changes
+    /// The version of the data when the last transaction began, where the database has it: it changes
     /// when other processes commit.
     pub version: Option<u64>,
 }

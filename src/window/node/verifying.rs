@@ -21,7 +21,7 @@ pub(in crate::window) struct Verification {
     share: f64,
     /// The fraction of a verification that the events since the last one add up to.
     owed: f64,
-    /// Under `keyed`: a state for the same query, which tells how far sums may differ.
+    /// Under `keyed`: a state for the same query, which has how far sums may differ.
     beside: Option<Box<IncrementalState>>,
 }
 

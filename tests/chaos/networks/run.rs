@@ -152,9 +152,10 @@ fn build(plan: &Plan, seen: &Seen) -> Result<Network> {
                 let own = name.clone();
                 let rejects = interceptor(move |event| {
                     let number = event.payload().object()?["n"].as_u64();
-                    match number.is_some_and(|number| refuses(at, number)) {
-                        true => Err(Error::data("refused")),
-                        false => Ok(Some(stamp(event, &own))),
+                    if number.is_some_and(|number| refuses(at, number)) {
+                        Err(Error::data("refused"))
+                    } else {
+                        Ok(Some(stamp(event, &own)))
                     }
                 });
                 network.add_pipeline(&name, rejects)?;

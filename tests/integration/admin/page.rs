@@ -124,9 +124,10 @@ impl Browser {
 
     /// Waits until an expression is true.
     fn until(&self, expression: &str) -> Tested {
-        match eventually(|| Ok(self.value(expression)? == true))? {
-            true => Ok(()),
-            false => Err(format!("never: {expression}").into()),
+        if eventually(|| Ok(self.value(expression)? == true))? {
+            Ok(())
+        } else {
+            Err(format!("never: {expression}").into())
         }
     }
 

@@ -13,9 +13,12 @@ type Tested = Result<(), Box<dyn Error>>;
 /// Writes lines to a process for as long as it reads, numbered or all the same.
 fn flood(running: &mut Running, numbered: bool) -> Result<JoinHandle<()>, Box<dyn Error>> {
     let mut stdin = running.stdin.take().ok_or("no standard input")?;
-    let line = move |number: u64| match numbered {
-        true => format!("{number}\n"),
-        false => "12345678\n".to_owned(),
+    let line = move |number: u64| {
+        if numbered {
+            format!("{number}\n")
+        } else {
+            "12345678\n".to_owned()
+        }
     };
     Ok(std::thread::spawn(move || {
         for thousand in 0.. {

@@ -312,9 +312,10 @@ fn what_is_declared_is_created_and_a_message_has_its_origin_in_its_meta() -> Res
         assert_eq!(meta("id"), "alert-A.2");
         assert_eq!(meta("redelivered"), redelivered);
         assert_eq!(meta("headers")["Game"], "A.2");
-        event.settle(match redelivered {
-            false => Outcome::Failed,
-            true => Outcome::Delivered,
+        event.settle(if redelivered {
+            Outcome::Delivered
+        } else {
+            Outcome::Failed
         });
     }
     network.stop()?;

@@ -247,17 +247,19 @@ fn a_compressed_log_that_is_damaged_is_read_as_far_as_it_goes_and_named_in_a_war
         packed.write_all(lines(0, 4_000).as_bytes())?;
         let mut packed = packed.finish()?;
         let half = packed.len() / 2;
-        match cut {
-            true => packed.truncate(half),
-            false => packed[half..].fill(0xff),
+        if cut {
+            packed.truncate(half)
+        } else {
+            packed[half..].fill(0xff)
         }
         fs::remove_file(site.path("log"))?;
         fs::write(site.path("log.1.gz"), packed)?;
         fs::write(site.path("log"), lines(5_000, 5_001))?;
         let done = run()?;
-        let wanted = match cut {
-            true => "log.1.gz\" ends in the middle of its compressed content: the rest is lost",
-            false => "log.1.gz\" is damaged: what it had behind byte ",
+        let wanted = if cut {
+            "log.1.gz\" ends in the middle of its compressed content: the rest is lost"
+        } else {
+            "log.1.gz\" is damaged: what it had behind byte "
         };
         assert!(done.stderr.contains(wanted), "{}", done.stderr);
         assert!(done.stdout.contains(&lines(5_000, 5_001)), "cut: {cut}");

@@ -87,9 +87,10 @@ fn a_file_source_waits_for_a_disk_that_fails_and_loses_nothing() -> Tested {
         sleep(Duration::from_millis(1_500));
         fs::remove_file(site.path("fails"))?;
         until(&site, "out", "1\n2\n")?;
-        let done = match follows {
-            true => running.stop()?,
-            false => running.wait()?,
+        let done = if follows {
+            running.stop()?
+        } else {
+            running.wait()?
         };
         assert_eq!(done.code, Some(0), "{options}");
         assert_eq!(site.read("out")?, "1\n2\n", "{options}");

@@ -17,13 +17,11 @@ fn files(place: &Path) -> Vec<(String, String)> {
             let path = entry.expect("an entry").path();
             let bytes = std::fs::read(&path).expect("read");
             let mut text = String::new();
-            match path.extension().is_some_and(|end| end == "gz") {
-                true => drop(
-                    GzDecoder::new(&*bytes)
-                        .read_to_string(&mut text)
-                        .expect("unpacked"),
-                ),
-                false => text = String::from_utf8(bytes).expect("text"),
+            if path.extension().is_some_and(|end| end == "gz") {
+                let mut unpacked = GzDecoder::new(&*bytes);
+                unpacked.read_to_string(&mut text).expect("unpacked");
+            } else {
+                text = String::from_utf8(bytes).expect("text");
             }
             let name = path
                 .file_name()

@@ -80,9 +80,10 @@ fn a_row_that_failed_comes_again_with_those_behind_it() -> Result<()> {
     insert(&database, 1..6);
     let (log, failed) = (Log::default(), AtomicBool::new(false));
     let sink = Scripted::new(&log).on_event(move |event, _| {
-        match event.payload().json()?["id"] == 2 && !failed.swap(true, Ordering::SeqCst) {
-            true => Err(Error::data("not yet")),
-            false => Ok(()),
+        if event.payload().json()?["id"] == 2 && !failed.swap(true, Ordering::SeqCst) {
+            Err(Error::data("not yet"))
+        } else {
+            Ok(())
         }
     });
     let network = reading(&url, &options(), sink)?;
@@ -176,12 +177,11 @@ fn a_row_that_failed_comes_again_where_others_have_its_value() -> Result<()> {
             let options = by(&query, "at").with("checkpoint", checkpoint.display().to_string());
             let (log, failed) = (Log::default(), AtomicBool::new(false));
             let sink = Scripted::new(&log).on_event(move |event, _| {
-                match event.payload().json()?["n"] == failing
-                    && !failed.swap(true, Ordering::SeqCst)
-                {
-                    true => Err(Error::data("not yet")),
-                    false => Ok(()),
+                let fails = event.payload().json()?["n"] == failing;
+                if fails && !failed.swap(true, Ordering::SeqCst) {
+                    return Err(Error::data("not yet"));
                 }
+                Ok(())
             });
             let network = reading(&url, &options, sink)?;
             let kept = || std::fs::read_to_string(&checkpoint).expect("kept");

@@ -80,9 +80,12 @@ fn a_canary_is_never_shown() {
 fn forms(secret: &str) -> Vec<String> {
     let percent = |digits: fn(u8) -> String| -> String {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
-        let one = |byte: u8| match plain(&byte) {
-            true => char::from(byte).to_string(),
-            false => digits(byte),
+        let one = |byte: u8| {
+            if plain(&byte) {
+                char::from(byte).to_string()
+            } else {
+                digits(byte)
+            }
         };
         secret.bytes().map(one).collect()
     };
@@ -210,9 +213,12 @@ fn a_server_that_echoes_a_secret_and_a_client_that_logs_it_do_not_show_it() {
         ] {
             let encoded: String = secret
                 .bytes()
-                .map(|byte| match byte.is_ascii_alphanumeric() {
-                    true => char::from(byte).to_string(),
-                    false => format!("%{byte:02x}"),
+                .map(|byte| {
+                    if byte.is_ascii_alphanumeric() {
+                        char::from(byte).to_string()
+                    } else {
+                        format!("%{byte:02x}")
+                    }
                 })
                 .collect();
             std::fs::write(place.path().join("encoded"), &encoded).expect("written");

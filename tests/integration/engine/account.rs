@@ -90,16 +90,22 @@ fn build(plan: &Plan, endless: bool) -> Result<Network> {
             Does::DropSome => network.add_pipeline(&name, interceptor(|e| Ok(!every(3, e)))),
             Does::FailSome => network.add_pipeline(
                 &name,
-                interceptor(|e| match every(5, e) {
-                    true => Err(Error::data("every fifth")),
-                    false => Ok(true),
+                interceptor(|e| {
+                    if every(5, e) {
+                        Err(Error::data("every fifth"))
+                    } else {
+                        Ok(true)
+                    }
                 }),
             ),
             Does::PanicSome => network.add_pipeline(
                 &name,
-                interceptor(|e| match every(101, e) {
-                    true => std::panic::resume_unwind(Box::new("quietly")),
-                    false => Ok(true),
+                interceptor(|e| {
+                    if every(101, e) {
+                        std::panic::resume_unwind(Box::new("quietly"))
+                    } else {
+                        Ok(true)
+                    }
                 }),
             ),
             Does::Double => network.add_pipeline(&name, injector(|e| Ok([e.clone(), e.clone()]))),

@@ -93,9 +93,12 @@ fn clones_and_derived_events_each_hold_the_outcome() -> Result<()> {
         let outcome = deliver(|network| {
             let three = injector(|e| Ok([e.clone(), e.derive("2"), e.derive("3")]));
             network.add_pipeline("three", three)?;
-            let picky = handler(move |e| match text(e) == bad {
-                true => Err(Error::data("not this one")),
-                false => Ok(()),
+            let picky = handler(move |e| {
+                if text(e) == bad {
+                    Err(Error::data("not this one"))
+                } else {
+                    Ok(())
+                }
             });
             network.add_sink("out", picky)?;
             network.link("in", "three")?;
@@ -111,9 +114,12 @@ fn a_fanout_of_three_fails_when_one_branch_fails() -> Result<()> {
     for failing in [None, Some(0), Some(1), Some(2)] {
         let outcome = deliver(|network| {
             for at in 0..3 {
-                let node = handler(move |_| match Some(at) == failing {
-                    true => Err(Error::data("this branch fails")),
-                    false => Ok(()),
+                let node = handler(move |_| {
+                    if Some(at) == failing {
+                        Err(Error::data("this branch fails"))
+                    } else {
+                        Ok(())
+                    }
                 });
                 network.add_sink(&format!("s{at}"), node)?;
             }
@@ -176,9 +182,12 @@ fn each_event_of_a_batch_has_its_own_outcome() -> Result<()> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let network = Network::new();
     network.add_source("in", tracking(&names, &log))?;
-    let odd_fails = handler(|e| match text(e).parse::<u32>().is_ok_and(|n| n % 2 == 1) {
-        true => Err(Error::data("odd")),
-        false => Ok(()),
+    let odd_fails = handler(|e| {
+        if text(e).parse::<u32>().is_ok_and(|n| n % 2 == 1) {
+            Err(Error::data("odd"))
+        } else {
+            Ok(())
+        }
     });
     network.add_sink("out", odd_fails)?;
     network.link("in", "out")?;
@@ -209,9 +218,12 @@ fn a_node_in_the_middle_settles_before_the_source() -> Result<()> {
         let network = Network::new();
         network.add_source("in", tracking(&["a"], &log))?;
         network.add_pipeline("mid", tracker(&log))?;
-        let out = handler(move |_| match fails {
-            true => Err(Error::data("no")),
-            false => Ok(()),
+        let out = handler(move |_| {
+            if fails {
+                Err(Error::data("no"))
+            } else {
+                Ok(())
+            }
         });
         network.add_sink("out", out)?;
         network.link("in", "mid")?;
@@ -264,9 +276,10 @@ fn a_source_that_sends_a_failed_event_again_at_once_gets_it_past_a_filter() -> R
     network.add_pipeline("filter", filter)?;
     let seen = Log::default();
     let saw = seen.clone();
-    let once = handler(move |e| match std::mem::take(&mut failed) {
-        true => Err(Error::data("the first time fails")),
-        false => {
+    let once = handler(move |e| {
+        if std::mem::take(&mut failed) {
+            Err(Error::data("the first time fails"))
+        } else {
             saw.note(text(e));
             Ok(())
         }

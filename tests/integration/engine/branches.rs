@@ -57,16 +57,15 @@ fn a_branch_that_takes_nothing_holds_back_its_sibling_no_earlier_than_when_its_l
     for order in [["dead", "live"], ["live", "dead"]] {
         for single in [false, true] {
             let network = Network::new();
-            match single {
-                true => network.add_source("in", one_by_one(20_000))?,
+            if single {
+                network.add_source("in", one_by_one(20_000))?
+            } else {
                 // All of it in one batch.
-                false => {
-                    let events = numbers(20_000);
-                    network.add_source(
-                        "in",
-                        burst(&events.iter().map(String::as_str).collect::<Vec<_>>()),
-                    )?
-                }
+                let events = numbers(20_000);
+                network.add_source(
+                    "in",
+                    burst(&events.iter().map(String::as_str).collect::<Vec<_>>()),
+                )?
             };
             let (open, sink) = dead();
             network.add_sink("dead", sink)?;

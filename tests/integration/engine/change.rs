@@ -61,9 +61,10 @@ impl Counting {
 
 impl Node for Counting {
     fn open(&mut self) -> Result<()> {
-        match self.opens {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::Unavailable, "no server")),
+        if self.opens {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Unavailable, "no server"))
         }
     }
     fn give(&mut self) -> Option<Handover> {
@@ -153,7 +154,9 @@ fn a_removed_node_processes_what_waits_for_it_and_ends() -> Result<()> {
     Ok(())
 }
 
-struct SlowSink(Box<dyn FnMut(&Event, &mut Context<'_>) -> Result<()> + Send>);
+type Write = Box<dyn FnMut(&Event, &mut Context<'_>) -> Result<()> + Send>;
+
+struct SlowSink(Write);
 
 impl Node for SlowSink {}
 
@@ -302,9 +305,10 @@ struct Lost(Arc<AtomicBool>);
 
 impl Node for Lost {
     fn open(&mut self) -> Result<()> {
-        match self.0.load(Ordering::SeqCst) {
-            true => Err(Error::new(ErrorKind::Unavailable, "lost").retryable()),
-            false => Ok(()),
+        if self.0.load(Ordering::SeqCst) {
+            Err(Error::new(ErrorKind::Unavailable, "lost").retryable())
+        } else {
+            Ok(())
         }
     }
 }

@@ -179,9 +179,10 @@ fn another_error_of_commit_is_isolated_event_by_event() -> Result<()> {
         })
         .on_commit(move |_| {
             let batch = std::mem::take(&mut *commits.lock().unwrap());
-            match batch.iter().any(|text| text == "b") {
-                true => Err(Error::data("b breaks the batch")),
-                false => Ok(()),
+            if batch.iter().any(|text| text == "b") {
+                Err(Error::data("b breaks the batch"))
+            } else {
+                Ok(())
             }
         });
     let (simulation, out, bad) = around(&["a", "b", "c"], node)?;

@@ -317,7 +317,7 @@ fn letters_are_listed_shown_requeued_and_thrown_away() -> Tested {
     site.call(&["dlq", "purge", "refused.db"])?.expect(
         2,
         "",
-        "tributary: nothing says which letters to throw away\n  \
+        "tributary: no choice of letters to throw away\n  \
          hint: --node NODE, --since TIME, or --all\n",
     );
     site.call(&["dlq", "purge", "refused.db", "--node", "in"])?

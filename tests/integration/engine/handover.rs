@@ -166,9 +166,10 @@ fn a_replaced_file_source_reads_on() -> Tested {
         std::fs::write(&log, lines.join("\n") + "\n")?;
         let source = || {
             let source = LineSource::file(&log, Follow::No);
-            match checkpoint {
-                true => source.checkpoint(&place).in_flight(100),
-                false => source,
+            if checkpoint {
+                source.checkpoint(&place).in_flight(100)
+            } else {
+                source
             }
         };
         let network = Network::new();

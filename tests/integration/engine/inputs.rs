@@ -112,9 +112,10 @@ fn a_tick_after_a_link_has_ended_is_tried_again_and_may_emit() -> Result<()> {
     let mut fail = true;
     let node = Scripted::new(&Log::default()).on_tick(move |cx| {
         cx.emit(tributary::Event::new("all the others", cx.now()));
-        match std::mem::take(&mut fail) {
-            true => Err(gone()),
-            false => Ok(()),
+        if std::mem::take(&mut fail) {
+            Err(gone())
+        } else {
+            Ok(())
         }
     });
     let network = fanned_in(&[("x", &[])], node)?;
@@ -198,9 +199,10 @@ fn what_is_handed_in_while_a_node_is_closed_keeps_to_itself() -> Result<()> {
     let noted = log.clone();
     let node = Scripted::new(&Log::default()).on_event(move |event, cx| {
         noted.note(format!("{} {:?}", text(event), cx.input()));
-        match std::mem::take(&mut fail) {
-            true => Err(gone()),
-            false => Ok(()),
+        if std::mem::take(&mut fail) {
+            Err(gone())
+        } else {
+            Ok(())
         }
     });
     let mut simulation = fanned_in(&[("x", &["a"])], node)?.simulate(START)?;
@@ -277,9 +279,10 @@ fn every_event_of_a_busy_fan_in_has_the_number_of_its_link() -> Result<()> {
     impl tributary::Sink for Checks {
         fn write(&mut self, event: &tributary::Event, cx: &mut Context<'_>) -> Result<()> {
             let said: usize = text(event).parse().map_err(|_| Error::data("no number"))?;
-            match cx.input() == Some(said) && cx.inputs().contains(&said) {
-                true => Ok(()),
-                false => Err(Error::data(format!("{said} came by {:?}", cx.input()))),
+            if cx.input() == Some(said) && cx.inputs().contains(&said) {
+                Ok(())
+            } else {
+                Err(Error::data(format!("{said} came by {:?}", cx.input())))
             }
         }
     }

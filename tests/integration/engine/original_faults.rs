@@ -362,13 +362,13 @@ fn fault_28_an_event_is_acknowledged_once_it_was_delivered_and_not_before() -> R
     let (network, log) = (Network::new(), Log::default());
     network.add_source("in", tracking(&["a"], &log))?;
     let mut first = true;
-    let down =
-        Scripted::new(&log)
-            .label("sink")
-            .on_commit(move |_| match std::mem::take(&mut first) {
-                true => Err(Error::data("the database is gone").retryable()),
-                false => Ok(()),
-            });
+    let down = Scripted::new(&log).label("sink").on_commit(move |_| {
+        if std::mem::take(&mut first) {
+            Err(Error::data("the database is gone").retryable())
+        } else {
+            Ok(())
+        }
+    });
     network.add_sink("out", down)?;
     network.link("in", "out")?;
     let mut simulation = network.simulate(START)?;

@@ -150,9 +150,10 @@ fn payload_and_meta_are_kept_byte_for_byte() -> Tested {
         network.add_pipeline("queue", Queue::new(&path))?;
         let seen = Seen::default();
         let refuse = handler(|_| Err(tributary::Error::data("not now")));
-        match restarted {
-            true => network.add_sink("out", seen.sink())?,
-            false => network.add_sink("out", refuse)?,
+        if restarted {
+            network.add_sink("out", seen.sink())?
+        } else {
+            network.add_sink("out", refuse)?
         };
         chain(&network)?;
         let mut simulation = network.simulate(START)?;

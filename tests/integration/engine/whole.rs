@@ -58,9 +58,10 @@ impl Node for Gather {
             self.kept.clear();
         }
         self.kept.append(&mut self.taken);
-        self.since = match self.kept.is_empty() {
-            true => None,
-            false => self.since.or(Some(cx.now())),
+        self.since = if self.kept.is_empty() {
+            None
+        } else {
+            self.since.or(Some(cx.now()))
         };
         Ok(())
     }

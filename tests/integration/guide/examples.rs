@@ -14,9 +14,10 @@ type Tested = Result<(), Box<dyn Error>>;
 fn declared(example: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let alone = examples.join(format!("{example}.rs"));
-    let source = match alone.exists() {
-        true => alone,
-        false => examples.join(example).join("main.rs"),
+    let source = if alone.exists() {
+        alone
+    } else {
+        examples.join(example).join("main.rs")
     };
     let text = std::fs::read_to_string(source)?;
     let comment = text.lines().map_while(|line| line.strip_prefix("//!"));
@@ -26,9 +27,10 @@ fn declared(example: &str) -> Result<Vec<String>, Box<dyn Error>> {
         .skip(1)
         .take_while(|line| line != "```")
         .collect();
-    match lines.is_empty() {
-        true => Err(format!("example {example} does not declare what it prints").into()),
-        false => Ok(lines),
+    if lines.is_empty() {
+        Err(format!("example {example} does not declare what it prints").into())
+    } else {
+        Ok(lines)
     }
 }
 
@@ -40,9 +42,10 @@ fn program(example: &str) -> Result<PathBuf, Box<dyn Error>> {
         .nth(2)
         .ok_or("no directory of the profile")?;
     let program = profile.join("examples").join(example);
-    match program.exists() {
-        true => Ok(program),
-        false => Err(format!("{program:?} is not built: run `cargo build --examples`").into()),
+    if program.exists() {
+        Ok(program)
+    } else {
+        Err(format!("{program:?} is not built: run `cargo build --examples`").into())
     }
 }
 

@@ -102,20 +102,3 @@ fn every_page_of_the_guide_is_reached_from_its_contents() -> Tested {
     }
     Ok(())
 }
-
-#[test]
-fn every_source_file_that_design_names_exists() -> Tested {
-    let source = root().join("src");
-    let design = std::fs::read_to_string(source.join("doc/design.md"))?;
-    let folders = ["", "network", "source", "sink", "script"];
-    for name in design.split('`').skip(1).step_by(2) {
-        if !name.ends_with(".rs") || name.contains('*') {
-            continue;
-        }
-        let exists = folders
-            .iter()
-            .any(|folder| source.join(folder).join(name).exists());
-        assert!(exists, "there is no {name}");
-    }
-    Ok(())
-}

@@ -207,9 +207,10 @@ fn one_batch(place: &Place, mut counted: impl FnMut(&Database, &Place, bool)) {
         let db = place.open();
         db.declare(slips()).unwrap();
         let network = Network::new();
-        match creates {
-            true => network.add_pipeline("w", CreateWindow::new(&db, Some("slips")).unwrap()),
-            false => network.add_pipeline("w", Window::new(&db, &options).unwrap()),
+        if creates {
+            network.add_pipeline("w", CreateWindow::new(&db, Some("slips")).unwrap())
+        } else {
+            network.add_pipeline("w", Window::new(&db, &options).unwrap())
         }
         .unwrap();
         let mut simulation = network.simulate(Timestamp::from_secs(1_000)).unwrap();
@@ -234,9 +235,12 @@ fn a_batch_on_sqlite_is_one_transaction() {
         frames.filter(|at| word(at + 4) > 0).count()
     };
     let mut before = 0;
-    one_batch(&Place::file(), |_, place, fed| match fed {
-        false => before = commits(place),
-        true => assert_eq!(commits(place), before + 1),
+    one_batch(&Place::file(), |_, place, fed| {
+        if fed {
+            assert_eq!(commits(place), before + 1)
+        } else {
+            before = commits(place)
+        }
     });
 }
 

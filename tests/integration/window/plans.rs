@@ -125,19 +125,20 @@ fn many<C: Debug>(
 
 /// All ways over SQLite in memory; for a share of the cases over a file, held against memory.
 fn on_sqlite(case: &Case) -> Vec<(&'static str, Way, Place)> {
-    match case.is_filed() {
-        true => vec![
+    if case.is_filed() {
+        vec![
             ("requery", REFERENCE, Place::memory()),
             ("requery, file", restarting(REFERENCE), Place::file()),
             ("keyed, file", restarting(KEYED), Place::file()),
             ("incremental, file", restarting(INCREMENTAL), Place::file()),
-        ],
-        false => vec![
+        ]
+    } else {
+        vec![
             ("requery", REFERENCE, Place::memory()),
             ("keyed", KEYED, Place::memory()),
             ("incremental", INCREMENTAL, Place::memory()),
             ("incremental, stored", STORED, Place::memory()),
-        ],
+        ]
     }
 }
 

@@ -286,9 +286,10 @@ fn functions_that_compute_are_called(place: &Place) {
         _ => &sqlite,
     };
     for call in both.iter().chain(more) {
-        let sql = match call.contains(" from (select") && !call.starts_with('(') {
-            true => format!("select {call}"),
-            false => format!("select {call} as shown"),
+        let sql = if call.contains(" from (select") && !call.starts_with('(') {
+            format!("select {call}")
+        } else {
+            format!("select {call} as shown")
         };
         ask(&mut *store, &db, &sql, Timestamp::from_secs(5))
             .unwrap_or_else(|error| panic!("{sql}: {error}"));

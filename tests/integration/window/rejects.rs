@@ -41,9 +41,10 @@ fn an_event_whose_answer_is_too_long_leaves_no_row(place: &Place) {
                     .zip(0..)
                     .map(|(g, k)| row(k, 0, g, 1))
                     .collect();
-                match together {
-                    true => bench.send_all(events),
-                    false => events.into_iter().for_each(|event| bench.send(event)),
+                if together {
+                    bench.send_all(events)
+                } else {
+                    events.into_iter().for_each(|event| bench.send(event))
                 }
                 let what = format!("{plan} {together} {store}");
                 assert_eq!(bench.errors().len(), 2, "{what}");
@@ -68,9 +69,10 @@ fn an_event_that_is_rejected_leaves_no_row_in_a_table_without_a_key(place: &Plac
     let mut bench = Bench::new(&database, options.store(true));
     for together in [false, true, false] {
         let events: Vec<Value> = (0..3).map(|n| json!({"t": START, "n": n})).collect();
-        match together {
-            true => bench.send_all(events),
-            false => events.into_iter().for_each(|event| bench.send(event)),
+        if together {
+            bench.send_all(events)
+        } else {
+            events.into_iter().for_each(|event| bench.send(event))
         }
     }
     assert_eq!(bench.errors().len(), 7);
@@ -109,9 +111,10 @@ fn a_row_that_makes_its_sum_overflow_is_refused_alone(place: &Place) {
                     row(5, 0, "a", 1),
                     row(3, 0, "a", 2),
                 ];
-                match together {
-                    true => bench.send_all(events),
-                    false => events.into_iter().for_each(|event| bench.send(event)),
+                if together {
+                    bench.send_all(events)
+                } else {
+                    events.into_iter().for_each(|event| bench.send(event))
                 }
                 let what = format!("{extent} {emit} {plan} {together} {store}");
                 assert_eq!(bench.errors().len(), 1, "{what}");

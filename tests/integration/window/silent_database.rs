@@ -85,15 +85,12 @@ fn a_network_starts_without_a_server_that_never_greets() {
         assert!(begun.elapsed() < Duration::from_secs(1));
         let started = network.start();
         assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
-        match fails_fast {
-            true => {
-                let error = started.expect_err("nobody answers");
-                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-            }
-            false => {
-                started.expect("it starts");
-                let _ = network.stop_within(Duration::ZERO);
-            }
+        if fails_fast {
+            let error = started.expect_err("nobody answers");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        } else {
+            started.expect("it starts");
+            let _ = network.stop_within(Duration::ZERO);
         }
     }
 }

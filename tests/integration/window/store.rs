@@ -152,9 +152,10 @@ fn a_bad_child_leaves_nothing_of_its_parent(place: &Place) {
     store.begin().unwrap();
     let good = json!({"uuid": "good", "legs": [{"game_id": 1}]});
     insert(&mut *store, &db, "slips", &good).unwrap();
-    let bad = match place.stays() {
-        true => json!({"uuid": "bad", "legs": [{"game_id": 2}, {"game_id": -1}]}),
-        false => json!({"uuid": "bad", "legs": [{"game_id": 2}, {"game_id": "x"}]}),
+    let bad = if place.stays() {
+        json!({"uuid": "bad", "legs": [{"game_id": 2}, {"game_id": -1}]})
+    } else {
+        json!({"uuid": "bad", "legs": [{"game_id": 2}, {"game_id": "x"}]})
     };
     insert(&mut *store, &db, "slips", &bad).unwrap_err();
     store.commit().unwrap();

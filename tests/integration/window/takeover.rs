@@ -176,10 +176,7 @@ fn a_process_that_has_lost_its_connection_keeps_its_entries_unless_another_one_w
             first.run.simulation.advance(LOOK);
         }
         let rows = [r#"{"g":"a","s":"5"}"#];
-        let (ours, theirs): (&[&str], &[&str]) = match faster {
-            false => (&rows, &[]),
-            true => (&[], &rows),
-        };
+        let (ours, theirs): (&[&str], &[&str]) = if faster { (&[], &rows) } else { (&rows, &[]) };
         assert_eq!(first.delivered(), ours, "faster: {faster}");
         assert_eq!(second.delivered(), theirs, "faster: {faster}");
         assert_eq!(left(&place), 0);

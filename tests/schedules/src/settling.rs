@@ -114,9 +114,10 @@ fn settles(events: usize, branches: usize) {
     let told = collect(&channel, events);
     let good: Vec<Vec<bool>> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     for at in 0..events {
-        let wanted = match good.iter().all(|branch| branch[at]) {
-            true => Outcome::Delivered,
-            false => Outcome::Failed,
+        let wanted = if good.iter().all(|branch| branch[at]) {
+Outcome::Delivered
+        } else {
+Outcome::Failed
         };
         assert_eq!(told[&(at as u64)], wanted);
     }
@@ -172,9 +173,10 @@ fn lives(events: usize, branches: usize, lives: u64) {
         }
         good.extend(threads.into_iter().map(|t| t.join().unwrap()));
         for at in 0..events {
-            let wanted = match good.iter().all(|branch| branch[at]) {
-                true => Outcome::Delivered,
-                false => Outcome::Failed,
+            let wanted = if good.iter().all(|branch| branch[at]) {
+Outcome::Delivered
+            } else {
+Outcome::Failed
             };
             assert_eq!(told[&(first + at as u64)], wanted);
         }

@@ -250,9 +250,10 @@ impl Peer {
         head.push_str("\r\n");
         self.output.extend(head.as_bytes());
         self.is_chunked = !is_old;
-        self.turn(match self.is_head {
-            true => State::Lingering,
-            false => State::Streaming,
+        self.turn(if self.is_head {
+            State::Lingering
+        } else {
+            State::Streaming
         });
         self.moved = self.since;
         self.flush();
@@ -313,11 +314,11 @@ impl Peer {
         const QUIET: Duration = Duration::from_secs(60);
         let past = self.since.elapsed();
         match self.state {
+            // Its peer does not read.
             State::Streaming if self.is_writing() && self.moved.elapsed() >= UNREAD => {
                 self.turn(State::Ended);
             }
             State::Streaming => {}
-            // Its peer does not read.
             _ if self.is_writing() && self.moved.elapsed() >= reading => self.turn(State::Ended),
             State::Quiet if past >= QUIET => self.turn(State::Ended),
             State::Reading if past >= reading => {

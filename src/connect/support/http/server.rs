@@ -209,9 +209,10 @@ impl Server {
         {
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
-        let wait = match has_taken {
-            true => Duration::ZERO,
-            false => wait.min(LOOK),
+        let wait = if has_taken {
+            Duration::ZERO
+        } else {
+            wait.min(LOOK)
         };
         if !wait_for(&mut fds, wait)? {
             return Ok(has_taken);

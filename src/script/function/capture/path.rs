@@ -81,8 +81,9 @@ pub(super) fn shown(key: &Value) -> String {
 fn shown_text(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let number = text.starts_with(|c: char| c.is_ascii_digit());
-    match !text.is_empty() && !number && text.chars().all(plain) {
-        true => format!(".{text}"),
-        false => format!("[{}]", quote(text)),
+    if !text.is_empty() && !number && text.chars().all(plain) {
+        format!(".{text}")
+    } else {
+        format!("[{}]", quote(text))
     }
 }

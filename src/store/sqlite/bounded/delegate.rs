@@ -75,9 +75,10 @@ pub(super) fn register(connection: &Connection, bounds: &Bounds) -> Result<()> {
 
 /// The flags of a function by its name: texts of JSON are marked as such, JSONB is not.
 fn flags(name: &str) -> FunctionFlags {
-    match is_marked(name) {
-        true => FLAGS.union(FunctionFlags::SQLITE_RESULT_SUBTYPE),
-        false => FLAGS,
+    if is_marked(name) {
+        FLAGS.union(FunctionFlags::SQLITE_RESULT_SUBTYPE)
+    } else {
+        FLAGS
     }
 }
 
@@ -94,9 +95,10 @@ fn call(name: &str, cx: &Context<'_>, bounds: &Bounds) -> Result<Made> {
         let is_json = matches!(value, ValueRef::Text(_)) && cx.get_subtype(at) == JSON;
         let comma = if at > 0 { ", " } else { "" };
         // Writing to a text does not fail.
-        let _ = match is_json {
-            true => write!(sql, "{comma}json(?{})", at + 1),
-            false => write!(sql, "{comma}?{}", at + 1),
+        let _ = if is_json {
+            write!(sql, "{comma}json(?{})", at + 1)
+        } else {
+            write!(sql, "{comma}?{}", at + 1)
         };
         values.push(value);
     }

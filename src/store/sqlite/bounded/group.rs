@@ -44,10 +44,7 @@ struct Entries {
 
 impl Group {
     fn made(&self, mut json: Vec<u8>) -> Result<Made> {
-        let [open, close] = match self.is_object {
-            true => *b"{}",
-            false => *b"[]",
-        };
+        let [open, close] = if self.is_object { *b"{}" } else { *b"[]" };
         match json.first_mut() {
             Some(comma) => *comma = open,
             None => json.push(open),
@@ -65,9 +62,10 @@ impl Aggregate<Entries, Made> for Group {
     fn step(&self, cx: &mut Context<'_>, entries: &mut Entries) -> Result<()> {
         let before = entries.json.len();
         let json = &mut entries.json;
-        let label = match self.is_object {
-            true => string_of(cx.get_raw(0))?,
-            false => None,
+        let label = if self.is_object {
+            string_of(cx.get_raw(0))?
+        } else {
+            None
         };
         let value = usize::from(self.is_object);
         if let Some(label) = &label {

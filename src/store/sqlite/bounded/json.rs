@@ -52,9 +52,10 @@ pub(super) fn register(connection: &Connection, bounds: &Bounds) -> Result<()> {
 /// JSON as a result: its text, or its binary form.
 pub(super) fn made(json: Vec<u8>, is_binary: bool, bounds: &Bounds) -> Result<Made> {
     bounds.fits(json.len())?;
-    let made = match is_binary {
-        true => plain::value("SELECT jsonb(?1)", &[ValueRef::Text(&json)], bounds.bytes())?,
-        false => plain::Owned::Text(json),
+    let made = if is_binary {
+        plain::value("SELECT jsonb(?1)", &[ValueRef::Text(&json)], bounds.bytes())?
+    } else {
+        plain::Owned::Text(json)
     };
     Ok((made, Some(JSON)))
 }

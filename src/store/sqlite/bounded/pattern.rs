@@ -42,9 +42,10 @@ pub(super) fn register(connection: &Connection, bounds: &Bounds) -> Result<()> {
 
 fn check_length(cx: &Context<'_>) -> Result<()> {
     let length = text_of(cx.get_raw(0))?.map_or(0, |pattern| pattern.len());
-    match length > PATTERN as usize {
-        true => Err(wrong("LIKE or GLOB pattern too complex")),
-        false => Ok(()),
+    if length > PATTERN as usize {
+        Err(wrong("LIKE or GLOB pattern too complex"))
+    } else {
+        Ok(())
     }
 }
 

@@ -252,16 +252,18 @@ proptest! {
             rows.iter().flat_map(|(x, y)| [x.clone(), y.clone()]).collect();
         let values: Vec<Value> = all.iter().map(|(value, _)| value.clone()).collect();
         let row = |at: usize| {
-            let cast = |at: usize| match all[at].1 {
-                true => format!("cast(?{} as text)", at + 1),
-                false => format!("?{}", at + 1),
+            let cast = |at: usize| if all[at].1 {
+format!("cast(?{} as text)", at + 1)
+            } else {
+format!("?{}", at + 1)
             };
             format!("({at}, {}, {})", cast(at * 2), cast(at * 2 + 1))
         };
         let listed: Vec<String> = (0..rows.len()).map(row).collect();
-        let from = match listed.is_empty() {
-            true => "select 0 as n, null as x, null as y where false".to_owned(),
-            false => format!("select column1 as n, column2 as x, column3 as y from (values {})", listed.join(", ")),
+        let from = if listed.is_empty() {
+"select 0 as n, null as x, null as y where false".to_owned()
+        } else {
+format!("select column1 as n, column2 as x, column3 as y from (values {})", listed.join(", "))
         };
         for aggregate in AGGREGATES {
             let sql = format!("with t as ({from}) select {aggregate} from t");

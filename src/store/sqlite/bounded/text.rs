@@ -53,9 +53,10 @@ fn instr(cx: &mut Context<'_>, bounds: &Bounds) -> Result<Option<i64>> {
     bounds.work(within.len() + what.len())?;
     // A character begins at the place, or it is the first one.
     let inside = !are_blobs && what.first().copied().is_some_and(continues);
-    let found = match inside {
-        true => within.starts_with(&what).then_some(0),
-        false => memmem::find(&within, &what),
+    let found = if inside {
+        within.starts_with(&what).then_some(0)
+    } else {
+        memmem::find(&within, &what)
     };
     let number = found.map_or(0, |at| match at {
         0 => 1,

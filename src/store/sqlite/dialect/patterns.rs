@@ -39,12 +39,13 @@ pub(super) fn rewrite(expr: &Expr) -> Option<Expr> {
                 escape.unwrap_or_else(|| text("\\")),
             ];
             let bounded = call(BOUNDED_LIKE, args);
-            Some(match negated {
-                false => bounded,
-                true => Expr::Nested(Box::new(Expr::UnaryOp {
+            Some(if *negated {
+                Expr::Nested(Box::new(Expr::UnaryOp {
                     op: UnaryOperator::Not,
                     expr: Box::new(bounded),
-                })),
+                }))
+            } else {
+                bounded
             })
         }
         Expr::BinaryOp {

@@ -41,8 +41,8 @@ fn what_has_no_groups_is_told_why() {
         ("select count(*) as n from example_bets group by currency = :currency".to_owned(), "a field of the event"),
         ("select count(*) as n from example_bets where stake = :tributary_c0_1".to_owned(), "has a reserved prefix"),
     ] {
-        let said = ungrouped(&sql);
-        assert!(said.contains(why), "{sql}: {said}");
+        let reason = ungrouped(&sql);
+        assert!(reason.contains(why), "{sql}: {reason}");
     }
 }
 
@@ -110,8 +110,8 @@ fn a_group_that_cannot_be_kept_is_told_why() {
             "\"strange\" is not a declared column",
         ),
     ] {
-        let said = unkept(SQLITE, &sql);
-        assert!(said.contains(why), "{sql}: {said}");
+        let reason = unkept(SQLITE, &sql);
+        assert!(reason.contains(why), "{sql}: {reason}");
     }
     for (sql, why) in [
         (
@@ -139,8 +139,8 @@ fn a_group_that_cannot_be_kept_is_told_why() {
             "an expression after a minus",
         ),
     ] {
-        let said = unkept(MYSQL, &sql);
-        assert!(said.contains(why), "{sql}: {said}");
+        let reason = unkept(MYSQL, &sql);
+        assert!(reason.contains(why), "{sql}: {reason}");
     }
 }
 
@@ -160,9 +160,9 @@ fn what_the_parser_does_not_know_runs_as_it_is() {
     let sql = "select count(*) as n from example_bets b where b.stake is 5";
     let read = reading(SQLITE, sql);
     assert_eq!(read.whole.bounded.sql, sql);
-    let said = read.grouped.unwrap_err();
+    let reason = read.grouped.unwrap_err();
     assert!(
-        said.starts_with("the SQL parser does not support this query: "),
-        "{said}"
+        reason.starts_with("the SQL parser does not support this query: "),
+        "{reason}"
     );
 }

@@ -88,7 +88,7 @@ impl Pieces {
         self.since.map(|since| since.saturating_add(REMOVE))
     }
 
-    /// Whether pieces are to be removed though nothing else is written; `all` says whether to remove
+    /// Whether pieces are to be removed though nothing else is written; `all`: whether to remove
     /// them without waiting.
     pub fn must_remove(&self, now: Timestamp, all: bool) -> bool {
         let over = |since: Timestamp| now < since || now >= since.saturating_add(REMOVE);

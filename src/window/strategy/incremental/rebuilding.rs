@@ -114,7 +114,7 @@ impl IncrementalState {
             Ok(())
         })?;
         if self.rules.kind.count().is_some() {
-            // In the order in which they came, as far as a column tells it.
+            // In the order in which they came, as far as a column has it.
             connection.keys(&self.table, self.arrival_column.as_deref(), &mut |key| {
                 loaded.push(digest_of(key), now);
             })?;

@@ -269,9 +269,10 @@ impl Pipeline {
             _ if self.script.contains("'answers'") => "answers",
             _ => "node",
         };
-        let table = match self.script.contains("'ev'") {
-            true => TABLE,
-            false => "",
+        let table = if self.script.contains("'ev'") {
+            TABLE
+        } else {
+            ""
         };
         let script = format!(
             "{table}{}\ntb.link('in', 'node') tb.link('{out}', 'seen')\n{more}",

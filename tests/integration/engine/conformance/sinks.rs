@@ -272,9 +272,10 @@ fn over_all(claim: impl Fn(&Sink) -> std::result::Result<(), String>) {
 }
 
 fn is(got: &Counts, expected: &Counts) -> std::result::Result<(), String> {
-    match got == expected {
-        true => Ok(()),
-        false => Err(format!("{got:?}")),
+    if got == expected {
+        Ok(())
+    } else {
+        Err(format!("{got:?}"))
     }
 }
 
@@ -327,9 +328,10 @@ fn behind_every_sink_a_stop_in_the_middle_loses_nothing() {
         drop(network);
         let got: BTreeSet<i64> = run.end("")?.into_keys().collect();
         let lost: Vec<_> = run.place.ids.difference(&got).collect();
-        match lost.is_empty() {
-            true => Ok(()),
-            false => Err(format!("lost {lost:?}")),
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("lost {lost:?}"))
         }
     });
 }

@@ -152,12 +152,12 @@ impl Shape {
         let by_place = |(_, by): &(&str, By)| !matches!(by, By::Expression);
         let shows_keys = self.shows_keys || self.keys.iter().any(by_place);
         let keys = self.keys.iter().enumerate();
-        let mut select: Vec<String> = match shows_keys {
-            true => keys
-                .clone()
+        let mut select: Vec<String> = if shows_keys {
+            keys.clone()
                 .map(|(at, (key, _))| format!("{key} as k{at}"))
-                .collect(),
-            false => Vec::new(),
+                .collect()
+        } else {
+            Vec::new()
         };
         let aggregates = self.aggregates.iter().enumerate();
         select.extend(aggregates.map(|(at, aggregate)| format!("{aggregate} as x{at}")));

@@ -43,9 +43,10 @@ struct Sunk {
 
 fn table(real: bool) -> Table {
     let table = Table::new("events").text("k");
-    let table = match real {
-        true => table.real("t"),
-        false => table.integer("t"),
+    let table = if real {
+        table.real("t")
+    } else {
+        table.integer("t")
     };
     table
         .text("a")
@@ -137,9 +138,10 @@ fn simulate(
         let row = event.payload().json()?.clone();
         let fails = fails(&of, &row, sunk.step);
         sunk.left.out.push((row, fails));
-        match fails {
-            true => Err(Error::data("this one fails")),
-            false => Ok(()),
+        if fails {
+            Err(Error::data("this one fails"))
+        } else {
+            Ok(())
         }
     });
     network.add_sink("out", out).unwrap();
@@ -244,18 +246,19 @@ impl<'a> Bench<'a> {
         let now = self.simulation.now();
         let mut event = Map::new();
         self.made += 1;
-        let key = match self.case.fresh {
-            true => format!("k{}.{}", record.key, self.made),
-            false => format!("k{}", record.key),
+        let key = if self.case.fresh {
+            format!("k{}.{}", record.key, self.made)
+        } else {
+            format!("k{}", record.key)
         };
         event.insert("k".to_owned(), key.into());
-        let time = match self.case.real {
+        let time = if self.case.real {
             // Some of them less than half a microsecond off, or just half of one.
-            true => {
-                let off = [0.0, 4e-7, -5e-7][record.key as usize % 3];
-                json!(now.as_micros() as f64 / 1e6 + record.lag as f64 / 4.0 + off)
-            }
-            false => json!(now.as_secs() + record.lag),
+
+            let off = [0.0, 4e-7, -5e-7][record.key as usize % 3];
+            json!(now.as_micros() as f64 / 1e6 + record.lag as f64 / 4.0 + off)
+        } else {
+            json!(now.as_secs() + record.lag)
         };
         event.insert("t".to_owned(), time);
         // NULL, and a field that is missing.
@@ -279,10 +282,7 @@ impl<'a> Bench<'a> {
 }
 
 fn side(left: bool) -> &'static str {
-    match left {
-        true => "left",
-        false => "right",
-    }
+    if left { "left" } else { "right" }
 }
 
 /// Where two runs differ first, if they do. The plan `keyed` asks for one group after the other,

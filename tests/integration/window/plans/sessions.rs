@@ -89,9 +89,10 @@ pub fn case() -> impl Strategy<Value = Case> {
 
 impl Case {
     fn options(&self) -> WindowOptions {
-        let from = match self.joined {
-            true => "things r join parts p on p.thing = r.k",
-            false => "things r",
+        let from = if self.joined {
+            "things r join parts p on p.thing = r.k"
+        } else {
+            "things r"
         };
         let sql = format!(
             "select :window_start as begins, :window_end as ends, r.g, count(*) as n, \
@@ -99,19 +100,21 @@ impl Case {
              from {from} group by r.g"
         );
         let gap = WindowKind::Session(Duration::from_secs(self.gap as u64));
-        let emit = match self.touched {
-            true => Emit::Touched,
-            false => Emit::Close,
+        let emit = if self.touched {
+            Emit::Touched
+        } else {
+            Emit::Close
         };
         let options = WindowOptions::new("things", sql, gap)
             .time("t")
             .emit(emit)
             .store(self.store);
-        match self.by_events {
-            true => options
+        if self.by_events {
+            options
                 .clock(TimeDomain::Event)
-                .lateness(Duration::from_secs(self.lateness as u64)),
-            false => options,
+                .lateness(Duration::from_secs(self.lateness as u64))
+        } else {
+            options
         }
     }
 }
@@ -205,14 +208,13 @@ impl Model<'_> {
     /// A row has come at an instant of the network's, in microseconds.
     fn row(&mut self, row: &Row, now: i64) {
         let gap = self.case.gap;
-        let now = match self.case.by_events {
-            true => {
-                let reached = row.at - self.case.lateness;
-                let watermark = self.watermark.map_or(reached, |w| w.max(reached));
-                self.watermark = Some(watermark);
-                watermark * 1_000_000
-            }
-            false => now,
+        let now = if self.case.by_events {
+            let reached = row.at - self.case.lateness;
+            let watermark = self.watermark.map_or(reached, |w| w.max(reached));
+            self.watermark = Some(watermark);
+            watermark * 1_000_000
+        } else {
+            now
         };
         self.close(now);
         let counts = if self.case.joined { row.parts.len() } else { 1 };
@@ -324,13 +326,14 @@ pub fn compare(case: &Case, place: &Place) -> Result<(), String> {
     if is_memory {
         model.close(i64::MAX);
     }
-    match all_same(&out, &model.out) {
-        true => Ok(()),
-        false => Err(format!(
+    if all_same(&out, &model.out) {
+        Ok(())
+    } else {
+        Err(format!(
             "at the end,\nright: {}\nours:  {}",
             Value::from(model.out),
             Value::from(out)
-        )),
+        ))
     }
 }
 

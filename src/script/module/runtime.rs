@@ -1,7 +1,7 @@
 //! Functions that can be called at any time: while a script is loaded, and in a node's function
 //! while events flow.
 
-use super::{Export, Session};
+use super::{BuildContext, Export};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::network::Stats;
 use crate::script::Args;
@@ -26,11 +26,11 @@ pub(super) const EXPORTS: &[Export] = &[
         name: "stats",
         arguments: "",
         about: "the counts of a running network: a table of nodes and a list of links",
-        run: |session, args| stats(args, &session.network.stats()),
+        run: |build, args| stats(args, &build.network.stats()),
     },
 ];
 
-fn now(_: &Session, args: &Args) -> Result<Value> {
+fn now(_: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(0)?;
     Ok(SystemClock.now().as_secs_f64().into())
 }
@@ -38,7 +38,7 @@ fn now(_: &Session, args: &Args) -> Result<Value> {
 /// A text of a script is logged up to this length.
 const LONGEST: usize = 64 << 10;
 
-/// Logs what a script, or the function of this node, says.
+/// Logs a text of a script, or of the function of this node.
 pub(in crate::script) fn log(args: &Args, node: Option<&str>) -> Result<Value> {
     args.at_most(2)?;
     let levels = [
