@@ -212,6 +212,13 @@ fn assert_same(ours: &str, theirs: &str, values: &[Value]) {
     });
 }
 
+/// Whether a blob looks like JSONB and is none.
+fn is_malformed(value: &Value) -> bool {
+    let sql = "select json_valid(?1, 4) and not json_valid(?1, 8)";
+    let is_blob = matches!(value, Value::Blob(_));
+    is_blob && BOTH.with(|(_, theirs)| theirs.query_row(sql, [value], |row| row.get(0)).unwrap())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -248,22 +255,26 @@ proptest! {
     fn aggregates_are_those_of_sqlite(
         rows in proptest::collection::vec((values(), values()), 0..9)
     ) {
-        let all: Vec<(Value, bool)> =
+        let mut all: Vec<(Value, bool)> =
             rows.iter().flat_map(|(x, y)| [x.clone(), y.clone()]).collect();
+        // SQLite takes the first element away by its text, and mistakes where a malformed one ends.
+        for (value, is_text) in &mut all {
+            *is_text |= is_malformed(value);
+        }
         let values: Vec<Value> = all.iter().map(|(value, _)| value.clone()).collect();
         let row = |at: usize| {
             let cast = |at: usize| if all[at].1 {
-format!("cast(?{} as text)", at + 1)
+                format!("cast(?{} as text)", at + 1)
             } else {
-format!("?{}", at + 1)
+                format!("?{}", at + 1)
             };
             format!("({at}, {}, {})", cast(at * 2), cast(at * 2 + 1))
         };
         let listed: Vec<String> = (0..rows.len()).map(row).collect();
         let from = if listed.is_empty() {
-"select 0 as n, null as x, null as y where false".to_owned()
+            "select 0 as n, null as x, null as y where false".to_owned()
         } else {
-format!("select column1 as n, column2 as x, column3 as y from (values {})", listed.join(", "))
+            format!("select column1 as n, column2 as x, column3 as y from (values {})", listed.join(", "))
         };
         for aggregate in AGGREGATES {
             let sql = format!("with t as ({from}) select {aggregate} from t");
