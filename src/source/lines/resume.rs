@@ -125,8 +125,15 @@ impl LineSource {
             let fits = saved.is_begin_of(file, packed);
             fits.map_err(|error| self.unread(&error))
         };
+        // A younger file may have got the inode of one that is gone: where nothing is known of how that
+        // began, the time at which it was made distinguishes them.
+        let seen = self.log.seen.born;
+        let is_younger = |file: &File| {
+            !saved.has_head() && seen > 0 && file.metadata().is_ok_and(|meta| born(&meta) > seen)
+        };
         if let Some(here) = here
             && Some(saved.id) == id
+            && !is_younger(here)
             && fits(here, false)?
         {
             return clone(here).map(Location::Here);

@@ -146,8 +146,8 @@ impl LineSource {
                 if !is_known && self.files.len() >= MOST {
                     return Ok(false);
                 }
-                if !is_known {
-                    self.open_compressed(&sibling)?;
+                if !is_known && !self.open_compressed(&sibling)? {
+                    return Ok(false);
                 }
                 // Its time says nothing of when the others were made.
                 continue;
@@ -180,13 +180,13 @@ impl LineSource {
         Ok(self.files.len() < MOST)
     }
 
-    /// Opens a file that was compressed before it was read.
-    fn open_compressed(&mut self, sibling: &Sibling) -> Result<()> {
+    /// Opens a file that was compressed before it was read; false where it was renamed meanwhile: the next
+    /// look finds it, before it opens younger ones.
+    fn open_compressed(&mut self, sibling: &Sibling) -> Result<bool> {
         let name = sibling.path.to_string_lossy().into_owned();
         let wrong = |error: &io::Error| Error::io(quote(&name), error);
-        // It was renamed meanwhile: the next look finds it.
         let Some(file) = sibling.open().map_err(|error| wrong(&error))? else {
-            return Ok(());
+            return Ok(false);
         };
         let packed = is_packed(&sibling.path, &file);
         let head = match sibling.head(&file) {
@@ -194,7 +194,7 @@ impl LineSource {
             Err(error) if is_damage(&error) => {
                 log::warn!("{} is damaged: its lines are lost: {error}", quote(&name));
                 self.log.knows(sibling);
-                return Ok(());
+                return Ok(true);
             }
             Err(error) => return Err(wrong(&error)),
         };
@@ -214,7 +214,7 @@ impl LineSource {
             self.log.was_read(head);
             self.log.knows(sibling);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether compressed content is that of a file that is open, to which more may have been added.

@@ -21,6 +21,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Of how many files that were read it is known how they begin.
 const REMEMBERED: usize = 16;
 
+/// How often a directory is read again while it changes.
+const TRIES: usize = 8;
+
 /// What distinguishes a file from all others that are there at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Id {
@@ -255,7 +258,28 @@ impl Log {
     }
 
     /// Those of them that were made since the last look.
+    ///
+    /// A file that is renamed while its directory is read may be missed. So where something is new, it is
+    /// read again until it is the same twice: a file that were found later would be read after those that
+    /// are younger.
     pub fn new_siblings(&self) -> Vec<Sibling> {
+        let mut siblings = self.listed_as_new();
+        for _ in 0..TRIES {
+            if siblings.is_empty() {
+                break;
+            }
+            let again = self.listed_as_new();
+            let name = |one: &Sibling| (one.path.clone(), one.id);
+            let is_same = again.iter().map(name).eq(siblings.iter().map(name));
+            siblings = again;
+            if is_same {
+                break;
+            }
+        }
+        siblings
+    }
+
+    fn listed_as_new(&self) -> Vec<Sibling> {
         let mut siblings = self.siblings();
         siblings.retain(|sibling| self.is_new(sibling));
         siblings
@@ -308,6 +332,10 @@ impl Log {
             .find_map(|path| {
                 let meta = fs::metadata(&path).ok()?;
                 if Id::of(&meta) != id || !meta.is_file() {
+                    return None;
+                }
+                // A younger file has got the inode of one that is gone.
+                if !verified && self.seen.born > 0 && born(&meta) > self.seen.born {
                     return None;
                 }
                 let file = File::open(&path).ok()?;

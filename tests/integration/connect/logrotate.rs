@@ -174,13 +174,18 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
     assert!(taken.iter().all(|line| all.contains(line)), "half a line");
     let mut seen = HashSet::new();
     let firsts: Vec<&String> = taken.iter().filter(|line| seen.insert(*line)).collect();
-    assert!(
-        firsts
-            .iter()
-            .zip(&expected)
-            .all(|(one, other)| *one == other),
-        "the order"
-    );
+    let at = firsts
+        .iter()
+        .zip(&expected)
+        .position(|(one, other)| *one != other);
+    if let Some(at) = at {
+        let said = log.site.read("said")?;
+        let parts: Vec<&String> = firsts.iter().step_by(300).copied().collect();
+        panic!(
+            "the order, from {} on ({}): {parts:?}; it logged: {said}",
+            expected[at], firsts[at]
+        );
+    }
     let said = log.site.read("said")?;
     assert!(
         !said.contains("lost:") || !said.contains("is lost"),

@@ -25,7 +25,9 @@ const OTHERS: &[&str] = &[
     "node_exists",
     "now",
     "on_error",
+    "remove",
     "stats",
+    "unlink",
 ];
 
 fn is_in_a_table(function: &str) -> bool {
