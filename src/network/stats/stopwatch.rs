@@ -76,7 +76,7 @@ impl Stopwatch {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
 
