@@ -2,7 +2,7 @@
 //!
 //! [`Admin::serve`] starts one thread with an HTTP server ([`connect`](crate::connect) has the same one for
 //! posted events). It reads what the engine counts anyway and copies of events ([taps](crate::network::Tap)):
-//! no node waits for it, whoever asks and however slowly answers are read.
+//! no node waits for it, however many clients ask and however slowly they read.
 //!
 //! The parts: `access` (who may ask), `routes` (what is where), `api` (JSON), `metrics` (the text format of
 //! Prometheus), `taps` (streams of events), `page` (the HTML page), `serving` (the thread), `client` (for the

@@ -47,8 +47,9 @@ pub(crate) use tracker::Tracker;
 /// All calls come from the node's own thread (in a simulation: from the caller's).
 pub trait Node: Send {
     /// Makes connections and whatever else cannot move between threads. Called once before
-    /// anything else, and again after every retryable error: then it restores what was lost (a
-    /// connection) and keeps its state (an offset, tracked events that have no outcome yet).
+    /// anything else, and again after every retryable error and where a successor of the node did not
+    /// open: then it restores what was lost (a connection) and keeps its state (an offset, tracked events
+    /// that have no outcome yet).
     fn open(&mut self) -> Result<()> {
         Ok(())
     }

@@ -48,10 +48,15 @@ impl NewNodes {
     pub fn put_into(self, built: &mut Vec<NewNode>, graph: &Graph) {
         built.extend(self.added);
         built.retain(|node| graph.has_node(node.id));
-        for successor in self.successors {
-            if let Some(node) = built.iter_mut().find(|node| node.id == successor.id) {
-                *node = successor;
-            }
+        replace_in(built, self.successors);
+    }
+}
+
+/// Puts successors in the place of nodes that do not run yet.
+fn replace_in(nodes: &mut [NewNode], successors: Vec<NewNode>) {
+    for successor in successors {
+        if let Some(node) = nodes.iter_mut().find(|node| node.id == successor.id) {
+            *node = successor;
         }
     }
 }
@@ -88,6 +93,13 @@ impl Draft {
         // Those that were removed again.
         added.retain(|node| graph.has_node(node.id));
         successors.retain(|node| graph.has_node(node.id));
+        // A node that does not run yet needs no handover.
+        let runs = |id| added.iter().all(|node| node.id != id);
+        let (running, new) = successors
+            .into_iter()
+            .partition(|node: &NewNode| runs(node.id));
+        successors = running;
+        replace_in(&mut added, new);
         (graph, NewNodes { added, successors }, self.version)
     }
 

@@ -183,34 +183,32 @@ impl Running {
         }
     }
 
-    /// Which nodes pause: those that are replaced, and the members of a keyed balance that loses one, since a
-    /// key may then move from one to another.
+    /// Which nodes pause: those that are replaced, and, where a keyed balance loses a member, its sender and
+    /// everything behind it. A key may then move from one member to another, and what the one has sent must
+    /// have arrived before the other sends.
     fn build_pauses(&self, fragment: &mut Fragment, graph: &Graph, successors: Vec<NewNode>) {
         let mut pauses: BTreeMap<NodeId, Option<Successor>> = BTreeMap::new();
         let state = self.shared.lock();
-        let mut links: Vec<(LinkId, NodeId, NodeId)> = graph
-            .edges()
-            .map(|(id, edge)| (id, edge.source, edge.target))
-            .collect();
-        for id in &fragment.removed_links {
-            let Some(link) = state.links.get(id) else {
-                continue;
-            };
-            links.push((*id, link.source, link.target));
-            if !link.keyed
-                || state
-                    .members
-                    .get(&link.source)
-                    .is_none_or(|node| node.closed)
-            {
-                continue;
-            }
-            pauses.insert(link.source, None);
-            let shares = |edge: &&Edge| edge.from == link.from && edge.key.is_some();
-            let members = graph.edges().map(|(_, edge)| edge).filter(shares);
-            let members = members.map(|edge| edge.target).chain([link.target]);
-            for member in members.filter(|id| state.members.get(id).is_some_and(|m| !m.closed)) {
-                pauses.insert(member, None);
+        let runs = |id: &NodeId| state.members.get(id).is_some_and(|member| !member.closed);
+        let edges = graph.edges();
+        let edges = edges.map(|(id, edge)| (id, edge.source, edge.target));
+        let removed = fragment.removed_links.iter();
+        let removed = removed.filter_map(|id| Some((*id, state.links.get(id)?)));
+        let removed: Vec<(LinkId, &MemberLink)> = removed.collect();
+        let gone = removed
+            .iter()
+            .map(|(id, link)| (*id, link.source, link.target));
+        let links: Vec<(LinkId, NodeId, NodeId)> = edges.chain(gone).collect();
+        for (_, link) in removed
+            .iter()
+            .filter(|(_, link)| link.keyed && runs(&link.source))
+        {
+            let mut next = vec![link.source];
+            while let Some(node) = next.pop() {
+                if runs(&node) && pauses.insert(node, None).is_none() {
+                    let behind = links.iter().filter(|(_, from, _)| *from == node);
+                    next.extend(behind.map(|(_, _, to)| *to));
+                }
             }
         }
         for NewNode { id, runner, .. } in successors {
@@ -220,9 +218,9 @@ impl Running {
         if pauses.is_empty() {
             return;
         }
-        // What is removed comes last: it leads to nothing that pauses.
         let removed = fragment.removed_nodes.iter().copied();
-        let order: Vec<NodeId> = graph.order().into_iter().chain(removed).collect();
+        let nodes = graph.nodes().map(|(id, _)| id).chain(removed);
+        let order = downstream_order(nodes, &links);
         let mut before = BTreeSet::new();
         for node in order {
             let Some(successor) = pauses.remove(&node) else {
@@ -248,4 +246,29 @@ impl Running {
         let member = member.expect("a link leads from a node of the network");
         member.control.clone()
     }
+}
+
+/// The nodes from upstream to downstream.
+fn downstream_order(
+    nodes: impl Iterator<Item = NodeId>,
+    links: &[(LinkId, NodeId, NodeId)],
+) -> Vec<NodeId> {
+    let mut inputs: BTreeMap<NodeId, usize> = nodes.map(|node| (node, 0)).collect();
+    for (_, _, to) in links {
+        *inputs.entry(*to).or_default() += 1;
+    }
+    let without = inputs.iter().filter(|(_, count)| **count == 0);
+    let mut order: Vec<NodeId> = without.map(|(node, _)| *node).collect();
+    let mut next = 0;
+    while let Some(node) = order.get(next).copied() {
+        next += 1;
+        for (_, _, to) in links.iter().filter(|(_, from, _)| *from == node) {
+            let left = inputs.entry(*to).or_default();
+            *left -= 1;
+            if *left == 0 {
+                order.push(*to);
+            }
+        }
+    }
+    order
 }

@@ -54,7 +54,10 @@ impl Stage {
             Err(error) => return Err((error, None)),
         };
         self.close_node();
-        let takes = hand_over(&mut *self.runner, &mut *new.runner);
+        let takes = match hand_over(&mut *self.runner, &mut *new.runner) {
+            Ok(takes) => takes,
+            Err(error) => return Err((error, self.open().err())),
+        };
         if lost && !takes && self.holds() {
             let error = "it is lost, and holds back events that its successor does not take";
             return Err((Error::new(ErrorKind::Unavailable, error), self.open().err()));
@@ -75,7 +78,7 @@ impl Stage {
             Ok(()) => Ok(Prepared::Waiting(new)),
             Err(error) => {
                 if takes {
-                    hand_over(&mut *new.runner, &mut *self.runner);
+                    self.take_back(&mut *new.runner);
                 }
                 drop(new);
                 Err((error, self.open().err()))
@@ -91,8 +94,8 @@ impl Stage {
         match prepared {
             Prepared::InPlace(mut old) => {
                 self.close_node();
-                hand_over(&mut *self.runner, &mut *old.runner);
                 self.swap(&mut old);
+                self.take_back(&mut *old.runner);
             }
             Prepared::Waiting(new) => drop(new),
         }
@@ -145,6 +148,13 @@ impl Stage {
         Ok(shares)
     }
 
+    /// Takes the state back from a successor that does not stay.
+    fn take_back(&mut self, from: &mut dyn Runner) {
+        if let Err(error) = hand_over(from, &mut *self.runner) {
+            self.log_error("take", &error);
+        }
+    }
+
     fn close_node(&mut self) {
         if let Err(error) = catch(|| {
             self.runner.node().close();
@@ -156,17 +166,17 @@ impl Stage {
 }
 
 /// Hands the state of one node over to another; whether that has taken it.
-fn hand_over(from: &mut dyn Runner, to: &mut dyn Runner) -> bool {
-    let Ok(Some(state)) = catch(|| Ok(from.node().give())) else {
-        return false;
+///
+/// # Errors
+/// A panic in one of the two, with which the state is lost.
+fn hand_over(from: &mut dyn Runner, to: &mut dyn Runner) -> Result<bool> {
+    let Some(state) = catch(|| Ok(from.node().give()))? else {
+        return Ok(false);
     };
-    match catch(|| Ok(to.node().take(state))) {
-        Ok(Ok(())) => true,
-        Ok(Err(state)) => {
-            // It is the state that the node has just given.
-            let _ = catch(|| Ok(from.node().take(state)));
-            false
-        }
-        Err(_) => false,
+    if let Err(state) = catch(|| Ok(to.node().take(state)))? {
+        // It is the state that the node has just given.
+        let _ = catch(|| Ok(from.node().take(state)))?;
+        return Ok(false);
     }
+    Ok(true)
 }

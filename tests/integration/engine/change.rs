@@ -571,6 +571,69 @@ fn nodes_of_a_network_that_was_not_started_are_removed_and_replaced() -> Result<
 }
 
 #[test]
+fn a_node_that_a_change_adds_can_be_replaced_in_the_same_change() -> Result<()> {
+    let (network, sender, seen) = running()?;
+    network.change(|draft| {
+        draft.add_pipeline("last", NeverOpened)?;
+        draft.replace("last", Counting::new("n"))?;
+        draft.unlink("mid", "out")?;
+        draft.link("mid", "last")?;
+        draft.link("last", "out")
+    })?;
+    assert_eq!(sender.deliver("x")?, Outcome::Delivered);
+    drop(sender);
+    network.wait()?;
+    assert_eq!(seen.texts(), ["n1"]);
+    Ok(())
+}
+
+/// A pipeline that must not be opened.
+struct NeverOpened;
+
+impl Node for NeverOpened {
+    fn open(&mut self) -> Result<()> {
+        Err(Error::data("it was replaced"))
+    }
+}
+
+impl Pipeline for NeverOpened {
+    fn process(&mut self, _: &Event, _: &mut Context<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Panics when it is to take a state.
+struct Refusing;
+
+impl Node for Refusing {
+    fn take(&mut self, _: Handover) -> std::result::Result<(), Handover> {
+        panic!("it takes nothing")
+    }
+}
+
+impl Pipeline for Refusing {
+    fn process(&mut self, _: &Event, _: &mut Context<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_successor_that_panics_when_it_takes_the_state_is_refused() -> Result<()> {
+    let (network, sender, seen) = running()?;
+    network.replace("mid", Counting::new("a"))?;
+    let refused = network.replace("mid", Refusing).expect_err("it panics");
+    assert!(
+        refused.to_string().contains("it takes nothing"),
+        "{refused}"
+    );
+    assert_eq!(sender.deliver("x")?, Outcome::Delivered);
+    drop(sender);
+    network.wait()?;
+    assert_eq!(seen.texts(), ["a1"]);
+    Ok(())
+}
+
+#[test]
 fn a_draft_restores_what_was_removed_where_a_later_step_fails() -> Result<()> {
     let (network, sender, seen) = running()?;
     let refused = network.change(|draft| {
