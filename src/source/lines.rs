@@ -29,14 +29,12 @@ use crate::time::Timestamp;
 use claim::Claim;
 use memory::Memory;
 use reading::{Filled, Reading};
-use rustix::fs::OFlags;
 use siblings::Log;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[doc(hidden)]
@@ -206,26 +204,6 @@ impl LineSource {
                 }
                 opened
             }
-        }
-    }
-
-    fn open_file(&self, path: &Path) -> Result<File> {
-        let what = || quote(&self.name);
-        // A named pipe without a writer is not waited for here.
-        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let file = File::options()
-            .read(true)
-            .custom_flags(nonblocking)
-            .open(path)
-            .map_err(|error| Error::io(what(), &error))?;
-        let is_dir = file.metadata().is_ok_and(|meta| meta.is_dir());
-        if is_dir {
-            Err(Error::new(
-                ErrorKind::NoInput,
-                format!("{}: is a directory", what()),
-            ))
-        } else {
-            Ok(file)
         }
     }
 

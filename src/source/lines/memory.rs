@@ -6,8 +6,7 @@
 use super::checkpoint::{Checkpoint, Saved, SavedFile};
 use super::head::{HEAD, hash};
 use super::ledger::{Ledger, Position};
-use super::packed;
-use super::reading::{Reading, TAIL};
+use super::reading::Reading;
 use super::siblings::{Id, Seen};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
@@ -15,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::node::Context;
 use crate::time::Timestamp;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -381,33 +379,5 @@ impl Drop for Memory {
         {
             log::warn!("{error}");
         }
-    }
-}
-
-impl SavedFile {
-    /// Whether a file has what was read of the one that was saved.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn is_begin_of(&self, file: &File, packed: bool) -> io::Result<bool> {
-        let same = |from: u64, to: u64, expected: &str| {
-            let bytes = packed::whole_range(file, packed, from, to)?;
-            Ok::<_, io::Error>(bytes.is_some_and(|bytes| hash(&bytes) == expected))
-        };
-        let is_long = if packed {
-            // Nothing is known of its size but what the last check reads.
-            !self.tail.is_empty() && self.mark >= self.offset
-        } else {
-            file.metadata()?.len() >= self.offset
-        };
-        let from = self.mark.saturating_sub(TAIL as u64);
-        Ok(is_long
-            && same(0, self.head.min(HEAD), &self.hash)?
-            && (self.tail.is_empty() || same(from, self.mark, &self.tail)?))
-    }
-
-    /// Whether something is known by which a copy of it can be recognised.
-    pub fn has_head(&self) -> bool {
-        self.head > 0
     }
 }

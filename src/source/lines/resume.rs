@@ -1,13 +1,17 @@
 //! Where a source begins: at the beginning of its file, or at the position of its checkpoint.
 
 use super::checkpoint::{Saved, SavedFile};
+use super::head::{HEAD, hash};
 use super::names::Aside;
 use super::packed::is_packed;
-use super::reading::Reading;
+use super::reading::{Reading, TAIL};
 use super::siblings::{Id, born};
-use super::{Follow, LineSource};
-use crate::error::{Error, Result, quote};
+use super::{Follow, LineSource, packed};
+use crate::error::{Error, ErrorKind, Result, quote};
+use rustix::fs::OFlags;
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where a file of the checkpoint is now.
@@ -22,6 +26,26 @@ enum Location {
 }
 
 impl LineSource {
+    pub(super) fn open_file(&self, path: &Path) -> Result<File> {
+        let what = || quote(&self.name);
+        // A named pipe without a writer is not waited for here.
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = File::options()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(path)
+            .map_err(|error| Error::io(what(), &error))?;
+        let is_dir = file.metadata().is_ok_and(|meta| meta.is_dir());
+        if is_dir {
+            Err(Error::new(
+                ErrorKind::NoInput,
+                format!("{}: is a directory", what()),
+            ))
+        } else {
+            Ok(file)
+        }
+    }
+
     pub(super) fn open_log(&mut self, path: &Path) -> Result<()> {
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let opened = self.open_file(path);
@@ -264,5 +288,33 @@ impl LineSource {
             format!("it is that of {}", quote(&saved.path))
         };
         Error::data(text).with_hint(hint)
+    }
+}
+
+impl SavedFile {
+    /// Whether a file has what was read of the one that was saved.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn is_begin_of(&self, file: &File, packed: bool) -> io::Result<bool> {
+        let same = |from: u64, to: u64, expected: &str| {
+            let bytes = packed::whole_range(file, packed, from, to)?;
+            Ok::<_, io::Error>(bytes.is_some_and(|bytes| hash(&bytes) == expected))
+        };
+        let is_long = if packed {
+            // Nothing is known of its size but what the last check reads.
+            !self.tail.is_empty() && self.mark >= self.offset
+        } else {
+            file.metadata()?.len() >= self.offset
+        };
+        let from = self.mark.saturating_sub(TAIL as u64);
+        Ok(is_long
+            && same(0, self.head.min(HEAD), &self.hash)?
+            && (self.tail.is_empty() || same(from, self.mark, &self.tail)?))
+    }
+
+    /// Whether something is known by which a copy of it can be recognised.
+    pub fn has_head(&self) -> bool {
+        self.head > 0
     }
 }

@@ -11,9 +11,6 @@
 extern crate self as flume;
 
 mod channel;
-#[path = "../../../src/error.rs"]
-#[expect(dead_code, reason = "links make few errors")]
-mod error;
 #[path = "../../../src/name.rs"]
 #[expect(dead_code, reason = "links have names and read none")]
 mod name;
@@ -27,6 +24,8 @@ mod workers;
 mod tributary {
     #[expect(dead_code, reason = "only groups are tried here")]
     pub mod ack;
+    #[expect(dead_code, unused_imports, reason = "links make few errors")]
+    pub mod error;
     #[expect(dead_code, unused_imports, reason = "links look into no event")]
     pub mod event;
 }
@@ -47,7 +46,7 @@ mod network {
 }
 
 pub(crate) use channel::*;
-pub(crate) use tributary::{ack, event};
+pub(crate) use tributary::{ack, error, event};
 
 /// How many schedules each test tries.
 fn schedules() -> usize {
