@@ -211,6 +211,11 @@ impl Emission {
         self.outbox.put_back(entry);
     }
 
+    /// Whether any event that may come again has entries that answer it, or had.
+    pub fn has_keys(&self) -> bool {
+        self.outbox.has_keys()
+    }
+
     /// Whether an event that comes again has entries that answer it, or had when the window was opened.
     pub fn answers(&self, key: u128) -> bool {
         self.outbox.answers(key)

@@ -9,7 +9,7 @@
 //! - `clock` — system or event time, and the time of a row.
 //! - `storage` — the table: what is stored, and what must be kept of it.
 //! - `batch` — what changes within a batch, and is restored when the batch is rolled back.
-//! - `emitter` — events on their way out.
+//! - `emitter` — events on their way out; `event_key` — which of them answer an event that comes again.
 //!
 //! What it does with them:
 //!
@@ -29,6 +29,7 @@ mod clock;
 mod closing;
 mod comparing;
 mod emitter;
+mod event_key;
 mod evicting;
 mod feeding;
 mod inserting;
@@ -54,6 +55,7 @@ use serde_json::{Map, Value};
 pub(super) use batch::Batch;
 pub(super) use clock::{TimeColumn, WindowClock};
 pub(super) use emitter::Emitter;
+use event_key::EventKey;
 pub(super) use storage::{Storage, StorageParts};
 pub(super) use verifying::Verification;
 
@@ -99,8 +101,6 @@ pub(super) struct Answering {
 /// What belongs to the current event.
 #[derive(Default)]
 pub(super) struct CurrentEvent {
-    /// Its key, as bytes.
-    pub key: Vec<u8>,
     /// The groups of the state that it touches.
     pub touched: Vec<GroupIndex>,
     /// Whether anything was changed for it: its row could be read.
@@ -117,8 +117,8 @@ struct Update<'a> {
     /// Whether groups may have changed that the event does not touch: some row has left, or nothing is
     /// known yet.
     whole: bool,
-    /// The hash of the event's key, where the event may come again.
-    key: Option<u128>,
+    /// The event's key, where the event may come again.
+    key: Option<&'a EventKey<'a>>,
 }
 
 impl<'a> Update<'a> {

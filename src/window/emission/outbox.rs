@@ -175,6 +175,11 @@ impl Outbox {
         std::mem::take(&mut self.waiting).into_values().collect()
     }
 
+    /// Whether there are entries that answer an event that may come again, or were.
+    pub fn has_keys(&self) -> bool {
+        !(self.keys.is_empty() && self.expected.is_empty())
+    }
+
     /// Whether there are entries that answer the event of a key, or were.
     pub fn answers(&self, key: u128) -> bool {
         self.keys.contains_key(&key) || self.expected.contains(&key)

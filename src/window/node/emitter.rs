@@ -2,6 +2,7 @@
 //!
 //! They are collected while an event, or a wake, is processed, and sent when all of it has succeeded.
 
+use super::event_key::EventKey;
 use crate::error::Error;
 use crate::event::{Event, Meta};
 use crate::node::Context;
@@ -34,8 +35,8 @@ enum Output {
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub event: &'a Event,
-    /// The hash of its key, where it may come again.
-    pub key: Option<u128>,
+    /// Its key, where it may come again.
+    pub key: Option<&'a EventKey<'a>>,
 }
 
 impl Emitter {
@@ -63,7 +64,7 @@ impl Emitter {
         let entry = NewEntry {
             group_id: None,
             row,
-            key: origin.key,
+            key: origin.key.map(EventKey::hash),
             time: event.time(),
             meta: event.meta().clone(),
         };
@@ -79,7 +80,7 @@ impl Emitter {
         let entry = NewEntry {
             group_id: Some(row.group_id),
             row: row.row,
-            key,
+            key: key.map(EventKey::hash),
             time,
             meta,
         };
@@ -117,8 +118,8 @@ impl Emitter {
     }
 
     /// Emits the entries that answer an event which has come again.
-    pub fn emit_again(&mut self, event: &Event, key: Option<u128>) {
-        let entries = key.map(|key| self.emission.take_for(key, event));
+    pub(super) fn emit_again(&mut self, event: &Event, key: Option<&EventKey<'_>>) {
+        let entries = key.map(|key| self.emission.take_for(key.hash(), event));
         for (event, entry) in entries.into_iter().flatten() {
             self.outputs.push(Output::Entry {
                 event,

@@ -5,11 +5,12 @@
 //! the state again. Before an event is rejected, the query is run without its row: where it fails then
 //! too, because rows have left, that is rejected once, and the event is taken without an answer.
 
+use super::event_key::EventKey;
 use super::{LATE, Update, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::node::{Context, Node, Pipeline};
-use crate::store::{Connection, Datum, Row};
+use crate::store::{Connection, Row};
 use crate::time::Timestamp;
 use crate::window::answer::group_id;
 use crate::window::failing::{FailureContext, is_final};
@@ -17,7 +18,6 @@ use crate::window::kind::WindowBounds;
 use crate::window::options::Plan;
 use crate::window::strategy::incremental::IncrementalState;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_128;
 
 impl Pipeline for Window {
     fn process(&mut self, event: &Event, cx: &mut Context<'_>) -> Result<()> {
@@ -72,8 +72,11 @@ impl Window {
         self.current.row_taken = true;
         let now = self.clock.now_for(time, cx);
         let left = self.move_to(now, cx.now())?;
-        let key = self.key_of(event, &row);
-        let answered_before = key.is_some_and(|key| self.emitter.emission.answers(key));
+        let key = EventKey::of(event, &row, reader.table().key_columns());
+        let key = key.as_ref();
+        let emission = &self.emitter.emission;
+        let answered_before =
+            key.is_some_and(|key| emission.has_keys() && emission.answers(key.hash()));
         let late = time.filter(|time| self.is_late(*time, now));
         if let Some(time) = late
             && !self.joins_open(&row, time)?
@@ -129,19 +132,6 @@ impl Window {
             }
             verified => verified,
         }
-    }
-
-    /// The hash of the key of an event that may come again.
-    fn key_of(&mut self, event: &Event, row: &Row<'_>) -> Option<u128> {
-        let columns = self.storage.table.key_columns();
-        if !event.is_tracked() || columns.is_empty() {
-            return None;
-        }
-        self.current.key.clear();
-        for column in columns {
-            Datum::encode(&row.cell(column), &mut self.current.key);
-        }
-        Some(xxh3_128(&self.current.key))
     }
 
     /// Whether a row that is late by the clock belongs to a session that is open.
