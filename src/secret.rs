@@ -15,12 +15,14 @@
 //! [`Error`]: crate::Error
 
 mod forms;
+mod prefix;
 mod views;
 
 pub(crate) use forms::{base64, percent_encoded};
 
 use aho_corasick::AhoCorasick;
 use parking_lot::RwLock;
+use prefix::Prefixes;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -156,27 +158,28 @@ impl Known {
 
     /// Where secrets are in these bytes.
     fn find(&self, bytes: &[u8], is_cut: bool, mut found: impl FnMut(Range<usize>)) {
+        let mut begun = BTreeMap::new();
         for hit in self.finder.find_overlapping_iter(bytes) {
-            let rest = &bytes[hit.start()..];
-            let forms = self.begun[hit.pattern().as_usize()].iter();
-            let length = forms.map(|form| alike(form, rest)).max();
-            found(hit.start()..hit.start() + length.unwrap_or_default());
+            let pattern = hit.pattern().as_usize();
+            let forms = begun.entry(pattern).or_insert_with(|| {
+                let forms = self.begun[pattern].iter();
+                forms.map(|form| Prefixes::of(form)).collect::<Vec<_>>()
+            });
+            let lengths = forms.iter_mut().map(|form| form.length(bytes, hit.start()));
+            found(hit.start()..hit.start() + lengths.max().unwrap_or_default());
         }
         if is_cut {
             for form in &self.forms {
-                let lengths = (SHORTEST..form.len().min(bytes.len() + 1)).rev();
-                let mut cut = lengths.filter(|length| bytes.ends_with(&form[..*length]));
-                if let Some(length) = cut.next() {
-                    found(bytes.len() - length..bytes.len());
+                let longest = bytes.len().min(form.len().saturating_sub(1));
+                let places = bytes.len() - longest..(bytes.len() + 1).saturating_sub(SHORTEST);
+                let mut prefixes = Prefixes::of(form);
+                let is_end = |at: &usize| prefixes.length(bytes, *at) == bytes.len() - at;
+                if let Some(at) = places.into_iter().find(is_end) {
+                    found(at..bytes.len());
                 }
             }
         }
     }
-}
-
-/// How many bytes the two begin with alike.
-fn alike(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// How many bytes of a form give it away. Scheme and host of an address alone do not.

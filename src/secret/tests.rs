@@ -1,6 +1,7 @@
 //! Secrets in every form, and text that holds none.
 
 use super::*;
+use crate::time::monotonic;
 use proptest::prelude::*;
 
 type Encoder = fn(&str) -> String;
@@ -140,4 +141,24 @@ fn a_secret_that_was_cut_is_one_and_the_host_of_an_address_is_none() {
     assert_eq!(scrub("key: 0123456789"), "key: ***");
     add("first line of many\nsecond line of many\n");
     assert_eq!(scrub("| second line of many |"), "| *** |");
+}
+
+#[test]
+fn a_text_is_scrubbed_in_time_linear_in_its_length_and_that_of_the_secret() {
+    let took = |length: usize| {
+        let secret = "a".repeat(length);
+        let known = Known::of(BTreeSet::from([secret.clone()]), forms::of(&secret)).unwrap();
+        let times = (0..3).map(|_| {
+            let begun = monotonic();
+            let shown = known.scrub(&secret, true);
+            assert_eq!(shown, MASK);
+            begun.elapsed()
+        });
+        times.min().unwrap()
+    };
+    let (short, long) = (took(8 << 10), took(64 << 10));
+    assert!(
+        long < short * 32,
+        "{short:?} for 8 KiB, {long:?} for 64 KiB"
+    );
 }

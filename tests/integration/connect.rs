@@ -16,6 +16,7 @@
 //! connector promises beyond the suite it tests in the same file. To add a claim: a function in
 //! `claims`, and its name in `conforms!`.
 
+mod addresses;
 #[cfg(feature = "amqp")]
 mod amqp;
 #[cfg(all(feature = "amqp", feature = "nats", feature = "slack"))]

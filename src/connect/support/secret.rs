@@ -13,6 +13,8 @@ use std::io::Read as _;
 
 /// The longest file that is read for a secret.
 const LONGEST: u64 = 64 << 10;
+/// The longest text in which values are filled in.
+const LONGEST_FILLED: usize = 1 << 20;
 
 /// The marker that some editors put before the first character of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -85,9 +87,7 @@ impl Masked {
         self.parts.push(Part::Written(text.to_owned()));
     }
 
-    fn fill(&mut self, secret: String) {
-        let path = self.value.split_once("://");
-        let in_path = path.is_some_and(|(_, rest)| rest.contains('/'));
+    fn fill(&mut self, secret: String, in_path: bool) {
         self.value.push_str(&secret);
         self.shown.push_str(MASK);
         self.parts.push(Part::Filled {
@@ -121,6 +121,7 @@ pub(in crate::connect) fn fill(text: &str) -> Result<Masked> {
         shown: String::new(),
         parts: Vec::new(),
     };
+    let mut position = Position::default();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, after) = (&rest[..at], &rest[at + 2..]);
@@ -137,15 +138,64 @@ pub(in crate::connect) fn fill(text: &str) -> Result<Masked> {
         let secret = fetch(name)?;
         secret::add(&secret);
         filled.write(before);
-        filled.fill(if filled.value.contains("://") && is_before_host(after) {
+        position.advance(&filled.value);
+        let secret = if position.is_behind_scheme() && is_before_host(after) {
             percent_encoded(&secret)
         } else {
             secret
-        });
+        };
+        filled.fill(secret, position == Position::Path);
+        if filled.value.len() > LONGEST_FILLED {
+            let error = format!("{} has more than 1 MiB when it is filled in", quote(text));
+            return Err(Error::new(ErrorKind::Config, error));
+        }
         rest = after;
     }
     filled.write(rest);
     Ok(filled)
+}
+
+/// Where in an address a text ends, by how much of it was looked at: no part is looked at twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    /// There is no `://` in the first bytes.
+    Scheme(usize),
+    /// There is no `/` between these places.
+    Host(usize),
+    Path,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Position::Scheme(0)
+    }
+}
+
+impl Position {
+    fn is_behind_scheme(self) -> bool {
+        !matches!(self, Position::Scheme(_))
+    }
+
+    /// The text has become longer.
+    fn advance(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        if let Position::Scheme(looked_at) = *self {
+            let found = bytes[looked_at..]
+                .windows(3)
+                .position(|three| three == b"://");
+            *self = match found {
+                Some(at) => Position::Host(looked_at + at + 3),
+                None => Position::Scheme(bytes.len().saturating_sub(2).max(looked_at)),
+            };
+        }
+        if let Position::Host(looked_at) = *self {
+            *self = if bytes[looked_at..].contains(&b'/') {
+                Position::Path
+            } else {
+                Position::Host(bytes.len())
+            };
+        }
+    }
 }
 
 /// Text as it stands in a template.
