@@ -36,14 +36,18 @@ pub fn overflowing(overflow: Overflow) -> LinkSettings {
     }
 }
 
+/// An event of some size. The number is the instant: what a payload has is only its size.
+pub fn event(number: u64) -> Event {
+    let payload = Payload::from(&[0; 4][..any(0..=4)]);
+    let time = Timestamp::from_micros(number as i64);
+    Event::from_parts(payload, time, Meta::default(), Ack::none())
+}
+
 /// So many events, of sizes that differ, in batches that differ.
 pub fn batches(events: u64) -> Vec<Batch> {
     let mut batches = vec![Batch::default()];
     for at in 0..events {
-        // The number is the instant: what a payload has is only its size.
-        let payload = Payload::from(&[0; 4][..any(0..=4)]);
-        let time = Timestamp::from_micros(at as i64);
-        let event = Event::from_parts(payload, time, Meta::default(), Ack::none());
+        let event = event(at);
         if batches.last().unwrap().len() == any(1..=4) {
             batches.push(Batch::default());
         }
@@ -53,7 +57,7 @@ pub fn batches(events: u64) -> Vec<Batch> {
 }
 
 /// The account of a link whose ends are elsewhere.
-pub struct Accounted(Arc<LinkAccount>);
+pub struct Accounted(pub Arc<LinkAccount>);
 
 impl Accounted {
     fn get(counter: &AtomicU64) -> u64 {
@@ -103,7 +107,7 @@ struct NodeContext<'a> {
 
 impl SendContext for NodeContext<'_> {
     fn is_aborted(&self) -> bool {
-        self.sent.heard.contains(&Control::Abort)
+        self.sent.received.contains(&Control::Abort)
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Woken {
@@ -119,10 +123,10 @@ impl SendContext for NodeContext<'_> {
             match message {
                 Control::Room => return Woken::Room,
                 Control::Abort => {
-                    self.sent.heard.push_back(Control::Abort);
+                    self.sent.received.push_back(Control::Abort);
                     return Woken::Abort;
                 }
-                other => self.sent.heard.push_back(other),
+                other => self.sent.received.push_back(other),
             }
         }
     }
@@ -179,7 +183,7 @@ impl Node {
             let (_own, control) = self.control;
             let mut sent = Sent::default();
             for batch in batches {
-                sent.heard.extend(control.try_iter());
+                sent.received.extend(control.try_iter());
                 let mut pending = Vec::new();
                 self.routes.begin(batch, &mut pending);
                 let mut context = NodeContext {
@@ -194,7 +198,7 @@ impl Node {
                 }
             }
             drop(self.routes);
-            sent.heard.extend(control.try_iter());
+            sent.received.extend(control.try_iter());
             sent
         })
     }
@@ -203,15 +207,15 @@ impl Node {
 /// What a node met while it sent.
 #[derive(Default)]
 pub struct Sent {
-    heard: VecDeque<Control>,
+    received: VecDeque<Control>,
     pub timeouts: Vec<LinkTimeout>,
 }
 
 impl Sent {
-    /// What it was told, beside that there is room.
-    pub fn told(self) -> Vec<Control> {
-        let told = self.heard.into_iter();
-        told.filter(|message| *message != Control::Room).collect()
+    /// What control messages it got, beside that there is room.
+    pub fn controls(self) -> Vec<Control> {
+        let all = self.received.into_iter();
+        all.filter(|message| *message != Control::Room).collect()
     }
 }
 
@@ -233,6 +237,12 @@ pub fn assert_bound(link: &LinkReceiver, capacity: Capacity) {
     );
 }
 
+/// The numbers of events.
+pub fn numbers(batch: &Batch) -> Vec<u64> {
+    let number = |event: &Event| event.time().as_micros() as u64;
+    batch.events().iter().map(number).collect()
+}
+
 /// Takes a batch from a link, as a worker does; `None` when it has ended.
 pub fn take(link: &LinkReceiver, capacity: Capacity, batch_size: usize) -> Option<Vec<u64>> {
     assert_bound(link, capacity);
@@ -244,8 +254,7 @@ pub fn take(link: &LinkReceiver, capacity: Capacity, batch_size: usize) -> Optio
             batch.append(more);
         }
     }
-    let number = |event: &Event| event.time().as_micros() as u64;
-    Some(batch.events().iter().map(number).collect())
+    Some(numbers(&batch))
 }
 
 /// Takes at most so many batches on a thread of its own, and lets the link go.

@@ -1,5 +1,6 @@
 //! Schedules of threads, chosen at random by shuttle, which finds every deadlock: over the ack and
-//! over links as they are shipped, and over a model of the protocol that workers keep.
+//! over links as they are shipped, and over models of the protocol that workers keep, also when a network
+//! is changed.
 //!
 //! Five thousand each by default; `TRIBUTARY_SCHEDULES=100000` for more. A schedule that fails is
 //! printed, and `shuttle::replay` takes it. Shuttle runs one thread at a time, so a memory ordering
@@ -36,6 +37,8 @@ mod tributary {
 mod network {
     #[path = "../../tests/schedules/src/ends.rs"]
     mod ends;
+    #[path = "../../tests/schedules/src/handover.rs"]
+    mod handover;
     pub mod id;
     pub mod link;
     mod losses;

@@ -33,7 +33,7 @@ fn all_events_arrive_once_in_order_within_the_capacity_of_their_link() {
         assert_eq!(taker.join().unwrap(), all());
         assert_eq!((account.received(), account.lost()), (EVENTS, 0));
         account.assert_balanced();
-        assert_eq!(sent.told(), []);
+        assert_eq!(sent.controls(), []);
     });
 }
 
@@ -168,14 +168,14 @@ fn a_sender_that_waits_keeps_control_messages_for_later() {
         let control = node.control.0.clone();
         let sender = node.send(batches(EVENTS));
         let taker = take_all(link, &settings);
-        // A message that it hears no more would be its own fault.
+        // One that comes after its end is not received.
         let _ = control.send(Control::Wake);
         let _ = control.send(Control::Stop);
         assert_eq!(taker.join().unwrap(), all());
-        let told = sender.join().unwrap().told();
+        let controls = sender.join().unwrap().controls();
         assert!(
-            [Control::Wake, Control::Stop].starts_with(&told),
-            "{told:?}"
+            [Control::Wake, Control::Stop].starts_with(&controls),
+            "{controls:?}"
         );
     });
 }

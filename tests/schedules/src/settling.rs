@@ -1,4 +1,4 @@
-//! Every event has one outcome, and whoever tracks it is told of it, in every schedule.
+//! Every event has one outcome, and whoever tracks it gets it, in every schedule.
 
 use crate::ack::{Ack, Group, OutcomeChannel, Outcome, Settled, UNUSED};
 use crate::schedules;
@@ -48,7 +48,7 @@ fn track(group: &'static Group, first: u64, held: Vec<Ack>) -> Vec<Ack> {
     };
     assert!(held.len() <= group.room());
     let acks: Vec<Ack> = held.into_iter().enumerate().map(track).collect();
-    assert!(!group.close(acks.len()), "nothing was told of");
+    assert!(!group.close(acks.len()), "nothing is settled yet");
     acks
 }
 
@@ -59,15 +59,15 @@ fn none(events: usize) -> Vec<Ack> {
 
 /// Takes groups in until so many outcomes are known.
 fn collect(channel: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
-    let mut told = HashMap::new();
-    while told.len() < count {
+    let mut outcomes = HashMap::new();
+    while outcomes.len() < count {
         channel.wait().collect(|token, outcome, outer| {
-            let before = told.insert(token.0, outcome);
+            let before = outcomes.insert(token.0, outcome);
             assert!(before.is_none(), "{token:?} was settled twice");
             outer.settle(outcome);
         });
     }
-    told
+    outcomes
 }
 
 /// Takes what a message says, without what waits for it; gives the group where it is free.
@@ -111,7 +111,7 @@ fn settles(events: usize, branches: usize) {
     for ack in acks {
         ack.settle(Outcome::Delivered);
     }
-    let told = collect(&channel, events);
+    let outcomes = collect(&channel, events);
     let good: Vec<Vec<bool>> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     for at in 0..events {
         let wanted = if good.iter().all(|branch| branch[at]) {
@@ -119,7 +119,7 @@ Outcome::Delivered
         } else {
 Outcome::Failed
         };
-        assert_eq!(told[&(at as u64)], wanted);
+        assert_eq!(outcomes[&(at as u64)], wanted);
     }
     // What is on its way by now has nothing new.
     while let Some(settled) = { channel.groups.lock().unwrap().pop_front() } {
@@ -161,11 +161,11 @@ fn lives(events: usize, branches: usize, lives: u64) {
         };
         let threads: Vec<_> = (0..branches).map(branch).collect();
         let mut good = vec![end_all(acks)];
-        let mut told = HashMap::new();
-        while told.len() < events {
+        let mut outcomes = HashMap::new();
+        while outcomes.len() < events {
             let is_free = take(channel.wait(), |token, outcome| {
                 assert!(token >= first, "{token} is of a life before");
-                let before = told.insert(token, outcome);
+                let before = outcomes.insert(token, outcome);
                 assert!(before.is_none(), "{token} was settled twice");
             });
             freed += is_free.iter().count();
@@ -178,7 +178,7 @@ Outcome::Delivered
             } else {
 Outcome::Failed
             };
-            assert_eq!(told[&(first + at as u64)], wanted);
+            assert_eq!(outcomes[&(first + at as u64)], wanted);
         }
     }
     // What is on its way by now has nothing new, but that a group is free.
@@ -221,8 +221,8 @@ fn gone(events: usize) {
     for thread in threads {
         thread.join().unwrap();
     }
-    let told = collect(&outer, events);
-    assert!(told.values().all(|outcome| *outcome == Outcome::Failed));
+    let outcomes = collect(&outer, events);
+    assert!(outcomes.values().all(|outcome| *outcome == Outcome::Failed));
     let unused = std::mem::take(&mut *UNUSED[SIZE].lock());
     assert_eq!(unused.len(), 1, "times that the group was given back");
 }
@@ -233,7 +233,7 @@ fn a_group_without_a_receiver_is_returned_once_and_fails_what_waits_for_it() {
     shuttle::check_pct(|| gone(3), schedules(), 3);
 }
 
-/// A node in the middle tracks what a source tracks already: both are told the same.
+/// A node in the middle tracks what a source tracks already: both get the same outcome.
 fn passes_outwards() {
     let (outer, inner) = (
         Arc::new(Letterbox::default()),
@@ -282,17 +282,17 @@ fn grows() {
         })
         .collect();
     let mut freed = usize::from(group.close(3));
-    let mut told = HashMap::new();
-    while told.len() < 3 || freed == 0 {
+    let mut outcomes = HashMap::new();
+    while outcomes.len() < 3 || freed == 0 {
         let is_free = take(channel.wait(), |token, outcome| {
-            let before = told.insert(token, outcome);
+            let before = outcomes.insert(token, outcome);
             assert!(before.is_none(), "{token} was settled twice");
         });
         freed += is_free.iter().count();
     }
     assert_eq!(freed, 1, "times that the group was free");
     for (at, thread) in threads.into_iter().enumerate() {
-        let delivered = told[&(at as u64)] == Outcome::Delivered;
+        let delivered = outcomes[&(at as u64)] == Outcome::Delivered;
         assert_eq!(thread.join().unwrap(), delivered);
     }
 }

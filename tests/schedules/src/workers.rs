@@ -64,9 +64,9 @@ impl World {
         self.change(|shared| shared.control[worker].push_back(message));
     }
 
-    /// Sends an event into these links, each as soon as it has room; what is heard meanwhile is kept
+    /// Sends an event into these links, each as soon as it has room; what is received meanwhile is kept
     /// for later.
-    fn send(&self, at: usize, links: &[usize], event: u64, heard: &mut VecDeque<Control>) {
+    fn send(&self, at: usize, links: &[usize], event: u64, received: &mut VecDeque<Control>) {
         const CAPACITY: usize = 1;
         let mut links = links.to_vec();
         while !links.is_empty() {
@@ -84,7 +84,7 @@ impl World {
                     return Some(());
                 }
                 let message = shared.control[at].pop_front()?;
-                heard.push_back(message);
+                received.push_back(message);
                 Some(())
             });
         }
@@ -96,7 +96,7 @@ const MIDDLE: usize = 1;
 
 /// What a worker found when it looked.
 enum Found {
-    Told(Control),
+    Control(Control),
     Settled(u64),
     Event(u64),
     Ended,
@@ -104,21 +104,21 @@ enum Found {
 }
 
 fn source(world: &World, events: u64) -> u64 {
-    let mut heard = VecDeque::new();
+    let mut received = VecDeque::new();
     let mut outs = vec![0];
-    let (mut next, mut told) = (0, BTreeSet::new());
+    let (mut next, mut known) = (0, BTreeSet::new());
     let mut stopping = false;
     loop {
         let reading = !stopping && next < events;
         let found = world.wait(|shared| {
-            let message = heard
+            let message = received
                 .pop_front()
                 .or_else(|| shared.control[SOURCE].pop_front());
             let settled = |shared: &mut Shared| shared.outcomes.pop_front().map(Found::Settled);
-            match message.map(Found::Told).or_else(|| settled(shared)) {
+            match message.map(Found::Control).or_else(|| settled(shared)) {
                 Some(found) => Some(found),
                 None if reading => Some(Found::Nothing),
-                None if told.len() as u64 == next => Some(Found::Ended),
+                None if known.len() as u64 == next => Some(Found::Ended),
                 // It closes its links first, and then waits for outcomes.
                 None if outs.iter().any(|link: &usize| !shared.links[*link].closed) => {
                     outs.iter()
@@ -129,18 +129,18 @@ fn source(world: &World, events: u64) -> u64 {
             }
         });
         match found {
-            Found::Told(Control::Stop) => stopping = true,
-            Found::Told(Control::Wake) => {}
-            Found::Told(Control::Attach(link)) => {
+            Found::Control(Control::Stop) => stopping = true,
+            Found::Control(Control::Wake) => {}
+            Found::Control(Control::Attach(link)) => {
                 outs.push(link);
                 if !reading {
                     world.change(|shared| shared.links[link].closed = true);
                 }
             }
-            Found::Settled(event) => assert!(told.insert(event), "settled twice"),
+            Found::Settled(event) => assert!(known.insert(event), "settled twice"),
             Found::Nothing if reading => {
                 world.change(|shared| shared.parts[next as usize] = outs.len() as u32);
-                world.send(SOURCE, &outs, next, &mut heard);
+                world.send(SOURCE, &outs, next, &mut received);
                 next += 1;
             }
             Found::Event(_) | Found::Nothing => {}
@@ -157,11 +157,11 @@ fn source(world: &World, events: u64) -> u64 {
 
 /// Takes from a link until it has ended; a pipeline sends on, a sink settles.
 fn taker(world: &World, at: usize, link: usize, out: Option<usize>) {
-    let mut heard = VecDeque::new();
+    let mut received = VecDeque::new();
     loop {
         let found = world.wait(|shared| {
-            if let Some(message) = heard.pop_front().or_else(|| shared.control[at].pop_front()) {
-                return Some(Found::Told(message));
+            if let Some(message) = received.pop_front().or_else(|| shared.control[at].pop_front()) {
+                return Some(Found::Control(message));
             }
             match shared.links[link].queue.pop_front() {
                 Some(event) => Some(Found::Event(event)),
@@ -170,7 +170,7 @@ fn taker(world: &World, at: usize, link: usize, out: Option<usize>) {
             }
         });
         match (found, out) {
-            (Found::Event(event), Some(out)) => world.send(at, &[out], event, &mut heard),
+            (Found::Event(event), Some(out)) => world.send(at, &[out], event, &mut received),
             (Found::Event(event), None) => world.change(|shared| {
                 shared.arrived[at].push(event);
                 let parts = &mut shared.parts[event as usize];
@@ -187,7 +187,7 @@ fn taker(world: &World, at: usize, link: usize, out: Option<usize>) {
                 });
                 return;
             }
-            (Found::Told(_) | Found::Settled(_) | Found::Nothing, _) => {}
+            (Found::Control(_) | Found::Settled(_) | Found::Nothing, _) => {}
         }
     }
 }
