@@ -228,14 +228,6 @@ impl Network {
         Ok(made)
     }
 
-    /// The same, by the name that it has where nodes and links are only added.
-    ///
-    /// # Errors
-    /// Those of [`change`](Self::change).
-    pub fn extend<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
-        self.change(change)
-    }
-
     /// One change under the lock, so that those of several threads follow each other. No code of
     /// a user's may be called by it.
     fn change_by<T>(&self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {

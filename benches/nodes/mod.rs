@@ -44,7 +44,7 @@ fn figures(build: Build, sinks: u64) -> Result<Vec<String>> {
     let before = (threads(), handles());
     let network = Network::new();
     let begun = Instant::now();
-    network.extend(|draft| build(draft, &gauge))?;
+    network.change(|draft| build(draft, &gauge))?;
     let built = begun.elapsed();
     network.start()?;
     let started = begun.elapsed();

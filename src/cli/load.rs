@@ -220,7 +220,7 @@ fn open_with(
             time: options.query_time,
             bytes: options.query_bytes,
         });
-    network.extend(|draft| {
+    network.change(|draft| {
         for input in &options.input {
             let place = format!("--input {input}");
             draft.set_place(Some(place.clone()));

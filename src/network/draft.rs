@@ -16,7 +16,7 @@ use std::fmt;
 /// use tributary::{Network, pipeline::Forwarder, sink::Discarder};
 ///
 /// let network = Network::new();
-/// network.extend(|draft| {
+/// network.change(|draft| {
 ///     let a = draft.add_pipeline("a", Forwarder)?;
 ///     let b = draft.add_sink("b", Discarder)?;
 ///     draft.link(&a, &b)

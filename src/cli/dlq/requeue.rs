@@ -76,7 +76,7 @@ fn add(network: &Network, source: Requeue) -> Result<()> {
             "{hint}, or choose others with --node; nothing was changed"
         )));
     }
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_source(SOURCE, source)?;
         ways.iter()
             .try_for_each(|(node, port)| draft.link(port, node))

@@ -88,7 +88,7 @@ impl Pipeline for Counting {
 fn a_removed_link_carries_what_was_sent_before_and_nothing_after() -> Result<()> {
     let (network, sender, seen) = running()?;
     let side = Seen::default();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_sink("side", side.sink())?;
         draft.link("mid", "side")
     })?;
@@ -135,7 +135,7 @@ fn a_removed_node_processes_what_waits_for_it_and_ends() -> Result<()> {
         }
         inner.write(event, cx)
     }));
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_sink("slow", slow_sink)?;
         draft.link("mid", "slow")
     })?;
@@ -691,7 +691,7 @@ fn threads_of_removed_nodes_are_joined() -> Result<()> {
     let (network, sender, _) = running()?;
     for n in 0..20 {
         let name = format!("removed-{n}");
-        network.extend(|draft| {
+        network.change(|draft| {
             draft.add_sink(&name, sink::handler(|_| Ok(())))?;
             draft.link("mid", name.as_str())
         })?;
@@ -699,6 +699,5 @@ fn threads_of_removed_nodes_are_joined() -> Result<()> {
         network.remove(&name)?;
     }
     assert!(soon(|| threads() == 0), "{} threads are left", threads());
-    std::thread::sleep(Duration::from_millis(1));
     network.stop()
 }

@@ -20,7 +20,7 @@ fn sink(draft: &mut Draft, name: &str) -> Result<()> {
 /// The first network of the guide.
 fn ticks() -> Result<Network> {
     let network = Network::new();
-    network.extend(|draft| {
+    network.change(|draft| {
         sink(draft, "tick_printer")?;
         source(draft, "ticker_500ms")?;
         pipeline(draft, "filter_2s")?;
@@ -36,7 +36,7 @@ fn ticks() -> Result<Network> {
 /// One node of each kind, none linked.
 fn unlinked() -> Result<Network> {
     let network = Network::new();
-    network.extend(|draft| {
+    network.change(|draft| {
         source(draft, "ticker")?;
         pipeline(draft, "filter")?;
         sink(draft, "printer")
@@ -47,7 +47,7 @@ fn unlinked() -> Result<Network> {
 /// Work shared by this key.
 fn balanced(key: Option<&str>) -> Result<Network> {
     let network = Network::new();
-    network.extend(|draft| {
+    network.change(|draft| {
         source(draft, "in")?;
         sink(draft, "left")?;
         sink(draft, "right")?;
@@ -157,7 +157,7 @@ fn each_open_end_is_an_underscore_of_its_own() -> Result<()> {
 #[test]
 fn links_are_labelled_with_their_port_and_how_they_share() -> Result<()> {
     let network = balanced(Some("customer"))?;
-    network.extend(|draft| {
+    network.change(|draft| {
         sink(draft, "log")?;
         draft.link("in.errors", "log")?;
         draft.link("in.dropped", "log")
@@ -189,8 +189,8 @@ fn fault_27_names_are_escaped_and_the_order_is_stable() -> Result<()> {
     // Words and signs that the formats take for their own.
     let names = ["digraph", "node", "end", "a--b", "x-", "_-", "style"];
     let network = Network::new();
-    network.extend(|draft| names.iter().try_for_each(|name| pipeline(draft, name)))?;
-    network.extend(|draft| {
+    network.change(|draft| names.iter().try_for_each(|name| pipeline(draft, name)))?;
+    network.change(|draft| {
         let pairs = names.windows(2);
         pairs.into_iter().try_for_each(|n| draft.link(n[0], n[1]))
     })?;
@@ -218,7 +218,7 @@ fn fault_27_names_are_escaped_and_the_order_is_stable() -> Result<()> {
 fn the_longest_name_is_shortened_in_its_box_and_whole_in_its_title() -> Result<()> {
     let name = "n".repeat(128);
     let network = Network::new();
-    network.extend(|draft| pipeline(draft, &name))?;
+    network.change(|draft| pipeline(draft, &name))?;
     let texts = svg_texts(&network.draw(DrawingFormat::Svg));
     assert!(texts.contains(&format!("pipeline {name}")));
     assert!(texts.contains(&format!("{}…{}", "n".repeat(20), "n".repeat(19))));
@@ -280,7 +280,7 @@ proptest! {
     ) {
         let network = Network::new();
         let name = |at: usize| format!("node-{at}");
-        network.extend(|draft| kinds.iter().enumerate().try_for_each(|(at, kind)| match kind {
+        network.change(|draft| kinds.iter().enumerate().try_for_each(|(at, kind)| match kind {
             0 => source(draft, &name(at)),
             1 => pipeline(draft, &name(at)),
             _ => sink(draft, &name(at)),

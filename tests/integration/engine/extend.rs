@@ -25,7 +25,7 @@ fn a_new_branch_gets_every_event_from_then_on() -> Result<()> {
     let (network, sender, seen) = running()?;
     assert_eq!(sender.deliver("before")?, Outcome::Delivered);
     let branch = Seen::default();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_pipeline("side", Forwarder)?;
         draft.add_sink("branch", branch.sink())?;
         draft.link("mid", "side")?;
@@ -64,7 +64,7 @@ fn no_event_sent_after_extend_has_returned_is_missed() -> Result<()> {
     for n in 0..10 {
         assert!(soon(|| all.len() > n * 500));
         let seen = Seen::default();
-        network.extend(|draft| {
+        network.change(|draft| {
             draft.add_sink(&format!("branch{n}"), seen.sink())?;
             draft.link("in", format!("branch{n}"))
         })?;
@@ -91,7 +91,7 @@ fn no_event_sent_after_extend_has_returned_is_missed() -> Result<()> {
 #[test]
 fn a_new_source_may_feed_a_node_that_runs() -> Result<()> {
     let (network, sender, seen) = running()?;
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_source("more", source::from_iter(["1", "2", "3"]))?;
         draft.link("more", "mid")
     })?;
@@ -117,7 +117,7 @@ fn a_link_alone_may_be_added_between_nodes_that_run() -> Result<()> {
 fn an_extension_whose_node_does_not_open_changes_nothing() -> Result<()> {
     let (network, sender, seen) = running()?;
     let log = Log::default();
-    let extended = network.extend(|draft| {
+    let extended = network.change(|draft| {
         draft.add_source("good", burst(&["never"]))?;
         let bad = Scripted::new(&log).on_open(|| Err(Error::data("no such table")));
         draft.add_sink("bad", bad)?;
@@ -147,7 +147,7 @@ fn an_extension_that_panics_while_opening_changes_nothing() -> Result<()> {
 #[test]
 fn nothing_is_linked_to_a_node_that_has_ended() -> Result<()> {
     let (network, _sender, seen) = running()?;
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_source("short", source::from_iter(["a"]))?;
         draft.add_pipeline("brief", Forwarder)?;
         draft.link("short", "brief")?;
@@ -181,7 +181,7 @@ fn a_network_that_ends_meanwhile_either_takes_an_extension_in_or_refuses_it() ->
             (0..n * 100).for_each(|_| std::hint::spin_loop());
             stops.stop()
         });
-        let extended = network.extend(|draft| {
+        let extended = network.change(|draft| {
             let endless = Scripted::new(&Log::default()).on_read(|cx| {
                 cx.emit(Event::new("x", cx.now()));
                 Ok(ReadStatus::More)

@@ -41,6 +41,7 @@ fn runs_ahead(capacity: Capacity, size: usize) -> Result<usize> {
     };
     let still = std::cell::RefCell::new(still);
     assert!(soon(|| {
+        // What moves would move meanwhile.
         std::thread::sleep(Duration::from_millis(50));
         (still.borrow_mut())()
     }));
@@ -199,7 +200,7 @@ fn a_thousand_nodes_start_and_leave_nothing_behind() -> Result<()> {
     let files = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let before = files();
     let network = Network::new();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_source("thou-0", burst(&["a"]))?;
         for n in 1..999 {
             draft.add_pipeline(&format!("thou-{n}"), Forwarder)?;

@@ -225,7 +225,7 @@ fn on_threads_links_come_and_go_and_no_number_comes_again() -> Result<()> {
     let mut add = |name: &str| {
         let (sender, input) = source::channel();
         senders.push(sender);
-        network.extend(|draft| {
+        network.change(|draft| {
             draft.add_source(name, input)?;
             draft.link(name, "node")
         })
@@ -240,7 +240,7 @@ fn on_threads_links_come_and_go_and_no_number_comes_again() -> Result<()> {
     drop(y);
     assert!(soon(|| log.count("tick - [0]") == 1));
     let (z, input) = source::channel();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_source("z", input)?;
         draft.link("z", "node")
     })?;
@@ -278,11 +278,11 @@ fn every_event_of_a_busy_fan_in_has_the_number_of_its_link() -> Result<()> {
     impl Node for Checks {}
     impl tributary::Sink for Checks {
         fn write(&mut self, event: &tributary::Event, cx: &mut Context<'_>) -> Result<()> {
-            let said: usize = text(event).parse().map_err(|_| Error::data("no number"))?;
-            if cx.input() == Some(said) && cx.inputs().contains(&said) {
+            let link: usize = text(event).parse().map_err(|_| Error::data("no number"))?;
+            if cx.input() == Some(link) && cx.inputs().contains(&link) {
                 Ok(())
             } else {
-                Err(Error::data(format!("{said} came by {:?}", cx.input())))
+                Err(Error::data(format!("{link} came by {:?}", cx.input())))
             }
         }
     }

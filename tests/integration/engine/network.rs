@@ -157,7 +157,7 @@ fn several_links_are_made_all_or_none() -> Result<()> {
     assert!(network.fanout("a", ["b", "c", "nobody"]).is_err());
     assert!(network.fanin("e", ["a", "b", "nobody"]).is_err());
     assert!(network.balance("a", ["b", "c", "ticker"], None).is_err());
-    let half = network.extend(|draft| {
+    let half = network.change(|draft| {
         draft.add_pipeline("f", Forwarder)?;
         draft.link("f", "a")?;
         draft.link("f", "nobody")

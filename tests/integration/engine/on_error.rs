@@ -218,12 +218,12 @@ fn a_running_network_learns_of_it_and_so_do_nodes_that_come_later() -> Result<()
     network.link("in", "first")?;
     network.start()?;
     let bad = Seen::default();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_sink("bad", bad.sink())?;
         let quick = OnError::retry(2).backoff(MS, MS);
         draft.on_error("*", quick.after("bad"))
     })?;
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_sink("second", failing("b", u32::MAX, &Log::default()))?;
         draft.link("in", "second")
     })?;
@@ -258,7 +258,7 @@ fn a_node_that_waits_handles_control_messages() -> Result<()> {
     assert!(soon(|| out.len() == 1));
     // It takes in a link while it waits, and lets go when it is told to.
     let more = Seen::default();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_sink("more", more.sink())?;
         draft.link("node", "more")
     })?;
@@ -341,7 +341,7 @@ fn what_is_asked_for_wrongly_is_refused_with_the_reason() -> Result<()> {
         let run = runtime.run_text("net.lua", format!("{head}{text}"));
         run.map_or_else(|error| error.to_string(), |()| "fine".to_owned())
     };
-    for (text, said) in [
+    for (text, expected) in [
         ("tb.on_error('*', 'bad')", "fine"),
         (
             "tb.on_error('a', { retry = 2, backoff = '1s..1m', jitter = false })",
@@ -384,7 +384,7 @@ fn what_is_asked_for_wrongly_is_refused_with_the_reason() -> Result<()> {
             "net.lua:4: on_error has no option \"retri\"; did you mean \"retry\"?",
         ),
     ] {
-        assert_eq!(script(text), said, "{text}");
+        assert_eq!(script(text), expected, "{text}");
     }
     Ok(())
 }

@@ -181,7 +181,7 @@ fn fault_11_what_is_not_linked_is_named_and_nodes_may_be_added_while_it_runs() -
     );
     network.start()?;
     let seen = Seen::default();
-    network.extend(|draft| {
+    network.change(|draft| {
         draft.add_source("late", burst(&["here"]))?;
         draft.add_sink("out", seen.sink())?;
         draft.link("late", "lonely")?;
