@@ -33,6 +33,8 @@ mod serving;
 mod taps;
 
 pub(crate) use client::{Client, refusal};
+#[cfg(feature = "cli")]
+pub(crate) use taps::tap_line;
 
 use crate::connect::Listening;
 use crate::error::{Error, ErrorKind, Result, quote};

@@ -141,7 +141,7 @@ fn log_to_stderr(verbose: u8, format: LogFormat, beside_a_bar: bool) {
     scrubbed::panics();
 }
 
-/// Tells a person what went wrong, where, and what to do about it.
+/// Reports what went wrong, where, and what to do about it.
 fn report(error: &Error) {
     if error.kind() == ErrorKind::Closed {
         return;

@@ -93,7 +93,7 @@ fn part(tap: &Tap) -> Vec<u8> {
     while part.len() < PART
         && let Some(event) = tap.next(Duration::ZERO)
     {
-        let line = line(tap, &event);
+        let line = tap_line(tap, &event);
         part.extend(scrub(&line).as_bytes());
         part.push(b'\n');
     }
@@ -101,7 +101,7 @@ fn part(tap: &Tap) -> Vec<u8> {
 }
 
 /// An event as a line: its payload is `data` if it is JSON, with all digits that it has, and `text` otherwise.
-fn line(tap: &Tap, event: &Event) -> String {
+pub(crate) fn tap_line(tap: &Tap, event: &Event) -> String {
     let bytes = event.payload().bytes();
     let text = String::from_utf8_lossy(bytes);
     let (key, value) = match serde_json::from_slice::<Value>(bytes) {

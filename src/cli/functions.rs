@@ -7,7 +7,7 @@ use crate::script::{Signature, functions, functions_in};
 use crate::{Error, ErrorKind, Result, connect};
 use std::path::PathBuf;
 
-/// What editors know of the functions; a test compares it with what the functions take.
+/// The annotations for editors; a test compares them with what the functions take.
 const ANNOTATIONS: &str = include_str!("../../lua/meta/tributary.lua");
 
 /// Print every Lua function of the module `tributary`, or one with all its options.
@@ -30,11 +30,20 @@ pub fn run(options: &Options) -> Result<()> {
     let Some(name) = &options.name else {
         return print(&functions.iter().map(head).collect::<String>());
     };
+    print(&described(name, &functions)?)
+}
+
+/// A function of the module with all its options.
+pub(super) fn help(name: &str) -> Result<String> {
+    described(name, &functions())
+}
+
+fn described(name: &str, functions: &[Signature]) -> Result<String> {
     // As it stands in a script, too.
     let name = name.strip_prefix("tb.").unwrap_or(name);
     let found = functions.iter().find(|function| function.name == name);
-    let function = found.ok_or_else(|| unknown(name, &functions))?;
-    print(&format!("{}{}", head(function), details(name)))
+    let function = found.ok_or_else(|| unknown(name, functions))?;
+    Ok(format!("{}{}", head(function), details(name)))
 }
 
 fn head(function: &Signature) -> String {

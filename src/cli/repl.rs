@@ -1,16 +1,17 @@
 //! `tributary repl`: builds and runs a network line by line.
 
+mod commands;
+mod completion;
+
 use super::load::{Setup, open};
 use super::{print, report};
-use crate::script::{Evaluated, functions};
-use crate::{DrawingFormat, Error, ErrorKind, Network, Result, Runtime};
-use rustyline::completion::Completer;
+use crate::script::Evaluated;
+use crate::{Error, ErrorKind, Result, Runtime};
+use commands::Commands;
+use completion::Completion;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
-use rustyline::validate::Validator;
-use rustyline::{CompletionType, Config, Editor, Helper};
+use rustyline::{CompletionType, Config, Editor};
 use std::path::PathBuf;
 
 /// Build and run a network line by line: Lua, with the module as `tb`, and the commands that :help
@@ -25,22 +26,6 @@ pub struct Options {
     setup: Setup,
 }
 
-const HELP: &str = "\
-Lua, line by line: tb.create_ticker(\"t\", \"1s\"), or an expression: tb.stats()
-  :start   start the network; what is built from then on joins it
-  :wait    wait until the network ends by itself
-  :stop    stop the sources and drain
-  :stats   the account of every node and link
-  :check   what is not linked
-  :graph   the network as mermaid draws it
-  :help    this
-  :quit    the end, as is Ctrl-D
-";
-
-const WORDS: [&str; 8] = [
-    ":start", ":wait", ":stop", ":stats", ":check", ":graph", ":help", ":quit",
-];
-
 pub fn run(options: &Options) -> Result<()> {
     let (network, runtime) = open(&options.scripts, &options.setup)?;
     let config = Config::builder()
@@ -54,7 +39,8 @@ pub fn run(options: &Options) -> Result<()> {
         // The first time there is none.
         let _ = editor.load_history(path);
     }
-    let ended = converse(&mut editor, &network, &runtime);
+    let mut commands = Commands::new(&network, &runtime);
+    let ended = converse(&mut editor, &runtime, &mut commands);
     if let Some(path) = &history {
         // What was typed is no reason to fail.
         let _ = path.parent().map(std::fs::create_dir_all);
@@ -65,8 +51,8 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn converse(
     editor: &mut Editor<Completion, FileHistory>,
-    network: &Network,
     runtime: &Runtime,
+    commands: &mut Commands<'_>,
 ) -> Result<()> {
     let mut typed = String::new();
     loop {
@@ -85,7 +71,7 @@ fn converse(
         let command = match typed.trim() {
             "" => Ok(Some(String::new())),
             ":quit" | ":q" => return Ok(()),
-            word if word.starts_with(':') => command(word, network).map(Some),
+            text if text.starts_with(':') => commands.run(text).map(Some),
             text => evaluate(runtime, text),
         };
         match command {
@@ -110,27 +96,6 @@ fn evaluate(runtime: &Runtime, text: &str) -> Result<Option<String>> {
     })
 }
 
-fn command(word: &str, network: &Network) -> Result<String> {
-    match word {
-        ":start" => network.start().map(|()| String::new()),
-        ":wait" => network.wait().map(|()| String::new()),
-        ":stop" => network.stop().map(|()| String::new()),
-        ":stats" => Ok(network.stats().to_string()),
-        ":graph" => Ok(network.draw(DrawingFormat::Mermaid)),
-        ":check" => {
-            let unlinked = network.check();
-            Ok(unlinked.iter().map(|what| format!("{what}\n")).collect())
-        }
-        ":help" => Ok(HELP.to_owned()),
-        other => {
-            let error = format!("no word {}", crate::error::quote(other));
-            let hint = crate::error::did_you_mean(other, WORDS)
-                .unwrap_or_else(|| ":help lists them".to_owned());
-            Err(Error::new(ErrorKind::Usage, error).with_hint(hint))
-        }
-    }
-}
-
 fn cannot_read(error: &ReadlineError) -> Error {
     Error::new(ErrorKind::Io, format!("cannot read what is typed: {error}"))
 }
@@ -141,69 +106,4 @@ fn history() -> Option<PathBuf> {
     let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     let state = set("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
     Some(state.join("tributary/history"))
-}
-
-/// Completes functions of the module, names of nodes, and words.
-struct Completion(Network);
-
-impl Helper for Completion {}
-impl Highlighter for Completion {}
-impl Hinter for Completion {
-    type Hint = String;
-}
-impl Validator for Completion {}
-
-impl Completer for Completion {
-    type Candidate = String;
-
-    fn complete(
-        &self,
-        line: &str,
-        pos: usize,
-        _: &rustyline::Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = line.get(..pos).unwrap_or(line);
-        Ok(candidates(typed, &self.0))
-    }
-}
-
-/// Where the word in hand begins, and what it may become.
-fn candidates(typed: &str, network: &Network) -> (usize, Vec<String>) {
-    let part = |c: char| c.is_alphanumeric() || "_-.:".contains(c);
-    let start = typed.trim_end_matches(part).len();
-    let word = &typed[start..];
-    let quoted = typed[..start].ends_with(['"', '\'']);
-    let all: Vec<String> = if quoted {
-        let nodes = network.nodes();
-        nodes.iter().map(|node| node.name.to_string()).collect()
-    } else if word.starts_with(':') {
-        WORDS.map(str::to_owned).to_vec()
-    } else {
-        let functions = functions();
-        functions.iter().map(|f| format!("tb.{}", f.name)).collect()
-    };
-    (
-        start,
-        all.into_iter().filter(|c| c.starts_with(word)).collect(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_nodes_and_words_are_completed() -> Result<()> {
-        let network = Network::new();
-        network.add_sink("printer", crate::sink::Discarder)?;
-        let of = |typed: &str| candidates(typed, &network);
-        assert_eq!(
-            of("x = tb.create_ti"),
-            (4, vec!["tb.create_ticker".to_owned()])
-        );
-        assert_eq!(of("tb.link('a', \"pr"), (14, vec!["printer".to_owned()]));
-        assert_eq!(of(":st").1, [":start", ":stop", ":stats"]);
-        assert_eq!(of("nothing").1, [""; 0]);
-        Ok(())
-    }
 }
