@@ -189,8 +189,8 @@ fn what_is_wrong_ends_in_the_codes_of_run() -> Tested {
     ] {
         let done = site.call(&[&["replay", "net.lua"], &TO_OUT[..], given].concat())?;
         assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
-        let said = "error: the following required arguments were not provided:";
-        assert!(done.stderr.starts_with(said), "{}", done.stderr);
+        let message = "error: the following required arguments were not provided:";
+        assert!(done.stderr.starts_with(message), "{}", done.stderr);
         assert!(done.stderr.contains(wanted), "{}", done.stderr);
     }
     let typo = [
@@ -256,15 +256,55 @@ fn a_bar_is_drawn_on_a_terminal_and_gone_at_the_end() -> Tested {
 fn help_describes_inputs_and_the_time() -> Tested {
     let done = Site::new()?.call(&["replay", "--help"])?;
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
-    for said in [
+    for message in [
         "Usage: tributary replay [OPTIONS] --time <FIELD> --input <NODE=FILE> <SCRIPT>...",
         "unix seconds",
         "each at its time",
         "equal times in the order of the inputs",
     ] {
         let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(text.contains(said), "{said:?} is not in:\n{}", done.stdout);
+        assert!(
+            text.contains(message),
+            "{message:?} is not in:\n{}",
+            done.stdout
+        );
     }
     assert!(!done.stdout.contains("--buffer"), "{}", done.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_window_that_asks_again_for_most_of_the_time_is_named() -> Tested {
+    let window = |plan: &str, query: &str| {
+        format!(
+            "local tb = require('tributary')
+             tb.create_table('rows', {{ columns = {{ t = 'integer' }} }})
+             tb.window('w', 'totals', {{ table = 'rows', time = 't', size = '1h', plan = '{plan}', query = '{query}' }})
+             tb.link('in', 'w') tb.link('totals', 'out')"
+        )
+    };
+    // Each event costs the square of the rows before it.
+    let slow = window("requery", "select count(*) as n from rows as a, rows as b");
+    let fast = window("incremental", "select count(*) as n from rows");
+    let lines: String = (0..700).map(|t| format!("{{\"t\":{t}}}\n")).collect();
+    for (script, is_named) in [(slow, true), (fast, false)] {
+        let site = Site::with(&[("net.lua", &script), ("in.jsonl", &lines)])?;
+        let done = site.call(&replay(&["--input", "in=in.jsonl"]))?;
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        let named: Vec<&str> = done
+            .stderr
+            .lines()
+            .filter(|line| line.contains("plan requery"))
+            .collect();
+        assert_eq!(named.len(), usize::from(is_named), "{}", done.stderr);
+        for line in named {
+            let share = line
+                .split_once("WARN ] node w: plan requery, ")
+                .and_then(|(_, rest)| rest.split_once(" % "));
+            let (share, rest) = share.ok_or(line)?;
+            assert!((50.0..=100.0).contains(&share.parse()?), "{line}");
+            assert_eq!(rest, "of the time; `tributary explain` shows why");
+        }
+    }
     Ok(())
 }
