@@ -23,7 +23,7 @@ const LIMITS: ScriptLimits = ScriptLimits::new()
     .load_time(Duration::from_millis(30))
     .allow_os(false);
 
-/// So many scripts are run where nothing else is said.
+/// So many scripts are run unless another number is given.
 const DEFAULT: u64 = 20_000;
 
 /// So often a script that took too much is tried again.

@@ -149,7 +149,7 @@ fn corruptions(trials: u64) {
             fill(&site);
         }
         let whole = std::fs::read(site.path(subject.file)).expect("it is there");
-        let mut said: BTreeMap<String, u64> = BTreeMap::new();
+        let mut messages: BTreeMap<String, u64> = BTreeMap::new();
         for trial in 0..trials / SUBJECTS.len() as u64 {
             for end in ["-wal", "-shm"] {
                 let _ = std::fs::remove_file(site.path(&format!("{}{end}", subject.file)));
@@ -179,9 +179,9 @@ fn corruptions(trials: u64) {
                     text[from..].to_owned()
                 }
             };
-            *said.entry(outcome).or_insert(0) += 1;
+            *messages.entry(outcome).or_insert(0) += 1;
         }
-        println!("subject {number} ({}): {said:?}", subject.file);
+        println!("subject {number} ({}): {messages:?}", subject.file);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A disk that is full, and has room again: what was on its way is not lost.
 //!
-//! The disk is a tmpfs. Where none can be mounted that is said, and the limit of the process on the
+//! The disk is a tmpfs. Where none can be mounted, that is printed, and the limit of the process on the
 //! size of its files stands in: no file can grow then, and there is room again when the limit is
 //! lifted.
 
@@ -310,14 +310,14 @@ fn waits_for_room(what: &str, writer: &Writer) {
     database.execute_batch("COMMIT").expect("it is committed");
     drop(database);
     let mut running = small.start(writer.options);
-    let full = |said: &str| {
+    let full = |log: &str| {
         let words = ["full", "I/O", "no space left", "too large"];
-        words.iter().any(|word| said.contains(word))
+        words.iter().any(|word| log.contains(word))
     };
-    eventually_within(PATIENCE, "that the disk is full is said", || {
-        let said = tail(&running.log());
-        assert!(running.status().is_none(), "{what}: it has ended: {said}");
-        full(&said)
+    eventually_within(PATIENCE, "the full disk is in the log", || {
+        let log = tail(&running.log());
+        assert!(running.status().is_none(), "{what}: it has ended: {log}");
+        full(&log)
     });
     std::thread::sleep(Duration::from_millis(1_500));
     assert!(
@@ -334,8 +334,8 @@ fn waits_for_room(what: &str, writer: &Writer) {
     }
     small.free(Some(&running));
     let done = end(running);
-    let said = tail(&done.stderr);
-    assert_eq!(done.code, Some(0), "{what}: {said}");
+    let stderr = tail(&done.stderr);
+    assert_eq!(done.code, Some(0), "{what}: {stderr}");
     let (wanted, out) = (log, (writer.out)(site));
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -344,7 +344,7 @@ fn waits_for_room(what: &str, writer: &Writer) {
     };
     let (wanted, got) = (sorted(&wanted), sorted(&out));
     let many = got.len();
-    assert!(wanted == got, "{what}: {many} lines of {EVENTS}: {said}");
+    assert!(wanted == got, "{what}: {many} lines of {EVENTS}: {stderr}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //!
 //! strace makes the calls of the real binary fail, so the product has no hook for it and the whole
 //! way down to the system is the one that is shipped. What that does not reach: pages that are
-//! written through a mapping (SQLite's index of its log), what a disk loses after it has said that
-//! it is written, and reads. Where there is no strace, or it may not trace, that is said, and
+//! written through a mapping (SQLite's index of its log), what a disk loses after it has confirmed that
+//! it is written, and reads. Where there is no strace, or it may not trace, that is printed, and
 //! nothing is tested.
 
 use crate::process::{Site, end};
@@ -82,14 +82,14 @@ fn fail(call: &str, error: &str, nth: u64) -> bool {
     let fault = format!("inject={call}:error={error}:when={nth}");
     strace.extend(["-e".to_owned(), fault]);
     let done = end(site.start_by(&strace, OPTIONS));
-    let said = done.stderr;
-    assert!(!said.contains("panicked"), "{case}: {said}");
+    let stderr = done.stderr;
+    assert!(!stderr.contains("panicked"), "{case}: {stderr}");
     // An error of the program's own, and not one that only says that something went wrong.
     let code = done.code.unwrap_or(-1);
     let known = [0, 65, 66, 69, 73, 74, 75, 77, 78].contains(&code);
-    assert!(known, "{case}: {code}: {said}");
+    assert!(known, "{case}: {code}: {stderr}");
     assert!(
-        code == 0 || !said.is_empty(),
+        code == 0 || !stderr.is_empty(),
         "{case}: it failed without a word"
     );
     let failed = site.read("trace").contains("(INJECTED)");
@@ -97,7 +97,7 @@ fn fail(call: &str, error: &str, nth: u64) -> bool {
     let log = std::fs::read_to_string(site.path("log.jsonl")).expect("it was written");
     let report = record::compare("r", &log, &site.read("out.jsonl"));
     let sound = report.lost == 0 && report.corrupt == 0;
-    assert!(sound, "{case}: {report}; it said: {said}");
+    assert!(sound, "{case}: {report}; its errors: {stderr}");
     assert!(report.dup <= 1_100, "{case}: {report}");
     for file in ["state.db", "between.queue"] {
         let database = rusqlite::Connection::open(site.path(file)).expect("it can be opened");

@@ -33,7 +33,7 @@ fn terms(times: u64) {
         let more = chance.below(log.len() as u64 - before).min(200_000);
         eventually_within(
             PATIENCE,
-            &format!("run {time}, which said {}", tail(&running.log())),
+            &format!("run {time}, which logged {}", tail(&running.log())),
             || site.len("out.jsonl") > before + more / 2,
         );
         std::thread::sleep(Duration::from_micros(chance.below(20_000)));

@@ -77,6 +77,7 @@ impl Shown {
             if Instant::now() > until {
                 return Err("it is not ready".into());
             }
+            // Until the next look.
             std::thread::sleep(Duration::from_millis(30));
         }
     }
@@ -98,6 +99,7 @@ impl Shown {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status.code());
             }
+            // Until the next look.
             std::thread::sleep(Duration::from_millis(20));
         }
         Err("it does not end".into())
@@ -154,6 +156,7 @@ pub fn eventually(mut so: impl FnMut() -> Tested<bool>) -> Tested<bool> {
         if so()? {
             return Ok(true);
         }
+        // Until the next look.
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(false)

@@ -254,9 +254,12 @@ fn the_metrics_pass_the_check_of_promtool() -> Tested {
         .ok_or("no input")?
         .write_all(metrics.as_bytes())?;
     let done = promtool.wait_with_output()?;
-    let said =
+    let output =
         String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && said.trim().is_empty(), "{said}");
+    assert!(
+        done.status.success() && output.trim().is_empty(),
+        "{output}"
+    );
     Ok(())
 }
 

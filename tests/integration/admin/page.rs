@@ -273,6 +273,7 @@ fn showcase() -> Tested<(crate::support::binary::Site, std::process::Child, u16)
         .stdout(std::process::Stdio::null());
     let child = command.spawn()?;
     eventually(|| Ok(get(port, "/healthz").is_ok()))?;
+    // What the pictures show of rates is of a few seconds.
     std::thread::sleep(Duration::from_secs(4));
     Ok((site, child, port))
 }

@@ -21,12 +21,12 @@ fn the_unit_of_the_guide_passes_systemd_analyze() -> Tested {
     else {
         return Ok(());
     };
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
     // What other units of the machine lack is not this one's fault.
-    let own: Vec<&str> = said
+    let own: Vec<&str> = stderr
         .lines()
         .filter(|line| line.contains("tributary"))
         .collect();
-    assert!(own.is_empty(), "{said}");
+    assert!(own.is_empty(), "{stderr}");
     Ok(())
 }

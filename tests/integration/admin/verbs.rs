@@ -115,8 +115,10 @@ fn top_draws_in_a_terminal_and_leaves_it_as_it_was() -> Tested {
         return Ok(());
     };
     let mut keys = child.stdin.take().ok_or("no keys")?;
+    // The picture is drawn once a second, and no key is read before the first.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     std::io::Write::write_all(&mut keys, b"s")?;
+    // Until it is drawn again.
     std::thread::sleep(std::time::Duration::from_millis(500));
     std::io::Write::write_all(&mut keys, b"q")?;
     let done = child.wait_with_output()?;

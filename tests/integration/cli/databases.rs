@@ -131,6 +131,7 @@ fn a_database_that_another_process_has_locked_is_waited_for_and_then_named() -> 
     let mut running = site.start(&args)?;
     running.send("{\"at\":2}\n")?;
     drop(running.stdin.take());
+    // It waits for the lock meanwhile.
     std::thread::sleep(std::time::Duration::from_secs(1));
     other.execute_batch("rollback")?;
     running.wait()?.expect(0, "{\"at\":2}", "");
@@ -219,9 +220,9 @@ tb.link('w_out', 'out')
         ] {
             let lines = format!("{{\"at\":1790000512{zeros}}}\n").repeat(3);
             let done = site.feed(&["run", script], &lines)?;
-            let said = format!("times are in unix seconds; this one would fit in {unit}");
+            let message = format!("times are in unix seconds; this one would fit in {unit}");
             assert!(
-                done.stderr.contains(&said),
+                done.stderr.contains(&message),
                 "{script} {unit}: {}",
                 done.stderr
             );
@@ -232,7 +233,7 @@ tb.link('w_out', 'out')
                 done.stdout
             );
             if counted {
-                assert_eq!(done.stderr.matches(&said).count(), 1, "{}", done.stderr);
+                assert_eq!(done.stderr.matches(&message).count(), 1, "{}", done.stderr);
                 assert!(
                     done.stderr.contains("window w: t.at is 1790000512000 s"),
                     "{}",

@@ -28,11 +28,14 @@ fn a_flood_of_rejected_events_is_a_few_lines_in_a_replay_and_in_a_run() -> Teste
     for call in calls {
         let done = site.call(&[call, &ends[..]].concat())?;
         assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""));
-        let said: Vec<&str> = done.stderr.lines().collect();
-        assert!(said.len() <= 60, "{} lines", said.len());
-        let rest = said.iter().rev().find(|line| line.contains("more like it"));
+        let lines: Vec<&str> = done.stderr.lines().collect();
+        assert!(lines.len() <= 60, "{} lines", lines.len());
+        let rest = lines
+            .iter()
+            .rev()
+            .find(|line| line.contains("more like it"));
         assert!(rest.is_some(), "{}", done.stderr);
-        let last = said.last().ok_or("no line")?;
+        let last = lines.last().ok_or("no line")?;
         let named = "events not delivered in this run: node m: 20000 rejected (";
         assert!(last.contains(named), "{last}");
         assert!(last.contains("nope"), "{last}");
@@ -96,12 +99,16 @@ tb.link('answers', 'out')
     let done = site.call(&args)?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     // That the times are far from the clock is another warning.
-    let said = done.stderr.lines();
-    let said: Vec<&str> = said.filter(|line| line.contains("late")).collect();
-    assert_eq!(said.len(), 2, "{}", done.stderr);
-    assert!(said[0].contains("port w.late is not linked"), "{}", said[0]);
+    let lines = done.stderr.lines();
+    let lines: Vec<&str> = lines.filter(|line| line.contains("late")).collect();
+    assert_eq!(lines.len(), 2, "{}", done.stderr);
+    assert!(
+        lines[0].contains("port w.late is not linked"),
+        "{}",
+        lines[0]
+    );
     let named = "events not delivered in this run: node w: 3 dropped (late)";
-    assert!(said[1].contains(named), "{}", said[1]);
+    assert!(lines[1].contains(named), "{}", lines[1]);
     Ok(())
 }
 
@@ -128,8 +135,8 @@ fn a_map_that_returns_nothing_for_every_event_is_one_warning() -> Tested {
         ];
         let done = site.call(&args)?;
         assert_eq!(done.code, Some(0));
-        let said = "node m (net.lua:2): the function returned nothing for any of 5 events";
-        assert_eq!(done.stderr.contains(said), warns, "{}", done.stderr);
+        let message = "node m (net.lua:2): the function returned nothing for any of 5 events";
+        assert_eq!(done.stderr.contains(message), warns, "{}", done.stderr);
         assert_eq!(
             done.stderr.lines().count(),
             usize::from(warns),

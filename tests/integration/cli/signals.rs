@@ -96,8 +96,10 @@ fn a_second_signal_aborts_what_does_not_drain() -> Tested {
     let mut first = String::new();
     stdout.read_line(&mut first)?;
     assert_eq!(first, "12345678\n");
+    // The links fill meanwhile.
     std::thread::sleep(Duration::from_millis(300));
     running.signal(Signal::TERM)?;
+    // It would have ended meanwhile.
     std::thread::sleep(Duration::from_millis(300));
     assert!(running.status().is_none(), "it drains, so it waits");
     let done = running.stop()?;

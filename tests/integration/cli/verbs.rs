@@ -289,14 +289,14 @@ fn a_run_logs_its_start_and_end_if_that_is_set() -> Tested {
     let site = Site::with(&[("net.lua", STREAMS)])?;
     let done = site.call(&["run", "net.lua", "-v"])?;
     assert_eq!(done.code, Some(0));
-    let said: Vec<_> = done
+    let lines: Vec<_> = done
         .stderr
         .lines()
         .filter_map(|line| line.split_once("INFO ] "))
         .collect();
-    let said: Vec<_> = said.iter().map(|(_, said)| *said).collect();
+    let lines: Vec<_> = lines.iter().map(|(_, line)| *line).collect();
     assert_eq!(
-        said,
+        lines,
         ["started: 2 nodes, 1 link", "ended"],
         "{}",
         done.stderr

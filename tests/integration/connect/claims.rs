@@ -188,6 +188,7 @@ pub fn sources_share_the_work<C: Connector>() -> Result<()> {
             write(server.sink("shared"), written..written + 1_000)?;
             written += 1_000;
         }
+        // Until the next look.
         std::thread::sleep(Duration::from_millis(50));
     }
     for network in networks {
@@ -318,6 +319,7 @@ pub fn a_restart_of_the_server_loses_nothing<C: Connector>() -> Result<()> {
     server.stop()?;
     let writer = writing(server.sink("restarted"), 500..1_000)?;
     writer.start()?;
+    // The sink finds out that there is no server.
     std::thread::sleep(Duration::from_millis(300));
     server.resume()?;
     while seen.len() < 1_000 {
@@ -361,6 +363,7 @@ pub fn a_server_that_never_answers_does_not_hold_up_the_stop<C: Connector>() -> 
     let reading = Reading::start(source)?;
     let writer = writing(sink, 0..10)?;
     writer.start()?;
+    // Both find out that there is no answer.
     std::thread::sleep(Duration::from_millis(500));
     // Whether it drained is another question: events may be in hand.
     let _ = writer.stop_within(DRAIN / 2);

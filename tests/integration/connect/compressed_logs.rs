@@ -21,6 +21,7 @@ fn gzip(place: &Place, name: &str) -> Tested {
 
 /// Compresses a file as a program does that does not keep the time.
 fn pack(place: &Place, name: &str) -> Tested {
+    // The compressed file is younger by a second: compression keeps whole seconds.
     std::thread::sleep(Duration::from_millis(1_100));
     let text = fs::read(place.at(name))?;
     let mut packed = GzEncoder::new(

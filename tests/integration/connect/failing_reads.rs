@@ -55,8 +55,12 @@ fn site(options: &str) -> Tested<Site> {
 fn until(site: &Site, name: &str, text: &str) -> Tested {
     let begun = Instant::now();
     while !site.read(name).unwrap_or_default().contains(text) {
-        let said = site.read("said").unwrap_or_default();
-        assert!(begun.elapsed() < Duration::from_secs(30), "{text}: {said}");
+        let stderr = site.read("stderr").unwrap_or_default();
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{text}: {stderr}"
+        );
+        // Until the next look.
         sleep(Duration::from_millis(20));
     }
     Ok(())
@@ -75,7 +79,7 @@ fn a_file_source_waits_for_a_disk_that_fails_and_loses_nothing() -> Tested {
         }
         let mut command = site.command(&["run", "net.lua"]);
         command.env("LD_PRELOAD", site.path("eio.so"));
-        command.stderr(fs::File::create(site.path("said"))?);
+        command.stderr(fs::File::create(site.path("stderr"))?);
         let running = Running::of(command)?;
         if follows {
             until(&site, "out", "1\n")?;
@@ -83,7 +87,8 @@ fn a_file_source_waits_for_a_disk_that_fails_and_loses_nothing() -> Tested {
         }
         let mut log = fs::File::options().append(true).open(site.path("log"))?;
         log.write_all(b"2\n")?;
-        until(&site, "said", "input/output error")?;
+        until(&site, "stderr", "input/output error")?;
+        // Longer than the pauses between attempts.
         sleep(Duration::from_millis(1_500));
         fs::remove_file(site.path("fails"))?;
         until(&site, "out", "1\n2\n")?;
@@ -94,9 +99,12 @@ fn a_file_source_waits_for_a_disk_that_fails_and_loses_nothing() -> Tested {
         };
         assert_eq!(done.code, Some(0), "{options}");
         assert_eq!(site.read("out")?, "1\n2\n", "{options}");
-        let said = site.read("said")?;
-        assert!(said.contains("node in: back after"), "{options}: {said}");
-        assert!(said.contains("\"log\""), "{options}: {said}");
+        let stderr = site.read("stderr")?;
+        assert!(
+            stderr.contains("node in: back after"),
+            "{options}: {stderr}"
+        );
+        assert!(stderr.contains("\"log\""), "{options}: {stderr}");
     }
     Ok(())
 }

@@ -252,6 +252,7 @@ fn the_rest_of_a_file_that_was_cut_is_read_from_its_copy() -> Tested {
     // Several times while nothing runs.
     place.add("log", "8\n")?;
     for n in 9..12 {
+        // Times of files go by ticks of 4 ms.
         std::thread::sleep(Duration::from_millis(5));
         place.copy_and_cut("log", &format!("log.2026010{n}"))?;
         place.add("log", &format!("{n}\n"))?;
@@ -281,6 +282,7 @@ fn a_copy_is_read_also_when_it_was_seen_before_the_cut() -> Tested {
     // Nothing more is read while one line is under way.
     place.copy_and_cut("log", "log.1")?;
     look();
+    // Times of files go by ticks of 4 ms.
     std::thread::sleep(Duration::from_millis(5));
     place.add("log", &line("b"))?;
     fs::copy(place.at("log"), place.at("log.2"))?;
@@ -339,11 +341,13 @@ fn a_link_that_leads_elsewhere_is_followed_after_the_rest_of_the_old_file() -> T
     link("c")?;
     assert_eq!(place.read()?, ["5", "6"]);
     // Names that differ by their date alone are one log.
+    // Times of files go by ticks of 4 ms.
     std::thread::sleep(Duration::from_millis(5));
     place.add("app-20260102", "7\n")?;
     link("app-20260102")?;
     assert_eq!(place.read()?, ["7"]);
     for day in [3, 4] {
+        // Times of files go by ticks of 4 ms.
         std::thread::sleep(Duration::from_millis(5));
         place.add(&format!("app-2026010{day}"), &format!("{}\n", day + 5))?;
     }
@@ -456,9 +460,10 @@ fn what_cannot_be_read_any_more_is_named_in_a_warning() -> Tested {
     fs::write(site.path("log"), "3\n")?;
     let done = run()?;
     assert_eq!(done.stdout, "3\n");
-    let said =
+    let message =
         "\"log\" was cut: what it had behind byte 4 is lost, and it is read from its beginning";
-    assert!(done.stderr.contains(said), "{}", done.stderr);
+    assert!(done.stderr.contains(message), "{}", done.stderr);
+    // Times of files go by ticks of 4 ms.
     std::thread::sleep(Duration::from_millis(5));
     fs::write(site.path("log.1.xz"), "compressed by another program")?;
     fs::write(site.path("next"), "5\n")?;

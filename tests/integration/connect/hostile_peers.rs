@@ -199,6 +199,7 @@ impl Listener {
             if begun.elapsed() > Duration::from_secs(10) {
                 return Duration::MAX;
             }
+            // Until the next look.
             std::thread::sleep(Duration::from_millis(2));
         }
         begun.elapsed()
@@ -311,6 +312,7 @@ fn idle_connections_give_way() {
         for (at, stream) in crowd.iter_mut().enumerate() {
             let _ = stream.write_all((kind.message)(at).as_bytes());
         }
+        // By then they count as idle.
         std::thread::sleep(Duration::from_millis(2_100));
         listener.is_served();
         listener.ends_well("idle");
@@ -328,6 +330,7 @@ fn connections_in_the_middle_of_a_message_give_way_once_they_stall() {
             stream
         };
         let crowd: Vec<_> = (0..CROWD).map(connect).collect();
+        // By then they are closed.
         std::thread::sleep(Duration::from_millis(2_500));
         listener.is_served();
         listener.ends_well("halves");
@@ -342,6 +345,7 @@ fn a_client_that_reads_no_answers_is_not_read_from() {
         let peers = Peers::start(&listener, 6, |kind, stream, _| {
             let _ = stream.write_all(kind.refused.repeat(500).as_bytes());
         });
+        // By then the buffers of the system are full.
         std::thread::sleep(Duration::from_secs(3));
         listener.is_served();
         drop(peers);
@@ -365,6 +369,7 @@ fn a_message_without_an_end_takes_little_memory() {
                 }
             }
         });
+        // By then many events have come.
         std::thread::sleep(Duration::from_secs(2));
         listener.is_served();
         drop(peers);
@@ -383,8 +388,10 @@ fn rubbish_is_refused() {
                 (seed >> 33) as u8
             });
             let _ = stream.write_all(&bytes.collect::<Vec<u8>>());
+            // One connection after the other.
             std::thread::sleep(Duration::from_millis(5));
         });
+        // By then many of them have come.
         std::thread::sleep(Duration::from_secs(1));
         listener.is_served();
         drop(peers);

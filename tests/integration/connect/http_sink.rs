@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tributary::connect::{self, Options};
 use tributary::{ErrorKind, Network, Result, source};
 
-/// A network that has posted these events; what was rejected, and what was said of it.
+/// A network that has posted these events; what was rejected, and the error of it.
 fn post(url: &str, options: &Options, events: &[&str]) -> Result<Vec<(String, String)>> {
     let network = Network::new();
     let events: Vec<String> = events.iter().map(|&event| event.to_owned()).collect();
@@ -20,11 +20,11 @@ fn post(url: &str, options: &Options, events: &[&str]) -> Result<Vec<(String, St
     network
         .wait_timeout(Duration::from_secs(30))
         .expect("it ends")?;
-    let said = |event: &tributary::Event| event.meta().get("error").map(ToString::to_string);
+    let message = |event: &tributary::Event| event.meta().get("error").map(ToString::to_string);
     let errors = errors.events();
     Ok(errors
         .iter()
-        .map(|event| (text(event), said(event).unwrap_or_default()))
+        .map(|event| (text(event), message(event).unwrap_or_default()))
         .collect())
 }
 

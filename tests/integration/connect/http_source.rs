@@ -238,8 +238,8 @@ fn a_request_that_is_none_is_refused_and_its_connection_closed() -> Result<()> {
         ("1\n{", "line 2: malformed JSON"),
     ] {
         client.post(body);
-        let (status, said) = client.answer();
-        assert!(status == 400 && said.contains(expected), "{said}");
+        let (status, message) = client.answer();
+        assert!(status == 400 && message.contains(expected), "{message}");
     }
     assert!(
         served.events.try_recv().is_none(),
@@ -405,6 +405,7 @@ fn a_request_that_comes_byte_by_byte_has_a_deadline() -> Result<()> {
                 if slow.write_all(b"1").is_err() {
                     break;
                 }
+                // A slow client.
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -430,6 +431,7 @@ fn what_is_under_way_at_the_stop_is_answered() -> Result<()> {
         .recv_timeout(Duration::from_secs(10))
         .expect("an event");
     network.request_stop();
+    // It lets nobody in any more from some moment on.
     std::thread::sleep(Duration::from_millis(300));
     assert!(
         TcpStream::connect(("127.0.0.1", port)).is_err(),

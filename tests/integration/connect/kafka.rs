@@ -206,6 +206,7 @@ fn an_outcome_that_comes_early_does_not_move_the_position_past_others() -> Resul
     eventually_within(PATIENCE, "position 7", || {
         cluster.position("t", 0) == Some(7)
     });
+    // A position that moves on would do so meanwhile.
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(cluster.position("t", 0), Some(7));
     // It comes again, and the position still waits.
@@ -258,6 +259,7 @@ fn who_gets_a_partition_begins_where_it_was_and_late_outcomes_move_nothing() -> 
     eventually_within(PATIENCE, "the position of the other", || {
         cluster.position("t", 1 - partition) == Some(100 - expected.len() as i64)
     });
+    // A position that moves on would do so meanwhile.
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(cluster.position("t", partition), None);
     theirs
@@ -315,6 +317,7 @@ fn keys_headers_and_topics_are_made_for_each_event_and_each_is_there_once() -> R
     // Batches come again meanwhile, and yet nothing is there twice.
     std::thread::sleep(Duration::from_millis(20));
     cluster.stop()?;
+    // Requests time out meanwhile, and come again.
     std::thread::sleep(Duration::from_secs(2));
     cluster.resume()?;
     network.wait_timeout(PATIENCE).expect("it ends")?;

@@ -91,10 +91,10 @@ fn standard_input(_: &Path, stream: &[u8]) -> Tested<Made> {
     assert_eq!((done.code, &*done.stderr), (Some(0), ""));
     let mut refused = Vec::new();
     for line in site.read("bad")?.lines() {
-        let said: serde_json::Value = serde_json::from_str(line)?;
-        let head = said["head"].as_str().ok_or("a head")?;
+        let record: serde_json::Value = serde_json::from_str(line)?;
+        let head = record["head"].as_str().ok_or("a head")?;
         let mut event = tributary::Event::new(head, tributary::time::Timestamp::from_secs(0));
-        for (key, value) in said["meta"].as_object().ok_or("meta")? {
+        for (key, value) in record["meta"].as_object().ok_or("meta")? {
             event = event.with_meta(key, value.clone());
         }
         refused.push(event);
@@ -245,10 +245,12 @@ fn a_line_that_is_too_long_leaves_its_head_its_size_and_its_hash_in_every_source
         assert_eq!(meta("size"), json!(long.len()), "{scheme}");
         assert_eq!(meta("xxh3"), json!(format!("{hash:032x}")), "{scheme}");
         let reason = format!("payload of {} bytes > max_event_bytes (1 MiB)", long.len());
-        let said = meta("reason");
+        let message = meta("reason");
         assert!(
-            said.as_str().is_some_and(|said| said.ends_with(&reason)),
-            "{scheme}: {said}"
+            message
+                .as_str()
+                .is_some_and(|message| message.ends_with(&reason)),
+            "{scheme}: {message}"
         );
     }
     Ok(())

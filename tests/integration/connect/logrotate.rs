@@ -72,23 +72,24 @@ impl Log {
             .arg(self.site.path("state"))
             .arg(self.site.path("conf"))
             .output()?;
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(done.status.success(), "{said}");
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{stderr}");
         Ok(())
     }
 
     fn start(&self) -> Tested<Running> {
         let mut command = self.site.command(&["run", "net.lua"]);
-        let said = OpenOptions::new()
+        let stderr = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.site.path("said"))?;
-        command.stdout(Stdio::null()).stderr(said);
+            .open(self.site.path("stderr"))?;
+        command.stdout(Stdio::null()).stderr(stderr);
         Ok(Running::of(command)?)
     }
 }
 
 fn kill(mut running: Running) -> Tested {
+    // It reads meanwhile; the moment of the kill is what is tried.
     std::thread::sleep(Duration::from_millis(400));
     assert!(running.status().is_none(), "it has ended");
     running.kill()?;
@@ -128,10 +129,12 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
     for _ in 0..while_down {
         log.write()?;
         log.rotate()?;
+        // Names by the second differ.
         std::thread::sleep(pause);
     }
     log.write()?;
     let running = log.start()?;
+    // It reads on from where it was.
     std::thread::sleep(pause.max(Duration::from_millis(700)));
     log.write()?;
     log.rotate()?;
@@ -139,6 +142,7 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
     log.write()?;
     kill(running)?;
     log.write()?;
+    // Names by the second differ.
     std::thread::sleep(pause);
     log.rotate()?;
     let running = log.start()?;
@@ -156,16 +160,23 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
         let left = missing();
         assert!(
             begun.elapsed() < Duration::from_secs(30),
-            "{} of {} are missing, as {:?}; it said: {}",
+            "{} of {} are missing, as {:?}; it logged: {}",
             left.len(),
             all.len(),
             left.iter().min(),
-            log.site.read("said")?
+            log.site.read("stderr")?
         );
+        // Until the next look.
         std::thread::sleep(Duration::from_millis(50));
     }
+    // What came twice would come meanwhile.
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(running.stop()?.code, Some(0), "{}", log.site.read("said")?);
+    assert_eq!(
+        running.stop()?.code,
+        Some(0),
+        "{}",
+        log.site.read("stderr")?
+    );
     let taken = taken.lock().expect("nobody panics");
     let again = taken.len() - all.len();
     println!("{directives:?}: {} lines, {again} came again", all.len());
@@ -179,17 +190,17 @@ fn rotations(directives: &str, while_down: usize, pause: Duration) -> Tested {
         .zip(&expected)
         .position(|(one, other)| *one != other);
     if let Some(at) = at {
-        let said = log.site.read("said")?;
+        let stderr = log.site.read("stderr")?;
         let parts: Vec<&String> = firsts.iter().step_by(300).copied().collect();
         panic!(
-            "the order, from {} on ({}): {parts:?}; it logged: {said}",
+            "the order, from {} on ({}): {parts:?}; it logged: {stderr}",
             expected[at], firsts[at]
         );
     }
-    let said = log.site.read("said")?;
+    let stderr = log.site.read("stderr")?;
     assert!(
-        !said.contains("lost:") || !said.contains("is lost"),
-        "{said}"
+        !stderr.contains("lost:") || !stderr.contains("is lost"),
+        "{stderr}"
     );
     Ok(())
 }

@@ -94,6 +94,7 @@ fn survives(name: &str, script: &str, liar: &Liar) -> Tested {
             slowest = slowest.max(sent.elapsed());
         }
         asked += 1;
+        // One question after the other, with a pause between them.
         std::thread::sleep(Duration::from_millis(100));
     }
     let used = running.memory("VmHWM") >> 10;

@@ -240,11 +240,13 @@ fn what_comes_again_by_a_new_connection_is_known(qos: u8) -> Result<()> {
     for event in held {
         event.settle(Outcome::Delivered);
     }
+    // The acks get home.
     std::thread::sleep(Duration::from_millis(300));
     broker.stop()?;
     for event in rest {
         event.settle(Outcome::Delivered);
     }
+    // They are settled while there is no broker.
     std::thread::sleep(Duration::from_millis(300));
     broker.resume()?;
     write(&broker.url(), &to, numbers(30..31))?;
@@ -256,6 +258,7 @@ fn what_comes_again_by_a_new_connection_is_known(qos: u8) -> Result<()> {
     let again = next(&events);
     assert_eq!(text(&again), "1");
     again.settle(Outcome::Delivered);
+    // The acks get home.
     std::thread::sleep(Duration::from_millis(500));
     network.stop()?;
     // And all is acked.

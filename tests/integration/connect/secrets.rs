@@ -7,7 +7,7 @@ use std::path::Path;
 const CANARY: &str = "xyzzy-canary/of:a@long%secret";
 
 /// All that the binary writes of a script, with every log it has switched on.
-fn said(place: &Path, verb: &[&str], script: &str) -> String {
+fn all_output(place: &Path, verb: &[&str], script: &str) -> String {
     written(place, verb, script, CANARY, None)
 }
 
@@ -67,10 +67,10 @@ fn a_canary_is_never_shown() {
             &["graph"],
             &["explain"],
         ] {
-            let mut said = said(place.path(), verb, script);
-            said += &written(place.path(), verb, script, CANARY, Some("trace"));
+            let mut output = all_output(place.path(), verb, script);
+            output += &written(place.path(), verb, script, CANARY, Some("trace"));
             for secret in ["xyzzy-canary", "xyzzy%2D", "long%25secret", "long%secret"] {
-                assert!(!said.contains(secret), "{verb:?} of {script}: {said}");
+                assert!(!output.contains(secret), "{verb:?} of {script}: {output}");
             }
         }
     }
@@ -121,10 +121,11 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-fn shows_none(said: &str, secret: &str, of: &str) {
+fn shows_none(output: &str, secret: &str, of: &str) {
     for form in forms(secret) {
-        let at = said.find(&form);
-        let near = at.map(|at| said[said.floor_char_boundary(at.saturating_sub(300))..].chars());
+        let at = output.find(&form);
+        let near =
+            at.map(|at| output[output.floor_char_boundary(at.saturating_sub(300))..].chars());
         let near: String = near.into_iter().flatten().take(600).collect();
         assert!(at.is_none(), "{form} in {of}: {near}");
     }
@@ -142,19 +143,19 @@ fn an_address_made_of_a_secret_is_not_in_the_log_of_a_bad_line() {
              tb.create_file_sink('letters', 'letters') {linked}"
         );
         for verb in [&["run", "--stats"][..], &["check"], &["graph"]] {
-            let said = written(place.path(), verb, &script, secret, Some("trace"));
-            shows_none(&said, secret, &format!("{verb:?}"));
+            let output = written(place.path(), verb, &script, secret, Some("trace"));
+            shows_none(&output, secret, &format!("{verb:?}"));
         }
         std::fs::remove_file(place.path().join(format!("{secret}.place"))).expect("it was made");
     }
-    let said = written(
+    let output = written(
         place.path(),
         &["run"],
         "tb.create_source('a', 'file:${env:CANARY}') tb.create_discarder('b') tb.link('a', 'b')",
         secret,
         None,
     );
-    assert!(said.contains("malformed JSON"), "{said}");
+    assert!(output.contains("malformed JSON"), "{output}");
 }
 
 /// A server that answers each request with 500 and all that it was sent, as it is and in JSON.
@@ -226,12 +227,12 @@ fn a_server_that_echoes_a_secret_and_a_client_that_logs_it_do_not_show_it() {
                 "{source}{sink}) tb.link('t', 'a') tb.create_file_sink('l', 'letters') tb.link('a.errors', 'l')"
             );
             let verb = ["run", "--for", "200ms", "--drain", "100ms", "--stats"];
-            let said = written(place.path(), &verb, &script, secret, Some("trace"));
+            let output = written(place.path(), &verb, &script, secret, Some("trace"));
             // What the sink was not given by the script is not looked for.
             if sink.contains("CANARY") {
-                shows_none(&said, secret, &script);
+                shows_none(&output, secret, &script);
             }
-            assert!(!said.contains(&encoded), "{script}: {said:.2000}");
+            assert!(!output.contains(&encoded), "{script}: {output:.2000}");
             let letters = std::fs::read_to_string(place.path().join("letters"));
             let letters = letters.unwrap_or_default();
             if sink.contains("CANARY") {

@@ -280,6 +280,7 @@ fn a_listener_without_file_handles_waits_for_some() {
         let (log, _) = with_few_handles(&source, port, || {
             let connect = || std::net::TcpStream::connect(("127.0.0.1", port)).expect("connected");
             let many: Vec<_> = (0..60).map(|_| connect()).collect();
+            // By then no handle is left, and that is logged.
             std::thread::sleep(std::time::Duration::from_millis(700));
             drop(many);
             let mut one = connect();
@@ -313,15 +314,16 @@ fn clients_that_lock_out_another_are_logged_once() {
                 stream.write_all(b"{\"n\":1}\n").expect("written");
                 third = Some(stream);
             }
+            // It must be let in while the others are busy.
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         drop(busy);
         std::mem::forget(third);
     });
-    let said = log.matches(
+    let lines = log.matches(
         "2 connections are open, and more clients are waiting; raise the option connections",
     );
-    assert_eq!(said.count(), 1, "{log}");
+    assert_eq!(lines.count(), 1, "{log}");
 }
 
 /// A receiver that takes every connection, ends its own direction of it, and reads: `lines` of each

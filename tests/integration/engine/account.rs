@@ -179,6 +179,7 @@ proptest! {
     fn the_account_balances_after_a_stop_at_any_moment(plan in plan(), micros in 0..20_000_u64) {
         let network = build(&plan, true).map_err(failed)?;
         network.start().map_err(failed)?;
+        // The moment of the stop is what is tried.
         std::thread::sleep(Duration::from_micros(micros));
         let running = network.stats();
         for node in &running.nodes {

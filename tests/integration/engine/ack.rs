@@ -387,6 +387,7 @@ fn a_node_that_tracks_ends_only_when_all_outcomes_are_home() -> Result<()> {
     impl Node for Slow {}
     impl tributary::Sink for Slow {
         fn write(&mut self, _: &Event, _: &mut tributary::Context<'_>) -> Result<()> {
+            // A slow sink.
             std::thread::sleep(Duration::from_millis(20));
             Ok(())
         }
@@ -415,12 +416,12 @@ fn a_delivery_that_the_end_of_the_network_overtakes_has_failed() -> Result<()> {
     let (sender, input) = source::channel();
     let network = Network::new();
     network.add_source("in", input)?;
-    let (tell, told) = std::sync::mpsc::channel();
-    let host = std::thread::spawn(move || tell.send(sender.deliver("never read")));
+    let (report, reported) = std::sync::mpsc::channel();
+    let host = std::thread::spawn(move || report.send(sender.deliver("never read")));
     // The network is never started; its end must not leave the host waiting.
     std::thread::sleep(Duration::from_millis(20));
     drop(network);
-    let outcome = told.recv_timeout(Duration::from_secs(5));
+    let outcome = reported.recv_timeout(Duration::from_secs(5));
     assert!(
         matches!(outcome, Ok(Ok(Outcome::Failed) | Err(_))),
         "{outcome:?}"

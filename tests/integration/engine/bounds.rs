@@ -241,10 +241,10 @@ fn a_bound_is_a_whole_number_above_zero() {
             let script = format!("local tb = require('tributary')\n{script}");
             let runtime = Runtime::new(&Network::new()).expect("a runtime");
             let refused = runtime.run_text("net.lua", script.as_str());
-            let said = refused.expect_err(&script).to_string();
+            let message = refused.expect_err(&script).to_string();
             assert!(
-                said.starts_with(&format!("net.lua:2: {wanted}")),
-                "{script}: {said}"
+                message.starts_with(&format!("net.lua:2: {wanted}")),
+                "{script}: {message}"
             );
         }
     }
@@ -315,11 +315,11 @@ fn a_batch_of_endless_count_leaves_at_its_bound() -> Result<()> {
     assert_eq!(errors.len(), 0);
     assert_eq!(seen.texts()[0], r#"["event 0","event 1","event 2"]"#);
     simulation.inject("f", format!("\"{}\"", "x".repeat(40)))?;
-    let said = "43 bytes beside the 0 held would exceed 30; \
+    let message = "43 bytes beside the 0 held would exceed 30; \
                 the option max_bytes allows more";
     assert_eq!(
         errors.events().iter().map(error).collect::<Vec<_>>(),
-        [said]
+        [message]
     );
     simulation.finish()?;
     assert_eq!(seen.len(), 4);
@@ -350,7 +350,7 @@ tb.link('in', 'f') tb.link('f', 'out') tb.link('in', 'b') tb.link('b', 'nil')
     let site = Site::with(&[("net.lua", net)])?;
     let done = site.feed(&["run", "net.lua"], "1\n2\n3\n1\n")?;
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), "1\n2\n3\n1\n"));
-    for (said, times) in [
+    for (message, times) in [
         (
             "node f: max_keys is reached: the oldest key is removed; others like it are only \
              counted",
@@ -364,7 +364,12 @@ tb.link('in', 'f') tb.link('f', 'out') tb.link('in', 'b') tb.link('b', 'nil')
         ),
         ("events not delivered", 0),
     ] {
-        assert_eq!(done.stderr.matches(said).count(), times, "{}", done.stderr);
+        assert_eq!(
+            done.stderr.matches(message).count(),
+            times,
+            "{}",
+            done.stderr
+        );
     }
     Ok(())
 }

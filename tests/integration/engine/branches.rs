@@ -30,6 +30,7 @@ fn at_rest(network: &Network) -> Stats {
     let received = |stats: &Stats| stats.nodes.iter().map(|n| n.received).sum::<u64>();
     loop {
         let before = received(&network.stats());
+        // What moves would move meanwhile.
         std::thread::sleep(Duration::from_millis(100));
         let stats = network.stats();
         if before > 0 && received(&stats) == before {
@@ -220,8 +221,8 @@ fn the_depth_of_a_link_includes_what_waits_to_be_sent_and_leaves_out_what_was_dr
         assert_eq!(link.queued > 100, !drops, "{overflow:?}: {}", link.queued);
         let error = network.stop_within(Duration::from_millis(10)).unwrap_err();
         let named = format!("link in -> dead ({} events waiting)", link.queued);
-        let said = error.message().contains(&named);
-        assert_eq!(said, link.queued > 0, "{overflow:?}: {error}");
+        let is_named = error.message().contains(&named);
+        assert_eq!(is_named, link.queued > 0, "{overflow:?}: {error}");
         drop(open);
     }
     Ok(())
@@ -273,6 +274,7 @@ fn a_branch_that_ends_early_wakes_a_sender_that_waits_for_it() -> Result<()> {
     let taken = Arc::new(AtomicUsize::new(0));
     let count = taken.clone();
     let sink = handler(move |_| {
+        // A slow sink.
         std::thread::sleep(Duration::from_millis(20));
         match count.fetch_add(1, Ordering::SeqCst) {
             10.. => std::panic::resume_unwind(Box::new("quietly")),

@@ -300,6 +300,7 @@ fn a_thousand_random_changes_lose_double_and_reorder_nothing() -> Result<()> {
             sender.send(n.to_string())?;
             n += 1;
             if n % 64 == 0 {
+                // A source with pauses.
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

@@ -233,18 +233,18 @@ fn the_checkpoint_of_another_file_is_refused() -> Tested {
         let other = LineSource::file(place.at("other.jsonl"), follow);
         let error = refused(read(other.checkpoint(place.at("place"))))?;
         assert_eq!(error.kind(), ErrorKind::Data);
-        let said = error.to_string();
+        let message = error.to_string();
         assert!(
-            said.contains("place\" belongs to another file than \""),
-            "{said}"
+            message.contains("place\" belongs to another file than \""),
+            "{message}"
         );
-        assert!(said.ends_with("log.jsonl\""), "{said}");
+        assert!(message.ends_with("log.jsonl\""), "{message}");
     }
     fs::write(place.log(), "7\n8\n9\n")?;
-    let said = refused(place.read(Follow::No))?.to_string();
+    let message = refused(place.read(Follow::No))?.to_string();
     assert!(
-        said.contains("; the file was replaced; to read it"),
-        "{said}"
+        message.contains("; the file was replaced; to read it"),
+        "{message}"
     );
     Ok(())
 }
@@ -269,10 +269,10 @@ fn what_is_no_checkpoint_is_refused_and_stays_as_it_is() -> Tested {
         "{error}"
     );
     fs::write(place.at("place"), "{\"tributary_checkpoint\":7}")?;
-    let said = with(&place.at("place"))?.to_string();
+    let message = with(&place.at("place"))?.to_string();
     assert!(
-        said.ends_with("place\": is of version 7, this program knows 1 to 2"),
-        "{said}"
+        message.ends_with("place\": is of version 7, this program knows 1 to 2"),
+        "{message}"
     );
     fs::remove_file(place.at("place"))?;
     assert_eq!(place.read(Follow::No)?, ["1", "2"]);
@@ -281,8 +281,11 @@ fn what_is_no_checkpoint_is_refused_and_stays_as_it_is() -> Tested {
         place.at("place"),
         saved.replace("\"offset\":4", "\"offset\":2"),
     )?;
-    let said = with(&place.at("place"))?.to_string();
-    assert!(said.contains("place\": is damaged; to read"), "{said}");
+    let message = with(&place.at("place"))?.to_string();
+    assert!(
+        message.contains("place\": is damaged; to read"),
+        "{message}"
+    );
     fs::remove_file(place.at("place"))?;
     let error = refused(read(LineSource::stdin().checkpoint(place.at("new"))))?;
     assert!(
@@ -347,6 +350,7 @@ tb.chain('in', 'mid', 'out')"
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
+            // The moment of the kill is what is tried.
             std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
             running.signal(Signal::KILL)?;
         }

@@ -144,6 +144,7 @@ impl Arrived {
     fn add_to(&self, network: &Network) -> Result<()> {
         let this = self.clone();
         let take = move |event: &Event| {
+            // A slow sink.
             std::thread::sleep(this.pause);
             let ids = ids_in(event.payload().bytes());
             let left = this.refusals.load(Ordering::Relaxed);

@@ -357,7 +357,7 @@ fn a_letter_of_a_node_that_is_no_more_is_refused_by_name_and_stays() -> Tested {
 fn a_place_that_cannot_be_written_keeps_the_network_from_starting() -> Tested {
     // Row 55.
     let site = Site::with(&[("net.lua", NET)])?;
-    for (path, said) in [
+    for (path, reason) in [
         (
             "none/refused.db",
             "cannot create it\n  hint: there is no directory \"none\"\n",
@@ -376,7 +376,7 @@ fn a_place_that_cannot_be_written_keeps_the_network_from_starting() -> Tested {
             73,
             "",
             &format!(
-                "tributary: other.lua:9: node letters: dead letters: database \"{path}\": {said}"
+                "tributary: other.lua:9: node letters: dead letters: database \"{path}\": {reason}"
             ),
         );
     }

@@ -16,6 +16,7 @@ fn start(site: &Site) -> std::io::Result<Running> {
 fn settled(running: &Running) -> usize {
     let (begun, mut last, mut still) = (Instant::now(), 0, 0);
     while still < 4 && begun.elapsed() < Duration::from_secs(60) {
+        // As long as it would grow meanwhile.
         std::thread::sleep(Duration::from_millis(250));
         let now = running.memory("VmHWM") / 1_000_000;
         still = if now == last { still + 1 } else { 0 };

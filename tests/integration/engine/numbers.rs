@@ -57,12 +57,14 @@ impl Source for Batches {
         match self.sizes.pop() {
             Some(size) => {
                 if std::mem::replace(&mut self.has_begun, true) {
+                    // The second batch is younger than the first.
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 (0..size).for_each(|n| cx.emit(Event::new(n.to_string(), cx.now())));
                 Ok(ReadStatus::More)
             }
             None => {
+                // It waits for input.
                 std::thread::sleep(wait);
                 Ok(ReadStatus::Idle)
             }
@@ -106,6 +108,7 @@ fn a_source_that_waits_for_input_is_not_busy() -> Result<()> {
     network.add_sink("out", sink::handler(|_| Ok(())))?;
     network.link("in", "out")?;
     network.start()?;
+    // As long as a source that waits would be busy.
     std::thread::sleep(Duration::from_millis(400));
     let busy = node(&network, "in").busy;
     assert!(busy < Duration::from_millis(100), "{busy:?}");
@@ -188,6 +191,7 @@ fn the_age_of_the_oldest_event_in_a_link_is_shown() -> Result<()> {
         let begun = Instant::now();
         network.start()?;
         assert!(soon(|| network.stats().links[0].queued == 5));
+        // The events in the link grow older.
         std::thread::sleep(Duration::from_millis(200));
         let (stats, passed) = (network.stats(), begun.elapsed());
         let oldest = stats.links[0].oldest;
@@ -209,6 +213,7 @@ fn the_latency_from_the_source_is_that_of_all_nodes_on_the_way() -> Result<()> {
     network.add_pipeline(
         "slow",
         pipeline::interceptor(|_| {
+            // A slow node.
             std::thread::sleep(Duration::from_millis(20));
             Ok(true)
         }),
@@ -235,12 +240,14 @@ fn the_rate_of_a_node_is_what_it_processes_in_a_second() -> Result<()> {
     network.add_sink(
         "slow",
         sink::handler(|_| {
+            // A slow node.
             std::thread::sleep(Duration::from_millis(20));
             Ok(())
         }),
     )?;
     network.link("in", "slow")?;
     network.start()?;
+    // Rates are measured once a second.
     std::thread::sleep(Duration::from_millis(1500));
     let stats = node(&network, "slow");
     assert!((5.0..=50.0).contains(&stats.rate), "{stats:?}");
@@ -266,6 +273,7 @@ fn the_bottleneck_is_the_node_that_the_others_wait_for() -> Result<()> {
     network.add_pipeline(
         "slow",
         pipeline::interceptor(|_| {
+            // A slow node.
             std::thread::sleep(Duration::from_millis(1));
             Ok(true)
         }),
@@ -315,6 +323,7 @@ impl Node for Opens {
 
 impl Source for Opens {
     fn read(&mut self, _: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        // It waits for input.
         std::thread::sleep(wait);
         Ok(ReadStatus::Idle)
     }

@@ -223,6 +223,7 @@ fn a_link_whose_disk_is_full_blocks_and_loses_nothing() -> Tested {
             // The source comes to where there is no room, however slow the machine is.
             let pause = if n == 0 { 500 } else { 5 };
             if n % 1_000 == 0 {
+                // A slow sink.
                 std::thread::sleep(Duration::from_millis(pause));
             }
             Ok(())
@@ -284,6 +285,7 @@ fn an_abort_ends_a_sender_that_waits_for_the_disk() -> Tested {
     )?;
     network.start()?;
     assert!(soon(|| read.load(Ordering::SeqCst) > 100));
+    // As much is sent as finds room, and the source waits.
     std::thread::sleep(Duration::from_millis(20));
     network.abort();
     drop(open);
@@ -361,6 +363,7 @@ fn a_slow_node_that_still_receives_is_not_stuck() -> Tested {
     let network = Network::new();
     network.add_source("in", source::from_iter(names(40)))?;
     let sink = handler(|_| {
+        // A slow sink.
         std::thread::sleep(Duration::from_millis(20));
         Ok(())
     });
@@ -492,6 +495,7 @@ fn whatever_a_link_does_the_account_holds_and_the_order_is_kept() -> Tested {
                 &name,
                 tributary::pipeline::interceptor(move |event| {
                     if number(event) % 61 == pause as usize {
+                        // A slow node.
                         std::thread::sleep(Duration::from_micros(300));
                     }
                     Ok(tributary::pipeline::Verdict::Pass)
@@ -505,6 +509,7 @@ fn whatever_a_link_does_the_account_holds_and_the_order_is_kept() -> Tested {
         network.start()?;
         let early = next(4) == 0;
         if early {
+            // The moment of the stop is what is tried.
             std::thread::sleep(Duration::from_micros(next(20_000)));
             network.stop()?;
         } else {

@@ -216,10 +216,10 @@ fn a_file_that_is_no_queue_of_ours_is_refused_and_stays_as_it_is() -> Tested {
     let mut newer = header.clone();
     newer[63] = 7;
     std::fs::write(&path, &newer)?;
-    let said = refused(&path)?.to_string();
+    let message = refused(&path)?.to_string();
     assert!(
-        said.ends_with("newer\": the queue is of version 7, this program knows 2"),
-        "{said}"
+        message.ends_with("newer\": the queue is of version 7, this program knows 2"),
+        "{message}"
     );
     assert_eq!(std::fs::read(&path)?, newer);
 
@@ -396,6 +396,7 @@ tb.chain('in', 'queue', 'out')";
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
+            // The moment of the kill is what is tried.
             std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 200));
             running.signal(Signal::KILL)?;
         }

@@ -167,14 +167,14 @@ fn an_event_without_a_time_is_refused_in_its_place() -> Result<()> {
     assert_eq!((out.len(), bad.len()), (2, 4));
     let node = stats.node("in").map(|n| (n.emitted, n.refused));
     assert_eq!(node, Some((6, 4)));
-    let said: Vec<String> = bad
+    let message: Vec<String> = bad
         .events()
         .iter()
         .filter_map(|e| Some(e.meta().get("error")?.as_str()?.to_owned()))
         .collect();
     let hint = "write unix seconds, as in 1764000000.5, or a text as in \"2025-11-24T16:00:00.5Z\"";
     assert_eq!(
-        said,
+        message,
         [
             "in.jsonl:1: no field \"at\"; the replay takes the time of an event from that field"
                 .to_owned(),

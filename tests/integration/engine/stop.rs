@@ -101,6 +101,7 @@ fn a_network_that_goes_out_of_scope_in_a_panic_is_stopped() -> Result<()> {
     });
     assert!(panicked.join().is_err());
     let after = seen.len();
+    // Threads that were left would go on meanwhile.
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(seen.len(), after);
     Ok(())
@@ -174,6 +175,7 @@ fn a_stop_while_the_nodes_still_open_ends_the_start() -> Result<()> {
     let opens = opening.clone();
     let slow = Scripted::new(&Log::default()).on_open(move || {
         let _ = opens.set(());
+        // It still opens when it is stopped.
         std::thread::sleep(Duration::from_millis(200));
         Ok(())
     });

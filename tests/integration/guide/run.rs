@@ -175,13 +175,13 @@ impl Page {
                 check.env(name, value);
             }
             let done = check.output()?;
-            let said = String::from_utf8_lossy(&done.stderr);
-            if done.status.success() || said.contains("is not built in") {
+            let stderr = String::from_utf8_lossy(&done.stderr);
+            if done.status.success() || stderr.contains("is not built in") {
                 return Ok(());
             }
-            match missing(&said) {
+            match missing(&stderr) {
                 Some(node) => nodes += &format!("tb.create_forwarder(\"{node}\")\n"),
-                None => return Err(said.into()),
+                None => return Err(stderr.into()),
             }
         }
         Err("too many nodes that it does not create".into())
@@ -189,10 +189,10 @@ impl Page {
 }
 
 /// The node that a block links and does not create, and which is no misspelling of one.
-fn missing(said: &str) -> Option<&str> {
-    let (_, rest) = said.split_once(" node \"")?;
+fn missing(stderr: &str) -> Option<&str> {
+    let (_, rest) = stderr.split_once(" node \"")?;
     let (name, rest) = rest.split_once('"')?;
-    (said.contains(": no ") && !rest.contains("did you mean")).then_some(name)
+    (stderr.contains(": no ") && !rest.contains("did you mean")).then_some(name)
 }
 
 /// The names in `${env:NAME}`.

@@ -1,6 +1,7 @@
 //! What a script leaves behind: all that it says, or nothing; on networks that run too.
 
 use crate::lua::script::Seen;
+use crate::support::wait::eventually;
 use serde_json::json;
 use std::cell::RefCell;
 use std::error::Error;
@@ -139,14 +140,9 @@ fn a_script_that_fails_leaves_a_running_network_as_it_is() -> Tested {
     }
     // What ran goes on.
     let before = network.stats().node("forwarder").map(|n| n.received);
-    let until = std::time::Instant::now() + Duration::from_secs(20);
-    while network.stats().node("forwarder").map(|n| n.received) == before {
-        assert!(
-            std::time::Instant::now() < until,
-            "the ticker ticks no more"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually("the ticker goes on", || {
+        network.stats().node("forwarder").map(|n| n.received) != before
+    });
     network.stop()?;
     let error = runtime.run_text("third.lua", "require('tributary').create_forwarder('f')");
     let error = error.expect_err("it has ended");

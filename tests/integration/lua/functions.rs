@@ -25,7 +25,7 @@ pub fn out(script: &str, payloads: &[&str]) -> Result<Vec<String>> {
     Ok(seen.texts())
 }
 
-/// What is said of a rejected event.
+/// The error of a rejected event.
 pub fn error(event: &tributary::Event) -> String {
     let error = event.meta().get("error").and_then(|e| e.as_str());
     error.unwrap_or("?").to_owned()

@@ -267,6 +267,7 @@ fn survive(name: &str, net: &str) -> Tested {
         // As long as `f` may be busy, and a little longer.
         while begun.elapsed() < CALL * 2 {
             worst = worst.max(answered(r#"{"k":"next"}"#)?);
+            // One question after the other, with a pause between them.
             std::thread::sleep(Duration::from_millis(20));
         }
         latest = latest.min(worst);
@@ -433,11 +434,14 @@ fn a_hostile_test_fails_and_the_next_one_runs() -> Tested {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(20), "it took {took:?}");
     assert_eq!(done.code, Some(1), "{}{}", done.stdout, done.stderr);
-    let said = format!("{}{}", done.stdout, done.stderr);
-    assert!(said.contains("memory limit of 256 MiB exceeded"), "{said}");
+    let output = format!("{}{}", done.stdout, done.stderr);
     assert!(
-        said.contains("2 failed") || said.contains("1 passed"),
-        "{said}"
+        output.contains("memory limit of 256 MiB exceeded"),
+        "{output}"
+    );
+    assert!(
+        output.contains("2 failed") || output.contains("1 passed"),
+        "{output}"
     );
     Ok(())
 }
@@ -457,10 +461,10 @@ fn a_hostile_script_is_ended_wherever_it_is_loaded() -> Tested {
         let done = site.feed(args, input)?;
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(10), "{args:?} took {took:?}");
-        let said = format!("{}{}", done.stdout, done.stderr);
+        let output = format!("{}{}", done.stdout, done.stderr);
         assert!(
-            said.contains("load time budget 5s exceeded"),
-            "{args:?}: {said}"
+            output.contains("load time budget 5s exceeded"),
+            "{args:?}: {output}"
         );
     }
     Ok(())

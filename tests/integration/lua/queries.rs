@@ -11,20 +11,27 @@ local tb = require('tributary')
 tb.create_table('bets', { key = 'id', columns = { id = 'text', at = 'integer', note = 'text' } })
 ";
 
-/// Checks a script that ends in this line, and compares what is said of it.
-fn told(site: &Site, line: &str, said: &str) -> Tested {
+/// Checks a script that ends in this line, and compares the error.
+fn refuses(site: &Site, line: &str, message: &str) -> Tested {
     std::fs::write(site.path("net.lua"), format!("{HEAD}{line}\n"))?;
     for verb in ["check", "graph", "run"] {
-        site.call(&[verb, "net.lua"])?
-            .expect(65, "", &format!("tributary: net.lua:3: {said}\n"));
+        site.call(&[verb, "net.lua"])?.expect(
+            65,
+            "",
+            &format!("tributary: net.lua:3: {message}\n"),
+        );
     }
     Ok(())
 }
 
 fn queries(cases: &[(&str, &str)]) -> Tested {
     let site = Site::with(&[])?;
-    for (query, said) in cases {
-        told(&site, &format!("tb.query_window('q', [[{query}]])"), said)?;
+    for (query, message) in cases {
+        refuses(
+            &site,
+            &format!("tb.query_window('q', [[{query}]])"),
+            message,
+        )?;
     }
     Ok(())
 }
@@ -64,14 +71,14 @@ fn row_33_names_of_tables_keep_to_a_grammar_and_are_quoted() -> Tested {
     let site = Site::with(&[])?;
     let hint = "\n  hint: allowed is [A-Za-z_][A-Za-z0-9_]{0,63}";
     for name in ["x; drop table y", "a`b", "a\"b", ""] {
-        told(
+        refuses(
             &site,
             &format!("tb.create_table('{name}', {{ key = 'id', columns = {{ id = 'text' }} }})"),
             &format!("bad table name \"{name}\"{hint}"),
         )?;
     }
     let long = "a".repeat(65);
-    told(
+    refuses(
         &site,
         &format!("tb.create_table('{long}', {{ key = 'id', columns = {{ id = 'text' }} }})"),
         &format!("bad table name \"{long}\"{hint}"),

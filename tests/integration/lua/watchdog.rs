@@ -124,15 +124,16 @@ fn the_process_runs_on_after_a_node_was_given_up_and_stops_in_time() -> Tested {
     while Instant::now() < until {
         let took = answer(r#"{"k":"next"}"#)?;
         assert!(took < ANSWER, "{took:?}");
+        // One question after the other, with a pause between them.
         std::thread::sleep(Duration::from_millis(50));
     }
     let begun = Instant::now();
     let done = running.stop()?;
     assert!(begun.elapsed() < Duration::from_secs(8), "{}", done.stderr);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
-    let said = "net.lua:3: node f: call time budget 500ms exceeded, and it does not return; \
+    let message = "net.lua:3: node f: call time budget 500ms exceeded, and it does not return; \
                 its thread is left behind, and the network goes on without it";
-    assert!(done.stderr.contains(said), "{}", done.stderr);
+    assert!(done.stderr.contains(message), "{}", done.stderr);
     Ok(())
 }
 
@@ -236,8 +237,8 @@ fn a_node_that_does_not_return_while_it_opens_is_named_within_twice_its_limit() 
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(12), "{took:?}: {}", done.stderr);
     assert_ne!(done.code, Some(0));
-    let said = "node f: load time budget 5s exceeded, and it does not return";
-    assert!(done.stderr.contains(said), "{}", done.stderr);
+    let message = "node f: load time budget 5s exceeded, and it does not return";
+    assert!(done.stderr.contains(message), "{}", done.stderr);
     assert!(done.stderr.contains("net.lua:3"), "{}", done.stderr);
     Ok(())
 }
@@ -270,8 +271,8 @@ fn a_running_network_goes_on_where_a_new_node_does_not_return_while_it_opens() -
         )
         .expect_err("g does not open");
     let took = begun.elapsed();
-    let said = "node g: load time budget 600ms exceeded, and it does not return";
-    assert!(error.to_string().contains(said), "{error}");
+    let message = "node g: load time budget 600ms exceeded, and it does not return";
+    assert!(error.to_string().contains(message), "{error}");
     // Not only after the time that all nodes together have for opening.
     assert!(took < Duration::from_secs(15), "{took:?}");
     assert_eq!(to_f.deliver("next")?, Outcome::Delivered);
@@ -301,11 +302,11 @@ fn a_function_of_the_host_that_does_not_return_is_reported_with_its_line() -> Te
         })?;
         runtime.run_text("host.lua", "\nrequire('tributary').hang()")
     });
-    let said = "host.lua:2: load time budget 100ms exceeded, and it does not return";
+    let message = "host.lua:2: load time budget 100ms exceeded, and it does not return";
     let is_reported = || {
         reported
             .lock()
-            .is_ok_and(|all| all.iter().any(|e| e == said))
+            .is_ok_and(|all| all.iter().any(|e| e == message))
     };
     assert!(soon(is_reported));
     let_go.send(())?;

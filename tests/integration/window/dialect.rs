@@ -243,10 +243,10 @@ fn only_one_select_is_taken(place: &Place) {
         "nothing",
         "explain select 1",
     ] {
-        let said = refused(&db, sql);
+        let message = refused(&db, sql);
         assert!(
-            said.starts_with("window queries must be one SELECT"),
-            "{sql}: {said}"
+            message.starts_with("window queries must be one SELECT"),
+            "{sql}: {message}"
         );
     }
 }
@@ -277,10 +277,10 @@ fn fault_23_a_statement_that_writes_is_refused(place: &Place) {
         "select uuid into y from example_bets",
         "select uuid from (select uuid from example_bets for update) as d",
     ] {
-        let said = refused(&db, sql);
+        let message = refused(&db, sql);
         assert!(
-            said.starts_with("window queries must be one SELECT"),
-            "{sql}: {said}"
+            message.starts_with("window queries must be one SELECT"),
+            "{sql}: {message}"
         );
     }
     if place.kind == Kind::Mariadb {
@@ -305,10 +305,10 @@ fn fault_23_a_statement_that_writes_is_refused(place: &Place) {
 
 fn a_syntax_error_has_its_line_and_column(place: &Place) {
     let (db, _store) = opened(place);
-    let said = refused(&db, "select uuid\nfrom example_bets\n  wehre and stake > 5");
-    assert!(said.starts_with("bad query: "), "{said}");
-    assert!(said.contains("syntax"), "{said}");
-    assert!(said.contains("line 3"), "{said}");
+    let message = refused(&db, "select uuid\nfrom example_bets\n  wehre and stake > 5");
+    assert!(message.starts_with("bad query: "), "{message}");
+    assert!(message.contains("syntax"), "{message}");
+    assert!(message.contains("line 3"), "{message}");
     assert_eq!(
         refused(&db, "select\n  'open"),
         "bad query: an open text at line 2, column 3"
@@ -317,26 +317,32 @@ fn a_syntax_error_has_its_line_and_column(place: &Place) {
 
 fn an_unknown_table_or_column_is_an_error_that_lists_the_known_ones(place: &Place) {
     let (db, _store) = opened(place);
-    let said = refused(&db, "select now() as t,\n  custmer_uuid from example_bets");
-    assert!(said.contains("custmer_uuid"), "{said}");
-    assert!(said.contains("at line 2, column 3"), "{said}");
-    assert!(said.ends_with("did you mean \"customer_uuid\"?"), "{said}");
-    let said = refused(&db, "select uuid from exmple_bets");
-    assert!(said.contains("exmple_bets"), "{said}");
-    assert!(said.contains("at line 1, column 18"), "{said}");
-    assert!(said.ends_with("did you mean \"example_bets\"?"), "{said}");
-    let said = refused(&db, "select uuid from customers");
-    let tables = "the declared tables are example_bets, example_selections";
-    assert!(said.ends_with(tables), "{said}");
-    let said = refused(&db, "select b.colour from example_bets as b");
+    let message = refused(&db, "select now() as t,\n  custmer_uuid from example_bets");
+    assert!(message.contains("custmer_uuid"), "{message}");
+    assert!(message.contains("at line 2, column 3"), "{message}");
     assert!(
-        said.contains("the declared columns are uuid, create_time, "),
-        "{said}"
+        message.ends_with("did you mean \"customer_uuid\"?"),
+        "{message}"
+    );
+    let message = refused(&db, "select uuid from exmple_bets");
+    assert!(message.contains("exmple_bets"), "{message}");
+    assert!(message.contains("at line 1, column 18"), "{message}");
+    assert!(
+        message.ends_with("did you mean \"example_bets\"?"),
+        "{message}"
+    );
+    let message = refused(&db, "select uuid from customers");
+    let tables = "the declared tables are example_bets, example_selections";
+    assert!(message.ends_with(tables), "{message}");
+    let message = refused(&db, "select b.colour from example_bets as b");
+    assert!(
+        message.contains("the declared columns are uuid, create_time, "),
+        "{message}"
     );
     // A name in double quotes is never taken for a text.
     if place.kind != Kind::Mariadb {
-        let said = refused(&db, "select \"custmer_uuid\" from example_bets");
-        assert!(said.contains("no such column"), "{said}");
+        let message = refused(&db, "select \"custmer_uuid\" from example_bets");
+        assert!(message.contains("no such column"), "{message}");
     }
 }
 
@@ -398,13 +404,13 @@ fn clocks_that_cannot_be_served_are_refused(place: &Place) {
         "select uuid from example_bets where create_time > unix_timestamp() - sysdate()",
     );
     if place.kind != Kind::Mariadb {
-        let said = refused(&db, "select now() - interval '1:30' minute_second as t");
+        let message = refused(&db, "select now() - interval '1:30' minute_second as t");
         assert!(
-            said.contains("\"now\" stands for the network's clock"),
-            "{said}"
+            message.contains("\"now\" stands for the network's clock"),
+            "{message}"
         );
-        let said = refused(&db, "select now() - interval 3 century as t");
-        assert!(said.contains("is not known"), "{said}");
+        let message = refused(&db, "select now() - interval 3 century as t");
+        assert!(message.contains("is not known"), "{message}");
     }
 }
 
@@ -414,8 +420,11 @@ fn what_the_parser_does_not_know_runs_unless_it_names_a_clock(place: &Place) {
     let known = "select uuid from example_bets not indexed";
     if place.kind != Kind::Mariadb {
         ask(&mut *store, &db, known, Timestamp::EPOCH).unwrap();
-        let said = refused(&db, "select uuid, now() as t from example_bets not indexed");
-        assert!(said.contains("but the query is not understood"), "{said}");
+        let message = refused(&db, "select uuid, now() as t from example_bets not indexed");
+        assert!(
+            message.contains("but the query is not understood"),
+            "{message}"
+        );
         refused(
             &db,
             "select uuid, date('now') as t from example_bets not indexed",
@@ -424,8 +433,11 @@ fn what_the_parser_does_not_know_runs_unless_it_names_a_clock(place: &Place) {
         let unknown = "select date_format('2020-01-01' - interval '1:30' minute_second, '%Y') as y";
         let rows = ask(&mut *store, &db, unknown, Timestamp::EPOCH).unwrap();
         assert_eq!(rows[0]["y"], "2019");
-        let said = refused(&db, "select now() - interval '1:30' minute_second as t");
-        assert!(said.contains("but the query is not understood"), "{said}");
+        let message = refused(&db, "select now() - interval '1:30' minute_second as t");
+        assert!(
+            message.contains("but the query is not understood"),
+            "{message}"
+        );
     }
 }
 
@@ -478,8 +490,8 @@ fn a_query_of_many_operators_is_not_parsed(place: &Place) {
     assert_eq!(rows[0]["n"], 300);
     let rows = ask(&mut *store, &db, &many(450, "0"), Timestamp::EPOCH).unwrap();
     assert_eq!(rows[0]["n"], 450);
-    let said = refused(&db, &many(20_000, "unix_timestamp()"));
-    assert!(said.contains("more than 400 operators"), "{said}");
+    let message = refused(&db, &many(20_000, "unix_timestamp()"));
+    assert!(message.contains("more than 400 operators"), "{message}");
     // Whether the database takes it or not: nobody runs out of stack.
     let nested = |open: &str, inner: &str, close: &str, depth: usize| {
         let _ = db.prepare(&format!(

@@ -1,4 +1,4 @@
-//! What is said of windows that cannot be, and where: in Rust, and in a script with its line.
+//! Errors of windows that cannot be, and their places: in Rust, and in a script with its line.
 
 use crate::support::databases::Place;
 use crate::support::window_bench::{Bench, START, declared, sliding, tumbling};
@@ -20,9 +20,9 @@ crate::over_all_databases! {
 
 const SUM: &str = "select g, sum(v) as s from things group by g";
 
-/// What is said against a window.
+/// The error of a window that cannot be.
 #[track_caller]
-fn said(database: &Database, options: &WindowOptions) -> String {
+fn refusal(database: &Database, options: &WindowOptions) -> String {
     let error = Window::new(database, options).err();
     let error = error.expect("it is refused");
     assert_eq!(error.kind(), ErrorKind::Data);
@@ -61,11 +61,11 @@ fn a_table_or_column_that_is_not_declared_is_named(place: &Place) {
              a time column holds unix seconds, as integer or real",
         ),
     ] {
-        assert_eq!(said(&database, &options), wanted);
+        assert_eq!(refusal(&database, &options), wanted);
     }
     let no_time = WindowOptions::new("things", SUM, WindowKind::Sliding(seconds(10)));
     assert_eq!(
-        said(&database, &no_time),
+        refusal(&database, &no_time),
         "this window needs a time column; \
          set time = \"column\""
     );
@@ -107,14 +107,14 @@ fn an_extent_that_cannot_be_is_refused(place: &Place) {
         (WindowKind::Count(0), "bad window count 0"),
     ] {
         let options = WindowOptions::new("things", SUM, extent).time("t");
-        assert_eq!(said(&database, &options), wanted);
+        assert_eq!(refusal(&database, &options), wanted);
     }
     database
         .declare(Table::new("keyless").text("g").integer("t"))
         .unwrap();
     let sql = "select count(*) as n from keyless";
     assert_eq!(
-        said(
+        refusal(
             &database,
             &WindowOptions::new("keyless", sql, WindowKind::Count(3))
         ),
@@ -126,16 +126,16 @@ fn what_is_of_the_events_clock_is_refused_under_the_systems(place: &Place) {
     let database = declared(place);
     let by_events = "uses clock = \"system\"; clock = \"event\" uses the time column of the events";
     assert_eq!(
-        said(&database, &sliding(SUM).lateness(seconds(1))),
+        refusal(&database, &sliding(SUM).lateness(seconds(1))),
         format!("lateness needs clock = \"event\", this window {by_events}")
     );
     assert_eq!(
-        said(&database, &sliding(SUM).idle(seconds(1))),
+        refusal(&database, &sliding(SUM).idle(seconds(1))),
         format!("idle needs clock = \"event\", this window {by_events}")
     );
     let counted = WindowOptions::new("things", SUM, WindowKind::Count(3)).clock(TimeDomain::Event);
     assert_eq!(
-        said(&database, &counted),
+        refusal(&database, &counted),
         "clock = \"event\" needs a time column"
     );
 }
@@ -186,7 +186,7 @@ fn a_mode_that_an_extent_or_query_cannot_serve_is_refused(place: &Place) {
             "bad verify NaN; verify is a share of the events, from 0 to 1",
         ),
     ] {
-        assert_eq!(said(&database, &options), wanted);
+        assert_eq!(refusal(&database, &options), wanted);
     }
     // With keys it can.
     assert!(Window::new(&database, &sliding(opaque).emit(Emit::Leave).keys(["g"])).is_ok());
@@ -238,7 +238,7 @@ fn a_plan_that_cannot_serve_is_refused_with_the_reason(place: &Place) {
         ),
     ] {
         assert_eq!(
-            said(&database, &options.plan(plan)),
+            refusal(&database, &options.plan(plan)),
             format!("plan {plan} does not support this query: {why}; {best}")
         );
     }
@@ -271,7 +271,7 @@ fn a_bad_query_is_refused_when_the_window_is_made(place: &Place) {
             "a parameter without a name",
         ),
     ] {
-        let told = said(&database, &sliding(sql));
+        let told = refusal(&database, &sliding(sql));
         assert!(told.contains(wanted), "{sql}: {told}");
     }
 }

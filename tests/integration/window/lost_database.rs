@@ -46,6 +46,7 @@ fn a_database_that_ends_and_comes_back_loses_nothing_and_refuses_nothing() -> Te
     send(1_000..2_000)?;
     // Who does not need the database goes on.
     assert!(soon(|| lines("beside.jsonl") == 2_000));
+    // Longer than the pauses between attempts.
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(lines("out.jsonl"), 1_000);
     server.restart();
@@ -63,19 +64,19 @@ fn a_database_that_ends_and_comes_back_loses_nothing_and_refuses_nothing() -> Te
     drop(running.stdin.take());
     let done = running.wait()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let said: Vec<&str> = done.stderr.lines().collect();
-    assert!(said[0].contains("node keep: mysql://"), "{said:?}");
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert!(lines[0].contains("node keep: mysql://"), "{lines:?}");
     assert!(
-        said[1..said.len() - 1]
+        lines[1..lines.len() - 1]
             .iter()
             .all(|l| l.contains("node keep: still lost: mysql://")),
-        "{said:?}"
+        "{lines:?}"
     );
     assert!(
-        said[said.len() - 1].contains("node keep: back after "),
-        "{said:?}"
+        lines[lines.len() - 1].contains("node keep: back after "),
+        "{lines:?}"
     );
-    assert!((3..=9).contains(&said.len()), "{said:?}");
+    assert!((3..=9).contains(&lines.len()), "{lines:?}");
     let name = url.rsplit('/').next().ok_or("no name")?;
     let rows: Option<u32> = server
         .connect(Some(name))?

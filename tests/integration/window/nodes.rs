@@ -169,7 +169,7 @@ fn a_create_window_inserts_and_passes_on(place: &Place) {
 fn fault_22_bad_json_is_rejected_and_kept_by_the_port_errors(place: &Place) {
     let db = declared(place);
     let mut bench = Bench::new(CreateWindow::new(&db, Some("example_bets")).unwrap());
-    for (payload, said) in [
+    for (payload, message) in [
         ("{\"uuid\": ", "malformed JSON at byte "),
         ("", "malformed JSON at byte 0: it is empty"),
         ("[1]", "a JSON object was expected, this is an array"),
@@ -179,7 +179,7 @@ fn fault_22_bad_json_is_rejected_and_kept_by_the_port_errors(place: &Place) {
         let kept = bench.errors.lock().unwrap()[0].payload().clone();
         assert_eq!(kept.bytes(), payload.as_bytes());
         let errors = bench.errors();
-        assert!(errors[0].starts_with(said), "{errors:?}");
+        assert!(errors[0].starts_with(message), "{errors:?}");
     }
     assert_eq!(bench.out(), [] as [Value; 0]);
     assert_eq!(table(&db, COUNT)["n"], 0);
@@ -310,12 +310,12 @@ fn fault_20_no_text_of_a_script_becomes_part_of_a_statement(place: &Place) {
     let db = declared(place);
     let size = Duration::from_secs(10);
     let evil = "create_time < 0 or 1=1; drop table example_bets; --";
-    let said = |table: &str, column: &str| {
+    let message = |table: &str, column: &str| {
         let window = sliding_by(&db, &liability(10), table, size, column);
         window.err().unwrap().to_string()
     };
-    assert!(said("example_bets", evil).starts_with("table \"example_bets\" has no column \""));
-    assert!(said("example_bets; drop table x", "create_time").starts_with("no table \""));
+    assert!(message("example_bets", evil).starts_with("table \"example_bets\" has no column \""));
+    assert!(message("example_bets; drop table x", "create_time").starts_with("no table \""));
     // And what an event says is a value.
     let mut bench = Bench::new(sliding(&db, &liability(10), 10));
     bench.inject(bet(

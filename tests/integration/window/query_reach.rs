@@ -110,8 +110,8 @@ fn functions_that_act_are_refused_however_they_are_written(place: &Place) {
         ],
     };
     for call in calls {
-        let said = refused(&db, &format!("select {call} as x"));
-        assert!(said.contains("cannot be called"), "{call}: {said}");
+        let message = refused(&db, &format!("select {call} as x"));
+        assert!(message.contains("cannot be called"), "{call}: {message}");
     }
     let name = match place.kind {
         Kind::Mariadb => "load_file",
@@ -128,8 +128,8 @@ fn functions_that_act_are_refused_however_they_are_written(place: &Place) {
         )
     );
     if place.kind == Kind::Mariadb {
-        let said = refused(&db, "select cuont(*) as n from example_bets");
-        assert!(said.ends_with("did you mean \"count\"?"), "{said}");
+        let message = refused(&db, "select cuont(*) as n from example_bets");
+        assert!(message.ends_with("did you mean \"count\"?"), "{message}");
         for sql in [
             "select * from example_bets procedure analyse()",
             "select 1 /*! , sleep(1) */ as x",
@@ -314,10 +314,10 @@ fn a_query_reads_declared_tables_alone(place: &Place) {
         "select d.one from (select 1 as one from {}) as d",
     ] {
         let sql = sql.replace("{}", hidden);
-        let said = refused(&db, &sql);
+        let message = refused(&db, &sql);
         assert!(
-            said.contains(&format!("table \"{hidden}\" is not declared")),
-            "{sql}: {said}"
+            message.contains(&format!("table \"{hidden}\" is not declared")),
+            "{sql}: {message}"
         );
     }
     assert_eq!(
@@ -331,8 +331,11 @@ fn a_query_reads_declared_tables_alone(place: &Place) {
     db.prepare("select game_id from example_selections")
         .unwrap();
     if place.kind != Kind::Memory {
-        let said = refused(&db, "select word from shown");
-        assert!(said.contains("table \"shown\" is not declared"), "{said}");
+        let message = refused(&db, "select word from shown");
+        assert!(
+            message.contains("table \"shown\" is not declared"),
+            "{message}"
+        );
     }
 }
 
@@ -374,9 +377,9 @@ fn tables_and_views_that_are_named_are_read_too(place: &Place) {
     ] {
         refused(&db, sql);
     }
-    let said = closed.clone().with_reads(["rate"]).unwrap_err().to_string();
+    let message = closed.clone().with_reads(["rate"]).unwrap_err().to_string();
     assert_eq!(
-        said,
+        message,
         "reads: there is no table or view \"rate\" in the database; did you mean \"rates\"?"
     );
     if place.kind == Kind::Mariadb {
@@ -389,10 +392,10 @@ fn tables_and_views_that_are_named_are_read_too(place: &Place) {
         other.execute("insert into afar values (7)");
         let there = format!("{}.afar", other.url.rsplit('/').next().unwrap());
         let sql = format!("select x from {there}");
-        let said = refused(&db, &sql);
+        let message = refused(&db, &sql);
         assert!(
-            said.contains(&format!("table \"{there}\" is not declared")),
-            "{said}"
+            message.contains(&format!("table \"{there}\" is not declared")),
+            "{message}"
         );
         let db = closed.clone().with_reads([there]).unwrap();
         assert_eq!(one(&mut *store, &db, &sql), json!(7));
@@ -436,12 +439,12 @@ fn what_belongs_to_the_database_is_never_read(place: &Place) {
             "select b.uuid from example_bets b join {} on true",
         ] {
             let sql = sql.replace("{}", name);
-            let said = refused(&db, &sql);
+            let message = refused(&db, &sql);
             assert!(
-                said.contains("is of the database itself and cannot be read")
-                    || said.contains("no such table")
-                    || said.contains("doesn't exist"),
-                "{sql}: {said}"
+                message.contains("is of the database itself and cannot be read")
+                    || message.contains("no such table")
+                    || message.contains("doesn't exist"),
+                "{sql}: {message}"
             );
         }
     }
@@ -450,8 +453,8 @@ fn what_belongs_to_the_database_is_never_read(place: &Place) {
         _ => ["sqlite_schema", "pragma_database_list"],
     };
     for name in named {
-        let said = db.clone().with_reads([name]).unwrap_err().to_string();
-        assert!(said.contains("is of the database itself"), "{said}");
+        let message = db.clone().with_reads([name]).unwrap_err().to_string();
+        assert!(message.contains("is of the database itself"), "{message}");
     }
 }
 
@@ -491,16 +494,16 @@ fn a_query_that_the_parser_does_not_know_reads_no_more(place: &Place) {
         ),
     };
     db.prepare(known).unwrap();
-    let said = refused(&db, &unknown.replace("{}", hidden));
-    assert!(said.contains("is not declared"), "{said}");
+    let message = refused(&db, &unknown.replace("{}", hidden));
+    assert!(message.contains("is not declared"), "{message}");
     if place.kind == Kind::Mariadb {
         for name in [
             "mysql.user",
             "information_schema.tables",
             "performance_schema . accounts",
         ] {
-            let said = refused(&db, &unknown.replace("{}", name));
-            assert!(said.contains("is of the database itself"), "{said}");
+            let message = refused(&db, &unknown.replace("{}", name));
+            assert!(message.contains("is of the database itself"), "{message}");
         }
     }
 }
@@ -532,12 +535,12 @@ fn a_sql_source_reads_the_tables_of_its_user_and_nothing_of_the_database(place: 
         _ => "load_extension('x')",
     };
     let sql = format!("select rate as c, {act} as x from rates where rate > :cursor order by rate");
-    let said = opened(&sql).unwrap_err().to_string();
-    assert!(said.contains("cannot be called"), "{said}");
+    let message = opened(&sql).unwrap_err().to_string();
+    assert!(message.contains("cannot be called"), "{message}");
     let system = of_the_database(place)[0];
     let sql = format!("select 1 as c from {system} where 1 > :cursor order by 1");
-    let said = opened(&sql).unwrap_err().to_string();
-    assert!(said.contains("is of the database itself"), "{said}");
+    let message = opened(&sql).unwrap_err().to_string();
+    assert!(message.contains("is of the database itself"), "{message}");
 }
 
 const NET: &str = "\
@@ -608,6 +611,6 @@ fn every_constructor_of_a_window_takes_what_its_query_reads()
 fn a_declared_table_of_another_name_is_suggested() {
     let db = Database::open("sqlite::memory:").unwrap();
     db.declare(Table::new("orders").integer("n")).unwrap();
-    let said = refused(&db, "select n from order_s");
-    assert!(said.ends_with("did you mean \"orders\"?"), "{said}");
+    let message = refused(&db, "select n from order_s");
+    assert!(message.ends_with("did you mean \"orders\"?"), "{message}");
 }

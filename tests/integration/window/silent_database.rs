@@ -122,6 +122,7 @@ fn the_time_of_a_run_and_signals_end_a_start_that_waits() -> Result<(), Box<dyn 
     for signal in [Signal::TERM, Signal::INT] {
         let begun = Instant::now();
         let running = site.start(&["run", "net.lua"])?;
+        // Nothing shows that it waits for the database.
         std::thread::sleep(Duration::from_millis(1_000));
         running.signal(signal)?;
         let done = running.wait()?;
@@ -173,6 +174,7 @@ fn a_run_waits_for_its_database_until_its_time_is_over_or_a_signal_comes()
         );
         let begun = Instant::now();
         let running = site.start(&["run", "net.lua", "--db", &url])?;
+        // Nothing shows that it waits for the database.
         std::thread::sleep(Duration::from_secs(1));
         let done = running.stop()?;
         assert!(begun.elapsed() < Duration::from_secs(3), "{url}");
@@ -219,6 +221,7 @@ fn a_database_that_is_available_later_is_waited_for_and_one_that_falls_silent_en
     running.send("{\"id\":1}\n")?;
     drop(running.stdin.take());
     running.until_log("waiting for the database: ")?;
+    // It would have ended meanwhile.
     std::thread::sleep(Duration::from_secs(1));
     assert!(running.status().is_none(), "it waits");
     server.restart();

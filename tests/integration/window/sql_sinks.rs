@@ -306,6 +306,7 @@ tb.link('in', 'out')";
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
+            // The moment of the kill is what is tried.
             std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
             running.signal(Signal::KILL)?;
         }

@@ -96,7 +96,7 @@ fn a_wrong_type_names_the_column_the_type_and_the_value(place: &Place) {
     let db = place.open();
     db.declare(bets()).unwrap();
     let mut store = db.connect().unwrap();
-    let mut said = |field: &str, value: Value| {
+    let mut refusal = |field: &str, value: Value| {
         let mut event = bet("a", 7, "c", 10.0);
         event[field] = value;
         let error = insert(&mut *store, &db, "example_bets", &event).unwrap_err();
@@ -104,35 +104,35 @@ fn a_wrong_type_names_the_column_the_type_and_the_value(place: &Place) {
         error.to_string()
     };
     assert_eq!(
-        said("stake", json!("ten")),
+        refusal("stake", json!("ten")),
         r#"example_bets.stake must be real, this is "ten""#
     );
     assert_eq!(
-        said("create_time", json!(1.5)),
+        refusal("create_time", json!(1.5)),
         r#"example_bets.create_time must be integer, this is 1.5"#
     );
     assert_eq!(
-        said("create_time", json!(u64::MAX)),
+        refusal("create_time", json!(u64::MAX)),
         r#"example_bets.create_time must be integer, this is 18446744073709551615"#
     );
     assert_eq!(
-        said("stake", json!(true)),
+        refusal("stake", json!(true)),
         r#"example_bets.stake must be real, this is true"#
     );
     assert_eq!(
-        said("customer_uuid", json!(5)),
+        refusal("customer_uuid", json!(5)),
         r#"example_bets.customer_uuid must be text, this is 5"#
     );
     assert_eq!(
-        said("selections", json!({"game_id": 1})),
+        refusal("selections", json!({"game_id": 1})),
         r#"example_bets.selections must be an array of objects, this is {"game_id":1}"#
     );
     assert_eq!(
-        said("selections", json!([1])),
+        refusal("selections", json!([1])),
         r#"example_bets.selections must be an array of objects, this is 1"#
     );
     assert_eq!(
-        said("selections", json!([{"game_id": "x"}])),
+        refusal("selections", json!([{"game_id": "x"}])),
         r#"example_selections.game_id must be integer, this is "x""#
     );
 }
@@ -198,6 +198,7 @@ fn nothing_is_visible_to_others_before_commit(place: &Place) {
     match place.kind {
         // On SQLite the reader waits until the writer is done.
         Kind::Memory | Kind::File => {
+            // It would have an answer meanwhile.
             std::thread::sleep(Duration::from_millis(20));
             assert!(!asking.is_finished());
             writer.commit().unwrap();
@@ -539,19 +540,20 @@ fn an_existing_table_is_checked_against_the_declaration(place: &Place) {
     }
     place.execute("create table t (id varchar(20) not null, n bigint, must double not null)");
     // The file is named before it.
-    let said = |table: Table| {
-        let said = place.open().declare(table).unwrap_err().to_string();
-        said.rsplit_once("\": ")
+    let refusal = |table: Table| {
+        let refusal = place.open().declare(table).unwrap_err().to_string();
+        refusal
+            .rsplit_once("\": ")
             .filter(|(file, _)| file.starts_with("database \""))
-            .map_or(said.clone(), |(_, said)| said.to_owned())
+            .map_or(refusal.clone(), |(_, refusal)| refusal.to_owned())
     };
     let there = r#"table "t" is there already and does not fit: "#;
     assert_eq!(
-        said(Table::new("t").text("ident").integer("n").real("must")),
+        refusal(Table::new("t").text("ident").integer("n").real("must")),
         format!(r#"{there}it has no column "ident"; its columns are id, n, must"#)
     );
     assert_eq!(
-        said(Table::new("t").text("idd").integer("n").real("must")),
+        refusal(Table::new("t").text("idd").integer("n").real("must")),
         format!(r#"{there}it has no column "idd"; did you mean "id"?"#)
     );
     let kind = match place.kind {
@@ -559,15 +561,15 @@ fn an_existing_table_is_checked_against_the_declaration(place: &Place) {
         _ => "varchar(20)",
     };
     assert_eq!(
-        said(Table::new("t").integer("id").integer("n").real("must")),
+        refusal(Table::new("t").integer("id").integer("n").real("must")),
         format!(r#"{there}column "id" is {kind} there, integer in the declaration"#)
     );
     assert_eq!(
-        said(Table::new("t").text("id").integer("n")),
+        refusal(Table::new("t").text("id").integer("n")),
         format!(r#"{there}its column "must" must be given a value, and is not declared"#)
     );
     assert_eq!(
-        said(
+        refusal(
             Table::new("t")
                 .text("id")
                 .integer("n")

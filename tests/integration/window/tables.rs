@@ -114,19 +114,19 @@ fn the_same_declaration_twice_is_fine_and_another_is_not() {
 #[test]
 fn a_table_that_is_not_declared_is_named_with_what_is() {
     let db = database();
-    let said = |name: &str| db.table(name).unwrap_err().to_string();
+    let message = |name: &str| db.table(name).unwrap_err().to_string();
     assert_eq!(
-        said("bets"),
+        message("bets"),
         r#"no table "bets" is declared; no table is declared"#
     );
     db.declare(Table::new("example_bets").text("a")).unwrap();
     db.declare(Table::new("games").text("a")).unwrap();
     assert_eq!(
-        said("example_bet"),
+        message("example_bet"),
         r#"no table "example_bet" is declared; did you mean "example_bets"?"#
     );
     assert_eq!(
-        said("customers"),
+        message("customers"),
         r#"no table "customers" is declared; the declared tables are example_bets, games"#
     );
 }
@@ -164,7 +164,7 @@ fn a_table_is_read_from_json() {
 
 #[test]
 fn options_that_are_not_known_are_refused() {
-    for (options, said) in [
+    for (options, message) in [
         (
             json!(5),
             r#"its options: names and values expected, this is 5"#,
@@ -207,6 +207,6 @@ fn options_that_are_not_known_are_refused() {
             r#"child "c": it has no option "parent"; write child column = parent's column"#,
         ),
     ] {
-        assert_eq!(refused_json(options), format!("table \"t\": {said}"));
+        assert_eq!(refused_json(options), format!("table \"t\": {message}"));
     }
 }

@@ -4,6 +4,7 @@
 use super::outbox::{Run, Seen};
 use crate::support::binary::{Running, Site};
 use crate::support::databases::{Place, kill_connections};
+use crate::support::wait::eventually_within;
 use crate::support::window_bench::{Fate, START};
 use serde_json::json;
 use std::error::Error;
@@ -50,6 +51,7 @@ impl Process {
         let since = Instant::now();
         while self.delivered().len() < rows && since.elapsed() < NOTICED {
             self.run.simulation.advance(LOOK);
+            // Others use the server meanwhile, in their own time.
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -123,6 +125,7 @@ fn of_processes_that_start_at_once_one_takes_each_entry_over() {
                         if left(&place) == 0 || since.elapsed() > NOTICED {
                             break;
                         }
+                        // Others use the server meanwhile, in their own time.
                         thread::sleep(Duration::from_millis(10));
                     }
                     delivered.lock().unwrap().extend(process.delivered());
@@ -230,11 +233,7 @@ fn lines(site: &Site, name: &str) -> Vec<String> {
 }
 
 fn until(what: &str, holds: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
-        thread::sleep(Duration::from_millis(50));
-    }
+    eventually_within(Duration::from_secs(60), what, holds);
 }
 
 /// What the killed process has emitted and not delivered.
@@ -279,6 +278,7 @@ fn of_real_processes_one_delivers_what_a_killed_one_has_left() -> Tested {
         let mut running = Vec::new();
         if !restarted {
             running = others()?;
+            // They look for outboxes of others by then.
             thread::sleep(Duration::from_secs(1));
         }
         let killed = process("slow.lua", "rows", "killed")?;
@@ -334,6 +334,7 @@ fn with_a_file_a_process_that_stands_by_delivers_what_a_killed_one_has_left() ->
         process("fast.lua", "none", "one")?,
         process("fast.lua", "none", "other")?,
     ];
+    // They look for outboxes of others by then.
     thread::sleep(Duration::from_millis(500));
     killed.kill()?;
     let delivered = || [lines(&site, "one"), lines(&site, "other")].concat();

@@ -89,7 +89,7 @@ fn an_answer_that_fails_as_time_passes_is_logged_once_and_emitted_later(place: &
         assert_eq!(
             bench.out(),
             Vec::<Value>::new(),
-            "{plan}: it is what was said last"
+            "{plan}: it is what was emitted last"
         );
         bench.advance(10.0);
         assert_eq!(bench.out(), [none], "{plan}");

@@ -13,7 +13,7 @@ fn refused(url: &str) -> Error {
 fn a_bad_url_is_an_error_with_its_reason_and_without_the_password() {
     let grammar =
         r#"write "sqlite::memory:", "sqlite:path" or "mysql://user:password@host:port/database""#;
-    for (url, said) in [
+    for (url, message) in [
         (
             "",
             format!(r#"bad database url "": unknown scheme; {grammar}"#),
@@ -71,7 +71,7 @@ fn a_bad_url_is_an_error_with_its_reason_and_without_the_password() {
         ),
     ] {
         let error = refused(url);
-        assert_eq!(error.to_string(), said);
+        assert_eq!(error.to_string(), message);
         assert_eq!(error.kind(), ErrorKind::Config);
     }
 }
@@ -81,10 +81,13 @@ fn a_server_that_is_not_there_is_unavailable_and_may_come_back() {
     let error = refused("mysql://u:secret@127.0.0.1:1/d");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_retryable());
-    let said = error.to_string();
-    assert!(said.starts_with("mysql://u:***@127.0.0.1:1/d: "), "{said}");
-    assert!(said.contains("connection refused"), "{said}");
-    assert!(!said.contains("secret"));
+    let message = error.to_string();
+    assert!(
+        message.starts_with("mysql://u:***@127.0.0.1:1/d: "),
+        "{message}"
+    );
+    assert!(message.contains("connection refused"), "{message}");
+    assert!(!message.contains("secret"));
 }
 
 #[test]
@@ -94,10 +97,10 @@ fn a_wrong_password_is_a_bad_configuration() {
     let error = refused(&url.replace("p%40ss%3A%2F%23%25", "wrong"));
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(!error.is_retryable());
-    let said = error.to_string();
-    assert!(said.contains(":***@127.0.0.1"), "{said}");
-    assert!(said.contains("Access denied"), "{said}");
-    assert!(!said.contains("wrong"), "{said}");
+    let message = error.to_string();
+    assert!(message.contains(":***@127.0.0.1"), "{message}");
+    assert!(message.contains("Access denied"), "{message}");
+    assert!(!message.contains("wrong"), "{message}");
     let error = refused(&url.replace("/test_", "/missing_"));
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("Unknown database"), "{error}");

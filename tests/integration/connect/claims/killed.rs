@@ -28,6 +28,7 @@ fn until(path: &Path, what: &str, holds: impl Fn(&HashSet<String>) -> bool) -> R
             let error = format!("{what}: {} of {EVENTS} were read", seen.len());
             return Err(Error::data(error));
         }
+        // Until the next look.
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -421,6 +421,7 @@ fn behind_every_pipeline_a_stop_in_the_middle_loses_nothing() {
                     arrived.ids().len() > 100 || network.wait_timeout(Duration::ZERO).is_some()
                 });
             }
+            // Nothing shows how far it is: the stop comes at any moment.
             Out::Some | Out::Answers => std::thread::sleep(Duration::from_millis(20)),
         }
         network.stop().map_err(text)?;

@@ -217,14 +217,14 @@ fn pitfall_06_what_has_no_one_grouping_is_asked_again_and_explained(place: &Plac
         ),
         (random, "rand"),
     ];
-    for (sql, said) in cases {
+    for (sql, message) in cases {
         let database = declared(&place.another());
         let window = Window::new(&database, &sliding(sql)).unwrap();
         let explained = window.explain();
         assert_eq!(explained.plan, Plan::Requery, "{explained}");
         let why = explained.refused.iter().find(|r| r.0 == Plan::Incremental);
         let why = &why.expect("it says why").1;
-        assert!(why.to_lowercase().contains(said), "{sql}: {why}");
+        assert!(why.to_lowercase().contains(message), "{sql}: {why}");
         let forced = why_not(&database, &sliding(sql).plan(Plan::Incremental));
         assert!(forced.contains(why), "{forced}");
         // And it answers.

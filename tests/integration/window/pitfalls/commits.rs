@@ -104,7 +104,7 @@ fn lost(place: &Place) -> Cause {
     Box::new(|| Err(Error::new(ErrorKind::Unavailable, "struck").retryable()))
 }
 
-/// Every mode with a plan that serves it, and the sums that are said of the batch and of the row
+/// Every mode with a plan that serves it, and the sums that are emitted for the batch and of the row
 /// after it: an old row of `b` leaves with it, two of `a` come, and one more.
 fn modes() -> Vec<(WindowOptions, Plan, Emit, &'static [f64])> {
     let seconds = Duration::from_secs;
@@ -161,7 +161,7 @@ fn pitfall_10_what_the_database_refuses_to_commit_never_was(place: &Place) {
         return;
     }
     for (options, plan, emit, right) in modes() {
-        // Its rows stay until what was said of them is delivered: the batch deletes none.
+        // Its rows stay until what was emitted for them is delivered: the batch deletes none.
         if emit == Emit::Close {
             continue;
         }
@@ -242,9 +242,9 @@ fn pitfall_10_what_is_to_be_emitted_again_is_emitted_though_a_commit_fails(place
             bench.send(row("2", 11, "b", 1.0));
             assert_eq!(bench.out(), [] as [Value; 0], "{emit} {plan}");
             bench.advance(60.0);
-            let mut said = sums(bench.out());
-            said.sort_by(f64::total_cmp);
-            assert_eq!(said, right, "{emit} {plan}");
+            let mut emitted = sums(bench.out());
+            emitted.sort_by(f64::total_cmp);
+            assert_eq!(emitted, right, "{emit} {plan}");
         }
     }
 }

@@ -23,22 +23,22 @@ fn event(k: usize, n: i64, v: f64) -> Value {
 /// What every plan that serves says of these events, held against what `requery` says: rows, their
 /// types, and why events were rejected. Says which plans were taken.
 fn agreed(place: &Place, sql: &str, emit: Emit, events: &[Value]) -> (Vec<Value>, Vec<Plan>) {
-    let said = |plan: Plan| {
+    let emitted = |plan: Plan| {
         let database = declared(&place.another());
         let options = options(sql, emit, plan);
         Window::new(&database, &options).ok()?;
         let mut bench = Bench::new(&database, options);
-        let mut said = Vec::new();
+        let mut emitted = Vec::new();
         for event in events {
             bench.send(event.clone());
-            said.push(json!({"out": bench.out(), "errors": bench.errors()}));
+            emitted.push(json!({"out": bench.out(), "errors": bench.errors()}));
         }
-        Some(said)
+        Some(emitted)
     };
-    let right = said(Plan::Requery).unwrap();
+    let right = emitted(Plan::Requery).unwrap();
     let mut taken = Vec::new();
     for plan in [Plan::Keyed, Plan::Incremental] {
-        if let Some(ours) = said(plan) {
+        if let Some(ours) = emitted(plan) {
             assert_eq!(ours, right, "{plan}, {emit}: {sql}");
             taken.push(plan);
         }
@@ -119,11 +119,11 @@ fn pitfall_04_a_sum_beyond_doubles_is_refused_as_the_query_refuses_it(place: &Pl
         for having in ["", " having sum(v) > 1e300", " having sum(v) < 5"] {
             for emit in [Emit::All, Emit::Touched, Emit::Changes, Emit::Enter] {
                 let sql = format!("select g, {what} as x from things group by g{having}");
-                let (said, taken) = agreed(place, &sql, emit, &events);
+                let (emitted, taken) = agreed(place, &sql, emit, &events);
                 assert!(taken.contains(&Plan::Incremental), "{sql}");
                 if having.is_empty() && what != "sum(v * 2)" {
-                    let why = said[1]["errors"][0].as_str().unwrap_or_default();
-                    assert!(!why.is_empty(), "{sql}: {said:?}");
+                    let why = emitted[1]["errors"][0].as_str().unwrap_or_default();
+                    assert!(!why.is_empty(), "{sql}: {emitted:?}");
                 }
             }
         }
@@ -185,8 +185,8 @@ fn pitfall_13_zero_is_one_key_whatever_its_sign(place: &Place) {
             Emit::Enter,
             Emit::Leave,
         ] {
-            let (said, _) = agreed(place, &sql, emit, &events);
-            let shown = Value::from(said).to_string();
+            let (emitted, _) = agreed(place, &sql, emit, &events);
+            let shown = Value::from(emitted).to_string();
             assert!(!shown.contains("-0.0"), "{sql}, {emit}: {shown}");
         }
     }

@@ -52,7 +52,7 @@ fn pitfall_09_what_strangers_write_is_seen(place: &Place) {
     for plan in PLANS {
         let place = place.another();
         let database = declared(&place);
-        // A file tells by itself; a server does not, so it must be said.
+        // Whether a file is shared is found by itself; of a server it must be declared.
         let shared = place.kind == Kind::Mariadb;
         let options = options(SUM, Emit::Touched, plan).shared(shared);
         if shared && plan == Plan::Incremental {

@@ -144,14 +144,14 @@ fn pitfall_14_what_was_not_delivered_before_a_kill_is_emitted_after_it(place: &P
             (Emit::Leave, 11.0),
         ] {
             let options = options(SUM, emit, plan).name("sums");
-            let said = killed(&place.another(), &options, until, 0.5);
-            assert_eq!(said, [[row.clone()], [row.clone()]], "{emit} {plan}");
+            let emitted = killed(&place.another(), &options, until, 0.5);
+            assert_eq!(emitted, [[row.clone()], [row.clone()]], "{emit} {plan}");
         }
     }
     for plan in [Plan::Requery, Plan::Incremental] {
         let options = tumbling(SUM).emit(Emit::Close).plan(plan).name("sums");
-        let said = killed(&place.another(), &options, 10.0, 0.5);
-        assert_eq!(said, [[row.clone()], [row.clone()]], "close {plan}");
+        let emitted = killed(&place.another(), &options, 10.0, 0.5);
+        assert_eq!(emitted, [[row.clone()], [row.clone()]], "close {plan}");
     }
 }
 
@@ -210,8 +210,8 @@ fn pitfall_14_a_row_is_in_no_window_after_a_restart_for_which_it_was_too_late(pl
             bench.send(row("3", 6, "a", 4.0));
             assert_eq!(bench.out(), [] as [Value; 0], "{plan}");
             if restarts {
-                let (said, _) = bench.finish();
-                assert_eq!(said, [] as [Value; 0], "{plan}");
+                let (emitted, _) = bench.finish();
+                assert_eq!(emitted, [] as [Value; 0], "{plan}");
                 bench = Bench::at(&declared(&place), options, 6);
             }
             bench.advance(10.0);

@@ -68,7 +68,7 @@ fn of_a(out: Vec<Value>) -> Vec<[i64; 4]> {
     of_a.map(shown).collect()
 }
 
-/// All that is said of both halves of the stream, with something done between them.
+/// All that is emitted for both halves of the stream, with something done between them.
 fn both(
     place: &Place,
     (emit, clock): (Emit, TimeDomain),
@@ -85,7 +85,7 @@ fn both(
     out
 }
 
-/// What is to be said, whatever is done: nothing is joined that was live apart.
+/// What is to be emitted, whatever is done: nothing is joined that was live apart.
 fn right(emit: Emit) -> Vec<[i64; 4]> {
     match emit {
         Emit::Close => vec![[2, 15, 2, 3], [7, 18, 2, 12], [11, 21, 1, 16]],
@@ -115,11 +115,11 @@ fn pitfall_14_a_session_that_has_ended_is_not_joined_after_a_restart(place: &Pla
         }
         let place = place.another();
         let with = both(&place, (emit, clock), |first, _| {
-            let (said, _) = first.finish();
-            assert_eq!(said, [] as [Value; 0]);
+            let (emitted, _) = first.finish();
+            assert_eq!(emitted, [] as [Value; 0]);
             // Twice: what was kept apart once stays so.
-            let (said, _) = bench(&declared(&place), emit, clock, 16).finish();
-            assert_eq!(said, [] as [Value; 0]);
+            let (emitted, _) = bench(&declared(&place), emit, clock, 16).finish();
+            assert_eq!(emitted, [] as [Value; 0]);
             bench(&declared(&place), emit, clock, 16)
         });
         assert_eq!(with, right(emit), "{emit} {clock:?}");
@@ -128,14 +128,14 @@ fn pitfall_14_a_session_that_has_ended_is_not_joined_after_a_restart(place: &Pla
 
 fn pitfall_14_a_session_that_has_ended_is_not_joined_when_the_table_is_read_again(place: &Place) {
     for (emit, clock) in MODES {
-        let said = both(&place.another(), (emit, clock), |bench, database| {
+        let emitted = both(&place.another(), (emit, clock), |bench, database| {
             let things = database.table("things").unwrap();
             let by_hand = row("by hand", 16, "b", 0.0);
             let mut store = database.connect().unwrap();
             store.insert(&things, by_hand.as_object().unwrap()).unwrap();
             bench
         });
-        assert_eq!(said, right(emit), "{emit} {clock:?}");
+        assert_eq!(emitted, right(emit), "{emit} {clock:?}");
     }
 }
 

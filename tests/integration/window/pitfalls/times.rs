@@ -76,7 +76,7 @@ fn bases(place: &Place) -> Vec<i64> {
 }
 
 /// What the window emits of these rows, after all windows have ended.
-fn said(
+fn emitted(
     database: &Database,
     options: WindowOptions,
     times: &[f64],
@@ -106,9 +106,9 @@ fn said(
 }
 
 /// The windows that each row is in, by its number.
-fn windows(said: &[Value]) -> BTreeMap<usize, Vec<i64>> {
+fn windows(emitted: &[Value]) -> BTreeMap<usize, Vec<i64>> {
     let mut windows: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
-    for row in said {
+    for row in emitted {
         let Ok(number) = row["k"].as_str().unwrap().parse() else {
             continue;
         };
@@ -159,7 +159,7 @@ fn pitfall_15_a_time_next_to_a_boundary_is_in_exactly_one_tumbling_window(place:
                 place,
                 WindowKind::Hopping { size, slide: size },
                 |database, options, clock| {
-                    let windows = windows(&said(database, options.clone(), &times, clock));
+                    let windows = windows(&emitted(database, options.clone(), &times, clock));
                     for (number, at) in times.iter().enumerate() {
                         let right = micros(*at).div_euclid(slide) * slide;
                         // Seconds as doubles: the start of a window that is far away is rounded too.
@@ -186,7 +186,7 @@ fn pitfall_15_a_time_next_to_a_boundary_is_in_as_many_hopping_windows_as_any_oth
     for base in bases(place) {
         let times = times(base, slide);
         each_way(place, extent, |database, options, clock| {
-            let windows = windows(&said(database, options.clone(), &times, clock));
+            let windows = windows(&emitted(database, options.clone(), &times, clock));
             for (number, at) in times.iter().enumerate() {
                 let last = micros(*at).div_euclid(slide) * slide;
                 let right = [2, 1, 0].map(|back| micros((last - back * slide) as f64 / 1e6));

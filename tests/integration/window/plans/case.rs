@@ -67,7 +67,7 @@ impl Case {
     /// Leaves to a case that goes through a file what is the same there, and again after a restart
     /// (which is for every other one of them).
     ///
-    /// - A file keeps the rows of a window that has ended until what was said of it is delivered,
+    /// - A file keeps the rows of a window that has ended until what was emitted for it is delivered,
     ///   so it knows their keys for longer.
     /// - What was not delivered is emitted at once after a restart, not after a pause.
     /// - How far each link has come is not kept, so only the network's clock is the same. What has

@@ -169,7 +169,7 @@ impl Row {
     }
 }
 
-/// What sessions are, said as simply as can be.
+/// What sessions are, as simply as can be.
 struct Model<'a> {
     case: &'a Case,
     open: Vec<Session>,
@@ -197,7 +197,7 @@ impl Model<'_> {
     }
 
     /// Whether a row would join an open session, and would have been of the one before that has
-    /// ended. How long that is known is not said: it is late for as long.
+    /// ended. How long that is known is not defined: it is late for as long.
     fn is_unclear(&self, row: &Row) -> bool {
         let gap = self.case.gap;
         let ended = self.ended.get(&row.g);
