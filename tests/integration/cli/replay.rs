@@ -302,7 +302,8 @@ fn a_window_that_asks_again_for_most_of_the_time_is_named() -> Tested {
                 .split_once("WARN ] node w: plan requery, ")
                 .and_then(|(_, rest)| rest.split_once(" % "));
             let (share, rest) = share.ok_or(line)?;
-            assert!((50.0..=100.0).contains(&share.parse()?), "{line}");
+            let share: f64 = share.parse()?;
+            assert!((50.0..=100.0).contains(&share), "{line}");
             assert_eq!(rest, "of the time; `tributary explain` shows why");
         }
     }

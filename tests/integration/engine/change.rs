@@ -4,7 +4,6 @@
 use crate::support::probe::{Log, Seen, soon, text, tracking};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 use tributary::pipeline::{Forwarder, interceptor};
 use tributary::sink::Discarder;
 use tributary::{
