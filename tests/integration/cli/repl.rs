@@ -82,7 +82,7 @@ fn events_are_injected_and_a_node_is_removed_while_the_network_runs() -> Tested 
                  :inject m {\"n\": 3}\n\
                  :wait\n";
     let done = typed(&site, &[], lines)?;
-    done.expect(0, "true\ntrue\ntrue\nfalse\n", "");
+    done.expect(0, "true\ntrue\ntrue\ntrue\nfalse\n", "");
     assert_eq!(
         site.read("out")?,
         "{\"twice\":2}\n{\"twice\":4}\n{\"twice\":6}\n"
