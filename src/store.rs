@@ -61,7 +61,7 @@ pub(crate) use limits::is_over;
 #[doc(hidden)]
 pub use query::Params;
 pub use query::Query;
-pub(crate) use retention::{CountRetention, TimeRetention};
+pub(crate) use retention::RowHold;
 pub(crate) use row::{Cell, Row, RowReader};
 pub(crate) use sqlite::{QueueFile, Stored};
 pub use table::{Child, Column, Table, Type};

@@ -20,6 +20,7 @@
 //! - `node` — the node: rows in and out, answers, emission.
 //! - `watermark` — event time.
 //! - `failing` — groups whose query fails for a while.
+//! - `outline` — what a successor of a window has to know of it.
 //! - `emission` — what was emitted, and the outbox; `answer` — group ids; `explain`.
 //!
 //! A new mode of emission: a variant of `Emit`, a line in the table of `emission`, an arm in
@@ -38,6 +39,7 @@ mod kind;
 mod make;
 mod node;
 mod options;
+mod outline;
 mod query;
 mod state;
 mod strategy;

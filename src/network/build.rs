@@ -208,3 +208,21 @@ impl Draft {
 impl Network {
     build_methods!(self, &self);
 }
+
+#[cfg(test)]
+impl Draft {
+    /// Replaces a node by the node of this name of a network that was not started.
+    pub(crate) fn replace_by_node_of(&mut self, other: &Network, name: &str) -> Result<()> {
+        let mut state = other.lock();
+        let id = state.graph.find(name);
+        let super::Phase::Built(built) = &mut state.phase else {
+            return Err(crate::error::Error::data("the other network was started"));
+        };
+        let at = built.iter().position(|node| Some(node.id) == id);
+        let mut runner = built
+            .swap_remove(at.expect("a node of the graph was built"))
+            .runner;
+        let ports = runner.node().ports();
+        self.replace_node(name, runner, &ports)
+    }
+}

@@ -160,29 +160,59 @@ impl Catalog {
     /// # Errors
     /// A table of which no rows are stored.
     pub fn name(&self, tables: Vec<String>) -> Result<Arc<TableUse>> {
-        let unstored = self.unstored.lock();
-        let taken = |table: &&String| {
-            let mut kept = unstored.iter().filter(|(_, by)| by.strong_count() > 0);
-            kept.any(|(name, _)| name == *table)
-        };
-        if let Some(table) = tables.iter().find(taken) {
-            return Err(Error::data(format!(
-                "no rows of table {} are stored: the window on it was the only one to name it",
-                quote(table)
-            ))
-            .with_hint("store = true makes that window store its rows"));
-        }
+        let used = self.name_before_open(tables);
+        self.check_stored(&used, None)?;
+        Ok(used)
+    }
+
+    /// The same for a window, which may be the successor of one that stores no rows: it is
+    /// [checked](Self::check_stored) when it opens.
+    pub fn name_before_open(&self, tables: Vec<String>) -> Arc<TableUse> {
         let used = Arc::new(TableUse(tables));
         let mut uses = self.uses.lock();
         uses.retain(|used| used.strong_count() > 0);
         uses.push(Arc::downgrade(&used));
-        Ok(used)
+        used
     }
 
-    /// Has the rows of a table not stored, if nothing else uses it; returns whether that is so.
-    pub fn keep_to_itself(&self, table: &str, own: &Arc<TableUse>) -> bool {
+    /// Checks that the rows of these tables are stored, unless by the window that is replaced.
+    ///
+    /// # Errors
+    /// A table of which no rows are stored.
+    pub fn check_stored(
+        &self,
+        own: &Arc<TableUse>,
+        replaced: Option<&Arc<TableUse>>,
+    ) -> Result<()> {
+        let unstored = self.unstored.lock();
+        let is_other = |by: &Weak<TableUse>| {
+            let is = |used: &Arc<TableUse>| std::ptr::eq(Arc::as_ptr(used), by.as_ptr());
+            by.strong_count() > 0 && !is(own) && !replaced.is_some_and(is)
+        };
+        let taken = |table: &&String| {
+            let mut kept = unstored.iter().filter(|(_, by)| is_other(by));
+            kept.any(|(name, _)| name == *table)
+        };
+        match own.0.iter().find(taken) {
+            None => Ok(()),
+            Some(table) => Err(Error::data(format!(
+                "no rows of table {} are stored: the window on it was the only one to name it",
+                quote(table)
+            ))
+            .with_hint("store = true makes that window store its rows")),
+        }
+    }
+
+    /// Has the rows of a table not stored, if nothing else uses it but the window that is replaced;
+    /// returns whether that is so.
+    pub fn keep_to_itself(
+        &self,
+        table: &str,
+        own: &Arc<TableUse>,
+        replaced: Option<&Arc<TableUse>>,
+    ) -> bool {
         let mut unstored = self.unstored.lock();
-        if !self.is_alone(table, own) {
+        if !self.is_alone(table, own, replaced) {
             return false;
         }
         unstored.retain(|(_, by)| by.strong_count() > 0);
@@ -190,11 +220,14 @@ impl Catalog {
         true
     }
 
-    /// Whether nothing else uses a table.
-    pub fn is_alone(&self, table: &str, own: &Arc<TableUse>) -> bool {
+    /// Whether nothing else uses a table but the window that is replaced.
+    fn is_alone(&self, table: &str, own: &Arc<TableUse>, replaced: Option<&Arc<TableUse>>) -> bool {
         let uses = self.uses.lock();
+        let ours = |used: &Arc<TableUse>| {
+            Arc::ptr_eq(used, own) || replaced.is_some_and(|replaced| Arc::ptr_eq(used, replaced))
+        };
         let mut others = uses.iter().filter_map(Weak::upgrade);
-        !others.any(|used| !Arc::ptr_eq(&used, own) && used.0.iter().any(|name| name == table))
+        !others.any(|used| !ours(&used) && used.0.iter().any(|name| name == table))
     }
 
     /// The declared tables that a text may name: those of which it, or a child of it, has the

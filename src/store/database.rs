@@ -324,6 +324,12 @@ impl Database {
         self.location.is_memory()
     }
 
+    /// Whether another handle is to the same database.
+    pub(crate) fn is_same(&self, other: &Database) -> bool {
+        let same = || self.location.to_string() == other.location.to_string();
+        Arc::ptr_eq(&self.catalog, &other.catalog) || !self.is_memory() && same()
+    }
+
     /// The claim of a node that keeps its state in this database: the file, if it is one. Nodes of one
     /// process share it.
     pub(crate) fn claim(&self) -> Option<Claim> {

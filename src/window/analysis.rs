@@ -32,6 +32,7 @@ mod load;
 mod restriction;
 mod row_sql;
 mod scope;
+mod shape;
 mod sql_type;
 mod survey;
 mod symbol;
@@ -43,6 +44,7 @@ use crate::error::Result;
 use crate::store::{Dialect, Table, Type, dialect};
 use grouped::ParsedQuery;
 use restriction::TimeRestriction;
+pub(crate) use shape::{GroupShape, StateShape};
 use sqlparser::ast::Query;
 use std::time::Duration;
 
@@ -162,6 +164,8 @@ pub(crate) struct RowSql {
     pub inputs: Vec<Column>,
     /// The number of its columns.
     pub outputs: usize,
+    /// What each of its columns computes, with the names of this analysis for columns.
+    pub texts: Vec<String>,
 }
 
 /// A query of which the state of each group can be kept.

@@ -11,8 +11,10 @@
 //! | leave | | | emits the row that was |
 //!
 //! - `outbox` — what was emitted and is not delivered.
+//! - `inheriting` — the memory of a window that is replaced, in the hands of its successor.
 //! - `session_boundaries` — sessions that the table does not tell apart.
 
+mod inheriting;
 mod outbox;
 mod session_boundaries;
 
@@ -30,6 +32,8 @@ use outbox::Outbox;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+pub(super) use inheriting::{Heir, ScopeName};
+use inheriting::{Relocation, agree};
 pub(super) use outbox::{NewEntry, OutboxEntry};
 pub(super) use session_boundaries::SessionBoundaries;
 
@@ -57,6 +61,10 @@ pub(super) struct Emission {
     outbox: Outbox,
     /// Whether no more input comes.
     ended: bool,
+    /// Whether rows may be remembered that a window with other columns has emitted.
+    mixed: bool,
+    /// What is to be done to the memory in the database, with the next commit.
+    relocation: Option<Relocation>,
 }
 
 /// The row of a group that was emitted last, or was there last.
@@ -65,6 +73,8 @@ struct LastRow {
     row: Payload,
     /// The order of its entry in the outbox.
     order: u64,
+    /// Whether its columns may be others: a window that was replaced has emitted it.
+    inherited: bool,
 }
 
 impl Emission {
@@ -73,7 +83,7 @@ impl Emission {
     pub fn new(mode: Emit, scope: Option<Arc<str>>, boundaries: bool) -> Self {
         Emission {
             mode,
-            remembers: mode.remembers() || mode == Emit::Close || boundaries,
+            remembers: Self::keeps_more(mode, boundaries),
             scope,
             last: HashMap::new(),
             closed: i64::MIN,
@@ -82,7 +92,14 @@ impl Emission {
             before: Vec::new(),
             outbox: Outbox::new(),
             ended: false,
+            mixed: false,
+            relocation: None,
         }
+    }
+
+    /// Whether a database keeps more than the outbox.
+    fn keeps_more(mode: Emit, boundaries: bool) -> bool {
+        mode.remembers() || mode == Emit::Close || boundaries
     }
 
     /// Reads what was emitted before a restart.
@@ -90,6 +107,7 @@ impl Emission {
     /// # Errors
     /// A database that cannot be reached.
     pub fn open(&mut self, connection: &mut Connection) -> Result<()> {
+        self.relocate_now(connection)?;
         let Some(scope) = &self.scope else {
             return Ok(());
         };
@@ -111,8 +129,12 @@ impl Emission {
                 continue;
             }
             let order = newest.get(group_id.as_str()).copied().unwrap_or(0);
-            let row = row.into();
-            self.last.insert(group_id.into(), LastRow { row, order });
+            let last = LastRow {
+                row: row.into(),
+                order,
+                inherited: self.mixed,
+            };
+            self.last.insert(group_id.into(), last);
         }
         self.closed_before = self.closed;
         Ok(())
@@ -176,10 +198,20 @@ impl Emission {
         match (self.mode, last, row) {
             (_, None, None) | (Emit::Enter, Some(_), Some(_)) => None,
             (_, Some(last), Some(row)) if last.row == *row => None,
+            (_, Some(last), Some(row)) if last.inherited && agree(&last.row, row) => {
+                let last = LastRow {
+                    row: row.clone(),
+                    order: last.order,
+                    inherited: false,
+                };
+                self.set(group_id, Some(last));
+                None
+            }
             (mode, _, Some(row)) => {
                 let last = LastRow {
                     row: row.clone(),
                     order: self.outbox.next_order(),
+                    inherited: false,
                 };
                 self.set(group_id, Some(last));
                 (mode != Emit::Leave).then(|| row.clone())
@@ -273,10 +305,12 @@ impl Emission {
         };
         let closed = self.closed > self.closed_before && self.mode == Emit::Close;
         let changed = !self.before.is_empty() || closed;
+        let changed = changed || self.relocation.is_some();
         if !(connection.is_open() || changed || self.outbox.must_write(now, self.ended)) {
             return Ok(false);
         }
         connection.begin()?;
+        self.relocate(connection)?;
         self.outbox.write(scope, connection)?;
         let mut seen = BTreeSet::new();
         for (group_id, before) in &self.before {
@@ -300,6 +334,9 @@ impl Emission {
 
     /// The batch is committed; `wrote`: whether it was written.
     pub fn commit(&mut self, wrote: bool) {
+        if wrote {
+            self.relocation = None;
+        }
         self.closed_before = self.closed;
         self.boundaries.commit();
         self.before.clear();

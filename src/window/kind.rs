@@ -224,6 +224,24 @@ impl WindowRules {
         }
     }
 
+    /// How much later a row leaves than under other rules; `None` where that differs from row to row, or
+    /// its windows are others.
+    pub fn later_than(&self, other: &WindowRules) -> Option<i64> {
+        match (self.kind, other.kind) {
+            (WindowKind::Sliding(_), WindowKind::Sliding(_)) => {
+                let bounds = self.bounds.iter().zip(&other.bounds);
+                let mut later = bounds.map(|(own, other)| own.later_than(other));
+                let first = later.next()??;
+                let same = later.all(|later| later == Some(first));
+                (same && self.bounds.len() == other.bounds.len()).then_some(first)
+            }
+            (WindowKind::Count(own), WindowKind::Count(other)) => {
+                Some((own as i64 - other as i64).saturating_mul(ROW))
+            }
+            (own, other) => (own == other).then_some(0),
+        }
+    }
+
     /// How far the axis on which rows expire has come.
     #[inline]
     pub fn expired(&self, now: Timestamp, arrived: i64) -> i64 {

@@ -7,7 +7,7 @@ mod checks;
 mod choice;
 
 use super::analysis::{WindowTime, analyse};
-use super::emission::Emission;
+use super::emission::{Emission, ScopeName};
 use super::failing::FailingGroups;
 use super::kind::WindowRules;
 use super::node::{
@@ -15,9 +15,10 @@ use super::node::{
     Window, WindowClock,
 };
 use super::options::{Emit, Plan, TimeDomain, WindowOptions};
+use super::outline::{GroupIds, Outline};
 use super::watermark::Watermark;
 use crate::error::Result;
-use crate::store::{Asker, Database, Table, Type};
+use crate::store::{Asker, Database, RowHold, Table, Type};
 use crate::time::format_duration;
 use std::sync::Arc;
 
@@ -67,7 +68,19 @@ impl Window {
         let chosen = choice.choose()?;
         let plan = chosen.explanation.plan;
         let storage = storage(database, options, &table, exact, plan)?;
-        let emission = emission(database, options, &table, emit);
+        let scope = scope(database, options, &table, emit);
+        let claimed = scope.as_ref().map(|scope| scope.claimed.clone());
+        let emission = Emission::new(emit, claimed, options.kind.is_session());
+        let outline = Outline {
+            database: database.clone(),
+            table: table.clone(),
+            rules: rules.clone(),
+            clock: options.clock,
+            time: options.time.clone(),
+            columns: query.columns().to_vec(),
+            groups: GroupIds::of(&analysis, options, query.columns()),
+            state: chosen.shape,
+        };
         let column = time.map(|index| {
             let name = table.columns()[index].name.clone();
             let shown = format!("{}.{name}", table.name());
@@ -95,6 +108,9 @@ impl Window {
             batch: Batch::default(),
             emitter: Emitter::new(emission),
             current: CurrentEvent::default(),
+            outline: Arc::new(outline),
+            scope,
+            former: None,
         })
     }
 }
@@ -107,20 +123,21 @@ fn storage(
     exact: bool,
     plan: Plan,
 ) -> Result<Storage> {
-    let hold = match &options.time {
+    let time = match &options.time {
         Some(column) if options.kind.goes_by_time() => {
             let retention = options.kind.retention(options.clock);
             Some(database.retain_by_time(table.name(), column, retention)?)
         }
         _ => None,
     };
-    let last = match options.kind.count() {
+    let count = match options.kind.count() {
         Some(rows) => {
             let reads = plan != Plan::Incremental;
             Some(database.retain_by_count(table.name(), rows, reads)?)
         }
         None => None,
     };
+    let hold = RowHold { time, count };
     let may_skip = database.is_memory()
         && plan == Plan::Incremental
         && !options.store
@@ -129,20 +146,29 @@ fn storage(
         table: Arc::clone(table),
         exact,
         may_skip,
-        used: database.name_tables(table.name(), &options.query)?,
+        used: database.name_tables(table.name(), &options.query),
         hold,
-        last,
     }))
 }
 
-/// The memory of what a window has emitted, under its name or one made of its table and its query.
-fn emission(database: &Database, options: &WindowOptions, table: &Table, emit: Emit) -> Emission {
-    let scope = options.name.clone().unwrap_or_else(|| {
+/// The name under which a window keeps what it emits: its own, or one made of its table and its query.
+fn scope(
+    database: &Database,
+    options: &WindowOptions,
+    table: &Table,
+    emit: Emit,
+) -> Option<ScopeName> {
+    if database.is_memory() {
+        return None;
+    }
+    let wanted = options.name.clone().unwrap_or_else(|| {
         let hash = xxhash_rust::xxh3::xxh3_64(options.query.as_bytes());
         format!("{}:{hash:016x}:{emit}", table.name())
     });
-    let scope = (!database.is_memory()).then(|| database.claim_scope(&scope));
-    Emission::new(emit, scope, options.kind.is_session())
+    Some(ScopeName {
+        claimed: database.claim_scope(&wanted),
+        wanted: wanted.into(),
+    })
 }
 
 impl WindowOptions {

@@ -18,6 +18,7 @@
 //! - `inserting` — rows come in; `evicting` — rows leave, and are deleted.
 //! - `answering` — the rows of the answer, by the mode and the plan; `asking` — from the database.
 //! - `closing` — windows close.
+//! - `handing_over` — a window that is replaced, and its successor.
 //! - `verifying`, `comparing` — on a share of the events, the answer is compared with that of the whole
 //!   query.
 
@@ -32,14 +33,17 @@ mod emitter;
 mod event_key;
 mod evicting;
 mod feeding;
+mod handing_over;
 mod inserting;
 mod storage;
 mod verifying;
 
+use super::emission::ScopeName;
 use super::explain::Explanation;
 use super::failing::FailingGroups;
 use super::kind::{WindowBounds, WindowRules};
 use super::options::{Emit, Plan, TimeDomain};
+use super::outline::Outline;
 use super::state::GroupIndex;
 use super::strategy::Queries;
 use super::strategy::incremental::IncrementalState;
@@ -47,15 +51,17 @@ use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node};
+use crate::node::{Context, Handover, Node};
 use crate::store::{Binding, Connection, Database, Row, Store};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 pub(super) use batch::Batch;
 pub(super) use clock::{TimeColumn, WindowClock};
 pub(super) use emitter::Emitter;
 use event_key::EventKey;
+pub(super) use handing_over::FormerWindow;
 pub(super) use storage::{Storage, StorageParts};
 pub(super) use verifying::Verification;
 
@@ -82,6 +88,12 @@ pub struct Window {
     pub(super) batch: Batch,
     pub(super) emitter: Emitter,
     pub(super) current: CurrentEvent,
+    /// What a successor has to know of it.
+    pub(super) outline: Arc<Outline>,
+    /// The name under which a database on disk keeps what it emits.
+    pub(super) scope: Option<ScopeName>,
+    /// What it has taken of the window that it replaces, until it begins.
+    pub(super) former: Option<Box<FormerWindow>>,
 }
 
 opaque_debug!(Window, name);
@@ -183,13 +195,20 @@ impl Node for Window {
         // The old one first: it may hold a transaction.
         self.connection = None;
         let connection = self.connection.insert(self.database.connection()?);
-        self.storage.decide(&self.database);
+        let former = self.former.as_deref();
+        self.storage
+            .open(&self.database, former.map(FormerWindow::storage))?;
         if self.storage.stored {
             connection.subscribe(&self.storage.table);
-            if let (TimeDomain::Event, Some(column)) = (self.clock.domain, &self.clock.column) {
+            let by_event = self.clock.domain == TimeDomain::Event && former.is_none();
+            if let (true, Some(column)) = (by_event, &self.clock.column) {
                 let latest = connection.latest(&self.storage.table, &column.name);
                 self.clock.latest = latest.map_err(|error| self.database.named(error))?;
             }
+        }
+        if former.is_some() && self.emitter.emission.is_kept() {
+            // The one that is replaced may not have remembered.
+            connection.make_emitted()?;
         }
         let opened = self.emitter.emission.open(connection);
         opened.map_err(|error| self.database.named(error))?;
@@ -275,6 +294,15 @@ impl Node for Window {
     fn settle(&mut self, token: Token, outcome: Outcome, cx: &mut Context<'_>) -> Result<()> {
         self.emitter.emission.settle(token, outcome, cx.now());
         Ok(())
+    }
+
+    fn give(&mut self) -> Option<Handover> {
+        Some(self.give_state())
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        self.take_state(state.downcast::<FormerWindow>()?)
+            .map_err(|state| state as Handover)
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {

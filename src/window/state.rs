@@ -4,6 +4,7 @@
 //! - `expiry` — which rows leave next, and what leaves with them.
 //! - `closing` — groups of windows that close.
 //! - `sessions` — groups whose windows are sessions, which rows extend and join.
+//! - `inheriting` — the groups of a window that is replaced.
 //! - `ended_sessions` — sessions that have ended and that a row may still overlap.
 //!
 //! Invariant: the accumulators of a group hold exactly the rows that were added to it and have not
@@ -13,6 +14,7 @@ mod closing;
 mod digest;
 mod ended_sessions;
 mod expiry;
+mod inheriting;
 mod sessions;
 
 use super::aggregates::{AggregateFunction, AnyAccumulator};

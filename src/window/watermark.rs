@@ -51,10 +51,21 @@ impl Watermark {
     }
 
     /// The window was opened, or its state rebuilt; `latest` is the time of the latest row that is
-    /// stored.
+    /// stored. That counts as long as no row has come.
     pub fn open(&mut self, now: Timestamp, latest: Option<Timestamp>) {
         self.opened.get_or_insert(now);
-        self.raise(latest.map(|latest| latest.saturating_sub(self.lateness)));
+        if self.links.is_empty() {
+            self.raise(latest.map(|latest| latest.saturating_sub(self.lateness)));
+        }
+    }
+
+    /// How far another one has come, with this one's lateness and time without events.
+    pub fn inherit(&mut self, other: Watermark) {
+        *self = Watermark {
+            lateness: self.lateness,
+            idle: self.idle,
+            ..other
+        };
     }
 
     fn raise(&mut self, to: Option<Timestamp>) {

@@ -7,6 +7,7 @@ mod comparing_texts;
 mod dialect;
 mod errors;
 mod event_time;
+mod handover;
 mod lost_database;
 mod nodes;
 mod outbox;

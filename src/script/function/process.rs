@@ -2,13 +2,16 @@
 //!
 //! With a key, a call that fails leaves the state of its key as it was before; a state without a key
 //! stays as the call left it.
+//!
+//! - `states` — the states on their way to another VM: a new one of the node, or that of its successor.
+
+mod states;
 
 use super::home::Home;
-use super::portable::Portable;
 use super::vm::{NodeVm, Spec, callable, code, of};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, Pipeline};
+use crate::node::{Context, Handover, Node, Pipeline};
 use crate::payload::parse_json;
 use crate::script::value::{describe, to_data};
 use crate::time::{Timestamp, format_duration};
@@ -18,6 +21,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
+use states::{GivenStates, PIECES, move_some, states};
+
 const KIND: &str = "process";
 
 /// Where the functions stand among the roots; timers follow.
@@ -26,6 +31,7 @@ const FINISH: usize = 2;
 const TIMERS: usize = 3;
 
 /// A function that is called at every interval.
+#[derive(Clone)]
 pub(in crate::script) struct Timer {
     pub every: Duration,
     due: Option<Timestamp>,
@@ -46,6 +52,8 @@ pub(in crate::script) struct Process {
     keys: BTreeSet<Box<str>>,
     max_keys: usize,
     timers: Vec<Timer>,
+    /// States that it has taken, and that are not in its VM yet.
+    taken: Option<Box<GivenStates>>,
 }
 
 /// What a call is about, where it is no event.
@@ -63,6 +71,7 @@ impl Process {
             keys: BTreeSet::new(),
             max_keys,
             timers,
+            taken: None,
         }
     }
 
@@ -213,65 +222,6 @@ impl Process {
     }
 }
 
-/// The states move in about so many pieces. One that is larger than a piece moves alone.
-const PIECES: usize = 32;
-
-/// Moves states of keys to another VM, as many as are a piece; gives about how many bytes they take.
-/// Those that cannot move come out, each with the reason.
-fn move_some<'a>(
-    old: &NodeVm,
-    new: &NodeVm,
-    from: &Table,
-    to: &Table,
-    keys: &mut impl Iterator<Item = &'a Box<str>>,
-    lost: &mut Vec<(Box<str>, Error)>,
-) -> Result<usize> {
-    let wrong = |error: mlua::Error| Error::data(error.to_string());
-    let memory = old.limits().memory;
-    let mut names: Vec<&str> = Vec::new();
-    let piece = old.host.capture_some((memory / PIECES, memory), || {
-        let Some(key) = keys.next() else {
-            return Ok(None);
-        };
-        names.push(key);
-        let state: Value = from.raw_get(&**key).map_err(wrong)?;
-        Ok(Some(("its value".to_owned(), state)))
-    });
-    let mut bytes = 0;
-    let mut put = |portable: &Portable, names: &[&str]| -> Result<()> {
-        bytes += portable.bytes() + 1;
-        for (key, state) in names.iter().zip(new.unpack(portable)?) {
-            to.raw_set(*key, state).map_err(wrong)?;
-        }
-        Ok(())
-    };
-    if names.is_empty() {
-        return Ok(0);
-    }
-    match piece {
-        Ok(portable) => put(&portable, &names)?,
-        // One of them cannot move: which one is found out one by one.
-        Err(_) => {
-            for key in &names {
-                let state: Value = from.raw_get(&**key).map_err(wrong)?;
-                let root = [("its value".to_owned(), state)];
-                match old.host.capture(&root, memory) {
-                    Ok(portable) => put(&portable, &[key])?,
-                    Err(error) => lost.push(((*key).into(), error)),
-                }
-            }
-        }
-    }
-    for key in names {
-        from.raw_set(key, Value::Nil).map_err(wrong)?;
-    }
-    Ok(bytes)
-}
-
-fn states(vm: &NodeVm) -> Result<Table> {
-    vm.direct(&get(&calls(vm)?, "states")?, ())
-}
-
 fn lua_key(vm: &NodeVm, key: Option<&(String, Json)>) -> Result<(Value, Value)> {
     let wrong = |error: mlua::Error| Error::data(error.to_string());
     let lua = &vm.vm.lua;
@@ -301,7 +251,24 @@ fn root(vm: &NodeVm, at: usize) -> Result<Function> {
 
 impl Node for Process {
     fn open(&mut self) -> Result<()> {
-        self.home.open(KIND)
+        self.home.open(KIND)?;
+        self.unpack_taken()
+    }
+
+    fn give(&mut self) -> Option<Handover> {
+        match self.give_states() {
+            Ok(given) => Some(given),
+            Err(error) => {
+                let node = &self.home.spec().node;
+                log::warn!("node {node}: its states are not handed over: {error}");
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        self.take_states(state.downcast::<GivenStates>()?)
+            .map_err(|given| given as Handover)
     }
 
     /// The first wake is at once: that is when the timers begin to run.
@@ -356,3 +323,6 @@ impl Pipeline for Process {
         self.call(event, cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

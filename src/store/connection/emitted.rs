@@ -10,14 +10,22 @@ use crate::store::statements::{EMITTED, emitted};
 use xxhash_rust::xxh3::xxh3_128;
 
 impl Connection {
+    /// Creates the table if it is missing. Call it first, outside a transaction.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn make_emitted(&mut self) -> Result<()> {
+        let create = emitted::create(self.dialect, &self.options);
+        self.run(&create, &[]).map(drop)
+    }
+
     /// All rows of a scope as `(identity, row)`, in the order of the bytes of the identities. Creates
     /// the table if it is missing, so call it first, outside a transaction.
     ///
     /// # Errors
     /// A database that is gone, or whose table of this name is something else.
     pub(crate) fn emitted(&mut self, scope: &str) -> Result<Vec<(String, String)>> {
-        let create = emitted::create(self.dialect, &self.options);
-        self.run(&create, &[])?;
+        self.make_emitted()?;
         let mut rows = self
             .driver
             .all(emitted::ALL, &[scope.into()])?
@@ -45,6 +53,24 @@ impl Connection {
         let (key, identity) = (hash(identity), Cell::from(identity));
         self.run(emitted::SET, &[scope.into(), key, identity, row.into()])?;
         Ok(())
+    }
+
+    /// Moves all rows of a scope to another one, where they replace those with the same identities. To do
+    /// it again changes nothing.
+    ///
+    /// # Errors
+    /// A database that is gone, or full.
+    pub(crate) fn move_emitted(&mut self, from: &str, to: &str) -> Result<()> {
+        self.run(emitted::COPY, &[to.into(), from.into()])?;
+        self.clear_emitted(from)
+    }
+
+    /// Removes all rows of a scope.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn clear_emitted(&mut self, scope: &str) -> Result<()> {
+        self.run(emitted::CLEAR, &[scope.into()]).map(drop)
     }
 
     /// Removes the row under this identity, if there is one.

@@ -68,6 +68,15 @@ impl Connection {
         self.run(outbox::ADD, &cells).map(|_| ())
     }
 
+    /// Moves the pieces of a run to another scope. To do it again changes nothing.
+    ///
+    /// # Errors
+    /// A database that is gone.
+    pub(crate) fn move_outbox(&mut self, from: &str, to: &str, run: i64) -> Result<()> {
+        let cells = [to.into(), from.into(), Cell::Integer(run)];
+        self.run(outbox::MOVE, &cells).map(|_| ())
+    }
+
     /// Removes the pieces of a run from one number to another.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use super::Database;
 use crate::error::Result;
 use crate::store::TableUse;
-use crate::store::retention::{CountRetention, TimeRetention};
+use crate::store::retention::{CountRetention, RowHold, TimeRetention};
 use crate::time::Timestamp;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,20 +19,51 @@ impl Database {
         self.catalog.name(vec![table.to_owned()])
     }
 
-    /// Registers a use of a table and of those that a query names.
-    ///
-    /// # Errors
-    /// A table of which no rows are stored.
-    pub(crate) fn name_tables(&self, table: &str, sql: &str) -> Result<Arc<TableUse>> {
+    /// Registers a use of a table and of those that a query names, for a window, which is
+    /// [checked](Self::check_stored) when it opens.
+    pub(crate) fn name_tables(&self, table: &str, sql: &str) -> Arc<TableUse> {
         let mut tables = self.catalog.named_in(sql);
         tables.retain(|named| named != table);
         tables.push(table.to_owned());
-        self.catalog.name(tables)
+        self.catalog.name_before_open(tables)
     }
 
-    /// Has the rows of a table not stored, if nothing else uses it; returns whether that is so.
-    pub(crate) fn keep_to_itself(&self, table: &str, own: &Arc<TableUse>) -> bool {
-        self.catalog.keep_to_itself(table, own)
+    /// Checks that the rows of these tables are stored, unless by the window that is replaced.
+    ///
+    /// # Errors
+    /// A table of which no rows are stored.
+    pub(crate) fn check_stored(
+        &self,
+        own: &Arc<TableUse>,
+        replaced: Option<&Arc<TableUse>>,
+    ) -> Result<()> {
+        self.catalog.check_stored(own, replaced)
+    }
+
+    /// Has the rows of a table not stored, if nothing else uses it but the window that is replaced;
+    /// returns whether that is so.
+    pub(crate) fn keep_to_itself(
+        &self,
+        table: &str,
+        own: &Arc<TableUse>,
+        replaced: Option<&Arc<TableUse>>,
+    ) -> bool {
+        self.catalog.keep_to_itself(table, own, replaced)
+    }
+
+    /// Checks that the rows that a window needs can be kept beside those of the windows that are open, but
+    /// for the one that it replaces.
+    ///
+    /// # Errors
+    /// A table whose last rows one of them queries.
+    pub(crate) fn open_hold(
+        &self,
+        table: &str,
+        own: &RowHold,
+        replaced: Option<&RowHold>,
+    ) -> Result<()> {
+        self.catalog
+            .retention(|retention| retention.open(table, own, replaced))
     }
 
     /// Takes a name, which no other window has, under which a window stores what it emits.

@@ -6,6 +6,7 @@
 
 use super::Retention;
 use crate::error::{Error, Result, quote};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// A window of the last `rows` rows of a table.
@@ -15,10 +16,31 @@ pub(crate) struct CountRetention {
     rows: usize,
     /// Whether it queries the table.
     queries: bool,
+    /// Whether the window was opened.
+    open: AtomicBool,
+}
+
+impl CountRetention {
+    pub(super) fn queries(&self) -> bool {
+        self.queries
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+
+    /// That no other window may hold rows of the table.
+    pub(super) fn alone(&self) -> Error {
+        shared(&self.table, self.rows)
+    }
 }
 
 /// The windows on a table that still exist.
-fn on<'a>(
+pub(super) fn on<'a>(
     counts: &'a [Weak<CountRetention>],
     table: &'a str,
 ) -> impl Iterator<Item = Arc<CountRetention>> + 'a {
@@ -26,11 +48,12 @@ fn on<'a>(
     existing.filter(move |count| count.table == table)
 }
 
-/// Checks that another window can use this table.
+/// Checks that another window can use this table, beside those that are not open. One that is open may be
+/// the one that it replaces.
 pub(super) fn check(counts: &[Weak<CountRetention>], table: &str) -> Result<()> {
-    match on(counts, table).find(|count| count.queries) {
+    match on(counts, table).find(|count| count.queries && !count.is_open()) {
         None => Ok(()),
-        Some(count) => Err(shared(table, count.rows)),
+        Some(count) => Err(count.alone()),
     }
 }
 
@@ -54,14 +77,16 @@ impl Retention {
         queries: bool,
     ) -> Result<Arc<CountRetention>> {
         check(&self.counts, table)?;
-        let by_time = self.windows(table).next().is_some();
-        if queries && (by_time || on(&self.counts, table).next().is_some()) {
+        let by_time = self.windows(table).any(|window| !window.is_open());
+        let by_count = on(&self.counts, table).any(|count| !count.is_open());
+        if queries && (by_time || by_count) {
             return Err(shared(table, rows));
         }
         let count = Arc::new(CountRetention {
             table: table.to_owned(),
             rows,
             queries,
+            open: AtomicBool::new(false),
         });
         self.counts.retain(|count| count.strong_count() > 0);
         self.counts.push(Arc::downgrade(&count));

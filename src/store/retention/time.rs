@@ -3,7 +3,7 @@
 use super::{Retention, count};
 use crate::error::{Error, Result, quote};
 use crate::time::Timestamp;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(crate) struct TimeRetention {
     size: Option<Duration>,
     /// The least time of the rows that are needed, in microseconds, or [`UNKNOWN`].
     floor: AtomicI64,
+    /// Whether the window was opened.
+    open: AtomicBool,
 }
 
 /// A floor that is not set yet.
@@ -34,6 +36,14 @@ impl TimeRetention {
     pub fn set(&self, floor: Timestamp) {
         let floor = floor.as_micros().max(UNKNOWN + 1);
         self.floor.store(floor, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_open(&self) {
+        self.open.store(true, Ordering::SeqCst);
     }
 
     /// Whether the floor was never set.
@@ -68,6 +78,7 @@ impl Retention {
         let window = Arc::new(TimeRetention {
             size,
             floor: AtomicI64::new(UNKNOWN),
+            open: AtomicBool::new(false),
         });
         count::check(&self.counts, table)?;
         let known = self.columns.iter_mut().find(|known| known.table == table);

@@ -57,6 +57,9 @@ pub(crate) mod emitted {
     // `row` is a reserved word of MySQL; SQLite accepts its quotes too.
     pub const SET: &str =
         "REPLACE INTO tributary_emitted (scope, hash, identity, `row`) VALUES (?, ?, ?, ?)";
+    pub const COPY: &str = "REPLACE INTO tributary_emitted (scope, hash, identity, `row`) \
+         SELECT ?, hash, identity, `row` FROM tributary_emitted WHERE scope = ?";
+    pub const CLEAR: &str = "DELETE FROM tributary_emitted WHERE scope = ?";
     pub const UNSET: &str = "DELETE FROM tributary_emitted WHERE scope = ? AND hash = ?";
     pub const ALL: &str = "SELECT identity, `row` FROM tributary_emitted WHERE scope = ?";
 }
@@ -82,6 +85,7 @@ pub(crate) mod outbox {
 
     pub const ADD: &str =
         "INSERT INTO tributary_outbox (scope, run, number, entries) VALUES (?, ?, ?, ?)";
+    pub const MOVE: &str = "UPDATE tributary_outbox SET scope = ? WHERE scope = ? AND run = ?";
     pub const REMOVE: &str =
         "DELETE FROM tributary_outbox WHERE scope = ? AND run = ? AND number BETWEEN ? AND ?";
     pub const RUNS: &str = "SELECT DISTINCT run FROM tributary_outbox WHERE scope = ?";

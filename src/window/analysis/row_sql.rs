@@ -98,6 +98,7 @@ impl RowSqlBuilder {
                 sql,
                 inputs,
                 outputs: exprs.len(),
+                texts: exprs.iter().map(ToString::to_string).collect(),
             })
         };
         self.depths.iter().map(statement).collect()

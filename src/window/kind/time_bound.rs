@@ -33,6 +33,15 @@ impl TimeBound {
         }
     }
 
+    /// How much later it is exceeded than another one, where that is the same for all times.
+    pub fn later_than(&self, other: &TimeBound) -> Option<i64> {
+        let later = self.length.saturating_sub(other.length);
+        let alike = self.bound.whole_seconds == other.bound.whole_seconds
+            && self.bound.inclusive == other.bound.inclusive;
+        let even = !self.bound.whole_seconds || later % SECOND == 0;
+        (alike && even).then_some(later)
+    }
+
     /// The instant that it sets for the time of a row.
     pub fn edge(&self, now: Timestamp) -> Timestamp {
         let now = if self.bound.whole_seconds {

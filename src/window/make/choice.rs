@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::{Asker, Database, Query, Table};
-use crate::window::analysis::{Analysis, GroupedQuery, Reason, RestrictedSql};
+use crate::window::analysis::{Analysis, GroupedQuery, Reason, RestrictedSql, StateShape};
 use crate::window::explain::Explanation;
 use crate::window::kind::WindowRules;
 use crate::window::options::{Emit, Plan, WindowOptions};
@@ -33,6 +33,8 @@ pub(super) struct PlanChoice<'a> {
 pub(super) struct ChosenPlan {
     pub queries: Queries,
     pub incremental: Option<IncrementalState>,
+    /// What that is, in a form that can be compared with that of another window.
+    pub shape: Option<StateShape>,
     /// A state that is only used for verification.
     pub beside: Option<IncrementalState>,
     pub explanation: Explanation,
@@ -86,9 +88,14 @@ impl PlanChoice<'_> {
             (None, Plan::Keyed) => "only the groups that an event touches are queried again",
             (None, Plan::Requery) => "no better plan supports this query",
         };
+        let shape = match (&incremental, &grouped, &self.analysis.incremental) {
+            (Some(_), Ok(grouped), Ok(query)) => Some(StateShape::of(grouped, query)),
+            _ => None,
+        };
         Ok(ChosenPlan {
             queries,
             incremental,
+            shape,
             beside,
             explanation: Explanation {
                 plan,
@@ -290,7 +297,6 @@ impl PlanChoice<'_> {
             grouped,
             query,
             columns: self.query.columns(),
-            arrival_column: self.options.time.clone(),
             rules: self.rules.clone(),
             state_options,
         })

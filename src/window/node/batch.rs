@@ -40,6 +40,12 @@ impl Batch {
         self.spoiled = None;
     }
 
+    /// The windows that are open are those of a window that was replaced.
+    pub fn inherit(&mut self, open: BTreeSet<WindowBounds>) {
+        self.before.open.clone_from(&open);
+        self.progress.open = open;
+    }
+
     pub fn commit(&mut self) {
         self.active = false;
         self.progress.changed = false;

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::node::Context;
 use crate::payload::Payload;
 use crate::store::Store;
-use crate::window::strategy::incremental::StateRow;
+use crate::window::strategy::incremental::{RebuildSource, StateRow};
 use std::sync::Arc;
 
 impl Window {
@@ -15,14 +15,26 @@ impl Window {
         if !self.batch.progress.stale {
             return Ok(false);
         }
+        self.inherit();
         let connection = Self::connection(&mut self.connection)?;
         let now = self.clock.start(cx);
         let closed = self.emitter.emission.closed();
         let (storage, progress) = (&mut self.storage, &mut self.batch.progress);
+        let column = self.clock.column_name();
+        if storage.stored && self.rules.kind.count().is_some() {
+            storage.read_arrivals(connection, column)?;
+        }
         if let Some(incremental) = &mut self.answering.incremental {
             let boundaries = self.emitter.emission.boundaries();
-            let stored = storage.stored.then_some(&mut *connection);
-            incremental.rebuild(stored, now, boundaries)?;
+            if storage.stored {
+                let source = RebuildSource {
+                    connection: &mut *connection,
+                    arrivals: &storage.arrivals,
+                };
+                incremental.rebuild(Some(source), now, boundaries)?;
+            } else if !incremental.has_begun() {
+                incremental.rebuild(None, now, boundaries)?;
+            }
             // A window that closed before a restart does not close again.
             while let Some(window) = incremental.groups.first_window()
                 && window.end <= closed
@@ -34,7 +46,6 @@ impl Window {
         progress.open.retain(|window| window.end > closed);
         progress.oldest = None;
         progress.sweep = None;
-        let column = self.clock.column_name();
         if let Some(column) = column.filter(|_| storage.stored) {
             if self.rules.kind.has_fixed_windows() {
                 connection.times(&storage.table, column, &mut |time| {
@@ -51,11 +62,6 @@ impl Window {
             }
         }
         if storage.stored && self.rules.kind.count().is_some() {
-            storage.arrivals.clear();
-            let arrivals = &mut storage.arrivals;
-            connection.keys(&storage.table, column, &mut |key| {
-                arrivals.push_back(key.into());
-            })?;
             // Others may have added rows since this window was last open.
             self.evict_first()?;
         }

@@ -18,7 +18,7 @@ pub(in crate::window) struct WindowClock {
     pub column: Option<TimeColumn>,
     pub watermark: Watermark,
     /// The watermark before the batch: a batch that is fed again is no later for that.
-    before: Watermark,
+    pub(super) before: Watermark,
     /// The time of the latest row that was stored when the node was opened.
     pub latest: Option<Timestamp>,
     /// Whether a time far from the clock was logged.

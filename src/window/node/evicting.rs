@@ -55,7 +55,7 @@ impl Window {
     /// Deletes the first rows of a window with a number of rows until it has that number, where no
     /// other window needs them.
     pub(super) fn evict_first(&mut self) -> Result<bool> {
-        let (Some(rows), Some(last)) = (self.rules.kind.count(), &self.storage.last) else {
+        let (Some(rows), Some(last)) = (self.rules.kind.count(), &self.storage.hold.count) else {
             return Ok(false);
         };
         if self.storage.arrivals.len() <= rows {
@@ -78,7 +78,7 @@ impl Window {
 
     /// Deletes the rows that no window needs any more; `system_now` is system time.
     fn evict(&mut self, now: Timestamp, system_now: Timestamp) -> Result<bool> {
-        let (Some(hold), Some(column)) = (&self.storage.hold, &self.clock.column) else {
+        let (Some(hold), Some(column)) = (&self.storage.hold.time, &self.clock.column) else {
             return Ok(false);
         };
         if hold.is_new() {

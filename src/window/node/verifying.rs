@@ -12,7 +12,7 @@ use crate::window::emission::GroupId;
 use crate::window::options::Plan;
 use crate::window::state::GroupIndex;
 use crate::window::strategy::GroupRow;
-use crate::window::strategy::incremental::IncrementalState;
+use crate::window::strategy::incremental::{IncrementalState, RebuildSource};
 use std::collections::{HashMap, HashSet};
 
 /// On which events the answer is verified.
@@ -179,7 +179,11 @@ impl Window {
         };
         let connection = Self::connection(&mut self.connection)?;
         let boundaries = self.emitter.emission.boundaries();
-        beside.rebuild(Some(&mut *connection), update.now, boundaries)?;
+        let source = RebuildSource {
+            connection: &mut *connection,
+            arrivals: &self.storage.arrivals,
+        };
+        beside.rebuild(Some(source), update.now, boundaries)?;
         let mut found: HashSet<GroupId> = HashSet::new();
         let mut may = true;
         let groups = windows.iter().flat_map(|window| beside.groups_in(*window));

@@ -110,6 +110,18 @@ impl ExpiryQueue {
         }
     }
 
+    /// Looks at all rows in their order: when each leaves, its digest, its groups and arguments (`width` for
+    /// each group).
+    pub fn each(&self, width: usize, mut each: impl FnMut(i64, Digest, &[GroupIndex], &[Datum])) {
+        for bucket in self.buckets.values() {
+            for row in &bucket.rows[bucket.next..] {
+                let members = row.first as usize..(row.first + row.members) as usize;
+                let arguments = &bucket.arguments[members.start * width..members.end * width];
+                each(row.leaves, row.digest, &bucket.groups[members], arguments);
+            }
+        }
+    }
+
     /// Takes out the rows that leave at or before `now`, in order: their digests, groups and
     /// arguments (`width` for each group).
     pub fn expire(

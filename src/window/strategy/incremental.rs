@@ -30,11 +30,11 @@ use std::sync::Arc;
 pub(in crate::window) use evaluating::GroupResult;
 use ranking::RankedRow;
 pub(in crate::window) use ranking::SortKey;
+pub(in crate::window) use rebuilding::RebuildSource;
 
 /// The state of the groups of a window, and how it is kept.
 pub(in crate::window) struct IncrementalState {
     query: IncrementalQuery,
-    table: Arc<Table>,
     /// The columns of the table's key, as indexes.
     key_columns: Vec<usize>,
     /// The keys of a group.
@@ -47,13 +47,13 @@ pub(in crate::window) struct IncrementalState {
     /// The names of the columns of the answer, written as JSON, with their colons.
     names: Vec<Box<[u8]>>,
     columns: Vec<String>,
-    /// The column whose order is that in which rows came, where there is one.
-    arrival_column: Option<String>,
     load: Query,
     live: Query,
     state_options: StateOptions,
     /// How many rows have come since the state was made.
     arrived: i64,
+    /// Whether the state was built.
+    begun: bool,
     /// The answer in its order, where all of it is emitted at every event.
     listed: Vec<RankedRow>,
     /// SELECT, HAVING and ORDER BY over the state of a group.
@@ -74,7 +74,6 @@ pub(in crate::window) struct StateSource<'a> {
     pub query: IncrementalQuery,
     /// The columns of the answer.
     pub columns: &'a [String],
-    pub arrival_column: Option<String>,
     pub rules: WindowRules,
     pub state_options: StateOptions,
 }
@@ -126,15 +125,14 @@ impl IncrementalState {
             groups: no_groups(&query, grouped.keys.len(), source.state_options),
             query,
             key_columns,
-            table: source.table,
             keys: grouped.keys,
             rules: source.rules,
             limits: database.limits(),
             names: source.columns.iter().map(name).collect(),
             columns: source.columns.to_vec(),
-            arrival_column: source.arrival_column,
             state_options: source.state_options,
             arrived: 0,
+            begun: false,
             listed: Vec::new(),
             evaluation,
             totals: Vec::new(),
@@ -143,6 +141,24 @@ impl IncrementalState {
             arguments: Vec::new(),
             bytes: Vec::new(),
         })
+    }
+
+    /// Whether the state was built, or inherited.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Continues with the state of another window, which has the same groups: its aggregates at these
+    /// places, and rows that leave so much later.
+    pub fn inherit(&mut self, other: IncrementalState, places: &[usize], later: i64) {
+        let functions = self.query.aggregates.iter();
+        let functions = functions.map(|aggregate| aggregate.function).collect();
+        self.groups = other.groups;
+        self.groups.select(functions, places, self.state_options);
+        self.groups.shift(later);
+        self.listed.clear();
+        self.arrived = other.arrived;
+        self.begun = true;
     }
 
     /// The digest of the key of a row.

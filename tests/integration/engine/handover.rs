@@ -63,10 +63,20 @@ const CASES: &[Case] = &[
 ];
 
 /// Nodes that are tested elsewhere, each with the test.
-const ELSEWHERE: &[(&str, &str)] = &[(
-    "source/lines.rs",
-    "engine::handover::a_replaced_file_source_reads_on",
-)];
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "source/lines.rs",
+        "engine::handover::a_replaced_file_source_reads_on",
+    ),
+    (
+        "window/node.rs",
+        "window::plans::a_window_that_is_replaced_goes_on_as_if_it_had_not_been",
+    ),
+    (
+        "script/function/process.rs",
+        "script::function::process::tests",
+    ),
+];
 
 /// Sends events of three keys, second by second, and replaces the node before the second `at`.
 fn run(

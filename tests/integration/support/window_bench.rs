@@ -178,6 +178,15 @@ impl Bench {
         self.simulation.inject_batch("left", batch).unwrap();
     }
 
+    /// Replaces the window by one with these options.
+    pub fn replace(&mut self, database: &Database, options: &WindowOptions) {
+        let window = Window::new(database, options).unwrap();
+        let replaced = self
+            .simulation
+            .change(|draft| draft.replace("window", window));
+        replaced.unwrap();
+    }
+
     pub fn advance(&mut self, seconds: f64) {
         self.simulation.advance(Duration::from_secs_f64(seconds));
     }

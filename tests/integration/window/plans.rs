@@ -34,6 +34,7 @@ const REFERENCE: Way = Way {
     store: true,
     verify: 0.0,
     restarts: false,
+    replaces: false,
 };
 const KEYED: Way = Way {
     plan: Plan::Keyed,
@@ -71,6 +72,9 @@ fn compare(
         };
         *taken.entry(name).or_default() += 1;
         served |= way.plan != first.plan;
+        if way.replaces {
+            *taken.entry("replaced").or_default() += 1;
+        }
         if way.restarts && case.restart.is_some() {
             *taken.entry("restarts").or_default() += 1;
         }
@@ -158,6 +162,46 @@ fn restarting(way: Way) -> Way {
     }
 }
 
+/// The same, with a window that is replaced by its like.
+fn replacing(way: Way) -> Way {
+    Way {
+        replaces: true,
+        ..way
+    }
+}
+
+/// Each way as it is, and with a window that is replaced.
+fn replaced_and_not(
+    ways: [(&'static str, Way); 4],
+    place: impl Fn() -> Place,
+) -> Vec<Vec<(&'static str, Way, Place)>> {
+    let pair = |(name, way): (&'static str, Way)| {
+        vec![(name, way, place()), (name, replacing(way), place())]
+    };
+    ways.map(pair).into()
+}
+
+/// Holds a family to it that a window which is replaced by its like goes on as if it had not been.
+fn goes_on(family: Family, cases: u32, place: impl Fn() -> Place) {
+    let ways = [
+        ("requery", REFERENCE),
+        ("keyed", KEYED),
+        ("incremental", INCREMENTAL),
+        ("incremental, stored", STORED),
+    ];
+    let taken = many(case(family), cases, |case, taken| {
+        let mut pairs = replaced_and_not(ways, &place).into_iter();
+        pairs.try_for_each(|pair| match compare(case, &pair, taken) {
+            Err(why) if why.starts_with("plan ") => Ok(()),
+            compared => compared,
+        })
+    });
+    eprintln!("{family:?}: {taken:?}");
+    if number("TRIBUTARY_CASES").is_none() {
+        at_least(&taken, &[("replaced", cases * 2)]);
+    }
+}
+
 /// Holds a family to it, and to the shares that make the comparison worth something.
 fn agrees(
     family: Family,
@@ -212,6 +256,22 @@ fn every_plan_answers_as_requery_over_the_last_rows() {
 #[test]
 fn every_plan_answers_as_requery_over_windows_that_end() {
     agrees_on_sqlite(Family::Hopping);
+}
+
+#[test]
+fn a_window_that_is_replaced_goes_on_as_if_it_had_not_been() {
+    for family in [Family::Sliding, Family::Count, Family::Hopping] {
+        goes_on(family, CASES.0 / 10, Place::memory);
+        goes_on(family, CASES.1 / 5, Place::file);
+    }
+}
+
+#[test]
+#[ignore = "needs mariadbd: run tests/run"]
+fn a_window_that_is_replaced_on_mariadb_goes_on_as_if_it_had_not_been() {
+    for family in [Family::Sliding, Family::Count, Family::Hopping] {
+        goes_on(family, CASES.1 / 5, Place::mariadb);
+    }
 }
 
 #[test]

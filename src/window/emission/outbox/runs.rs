@@ -212,6 +212,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// Moves what was written in the runs of this window to another name.
+    ///
+    /// # Errors
+    /// A database that cannot be reached.
+    pub fn relocate(&self, from: &str, to: &str, connection: &mut Connection) -> Result<()> {
+        let mut runs = self.pieces.runs();
+        runs.extend(&self.runs.owned);
+        runs.into_iter()
+            .try_for_each(|run| connection.move_outbox(from, to, run))
+    }
+
     /// Another window owns a run of this one: what waits of it is emitted there.
     fn lose(&mut self, run: i64) {
         let runs = &self.runs;

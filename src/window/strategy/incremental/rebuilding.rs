@@ -10,10 +10,17 @@ use crate::window::analysis::RowValue;
 use crate::window::answer::group_id;
 use crate::window::emission::SessionBoundaries;
 use crate::window::state::Digest;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// No window has closed by this instant.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
+
+/// Where the rows are from which a state is rebuilt.
+pub(in crate::window) struct RebuildSource<'a> {
+    pub connection: &'a mut Connection,
+    /// The keys of the rows of a window with a number of rows, in the order in which they came.
+    pub arrivals: &'a VecDeque<Box<[Datum]>>,
+}
 
 /// The rows of the table, and their members by the digests of their keys, in the order in which they
 /// were read.
@@ -41,15 +48,16 @@ impl IncrementalState {
     /// A database that cannot be reached.
     pub fn rebuild(
         &mut self,
-        connection: Option<&mut Connection>,
+        source: Option<RebuildSource<'_>>,
         now: Timestamp,
         boundaries: &SessionBoundaries,
     ) -> Result<()> {
         self.groups = no_groups(&self.query, self.keys.len(), self.state_options);
         self.listed.clear();
         self.arrived = 0;
-        if let Some(connection) = connection {
-            let mut loaded = self.load(connection, now)?;
+        self.begun = true;
+        if let Some(source) = source {
+            let mut loaded = self.load(source, now)?;
             for entry in loaded.rows {
                 let members = loaded.members.remove(&entry.digest).unwrap_or_default();
                 self.restore(entry, members, now, boundaries);
@@ -65,7 +73,11 @@ impl IncrementalState {
     }
 
     /// Reads the rows of the table and their members.
-    fn load(&mut self, connection: &mut Connection, now: Timestamp) -> Result<LoadedRows> {
+    fn load(&mut self, source: RebuildSource<'_>, now: Timestamp) -> Result<LoadedRows> {
+        let RebuildSource {
+            connection,
+            arrivals,
+        } = source;
         let binding = Binding {
             now,
             event: None,
@@ -114,10 +126,9 @@ impl IncrementalState {
             Ok(())
         })?;
         if self.rules.kind.count().is_some() {
-            // In the order in which they came, as far as a column has it.
-            connection.keys(&self.table, self.arrival_column.as_deref(), &mut |key| {
+            for key in arrivals {
                 loaded.push(digest_of(key), now);
-            })?;
+            }
         } else if ids > 0 {
             connection.data(&self.live, &binding, &mut |row| {
                 loaded.push(digest_of(&row[first_id..first_id + ids]), time(row));

@@ -93,6 +93,14 @@ impl Case {
         self
     }
 
+    /// Whether the window is replaced before this step.
+    pub fn replaced_before(&self, step: usize) -> bool {
+        let steps = self.ops.len() as u64;
+        [self.salt / 7, self.salt / 77]
+            .map(|at| at % steps)
+            .contains(&(step as u64))
+    }
+
     pub fn options(&self) -> WindowOptions {
         let mut options = WindowOptions::new("events", self.shape.sql(), self.extent)
             .time("t")

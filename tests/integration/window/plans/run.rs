@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tributary::pipeline::Forwarder;
 use tributary::time::Timestamp;
 use tributary::window::{Emit, Plan, Window};
-use tributary::{Batch, Error, Event, Network, Simulation, Table, sink};
+use tributary::{Batch, Database, Error, Event, Network, Simulation, Table, sink};
 
 pub const START: i64 = 1_700_000_000;
 
@@ -23,6 +23,8 @@ pub struct Way {
     pub verify: f64,
     /// Whether the database is closed and opened again where the case says so.
     pub restarts: bool,
+    /// Whether the window is replaced by its like, before two of the steps.
+    pub replaces: bool,
 }
 
 /// What a step has made leave the window, port by port.
@@ -82,6 +84,7 @@ fn fails(case: &Case, row: &Value, step: u64) -> bool {
 /// A network of one window, fed by two links.
 struct Bench<'a> {
     case: &'a Case,
+    database: Database,
     simulation: Simulation,
     sunk: Arc<Mutex<Sunk>>,
     sent: Vec<(Value, bool)>,
@@ -96,6 +99,9 @@ pub fn run(case: &Case, way: Way, place: &Place) -> Result<Vec<Left>, String> {
     for (step, op) in case.ops.iter().enumerate() {
         if way.restarts && case.restart == Some(step) {
             bench = bench.restarted(way, place)?;
+        }
+        if way.replaces && case.replaced_before(step) {
+            bench.replace(way, place);
         }
         bench.sunk.lock().unwrap().step += 1;
         bench.does(op);
@@ -119,15 +125,9 @@ fn simulate(
     place: &Place,
     sunk: &Arc<Mutex<Sunk>>,
     start: Timestamp,
-) -> Result<Simulation, String> {
-    let database = place.open();
-    database.declare(table(case.real)).unwrap();
-    let options = case
-        .options()
-        .plan(way.plan)
-        .store(way.store)
-        .verify(way.verify);
-    let window = Window::new(&database, &options).map_err(|error| error.to_string())?;
+) -> Result<(Database, Simulation), String> {
+    let database = open(case, place);
+    let window = window(case, way, &database)?;
     let network = Network::new();
     network.add_pipeline("left", Forwarder).unwrap();
     network.add_pipeline("right", Forwarder).unwrap();
@@ -169,7 +169,22 @@ fn simulate(
     network.link("window", "out").unwrap();
     network.link("window.late", "late").unwrap();
     network.link("window.errors", "errors").unwrap();
-    Ok(network.simulate(start).unwrap())
+    Ok((database, network.simulate(start).unwrap()))
+}
+
+fn open(case: &Case, place: &Place) -> Database {
+    let database = place.open();
+    database.declare(table(case.real)).unwrap();
+    database
+}
+
+fn window(case: &Case, way: Way, database: &Database) -> Result<Window, String> {
+    let options = case
+        .options()
+        .plan(way.plan)
+        .store(way.store)
+        .verify(way.verify);
+    Window::new(database, &options).map_err(|error| error.to_string())
 }
 
 fn finish(simulation: Simulation) {
@@ -181,9 +196,11 @@ impl<'a> Bench<'a> {
     fn new(case: &'a Case, way: Way, place: &Place) -> Result<Self, String> {
         let sunk = Arc::default();
         let start = Timestamp::from_secs(START);
+        let (database, simulation) = simulate(case, way, place, &sunk, start)?;
         Ok(Bench {
             case,
-            simulation: simulate(case, way, place, &sunk, start)?,
+            database,
+            simulation,
             sunk,
             sent: Vec::new(),
             made: 0,
@@ -194,8 +211,27 @@ impl<'a> Bench<'a> {
     fn restarted(self, way: Way, place: &Place) -> Result<Self, String> {
         let now = self.simulation.now();
         finish(self.simulation);
-        let simulation = simulate(self.case, way, place, &self.sunk, now)?;
-        Ok(Bench { simulation, ..self })
+        let (database, simulation) = simulate(self.case, way, place, &self.sunk, now)?;
+        Ok(Bench {
+            database,
+            simulation,
+            ..self
+        })
+    }
+
+    /// Replaces the window by its like, over the same handle of the database or, where it stays, another one.
+    fn replace(&mut self, way: Way, place: &Place) {
+        let other = place.stays() && self.case.salt.is_multiple_of(3);
+        let database = if other {
+            open(self.case, place)
+        } else {
+            self.database.clone()
+        };
+        let window = window(self.case, way, &database).unwrap();
+        let replaced = self
+            .simulation
+            .change(|draft| draft.replace("window", window));
+        replaced.unwrap();
     }
 
     fn taken(&self) -> Left {

@@ -2,7 +2,8 @@
 //!
 //! The model keeps rows, and reckons each answer from them. The redelivery of a row whose session
 //! has ended is late by itself, so keys need not be remembered beyond. Every other case over a
-//! database that stays is closed and opened again on its way, of which the model knows nothing.
+//! database that stays is closed and opened again on its way, and in every other one of the rest the window is
+//! replaced, of which the model knows nothing.
 
 use super::run::same;
 use crate::support::databases::Place;
@@ -11,6 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
+use tributary::Database;
 use tributary::window::{Emit, TimeDomain, WindowKind, WindowOptions};
 
 /// A row: its group, its value in quarters, how far its time is from now, its child rows.
@@ -252,16 +254,18 @@ impl Model<'_> {
 }
 
 /// The window of a case over a place, from so many microseconds after the beginning.
-fn open(case: &Case, place: &Place, after: i64) -> Bench {
-    let mut bench = Bench::at_micros(&declared(place), case.options(), after);
+fn open(case: &Case, database: &Database, after: i64) -> Bench {
+    let mut bench = Bench::at_micros(database, case.options(), after);
     bench.simulation.end_source("right").unwrap();
     bench
 }
 
 /// Runs a case; says where the window and the model differ.
 pub fn compare(case: &Case, place: &Place) -> Result<(), String> {
-    let mut bench = open(case, place, 0);
+    let mut database = declared(place);
+    let mut bench = open(case, &database, 0);
     let restarts = place.stays() && (case.salt / 8).is_multiple_of(2);
+    let replaces = !restarts && (case.salt / 16).is_multiple_of(2);
     let third = case.ops.len().div_ceil(3);
     let mut model = Model {
         case,
@@ -277,7 +281,11 @@ pub fn compare(case: &Case, place: &Place) -> Result<(), String> {
         if restarts && step % third == third - 1 {
             let (out, _) = bench.finish();
             assert_eq!(out, [] as [Value; 0]);
-            bench = open(case, place, of_start(now));
+            database = declared(place);
+            bench = open(case, &database, of_start(now));
+        }
+        if replaces && step % third == third - 1 {
+            bench.replace(&database, &case.options());
         }
         match op {
             Op::Events(records) => {
