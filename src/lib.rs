@@ -247,7 +247,7 @@ pub use network::{
     Capacity, Draft, DrawingFormat, LinkOptions, Network, NodeKind, OnError, Overflow, Replay,
     Simulation, Spill, Stats,
 };
-pub use node::{Context, Handover, Node, Pipeline, ReadStatus, Sink, Source};
+pub use node::{Context, Handover, Loss, Node, Outline, Pipeline, ReadStatus, Sink, Source};
 pub use payload::Payload;
 pub use script::Runtime;
 pub use store::{Database, Table};

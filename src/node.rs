@@ -28,6 +28,7 @@
 mod boxed;
 mod context;
 mod frame;
+mod loss;
 mod tracker;
 
 use crate::ack::{Outcome, Token};
@@ -36,10 +37,12 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::time::Timestamp;
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use context::Context;
 pub(crate) use frame::{Frame, Output, Processed};
+pub use loss::Loss;
 pub(crate) use tracker::Tracker;
 
 /// What every node may have beyond its one job; all of it has a default.
@@ -135,6 +138,23 @@ pub trait Node: Send {
         Err(state)
     }
 
+    /// What a successor has to know of it to say what it would [lose](Node::loss). Asked once, when the node
+    /// is added; what it refers to may change while the node works.
+    fn outline(&self) -> Option<Outline> {
+        None
+    }
+
+    /// What would be lost if it replaced, at `now`, the node of which this is the outline. Asked before
+    /// anything is changed; where something is lost, the change is refused, unless that was
+    /// [accepted](Node::accept_loss).
+    fn loss(&self, replaced: &Outline, now: Timestamp) -> Option<Loss> {
+        let _ = (replaced, now);
+        None
+    }
+
+    /// Accepts what is lost when it replaces another node: [`loss`](Node::loss) is `None` from then on.
+    fn accept_loss(&mut self) {}
+
     /// Called when no more input will come: what the node holds back leaves now. `commit` follows;
     /// once both have succeeded only `settle` is called. A node that holds much emits a part of it and
     /// asks for another [call](Context::call_again).
@@ -146,6 +166,9 @@ pub trait Node: Send {
 
 /// The state of a node, on its way to the node that replaces it. Any type of the node's own.
 pub type Handover = Box<dyn Any + Send>;
+
+/// What a successor has to know of a node before it replaces it. Any type of the node's own.
+pub type Outline = Arc<dyn Any + Send + Sync>;
 
 /// What a source found when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

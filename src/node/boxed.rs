@@ -1,6 +1,6 @@
 //! A boxed node is a node: for nodes whose type is known only at run time.
 
-use super::{Context, Handover, Node, Pipeline, ReadStatus, Sink, Source};
+use super::{Context, Handover, Loss, Node, Outline, Pipeline, ReadStatus, Sink, Source};
 use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::Result;
@@ -59,6 +59,18 @@ impl<N: Node + ?Sized> Node for Box<N> {
 
     fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
         (**self).take(state)
+    }
+
+    fn outline(&self) -> Option<Outline> {
+        (**self).outline()
+    }
+
+    fn loss(&self, replaced: &Outline, now: Timestamp) -> Option<Loss> {
+        (**self).loss(replaced, now)
+    }
+
+    fn accept_loss(&mut self) {
+        (**self).accept_loss();
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -15,7 +15,7 @@ use super::node::{
     Window, WindowClock,
 };
 use super::options::{Emit, Plan, TimeDomain, WindowOptions};
-use super::outline::{GroupIds, Outline};
+use super::outline::{Facts, GroupIds, WindowOutline};
 use super::watermark::Watermark;
 use crate::error::Result;
 use crate::store::{Asker, Database, RowHold, Table, Type};
@@ -71,7 +71,7 @@ impl Window {
         let scope = scope(database, options, &table, emit);
         let claimed = scope.as_ref().map(|scope| scope.claimed.clone());
         let emission = Emission::new(emit, claimed, options.kind.is_session());
-        let outline = Outline {
+        let outline = WindowOutline {
             database: database.clone(),
             table: table.clone(),
             rules: rules.clone(),
@@ -80,6 +80,8 @@ impl Window {
             columns: query.columns().to_vec(),
             groups: GroupIds::of(&analysis, options, query.columns()),
             state: chosen.shape,
+            needs_stored: !storage.may_skip(),
+            facts: Facts::default(),
         };
         let column = time.map(|index| {
             let name = table.columns()[index].name.clone();
@@ -110,6 +112,7 @@ impl Window {
             current: CurrentEvent::default(),
             outline: Arc::new(outline),
             scope,
+            accepts_loss: false,
             former: None,
         })
     }

@@ -43,7 +43,7 @@ use super::explain::Explanation;
 use super::failing::FailingGroups;
 use super::kind::{WindowBounds, WindowRules};
 use super::options::{Emit, Plan, TimeDomain};
-use super::outline::Outline;
+use super::outline::WindowOutline;
 use super::state::GroupIndex;
 use super::strategy::Queries;
 use super::strategy::incremental::IncrementalState;
@@ -51,7 +51,7 @@ use crate::ack::{Outcome, Token};
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Handover, Node};
+use crate::node::{Context, Handover, Loss, Node, Outline};
 use crate::store::{Binding, Connection, Database, Row, Store};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -89,9 +89,11 @@ pub struct Window {
     pub(super) emitter: Emitter,
     pub(super) current: CurrentEvent,
     /// What a successor has to know of it.
-    pub(super) outline: Arc<Outline>,
+    pub(super) outline: Arc<WindowOutline>,
     /// The name under which a database on disk keeps what it emits.
     pub(super) scope: Option<ScopeName>,
+    /// Whether it may lack rows when it replaces another window.
+    pub(super) accepts_loss: bool,
     /// What it has taken of the window that it replaces, until it begins.
     pub(super) former: Option<Box<FormerWindow>>,
 }
@@ -198,6 +200,7 @@ impl Node for Window {
         let former = self.former.as_deref();
         self.storage
             .open(&self.database, former.map(FormerWindow::storage))?;
+        self.outline.facts.set_stored(self.storage.stored);
         if self.storage.stored {
             connection.subscribe(&self.storage.table);
             let by_event = self.clock.domain == TimeDomain::Event && former.is_none();
@@ -230,6 +233,7 @@ impl Node for Window {
         self.emitter.emission.commit(wrote);
         self.batch.commit();
         self.clock.commit();
+        self.outline.facts.set_now(self.clock.watermark.current());
         Ok(())
     }
 
@@ -303,6 +307,20 @@ impl Node for Window {
     fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
         self.take_state(state.downcast::<FormerWindow>()?)
             .map_err(|state| state as Handover)
+    }
+
+    fn outline(&self) -> Option<Outline> {
+        Some(self.outline.clone())
+    }
+
+    fn loss(&self, replaced: &Outline, now: Timestamp) -> Option<Loss> {
+        let replaced = replaced.downcast_ref::<WindowOutline>();
+        let replaced = replaced.filter(|_| !self.accepts_loss)?;
+        self.outline.loss(replaced, now)
+    }
+
+    fn accept_loss(&mut self) {
+        self.accepts_loss = true;
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) -> Result<()> {

@@ -53,6 +53,9 @@ impl Stage {
             Ok(shares) => shares,
             Err(error) => return Err((error, None)),
         };
+        if let Err(error) = self.check_loss(&mut new) {
+            return Err((error, None));
+        }
         self.close_node();
         let takes = match hand_over(&mut *self.runner, &mut *new.runner) {
             Ok(takes) => takes,
@@ -83,6 +86,20 @@ impl Stage {
                 drop(new);
                 Err((error, self.open().err()))
             }
+        }
+    }
+
+    /// Checks that nothing is lost by the successor that was not accepted.
+    fn check_loss(&mut self, new: &mut Standby) -> Result<()> {
+        let now = self.now();
+        let loss = catch(|| {
+            let outline = self.runner.node().outline();
+            Ok(outline.and_then(|outline| new.runner.node().loss(&outline, now)))
+        })?;
+        match loss {
+            None => Ok(()),
+            Some(loss) => Err(Error::data(format!("its successor would be {loss}"))
+                .with_hint("a change that accepts the loss replaces it all the same")),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::store::Connection;
 use crate::window::emission::{Emission, Heir, ScopeName};
 use crate::window::failing::FailingGroups;
 use crate::window::kind::WindowBounds;
-use crate::window::outline::{Outline, StateTransfer};
+use crate::window::outline::{StateTransfer, WindowOutline};
 use crate::window::strategy::incremental::IncrementalState;
 use crate::window::watermark::Watermark;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// What a window has, on its way to its successor.
 pub(in crate::window) struct FormerWindow {
-    outline: Arc<Outline>,
+    outline: Arc<WindowOutline>,
     scope: Option<ScopeName>,
     /// Its connection, which may hold locks.
     connection: Option<Connection>,

@@ -60,6 +60,11 @@ impl Storage {
         }
     }
 
+    /// Whether rows need not be stored.
+    pub fn may_skip(&self) -> bool {
+        self.may_skip
+    }
+
     /// Decides whether rows are stored: unless the table is used by this window alone. Rows that were
     /// not stored once are not from then on, and what a window that is replaced has stored is there.
     ///

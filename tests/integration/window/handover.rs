@@ -342,8 +342,8 @@ fn a_window_of_its_last_rows_that_queries_them_is_replaced_by_another() {
         let options = WindowOptions::new("things", sql, WindowKind::Count(rows));
         options.plan(Plan::Requery)
     };
-    let mut bench = Bench::new(&database, last(2));
-    bench.replace(&database, &last(3));
+    let mut bench = Bench::new(&database, last(3));
+    bench.replace(&database, &last(2));
     bench.send(row("1", 0, "a", 1.0));
     assert_eq!(bench.out(), [json!({"s": 1.0})]);
     // Beside it there is none.
@@ -357,4 +357,77 @@ fn a_window_of_its_last_rows_that_queries_them_is_replaced_by_another() {
         error.contains("table \"things\" can't be shared"),
         "{error}"
     );
+}
+
+/// Why a window of some rows is not replaced by another one, unless the loss is accepted.
+fn loss(before: &WindowOptions, after: &WindowOptions) -> Option<String> {
+    let database = declared(&Place::memory());
+    let mut bench = Bench::new(&database, before.clone());
+    for key in 0..7 {
+        bench.send(row(&key.to_string(), 0, "a", 1.0));
+    }
+    bench.advance(3.0);
+    let made = || Window::new(&database, after).unwrap();
+    let replaced = bench
+        .simulation
+        .change(|draft| draft.replace("window", made()));
+    let error = replaced.err()?.to_string();
+    // The old one goes on.
+    bench.out();
+    bench.send(row("more", 3, "a", 1.0));
+    assert_eq!(bench.out().len(), 1);
+    let mut accepting = made();
+    accepting.accept_loss();
+    bench
+        .simulation
+        .change(|draft| draft.replace("window", accepting))
+        .unwrap();
+    bench.send(row("and more", 3, "a", 1.0));
+    assert_eq!(bench.out().len(), 1);
+    Some(error)
+}
+
+#[test]
+fn a_successor_that_lacks_rows_is_refused_unless_the_loss_is_accepted() {
+    let sql = |aggregate: &str| format!("select g, {aggregate} as s from things group by g");
+    let way = (Plan::Incremental, false);
+    let unstored = options(&sql("sum(v)"), way, Emit::Touched);
+    let stored = unstored.clone().store(true);
+    let longer = |sql: &str, seconds| {
+        let size = WindowKind::Sliding(std::time::Duration::from_secs(seconds));
+        let options = WindowOptions::new("things", sql, size).time("t");
+        options.emit(Emit::Touched)
+    };
+    let until = |error: Option<String>| {
+        let error = error.unwrap();
+        let (_, rest) = error.split_once("incomplete until ").expect(&error);
+        rest.split_once(": ").unwrap().0.to_owned()
+    };
+    let same = [
+        (unstored.clone(), unstored.clone()),
+        (unstored.clone(), longer(&sql("sum(v)"), 5)),
+        (stored.clone(), options(&sql("max(v)"), way, Emit::Touched)),
+        (
+            stored.clone(),
+            options(&sql("sum(v)"), (Plan::Requery, true), Emit::Touched),
+        ),
+    ];
+    for (before, after) in same {
+        assert_eq!(loss(&before, &after), None);
+    }
+    // They come at 22:13:20.
+    let max = options(&sql("max(v)"), way, Emit::Touched);
+    assert_eq!(until(loss(&unstored, &max)), "2023-11-14T22:13:33Z");
+    let requery = options(&sql("sum(v)"), (Plan::Requery, true), Emit::Touched);
+    assert_eq!(until(loss(&unstored, &requery)), "2023-11-14T22:13:33Z");
+    assert_eq!(until(loss(&unstored, &stored)), "2023-11-14T22:13:33Z");
+    let hour = longer(&sql("sum(v)"), 3600);
+    assert_eq!(until(loss(&stored, &hour)), "2023-11-14T23:13:13Z");
+    assert_eq!(until(loss(&unstored, &hour)), "2023-11-14T23:13:13Z");
+    let last = |rows| {
+        let options = WindowOptions::new("things", sql("sum(v)"), WindowKind::Count(rows));
+        options.plan(Plan::Incremental).emit(Emit::Touched)
+    };
+    let error = loss(&last(2), &last(5)).unwrap();
+    assert!(error.contains("complete after 3 more rows"), "{error}");
 }
