@@ -430,8 +430,8 @@ fn a_port_that_the_successor_lacks_must_not_be_linked() -> Result<()> {
         draft.unlink("mid", "out")?;
         draft.link("mid.even", "out")
     })?;
-    send(&sender, 0..4)?;
-    assert!(soon(|| seen.len() == 2));
+    send(&sender, 0..5)?;
+    assert!(soon(|| seen.len() == 3));
     let refused = network.replace("mid", Forwarder).expect_err("no port even");
     assert!(
         refused
@@ -443,7 +443,7 @@ fn a_port_that_the_successor_lacks_must_not_be_linked() -> Result<()> {
         draft.replace("mid", Splitting(&["odd", "even"]))?;
         draft.link("mid.odd", "out")
     })?;
-    send(&sender, 4..8)?;
+    send(&sender, 5..8)?;
     drop(sender);
     network.wait()?;
     let mut texts = seen.texts();
