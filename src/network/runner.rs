@@ -77,16 +77,7 @@ impl<P: Pipeline> Runner for Processes<P> {
         index: &mut usize,
         cx: &mut Context<'a>,
     ) -> Result<()> {
-        while let Some(event) = events.get(*index) {
-            cx.begin(event, *index);
-            self.0.process(event, cx)?;
-            let much = cx.end()?;
-            *index += 1;
-            if much {
-                break;
-            }
-        }
-        Ok(())
+        each(events, index, cx, |event, cx| self.0.process(event, cx))
     }
     fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<ReadStatus> {
         Ok(ReadStatus::End)
@@ -106,17 +97,31 @@ impl<S: Sink> Runner for Writes<S> {
         index: &mut usize,
         cx: &mut Context<'a>,
     ) -> Result<()> {
-        while let Some(event) = events.get(*index) {
-            cx.begin(event, *index);
-            self.0.write(event, cx)?;
-            cx.end()?;
-            *index += 1;
-        }
-        Ok(())
+        each(events, index, cx, |event, cx| self.0.write(event, cx))
     }
     fn read(&mut self, _: &mut Context<'_>, _: Duration) -> Result<ReadStatus> {
         Ok(ReadStatus::End)
     }
+}
+
+/// Feeds events from `index` on, up to where so much was emitted that it is to leave first.
+#[inline]
+fn each<'a>(
+    events: &'a [Event],
+    index: &mut usize,
+    cx: &mut Context<'a>,
+    mut take: impl FnMut(&Event, &mut Context<'a>) -> Result<()>,
+) -> Result<()> {
+    while let Some(event) = events.get(*index) {
+        cx.begin(event, *index);
+        take(event, cx)?;
+        let much = cx.end()?;
+        *index += 1;
+        if much {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A source, pipeline or sink, as the successor of a node of the same kind. `K` shows the compiler which of

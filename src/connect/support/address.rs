@@ -9,7 +9,7 @@
 use super::secret::Masked;
 use super::template::Template;
 use crate::error::{Error, ErrorKind, Result, quote};
-use crate::host::split_host;
+use crate::host::{decoded, split_host};
 use crate::secret::{self, MASK};
 use std::fmt;
 
@@ -200,25 +200,6 @@ fn server(text: &str, port: u16) -> Result<Server, &'static str> {
         path: path.to_owned(),
         query: pairs,
     })
-}
-
-/// `%40` and the like, decoded.
-fn decoded(text: &str) -> Result<String, &'static str> {
-    let bad = "a % is not followed by two hexadecimal digits; write it as %25";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2).ok_or(bad)?;
-        let value = |digit: u8| (digit as char).to_digit(16).ok_or(bad);
-        bytes.push((value(digits[0])? * 16 + value(digits[1])?) as u8);
-        rest = tail;
-    }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 when decoded")
 }
 
 /// Where the password of an address lies. What is in doubt counts as one.

@@ -2,7 +2,7 @@
 
 use super::{DIALECT, Mysql};
 use crate::error::Result;
-use crate::host::split_host;
+use crate::host::{decoded, split_host};
 use crate::secret;
 use crate::store::driver::Backend;
 use crate::store::location::{INCOMPLETE, Location, Scheme};
@@ -94,23 +94,4 @@ fn server(text: &str) -> Result<Server, &'static str> {
         port,
         database: decoded(database)?,
     })
-}
-
-/// `%40` and the like, decoded.
-fn decoded(text: &str) -> Result<String, &'static str> {
-    let bad = "a % is not followed by two hexadecimal digits; write it as %25";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2).ok_or(bad)?;
-        let value = |digit: u8| (digit as char).to_digit(16).ok_or(bad);
-        bytes.push((value(digits[0])? * 16 + value(digits[1])?) as u8);
-        rest = tail;
-    }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 when decoded")
 }

@@ -24,6 +24,8 @@ mod plain;
 mod text;
 mod trim;
 
+pub(super) use plain::call as call_plain;
+
 use super::bounds::{Bounds, no_memory};
 use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};

@@ -5,10 +5,10 @@
 //! half, a multiplication and a division give the same double. All else is left to SQLite itself:
 //! this connection has the replacement, so another connection is used for it.
 
+use super::bounded::call_plain;
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Result};
-use std::cell::OnceCell;
 
 /// One and so many zeros.
 const POWERS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
@@ -16,6 +16,9 @@ const POWERS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const LARGE: f64 = (1_u64 << 40) as f64;
 /// What is so near to a half may be rounded either way.
 const NEAR: f64 = 1e-3;
+
+/// The longest text that is taken for a number, in bytes.
+const LONGEST: usize = 1_000_000_000;
 
 /// Replaces `round` of two arguments on a connection.
 pub(super) fn install(connection: &Connection) -> Result<()> {
@@ -48,20 +51,8 @@ fn quick(number: f64, digits: i64) -> Option<f64> {
 }
 
 fn as_sqlite_has_it(number: ValueRef<'_>, digits: ValueRef<'_>) -> Result<Value> {
-    thread_local! {
-        static PLAIN: OnceCell<Connection> = const { OnceCell::new() };
-    }
-    PLAIN.with(|plain| {
-        let plain = match plain.get() {
-            Some(plain) => plain,
-            None => {
-                let opened = Connection::open_in_memory()?;
-                plain.get_or_init(|| opened)
-            }
-        };
-        let mut statement = plain.prepare_cached("SELECT round(?1, ?2)")?;
-        let given = [ToSqlOutput::Borrowed(number), ToSqlOutput::Borrowed(digits)];
-        statement.query_row(given, |row| row.get(0))
+    call_plain("SELECT round(?1, ?2)", &[number, digits], LONGEST, |row| {
+        row.get(0)
     })
 }
 
@@ -69,6 +60,7 @@ fn as_sqlite_has_it(number: ValueRef<'_>, digits: ValueRef<'_>) -> Result<Value>
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rusqlite::types::ToSqlOutput;
 
     /// The results of the replacement and of SQLite for the same arguments, with doubles as bits.
     fn both(number: Value, digits: i64) -> (Value, Value) {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Error, ErrorCode, Result, Row};
 use std::cell::OnceCell;
 
 /// Runs a SELECT of one value.
-pub(super) fn call<T>(
+pub(in crate::store::sqlite) fn call<T>(
     sql: &str,
     values: &[ValueRef<'_>],
     bytes: usize,
