@@ -71,8 +71,8 @@ impl Claim {
         name.into()
     }
 
-    /// Locks the file, if no one else has. `None` where the file could not be made either, since its
-    /// directory is not there, say: the node reports that when it opens.
+    /// Locks the file, if no one else has. `None` where the file could not be made either, as where its
+    /// directory is not there: the node reports that when it opens.
     ///
     /// # Errors
     /// A file that is in use ([`ErrorKind::Locked`]); a lock file that cannot be made.

@@ -6,7 +6,7 @@
 //!
 //! What connectors guarantee: an error that another attempt may solve is
 //! [retryable](crate::Error::retryable), and the engine opens the node again with backoff. A wrong password
-//! or a missing queue is not retryable, and its hint says what to do. A source acknowledges a message when
+//! or a missing queue is not retryable, and its hint names the remedy. A source acknowledges a message when
 //! all its events are settled ([`Inbox`]). A node never waits longer than the engine allows, or than its
 //! own time limit.
 //!

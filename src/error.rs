@@ -189,7 +189,7 @@ impl Error {
     }
 
     /// The same error with its cause, which [`source`](std::error::Error::source) returns. The message is to
-    /// contain what the cause has to say; a program reads a code from the cause.
+    /// contain the text of the cause; a program reads a code from the cause.
     ///
     /// The text of a cause is not searched for secrets: it must not contain any.
     ///

@@ -238,7 +238,7 @@ impl Event {
         self.ack.ack_id()
     }
 
-    /// Says what became of the event, for this holder of it.
+    /// Reports what became of the event, for this holder of it.
     pub fn settle(self, outcome: Outcome) {
         self.ack.settle(outcome);
     }

@@ -3,8 +3,8 @@
 //! The parts: `runtime` (compiles and runs scripts, as a whole or not at all), `source` (reads
 //! script files), `module` (the table `tributary`, one file for each subject), `args` (what a
 //! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
-//! ours, with its line), `meant` (what a script with an error was
-//! meant to say), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
+//! ours, with its line), `meant` (what was meant by a script with an
+//! error), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
 //! `require` (files of a script's own directory), `function` (functions of Lua as nodes), `patterns`
 //! (what matches them within time), `testing` (tests of networks), `evaluate` (what a person
 //! types), `prelude` (helpers written in

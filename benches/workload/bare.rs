@@ -93,7 +93,7 @@ pub fn run(threads: usize, ends: usize, flow: impl FnOnce(&Team<'_, '_>)) -> Dur
 
 /// Sends to one that is there.
 pub fn send<T>(tx: &Sender<T>, message: T) {
-    tx.send(message).expect("the next one listens to the end");
+    tx.send(message).expect("the next one receives to the end");
 }
 
 fn chain(hops: usize, events: u64, look: fn(&mut Vec<Item>)) -> Duration {

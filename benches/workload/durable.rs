@@ -61,7 +61,7 @@ pub fn bare_queue(events: u64) -> Duration {
 /// What an event carries that is spilled: at 1,000 bytes, 200 k/s are 200 MB/s.
 static LARGE: [u8; 1_000] = [b'x'; 1_000];
 
-/// Makes so many large events, and says when all have left.
+/// Makes so many large events, and returns when all have left.
 struct Gush {
     watch: Arc<Watch>,
     left: u64,

@@ -61,7 +61,7 @@ pub fn bare(events: u64) -> Duration {
             let (next, last) = bounded(SLOTS);
             scope.spawn(move || {
                 for batch in rx {
-                    next.send(batch).expect("the next one listens to the end");
+                    next.send(batch).expect("the next one receives to the end");
                 }
             });
             rx = last;

@@ -35,7 +35,7 @@ pub fn is_ours(payload: &[u8]) -> bool {
     payload.first() == Some(&b'x')
 }
 
-/// Carries so many events; says how long that took.
+/// Carries so many events; returns how long that took.
 pub type Run = Box<dyn FnMut(u64) -> Duration>;
 
 pub struct Group {

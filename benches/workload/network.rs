@@ -13,7 +13,7 @@ use tributary::{
 pub struct Spring {
     watch: Arc<Watch>,
     left: u64,
-    /// Events that it still waits to hear of.
+    /// Events whose outcomes it still waits for.
     tracked: Option<u64>,
 }
 

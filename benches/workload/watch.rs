@@ -36,7 +36,7 @@ impl Watch {
         }
     }
 
-    /// Waits for the end; says how long the flow took.
+    /// Waits for the end; returns how long the flow took.
     pub fn wait(&self) -> Duration {
         loop {
             if let (Some(begun), Some(ended)) = (self.begun.get(), self.ended.get()) {

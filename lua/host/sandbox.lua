@@ -282,7 +282,7 @@ local function length(t, name)
     if tointeger(n) == nil then
         refuse("object length is not an integer")
     elseif n > LONGEST then
-        refuse("table." .. name .. " of a table that says it has " .. n .. " places")
+        refuse("table." .. name .. " of a table whose length is given as " .. n)
     end
     return n
 end

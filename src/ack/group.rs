@@ -107,7 +107,7 @@ impl Group {
             .is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(channel)))
     }
 
-    /// So many events were tracked, and no more will be. Says whether it is free again already.
+    /// So many events were tracked, and no more will be. Returns whether it is free again already.
     pub(crate) fn close(&self, given: usize) -> bool {
         let given = u32::try_from(given).expect("a group is for a few hundred events");
         self.given.store(given, Ordering::Release);
@@ -143,7 +143,7 @@ impl Group {
         *self.outer.get_or_init(empty)[index].lock() = std::mem::replace(ack, Ack::none());
     }
 
-    /// Says whether it is free now.
+    /// Returns whether it is free now.
     pub(super) fn collect(
         &self,
         all: Option<Outcome>,

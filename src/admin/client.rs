@@ -52,7 +52,7 @@ impl Client {
     /// Asks for a stream of lines, and calls `each` with every line until it returns false or the stream ends.
     ///
     /// # Errors
-    /// Those of [`Client::get`]; what the answer says where it is no stream.
+    /// Those of [`Client::get`]; the error in an answer that is no stream.
     pub fn lines(&self, path: &str, mut each: impl FnMut(&str) -> Result<bool>) -> Result<()> {
         let (status, body) = self.begin("GET", path)?;
         let mut body = BufReader::new(body);
@@ -150,7 +150,7 @@ impl Client {
     }
 }
 
-/// What an answer that is not 200 says.
+/// The error in an answer that is not 200.
 pub(crate) fn refusal(reply: &Reply) -> Error {
     let value: serde_json::Value = serde_json::from_str(&reply.body).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(|value| value.as_str());

@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if let Some(before) = before {
         let stats = finished.as_ref().unwrap_or(&before).to_string();
-        // There is nowhere else to say it.
+        // An error of writing it could be written nowhere else.
         super::scrubbed::to_stderr(&stats);
     }
     let stats = stepped.and(finished)?;

@@ -223,7 +223,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.stats {
         let stats = network.stats().to_string();
-        // There is nowhere else to say it.
+        // An error of writing it could be written nowhere else.
         super::scrubbed::to_stderr(&stats);
     }
     if options.fail_on_reject && ended.is_ok() {

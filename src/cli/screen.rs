@@ -62,7 +62,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Of what the API says.
+    /// Of an answer of the API.
     pub fn new(stats: &Value) -> Self {
         let empty = serde_json::Map::new();
         let nodes = stats["nodes"].as_object().unwrap_or(&empty);

@@ -37,7 +37,7 @@ fn sink_of(scheme: &str, option: &str) -> (&'static str, Value) {
         "slack" => ("slack:https://127.0.0.1/x", json!({})),
         "telegram" if option == "text" => ("telegram:1:a", json!({"chat": 1})),
         "telegram" => ("telegram:1:a", json!({"text": "x"})),
-        other => panic!("say here how a sink of {other} is made"),
+        other => panic!("add here how a sink of {other} is made"),
     }
 }
 

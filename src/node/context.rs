@@ -32,7 +32,7 @@ impl<'a> Context<'a> {
             .begin(u32::try_from(index).expect("a batch has fewer than 2^32 events"));
     }
 
-    /// The node has returned from the event; an error of its own use of the context comes out. Says
+    /// The node has returned from the event; an error of its own use of the context comes out. Returns
     /// whether so much was emitted that it is to leave before the next event.
     #[inline]
     pub(crate) fn end(&mut self) -> Result<bool> {

@@ -3,7 +3,7 @@
 //! Only the common forms are known here: punctuation, texts and numbers as programs write them. A
 //! text with escapes, and whatever is skipped that is more than a scalar, is left to `serde_json`;
 //! what is out of the ordinary beyond that, and what is no JSON, ends the walk with `None`. Then
-//! [`parse_json`](super::parse_json) is to say what the document is. The invariant: what a walk
+//! [`parse_json`](super::parse_json) decides what the document is. The invariant: what a walk
 //! gives is what is in the value that `parse_json` gives.
 
 use super::json::{MAX_DEPTH, ROUNDED, Skip, long_integer};

@@ -1,4 +1,4 @@
-//! Events that say something new.
+//! Events that differ from the one before.
 
 use super::bounds::{Bounds, Most, positive};
 use super::key::Key;

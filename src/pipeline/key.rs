@@ -6,7 +6,7 @@ use crate::payload::parse_json;
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::Xxh3;
 
-/// The fields of the JSON payload that say to what an event belongs; without fields all events
+/// The fields of the JSON payload by which events belong together; without fields all events
 /// belong together.
 ///
 /// Nodes keep a 128-bit hash of the values. An event that lacks a field is rejected.

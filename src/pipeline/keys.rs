@@ -6,7 +6,7 @@
 //! after the event that brought it, so that a key is added at the end of the list; where the clock was
 //! set back, those that would be due later than it are due with it.
 //!
-//! The parts: `slots` (the slab). How much a node may keep is for it to say: see `bounds`.
+//! The parts: `slots` (the slab). How much a node may keep, the node decides: see `bounds`.
 
 mod slots;
 

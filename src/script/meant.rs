@@ -1,4 +1,4 @@
-//! What a script with an error was meant to say, as far as its text shows it.
+//! What was meant by a script with an error, as far as its text shows it.
 
 use crate::error::{Error, quote};
 

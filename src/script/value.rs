@@ -1,4 +1,4 @@
-//! Values of Lua as JSON, and back. Whole numbers stay whole, up to 64 bits; what JSON cannot say
+//! Values of Lua as JSON, and back. Whole numbers stay whole, up to 64 bits; what JSON cannot express
 //! is an error, never nil in silence.
 //!
 //! What a native function gives has nil for null. The data of events keeps everything: null is

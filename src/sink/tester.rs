@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::node::{Context, Node, Sink};
 
-/// Prints its indicator (a dot, say) to standard output for every event.
+/// Prints its indicator (a dot, for example) to standard output for every event.
 #[derive(Debug, Clone)]
 pub struct Tester {
     indicator: String,

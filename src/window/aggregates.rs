@@ -1,7 +1,7 @@
 //! The aggregates whose values are kept from event to event: a file for each.
 //!
 //! An aggregate is an [`Accumulator`]: a value over the rows of a group, to which rows are added and
-//! from which they are taken away. To add one (`stddev`, say): write its file, with its name in SQL,
+//! from which they are taken away. To add one (`stddev`, for example): write its file, with its name in SQL,
 //! its arguments and its result; add it to the list at the end of this file; and add a query
 //! that uses it to `analysis/tests/answers.rs`, which compares it with the database's.
 //!

@@ -32,7 +32,7 @@ fn parse(event: &[u8]) -> Bet<'_> {
     serde_json::from_slice(event).expect("it was written as JSON")
 }
 
-/// Carries batches; says how long that took.
+/// Carries batches; returns how long that took.
 fn timed(events: &[Vec<u8>], batch: impl FnMut(&[Vec<u8>])) -> Duration {
     let begun = Instant::now();
     events.chunks(BATCH).for_each(batch);

@@ -30,7 +30,7 @@ trait Carry {
     /// Carries so many that fill the window; that is not timed.
     fn fill(&mut self, bets: &mut Bets, count: usize);
 
-    /// Carries events; says how long that took, and how many rows have qualified where it tells.
+    /// Carries events; returns how long that took, and how many rows have qualified where that is known.
     fn carry(&mut self, events: Vec<Vec<u8>>) -> (Duration, Option<u64>);
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-/// How often both sides say that they are there, in seconds.
+/// How often both sides send a heartbeat, in seconds.
 const HEARTBEAT: u16 = 60;
 /// The time limit of a close.
 const FAREWELL: Duration = Duration::from_millis(500);

@@ -189,7 +189,7 @@ impl Sending {
         self.waiting.len() + usize::from(self.held_up.is_some()) + self.sent.len()
     }
 
-    /// Says whether the client counts a message as under way from now on that is not.
+    /// Returns whether the client counts a message as under way from now on that is not.
     fn handle(&mut self, happened: Happened) -> bool {
         match happened {
             // QoS 0 has no confirmation: written to the connection counts as delivered.

@@ -84,7 +84,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// As the options `connections` and `connections_per_address` say: half of all by default.
+    /// By the options `connections` and `connections_per_address`, which is half of all by default.
     ///
     /// # Errors
     /// Options that are no numbers.

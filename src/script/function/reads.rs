@@ -32,7 +32,7 @@ pub(super) fn only_reads(portable: &Portable, root: usize) -> bool {
 }
 
 fn acts(code: &[u8]) -> bool {
-    // The lowest seven bits of an instruction say what it is.
+    // The lowest seven bits of an instruction are its code.
     let mut operations = code
         .chunks_exact(4)
         .map(|four| four[usize::from(cfg!(target_endian = "big")) * 3] & 0x7f);

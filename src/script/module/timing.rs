@@ -71,7 +71,7 @@ fn duration(options: &Options, name: &str) -> Result<Option<Duration>> {
         .map_err(|error| error.within(format!("option {name}")))
 }
 
-/// What the options say of how much the node may hold.
+/// How much the node may hold, by its options.
 pub(super) fn bounds(options: &Options) -> Result<Bounds> {
     let number = |name: &str| {
         let number = options.integer(name)?;

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use std::borrow::Cow;
 use std::fmt;
 
-/// Reads bytes as a value of Lua; `None` where the tree is to say what they are.
+/// Reads bytes as a value of Lua; `None` where the tree decides what they are.
 pub(in crate::script) fn read_data(lua: &Lua, bytes: &[u8]) -> Option<LuaValue> {
     payload::read(bytes, Seed(lua)).ok()?.lua(lua).ok()
 }

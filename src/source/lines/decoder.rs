@@ -59,7 +59,7 @@ impl Decoder {
         self.begun = true;
     }
 
-    /// Takes bytes up to the end of the next line, or all of them. Says how many it took.
+    /// Takes bytes up to the end of the next line, or all of them. Returns how many it took.
     pub fn next<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Decoded<'a>>) {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             self.add(bytes, limit);

@@ -131,7 +131,7 @@ impl LineSource {
         Ok(done || self.files.len() > many)
     }
 
-    /// Says whether all of them are open.
+    /// Returns whether all of them are open.
     fn open_siblings(&mut self, path: &Path) -> Result<bool> {
         if let Ok(target) = path.canonicalize() {
             self.log.leads_to(&target);
@@ -149,7 +149,7 @@ impl LineSource {
                 if !is_known && !self.open_compressed(&sibling)? {
                     return Ok(false);
                 }
-                // Its time says nothing of when the others were made.
+                // When the others were made does not follow from its time.
                 continue;
             }
             if !is_known {

@@ -78,7 +78,7 @@ fn the_api_answers_what_a_network_is_and_does() -> Tested {
 #[test]
 fn what_is_not_there_is_said_so() -> Tested {
     let shown = Shown::start(NETWORK, &[])?;
-    for (path, status, says) in [
+    for (path, status, expected) in [
         ("/nothing", 404, "nothing is here"),
         ("/api/v1/explain/total", 404, "did you mean \\\"totals\\\"?"),
         ("/api/v1/tap/doubel", 404, "did you mean \\\"double\\\"?"),
@@ -88,7 +88,7 @@ fn what_is_not_there_is_said_so() -> Tested {
     ] {
         let reply = get(shown.port, path)?;
         assert_eq!(reply.status, status, "{path}: {}", reply.body);
-        assert!(reply.body.contains(says), "{path}: {}", reply.body);
+        assert!(reply.body.contains(expected), "{path}: {}", reply.body);
     }
     assert_eq!(request(shown.port, "HEAD", "/metrics", "")?.body, "");
     Ok(())

@@ -18,7 +18,7 @@ fn an_address_that_is_in_use_or_open_to_all_is_refused_before_anything_runs() ->
     let done = run(&shown.address(), &[])?;
     assert_eq!(done.code, Some(69), "{}", done.stderr);
     assert!(done.stderr.contains("in use"), "{}", done.stderr);
-    for (address, says) in [
+    for (address, expected) in [
         ("0.0.0.0:0", "any host could read it"),
         ("127.0.0.1", "no port"),
         ("http://127.0.0.1:7171", "a scheme is not expected"),
@@ -26,7 +26,7 @@ fn an_address_that_is_in_use_or_open_to_all_is_refused_before_anything_runs() ->
     ] {
         let done = run(address, &[])?;
         assert_eq!(done.code, Some(78), "{address}: {}", done.stderr);
-        assert!(done.stderr.contains(says), "{address}: {}", done.stderr);
+        assert!(done.stderr.contains(expected), "{address}: {}", done.stderr);
     }
     let done = run("127.0.0.1:0", &["--admin-token", "plain"])?;
     assert_eq!(done.code, Some(2), "{}", done.stderr);
@@ -86,7 +86,7 @@ fn requests_that_are_too_long_or_too_slow_end_and_disturb_nobody() -> Tested {
         "{:?}",
         begun.elapsed()
     );
-    // Each of them is told that it took too long.
+    // Each of them gets the answer that it took too long.
     let mut first = slow.swap_remove(0);
     first.set_read_timeout(Some(Duration::from_secs(40)))?;
     let mut received = String::new();

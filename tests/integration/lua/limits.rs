@@ -234,11 +234,11 @@ fn what_the_library_does_in_one_go_is_bounded() -> Result<()> {
         ),
         (
             "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)",
-            "table.insert of a table that says it has 1152921504606846976 places",
+            "table.insert of a table whose length is given as 1152921504606846976",
         ),
         (
             "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)",
-            "table.remove of a table that says it has 1152921504606846976 places",
+            "table.remove of a table whose length is given as 1152921504606846976",
         ),
         (
             "table.insert()",

@@ -70,7 +70,7 @@ fn collect(channel: &Letterbox, count: usize) -> HashMap<u64, Outcome> {
     outcomes
 }
 
-/// Takes what a message says, without what waits for it; gives the group where it is free.
+/// Takes the outcomes of a message, without what waits for it; gives the group where it is free.
 fn take(settled: Settled, mut each: impl FnMut(u64, Outcome)) -> Option<&'static Group> {
     match settled.collect_whole() {
         Ok(whole) => {
@@ -82,7 +82,7 @@ fn take(settled: Settled, mut each: impl FnMut(u64, Outcome)) -> Option<&'static
     }
 }
 
-/// Ends a part in one of the ways there are; says whether it was a good one.
+/// Ends a part in one of the ways there are; returns whether it was a good one.
 fn end(ack: Ack) -> bool {
     match thread_rng().gen_range(0..3) {
         0 => ack.settle(Outcome::Delivered),
@@ -133,7 +133,7 @@ fn every_event_of_a_group_has_one_outcome() {
     shuttle::check_pct(|| settles(2, 3), schedules(), 3);
 }
 
-/// Ends parts together or one by one; says which of them was a good one.
+/// Ends parts together or one by one; returns which of them was a good one.
 fn end_all(mut acks: Vec<Ack>) -> Vec<bool> {
     match thread_rng().gen_range(0..3) {
         0 => acks.into_iter().map(end).collect(),

@@ -37,7 +37,7 @@ pub(crate) struct Peer {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum State {
-    /// It has nothing to say so far.
+    /// It has sent nothing so far.
     Quiet,
     /// A request comes.
     Reading,
