@@ -35,6 +35,8 @@ mod tributary {
 #[path = "../../../src/network"]
 #[expect(dead_code, unused_imports, reason = "only links are tried here")]
 mod network {
+    #[path = "../../tests/schedules/src/changing.rs"]
+    mod changing;
     #[path = "../../tests/schedules/src/ends.rs"]
     mod ends;
     #[path = "../../tests/schedules/src/handover.rs"]
