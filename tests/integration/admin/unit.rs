@@ -3,7 +3,6 @@
 use super::{NETWORK, Tested, get};
 use crate::support::binary::{Running, Site};
 use crate::support::process::free_port;
-use rustix::process::Signal;
 use std::process::Command;
 
 /// The block of the guide in this language.
@@ -70,8 +69,7 @@ fn the_container_of_the_manifest_runs_and_its_probes_are_answered() -> Tested {
         })?;
     }
     assert_eq!(get(port, "/metrics")?.status, 401, "others need the token");
-    running.signal(Signal::TERM)?;
-    let done = running.wait()?;
+    let done = running.stop()?;
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let grace = here
         .split_once("terminationGracePeriodSeconds: ")
