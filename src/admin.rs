@@ -5,7 +5,7 @@
 //! no node waits for it, however many clients ask and however slowly they read.
 //!
 //! The parts: `access` (who may ask), `routes` (what is where), `api` (JSON), `metrics` (the text format of
-//! Prometheus), `taps` (streams of events), `page` (the HTML page), `serving` (the thread), `client` (for the
+//! Prometheus), `taps` (streams of events), `changes` (what clients want to have changed), `page` (the HTML page), `serving` (the thread), `client` (for the
 //! command line). To add a question, add a line in `routes` and a function in `api`.
 //!
 //! ```
@@ -25,6 +25,7 @@
 
 mod access;
 mod api;
+mod changes;
 mod client;
 mod metrics;
 mod page;
@@ -32,7 +33,9 @@ mod routes;
 mod serving;
 mod taps;
 
-pub(crate) use client::{Client, refusal};
+#[cfg(feature = "cli")]
+pub(crate) use changes::reload_logged;
+pub(crate) use client::{Client, Reply, refusal};
 #[cfg(feature = "cli")]
 pub(crate) use taps::tap_line;
 
@@ -42,10 +45,13 @@ use crate::network::{Network, WeakNetwork};
 use crate::script::{Runtime, Unit};
 use crate::window::Explanation;
 use access::Access;
+use changes::{Asked, Change};
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Where a network is shown, and to whom.
 ///
@@ -75,6 +81,9 @@ impl AdminOptions {
     }
 }
 
+/// So many changes may wait to be made.
+const MOST_CHANGES: usize = 16;
+
 /// What is shown.
 #[derive(Default)]
 struct Shown {
@@ -84,6 +93,8 @@ struct Shown {
     stop: AtomicBool,
     /// The server is to end.
     ends: AtomicBool,
+    /// Where changes go that clients ask for, from the first time on that the host has looked for them.
+    changes: Mutex<Option<flume::Sender<Asked>>>,
 }
 
 /// What scripts have made.
@@ -101,6 +112,23 @@ impl Shown {
     fn described(&self) -> MutexGuard<'_, Described> {
         self.described.lock()
     }
+
+    /// Asks the host for a change; its answer comes by the channel.
+    fn ask(&self, change: Change) -> Result<flume::Receiver<Result<Value>>> {
+        let (reply, answer) = flume::bounded(1);
+        let changes = self.changes.lock();
+        let sent = changes
+            .as_ref()
+            .map(|changes| changes.try_send(Asked { change, reply }));
+        match sent {
+            Some(Ok(())) => Ok(answer),
+            Some(Err(_)) => Err(Error::data("too many changes wait already")),
+            None => Err(Error::new(
+                ErrorKind::Config,
+                "scripts of this process cannot be loaded again",
+            )),
+        }
+    }
 }
 
 /// The server of a network. It ends when this is dropped.
@@ -108,6 +136,7 @@ pub struct Admin {
     shown: Arc<Shown>,
     port: u16,
     thread: Option<JoinHandle<()>>,
+    changes: Mutex<Option<flume::Receiver<Asked>>>,
 }
 
 opaque_debug!(Admin, port);
@@ -149,6 +178,7 @@ impl Admin {
             shown,
             port,
             thread: Some(thread),
+            changes: Mutex::default(),
         })
     }
 
@@ -163,6 +193,32 @@ impl Admin {
             units: runtime.units(),
             windows: runtime.explanations(),
         };
+    }
+
+    /// Makes the changes that clients have asked for (to load scripts again, load others, remove what one has
+    /// made), and waits up to `wait` for the first. To be called again and again by the thread that has the
+    /// runtime; clients are refused until it was called once. Returns how many changes were made or refused.
+    pub fn make_changes(&self, runtime: &Runtime, wait: Duration) -> usize {
+        let mut changes = self.changes.lock();
+        let asked = changes.get_or_insert_with(|| {
+            let (sender, asked) = flume::bounded(MOST_CHANGES);
+            *self.shown.changes.lock() = Some(sender);
+            asked
+        });
+        let (mut next, mut count) = (asked.recv_timeout(wait), 0);
+        while let Ok(Asked { change, reply }) = next {
+            let made = change.make(runtime);
+            if let Err(error) = &made {
+                log::error!("the change was refused, and the network is as before: {error}");
+            }
+            self.describe(runtime);
+            let _ = reply.send(made);
+            count += 1;
+            next = asked
+                .try_recv()
+                .map_err(|_| flume::RecvTimeoutError::Timeout);
+        }
+        count
     }
 
     /// The port at which it listens.

@@ -1,6 +1,7 @@
 //! The command line: one file for each verb. It belongs to the library so that items that only it uses
 //! stay private to the crate; it is no part of the public API.
 
+mod change;
 mod check;
 mod dlq;
 mod endpoint;
@@ -21,6 +22,7 @@ mod suggest;
 mod tap;
 mod test;
 mod top;
+mod watch;
 
 use crate::secret::scrub;
 use crate::time::{Clock as _, SystemClock};
@@ -75,6 +77,9 @@ enum Verb {
     Status(status::Options),
     Tap(tap::Options),
     Top(top::Options),
+    Reload(change::Reload),
+    Load(change::Load),
+    Unload(change::Unload),
 }
 
 /// Parses the arguments of the process, runs the verb, and returns the exit code.
@@ -114,6 +119,9 @@ pub fn main() -> ExitCode {
         Verb::Status(options) => status::run(&options),
         Verb::Tap(options) => tap::run(&options),
         Verb::Top(options) => top::run(&options),
+        Verb::Reload(options) => change::reload(&options),
+        Verb::Load(options) => change::load(&options),
+        Verb::Unload(options) => change::unload(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,6 +63,7 @@ use connector::{Connector, Make};
 pub use registry::{OptionNames, option_names, sink_schemes};
 pub use registry::{sink, source};
 use support::address::{Address, Server};
+pub(crate) use support::secret::filled;
 use support::settings::Settings;
 
 #[cfg(feature = "http")]

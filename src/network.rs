@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `build`, `draft`, `handles` | the methods that build a network; changes that are applied as a whole or not at all; typed handles of nodes |
 //! | `id`, `graph`, `on_error` | the identities of nodes and links; what is linked to what, and what makes a link wrong; error policies |
+//! | `plan` | what a change comes to |
 //! | `lifecycle`, `inspect`, `limits` | start, stop and wait; settings and questions; limits |
 //! | `runner`, `stage`, `panics` | a node of any kind; feeds one batch to one node, and is the only place that settles acks; panics of node code |
 //! | `link`, `routes` | bounded channels of batches; where the events of a port go |
@@ -31,6 +32,7 @@ mod losses;
 mod members;
 mod on_error;
 mod panics;
+mod plan;
 mod replay;
 mod routes;
 mod runner;
@@ -48,6 +50,7 @@ mod worker;
 
 pub use draft::Draft;
 pub use drawing::DrawingFormat;
+pub(crate) use graph::Made;
 pub use graph::{Edge, NodeInfo, Unlinked};
 pub use handles::{NodePort, PipelineNode, Receives, Sends, SinkNode, SourceNode};
 pub use limits::STOP_LIMIT;
@@ -55,6 +58,7 @@ pub use limits::STOP_LIMIT;
 pub use link::spilled;
 pub use link::{Capacity, LinkOptions, Overflow, Spill};
 pub use on_error::OnError;
+pub use plan::{ChangeAction, ChangePlan, PlannedChange};
 #[doc(hidden)]
 pub use replay::Replaying;
 pub use replay::{InjectedSource, Replay};
@@ -170,7 +174,11 @@ impl Network {
     /// Begins a change: see [`Draft`].
     pub fn draft(&self) -> Draft {
         let state = self.lock();
-        Draft::new(state.graph.clone(), state.capacity, state.version)
+        let mut draft = Draft::new(state.graph.clone(), state.capacity, state.version);
+        if let Phase::Running(running) = &state.phase {
+            draft.set_ended(running.ended());
+        }
+        draft
     }
 
     /// Applies a draft, as a whole or not at all. On a running network the new nodes are started, and
@@ -236,6 +244,13 @@ impl Network {
         let made = change(&mut draft)?;
         self.apply_to(&mut state, draft)?;
         Ok(made)
+    }
+
+    /// What this draft changes of what belongs to a script.
+    pub(crate) fn plan(&self, draft: &mut Draft, unit: &str) -> ChangePlan {
+        let state = self.lock();
+        let runs = matches!(state.phase, Phase::Running(_));
+        ChangePlan::of(&state.graph, draft, runs, unit)
     }
 
     fn graph(&self) -> Graph {

@@ -155,6 +155,12 @@ pub trait Node: Send {
     /// Accepts what is lost when it replaces another node: [`loss`](Node::loss) is `None` from then on.
     fn accept_loss(&mut self) {}
 
+    /// Whether it [takes](Node::take) the state of a node of its own kind. Only the plan of a change is made
+    /// from it.
+    fn continues(&self) -> bool {
+        false
+    }
+
     /// Called when no more input will come: what the node holds back leaves now. `commit` follows;
     /// once both have succeeded only `settle` is called. A node that holds much emits a part of it and
     /// asks for another [call](Context::call_again).

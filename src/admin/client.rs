@@ -42,7 +42,18 @@ impl Client {
     /// # Errors
     /// No network is there, or what answers is none.
     pub fn get(&self, path: &str) -> Result<Reply> {
-        let (status, mut body) = self.begin("GET", path)?;
+        self.whole(self.begin("GET", path, Duration::from_secs(60))?)
+    }
+
+    /// Posts to a path, and gives the whole answer, however long the change takes.
+    ///
+    /// # Errors
+    /// Those of [`Client::get`].
+    pub fn post(&self, path: &str) -> Result<Reply> {
+        self.whole(self.begin("POST", path, Duration::from_secs(330))?)
+    }
+
+    fn whole(&self, (status, mut body): (u16, Body)) -> Result<Reply> {
         let mut text = String::new();
         let read = (&mut body).take(BODY).read_to_string(&mut text);
         read.map_err(|error| self.wrong(&error))?;
@@ -54,7 +65,8 @@ impl Client {
     /// # Errors
     /// Those of [`Client::get`]; the error in an answer that is no stream.
     pub fn lines(&self, path: &str, mut each: impl FnMut(&str) -> Result<bool>) -> Result<()> {
-        let (status, body) = self.begin("GET", path)?;
+        // An empty line comes at least every 15 seconds.
+        let (status, body) = self.begin("GET", path, Duration::from_secs(60))?;
         let mut body = BufReader::new(body);
         if status != 200 {
             let mut text = String::new();
@@ -75,7 +87,8 @@ impl Client {
         }
     }
 
-    fn begin(&self, method: &str, path: &str) -> Result<(u16, Body)> {
+    /// Sends a request; `quiet` is how long nothing may come.
+    fn begin(&self, method: &str, path: &str, quiet: Duration) -> Result<(u16, Body)> {
         let io = |error: std::io::Error| self.wrong(&error);
         let found = self.address.to_socket_addrs().map_err(io)?;
         let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -90,13 +103,16 @@ impl Client {
             }
         }
         let mut stream = stream.ok_or_else(|| self.wrong(&last))?;
-        // An empty line comes at least every 15 seconds.
-        let quiet = Some(Duration::from_secs(60));
-        stream.set_read_timeout(quiet).map_err(io)?;
+        stream.set_read_timeout(Some(quiet)).map_err(io)?;
         let token = self.token.as_ref();
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let length = if method == "POST" {
+            "content-length: 0\r\n"
+        } else {
+            ""
+        };
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{length}{}\r\n",
             self.address,
             token.unwrap_or_default()
         );

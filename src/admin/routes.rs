@@ -1,10 +1,11 @@
 //! What is where.
 
 use super::access::Access;
+use super::changes::{Change, Waiting};
 use super::taps::Taps;
 use super::{Shown, api, metrics, page};
-use crate::connect::server::{Head, Peer, Response};
-use crate::error::Error;
+use crate::connect::server::{Head, Peer, Response, State};
+use crate::error::{Error, ErrorKind, quote};
 use crate::network::Network;
 use crate::secret::scrub;
 use serde_json::{Value, json};
@@ -14,12 +15,18 @@ use std::sync::atomic::Ordering;
 /// Nothing of an answer is kept by a browser or a proxy, or taken for something else than it is.
 const PLAIN: &str = "cache-control: no-store\r\nx-content-type-options: nosniff\r\n";
 
+/// Where a connection goes whose answer is not there yet, or has no end.
+pub(super) struct Later<'a> {
+    pub taps: &'a mut Taps,
+    pub waiting: &'a mut Waiting,
+    pub id: u64,
+}
+
 /// Answers a request that is allowed.
 pub(super) fn answer(
     shown: &Shown,
     access: &Access,
-    taps: &mut Taps,
-    id: u64,
+    later: Later<'_>,
     peer: &mut Peer,
     head: &Head,
 ) {
@@ -32,9 +39,26 @@ pub(super) fn answer(
             Ok(tap) => {
                 let response = response(200, "application/x-ndjson", "");
                 peer.begin_stream(&response, head.is_old);
-                taps.add(id, tap);
+                later.taps.add(later.id, tap);
             }
             Err(error) => peer.respond(&failure(404, &error), closes),
+        };
+    }
+    if let Some(change) = change(&path, head).filter(|_| head.method == "POST") {
+        let asked = change.and_then(|change| shown.ask(change));
+        return match asked {
+            Ok(reply) => {
+                peer.turn(State::Waiting {
+                    left: 1,
+                    failed: false,
+                    closes,
+                });
+                later.waiting.add(later.id, closes, reply);
+            }
+            Err(error) if error.kind() == ErrorKind::Config => {
+                peer.respond(&failure(501, &error), closes);
+            }
+            Err(error) => peer.respond(&failure(400, &error), closes),
         };
     }
     let response = match (path.as_ref(), reads) {
@@ -62,18 +86,74 @@ pub(super) fn answer(
             network.request_stop();
             Ok(json!({"state": "stopping"}))
         }),
-        ("/api/v1/reload", false) => refused(501, "a network cannot be reloaded yet", ""),
         (path, true) => match path.strip_prefix("/api/v1/explain/") {
             Some(node) => match api::explain(shown, node) {
                 Ok(explained) => json_response(200, &explained),
                 Err(error) => failure(404, &error),
             },
-            None if path == "/api/v1/stop" => refused(405, "a stop is posted", "allow: POST\r\n"),
+            None if CHANGES.contains(&path) => {
+                refused(405, "a change is posted", "allow: POST\r\n")
+            }
             None => refused(404, "nothing is here", ""),
         },
         (_, false) => refused(405, "it can only be read", "allow: GET, HEAD\r\n"),
     };
     peer.respond(&response, closes);
+}
+
+/// What changes a network.
+const CHANGES: [&str; 4] = [
+    "/api/v1/stop",
+    "/api/v1/reload",
+    "/api/v1/load",
+    "/api/v1/unload",
+];
+
+/// The change that a request asks for, apart from a stop.
+fn change(path: &str, head: &Head) -> Option<Result<Change, Error>> {
+    let pairs = head.query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs: Vec<(&str, String)> = pairs
+        .map(|(key, value)| (key, decoded(value).into_owned()))
+        .collect();
+    let value = |wanted: &str| {
+        let mut pairs = pairs.iter();
+        let found = pairs.find(|(key, _)| *key == wanted);
+        found.map(|(_, value)| value.clone())
+    };
+    let dry_run = value("dry_run").is_some_and(|value| value != "0" && value != "false");
+    let named = || {
+        let missing = Error::data("the name of the script is missing");
+        value("unit").ok_or_else(|| missing.with_hint("add ?unit=NAME"))
+    };
+    let known: &[&str] = match path {
+        "/api/v1/reload" | "/api/v1/load" => &["unit", "dry_run"],
+        "/api/v1/unload" => &["unit"],
+        _ => return None,
+    };
+    if let Some((key, _)) = pairs.iter().find(|(key, _)| !known.contains(key)) {
+        let error = Error::data(format!("unknown parameter {}", quote(*key)));
+        return Some(Err(
+            error.with_hint(format!("allowed is {}", known.join(", ")))
+        ));
+    }
+    Some(match path {
+        "/api/v1/reload" => Ok(Change::Reload {
+            unit: value("unit"),
+            dry_run,
+        }),
+        "/api/v1/load" => named().map(|path| Change::Load { path, dry_run }),
+        _ => named().map(|unit| Change::Unload { unit }),
+    })
+}
+
+/// The answer to a change that was made, or was not.
+pub(super) fn changed(result: Result<Value, Error>) -> Response {
+    match result {
+        Ok(plans) => json_response(200, &plans),
+        Err(error) if error.kind() == ErrorKind::Closed => failure(503, &error),
+        Err(error) => failure(422, &error),
+    }
 }
 
 fn none() -> Error {

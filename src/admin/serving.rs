@@ -1,6 +1,7 @@
 //! The thread that serves.
 
 use super::access::Access;
+use super::changes::Waiting;
 use super::taps::Taps;
 use super::{Shown, routes};
 use crate::connect::server::{
@@ -24,13 +25,16 @@ const LIMITS: Limits = Limits {
         per_address: 1_536,
     },
     reading: Duration::from_secs(10),
-    answering: Duration::from_secs(10),
+    // A change waits for nodes to open, and for those that are replaced to come to the end of a batch.
+    answering: Duration::from_secs(300),
 };
 
 struct Requests {
     access: Access,
     shown: Arc<Shown>,
     taps: Taps,
+    /// Connections that wait for a change to be made.
+    waiting: Waiting,
 }
 
 impl Service for Requests {
@@ -39,14 +43,12 @@ impl Service for Requests {
     }
 
     fn handle(&mut self, id: u64, peer: &mut Peer, request: Whole) {
-        routes::answer(
-            &self.shown,
-            &self.access,
-            &mut self.taps,
+        let later = routes::Later {
+            taps: &mut self.taps,
+            waiting: &mut self.waiting,
             id,
-            peer,
-            &request.head,
-        );
+        };
+        routes::answer(&self.shown, &self.access, later, peer, &request.head);
     }
 }
 
@@ -62,13 +64,14 @@ pub(super) fn start(
         access,
         shown,
         taps: Taps::default(),
+        waiting: Waiting::default(),
     };
     let thread = std::thread::Builder::new().name("tributary-admin".to_owned());
     let thread = thread.spawn(move || {
         while !requests.shown.ends.load(Ordering::Relaxed) {
             let wait = match &requests.taps {
                 taps if taps.has_more() => Duration::ZERO,
-                taps if taps.is_empty() => WAIT,
+                taps if taps.is_empty() && requests.waiting.is_empty() => WAIT,
                 _ => TAP_WAIT,
             };
             if let Err(error) = server.turn(wait, &mut requests) {
@@ -76,6 +79,7 @@ pub(super) fn start(
                 return;
             }
             requests.taps.send(&mut server);
+            requests.waiting.answer(&mut server, routes::changed);
         }
     });
     thread.map_err(|error| {

@@ -1,6 +1,6 @@
 //! What the verbs that ask a running network have in common.
 
-use crate::admin::{Client, refusal};
+use crate::admin::{Client, Reply, refusal};
 use crate::{Error, Result};
 use serde_json::Value;
 
@@ -29,9 +29,17 @@ impl Remote {
 
 /// The answer of the API to a question.
 pub fn ask(client: &Client, path: &str) -> Result<Value> {
-    let reply = client.get(path)?;
+    json(path, &client.get(path)?)
+}
+
+/// Asks for a change, and gives the answer of the API when it was made.
+pub fn change(client: &Client, path: &str) -> Result<Value> {
+    json(path, &client.post(path)?)
+}
+
+fn json(path: &str, reply: &Reply) -> Result<Value> {
     if reply.status != 200 {
-        return Err(refusal(&reply));
+        return Err(refusal(reply));
     }
     serde_json::from_str(&reply.body).map_err(|error| {
         let error = format!("the answer to {path} is no JSON: {error}");

@@ -1,8 +1,9 @@
 //! `tributary run`: runs a network until it ends, its time is over, or a signal comes.
 
 use super::check::{counted, refuse_unlinked};
+use super::watch::ScriptFiles;
 use super::{load, signals};
-use crate::admin::{Admin, AdminOptions};
+use crate::admin::{Admin, AdminOptions, reload_logged};
 use crate::time::{Backoff, Clock as _, SystemClock};
 use crate::{Error, ErrorKind, Network, NodeKind, Result, Runtime, Stats};
 use std::time::Duration;
@@ -44,6 +45,11 @@ pub struct Options {
     /// End with code 65 if an event was rejected
     #[arg(long)]
     fail_on_reject: bool,
+
+    /// Load a script again when its file, one that it requires, or a helper changes; what has changed in it
+    /// changes in the network, the rest goes on
+    #[arg(long)]
+    watch: bool,
 
     /// Show the running network at this address: a page, metrics, health, an API
     #[arg(long, value_name = "HOST:PORT")]
@@ -168,17 +174,71 @@ fn load_network(options: &Options) -> Result<Option<(Network, Runtime)>> {
     }
 }
 
+/// Loads scripts again while the network runs: where a client, a signal or a file gives a reason to.
+struct Changing {
+    runtime: Runtime,
+    admin: Option<Admin>,
+    /// With `--watch`.
+    files: Option<ScriptFiles>,
+}
+
+impl Changing {
+    /// Loads these scripts again, each as a whole or not at all.
+    fn reload(&mut self, names: &[String]) {
+        let mut failed = false;
+        for name in names {
+            if let Err(error) = reload_logged(&self.runtime, name) {
+                failed = true;
+                log::error!("{name} was not loaded again, and the network is as before: {error}");
+            }
+        }
+        if let Some(admin) = &self.admin {
+            admin.describe(&self.runtime);
+        }
+        if let Some(files) = &mut self.files {
+            files.loaded(&self.runtime, failed);
+        }
+    }
+}
+
+impl signals::Meanwhile for Changing {
+    fn turn(&mut self) -> bool {
+        if let Some(files) = &mut self.files {
+            let changed = files.changed(&self.runtime);
+            if !changed.is_empty() {
+                self.reload(&changed);
+            }
+        }
+        let Some(admin) = &self.admin else {
+            return false;
+        };
+        if admin.make_changes(&self.runtime, Duration::ZERO) > 0
+            && let Some(files) = &mut self.files
+        {
+            files.loaded(&self.runtime, false);
+        }
+        admin.stop_requested()
+    }
+
+    fn reload(&mut self) {
+        log::info!("SIGHUP: the scripts are loaded again");
+        let units = self.runtime.units().into_iter();
+        let names: Vec<String> = units.map(|unit| unit.name).collect();
+        self.reload(&names);
+    }
+}
+
 pub fn run(options: &Options) -> Result<()> {
     let admin = options.admin()?;
     // Until it starts there is nothing to drain: a signal just ends the process.
     let Some((network, runtime)) = load_network(options)? else {
         return Ok(());
     };
+    let files = options.watch.then(|| ScriptFiles::of(&runtime));
     if let Some(admin) = &admin {
         admin.describe(&runtime);
         admin.show(&network);
     }
-    drop(runtime);
     if options.strict {
         refuse_unlinked(&network)?;
     }
@@ -214,10 +274,17 @@ pub fn run(options: &Options) -> Result<()> {
     let (nodes, links) = (network.nodes().len(), network.edges().len());
     let (nodes, links) = (counted(nodes, "node"), counted(links, "link"));
     log::info!("started: {nodes}, {links}");
-    let is_asked = || admin.as_ref().is_some_and(Admin::stop_requested);
-    let ended = watch
-        .started()
-        .end(&network, options.run_for, options.drain, &is_asked);
+    let mut changing = Changing {
+        files,
+        runtime,
+        admin,
+    };
+    let ended = watch.started().end(
+        &network,
+        options.run_for,
+        options.drain,
+        Some(&mut changing),
+    );
     if ended.is_ok() {
         log::info!("ended");
     }

@@ -1,8 +1,9 @@
 //! Signals: the first one drains; a further SIGINT or SIGTERM aborts.
 //!
-//! SIGHUP, SIGUSR1 and SIGUSR2 drain too, so that nothing under way is lost with them, but they never
-//! abort: a terminal that is closed, or a service manager, may send SIGHUP in addition to another
-//! signal. One of these three that was ignored at the start (`nohup`) stays ignored.
+//! SIGUSR1 and SIGUSR2 drain too, so that nothing under way is lost with them, but they never abort. Nor does
+//! SIGHUP: where the process has a terminal, that terminal was closed, and the network drains; otherwise a
+//! service manager wants the scripts to be loaded again. One of these three that was ignored at the start
+//! (`nohup`) stays ignored.
 
 use crate::{Error, ErrorKind, Network, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
@@ -30,8 +31,22 @@ fn ignored() -> u64 {
         .unwrap_or_default()
 }
 
+/// Whether the process has a terminal, which sends SIGHUP when it is closed.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
 /// Ends a network when it is time to.
 pub struct Watch(Signals);
+
+/// What is done while a network runs.
+pub trait Meanwhile {
+    /// Called again and again; returns whether the network is to end.
+    fn turn(&mut self) -> bool;
+
+    /// A service manager wants the scripts to be loaded again.
+    fn reload(&mut self);
+}
 
 /// The same while the network starts, which a node that does not open can hold up.
 pub struct Starting {
@@ -92,15 +107,22 @@ impl Watch {
         network: &Network,
         limit: Option<Duration>,
         heeded: fn(i32) -> bool,
-        is_asked: &dyn Fn() -> bool,
+        mut meanwhile: Option<&mut dyn Meanwhile>,
     ) -> Over {
         let (mut left, mut waited) = (limit, Duration::ZERO);
+        let reloads = meanwhile.is_some() && !has_terminal();
         loop {
-            if self.0.pending().filter(|signal| heeded(*signal)).count() > 0 {
+            let come: Vec<i32> = self.0.pending().filter(|signal| heeded(*signal)).collect();
+            if come.iter().any(|signal| *signal != SIGHUP || !reloads) {
                 return Over::Signal(waited);
             }
-            if is_asked() {
-                return Over::Time;
+            if let Some(meanwhile) = &mut meanwhile {
+                if !come.is_empty() {
+                    meanwhile.reload();
+                }
+                if meanwhile.turn() {
+                    return Over::Time;
+                }
             }
             let wait = left.map_or(POLL, |left| left.min(POLL));
             if let Some(ended) = network.wait_timeout(wait) {
@@ -115,25 +137,21 @@ impl Watch {
     }
 
     /// Waits until the network has ended: by itself, or drained within `drain` after `run_for` is
-    /// over, a signal has come, or `is_asked` returns true.
+    /// over, a signal has come, or what is done meanwhile wants it to end.
     pub fn end(
         mut self,
         network: &Network,
         run_for: Option<Duration>,
         drain: Duration,
-        is_asked: &dyn Fn() -> bool,
+        meanwhile: Option<&mut dyn Meanwhile>,
     ) -> Result<()> {
-        if let Over::Ended(ended) = self.wait(network, run_for, |_| true, is_asked) {
+        let waited = self.wait(network, run_for, |_| true, meanwhile);
+        if let Over::Ended(ended) = waited {
             return ended;
         }
         log::info!("stopping: what is under way is drained, a further SIGINT or SIGTERM aborts");
         network.request_stop();
-        match self.wait(
-            network,
-            Some(drain),
-            |signal| ABORT.contains(&signal),
-            &|| false,
-        ) {
+        match self.wait(network, Some(drain), |signal| ABORT.contains(&signal), None) {
             Over::Ended(ended) => ended,
             Over::Time => network.give_up(drain),
             Over::Signal(waited) => {

@@ -1,12 +1,14 @@
 //! Drafts: a change to a network, checked step by step and applied as a whole.
 
-use super::graph::{Graph, Savepoint, Sharing};
+use super::graph::{Graph, Made, Savepoint, Sharing};
+use super::id::NodeId;
 use super::link::{Capacity, LinkOptions};
 use super::on_error::OnError;
 use super::runner::{NodeKind, Runner};
 use super::running::NewNode;
 use crate::error::{Error, Result};
 use crate::name::Name;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A change to a network: nodes and links to add, remove or replace. [`Network::draft`] begins it,
@@ -35,6 +37,8 @@ pub struct Draft {
     capacity: Capacity,
     version: u64,
     place: Option<String>,
+    /// The nodes of the network that have ended, where that is needed.
+    ended: BTreeSet<NodeId>,
 }
 
 /// The nodes of a draft: new ones, and successors of nodes of the network.
@@ -84,7 +88,13 @@ impl Draft {
             capacity,
             version,
             place: None,
+            ended: BTreeSet::new(),
         }
+    }
+
+    /// These nodes of the network have ended.
+    pub(super) fn set_ended(&mut self, ended: BTreeSet<NodeId>) {
+        self.ended = ended;
     }
 
     pub(super) fn into_parts(self) -> (Graph, NewNodes, u64) {
@@ -120,6 +130,64 @@ impl Draft {
         }
     }
 
+    /// The script to which what follows belongs.
+    pub(crate) fn set_unit(&mut self, unit: &str) {
+        self.graph.set_unit(Some(unit.into()));
+    }
+
+    /// The script of this draft is loaded again: what it had made before and does not make again until
+    /// [`end_reload`](Self::end_reload) is removed then.
+    pub(crate) fn begin_reload(&mut self) {
+        self.graph.set_aside(std::mem::take(&mut self.ended));
+    }
+
+    /// Removes what the script has not made again, and returns what the change comes to.
+    ///
+    /// # Errors
+    /// A node that another script uses.
+    pub(crate) fn end_reload(&mut self) -> Result<()> {
+        self.graph.remove_former()
+    }
+
+    /// The graph as it is to be.
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The nodes that get a successor, each with whether that can continue with the state of its predecessor.
+    pub(super) fn replaced(&mut self) -> Vec<(NodeId, bool)> {
+        let successors = self.successors.iter_mut();
+        let successors = successors.filter(|new| self.graph.has_node(new.id));
+        successors
+            .map(|new| (new.id, new.runner.node().continues()))
+            .collect()
+    }
+
+    /// What was added since this savepoint, or made again.
+    pub(crate) fn made_since(&self, savepoint: DraftSavepoint) -> &[Made] {
+        self.graph.made_since(savepoint.graph)
+    }
+
+    /// Whether all of these are part of the graph.
+    pub(crate) fn has(&self, made: &[Made]) -> bool {
+        made.iter().all(|made| match made {
+            Made::Node(id) => self.graph.has_node(*id),
+            Made::Link(id) => self.graph.has_edge(*id),
+        })
+    }
+
+    /// Whether the script had made all of these before.
+    pub(crate) fn had_made(&self, made: &[Made]) -> bool {
+        made.iter().all(|made| self.graph.is_former(*made))
+    }
+
+    /// The script makes these once more in the same way.
+    pub(crate) fn keep(&mut self, made: &[Made]) {
+        for made in made {
+            self.graph.keep(*made, self.place.clone());
+        }
+    }
+
     /// The present state, to be rolled back to.
     pub(crate) fn savepoint(&self) -> DraftSavepoint {
         DraftSavepoint {
@@ -151,13 +219,19 @@ impl Draft {
     ) -> Result<Name> {
         let name = Name::new(name)?;
         let place = self.place.clone();
+        let former = self.graph.former(name.as_str());
         let id = self.graph.add(name.clone(), runner.kind(), ports, place)?;
-        self.nodes.push(NewNode::new(id, runner));
+        let node = NewNode::new(id, runner);
+        if former == Some(id) {
+            self.successors.push(node);
+        } else {
+            self.nodes.push(node);
+        }
         Ok(name)
     }
 
     pub(super) fn remove_node(&mut self, name: &str) -> Result<()> {
-        self.graph.remove(name).map(drop)
+        self.graph.remove(name)
     }
 
     pub(super) fn remove_link(&mut self, from: &str, to: &str) -> Result<()> {

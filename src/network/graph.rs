@@ -1,14 +1,17 @@
 //! The graph: nodes, the links between them, and what is done about errors.
 //!
 //! The parts: `linking` (adds links, and refuses wrong ones), `removal` (removes nodes and links, and
-//! restores them), `shape` (questions about the whole), `error_policy` (`on_error`).
+//! restores them), `reload` (what a script had made before it is loaded again), `shape` (questions about
+//! the whole), `error_policy` (`on_error`).
 
 mod error_policy;
 mod linking;
+mod reload;
 mod removal;
 mod shape;
 
 pub(crate) use linking::Sharing;
+pub(crate) use reload::Made;
 
 use super::id::{IdMark, Ids, LinkId, NodeId};
 use super::link::{Capacity, LinkSettings, Overflow};
@@ -16,9 +19,11 @@ use super::on_error::ErrorPolicy;
 use super::runner::NodeKind;
 use crate::error::{Error, Result, quote};
 use crate::name::{Endpoint, Name, Port};
+use reload::Former;
 use removal::Removed;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A node of a network.
@@ -33,6 +38,8 @@ pub struct NodeInfo {
     pub ports: Vec<Port>,
     /// Where it was defined, as `file:line`, if that was in a script.
     pub place: Option<String>,
+    /// The script that it belongs to, if it belongs to one.
+    pub unit: Option<Arc<str>>,
 }
 
 /// A link of a network.
@@ -57,6 +64,8 @@ pub struct Edge {
     pub place: Option<String>,
     /// Whether `on_error` made it.
     pub on_error: bool,
+    /// The script that it belongs to, if it belongs to one.
+    pub unit: Option<Arc<str>>,
     /// The nodes at its ends.
     pub(crate) source: NodeId,
     pub(crate) target: NodeId,
@@ -114,6 +123,12 @@ pub(crate) struct Graph {
     policy_changes: u64,
     /// What was removed, so that it can be restored.
     removed: Vec<Removed>,
+    /// The script to which belongs what is added now.
+    unit: Option<Arc<str>>,
+    /// What this script had made before it was loaded again.
+    former: Former,
+    /// What was added or made again since the graph was taken from its network, in this order.
+    made: Vec<Made>,
 }
 
 /// A state of a [`Graph`] to which it can be rolled back.
@@ -122,6 +137,7 @@ pub(crate) struct Savepoint {
     ids: IdMark,
     error_policies: usize,
     removed: usize,
+    made: usize,
 }
 
 impl Savepoint {
@@ -133,7 +149,18 @@ impl Savepoint {
 
 impl Graph {
     pub fn find(&self, name: &str) -> Option<NodeId> {
-        self.names.get(name).copied()
+        let id = self.names.get(name).copied();
+        id.filter(|id| !self.former.has(*id))
+    }
+
+    /// The names of the nodes that fit, for suggestions.
+    fn names_of(&self, fits: impl Fn(NodeKind) -> bool) -> impl Iterator<Item = &str> + Clone {
+        let nodes = self.nodes.iter().filter(|(id, _)| !self.former.has(**id));
+        let fitting: Vec<&str> = nodes
+            .filter(|(_, node)| fits(node.kind))
+            .map(|(_, node)| node.name.as_str())
+            .collect();
+        fitting.into_iter()
     }
 
     /// The node of this name.
@@ -184,6 +211,9 @@ impl Graph {
                 at_place(node.place.as_deref())
             )));
         }
+        if let Some(id) = self.replace_former(&name, kind, named, place.as_ref())? {
+            return Ok(id);
+        }
         let ports = all_ports(&name, named)?;
         let id = self.ids.node();
         self.names.insert(name.clone(), id);
@@ -192,8 +222,10 @@ impl Graph {
             kind,
             ports,
             place,
+            unit: self.unit.clone(),
         };
         self.nodes.insert(id, node);
+        self.made.push(Made::Node(id));
         Ok(id)
     }
 
@@ -202,12 +234,14 @@ impl Graph {
             ids: self.ids.mark(),
             error_policies: self.error_policies.len(),
             removed: self.removed.len(),
+            made: self.made.len(),
         }
     }
 
     /// Removes whatever was added since, and restores what was removed.
     pub fn roll_back(&mut self, to: Savepoint) {
         self.restore(to.removed);
+        self.made.truncate(to.made);
         self.error_policies.truncate(to.error_policies);
         self.edges.retain(|id, _| id.is_before(to.ids));
         self.nodes.retain(|id, _| id.is_before(to.ids));

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::name::Name;
 use crate::time::{Backoff, Timestamp, format_duration, parse_positive_duration};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The error policy of a node: what is done about the events that it rejects.
@@ -52,6 +53,8 @@ pub(crate) struct ErrorPolicy {
     pub capacity: Capacity,
     /// Where it was written, for messages.
     pub place: Option<String>,
+    /// The script that it belongs to, if it belongs to one.
+    pub unit: Option<Arc<str>>,
 }
 
 /// The most attempts that can be set: a greater number is a mistake.

@@ -19,6 +19,7 @@ use super::stats::Stats;
 use super::timer::Timer;
 use crate::error::{Error, Result};
 use crate::time::Clock;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -65,6 +66,14 @@ impl Running {
             .members
             .get(&id)
             .is_some_and(|member| member.closed || member.ended)
+    }
+
+    /// The nodes that have ended.
+    pub fn ended(&self) -> BTreeSet<NodeId> {
+        let state = self.shared.lock();
+        let ended = state.members.iter();
+        let ended = ended.filter(|(_, member)| member.closed || member.ended);
+        ended.map(|(id, _)| *id).collect()
     }
 
     /// Whether this link runs already.

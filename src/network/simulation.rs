@@ -9,7 +9,6 @@ mod simulated_worker;
 
 pub(super) use schedule::Handle;
 
-use super::Draft;
 use super::graph::Graph;
 use super::id::NodeId;
 use super::limits::Limits;
@@ -18,6 +17,7 @@ use super::runner::NodeKind;
 use super::running::{NewNode, Running};
 use super::stats::Stats;
 use super::worker::Worker;
+use super::{ChangePlan, Draft};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
 use crate::payload::Payload;
@@ -98,8 +98,22 @@ impl Simulation {
     /// What `change` returns; a node that does not open; one that waits for an outcome that would come later
     /// only. Then the network is as before.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
-        let mut draft = Draft::new(self.graph.clone(), Capacity::default(), 0);
+        let mut draft = self.draft();
         let made = change(&mut draft)?;
+        self.apply(draft)?;
+        Ok(made)
+    }
+
+    pub(crate) fn draft(&self) -> Draft {
+        Draft::new(self.graph.clone(), Capacity::default(), 0)
+    }
+
+    /// What this draft changes of what belongs to a script.
+    pub(crate) fn plan(&self, draft: &mut Draft, unit: &str) -> ChangePlan {
+        ChangePlan::of(&self.graph, draft, true, unit)
+    }
+
+    pub(crate) fn apply(&mut self, draft: Draft) -> Result<()> {
         let (graph, nodes, _) = draft.into_parts();
         let (mut graph, mut fragment) = self.running.plan(graph, nodes)?;
         for (id, worker) in &mut fragment.workers {
@@ -117,12 +131,12 @@ impl Simulation {
             self.graph = graph;
             self.schedule.rouse_all();
             self.run();
-            return Ok(made);
+            return Ok(());
         }
         // What was paused goes on.
         self.schedule.rouse_all();
         self.run();
-        workers.map(|_| made)
+        workers.map(drop)
     }
 
     /// Injects an event of this moment into a node (a source sends it as if it had read it), and runs

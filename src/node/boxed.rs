@@ -53,6 +53,10 @@ impl<N: Node + ?Sized> Node for Box<N> {
         (**self).close();
     }
 
+    fn continues(&self) -> bool {
+        (**self).continues()
+    }
+
     fn give(&mut self) -> Option<Handover> {
         (**self).give()
     }

@@ -245,6 +245,10 @@ impl Open {
 }
 
 impl Node for Collect {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Collect {
             key: self.key.clone(),

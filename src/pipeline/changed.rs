@@ -70,6 +70,10 @@ impl Changed {
 }
 
 impl Node for Changed {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Changed {
             values: self.values.clone(),

@@ -69,6 +69,10 @@ impl Deadman {
 }
 
 impl Node for Deadman {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Deadman {
             key: self.key.clone(),

@@ -46,6 +46,10 @@ impl Debounce {
 }
 
 impl Node for Debounce {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Debounce {
             key: self.key.clone(),

@@ -82,6 +82,10 @@ impl Delay {
 }
 
 impl Node for Delay {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Delay {
             held: std::mem::take(&mut self.held),

@@ -186,6 +186,10 @@ impl Node for Filter {
         }
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Filter {
             interval: self.interval,

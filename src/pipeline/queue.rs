@@ -207,6 +207,10 @@ impl Node for Queue {
         self.file = None;
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let empty = Queue::new(self.path.clone());
         Some(Box::new(std::mem::replace(self, empty)))

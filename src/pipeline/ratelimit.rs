@@ -42,6 +42,10 @@ impl RateLimit {
 }
 
 impl Node for RateLimit {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let (last, under_way) = (self.last.take(), std::mem::take(&mut self.under_way));
         Some(Box::new(RateLimit {

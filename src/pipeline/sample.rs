@@ -47,6 +47,10 @@ impl Sample {
 }
 
 impl Node for Sample {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Sample {
             key: self.key.clone(),

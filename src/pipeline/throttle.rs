@@ -77,6 +77,10 @@ impl Throttle {
 }
 
 impl Node for Throttle {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(Throttle {
             key: self.key.clone(),

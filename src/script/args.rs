@@ -23,6 +23,10 @@ impl Args {
         }
     }
 
+    pub(super) fn values(&self) -> &[LuaValue] {
+        &self.values
+    }
+
     /// How many there are, `nil` at the end included.
     pub fn len(&self) -> usize {
         self.values.len()

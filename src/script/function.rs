@@ -1,7 +1,7 @@
 //! Functions of Lua as nodes.
 //!
 //! A function leaves the VM of its script when the node is made ([`capture`]), as plain data that
-//! any thread may hold ([`portable`]), and arrives in a VM of its own on the thread of its node
+//! any thread may hold ([`portable`]), of which a digest can be made ([`digest`]), and arrives in a VM of its own on the thread of its node
 //! ([`vm`], [`home`]). What every VM has moves by name ([`known`]). Events are views that make what
 //! is asked of them ([`view`]); what each kind of node makes of an answer is written in
 //! `lua/host/event.lua`. The kinds: [`each`] (one event in, some out), [`process`] (with a state
@@ -13,7 +13,9 @@
 //! To add a kind: a file here, its Lua half in `lua/host/event.lua`, and an `Export` in
 //! `module/functions.rs`.
 
+mod bytecode;
 mod capture;
+mod digest;
 mod each;
 mod generator;
 mod handler;

@@ -15,21 +15,21 @@ mod sql;
 mod timing;
 
 use super::args::Args;
-use super::branches::{Access, BranchJoin, branch_joins};
+use super::branches::{BranchJoin, branch_joins};
 use super::budget::Budget;
 use super::failure::{self, raise};
 use super::function::Host;
 use super::limits::ScriptLimits;
 use super::prelude::{self, Helpers};
+use super::recipe::{self, Recipe};
+use super::shared::{Notes, Shared};
 use super::signature::Signature;
-use super::unit::Unit;
 use super::value::{describe, null, to_lua};
 use crate::error::{Error, Result, did_you_mean, quote};
-use crate::network::{Draft, Network};
+use crate::network::{Draft, Made, Network};
 use crate::node::Sink;
 use crate::sink::Recorder;
 use crate::store::Database;
-use crate::time::{Clock as _, SystemClock};
 use crate::window::Explanation;
 use mlua::{Function, Lua, MultiValue, Table};
 use serde_json::Value;
@@ -37,7 +37,7 @@ use std::cell::{OnceCell, RefCell, RefMut};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// What the functions work on: the network, the database, and the draft of the script that runs.
 pub(super) struct BuildContext {
@@ -48,58 +48,48 @@ pub(super) struct BuildContext {
     pub host: OnceCell<Host>,
     /// The user's own helpers, for nodes to have them too.
     pub helpers: RefCell<Vec<Arc<Helpers>>>,
+    /// What the VMs of this runtime have in common.
+    pub shared: Rc<Shared>,
     draft: RefCell<Option<Draft>>,
-    /// How the windows made here keep their answers up to date, in the order of their making.
-    explanations: RefCell<Vec<(String, Explanation)>>,
-    /// The scripts that were executed.
-    pub units: RefCell<Vec<Unit>>,
-    /// What nodes that insert or ask by themselves do with tables.
-    accesses: RefCell<Vec<(String, Access)>>,
-    /// What stands in for sinks that leave the process, where they are not to be run.
-    pub recorder: OnceCell<Recorder>,
+    /// The recipes of what the script that runs has made so far.
+    recipes: RefCell<Vec<Recipe>>,
+    /// Those of what it had made before, where it is loaded again.
+    former: RefCell<Vec<Recipe>>,
 }
 
 impl BuildContext {
-    pub fn new(network: Network, database: Database, limits: ScriptLimits) -> Self {
+    pub fn new(
+        network: Network,
+        database: Database,
+        limits: ScriptLimits,
+        shared: Rc<Shared>,
+    ) -> Self {
         BuildContext {
             network,
             database,
             limits,
             host: OnceCell::new(),
             helpers: RefCell::default(),
+            shared,
             draft: RefCell::new(None),
-            explanations: RefCell::default(),
-            units: RefCell::default(),
-            accesses: RefCell::default(),
-            recorder: OnceCell::new(),
+            recipes: RefCell::default(),
+            former: RefCell::default(),
         }
     }
 
-    /// Keeps a script that was executed.
-    pub fn note_unit(&self, name: &str, text: &str) {
-        let unit = Unit {
-            name: name.to_owned(),
-            version: format!("{:016x}", xxh3_64(text.as_bytes())),
-            loaded: SystemClock.now(),
-            text: text.into(),
-        };
-        let mut units = self.units.borrow_mut();
-        match units.iter_mut().find(|known| known.name == name) {
-            Some(known) => *known = unit,
-            None => units.push(unit),
-        }
+    /// What is kept of what scripts have made.
+    pub fn notes(&self) -> RefMut<'_, Notes> {
+        self.shared.notes.borrow_mut()
     }
 
-    /// Keeps what a node does with tables.
-    pub fn note_access(&self, node: &str, access: Access) {
-        let mut accesses = self.accesses.borrow_mut();
-        accesses.retain(|(known, _)| known != node);
-        accesses.push((node.to_owned(), access));
+    /// What stands in for sinks that leave the process, where they are not to be run.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.shared.recorder.get()
     }
 
     /// The queries that join what several branches insert.
     pub fn branch_joins(&self) -> Vec<BranchJoin> {
-        let mut accesses = self.accesses.borrow().clone();
+        let mut accesses = self.notes().accesses.clone();
         // A script that failed has left none of its nodes.
         accesses.retain(|(name, _)| self.network.node_exists(name));
         let mut joins = branch_joins(&accesses, &self.network.edges());
@@ -114,22 +104,15 @@ impl BuildContext {
     /// Adds a sink that leaves the process: what stands in for it, where sinks are recorded.
     pub fn add_sink(&self, name: &str, target: &str, sink: impl Sink + 'static) -> Result<()> {
         let mut draft = self.draft()?;
-        match self.recorder.get() {
+        match self.recorder() {
             Some(recorder) => draft.add_sink(name, recorder.sink(name, target)).map(drop),
             None => draft.add_sink(name, sink).map(drop),
         }
     }
 
-    /// Keeps the explanation of a window.
-    pub fn explain(&self, name: &str, explanation: Explanation) {
-        let mut explanations = self.explanations.borrow_mut();
-        explanations.retain(|(known, _)| known != name);
-        explanations.push((name.to_owned(), explanation));
-    }
-
     /// How the windows keep their answers up to date.
     pub fn explanations(&self) -> Vec<(String, Explanation)> {
-        let mut explanations = self.explanations.borrow().clone();
+        let mut explanations = self.notes().explanations.clone();
         // A script that failed has left none of its nodes.
         explanations.retain(|(name, _)| match self.draft() {
             Ok(draft) => draft.node_exists(name),
@@ -161,12 +144,80 @@ impl BuildContext {
         self.host.get().ok_or_else(missing)
     }
 
-    pub fn begin(&self) {
-        *self.draft.borrow_mut() = Some(self.network.draft());
+    /// A script begins, which changes this draft; `former` are the recipes of what it had made before, where
+    /// it is loaded again.
+    pub fn begin(&self, draft: Draft, former: Vec<Recipe>) {
+        *self.draft.borrow_mut() = Some(draft);
+        *self.former.borrow_mut() = former;
+        self.recipes.borrow_mut().clear();
     }
 
-    pub fn end(&self) -> Option<Draft> {
-        self.draft.borrow_mut().take()
+    /// The script has ended: what it has made.
+    pub fn end(&self) -> Option<(Draft, Vec<Recipe>)> {
+        self.former.borrow_mut().clear();
+        let draft = self.draft.borrow_mut().take()?;
+        let mut recipes = self.recipes.take();
+        // Those of calls that were undone.
+        recipes.retain(|recipe| draft.has(&recipe.made));
+        Some((draft, recipes))
+    }
+
+    fn note(&self, recipe: Recipe) {
+        let mut recipes = self.recipes.borrow_mut();
+        recipes.retain(|known| !known.made.iter().any(|made| recipe.made.contains(made)));
+        recipes.push(recipe);
+    }
+
+    /// Calls a function that may make nodes. One that had made the same when the script was loaded before is
+    /// not called again: what it had made stays.
+    fn make(&self, args: &Args, run: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let Some(begun) = self.draft.borrow().as_ref().map(Draft::savepoint) else {
+            return run();
+        };
+        let former = self.former.borrow();
+        let mut digest = None;
+        if former.iter().any(|made| made.function == args.called()) {
+            digest = self.digest(args);
+        }
+        let same =
+            |recipe: &&Recipe| Some(recipe.digest) == digest && recipe.function == args.called();
+        if let Some(recipe) = former.iter().find(same) {
+            let mut draft = self.draft()?;
+            if draft.had_made(&recipe.made) {
+                draft.keep(&recipe.made);
+                self.note(recipe.clone());
+                return Ok(recipe.value.clone());
+            }
+        }
+        drop(former);
+        let value = run()?;
+        let draft = self.draft()?;
+        let made = draft.made_since(begun);
+        if made.iter().any(|made| matches!(made, Made::Node(_)))
+            && let Some(digest) = digest.or_else(|| self.digest(args))
+        {
+            self.note(Recipe {
+                function: args.called().to_owned(),
+                digest,
+                made: made.to_vec(),
+                value: value.clone(),
+            });
+        }
+        Ok(value)
+    }
+
+    fn digest(&self, args: &Args) -> Option<u128> {
+        let helpers = self.helpers.borrow();
+        let helpers: Vec<u8> = helpers
+            .iter()
+            .flat_map(|h| h.digest().to_le_bytes())
+            .collect();
+        recipe::digest(
+            self.host.get()?,
+            args,
+            xxh3_128(&helpers),
+            self.limits.memory,
+        )
     }
 
     /// Makes a call that takes effect as a whole or not at all, also in a script that goes on
@@ -358,7 +409,7 @@ pub(super) fn add(
         if let Some(draft) = &mut *build.draft.borrow_mut() {
             draft.set_place(place);
         }
-        let call = || build.whole(|| run(&build, args));
+        let call = || build.whole(|| build.make(args, || run(&build, args)));
         match budget {
             Some(budget) if waits == Waits::Yes => budget.aside(call),
             _ => call(),

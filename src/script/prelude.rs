@@ -13,6 +13,7 @@ use super::{failure, source};
 use crate::error::{Error, Result, quote};
 use mlua::{Lua, Table, Value};
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The files, by name.
 const FILES: [(&str, &str); 3] = [
@@ -46,6 +47,12 @@ impl Helpers {
             Ok((path.display().to_string(), text))
         });
         files.collect::<Result<_>>().map(Helpers)
+    }
+
+    /// A digest of their texts.
+    pub fn digest(&self) -> u128 {
+        let texts = self.0.iter().map(|(_, text)| text.as_str());
+        xxh3_128(texts.collect::<Vec<_>>().join("\0").as_bytes())
     }
 
     /// Adds the helpers to a module; what is there already they must not replace.

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The longest name of a module, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -19,6 +20,8 @@ pub(super) struct Modules {
     /// The directory of the script that runs.
     directory: RefCell<Option<PathBuf>>,
     loaded: RefCell<HashMap<PathBuf, Loaded>>,
+    /// The files that it has required, with digests of their texts, in the order of their loading.
+    files: RefCell<Vec<(PathBuf, u64)>>,
     /// The names of all chunks, the one of the script that runs first.
     chunks: RefCell<Vec<String>>,
 }
@@ -34,6 +37,7 @@ impl Modules {
     pub fn begin(&self, name: &str, directory: Option<PathBuf>) {
         *self.directory.borrow_mut() = directory;
         self.loaded.borrow_mut().clear();
+        self.files.borrow_mut().clear();
         self.name(name, 0);
     }
 
@@ -42,6 +46,11 @@ impl Modules {
         chunks.retain(|known| known != name);
         let at = at.min(chunks.len());
         chunks.insert(at, name.to_owned());
+    }
+
+    /// The files that the script has required so far, with digests of their texts.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        self.files.borrow().clone()
     }
 
     /// The names of all chunks, the one of the script that runs first.
@@ -128,6 +137,8 @@ fn load(lua: &Lua, path: &Path, name: &str, modules: &Modules) -> mlua::Result<V
     let shown = path.display().to_string();
     let text = source::read(path).map_err(|error| raise(lua, error))?;
     modules.name(&shown, 1);
+    let digest = xxh3_64(text.as_bytes());
+    modules.files.borrow_mut().push((path.to_owned(), digest));
     let chunk = lua
         .load(&text)
         .set_name(format!("={shown}"))

@@ -1,26 +1,31 @@
 //! The runtime: compiles scripts and executes them against a network.
 
 mod export;
+mod reload;
 
 use super::branches::BranchJoin;
 use super::function::{Host, Known};
 use super::limits::ScriptLimits;
 use super::module::{self, BuildContext};
 use super::prelude::Helpers;
+use super::recipe::Recipe;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
+use super::shared::Shared;
 use super::unit::Unit;
 use super::{failure, meant, source};
-use crate::error::Result;
-use crate::network::Network;
+use crate::error::{Error, Result};
+use crate::network::{Draft, Network};
 use crate::sink::Recorder;
 use crate::store::Database;
+use crate::time::{Clock as _, SystemClock};
 use crate::window::Explanation;
 use mlua::chunk::ChunkMode;
 use mlua::{FromLuaMulti, Function, Lua, Table};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Runs Lua scripts that build a network.
 ///
@@ -57,8 +62,8 @@ opaque_debug!(Runtime);
 pub struct Script {
     name: String,
     text: String,
-    /// Where `require` looks.
-    directory: Option<PathBuf>,
+    /// Its file, if it is one; `require` looks in its directory.
+    path: Option<PathBuf>,
     function: Function,
 }
 
@@ -90,7 +95,18 @@ impl Runtime {
         database: &Database,
         limits: ScriptLimits,
     ) -> Result<Self> {
-        let build = BuildContext::new(network.clone(), database.clone(), limits.check()?);
+        Self::sharing(network, database, limits, Rc::default())
+    }
+
+    /// A runtime with a VM of its own, and the rest in common with others.
+    fn sharing(
+        network: &Network,
+        database: &Database,
+        limits: ScriptLimits,
+        shared: Rc<Shared>,
+    ) -> Result<Self> {
+        let limits = limits.check()?;
+        let build = BuildContext::new(network.clone(), database.clone(), limits, shared);
         let build = Rc::new(build);
         let modules = Rc::new(Modules::default());
         let made = Vm::new(limits).and_then(|vm| {
@@ -123,7 +139,7 @@ impl Runtime {
     pub fn compile(&self, path: impl AsRef<Path>) -> Result<Script> {
         let path = path.as_ref();
         let mut script = self.compile_text(&path.display().to_string(), source::read(path)?)?;
-        script.directory = path.parent().map(Path::to_owned);
+        script.path = Some(path.to_owned());
         Ok(script)
     }
 
@@ -148,7 +164,7 @@ impl Runtime {
         Ok(Script {
             name: name.to_owned(),
             text,
-            directory: None,
+            path: None,
             function,
         })
     }
@@ -164,37 +180,78 @@ impl Runtime {
 
     /// Executes a compiled script, and gives its values.
     pub(super) fn execute_for<R: FromLuaMulti>(&self, script: &Script) -> Result<R> {
+        self.as_a_whole(|| {
+            let draft = self.build.network.draft();
+            let (values, draft, recipes) = self.build_draft(script, draft, Vec::new())?;
+            let applied = self.build.network.apply(draft);
+            applied.map_err(|error| error.at(&script.name))?;
+            self.note_unit(script, recipes, false);
+            Ok(values)
+        })
+    }
+
+    /// Leaves the declared tables and what is kept of scripts as they were where this fails.
+    fn as_a_whole<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let declared = self.build.database.mark();
-        self.build.begin();
-        self.modules.begin(&script.name, script.directory.clone());
+        let notes = self.build.notes().clone();
+        let done = work();
+        if done.is_err() {
+            self.build.database.reset(declared);
+            *self.build.notes() = notes;
+        }
+        done
+    }
+
+    /// Runs a script, which changes this draft; where it is loaded again, `former` are the recipes that it had.
+    fn build_draft<R: FromLuaMulti>(
+        &self,
+        script: &Script,
+        mut draft: Draft,
+        former: Vec<Recipe>,
+    ) -> Result<(R, Draft, Vec<Recipe>)> {
+        draft.set_unit(&script.name);
+        self.build.begin(draft, former);
+        let directory = script.path.as_deref().and_then(Path::parent);
+        self.modules
+            .begin(&script.name, directory.map(Path::to_owned));
         let (budget, limit) = (&self.vm.budget, self.vm.limits.load_time);
         budget.set_origin(Some(script.name.clone()));
         let ran = budget.within("load", limit, || script.function.call::<R>(()));
-        let draft = self.build.end();
-        let applied = match (ran, draft) {
+        let built = self.build.end();
+        match (ran, built) {
             (Err(error), _) => {
                 let error = self.vm.failure(&error, &self.modules.chunks());
                 Err(meant::explained(error, &script.name, &script.text))
             }
-            (Ok(values), Some(draft)) => {
-                let applied = self.build.network.apply(draft);
-                applied
-                    .map(|()| values)
-                    .map_err(|error| error.at(&script.name))
-            }
-            (Ok(values), None) => Ok(values),
-        };
-        if applied.is_err() {
-            self.build.database.reset(declared);
-        } else {
-            self.build.note_unit(&script.name, &script.text);
+            (Ok(values), Some((draft, recipes))) => Ok((values, draft, recipes)),
+            (Ok(_), None) => Err(Error::data("the script has no draft").at(&script.name)),
         }
-        applied
+    }
+
+    /// Keeps a script that was executed.
+    fn note_unit(&self, script: &Script, recipes: Vec<Recipe>, reloaded: bool) {
+        let required = self.modules.files();
+        let mut digest = xxh3_64(script.text.as_bytes());
+        for (_, other) in &required {
+            digest = digest.rotate_left(1) ^ other;
+        }
+        let own = script.path.iter().cloned();
+        let mut notes = self.build.notes();
+        notes.add_recipes(&script.name, recipes, reloaded);
+        notes.add_unit(Unit {
+            name: script.name.clone(),
+            version: format!("{digest:016x}"),
+            files: own
+                .chain(required.into_iter().map(|(path, _)| path))
+                .collect(),
+            loaded: SystemClock.now(),
+            text: script.text.as_str().into(),
+        });
     }
 
     /// The scripts that were executed, in this order; of one that was executed again the last version.
     pub fn units(&self) -> Vec<Unit> {
-        self.build.units.borrow().clone()
+        self.build.notes().units.clone()
     }
 
     /// How long a call of a function may take.
@@ -252,7 +309,7 @@ impl Runtime {
     /// ```
     pub fn record_sinks(&self, recorder: &Recorder) {
         // The first one stays.
-        let _ = self.build.recorder.set(recorder.clone());
+        let _ = self.build.shared.recorder.set(recorder.clone());
     }
 
     /// How one window keeps its answer up to date.
@@ -310,10 +367,17 @@ impl Runtime {
     /// # Errors
     /// A directory that cannot be read, whatever the files raise, a function that is there already.
     pub fn add_prelude(&self, directory: impl AsRef<Path>) -> Result<()> {
-        let helpers = Helpers::read(directory.as_ref())?;
+        self.load_prelude(directory.as_ref())?;
+        let mut preludes = self.build.shared.preludes.borrow_mut();
+        preludes.push(directory.as_ref().to_owned());
+        Ok(())
+    }
+
+    fn load_prelude(&self, directory: &Path) -> Result<()> {
+        let helpers = Helpers::read(directory)?;
         let added = self.call("load", self.vm.limits.load_time, |lua| {
             module::add_helpers(lua, &self.module, &self.build, helpers)
         });
-        added.map_err(|error| error.at(directory.as_ref().display().to_string()))
+        added.map_err(|error| error.at(directory.display().to_string()))
     }
 }

@@ -237,6 +237,10 @@ impl LineSource {
 }
 
 impl Node for LineSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let input = match &self.input {
             Input::Stdin => Input::Stdin,

@@ -3,6 +3,7 @@
 mod api;
 mod hostile;
 mod page;
+mod reload;
 mod unit;
 mod verbs;
 
@@ -56,8 +57,12 @@ pub struct Shown {
 
 impl Shown {
     pub fn start(script: &str, more: &[&str]) -> Tested<Self> {
+        Self::at(Site::with(&[("net.lua", script)])?, more)
+    }
+
+    /// Starts in a directory that has the script.
+    pub fn at(site: Site, more: &[&str]) -> Tested<Self> {
         let port = free_port();
-        let site = Site::with(&[("net.lua", script)])?;
         let address = format!("127.0.0.1:{port}");
         let mut args = vec!["run", "net.lua", "--admin", &address];
         args.extend(more);

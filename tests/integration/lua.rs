@@ -14,6 +14,7 @@ mod patterns;
 mod payload;
 mod prelude;
 mod queries;
+mod reload;
 pub mod script;
 mod source;
 mod values;

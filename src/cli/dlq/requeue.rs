@@ -43,9 +43,7 @@ pub fn run(options: &Options) -> Result<()> {
     let all = count(&letters.nodes(&filter)?, filter.limit);
     let watch = signals::Watch::begin()?;
     network.start()?;
-    let ended = watch
-        .started()
-        .end(&network, None, options.drain, &|| false);
+    let ended = watch.started().end(&network, None, options.drain, None);
     let (removed, all) = (removed.load(Ordering::SeqCst), counted(all, "letter"));
     print(&format!("{removed} of {all} delivered\n"))?;
     ended

@@ -114,6 +114,11 @@ impl fmt::Debug for Masked {
     }
 }
 
+/// The text with its secrets, which is not to be printed.
+pub(crate) fn filled(text: &str) -> Result<String> {
+    Ok(fill(text)?.value)
+}
+
 /// Fills in every `${env:NAME}` and `${file:path}`; `$${` stands for `${`.
 pub(in crate::connect) fn fill(text: &str) -> Result<Masked> {
     let mut filled = Masked {

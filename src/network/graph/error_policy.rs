@@ -4,7 +4,6 @@
 //! starts or is extended, and is evaluated again until then: it leaves out the target and whatever that
 //! leads to, so that a cycle never arises, whatever is linked later.
 
-use super::linking::Sharing;
 use super::{Edge, Graph, at_place};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
@@ -53,11 +52,11 @@ impl Graph {
                 && !self.has_link(&errors, *target)
             {
                 let settings = LinkSettings::from(capacity);
-                let from = errors.to_string();
-                self.link(&from, &[to.as_str()], &settings, Sharing::Copy, place)?;
-                if let Some(mut made) = self.edges.last_entry() {
-                    made.get_mut().on_error = true;
-                }
+                let edge = self.edge(&errors.to_string(), to.as_str(), &settings, place)?;
+                self.insert_all(vec![Edge {
+                    on_error: true,
+                    ..edge
+                }])?;
             }
         }
         self.policy_changes += 1;
@@ -66,6 +65,7 @@ impl Graph {
             on_error,
             capacity,
             place: place.map(str::to_owned),
+            unit: self.unit.clone(),
         });
         Ok(())
     }
@@ -74,9 +74,8 @@ impl Graph {
         if let Some((_, node)) = self.named(node) {
             return Ok(node.name.clone());
         }
-        let names = self.nodes.values().map(|node| node.name.as_str());
         Err(Error::data(format!("no node {}", quote(node)))
-            .with_hint_opt(did_you_mean(node, names)))
+            .with_hint_opt(did_you_mean(node, self.names_of(|_| true))))
     }
 
     /// The same graph with the links that `on_error("*")` makes, but none from a node that has
@@ -91,7 +90,7 @@ impl Graph {
             let from = errors_of(&node.name);
             let covered = !behind.contains(id) && self.policy_of(&node.name).is_none();
             if covered && !self.has_link(&from, target) && !ended(*id) {
-                graph.insert(Edge {
+                let edge = Edge {
                     from,
                     to: self.node(target).name.clone(),
                     balance: None,
@@ -101,9 +100,11 @@ impl Graph {
                     timeout: None,
                     place: policy.place.clone(),
                     on_error: true,
+                    unit: policy.unit.clone(),
                     source: *id,
                     target,
-                });
+                };
+                graph.insert_derived(edge);
             }
         }
         graph

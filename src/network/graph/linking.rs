@@ -1,6 +1,6 @@
 //! Adds links to a graph, and refuses wrong ones: unknown ends, duplicates, cycles.
 
-use super::{Edge, Graph, at_place};
+use super::{Edge, Graph, Made, at_place};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
 use crate::network::id::{LinkId, NodeId};
@@ -27,42 +27,51 @@ impl Graph {
         sharing: Sharing,
         place: Option<&str>,
     ) -> Result<()> {
-        let savepoint = self.savepoint();
         let (balance, key) = match sharing {
             Sharing::Copy => (None, None),
             Sharing::Balance { key } => (Some(self.balances), key),
         };
-        for to in targets {
-            let edge = self.edge(from, to, settings, place).and_then(|edge| {
-                self.accept(&edge)?;
-                Ok(edge)
-            });
-            match edge {
-                Ok(edge) => {
-                    let key = key.clone();
-                    self.insert(Edge {
-                        balance,
-                        key,
-                        ..edge
-                    });
-                }
-                Err(error) => {
-                    self.roll_back(savepoint);
-                    return Err(error);
-                }
+        let edges = targets.iter().map(|to| {
+            let edge = self.edge(from, to, settings, place)?;
+            let key = key.clone();
+            Ok(Edge {
+                balance,
+                key,
+                ..edge
+            })
+        });
+        let edges: Vec<Edge> = edges.collect::<Result<_>>()?;
+        self.insert_all(edges)?;
+        self.balances += usize::from(balance.is_some());
+        Ok(())
+    }
+
+    /// Adds links that belong together, all or none; those that the script had made before it was
+    /// loaded again come back.
+    pub(super) fn insert_all(&mut self, edges: Vec<Edge>) -> Result<()> {
+        let savepoint = self.savepoint();
+        let former = self.former.same(&edges);
+        for (index, edge) in edges.into_iter().enumerate() {
+            if let Err(error) = self.accept(&edge) {
+                self.roll_back(savepoint);
+                return Err(error);
+            }
+            match former[index] {
+                Some(id) => self.restore_former(id, edge),
+                None => drop(self.insert(edge)),
             }
         }
-        self.balances += usize::from(balance.is_some());
         Ok(())
     }
 
     pub(super) fn insert(&mut self, edge: Edge) -> LinkId {
         let id = self.ids.link();
         self.edges.insert(id, edge);
+        self.made.push(Made::Link(id));
         id
     }
 
-    fn edge(
+    pub(super) fn edge(
         &self,
         from: &str,
         to: &str,
@@ -81,6 +90,7 @@ impl Graph {
             timeout: settings.timeout,
             place: place.map(str::to_owned),
             on_error: false,
+            unit: self.unit.clone(),
             source,
             target,
         })
@@ -126,11 +136,8 @@ impl Graph {
     }
 
     fn unknown(&self, what: &str, name: &Name, fits: impl Fn(NodeKind) -> bool) -> Error {
-        let fitting = self.nodes.values().filter(|node| fits(node.kind));
-        Error::data(format!("no {what} {}", quote(name.as_str()))).with_hint_opt(did_you_mean(
-            name.as_str(),
-            fitting.map(|node| node.name.as_str()),
-        ))
+        let error = Error::data(format!("no {what} {}", quote(name.as_str())));
+        error.with_hint_opt(did_you_mean(name.as_str(), self.names_of(fits)))
     }
 
     /// Whether the edge may be added: not there yet, and closing no cycle.

@@ -1,6 +1,6 @@
 //! Removes nodes and links, gives a node other ports, and restores what was removed.
 
-use super::{Edge, Graph, NodeInfo, all_ports, at_place};
+use super::{Edge, Former, Graph, NodeInfo, all_ports, at_place};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::name::{Endpoint, Name, Port};
 use crate::network::id::{LinkId, NodeId};
@@ -15,14 +15,24 @@ pub(super) enum Removed {
     Policy(usize, ErrorPolicy),
     /// The ports and the place that a node had before.
     Info(NodeId, Vec<Port>, Option<String>),
+    /// A node that a script has made again: it was one of those that the script had made before.
+    Former(NodeId),
+    /// A link likewise, as it was before.
+    FormerEdge(LinkId, Edge),
 }
 
 impl Graph {
     /// Removes a node, its links and its error policy.
-    pub fn remove(&mut self, node: &str) -> Result<NodeId> {
+    pub fn remove(&mut self, node: &str) -> Result<()> {
         let id = self.existing(node)?;
+        self.remove_id(id)
+    }
+
+    pub(super) fn remove_id(&mut self, id: NodeId) -> Result<()> {
+        self.check_unused(id)?;
         let name = &self.nodes[&id].name;
-        let target = |policy: &&ErrorPolicy| policy.on_error.after.as_deref() == Some(node);
+        let after = |policy: &ErrorPolicy| policy.on_error.after.as_deref() == Some(name.as_str());
+        let target = |policy: &&ErrorPolicy| after(policy);
         let own = |policy: &&ErrorPolicy| policy.node.as_ref() == Some(name);
         let mut policies = self.error_policies.iter();
         if let Some(policy) = policies.find(|policy| target(policy) && !own(policy)) {
@@ -47,7 +57,7 @@ impl Graph {
             self.names.remove(&info.name);
             self.removed.push(Removed::Node(id, info));
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Removes the link from a port to a node.
@@ -114,6 +124,8 @@ impl Graph {
                         (info.ports, info.place) = (ports, place);
                     }
                 }
+                Some(Removed::Former(id)) => self.set_aside_again(id),
+                Some(Removed::FormerEdge(id, edge)) => self.set_edge_aside_again(id, edge),
                 None => {}
             }
         }
@@ -122,6 +134,9 @@ impl Graph {
     /// Nothing that was removed so far can be restored any more: the change is applied.
     pub fn forget_removed(&mut self) {
         self.removed.clear();
+        self.made.clear();
+        self.former = Former::default();
+        self.unit = None;
     }
 
     fn remove_edge(&mut self, id: LinkId) {
@@ -133,7 +148,7 @@ impl Graph {
     /// The node of this name.
     pub fn existing(&self, node: &str) -> Result<NodeId> {
         self.find(node).ok_or_else(|| {
-            let names = self.nodes.values().map(|node| node.name.as_str());
+            let names = self.names_of(|_| true);
             Error::data(format!("no node {}", quote(node))).with_hint_opt(did_you_mean(node, names))
         })
     }

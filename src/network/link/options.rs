@@ -284,7 +284,7 @@ impl From<Capacity> for LinkOptions {
 }
 
 /// All settings of a link.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LinkSettings {
     pub capacity: Capacity,
     pub overflow: Overflow,

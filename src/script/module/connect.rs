@@ -45,7 +45,7 @@ fn source(build: &BuildContext, args: &Args) -> Result<Value> {
     let (name, url) = (args.string(1)?, args.string(2)?);
     let options = options(build, args)?;
     let mut source = connect::source(&url, &options)?;
-    if build.recorder.get().is_some() {
+    if build.recorder().is_some() {
         // Nothing is taken from others, and the place of the real run stays as it is.
         match connect::shown(&url, &options)?.0.as_str() {
             "file" => source = connect::source(&url, &options.without(PLACE))?,

@@ -26,7 +26,7 @@ fn queue(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
     let mut draft = build.draft()?;
-    match build.recorder.get() {
+    match build.recorder() {
         // Its file belongs to the real run.
         Some(_) => draft.add_pipeline(&name, Forwarder)?,
         None => draft.add_pipeline(&name, Queue::new(path))?,

@@ -69,7 +69,7 @@ fn file_source(build: &BuildContext, args: &Args) -> Result<Value> {
     let in_flight = options.integer("in_flight")?;
     match options.string("checkpoint")? {
         // A replay reads all of it, and leaves the place of the real run as it is.
-        Some(_) if build.recorder.get().is_some() => {}
+        Some(_) if build.recorder().is_some() => {}
         Some(checkpoint) => source = source.checkpoint(checkpoint),
         None if in_flight.is_some() => {
             let text = "option in_flight of create_file_source is for one with a checkpoint";

@@ -63,7 +63,7 @@ fn create_window(build: &BuildContext, args: &Args) -> Result<Value> {
     let window = CreateWindow::new(&build.database, args.string_opt(2)?.as_deref())?;
     let tables = window.tables();
     build.draft()?.add_pipeline(&name, window)?;
-    build.note_access(&name, Access::Fills(tables));
+    build.notes().add_access(&name, Access::Fills(tables));
     Ok(true.into())
 }
 
@@ -75,7 +75,7 @@ fn query_window(build: &BuildContext, args: &Args) -> Result<Value> {
     let window = QueryWindow::new(&database, &query)?;
     build.draft()?.add_pipeline(&name, window)?;
     let tables = build.database.tables_in(&query);
-    build.note_access(&name, Access::Asks(tables));
+    build.notes().add_access(&name, Access::Asks(tables));
     Ok(true.into())
 }
 
@@ -189,7 +189,7 @@ fn add(
     draft.add_place(&format!(" (made by {function} for {name})"));
     let out = draft.add_pipeline(out, Forwarder)?;
     draft.link(&node, &out)?;
-    build.explain(name, explanation);
+    build.notes().add_explanation(name, explanation);
     Ok(true.into())
 }
 

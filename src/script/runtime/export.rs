@@ -108,6 +108,13 @@ impl Runtime {
     }
 
     pub(in crate::script) fn add(&self, name: &str, run: Rc<Run>) -> Result<()> {
+        let mut exports = self.build.shared.exports.borrow_mut();
+        exports.push((name.to_owned(), run.clone()));
+        drop(exports);
+        self.add_to_module(name, run)
+    }
+
+    pub(super) fn add_to_module(&self, name: &str, run: Rc<Run>) -> Result<()> {
         module::add(
             &self.vm.lua,
             &self.module,

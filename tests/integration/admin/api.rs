@@ -84,7 +84,7 @@ fn what_is_not_there_is_said_so() -> Tested {
         ("/api/v1/tap/doubel", 404, "did you mean \\\"double\\\"?"),
         ("/api/v1/tap/double.late", 404, "has no port"),
         ("/api/v1/stop", 405, "posted"),
-        ("/api/v1/reload", 404, "nothing is here"),
+        ("/api/v1/reload", 405, "a change is posted"),
     ] {
         let reply = get(shown.port, path)?;
         assert_eq!(reply.status, status, "{path}: {}", reply.body);

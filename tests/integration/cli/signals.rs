@@ -4,7 +4,7 @@ use crate::cli::verbs::{COPY, STREAMS};
 use crate::support::binary::{Running, Signal, Site};
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,13 +36,8 @@ fn ignoring_nothing(site: &Site, args: &[&str]) -> std::io::Result<Running> {
     Running::of(site.command_by(&["env", "--default-signal=HUP,USR1,USR2"], args))
 }
 
-const SIGNALS: [Signal; 5] = [
-    Signal::TERM,
-    Signal::INT,
-    Signal::HUP,
-    Signal::USR1,
-    Signal::USR2,
-];
+/// The signals that drain whether there is a terminal or not.
+const SIGNALS: [Signal; 4] = [Signal::TERM, Signal::INT, Signal::USR1, Signal::USR2];
 
 #[test]
 fn a_signal_drains_what_the_source_has_accepted() -> Tested {
@@ -169,8 +164,38 @@ fn started(mut running: Running) -> Result<Running, Box<dyn Error>> {
 }
 
 #[test]
-fn a_hang_up_drains_what_a_node_holds() -> Tested {
-    for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {
+fn a_terminal_that_is_closed_has_the_network_drain() -> Tested {
+    let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
+    let binary = env!("CARGO_BIN_EXE_tributary");
+    // `script` has the terminal, of which the shell and what it becomes are the session.
+    let shell = format!("exec {binary} run net.lua -v 2> log");
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--command", &shell, "/dev/null"])
+        .current_dir(site.root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let until = |what: &dyn Fn() -> bool| {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < limit && !what() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        what()
+    };
+    let log = || site.read("log").unwrap_or_default();
+    assert!(until(&|| log().contains("started: ")), "{}", log());
+    // Nothing shows that the line of the file is in the batch.
+    std::thread::sleep(Duration::from_millis(700));
+    terminal.kill()?;
+    terminal.wait()?;
+    assert!(until(&|| log().contains("ended")), "{}", log());
+    assert_eq!(site.read("out")?, "[{\"n\":1}]\n", "{}", log());
+    Ok(())
+}
+
+#[test]
+fn signals_for_users_drain_what_a_node_holds() -> Tested {
+    for signal in [Signal::USR1, Signal::USR2] {
         let site = Site::with(&[("net.lua", HOLDS), ("in", "{\"n\":1}\n")])?;
         let running = started(ignoring_nothing(&site, &["run", "net.lua", "-v"])?)?;
         running.signal(signal)?;

@@ -1,0 +1,155 @@
+//! Changes that clients ask for. The host makes them, on the thread that has the runtime.
+
+use crate::connect::server::{Response, Server, State};
+use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
+use crate::network::{ChangePlan, PlannedChange};
+use crate::script::Runtime;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a client wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Scripts are loaded again: all of them, or this one. With `dry_run` only the plan is made.
+    Reload { unit: Option<String>, dry_run: bool },
+    /// A script is loaded.
+    Load { path: String, dry_run: bool },
+    /// Everything that a script has made is removed.
+    Unload { unit: String },
+}
+
+/// A change, and the way to its answer.
+pub(super) struct Asked {
+    pub change: Change,
+    pub reply: flume::Sender<Result<Value>>,
+}
+
+impl Change {
+    /// Makes the change; the plans of all scripts that it concerns come back.
+    pub fn make(&self, runtime: &Runtime) -> Result<Value> {
+        let plans = match self {
+            Change::Reload { unit, dry_run } => {
+                let units = runtime.units().into_iter();
+                let names = units.filter(|unit| !unit.files.is_empty());
+                let mut names: Vec<String> = names.map(|unit| unit.name).collect();
+                if let Some(unit) = unit {
+                    names = vec![known(&names, unit)?];
+                }
+                reload(runtime, names, *dry_run)?
+            }
+            Change::Load { path, dry_run } => reload(runtime, vec![path.clone()], *dry_run)?,
+            Change::Unload { unit } => {
+                let units = runtime.units().into_iter();
+                let names: Vec<String> = units.map(|unit| unit.name).collect();
+                let name = known(&names, unit)?;
+                let plan = runtime.unload(&name)?;
+                log::info!("unloaded {name}");
+                vec![described(&name, &plan)]
+            }
+        };
+        Ok(json!({ "units": plans }))
+    }
+}
+
+/// The script of this name, or of the file that the name leads to.
+fn known(names: &[String], name: &str) -> Result<String> {
+    let full = |name: &str| Path::new(name).canonicalize().ok();
+    let by_name = names.iter().find(|known| *known == name);
+    let by_file = || {
+        names
+            .iter()
+            .find(|known| full(known).is_some_and(|it| Some(it) == full(name)))
+    };
+    if let Some(found) = by_name.or_else(by_file) {
+        return Ok(found.clone());
+    }
+    let error = Error::data(format!("no script {} was loaded", quote(name)));
+    let all = || format!("the scripts are {}", names.join(", "));
+    let hint = did_you_mean(name, names.iter().map(String::as_str));
+    Err(error.with_hint(hint.unwrap_or_else(all)))
+}
+
+fn reload(runtime: &Runtime, names: Vec<String>, dry_run: bool) -> Result<Vec<Value>> {
+    let mut plans = Vec::new();
+    for name in names {
+        let plan = if dry_run {
+            runtime.plan(&name)?
+        } else {
+            reload_logged(runtime, &name)?
+        };
+        plans.push(described(&name, &plan));
+    }
+    Ok(plans)
+}
+
+/// Loads a script again, and logs what that has changed.
+///
+/// # Errors
+/// Those of [`Runtime::reload`].
+pub(crate) fn reload_logged(runtime: &Runtime, name: &str) -> Result<ChangePlan> {
+    let plan = runtime.reload(name)?;
+    if plan.is_empty() {
+        log::info!("reloaded {name}: nothing changed");
+    } else {
+        let lines: Vec<String> = plan.to_string().lines().map(str::to_owned).collect();
+        log::info!("reloaded {name}: {}", lines.join("; "));
+    }
+    Ok(plan)
+}
+
+fn described(unit: &str, plan: &ChangePlan) -> Value {
+    let change = |change: &PlannedChange| {
+        json!({
+            "action": change.action.as_str(),
+            "name": change.name,
+            "place": change.place,
+        })
+    };
+    json!({
+        "unit": unit,
+        "changed": !plan.is_empty(),
+        "nodes": plan.nodes.iter().map(change).collect::<Vec<_>>(),
+        "links": plan.links.iter().map(change).collect::<Vec<_>>(),
+        "text": plan.to_string(),
+    })
+}
+
+/// Connections that wait for the answer to a change.
+#[derive(Default)]
+pub(super) struct Waiting(Vec<Answer>);
+
+struct Answer {
+    id: u64,
+    closes: bool,
+    reply: flume::Receiver<Result<Value>>,
+}
+
+impl Waiting {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn add(&mut self, id: u64, closes: bool, reply: flume::Receiver<Result<Value>>) {
+        self.0.push(Answer { id, closes, reply });
+    }
+
+    /// Answers those whose change was made or refused; `respond` makes an answer of the result.
+    pub fn answer(&mut self, server: &mut Server, respond: impl Fn(Result<Value>) -> Response) {
+        self.0.retain(|waiting| {
+            let result = match waiting.reply.try_recv() {
+                Ok(result) => result,
+                Err(flume::TryRecvError::Empty) => return true,
+                Err(flume::TryRecvError::Disconnected) => {
+                    let error = "the process ended before the change was made";
+                    Err(Error::new(ErrorKind::Closed, error))
+                }
+            };
+            let peer = server.peer(waiting.id);
+            if let Some(peer) = peer.filter(|peer| matches!(peer.state, State::Waiting { .. })) {
+                peer.respond(&respond(result), waiting.closes);
+                server.answered(waiting.id);
+            }
+            false
+        });
+    }
+}
