@@ -50,6 +50,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ struct Shown {
     /// The server is to end.
     ends: AtomicBool,
     /// Where changes go that clients ask for, from the first time on that the host has looked for them.
-    changes: Mutex<Option<flume::Sender<Asked>>>,
+    changes: Mutex<Option<SyncSender<Asked>>>,
 }
 
 /// What scripts have made.
@@ -114,8 +115,8 @@ impl Shown {
     }
 
     /// Asks the host for a change; its answer comes by the channel.
-    fn ask(&self, change: Change) -> Result<flume::Receiver<Result<Value>>> {
-        let (reply, answer) = flume::bounded(1);
+    fn ask(&self, change: Change) -> Result<Receiver<Result<Value>>> {
+        let (reply, answer) = mpsc::sync_channel(1);
         let changes = self.changes.lock();
         let sent = changes
             .as_ref()
@@ -136,7 +137,7 @@ pub struct Admin {
     shown: Arc<Shown>,
     port: u16,
     thread: Option<JoinHandle<()>>,
-    changes: Mutex<Option<flume::Receiver<Asked>>>,
+    changes: Mutex<Option<Receiver<Asked>>>,
 }
 
 opaque_debug!(Admin, port);
@@ -201,7 +202,7 @@ impl Admin {
     pub fn make_changes(&self, runtime: &Runtime, wait: Duration) -> usize {
         let mut changes = self.changes.lock();
         let asked = changes.get_or_insert_with(|| {
-            let (sender, asked) = flume::bounded(MOST_CHANGES);
+            let (sender, asked) = mpsc::sync_channel(MOST_CHANGES);
             *self.shown.changes.lock() = Some(sender);
             asked
         });
@@ -214,9 +215,7 @@ impl Admin {
             self.describe(runtime);
             let _ = reply.send(made);
             count += 1;
-            next = asked
-                .try_recv()
-                .map_err(|_| flume::RecvTimeoutError::Timeout);
+            next = asked.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
         count
     }

@@ -2,9 +2,10 @@
 //!
 //! The parts: `runtime` (compiles and runs scripts, as a whole or not at all), `source` (reads
 //! script files), `module` (the table `tributary`, one file for each subject), `args` (what a
-//! function was called with), `value` (JSON to Lua and back), `failure` (an error of Lua as one of
-//! ours, with its line), `meant` (what was meant by a script with an
-//! error), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
+//! function was called with), `build_context` and `notes` (what functions work on, and what is kept of scripts),
+//! `recipe` (what a node was made of, for a script that is loaded again), `value` (JSON to Lua and
+//! back), `failure` (an error of Lua as one of ours, with its line), `meant` (what was meant by a script
+//! with an error), `limits`, `budget` and `sandbox` (memory, time, and VMs that keep to them),
 //! `require` (files of a script's own directory), `function` (functions of Lua as nodes), `patterns`
 //! (what matches them within time), `testing` (tests of networks), `evaluate` (what a person
 //! types), `prelude` (helpers written in
@@ -18,6 +19,7 @@ mod args;
 mod bounds;
 mod branches;
 mod budget;
+mod build_context;
 mod chunks;
 mod condition;
 mod evaluate;
@@ -26,13 +28,13 @@ mod function;
 mod limits;
 mod meant;
 mod module;
+mod notes;
 mod patterns;
 mod prelude;
 mod recipe;
 mod require;
 mod runtime;
 mod sandbox;
-mod shared;
 mod signature;
 mod source;
 mod testing;

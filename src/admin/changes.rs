@@ -6,6 +6,7 @@ use crate::network::{ChangePlan, PlannedChange};
 use crate::script::Runtime;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
 /// What a client wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(super) enum Change {
 /// A change, and the way to its answer.
 pub(super) struct Asked {
     pub change: Change,
-    pub reply: flume::Sender<Result<Value>>,
+    pub reply: SyncSender<Result<Value>>,
 }
 
 impl Change {
@@ -121,7 +122,7 @@ pub(super) struct Waiting(Vec<Answer>);
 struct Answer {
     id: u64,
     closes: bool,
-    reply: flume::Receiver<Result<Value>>,
+    reply: Receiver<Result<Value>>,
 }
 
 impl Waiting {
@@ -129,7 +130,7 @@ impl Waiting {
         self.0.is_empty()
     }
 
-    pub fn add(&mut self, id: u64, closes: bool, reply: flume::Receiver<Result<Value>>) {
+    pub fn add(&mut self, id: u64, closes: bool, reply: Receiver<Result<Value>>) {
         self.0.push(Answer { id, closes, reply });
     }
 
@@ -138,8 +139,8 @@ impl Waiting {
         self.0.retain(|waiting| {
             let result = match waiting.reply.try_recv() {
                 Ok(result) => result,
-                Err(flume::TryRecvError::Empty) => return true,
-                Err(flume::TryRecvError::Disconnected) => {
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => {
                     let error = "the process ended before the change was made";
                     Err(Error::new(ErrorKind::Closed, error))
                 }

@@ -4,6 +4,7 @@
 //! or a config map replaces a file by another one, and scripts are few.
 
 use crate::Runtime;
+use crate::time::monotonic;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::OsStrExt as _;
@@ -38,7 +39,7 @@ impl ScriptFiles {
     /// The files of these scripts as they are now.
     pub fn of(runtime: &Runtime) -> Self {
         let mut files = ScriptFiles {
-            looked: Instant::now(),
+            looked: monotonic(),
             files: BTreeMap::new(),
             failed: false,
         };
@@ -69,7 +70,7 @@ impl ScriptFiles {
         if self.looked.elapsed() < LOOK {
             return Vec::new();
         }
-        self.looked = Instant::now();
+        self.looked = monotonic();
         let mut changed = Vec::new();
         let mut settled = true;
         for (path, seen) in &mut self.files {

@@ -4,14 +4,14 @@ mod export;
 mod reload;
 
 use super::branches::BranchJoin;
+use super::build_context::{BuildContext, Shared};
 use super::function::{Host, Known};
 use super::limits::ScriptLimits;
-use super::module::{self, BuildContext};
+use super::module;
 use super::prelude::Helpers;
 use super::recipe::Recipe;
 use super::require::{self, Modules};
 use super::sandbox::Vm;
-use super::shared::Shared;
 use super::unit::Unit;
 use super::{failure, meant, source};
 use crate::error::{Error, Result};

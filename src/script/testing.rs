@@ -9,8 +9,8 @@ mod bench;
 mod diff;
 
 use super::args::Args;
+use super::build_context::BuildContext;
 use super::limits::ScriptLimits;
-use super::module::BuildContext;
 use super::runtime::Runtime;
 use crate::error::{Error, Result, quote};
 use crate::network::Network;

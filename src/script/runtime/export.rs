@@ -5,8 +5,9 @@ use crate::error::Result;
 use crate::network::Draft;
 use crate::node::{Pipeline, Sink, Source};
 use crate::script::args::Args;
+use crate::script::build_context::{BuildContext, Run};
 use crate::script::failure;
-use crate::script::module::{self, BuildContext, Run, Waits};
+use crate::script::module::{self, Waits};
 use serde_json::Value;
 use std::rc::Rc;
 

@@ -1,26 +1,9 @@
-//! What all VMs of one runtime have in common: a script that is loaded again gets a new VM.
+//! What is kept of what scripts have made.
 
 use super::branches::Access;
-use super::module::Run;
 use super::recipe::Recipe;
 use super::unit::Unit;
-use crate::sink::Recorder;
 use crate::window::Explanation;
-use std::cell::{OnceCell, RefCell};
-use std::path::PathBuf;
-use std::rc::Rc;
-
-/// What the VMs of one runtime have in common.
-#[derive(Default)]
-pub(super) struct Shared {
-    /// What stands in for sinks that leave the process, where they are not to be run.
-    pub recorder: OnceCell<Recorder>,
-    /// The functions of the host, by name, in the order in which they were added.
-    pub exports: RefCell<Vec<(String, Rc<Run>)>>,
-    /// The directories of the user's own helpers.
-    pub preludes: RefCell<Vec<PathBuf>>,
-    pub notes: RefCell<Notes>,
-}
 
 /// What is kept of what scripts have made. A script that fails leaves them as they were.
 #[derive(Clone, Default)]
