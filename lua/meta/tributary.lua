@@ -116,6 +116,7 @@
 ---The bench that the function of a test receives; see tributary test.
 ---@class tributary.Test
 ---@field load fun(t: tributary.Test, path: string)
+---@field reload fun(t: tributary.Test, path: string, script?: string)
 ---@field source fun(t: tributary.Test, name: string)
 ---@field sink fun(t: tributary.Test, name: string)
 ---@field inject fun(t: tributary.Test, node: string, event: table|string, ...: table|string)

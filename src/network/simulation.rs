@@ -17,7 +17,7 @@ use super::runner::NodeKind;
 use super::running::{NewNode, Running};
 use super::stats::Stats;
 use super::worker::Worker;
-use super::{ChangePlan, Draft};
+use super::{ChangePlan, Draft, Edge, NodeInfo};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::{Batch, Event};
 use crate::payload::Payload;
@@ -102,6 +102,16 @@ impl Simulation {
         let made = change(&mut draft)?;
         self.apply(draft)?;
         Ok(made)
+    }
+
+    /// All nodes, as they are now.
+    pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
+        self.graph.nodes().map(|(_, node)| node.clone()).collect()
+    }
+
+    /// All links, as they are now.
+    pub(crate) fn edges(&self) -> Vec<Edge> {
+        self.graph.edges().map(|(_, edge)| edge.clone()).collect()
     }
 
     pub(crate) fn draft(&self) -> Draft {

@@ -300,6 +300,10 @@ impl Node for Window {
         Ok(())
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(self.give_state())
     }

@@ -20,14 +20,15 @@ Lua, line by line: tb.create_ticker(\"t\", \"1s\"), or an expression: tb.stats()
   :tap NODE[.PORT] [N]    the next N events (10) that leave a node, or that a sink takes
   :inject NODE JSON       send an event to a node
   :remove NODE            remove a node with its links
+  :reload [SCRIPT]        load the scripts, or one, again; what has changed in them changes in the network
   :help [FUNCTION]        this; one function with its options
   :quit                   the end, as is Ctrl-D
 ";
 
 /// The commands.
-pub(super) const WORDS: [&str; 12] = [
+pub(super) const WORDS: [&str; 13] = [
     ":start", ":wait", ":stop", ":stats", ":check", ":graph", ":explain", ":tap", ":inject",
-    ":remove", ":help", ":quit",
+    ":remove", ":reload", ":help", ":quit",
 ];
 
 /// How many events a tap shows, unless another number is given.
@@ -72,6 +73,7 @@ impl<'a> Commands<'a> {
                 let removed = network.remove(needs("the name of a node")?);
                 removed.map(|()| String::new())
             }
+            ":reload" => self.reload(rest),
             ":inject" => self.inject(needs("the name of a node, and JSON")?),
             _ if !WORDS.contains(&word) => {
                 let hint = did_you_mean(word, WORDS);
@@ -96,6 +98,21 @@ impl<'a> Commands<'a> {
             }
             _ => Ok(HELP.to_owned()),
         }
+    }
+
+    /// Loads scripts again; what that has changed.
+    fn reload(&self, script: &str) -> Result<String> {
+        let mut names = vec![script.to_owned()];
+        if script.is_empty() {
+            let units = self.runtime.units().into_iter();
+            let files = units.filter(|unit| !unit.files.is_empty());
+            names = files.map(|unit| unit.name).collect();
+        }
+        let mut plans = String::new();
+        for name in names {
+            plans.push_str(&self.runtime.reload(name)?.to_string());
+        }
+        Ok(plans)
     }
 
     /// Sends an event to a node, by a source of its own that stays for the next one.

@@ -255,6 +255,10 @@ impl Node for Process {
         self.unpack_taken()
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         match self.give_states() {
             Ok(given) => Some(given),

@@ -64,17 +64,24 @@ impl Runtime {
         self.again(|fresh| fresh.compile(path), Target::Nothing)
     }
 
-    /// Loads a script again into a simulation of the network, without time passing.
+    /// Loads a script again into a simulation of the network, without time passing: from this file, in place of
+    /// the script `name`.
     ///
     /// # Errors
     /// Those of [`Runtime::reload`] and [`Simulation::change`].
     pub fn reload_in(
         &self,
         simulation: &mut Simulation,
+        name: &str,
         path: impl AsRef<Path>,
     ) -> Result<ChangePlan> {
         let target = Target::Simulation(simulation);
-        self.again(|fresh| fresh.compile(path), target)
+        let load = |fresh: &Runtime| {
+            let mut script = fresh.compile(path)?;
+            name.clone_into(&mut script.name);
+            Ok(script)
+        };
+        self.again(load, target)
     }
 
     /// Removes everything that a script has made.

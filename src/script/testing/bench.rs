@@ -4,7 +4,7 @@ use super::Prepare;
 use super::diff::{carried, diff, shown};
 use crate::error::{Error, Result, did_you_mean, quote};
 use crate::event::Event;
-use crate::network::{Network, NodeKind, Simulation};
+use crate::network::{Draft, Network, NodeInfo, NodeKind, Simulation};
 use crate::node::{Context, Node, ReadStatus, Source};
 use crate::payload::Payload;
 use crate::script::args::Args;
@@ -43,6 +43,24 @@ impl Source for Silent {
     }
 }
 
+/// What stands in for a node that a script takes for granted.
+enum StandIn {
+    Source(String),
+    Sink(String),
+}
+
+impl StandIn {
+    /// For the node that is missing, if that is the error, and no name is near to it.
+    fn for_missing(error: &Error) -> Option<StandIn> {
+        let missing = |what: &str| {
+            let name = error.message().strip_prefix(what)?.strip_suffix('"')?;
+            error.hint().is_none().then(|| name.to_owned())
+        };
+        let source = missing("no source node \"").map(StandIn::Source);
+        source.or_else(|| missing("no target node \"").map(StandIn::Sink))
+    }
+}
+
 type Records = Arc<Mutex<Vec<(String, Event)>>>;
 
 pub(super) struct Bench {
@@ -55,6 +73,10 @@ pub(super) struct Bench {
     records: Records,
     /// How far each expectation has read, by what it names.
     read: HashMap<String, usize>,
+    /// The scripts that were loaded.
+    loaded: Vec<PathBuf>,
+    /// The nodes that record.
+    recorders: Vec<String>,
 }
 
 impl Bench {
@@ -83,6 +105,8 @@ impl Bench {
             finished: false,
             records: Records::default(),
             read: HashMap::new(),
+            loaded: Vec::new(),
+            recorders: Vec::new(),
         })
     }
 
@@ -96,21 +120,61 @@ impl Bench {
         let path = self.directory.join(path);
         for _ in 0..MOST_STAND_INS {
             let Err(error) = self.runtime.run(&path) else {
+                self.loaded.push(path);
                 return Ok(());
             };
-            let missing = |what: &str| {
-                let name = error.message().strip_prefix(what)?.strip_suffix('"')?;
-                error.hint().is_none().then(|| name.to_owned())
-            };
-            if let Some(name) = missing("no source node \"") {
-                self.network.add_source(&name, Silent)?;
-            } else if let Some(name) = missing("no target node \"") {
-                self.network.add_sink(&name, Discarder)?;
-            } else {
-                return Err(error);
+            match StandIn::for_missing(&error) {
+                Some(StandIn::Source(name)) => drop(self.network.add_source(&name, Silent)?),
+                Some(StandIn::Sink(name)) => drop(self.network.add_sink(&name, Discarder)?),
+                None => return Err(error),
             }
         }
         Err(Error::data("too many nodes from outside the script"))
+    }
+
+    /// Loads a script again, from this file: in place of the one that was loaded, or of this one of them.
+    fn reload(&mut self, path: &str, in_place_of: Option<String>) -> Result<()> {
+        self.simulation()?;
+        let loaded = match (in_place_of, self.loaded.as_slice()) {
+            (Some(name), loaded) => {
+                let name = self.directory.join(name);
+                let known = loaded.iter().find(|path| **path == name);
+                known.cloned().ok_or_else(|| {
+                    let name = name.to_string_lossy().into_owned();
+                    Error::data(format!("no script {} was loaded", quote(name)))
+                })?
+            }
+            (None, [only]) => only.clone(),
+            (None, _) => {
+                let error = Error::data("reload needs the script that is to be replaced");
+                return Err(error.with_hint("t:reload(\"changed.lua\", \"net.lua\")"));
+            }
+        };
+        let (unit, path) = (loaded.display().to_string(), self.directory.join(path));
+        let Some(simulation) = &mut self.simulation else {
+            return Ok(());
+        };
+        let recorders = std::mem::take(&mut self.recorders);
+        simulation.change(|draft| recorders.iter().try_for_each(|name| draft.remove(name)))?;
+        let mut left = MOST_STAND_INS;
+        let reloaded = loop {
+            let reloaded = self.runtime.reload_in(simulation, &unit, &path);
+            let Err(error) = reloaded else { break Ok(()) };
+            left -= 1;
+            match StandIn::for_missing(&error).filter(|_| left > 0) {
+                Some(StandIn::Source(name)) => {
+                    simulation.change(|draft| draft.add_source(&name, Silent))?;
+                }
+                Some(StandIn::Sink(name)) => {
+                    simulation.change(|draft| draft.add_sink(&name, Discarder))?;
+                }
+                None => break Err(error),
+            }
+        };
+        let nodes = simulation.nodes();
+        let records = &self.records;
+        self.recorders = simulation.change(|draft| Self::record(&nodes, records, draft))?;
+        reloaded
     }
 
     /// The network, which runs from now on.
@@ -119,35 +183,47 @@ impl Bench {
             return Err(Error::data("the network has finished"));
         }
         if self.simulation.is_none() {
-            self.record_all()?;
+            let nodes = self.network.nodes();
+            let mut draft = self.network.draft();
+            self.recorders = Self::record(&nodes, &self.records, &mut draft)?;
+            self.network.apply(draft)?;
             self.simulation = Some(self.network.simulate(START)?);
         }
         let missing = || Error::data("the network does not run");
         self.simulation.as_mut().ok_or_else(missing)
     }
 
-    /// Puts a recorder to every port.
-    fn record_all(&mut self) -> Result<()> {
-        let mut number = 0;
-        for node in self.network.nodes() {
+    /// Puts a recorder to every port of these nodes; their names come back.
+    fn record(nodes: &[NodeInfo], records: &Records, draft: &mut Draft) -> Result<Vec<String>> {
+        let mut recorders = Vec::new();
+        for node in nodes {
             for port in &node.ports {
                 if node.kind == NodeKind::Sink && port.as_str() != "errors" {
                     continue;
                 }
                 let endpoint = format!("{}.{port}", node.name);
-                let (name, records) = (format!("test-recorder-{number}"), self.records.clone());
-                number += 1;
+                let name = format!("test-recorder-{}", recorders.len());
+                let records = records.clone();
                 let at = endpoint.clone();
                 let record = move |event: &Event| {
                     let mut records = records.lock();
                     records.push((at.clone(), event.detached()));
                     Ok(())
                 };
-                self.network.add_sink(&name, sink::handler(record))?;
-                self.network.link(endpoint, name)?;
+                draft.add_sink(&name, sink::handler(record))?;
+                draft.link(endpoint, name.as_str())?;
+                recorders.push(name);
             }
         }
-        Ok(())
+        Ok(recorders)
+    }
+
+    /// The nodes as they are now.
+    fn nodes(&self) -> Vec<NodeInfo> {
+        match &self.simulation {
+            Some(simulation) => simulation.nodes(),
+            None => self.network.nodes(),
+        }
     }
 
     fn inject(&mut self, node: &str, payload: Payload) -> Result<()> {
@@ -175,7 +251,7 @@ impl Bench {
             Some((node, port)) => (node, Some(port)),
             None => (name, None),
         };
-        let nodes = self.network.nodes();
+        let nodes = self.nodes();
         let Some(info) = nodes.iter().find(|info| info.name.as_str() == node) else {
             let names: Vec<&str> = nodes.iter().map(|info| info.name.as_str()).collect();
             let own = names
@@ -195,7 +271,10 @@ impl Bench {
                 Err(Error::data(format!("node {node} has no port {}", quote(port))).with_hint(hint))
             }
             None if info.kind == NodeKind::Sink => {
-                let edges = self.network.edges();
+                let edges = match &self.simulation {
+                    Some(simulation) => simulation.edges(),
+                    None => self.network.edges(),
+                };
                 let leading = edges.iter().filter(|edge| edge.to.as_str() == node);
                 Ok(leading.map(|edge| full(&edge.from.to_string())).collect())
             }
@@ -261,10 +340,15 @@ fn full(endpoint: &str) -> String {
 /// The table that a test gets.
 pub(super) fn table(lua: &Lua, bench: &Rc<RefCell<Bench>>) -> mlua::Result<Table> {
     type Call = fn(&mut Bench, &Args) -> Result<Value>;
-    let calls: [(&str, Call); 8] = [
+    let calls: [(&str, Call); 9] = [
         ("load", |bench, args| {
             args.at_most(1)?;
             bench.load(&args.string(1)?).map(Value::from)
+        }),
+        ("reload", |bench, args| {
+            args.at_most(2)?;
+            let reloaded = bench.reload(&args.string(1)?, args.string_opt(2)?);
+            reloaded.map(Value::from)
         }),
         ("source", |bench, args| {
             args.at_most(1)?;

@@ -189,3 +189,41 @@ fn a_file_of_tests_that_is_wrong_is_no_failed_test() -> Tested {
     );
     Ok(())
 }
+
+#[test]
+fn a_changed_script_is_loaded_again_in_the_middle_of_a_test() -> Tested {
+    const NET: &str = "
+local tb = require('tributary')
+tb.create_filter('once', '1m', { by = { 'n' } })
+tb.create_map('mark', function(e) return { n = e.data.n, mark = 'old' } end)
+tb.chain('in', 'once', 'mark', 'out')
+";
+    const TESTS: &str = "
+require('tributary').test('the filter keeps what it has seen', function(t)
+    t:load('net.lua')
+    t:inject('in', { n = 1 })
+    t:expect('out', { { n = 1, mark = 'old' } })
+    local now = t:now()
+    t:reload('changed.lua')
+    assert(t:now() == now)
+    t:inject('in', { n = 1 }, { n = 2 })
+    t:expect('out', { { n = 2, mark = 'new' } })
+    t:expect('added', { { n = 2 } })
+    local ok, why = pcall(t.reload, t, 'broken.lua')
+    assert(not ok and tostring(why):find('broken.lua', 1, true) == nil, why)
+    t:inject('in', { n = 3 })
+    t:expect('out', { { n = 3, mark = 'new' } })
+end)
+";
+    let changed = NET.replace("old", "new").replace("'1m'", "'5m'")
+        + "tb.create_map('add', function(e) return { n = e.data.n } end) tb.chain('mark', 'add', 'added')";
+    let site = Site::with(&[
+        ("net.lua", NET),
+        ("changed.lua", &changed),
+        ("broken.lua", "error('no')"),
+        ("net_test.lua", TESTS),
+    ])?;
+    let done = site.call(&["test", "net_test.lua"])?;
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    Ok(())
+}

@@ -188,3 +188,20 @@ tributary: the network has ended
     done.expect(0, "true\ntrue\n", errors);
     Ok(())
 }
+
+#[test]
+fn a_script_is_loaded_again_by_a_command() -> Tested {
+    let text = "local tb = require('tributary') tb.create_ticker('t', '1h') tb.create_discarder('d') tb.link('t', 'd')";
+    let site = Site::with(&[("net.lua", text)])?;
+    let mut command = site.command(&["repl", "net.lua"]);
+    command.env("XDG_STATE_HOME", site.root());
+    let mut running = Running::of(command)?;
+    running.send(":start\n:reload\n:reload nte.lua\n")?;
+    running.until_log("nte.lua")?;
+    site.write("net.lua", text.replace("1h", "2h"))?;
+    running.send(":reload net.lua\n:quit\n")?;
+    let done = running.wait()?;
+    let expected = "nothing changed\nkeep 1 node\nkeep 1 link\nreplace node t (net.lua:1)\n";
+    assert_eq!(done.stdout, expected, "{}", done.stderr);
+    Ok(())
+}

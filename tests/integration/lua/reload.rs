@@ -396,7 +396,7 @@ fn a_reload_in_a_simulation_takes_no_time_and_keeps_state() -> Tested {
     simulation.advance(Duration::from_secs(30));
     std::fs::write(&script, text("10m"))?;
     let now = simulation.now();
-    let plan = runtime.reload_in(&mut simulation, &script)?;
+    let plan = runtime.reload_in(&mut simulation, &script.to_string_lossy(), &script)?;
     assert_eq!(with(&plan, ChangeAction::ReplaceWithState), ["once"]);
     assert_eq!(simulation.now(), now);
     simulation.advance(Duration::from_secs(60));
