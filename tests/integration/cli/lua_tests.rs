@@ -208,7 +208,7 @@ require('tributary').test('the filter keeps what it has seen', function(t)
     assert(t:now() == now)
     t:inject('in', { n = 1 }, { n = 2 })
     t:expect('out', { { n = 2, mark = 'new' } })
-    t:expect('added', { { n = 2 } })
+    t:expect('elsewhere', { { n = 2 } })
     local ok, why = pcall(t.reload, t, 'broken.lua')
     assert(not ok and tostring(why):find('broken.lua', 1, true) == nil, why)
     t:inject('in', { n = 3 })
@@ -216,7 +216,7 @@ require('tributary').test('the filter keeps what it has seen', function(t)
 end)
 ";
     let changed = NET.replace("old", "new").replace("'1m'", "'5m'")
-        + "tb.create_map('add', function(e) return { n = e.data.n } end) tb.chain('mark', 'add', 'added')";
+        + "tb.create_map('add', function(e) return { n = e.data.n } end) tb.chain('mark', 'add', 'elsewhere')";
     let site = Site::with(&[
         ("net.lua", NET),
         ("changed.lua", &changed),

@@ -1,6 +1,6 @@
 //! `tributary repl`, fed from a pipe.
 
-use crate::support::binary::{Done, Site};
+use crate::support::binary::{Done, Running, Site};
 use std::error::Error;
 
 type Tested = std::result::Result<(), Box<dyn Error>>;
