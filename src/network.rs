@@ -73,6 +73,7 @@ pub(crate) use watchdog::Pulse;
 pub use watchdog::on_overrun;
 
 use crate::error::{Error, Result};
+use crate::time::{Clock as _, SystemClock};
 use graph::Graph;
 use limits::Limits;
 use parking_lot::{Mutex, MutexGuard};
@@ -249,8 +250,11 @@ impl Network {
     /// What this draft changes of what belongs to a script.
     pub(crate) fn plan(&self, draft: &mut Draft, unit: &str) -> ChangePlan {
         let state = self.lock();
-        let runs = matches!(state.phase, Phase::Running(_));
-        ChangePlan::of(&state.graph, draft, runs, unit)
+        let running = match &state.phase {
+            Phase::Running(running) => Some(running),
+            _ => None,
+        };
+        ChangePlan::of(&state.graph, draft, running, (unit, SystemClock.now()))
     }
 
     fn graph(&self) -> Graph {

@@ -47,7 +47,7 @@ pub use args::Args;
 pub use evaluate::Evaluated;
 pub use limits::ScriptLimits;
 pub(crate) use module::{functions, functions_in};
-pub use runtime::{Runtime, Script};
+pub use runtime::{ReloadOptions, Runtime, Script};
 pub(crate) use signature::Signature;
 pub use testing::Tests;
 pub use unit::Unit;

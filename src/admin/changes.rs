@@ -3,18 +3,24 @@
 use crate::connect::server::{Response, Server, State};
 use crate::error::{Error, ErrorKind, Result, did_you_mean, quote};
 use crate::network::{ChangePlan, PlannedChange};
-use crate::script::Runtime;
+use crate::script::{ReloadOptions, Runtime};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
 /// What a client wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// Scripts are loaded again: all of them, or this one. With `dry_run` only the plan is made.
-    Reload { unit: Option<String>, dry_run: bool },
+    /// Scripts are loaded again: all of them, or this one.
+    Reload {
+        unit: Option<String>,
+        options: ReloadOptions,
+    },
     /// A script is loaded.
-    Load { path: String, dry_run: bool },
+    Load {
+        path: String,
+        options: ReloadOptions,
+    },
     /// Everything that a script has made is removed.
     Unload { unit: String },
 }
@@ -29,16 +35,16 @@ impl Change {
     /// Makes the change; the plans of all scripts that it concerns come back.
     pub fn make(&self, runtime: &Runtime) -> Result<Value> {
         let plans = match self {
-            Change::Reload { unit, dry_run } => {
+            Change::Reload { unit, options } => {
                 let units = runtime.units().into_iter();
                 let names = units.filter(|unit| !unit.files.is_empty());
                 let mut names: Vec<String> = names.map(|unit| unit.name).collect();
                 if let Some(unit) = unit {
                     names = vec![known(&names, unit)?];
                 }
-                reload(runtime, names, *dry_run)?
+                reload(runtime, names, options)?
             }
-            Change::Load { path, dry_run } => reload(runtime, vec![path.clone()], *dry_run)?,
+            Change::Load { path, options } => reload(runtime, vec![path.clone()], options)?,
             Change::Unload { unit } => {
                 let units = runtime.units().into_iter();
                 let names: Vec<String> = units.map(|unit| unit.name).collect();
@@ -70,25 +76,28 @@ fn known(names: &[String], name: &str) -> Result<String> {
     Err(error.with_hint(hint.unwrap_or_else(all)))
 }
 
-fn reload(runtime: &Runtime, names: Vec<String>, dry_run: bool) -> Result<Vec<Value>> {
+fn reload(runtime: &Runtime, names: Vec<String>, options: &ReloadOptions) -> Result<Vec<Value>> {
     let mut plans = Vec::new();
     for name in names {
-        let plan = if dry_run {
-            runtime.plan(&name)?
-        } else {
-            reload_logged(runtime, &name)?
-        };
+        let plan = reload_logged(runtime, &name, options)?;
         plans.push(described(&name, &plan));
     }
     Ok(plans)
 }
 
-/// Loads a script again, and logs what that has changed.
+/// Loads a script again, and logs what that has changed, if it was to change anything.
 ///
 /// # Errors
 /// Those of [`Runtime::reload`].
-pub(crate) fn reload_logged(runtime: &Runtime, name: &str) -> Result<ChangePlan> {
-    let plan = runtime.reload(name)?;
+pub(crate) fn reload_logged(
+    runtime: &Runtime,
+    name: &str,
+    options: &ReloadOptions,
+) -> Result<ChangePlan> {
+    let plan = runtime.reload_with(name, options)?;
+    if options.is_dry_run() {
+        return Ok(plan);
+    }
     if plan.is_empty() {
         log::info!("reloaded {name}: nothing changed");
     } else {
@@ -104,6 +113,7 @@ fn described(unit: &str, plan: &ChangePlan) -> Value {
             "action": change.action.as_str(),
             "name": change.name,
             "place": change.place,
+            "loss": change.loss.as_ref().map(ToString::to_string),
         })
     };
     json!({

@@ -7,6 +7,7 @@ use super::{Shown, api, metrics, page};
 use crate::connect::server::{Head, Peer, Response, State};
 use crate::error::{Error, ErrorKind, quote};
 use crate::network::Network;
+use crate::script::ReloadOptions;
 use crate::secret::scrub;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -121,13 +122,20 @@ fn change(path: &str, head: &Head) -> Option<Result<Change, Error>> {
         let found = pairs.find(|(key, _)| *key == wanted);
         found.map(|(_, value)| value.clone())
     };
-    let dry_run = value("dry_run").is_some_and(|value| value != "0" && value != "false");
+    let is_set = |key: &str| value(key).is_some_and(|value| value != "0" && value != "false");
+    let mut options = ReloadOptions::new();
+    if is_set("dry_run") {
+        options = options.dry_run();
+    }
+    if is_set("accept_loss") {
+        options = options.accept_loss();
+    }
     let named = || {
         let missing = Error::data("the name of the script is missing");
         value("unit").ok_or_else(|| missing.with_hint("add ?unit=NAME"))
     };
     let known: &[&str] = match path {
-        "/api/v1/reload" | "/api/v1/load" => &["unit", "dry_run"],
+        "/api/v1/reload" | "/api/v1/load" => &["unit", "dry_run", "accept_loss"],
         "/api/v1/unload" => &["unit"],
         _ => return None,
     };
@@ -140,9 +148,9 @@ fn change(path: &str, head: &Head) -> Option<Result<Change, Error>> {
     Some(match path {
         "/api/v1/reload" => Ok(Change::Reload {
             unit: value("unit"),
-            dry_run,
+            options,
         }),
-        "/api/v1/load" => named().map(|path| Change::Load { path, dry_run }),
+        "/api/v1/load" => named().map(|path| Change::Load { path, options }),
         _ => named().map(|unit| Change::Unload { unit }),
     })
 }

@@ -22,9 +22,8 @@ pub struct Reload {
     #[command(flatten)]
     shown: Shown,
 
-    /// Print the plan, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// Have a running process load one more script
@@ -40,9 +39,8 @@ pub struct Load {
     #[command(flatten)]
     shown: Shown,
 
-    /// Print the plan, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// Have a running process remove everything that a script has made
@@ -60,6 +58,25 @@ pub struct Unload {
 }
 
 #[derive(clap::Args)]
+struct How {
+    /// Print the plan, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Replace nodes also where the plan says what is incomplete for a while
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+impl How {
+    /// As a part of a query.
+    fn query(&self) -> String {
+        let (dry_run, accept_loss) = (u8::from(self.dry_run), u8::from(self.accept_loss));
+        format!("dry_run={dry_run}&accept_loss={accept_loss}")
+    }
+}
+
+#[derive(clap::Args)]
 struct Shown {
     /// Print the answer of the API
     #[arg(long)]
@@ -67,7 +84,7 @@ struct Shown {
 }
 
 pub fn reload(options: &Reload) -> Result<()> {
-    let mut path = format!("/api/v1/reload?dry_run={}", u8::from(options.dry_run));
+    let mut path = format!("/api/v1/reload?{}", options.how.query());
     if let Some(script) = &options.script {
         path.push_str(&format!("&unit={}", name(script)));
     }
@@ -75,8 +92,8 @@ pub fn reload(options: &Reload) -> Result<()> {
 }
 
 pub fn load(options: &Load) -> Result<()> {
-    let (name, dry_run) = (name(&options.script), u8::from(options.dry_run));
-    let path = format!("/api/v1/load?unit={name}&dry_run={dry_run}");
+    let (name, how) = (name(&options.script), options.how.query());
+    let path = format!("/api/v1/load?unit={name}&{how}");
     show(&change(&options.remote.client()?, &path)?, &options.shown)
 }
 

@@ -4,6 +4,7 @@ use super::check::{counted, refuse_unlinked};
 use super::watch::ScriptFiles;
 use super::{load, signals};
 use crate::admin::{Admin, AdminOptions, reload_logged};
+use crate::script::ReloadOptions;
 use crate::time::{Backoff, Clock as _, SystemClock};
 use crate::{Error, ErrorKind, Network, NodeKind, Result, Runtime, Stats};
 use std::time::Duration;
@@ -187,7 +188,7 @@ impl Changing {
     fn reload(&mut self, names: &[String]) {
         let mut failed = false;
         for name in names {
-            if let Err(error) = reload_logged(&self.runtime, name) {
+            if let Err(error) = reload_logged(&self.runtime, name, &ReloadOptions::new()) {
                 failed = true;
                 log::error!("{name} was not loaded again, and the network is as before: {error}");
             }

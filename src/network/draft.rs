@@ -8,6 +8,8 @@ use super::runner::{NodeKind, Runner};
 use super::running::NewNode;
 use crate::error::{Error, Result};
 use crate::name::Name;
+use crate::node::{Loss, Outline};
+use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -63,6 +65,15 @@ fn replace_in(nodes: &mut [NewNode], successors: Vec<NewNode>) {
             *node = successor;
         }
     }
+}
+
+/// A node that gets a successor.
+pub(super) struct Replaced {
+    pub id: NodeId,
+    /// Whether the successor can continue with its state.
+    pub continues: bool,
+    /// What is lost, unless that was accepted.
+    pub loss: Option<Loss>,
 }
 
 /// A state of a [`Draft`] to which it can be rolled back.
@@ -154,13 +165,32 @@ impl Draft {
         &self.graph
     }
 
-    /// The nodes that get a successor, each with whether that can continue with the state of its predecessor.
-    pub(super) fn replaced(&mut self) -> Vec<(NodeId, bool)> {
+    /// The nodes that get a successor, each with what becomes of its state. `outline` gives that of a node
+    /// which runs.
+    pub(super) fn replaced(
+        &mut self,
+        outline: &dyn Fn(NodeId) -> Option<Outline>,
+        now: Timestamp,
+    ) -> Vec<Replaced> {
         let successors = self.successors.iter_mut();
         let successors = successors.filter(|new| self.graph.has_node(new.id));
-        successors
-            .map(|new| (new.id, new.runner.node().continues()))
-            .collect()
+        let replaced = successors.map(|new| {
+            let (id, node) = (new.id, new.runner.node());
+            let loss = outline(id).and_then(|outline| node.loss(&outline, now));
+            let continues = node.continues();
+            Replaced {
+                id,
+                continues,
+                loss,
+            }
+        });
+        replaced.collect()
+    }
+
+    /// Accepts what is lost where nodes are replaced.
+    pub(crate) fn accept_loss(&mut self) {
+        let successors = self.successors.iter_mut();
+        successors.for_each(|new| new.runner.node().accept_loss());
     }
 
     /// What was added since this savepoint, or made again.

@@ -5,6 +5,7 @@ use super::graph::Graph;
 use super::id::{LinkId, NodeId};
 use super::limits::STOP_LIMIT;
 use super::link::LinkTimeout;
+use super::stage::SharedOutline;
 use super::stats::{
     Account, ErrorReport, LinkAccount, LinkLook, LinkStats, NodeLook, NodeState, NodeStats,
     Retired, Stats,
@@ -58,6 +59,8 @@ pub(crate) struct Member {
     pub control: flume::Sender<Control>,
     pub account: Arc<Account>,
     pub processed: Arc<Processed>,
+    /// What a successor would have to know of it.
+    pub outline: SharedOutline,
     /// Its counters, once a second.
     pub look: NodeLook,
     pub is_source: bool,

@@ -3,6 +3,9 @@
 use super::draft::Draft;
 use super::graph::{Edge, Graph, NodeInfo};
 use super::id::NodeId;
+use super::running::Running;
+use crate::node::Loss;
+use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -60,6 +63,8 @@ pub struct PlannedChange {
     pub name: String,
     /// Where it is written, as `file:line`; of something that is removed, where it was written.
     pub place: Option<String>,
+    /// What is lost by it. The change is refused unless the loss is accepted.
+    pub loss: Option<Loss>,
 }
 
 /// What a change of one script comes to.
@@ -85,12 +90,19 @@ impl ChangePlan {
         nodes.filter(|change| change.action == action).count()
     }
 
-    /// What the draft changes of what belongs to this script, in a network that `runs` or not.
-    pub(super) fn of(before: &Graph, draft: &mut Draft, runs: bool, unit: &str) -> ChangePlan {
-        let replaced = draft.replaced();
+    /// What the draft changes of what belongs to this script, in a network that is
+    /// `running` or was not started.
+    pub(super) fn of(
+        before: &Graph,
+        draft: &mut Draft,
+        running: Option<&Running>,
+        (unit, now): (&str, Timestamp),
+    ) -> ChangePlan {
+        let outline = |id| running.and_then(|running| running.outline(id));
+        let replaced = draft.replaced(&outline, now);
         let after = draft.graph();
         // Links that follow from an error policy are there as soon as the network runs.
-        let after = if runs {
+        let after = if running.is_some() {
             &after.settled(|_| false)
         } else {
             after
@@ -100,22 +112,28 @@ impl ChangePlan {
             action,
             name: info.name.to_string(),
             place: info.place.clone(),
+            loss: None,
         };
         let link = |action, edge: &Edge| PlannedChange {
             action,
             name: edge.to_string(),
             place: edge.place.clone(),
+            loss: None,
         };
         let known: BTreeSet<NodeId> = before.nodes().map(|(id, _)| id).collect();
         let mut plan = ChangePlan::default();
         for (id, info) in after.nodes().filter(|(_, info)| is_of(&info.unit)) {
-            let action = match replaced.iter().find(|(replaced, _)| *replaced == id) {
-                Some((_, true)) => ChangeAction::ReplaceWithState,
-                Some((_, false)) => ChangeAction::Replace,
+            let replaced = replaced.iter().find(|replaced| replaced.id == id);
+            let action = match replaced {
+                Some(replaced) if replaced.continues => ChangeAction::ReplaceWithState,
+                Some(_) => ChangeAction::Replace,
                 None if known.contains(&id) => ChangeAction::Keep,
                 None => ChangeAction::Add,
             };
-            plan.nodes.push(node(action, info));
+            plan.nodes.push(PlannedChange {
+                loss: replaced.and_then(|replaced| replaced.loss.clone()),
+                ..node(action, info)
+            });
         }
         let gone = before.nodes().filter(|(id, _)| !after.has_node(*id));
         let gone = gone.map(|(_, info)| node(ChangeAction::Remove, info));
@@ -156,8 +174,11 @@ impl fmt::Display for ChangePlan {
                 }
                 for change in of {
                     write!(f, "{action} {what} {}", change.name)?;
-                    match &change.place {
-                        Some(place) => writeln!(f, " ({place})")?,
+                    if let Some(place) = &change.place {
+                        write!(f, " ({place})")?;
+                    }
+                    match &change.loss {
+                        Some(loss) => writeln!(f, ": {loss}")?,
                         None => writeln!(f)?,
                     }
                 }

@@ -18,6 +18,7 @@ use super::members::Shared;
 use super::stats::Stats;
 use super::timer::Timer;
 use crate::error::{Error, Result};
+use crate::node::Outline;
 use crate::time::Clock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,6 +67,13 @@ impl Running {
             .members
             .get(&id)
             .is_some_and(|member| member.closed || member.ended)
+    }
+
+    /// What a successor of this node would have to know of it.
+    pub fn outline(&self, id: NodeId) -> Option<Outline> {
+        let state = self.shared.lock();
+        let outline = state.members.get(&id)?.outline.lock().clone();
+        outline
     }
 
     /// The nodes that have ended.

@@ -120,7 +120,7 @@ impl Simulation {
 
     /// What this draft changes of what belongs to a script.
     pub(crate) fn plan(&self, draft: &mut Draft, unit: &str) -> ChangePlan {
-        ChangePlan::of(&self.graph, draft, true, unit)
+        ChangePlan::of(&self.graph, draft, Some(&self.running), (unit, self.now()))
     }
 
     pub(crate) fn apply(&mut self, draft: Draft) -> Result<()> {

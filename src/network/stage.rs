@@ -25,9 +25,10 @@ use crate::claim::Lock;
 use crate::error::{Error, Result, quote_bytes};
 use crate::event::{Batch, Event};
 use crate::name::{Name, Port};
-use crate::node::{Context, Frame, Node, Processed, ReadStatus, Tracker};
+use crate::node::{Context, Frame, Node, Outline, Processed, ReadStatus, Tracker};
 use crate::time::{Clock, Timestamp, monotonic};
 use log_throttle::LogThrottle;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ const REST: Duration = Duration::from_secs(1);
 
 /// The batches that leave a node, by port.
 pub(crate) type Outbox = Vec<Batch>;
+
+/// The outline of the node that is in a place at present.
+pub(crate) type SharedOutline = Arc<Mutex<Option<Outline>>>;
 
 pub(crate) struct Stage {
     pub name: Name,
@@ -46,6 +50,8 @@ pub(crate) struct Stage {
     pub batch_size: usize,
     runner: Box<dyn Runner>,
     frame: Frame,
+    /// What a successor would have to know of the node; read from outside, too.
+    outline: SharedOutline,
     /// The first token of the node; those before it were given out by one that it has replaced.
     first_token: Token,
     /// Outcomes of tracked events, while `settle` is called; the allocation is used again.
@@ -88,7 +94,9 @@ impl Stage {
         let count = ports.len();
         // A node that panics here gets the default.
         let batch_size = catch(|| Ok(runner.node().batch_size())).unwrap_or_default();
+        let outline = catch(|| Ok(runner.node().outline())).unwrap_or_default();
         Stage {
+            outline: Arc::new(Mutex::new(outline)),
             batch_size,
             name,
             kind,
@@ -112,6 +120,11 @@ impl Stage {
             rests: None,
             locks: Vec::new(),
         }
+    }
+
+    /// What a successor of the node would have to know of it.
+    pub fn outline(&self) -> SharedOutline {
+        self.outline.clone()
     }
 
     /// Holds these locks for the life of the node.

@@ -3,6 +3,8 @@
 mod export;
 mod reload;
 
+pub use reload::ReloadOptions;
+
 use super::branches::BranchJoin;
 use super::build_context::{BuildContext, Shared};
 use super::function::{Host, Known};

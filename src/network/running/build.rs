@@ -95,6 +95,7 @@ impl Running {
             control: tx.clone(),
             account,
             processed: stage.processed(),
+            outline: stage.outline(),
             look: NodeLook::new(monotonic()),
             is_source: info.kind == NodeKind::Source,
             thread: None,

@@ -93,7 +93,7 @@ impl Stage {
     fn check_loss(&mut self, new: &mut Standby) -> Result<()> {
         let now = self.now();
         let loss = catch(|| {
-            let outline = self.runner.node().outline();
+            let outline = self.outline.lock().clone();
             Ok(outline.and_then(|outline| new.runner.node().loss(&outline, now)))
         })?;
         match loss {
@@ -137,6 +137,8 @@ impl Stage {
         std::mem::swap(&mut self.locks, &mut other.locks);
         std::mem::swap(&mut self.batch_size, &mut other.batch_size);
         std::mem::swap(&mut self.frame.ports, &mut other.ports);
+        let outline = catch(|| Ok(self.runner.node().outline()));
+        *self.outline.lock() = outline.unwrap_or_default();
         let count = self.frame.ports.len();
         self.outbox.resize_with(count, Batch::default);
         // Whatever the old one did wrong.

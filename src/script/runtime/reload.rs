@@ -9,9 +9,52 @@ use std::path::Path;
 /// Where a draft comes from, and whether and where it is applied.
 enum Target<'a> {
     Network,
+    /// What is lost where nodes are replaced is accepted.
+    NetworkWithLoss,
     Simulation(&'a mut Simulation),
     /// The plan is made, and nothing else.
     Nothing,
+}
+
+/// How a script is loaded again.
+///
+/// ```
+/// use tributary::script::ReloadOptions;
+///
+/// let options = ReloadOptions::new().accept_loss();
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ReloadOptions {
+    dry_run: bool,
+    accept_loss: bool,
+}
+
+impl ReloadOptions {
+    /// The plan is made and applied, if nothing is lost by it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The plan is made, and nothing is changed.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
+    #[cfg(feature = "admin")]
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// A node is replaced also where its successor lacks something, so that what it emits is incomplete for a
+    /// while.
+    #[must_use]
+    pub fn accept_loss(mut self) -> Self {
+        self.accept_loss = true;
+        self
+    }
 }
 
 impl Runtime {
@@ -56,12 +99,31 @@ impl Runtime {
         self.again(|fresh| fresh.compile_text(name, text), Target::Network)
     }
 
+    /// The same with options.
+    ///
+    /// # Errors
+    /// Those of [`Runtime::reload`].
+    pub fn reload_with(
+        &self,
+        path: impl AsRef<Path>,
+        options: &ReloadOptions,
+    ) -> Result<ChangePlan> {
+        let target = if options.dry_run {
+            Target::Nothing
+        } else if options.accept_loss {
+            Target::NetworkWithLoss
+        } else {
+            Target::Network
+        };
+        self.again(|fresh| fresh.compile(path), target)
+    }
+
     /// What [`reload`](Self::reload) would change. Nothing is changed; new nodes are made and not opened.
     ///
     /// # Errors
     /// Those of [`Runtime::reload`], apart from those of opening.
     pub fn plan(&self, path: impl AsRef<Path>) -> Result<ChangePlan> {
-        self.again(|fresh| fresh.compile(path), Target::Nothing)
+        self.reload_with(path, &ReloadOptions::new().dry_run())
     }
 
     /// Loads a script again into a simulation of the network, without time passing: from this file, in place of
@@ -174,6 +236,12 @@ impl Runtime {
         match target {
             Target::Network => {
                 let plan = network.plan(&mut draft, unit);
+                network.apply(draft)?;
+                Ok(plan)
+            }
+            Target::NetworkWithLoss => {
+                let plan = network.plan(&mut draft, unit);
+                draft.accept_loss();
                 network.apply(draft)?;
                 Ok(plan)
             }

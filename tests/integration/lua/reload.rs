@@ -1,12 +1,13 @@
 //! Scripts that are loaded again: what has changed in them changes in the network, the rest goes on.
 
 use crate::support::probe::START;
+use crate::support::process::free_port;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tributary::network::{ChangeAction, ChangePlan};
-use tributary::script::ScriptLimits;
+use tributary::script::{ReloadOptions, ScriptLimits};
 use tributary::{Database, DrawingFormat, ErrorKind, Network, Runtime, sink};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
@@ -509,6 +510,8 @@ tb.create_table('rows', { key = 'n', columns = { n = 'integer', at = 'real' } })
 tb.create_ticker('ticker', 'Vh')
 tb.create_generator('generator', function(emit) return V < 0 end)
 tb.create_source('lines', 'file:DIR/in', { follow = true, checkpoint = 'DIR/place', in_flight = 100V })
+tb.create_source('posted', 'http://127.0.0.1:HTTP/', { in_flight = 100V })
+tb.create_source('listened', 'unix:DIR/socket', { connections = 1V })
 tb.create_source('asked', 'sql:sqlite:DIR/db', { query = 'select 1 as n where 1 > :cursor', cursor = 'n', every = 'Vs' })
 tb.create_source('made', 'exec:sleep', { args = { '100V' } })
 tb.create_forwarder('forward')
@@ -548,8 +551,8 @@ fn each_kind_of_node_is_replaced_while_the_network_runs() -> Tested {
     std::fs::write(site.path().join("in"), "")?;
     // Connections wait in its backlog.
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let text = |value: u8| kinds(site.path(), port, value);
+    let ports = [listener.local_addr()?.port(), free_port()];
+    let text = |value: u8| kinds(site.path(), ports, value);
     let network = Network::new();
     let mut limits = ScriptLimits::default();
     limits.allow_os = true;
@@ -579,11 +582,51 @@ fn each_kind_of_node_is_replaced_while_the_network_runs() -> Tested {
     Ok(())
 }
 
-fn kinds(site: &Path, port: u16, value: u8) -> String {
+fn kinds(site: &Path, ports: [u16; 2], value: u8) -> String {
     let calls = KINDS
         .replace("DIR", &site.display().to_string())
-        .replace("PORT", &port.to_string())
+        .replace("PORT", &ports[0].to_string())
+        .replace("HTTP", &ports[1].to_string())
         .replace("MODE", if value == 2 { "upsert" } else { "insert" })
         .replace('V', &value.to_string());
     format!("{HEAD}{calls}")
+}
+
+#[test]
+fn what_a_new_query_would_lack_is_planned_and_refused_unless_it_is_accepted() -> Tested {
+    let text = |query: &str| {
+        format!(
+            "{HEAD}
+            tb.create_table('rows', {{ columns = {{ n = 'integer', at = 'real' }} }})
+            tb.create_ticker('ticker', '1h')
+            tb.window('sums', 'answers', {{ table = 'rows', time = 'at', size = '1h', store = false,
+                query = '{query}' }})
+            tb.create_discarder('out')
+            tb.link('ticker', 'sums') tb.link('answers', 'out')"
+        )
+    };
+    let site = tempfile::tempdir()?;
+    let script = site.path().join("net.lua");
+    let write = |query: &str| std::fs::write(&script, text(query));
+    write("select sum(n) as s from rows having sum(n) > 3")?;
+    let network = Network::new();
+    let runtime = Runtime::new(&network)?;
+    runtime.run(&script)?;
+    network.start()?;
+    write("select sum(n) as s from rows having sum(n) > 5")?;
+    let plan = runtime.reload(&script)?;
+    assert_eq!(with(&plan, ChangeAction::ReplaceWithState), ["sums"]);
+    write("select max(n) as s from rows")?;
+    let lossy = runtime.plan(&script)?;
+    let sums = lossy.nodes.iter().find(|node| node.name == "sums");
+    let loss = sums.and_then(|sums| sums.loss.clone()).ok_or("no loss")?;
+    assert!(loss.complete_from().is_some(), "{loss}");
+    assert!(lossy.to_string().contains(": incomplete until "), "{lossy}");
+    let error = runtime.reload(&script).expect_err("rows would be missing");
+    assert!(error.to_string().contains("incomplete until"), "{error}");
+    let accepting = ReloadOptions::new().accept_loss();
+    runtime.reload_with(&script, &accepting)?;
+    assert!(runtime.plan(&script)?.is_empty());
+    network.stop()?;
+    Ok(())
 }
