@@ -72,8 +72,8 @@ impl Running {
     /// What a successor of this node would have to know of it.
     pub fn outline(&self, id: NodeId) -> Option<Outline> {
         let state = self.shared.lock();
-        let outline = state.members.get(&id)?.outline.lock().clone();
-        outline
+        let member = state.members.get(&id)?;
+        member.outline.lock().clone()
     }
 
     /// The nodes that have ended.
