@@ -74,6 +74,16 @@ pub struct Promises {
     pub durable: bool,
 }
 
+impl Promises {
+    pub const ALL: Promises = Promises {
+        order: true,
+        redelivery: true,
+        acks: true,
+        groups: true,
+        durable: true,
+    };
+}
+
 /// Where to connect to, and with which options.
 pub type At = (String, Options);
 

@@ -115,13 +115,7 @@ pub fn shared() -> ArcMutexGuard<RawMutex, Server> {
 }
 
 impl Connector for Queues {
-    const PROMISES: Promises = Promises {
-        order: true,
-        redelivery: true,
-        acks: true,
-        groups: true,
-        durable: true,
-    };
+    const PROMISES: Promises = Promises::ALL;
 
     fn start() -> Result<Self> {
         Ok(Queues(shared()))

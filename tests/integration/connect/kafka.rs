@@ -52,13 +52,7 @@ impl Cluster {
 }
 
 impl Connector for Cluster {
-    const PROMISES: Promises = Promises {
-        order: true,
-        redelivery: true,
-        acks: true,
-        groups: true,
-        durable: true,
-    };
+    const PROMISES: Promises = Promises::ALL;
 
     fn start() -> Result<Self> {
         MockCluster::new(1).map(Cluster).map_err(wrong)

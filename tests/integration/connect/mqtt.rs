@@ -118,13 +118,7 @@ impl Broker {
 struct With<const QOS: u8>(Broker);
 
 impl<const QOS: u8> Connector for With<QOS> {
-    const PROMISES: Promises = Promises {
-        order: true,
-        redelivery: true,
-        acks: true,
-        groups: true,
-        durable: true,
-    };
+    const PROMISES: Promises = Promises::ALL;
 
     fn start() -> Result<Self> {
         Broker::start().map(With)

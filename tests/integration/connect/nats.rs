@@ -88,13 +88,7 @@ impl Server {
 struct Streams(Server);
 
 impl Connector for Streams {
-    const PROMISES: Promises = Promises {
-        order: true,
-        redelivery: true,
-        acks: true,
-        groups: true,
-        durable: true,
-    };
+    const PROMISES: Promises = Promises::ALL;
 
     fn start() -> Result<Self> {
         Server::start().map(Streams)

@@ -1,6 +1,6 @@
 //! Files that are read on from where they stood: acks, kills, rotation, checkpoints that do not fit.
 
-use crate::support::binary::{Signal, Site};
+use crate::support::binary::Site;
 use crate::support::probe::{START, Seen, text};
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -342,24 +342,7 @@ tb.chain('in', 'mid', 'out')"
         .collect();
     let site = Site::with(&[("net.lua", &script), ("in.jsonl", &text)])?;
     let seed = std::process::id();
-    let mut random = u64::from(seed);
-    let mut kills = 0;
-    loop {
-        let running = site.start(&["run", "net.lua"])?;
-        if kills < KILLS {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            // The moment of the kill is what is tried.
-            std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
-            running.signal(Signal::KILL)?;
-        }
-        if let Some(code) = running.wait()?.code {
-            assert_eq!(code, 0, "seed {seed}");
-            break;
-        }
-        kills += 1;
-    }
+    let kills = site.killed_again_and_again(&["run", "net.lua"], KILLS, seed)?;
     let mut counts: HashMap<String, usize> = HashMap::new();
     let written = site.read("out.jsonl")?;
     written

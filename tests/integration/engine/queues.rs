@@ -1,6 +1,6 @@
 //! Durable queues: what is taken in comes out, in order, over ends and kills.
 
-use crate::support::binary::{Signal, Site};
+use crate::support::binary::Site;
 use crate::support::probe::{Log, START, Scripted, Seen, burst, text, tracking};
 use std::collections::HashSet;
 use std::error::Error;
@@ -388,24 +388,7 @@ tb.chain('in', 'queue', 'out')";
         .collect();
     let site = Site::with(&[("net.lua", script), ("in.jsonl", &text)])?;
     let seed = std::process::id();
-    let mut random = u64::from(seed);
-    let mut kills = 0;
-    loop {
-        let running = site.start(&["run", "net.lua"])?;
-        if kills < KILLS {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            // The moment of the kill is what is tried.
-            std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 200));
-            running.signal(Signal::KILL)?;
-        }
-        if let Some(code) = running.wait()?.code {
-            assert_eq!(code, 0, "seed {seed}");
-            break;
-        }
-        kills += 1;
-    }
+    let kills = site.killed_again_and_again(&["run", "net.lua"], KILLS, seed)?;
     let written = site.read("out.jsonl")?;
     let unique: HashSet<&str> = written.lines().collect();
     let expected: HashSet<&str> = text.lines().collect();

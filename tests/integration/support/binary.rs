@@ -90,6 +90,31 @@ impl Site {
     pub fn feed(&self, args: &[&str], input: &str) -> Tested<Done> {
         Done::fed(self.command(args), input)
     }
+
+    /// Calls it until it ends by itself with 0, and kills it at most so often, each time some 20 to 200 ms after
+    /// its start; returns how often it was.
+    pub fn killed_again_and_again(&self, args: &[&str], most: usize, seed: u32) -> Tested<usize> {
+        let (mut random, mut kills) = (u64::from(seed), 0);
+        loop {
+            let running = self.start(args)?;
+            if kills < most {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                // The moment of the kill is what is tried.
+                std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 180));
+                running.signal(Signal::KILL)?;
+            }
+            let done = running.wait()?;
+            match done.code {
+                None => kills += 1,
+                Some(0) => return Ok(kills),
+                Some(code) => {
+                    return Err(format!("exit code {code}, seed {seed}: {}", done.stderr).into());
+                }
+            }
+        }
+    }
 }
 
 /// A call of the binary in a directory that was not made yet, all three streams piped.

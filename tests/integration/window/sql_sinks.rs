@@ -1,11 +1,10 @@
 //! SQL sinks: events become rows, once each, whatever comes again.
 
-use crate::support::binary::{Signal, Site};
+use crate::support::binary::Site;
 use crate::support::databases::{Kind, Place, ask, bet, bets, one};
 use crate::support::probe::{Log, START, burst, tracking};
 use serde_json::{Value, json};
 use std::error::Error;
-use std::time::Duration;
 use tributary::sink::{SqlMode, SqlSink};
 use tributary::{Database, Network, Runtime, Stats, Table};
 
@@ -298,24 +297,8 @@ tb.link('in', 'out')";
         .collect();
     let site = Site::with(&[("net.lua", script), ("in.jsonl", &text)])?;
     let seed = std::process::id();
-    let mut random = u64::from(seed);
-    let mut kills = 0;
-    loop {
-        let running = site.start(&["run", "net.lua", "--db", "sqlite:rows.db"])?;
-        if kills < KILLS {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            // The moment of the kill is what is tried.
-            std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
-            running.signal(Signal::KILL)?;
-        }
-        if let Some(code) = running.wait()?.code {
-            assert_eq!(code, 0, "seed {seed}");
-            break;
-        }
-        kills += 1;
-    }
+    let kills =
+        site.killed_again_and_again(&["run", "net.lua", "--db", "sqlite:rows.db"], KILLS, seed)?;
     let path = site.path("rows.db");
     let connection = rusqlite::Connection::open(path)?;
     let [rows, wrong]: [u32; 2] = connection.query_row(
