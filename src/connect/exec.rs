@@ -10,7 +10,7 @@ use super::support::socket::wait_for;
 use super::{Address, Connector, Make, Progress, Settings, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Sink, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Sink, Source};
 use crate::payload::Payload;
 use crate::time::{format_duration, monotonic};
 use rustix::event::{PollFd, PollFlags};
@@ -98,7 +98,34 @@ impl Output {
     }
 }
 
+/// A program that runs, on its way to a successor.
+struct GivenProgram {
+    program: String,
+    args: Vec<String>,
+    child: Option<Child>,
+    lines: Lines,
+}
+
 impl Node for Output {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(GivenProgram {
+            program: self.program.clone(),
+            args: self.args.clone(),
+            child: self.child.take(),
+            lines: std::mem::take(&mut self.lines),
+        }))
+    }
+
+    /// The program goes on.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<GivenProgram>()?;
+        if old.program != self.program || old.args != self.args {
+            return Err(old);
+        }
+        (self.child, self.lines) = (old.child, old.lines);
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
         if self.child.is_some() {
             return Ok(());

@@ -12,7 +12,7 @@ use super::support::socket::{Listener, SocketAddress, Stream, wait_for};
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Sink, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Sink, Source};
 use crate::sink::write_line;
 use crate::time::monotonic;
 use rustix::event::{PollFd, PollFlags};
@@ -124,7 +124,32 @@ impl Listening {
     }
 }
 
+/// A listener and its connections, on their way to a successor.
+struct GivenListener {
+    socket: SocketAddress,
+    listener: Option<Listener>,
+    peers: Vec<Peer>,
+}
+
 impl Node for Listening {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(GivenListener {
+            socket: self.socket.clone(),
+            listener: self.listener.take(),
+            peers: std::mem::take(&mut self.peers),
+        }))
+    }
+
+    /// It listens on: no connection is refused meanwhile.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<GivenListener>()?;
+        if old.socket != self.socket {
+            return Err(old);
+        }
+        (self.listener, self.peers) = (old.listener, old.peers);
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
         if self.listener.is_none() {
             self.listener = Some(Listener::bind(&self.address, &self.socket)?);
@@ -231,6 +256,8 @@ struct Connecting {
     socket: SocketAddress,
     limit: Duration,
     stream: Option<Stream>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     buffer: Vec<u8>,
     /// Whether something was written to this connection, and what is known of the receiver.
     is_used: bool,
@@ -264,18 +291,51 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         socket,
         limit: settings.duration("timeout", Duration::from_secs(5))?,
         stream: None,
+        is_taken: false,
         buffer: Vec::new(),
         is_used: false,
         other: Other::Ended(0),
     }))
 }
 
+/// A connection, on its way to a successor.
+struct GivenConnection {
+    socket: SocketAddress,
+    stream: Option<Stream>,
+    is_used: bool,
+    other: Other,
+}
+
 impl Node for Connecting {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(GivenConnection {
+            socket: self.socket.clone(),
+            stream: self.stream.take(),
+            is_used: self.is_used,
+            other: self.other,
+        }))
+    }
+
+    /// It writes on by the same connection: what comes by two of them has no order.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<GivenConnection>()?;
+        if old.socket != self.socket {
+            return Err(old);
+        }
+        (self.stream, self.is_used, self.other) = (old.stream, old.is_used, old.other);
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken) && self.stream.is_some() {
+            return Ok(());
+        }
         self.connect()
     }
 
     fn commit(&mut self, _cx: &mut Context<'_>) -> Result<()> {
+        self.is_taken = false;
         if self.buffer.is_empty() {
             return Ok(());
         }

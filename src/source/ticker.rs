@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
@@ -37,6 +37,24 @@ impl Ticker {
 }
 
 impl Node for Ticker {
+    fn give(&mut self) -> Option<Handover> {
+        let (interval, due, count) = (self.interval, self.due, self.count);
+        Some(Box::new(Ticker {
+            interval,
+            due,
+            count,
+        }))
+    }
+
+    /// The next tick comes an interval after the last one.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        let last = old.due.map(|due| due.saturating_sub(old.interval));
+        self.due = last.map(|last| last.saturating_add(self.interval));
+        self.count = old.count;
+        Ok(())
+    }
+
     fn wake(&self) -> Option<Timestamp> {
         self.due
     }

@@ -161,6 +161,7 @@ macro_rules! conforms {
             what_is_refused_comes_again,
             a_late_outcome_is_not_skipped,
             what_was_not_delivered_comes_to_the_next_one,
+            what_is_replaced_loses_doubles_and_reorders_nothing,
             a_process_that_is_killed_loses_nothing,
             behind_a_checkpoint_it_ends_by_itself_and_its_place_is_the_end,
             behind_a_checkpoint_a_stop_in_the_middle_loses_nothing,

@@ -21,6 +21,7 @@ const HEARTBEAT: u16 = 60;
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Where to connect to, and as whom.
+#[derive(Clone, PartialEq)]
 pub(super) struct ConnectConfig {
     pub address: Address,
     pub user: String,

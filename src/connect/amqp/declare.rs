@@ -25,6 +25,7 @@ use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use serde_json::{Map, Value};
 
 /// A queue, and how it is made.
+#[derive(Clone, PartialEq)]
 pub(super) struct Queue {
     pub name: ShortString,
     declare: Option<Shape>,
@@ -37,6 +38,7 @@ pub(super) struct Exchange {
     declare: Option<(ExchangeKind, Shape)>,
 }
 
+#[derive(Clone, PartialEq)]
 struct Shape {
     durable: bool,
     auto_delete: bool,

@@ -12,7 +12,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::Consumer;
@@ -30,8 +30,12 @@ pub(super) struct QueueSource {
     config: ConnectConfig,
     queue: Queue,
     prefetch: u16,
+    /// What the prefetch of the consumer is.
+    received: u16,
     requeue: bool,
     open: Option<Open>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     /// Each message is known by its tag.
     inbox: Inbox<u64>,
     ledger: Ledger,
@@ -57,8 +61,10 @@ impl QueueSource {
             config,
             queue,
             prefetch,
+            received: prefetch,
             requeue,
             open: None,
+            is_taken: false,
             inbox: Inbox::new(prefetch.into()),
             ledger: Ledger::new(),
             // What is not delivered again need not wait.
@@ -70,7 +76,7 @@ impl QueueSource {
         }
     }
 
-    fn take(&mut self, delivery: Delivery, cx: &mut Context<'_>) -> Result<()> {
+    fn emit(&mut self, delivery: Delivery, cx: &mut Context<'_>) -> Result<()> {
         let tag = delivery.delivery_tag;
         let mut event = Event::new(&delivery.data[..], cx.now())
             .with_meta("exchange", delivery.exchange.as_str())
@@ -91,25 +97,103 @@ impl QueueSource {
     }
 }
 
+impl Open {
+    /// Receives messages of the queue, as many as may be under way.
+    fn consume(connection: &Connection, queue: &Queue, prefetch: u16) -> Result<Consumer> {
+        let consumer = connection.answer(async {
+            let channel = &connection.channel;
+            let qos = BasicQosOptions::default();
+            channel.basic_qos(prefetch, qos).await?;
+            let options = BasicConsumeOptions::default();
+            let name = queue.name.clone();
+            channel
+                .basic_consume(name, "".into(), options, FieldTable::default())
+                .await
+        });
+        consumer.map_err(|error| queue.refused(connection, &error))
+    }
+
+    /// Receives no more messages. Those that arrived and were not read are returned, so that another consumer
+    /// gets them at once.
+    fn cancel(&mut self, ledger: &mut Ledger) -> Result<()> {
+        let Open {
+            consumer,
+            connection,
+        } = self;
+        let mut unread = Vec::new();
+        let mut take_unread = || {
+            while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
+                connection.intake.take(delivery.data.len());
+                unread.push(delivery.delivery_tag);
+            }
+            consumer.tag()
+        };
+        // First, so that there is room for the answer.
+        let tag = take_unread();
+        let options = BasicCancelOptions::default();
+        connection.done(connection.channel.basic_cancel(tag, options))?;
+        take_unread();
+        for tag in &unread {
+            // It counts as answered.
+            if ledger.add(*tag) {
+                ledger.answered(*tag);
+            }
+        }
+        let nack = BasicNackOptions {
+            multiple: false,
+            requeue: true,
+        };
+        connection.done(async {
+            let nacks = unread.iter();
+            let nacks = nacks.map(|tag| connection.channel.basic_nack(*tag, nack));
+            let nacked = pipelined(nacks).await;
+            nacked.into_iter().collect::<lapin::Result<()>>()
+        })
+    }
+}
+
 impl Node for QueueSource {
+    fn give(&mut self) -> Option<Handover> {
+        let (queue, requeue) = (self.queue.clone(), self.requeue);
+        let pause = self.failed.pause();
+        let shell = Self::new(self.config.clone(), queue, self.prefetch, pause, requeue);
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The connection goes on: what was received and is not settled stays so.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        if old.config != self.config || old.queue != self.queue {
+            return Err(old);
+        }
+        self.open = old.open;
+        self.received = old.received;
+        self.ledger = old.ledger;
+        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.failed = old.failed.with_pause_of(&self.failed);
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken)
+            && let Some(open) = &mut self.open
+        {
+            if self.received != self.prefetch {
+                open.cancel(&mut self.ledger)?;
+                open.consumer = Open::consume(&open.connection, &self.queue, self.prefetch)?;
+                self.received = self.prefetch;
+            }
+            return Ok(());
+        }
         self.open = None;
         self.inbox.clear();
         self.ledger = Ledger::new();
         self.failed.clear();
         let connection = self.config.connect()?;
         self.queue.open(&connection)?;
-        let consumer = connection.answer(async {
-            let channel = &connection.channel;
-            let qos = BasicQosOptions::default();
-            channel.basic_qos(self.prefetch, qos).await?;
-            let options = BasicConsumeOptions::default();
-            let queue = self.queue.name.clone();
-            channel
-                .basic_consume(queue, "".into(), options, FieldTable::default())
-                .await
-        });
-        let consumer = consumer.map_err(|error| self.queue.refused(&connection, &error))?;
+        let consumer = Open::consume(&connection, &self.queue, self.prefetch)?;
+        self.received = self.prefetch;
         self.open = Some(Open {
             consumer,
             connection,
@@ -162,42 +246,16 @@ impl Node for QueueSource {
     }
 
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
-        // Messages that arrived and will not be read are returned, so that another consumer gets them at once.
-        if let Some(Open {
-            consumer,
-            connection,
-        }) = &mut self.open
-        {
-            let mut unread = Vec::new();
-            let mut take_unread = || {
-                while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
-                    connection.intake.take(delivery.data.len());
-                    unread.push(delivery.delivery_tag);
-                }
-                consumer.tag()
-            };
-            // First, so that there is room for the answer.
-            let tag = take_unread();
-            let options = BasicCancelOptions::default();
-            connection.done(connection.channel.basic_cancel(tag, options))?;
-            take_unread();
-            let nack = BasicNackOptions {
-                multiple: false,
-                requeue: true,
-            };
-            connection.done(async {
-                let nacks = unread.iter();
-                let nacks = nacks.map(|tag| connection.channel.basic_nack(*tag, nack));
-                let nacked = pipelined(nacks).await;
-                nacked.into_iter().collect::<lapin::Result<()>>()
-            })?;
+        match &mut self.open {
+            Some(open) => open.cancel(&mut self.ledger),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl Source for QueueSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        self.is_taken = false;
         let room = self.inbox.room();
         let Some(open) = &mut self.open else {
             let error = Error::new(ErrorKind::Unavailable, "the source is not open");
@@ -218,7 +276,7 @@ impl Source for QueueSource {
             let Some(open) = &self.open else { break };
             let delivery = delivery.map_err(|error| open.connection.error(&error))?;
             open.connection.intake.take(delivery.data.len());
-            self.take(delivery, cx)?;
+            self.emit(delivery, cx)?;
             taken += 1;
             let Some(open) = &mut self.open else { break };
             next = if taken < BATCH {

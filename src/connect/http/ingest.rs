@@ -16,7 +16,7 @@ use crate::connect::support::http::{
 use crate::connect::support::socket::{Listener, SocketAddress};
 use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -149,7 +149,33 @@ impl Intake {
     }
 }
 
+/// A listener, its connections and the requests under way, on their way to a successor.
+struct GivenServer {
+    socket: SocketAddress,
+    server: Server,
+    waiting: HashMap<Token, u64>,
+}
+
 impl Node for Ingest {
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(GivenServer {
+            socket: self.socket.clone(),
+            server: self.server.hand_over(),
+            waiting: std::mem::take(&mut self.intake.waiting),
+        }))
+    }
+
+    /// It listens on: no connection is refused meanwhile.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<GivenServer>()?;
+        if old.socket != self.socket {
+            return Err(old);
+        }
+        self.server.inherit(old.server);
+        self.intake.waiting = old.waiting;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
         if !self.server.is_listening() {
             let listener = Listener::bind(&self.address, &self.socket)?;

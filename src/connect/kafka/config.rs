@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use std::time::Duration;
 
 /// Where to connect to, and as whom.
+#[derive(Clone, PartialEq)]
 pub(super) struct ConnectConfig {
     pub address: Address,
     pub servers: String,

@@ -13,7 +13,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -35,6 +35,7 @@ const RECEIVED: &str = "67108864";
 /// After how long without room the partitions are paused.
 const FULL: Duration = Duration::from_secs(5);
 
+#[derive(Clone)]
 pub(super) struct Options {
     pub topic: String,
     pub group: String,
@@ -201,6 +202,34 @@ impl KafkaSource {
 }
 
 impl Node for KafkaSource {
+    fn give(&mut self) -> Option<Handover> {
+        let shell = Self::new(self.config.clone(), self.options.clone());
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The member of the group goes on, with its partitions.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        let member = |options: &Options| {
+            let Options {
+                topic,
+                group,
+                commit_every,
+                session,
+                ..
+            } = options;
+            (topic.clone(), group.clone(), *commit_every, *session)
+        };
+        if old.config != self.config || member(&old.options) != member(&self.options) {
+            return Err(old);
+        }
+        old.options = self.options.clone();
+        old.inbox = old.inbox.with_limit_of(&self.inbox);
+        old.failed = old.failed.with_pause_of(&self.failed);
+        *self = *old;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
         let member = match self.member.take() {
             Some(member) => member,

@@ -33,6 +33,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 const LEAVE: Duration = Duration::from_millis(500);
 
 /// Where to connect to, and as whom.
+#[derive(Clone, PartialEq)]
 pub(super) struct ConnectConfig {
     pub address: Address,
     pub server: Server,

@@ -9,7 +9,7 @@ use super::topic;
 use crate::connect::{Progress, Template};
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, Sink};
+use crate::node::{Context, Handover, Node, Sink};
 use crate::time::{Timestamp, monotonic};
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
@@ -36,6 +36,8 @@ pub(super) struct MqttSink {
     qos: QoS,
     retain: bool,
     open: Option<Connection>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     /// How many messages the client counts as under way for as long as the connection lasts: with
     /// QoS 2 those that were refused.
     lost_room: usize,
@@ -60,6 +62,7 @@ impl MqttSink {
             qos,
             retain,
             open: None,
+            is_taken: false,
             lost_room: 0,
             batch: Vec::new(),
             progress: Progress::default(),
@@ -71,6 +74,13 @@ impl MqttSink {
         self.open = None;
         self.lost_room = 0;
         let connection = self.config.connect(&ROLE)?;
+        self.check(&connection)?;
+        self.open = Some(connection);
+        Ok(())
+    }
+
+    /// Whether the broker supports what is sent.
+    fn check(&self, connection: &Connection) -> Result<()> {
         let most = connection.granted.max_qos;
         if (self.qos as u8) > most {
             let error = format!("the broker supports no QoS above {most}");
@@ -84,7 +94,6 @@ impl MqttSink {
                 .wrong("the broker does not support retained messages");
             return Err(error.with_hint("remove the option retain"));
         }
-        self.open = Some(connection);
         Ok(())
     }
 
@@ -170,6 +179,14 @@ impl MqttSink {
         }
         Ok(())
     }
+}
+
+/// A client, on its way to a successor.
+struct GivenClient {
+    config: ConnectConfig,
+    open: Option<Connection>,
+    lost_room: usize,
+    progress: Progress,
 }
 
 /// A batch on its way.
@@ -273,11 +290,36 @@ impl Node for MqttSink {
         WINDOW.into()
     }
 
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(GivenClient {
+            config: self.config.clone(),
+            open: self.open.take(),
+            lost_room: self.lost_room,
+            progress: std::mem::take(&mut self.progress),
+        }))
+    }
+
+    /// A client has one connection at a time: a second one would end it.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<GivenClient>()?;
+        if old.config != self.config {
+            return Err(old);
+        }
+        (self.open, self.lost_room) = (old.open, old.lost_room);
+        self.progress = old.progress;
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
-        self.connect()
+        match &self.open {
+            Some(connection) if std::mem::take(&mut self.is_taken) => self.check(connection),
+            _ => self.connect(),
+        }
     }
 
     fn commit(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.is_taken = false;
         // Whatever has become of the connection, a new one may mend it.
         if self.batch.is_empty() {
             self.pump(cx.now()).map_err(Error::retryable)?;

@@ -11,7 +11,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::{Timestamp, monotonic};
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
@@ -32,6 +32,7 @@ const REQUESTS: usize = 256;
 /// The most events of the client per call while there is no room for messages.
 const HEAR: usize = 64;
 
+#[derive(Clone)]
 pub(super) struct Options {
     pub topics: Vec<String>,
     pub qos: QoS,
@@ -43,6 +44,8 @@ pub(super) struct MqttSource {
     config: ConnectConfig,
     options: Options,
     open: Option<Connection>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     /// Messages that came and are not emitted yet.
     arrived: VecDeque<Publish>,
     /// Whether a warning about lost messages was logged.
@@ -66,6 +69,7 @@ impl MqttSource {
         MqttSource {
             config,
             open: None,
+            is_taken: false,
             arrived: VecDeque::new(),
             is_warned: false,
             inbox: Inbox::new(options.in_flight.into()),
@@ -93,7 +97,7 @@ impl MqttSource {
         due
     }
 
-    fn take(&mut self, publish: &Publish, cx: &mut Context<'_>) {
+    fn emit(&mut self, publish: &Publish, cx: &mut Context<'_>) {
         let number = match publish.qos {
             QoS::AtMostOnce => None,
             qos => {
@@ -232,7 +236,30 @@ impl MqttSource {
 }
 
 impl Node for MqttSource {
+    fn give(&mut self) -> Option<Handover> {
+        let shell = Self::new(self.config.clone(), self.options.clone());
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The session goes on. A client has one connection at a time: a second one would end it.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        let same = old.options.topics == self.options.topics && old.options.qos == self.options.qos;
+        if old.config != self.config || !same {
+            return Err(old);
+        }
+        old.options = self.options.clone();
+        old.inbox = old.inbox.with_limit_of(&self.inbox);
+        old.failed = old.failed.with_pause_of(&self.failed);
+        *self = *old;
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken) && self.open.is_some() {
+            return Ok(());
+        }
         self.open = None;
         let mut connection = self.config.connect(&Role {
             sends: 1,
@@ -304,6 +331,7 @@ impl Node for MqttSource {
 
 impl Source for MqttSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        self.is_taken = false;
         if self.again(cx) > 0 {
             return Ok(ReadStatus::More);
         }
@@ -317,7 +345,7 @@ impl Source for MqttSource {
         let mut taken = 0;
         while taken < room {
             if let Some(publish) = self.arrived.pop_front() {
-                self.take(&publish, cx);
+                self.emit(&publish, cx);
                 taken += 1;
                 limit = Duration::ZERO;
                 continue;

@@ -14,6 +14,7 @@ const CONSUMER_NOT_FOUND: u64 = 10014;
 const CONSUMER_EXISTS: [u64; 2] = [10013, 10148];
 
 /// The durable pull consumer that a source needs.
+#[derive(Clone, PartialEq)]
 pub(super) struct Consumer {
     pub stream: String,
     pub durable: String,

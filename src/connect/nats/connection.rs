@@ -27,6 +27,7 @@ const LIMIT: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Where to connect to, and as whom.
+#[derive(Clone, PartialEq)]
 pub(super) struct ConnectConfig {
     pub address: Address,
     pub user: String,

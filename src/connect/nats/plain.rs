@@ -6,7 +6,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use async_nats::header::HeaderMap;
 use async_nats::{Message, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -18,6 +18,8 @@ pub(super) struct SubjectSource {
     subject: String,
     group: Option<String>,
     open: Option<(Subscriber, Connection)>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     inbox: Inbox<()>,
 }
 
@@ -33,6 +35,7 @@ impl SubjectSource {
             subject,
             group,
             open: None,
+            is_taken: false,
             inbox: Inbox::new(in_flight),
         }
     }
@@ -64,7 +67,35 @@ pub(super) fn with_headers(event: Event, headers: &HeaderMap) -> Event {
 }
 
 impl Node for SubjectSource {
+    fn give(&mut self) -> Option<Handover> {
+        let shell = SubjectSource {
+            config: self.config.clone(),
+            subject: self.subject.clone(),
+            group: self.group.clone(),
+            open: None,
+            is_taken: false,
+            inbox: Inbox::new(1).with_limit_of(&self.inbox),
+        };
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The subscription goes on.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        let same = old.subject == self.subject && old.group == self.group;
+        if old.config != self.config || !same {
+            return Err(old);
+        }
+        self.open = old.open;
+        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken) && self.open.is_some() {
+            return Ok(());
+        }
         self.open = None;
         let connection = self.config.connect()?;
         let messages = connection.done(async {
@@ -95,6 +126,7 @@ impl Node for SubjectSource {
 
 impl Source for SubjectSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        self.is_taken = false;
         let Some((messages, connection)) = &mut self.open else {
             return Err(self.config.address.unavailable("the source is not open"));
         };

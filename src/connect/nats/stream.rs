@@ -9,7 +9,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::{Timestamp, monotonic};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
@@ -29,6 +29,8 @@ pub(super) struct StreamSource {
     /// The answer for a message that failed.
     nak: Bytes,
     open: Option<Open>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     /// Each message is known by the subject to which it is answered for.
     inbox: Inbox<Subject>,
     answers: Vec<(Subject, Bytes)>,
@@ -63,13 +65,14 @@ impl StreamSource {
             in_flight,
             nak: nak.into(),
             open: None,
+            is_taken: false,
             inbox: Inbox::new(in_flight),
             answers: Vec::new(),
             touch_at: Timestamp::from_secs(0),
         }
     }
 
-    fn take(&mut self, message: Message, cx: &mut Context<'_>) {
+    fn emit(&mut self, message: Message, cx: &mut Context<'_>) {
         let Some(reply) = message.reply else { return };
         if self.inbox.is_empty()
             && let Some(open) = &self.open
@@ -150,7 +153,31 @@ fn place_in_stream(reply: &str) -> Option<(u64, u64)> {
 }
 
 impl Node for StreamSource {
+    fn give(&mut self) -> Option<Handover> {
+        let (config, consumer) = (self.config.clone(), self.consumer.clone());
+        let mut shell = Self::new(config, consumer, Duration::ZERO, self.in_flight);
+        shell.nak = self.nak.clone();
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The connection goes on: what was received and is not settled stays so.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        if old.config != self.config || old.consumer != self.consumer {
+            return Err(old);
+        }
+        self.open = old.open;
+        self.answers = old.answers;
+        self.touch_at = old.touch_at;
+        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken) && self.open.is_some() {
+            return Ok(());
+        }
         self.open = None;
         let connection = self.config.connect()?;
         let ack_wait = self.consumer.open(&connection)?;
@@ -245,6 +272,7 @@ impl Node for StreamSource {
 
 impl Source for StreamSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        self.is_taken = false;
         let room = self.inbox.room();
         let Some(open) = &mut self.open else {
             let error = Error::new(ErrorKind::Unavailable, "the source is not open");
@@ -271,7 +299,7 @@ impl Source for StreamSource {
                 None | Some(StatusCode::OK) => {
                     open.asked = open.asked.saturating_sub(1);
                     taken += 1;
-                    self.take(message, cx);
+                    self.emit(message, cx);
                 }
                 Some(status) => open.handle(status, &message)?,
             }

@@ -7,7 +7,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use redis::{Msg, cmd};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(super) struct ChannelSource {
     channel: String,
     is_pattern: bool,
     open: Option<Connection>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     inbox: Inbox<()>,
 }
 
@@ -32,13 +34,37 @@ impl ChannelSource {
             channel,
             is_pattern,
             open: None,
+            is_taken: false,
             inbox: Inbox::new(in_flight),
         }
     }
 }
 
 impl Node for ChannelSource {
+    fn give(&mut self) -> Option<Handover> {
+        let (config, channel) = (self.config.clone(), self.channel.clone());
+        let mut shell = Self::new(config, channel, self.is_pattern, 1);
+        shell.inbox = shell.inbox.with_limit_of(&self.inbox);
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The subscription goes on.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<Self>()?;
+        let same = old.channel == self.channel && old.is_pattern == self.is_pattern;
+        if old.config != self.config || !same {
+            return Err(old);
+        }
+        self.open = old.open;
+        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken) && self.open.is_some() {
+            return Ok(());
+        }
         self.open = None;
         let mut connection = Connection::open(&self.config)?;
         let mut subscribe = cmd(if self.is_pattern {
@@ -75,6 +101,7 @@ fn next(config: &ConnectConfig, open: &mut Connection) -> Result<Option<Msg>> {
 
 impl Source for ChannelSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        self.is_taken = false;
         let config = &self.config;
         let open = self.open.as_mut().ok_or_else(|| config.closed())?;
         let room = self.inbox.room().min(BATCH);

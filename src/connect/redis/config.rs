@@ -10,6 +10,7 @@ use redis::{Cmd, RedisError, Value};
 use std::time::Duration;
 
 /// Where to connect to, and as whom.
+#[derive(Clone, PartialEq)]
 pub(super) struct ConnectConfig {
     pub address: Address,
     pub server: Server,

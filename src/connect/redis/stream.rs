@@ -17,7 +17,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::Result;
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use redis::{Cmd, Value, cmd};
 use std::collections::{HashSet, VecDeque};
@@ -26,6 +26,7 @@ use std::time::Duration;
 /// How many entries one command names at most.
 const NAMED: usize = 1000;
 
+#[derive(Clone)]
 pub(super) struct Options {
     pub stream: String,
     pub group: String,
@@ -41,6 +42,8 @@ pub(super) struct StreamSource {
     config: ConnectConfig,
     options: Options,
     open: Option<Connection>,
+    /// Whether the connection is that of a node that is replaced, and was not used yet.
+    is_taken: bool,
     /// How many entries one reply may have: fewer after one that was too large.
     most: usize,
     /// Whether entries were requested and the answer is not read yet.
@@ -62,6 +65,7 @@ impl StreamSource {
         StreamSource {
             config,
             open: None,
+            is_taken: false,
             most: BATCH,
             ahead: false,
             arrived: VecDeque::new(),
@@ -192,7 +196,38 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Node for StreamSource {
+    fn give(&mut self) -> Option<Handover> {
+        let shell = Self::new(self.config.clone(), self.options.clone());
+        Some(Box::new(std::mem::replace(self, shell)))
+    }
+
+    /// The connection goes on, and with it what the group has given to this consumer.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let mut old = state.downcast::<Self>()?;
+        let name = |options: &Options| {
+            let Options {
+                stream,
+                group,
+                consumer,
+                ..
+            } = options;
+            [stream, group, consumer].map(String::clone)
+        };
+        if old.config != self.config || name(&old.options) != name(&self.options) {
+            return Err(old);
+        }
+        old.options = self.options.clone();
+        old.inbox = old.inbox.with_limit_of(&self.inbox);
+        old.failed = old.failed.with_pause_of(&self.failed);
+        *self = *old;
+        self.is_taken = true;
+        Ok(())
+    }
+
     fn open(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_taken) && self.open.is_some() {
+            return Ok(());
+        }
         self.open = None;
         self.ahead = false;
         self.open = Some(Connection::open(&self.config)?);
@@ -274,6 +309,7 @@ impl Node for StreamSource {
 
 impl Source for StreamSource {
     fn read(&mut self, cx: &mut Context<'_>, wait: Duration) -> Result<ReadStatus> {
+        self.is_taken = false;
         if self.again(cx)? > 0 {
             return Ok(ReadStatus::More);
         }

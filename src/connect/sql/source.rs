@@ -8,7 +8,7 @@ use crate::claim::Claim;
 use crate::connect::{Address, Settings};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
-use crate::node::{Context, Node, ReadStatus, Source};
+use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::store::{Database, LIMIT, Params, Store, is_over};
 use crate::time::Timestamp;
 use serde_json::{Map, Value};
@@ -41,6 +41,20 @@ struct Rows {
     refused: HashSet<Token>,
     failed: bool,
     /// When the query runs next.
+    next: Timestamp,
+}
+
+/// How far rows were read, on its way to a successor.
+struct GivenRows {
+    address: Address,
+    cursor: Vec<String>,
+    checkpoint: Option<PathBuf>,
+    delivered: CursorValues,
+    is_loaded: bool,
+    is_saved: bool,
+    under_way: VecDeque<(Token, CursorValues, bool)>,
+    refused: HashSet<Token>,
+    failed: bool,
     next: Timestamp,
 }
 
@@ -107,6 +121,44 @@ impl Node for Rows {
         checkpoint
             .map(|path| Claim::new("checkpoint", path))
             .collect()
+    }
+
+    fn give(&mut self) -> Option<Handover> {
+        Some(Box::new(GivenRows {
+            address: self.address.clone(),
+            cursor: self.columns.names().to_vec(),
+            checkpoint: self.checkpoint.clone(),
+            delivered: self.delivered.clone(),
+            is_loaded: self.is_loaded,
+            is_saved: self.is_saved,
+            under_way: std::mem::take(&mut self.under_way),
+            refused: std::mem::take(&mut self.refused),
+            failed: self.failed,
+            next: self.next,
+        }))
+    }
+
+    /// The rows after those that the old node has read are read by this one's query.
+    fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
+        let old = state.downcast::<GivenRows>()?;
+        let same = old.cursor == self.columns.names() && old.checkpoint == self.checkpoint;
+        if old.address != self.address || !same {
+            return Err(old);
+        }
+        let GivenRows {
+            delivered,
+            is_loaded,
+            is_saved,
+            under_way,
+            refused,
+            failed,
+            next,
+            ..
+        } = *old;
+        (self.delivered, self.is_loaded, self.is_saved) = (delivered, is_loaded, is_saved);
+        (self.under_way, self.refused) = (under_way, refused);
+        (self.failed, self.next) = (failed, next);
+        Ok(())
     }
 
     fn open(&mut self) -> Result<()> {

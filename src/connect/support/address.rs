@@ -17,7 +17,7 @@ use std::fmt;
 const LONGEST: usize = 4096;
 
 /// An address: `scheme:rest`, `scheme://user:password@host:port/path?name=value`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     text: Masked,
     scheme: String,

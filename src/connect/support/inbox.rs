@@ -36,6 +36,14 @@ impl<T> Inbox<T> {
         }
     }
 
+    /// The same, with at most as many messages under way as that of a successor.
+    pub(crate) fn with_limit_of(self, other: &Inbox<T>) -> Self {
+        Inbox {
+            limit: other.limit,
+            ..self
+        }
+    }
+
     /// How many more may be taken.
     pub fn room(&self) -> usize {
         self.limit.saturating_sub(self.waiting.len())

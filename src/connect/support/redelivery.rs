@@ -22,6 +22,18 @@ impl<T> Redelivery<T> {
         }
     }
 
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// The same, with the pause of a successor for what fails from now on.
+    pub fn with_pause_of(self, other: &Redelivery<T>) -> Self {
+        Redelivery {
+            pause: other.pause,
+            ..self
+        }
+    }
+
     pub fn push(&mut self, message: T, now: Timestamp) {
         let due = now.saturating_add(self.pause);
         self.failed.push_back((due, message));

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The address of a socket.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum SocketAddress {
     Tcp(Server),
     Unix(PathBuf),

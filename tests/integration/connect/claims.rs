@@ -5,6 +5,7 @@ mod oversized;
 mod placed;
 mod process;
 mod refused;
+mod replaced;
 mod threads;
 
 pub use killed::a_process_that_is_killed_loses_nothing;
@@ -18,6 +19,7 @@ pub use refused::{
     an_event_that_failed_once_is_delivered_when_its_source_sends_it_again,
     an_event_that_is_tried_again_in_place_is_delivered_once_and_the_others_keep_their_order,
 };
+pub use replaced::what_is_replaced_loses_doubles_and_reorders_nothing;
 pub use threads::it_starts_no_thread_beside_those_of_its_client;
 
 use super::{At, Connector};

@@ -546,3 +546,62 @@ fn a_second_source_on_a_port_is_refused_at_the_start() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_server_that_is_replaced_listens_on_and_answers_what_is_under_way() -> Result<()> {
+    let served = serve(&Options::new())?;
+    let url = format!("http://127.0.0.1:{}/events", served.port);
+    let mut client = Client::new(&served);
+    client.post("1");
+    let first = served.events.recv_timeout(Duration::from_secs(10));
+    let first = first.expect("an event");
+    // Half of a request has come.
+    let mut other = Client::new(&served);
+    other.send("POST /events HTTP/1.1\r\nhost: h\r\nauthorization: Bearer secret\r\n");
+    let options = Options::new().with("token", "secret");
+    served
+        .network
+        .replace("in", connect::source(&url, &options)?)?;
+    first.settle(Outcome::Delivered);
+    assert_eq!(client.status(), 204);
+    other.send("content-length: 1\r\n\r\n2");
+    assert_eq!(settle(&served, 1, Outcome::Delivered), ["2"]);
+    assert_eq!(other.status(), 204);
+    // The token of the new one counts.
+    client.post("3");
+    assert_eq!(client.status(), 401);
+    served.network.stop()
+}
+
+#[test]
+fn clients_see_nothing_of_a_server_that_is_replaced_under_load() -> Result<()> {
+    let served = serve(&Options::new())?;
+    let url = format!("http://127.0.0.1:{}/events", served.port);
+    let clients: Vec<_> = (0..4)
+        .map(|number| {
+            let mut client = Client::new(&served);
+            std::thread::spawn(move || {
+                for event in 0..200 {
+                    client.post(&(number * 200 + event).to_string());
+                    assert_eq!(client.status(), 204);
+                }
+            })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for turn in 0..8 {
+        seen.extend(settle(&served, 100, Outcome::Delivered));
+        let options = Options::new().with("in_flight", 100 + turn);
+        served
+            .network
+            .replace("in", connect::source(&url, &options)?)?;
+    }
+    for client in clients {
+        client.join().expect("no panic");
+    }
+    served.network.stop()?;
+    seen.sort_by_key(|number| number.parse::<u32>().unwrap_or(u32::MAX));
+    let expected: Vec<String> = (0..800).map(|number| number.to_string()).collect();
+    assert_eq!(seen, expected);
+    Ok(())
+}

@@ -214,3 +214,23 @@ fn a_script_starts_programs_only_where_it_may() {
         );
     }
 }
+
+#[test]
+fn a_program_runs_on_when_its_source_is_replaced_by_its_like() -> Result<()> {
+    let script = shell("i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done");
+    let (network, seen) = reading(&script)?;
+    network.start()?;
+    for _ in 0..5 {
+        if network
+            .replace("in", connect::source("exec:sh", &script)?)
+            .is_err()
+        {
+            // It has ended.
+            break;
+        }
+    }
+    network.wait()?;
+    let expected: Vec<String> = (0..3000).map(|n| n.to_string()).collect();
+    assert_eq!(seen.texts(), expected);
+    Ok(())
+}

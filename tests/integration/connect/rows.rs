@@ -374,3 +374,37 @@ fn a_row_that_is_too_large_leaves_its_head_by_errors_and_is_passed() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn a_source_that_is_replaced_reads_on_behind_what_is_under_way() -> Result<()> {
+    for checkpoint in [false, true] {
+        let place = tempfile::tempdir().expect("a directory");
+        let (url, database) = database(place.path());
+        insert(&database, 1..200);
+        let place = place.path().join("place").display().to_string();
+        let options = |every: &str| {
+            let options = options().with("every", every);
+            if checkpoint {
+                options.with("checkpoint", place.as_str())
+            } else {
+                options
+            }
+        };
+        let seen = Seen::default();
+        let network = reading(&url, &options("1ms"), seen.sink())?;
+        for every in ["2ms", "3ms", "1ms"] {
+            let before = seen.len();
+            assert!(soon(|| seen.len() > before));
+            network.replace("in", connect::source(&url, &options(every))?)?;
+        }
+        assert!(soon(|| seen.len() >= 199));
+        network.stop()?;
+        let ids = seen.events().into_iter();
+        let ids: Vec<_> = ids
+            .map(|event| Ok(event.payload().json()?["id"].as_i64()))
+            .collect::<Result<_>>()?;
+        let expected: Vec<_> = (1..200).map(Some).collect();
+        assert_eq!(ids, expected, "with a checkpoint: {checkpoint}");
+    }
+    Ok(())
+}

@@ -1,18 +1,23 @@
 //! State on its way to a successor: a node that is replaced in the middle of a stream by one with the same
 //! settings does what it would have done.
 //!
-//! The list names every file with a node that hands over its state; one that is missing fails a test.
+//! `kinds` names every file with a node; one that is missing fails a test.
+
+mod kinds;
 
 use crate::support::probe::{START, Seen, text};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tributary::pipeline::{
-    BatchLimits, Changed, Collect, Deadman, Debounce, Delay, Filter, FilterKey, Key, Queue,
-    RateLimit, Sample, Throttle,
+    BatchLimits, Changed, Collect, Deadman, Debounce, Delay, Filter, FilterKey, Forwarder, Key,
+    Queue, RateLimit, Sample, Throttle,
 };
-use tributary::source::{Follow, LineSource};
-use tributary::{Database, Draft, Event, Network, Result, Simulation};
+use tributary::sink::DeadLetterSink;
+use tributary::source::{Follow, LineSource, Ticker};
+use tributary::store::{DeadLetters, LetterFilter};
+use tributary::window::{CreateWindow, QueryWindow};
+use tributary::{Database, Draft, Event, Network, Result, Simulation, Table, pipeline, source};
 
 type Tested = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -45,6 +50,12 @@ fn database(path: &Path) -> Result<Database> {
     Database::open(&format!("sqlite:{}", path.join("db").display()))
 }
 
+fn table(path: &Path) -> Result<Database> {
+    let database = database(path)?;
+    database.declare(Table::new("events").integer("k").integer("n"))?;
+    Ok(database)
+}
+
 const CASES: &[Case] = &[
     case!("pipeline/ratelimit.rs", _path => RateLimit::new(secs(7))?),
     case!("pipeline/throttle.rs", _path => Throttle::new(2, secs(20), key())?),
@@ -60,22 +71,12 @@ const CASES: &[Case] = &[
         Filter::new(secs(30), key)?.stored(&database(path)?, "kept")
     }),
     case!("pipeline/queue.rs", path => Queue::new(path.join("queue"))),
-];
-
-/// Nodes that are tested elsewhere, each with the test.
-const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "source/lines.rs",
-        "engine::handover::a_replaced_file_source_reads_on",
-    ),
-    (
-        "window/node.rs",
-        "window::plans::a_window_that_is_replaced_goes_on_as_if_it_had_not_been",
-    ),
-    (
-        "script/function/process.rs",
-        "script::function::process::tests",
-    ),
+    case!("pipeline/forwarder.rs", _path => Forwarder),
+    case!("pipeline/closure.rs", _path => pipeline::interceptor(|event| Ok(Some(event.clone())))),
+    case!("window/create.rs", path => CreateWindow::new(&table(path)?, None)?),
+    case!("window/query.rs", path => {
+        QueryWindow::new(&table(path)?, "select :k as k, count(*) as others from events")?
+    }),
 ];
 
 /// Sends events of three keys, second by second, and replaces the node before the second `at`.
@@ -199,29 +200,61 @@ fn a_replaced_file_source_reads_on() -> Tested {
     Ok(())
 }
 
-#[test]
-fn every_node_that_hands_over_its_state_is_in_the_list() -> Tested {
-    fn files(folder: &Path, all: &mut Vec<PathBuf>) -> std::io::Result<()> {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                files(&path, all)?;
-            } else {
-                all.push(path);
-            }
+/// When a ticker of seven seconds ticks that is replaced at one second by one of another interval.
+fn ticks(replaced: Option<(u64, u64)>) -> Result<Vec<i64>> {
+    let network = Network::new();
+    network.add_source("in", Ticker::new(secs(7))?)?;
+    let seen = Seen::at(&network, "out")?;
+    network.link("in", "out")?;
+    let mut simulation = network.simulate(START)?;
+    for second in 0..60 {
+        if let Some((at, interval)) = replaced
+            && at == second
+        {
+            simulation.change(|draft| draft.replace("in", Ticker::new(secs(interval))?))?;
         }
-        Ok(())
+        simulation.advance(secs(1));
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut all = Vec::new();
-    files(&root, &mut all)?;
-    for path in all {
-        let text = std::fs::read_to_string(&path)?;
-        let name = path.strip_prefix(&root)?.display().to_string();
-        let is_node = text.contains("fn give(&mut self)") && !name.starts_with("node");
-        let listed = CASES.iter().any(|case| case.file == name)
-            || ELSEWHERE.iter().any(|(file, _)| *file == name);
-        assert_eq!(is_node, listed, "{name}");
+    let events = seen.events();
+    Ok(events
+        .iter()
+        .map(|event| event.time().as_secs() - START.as_secs())
+        .collect())
+}
+
+#[test]
+fn a_replaced_ticker_ticks_on() -> Tested {
+    let expected = ticks(None)?;
+    assert_eq!(expected, [7, 14, 21, 28, 35, 42, 49, 56]);
+    for at in [0, 6, 7, 8, 59] {
+        assert_eq!(ticks(Some((at, 7)))?, expected, "replaced at {at}");
     }
+    assert_eq!(ticks(Some((16, 4)))?[..4], [7, 14, 18, 22]);
+    Ok(())
+}
+
+#[test]
+fn dead_letters_are_written_once_while_their_sink_is_replaced() -> Tested {
+    let files = tempfile::tempdir()?;
+    let path = files.path().join("letters.db");
+    let network = Network::new();
+    let (sender, numbers) = source::channel();
+    network.add_source("in", numbers)?;
+    network.add_sink("out", DeadLetterSink::file(&path))?;
+    network.link("in", "out")?;
+    network.start()?;
+    for number in 0..1_000 {
+        sender.send(number.to_string())?;
+        if number % 250 == 100 {
+            network.replace("out", DeadLetterSink::file(&path))?;
+        }
+    }
+    drop(sender);
+    network.wait()?;
+    let letters = DeadLetters::file(&path);
+    let kept = letters.list(&LetterFilter::default(), 100)?;
+    let kept: Vec<_> = kept.iter().map(|letter| letter.payload.clone()).collect();
+    let expected: Vec<_> = (0..1_000).map(|n| n.to_string().into_bytes()).collect();
+    assert_eq!(kept, expected);
     Ok(())
 }

@@ -76,6 +76,19 @@ impl Server {
         self.listener = Some(listener);
     }
 
+    /// Continues with the listener and the connections of another server.
+    pub fn inherit(&mut self, other: Server) {
+        *self = Server {
+            limits: self.limits,
+            ..other
+        };
+    }
+
+    /// What another server continues with.
+    pub fn hand_over(&mut self) -> Server {
+        std::mem::replace(self, Server::new(self.limits))
+    }
+
     /// Takes no more requests; connections that wait for an answer get it.
     pub fn close(&mut self) {
         self.listener = None;
