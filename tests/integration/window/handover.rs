@@ -5,8 +5,10 @@
 use crate::support::databases::{Kind, Place};
 use crate::support::window_bench::{Bench, Fate, PLANS, declared, row, sliding, stored, tumbling};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use tributary::window::{Emit, Plan, TimeDomain, Window, WindowKind, WindowOptions};
-use tributary::{Context, Error, Event, Node, Result, Sink};
+use tributary::{Context, Error, Event, Network, Node, Result, Sink, sink, source};
 
 crate::over_all_databases! {
     a_threshold_that_is_raised_repeats_no_alert_and_loses_none
@@ -430,4 +432,68 @@ fn a_successor_that_lacks_rows_is_refused_unless_the_loss_is_accepted() {
     };
     let error = loss(&last(2), &last(5)).unwrap();
     assert!(error.contains("complete after 3 more rows"), "{error}");
+}
+
+/// How often each group is alerted while the window is replaced again and again under load.
+fn alerts_under_load(
+    place: &Place,
+    (plan, store): (Plan, bool),
+    emit: Emit,
+) -> Result<Vec<(String, usize)>> {
+    let database = declared(place);
+    // No sum is between the two.
+    let made = |time: u64| {
+        let sql = alert(101 + time as i64 % 2);
+        let size = WindowKind::Sliding(std::time::Duration::from_secs(1 << 40));
+        let options = WindowOptions::new("things", sql, size).time("t");
+        Window::new(&database, &options.plan(plan).store(store).emit(emit))
+    };
+    let network = Network::new();
+    let (sender, rows) = source::channel();
+    let seen: Arc<Mutex<Vec<Event>>> = Arc::default();
+    network.add_source("in", rows)?;
+    network.add_pipeline("window", made(0)?)?;
+    network.add_sink("out", sink::collect(&seen))?;
+    network.link("in", "window")?;
+    network.link("window", "out")?;
+    network.start()?;
+    let feeding = std::thread::spawn(move || -> Result<()> {
+        for number in 0..1_500 {
+            let group = format!("g{}", number % 100);
+            sender.send(row(&number.to_string(), 0, &group, 10.0))?;
+        }
+        Ok(())
+    });
+    let mut times = 0;
+    while !feeding.is_finished() || times < 10 {
+        times += 1;
+        if network
+            .change(|draft| draft.replace("window", made(times)?))
+            .is_err()
+        {
+            // It has ended.
+            break;
+        }
+    }
+    feeding.join().expect("no panic")?;
+    network.wait()?;
+    let mut alerts: BTreeMap<String, usize> = BTreeMap::new();
+    for event in seen.lock().expect("no panic").iter() {
+        let group = event.payload().json()?["g"].as_str().map(str::to_owned);
+        *alerts.entry(group.unwrap_or_default()).or_default() += 1;
+    }
+    Ok(alerts.into_iter().collect())
+}
+
+#[test]
+fn no_alert_is_lost_or_repeated_while_the_threshold_changes_under_load() -> Result<()> {
+    let mut expected: Vec<(String, usize)> = (0..100).map(|n| (format!("g{n}"), 1)).collect();
+    expected.sort();
+    for place in [Place::memory(), Place::file()] {
+        for way in ways() {
+            let alerts = alerts_under_load(&place.another(), way, Emit::Enter)?;
+            assert_eq!(alerts, expected, "{way:?} {:?}", place.kind);
+        }
+    }
+    Ok(())
 }

@@ -158,3 +158,41 @@ fn a_state_that_cannot_move_is_not_handed_over_and_the_node_finishes() -> Result
     assert_eq!(bench.taken(), [r#"{"finished":"a"}"#]);
     Ok(())
 }
+
+#[test]
+fn states_move_between_the_threads_of_a_running_network() -> Result<()> {
+    let network = built(&counting(1))?;
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let to = seen.clone();
+    let out = sink::handler(move |event| {
+        let text = event.payload().text().unwrap_or_default();
+        to.lock().push(text.to_owned());
+        Ok(())
+    });
+    let (sender, events) = crate::source::channel();
+    network.add_source("in", events)?;
+    network.add_sink("out", out)?;
+    network.link("in", "f")?;
+    network.link("f", "out")?;
+    network.start()?;
+    let script = |times: usize| {
+        let finish = "finish = function(emit, state) emit({ finished = state.key }) end";
+        let counted =
+            "finish = function(emit, state) emit({ key = state.key, n = #state.list }) end";
+        counting(times as u32 + 1).replace(finish, counted)
+    };
+    for number in 0..1_000_usize {
+        sender.send(serde_json::json!({"k": number % 10, "n": number}))?;
+        if number % 100 == 50 {
+            let other = built(&script(number))?;
+            network.change(|draft| draft.replace_by_node_of(&other, "f"))?;
+        }
+    }
+    drop(sender);
+    network.wait()?;
+    let mut seen = std::mem::take(&mut *seen.lock());
+    seen.retain(|text| text.contains("\"n\":"));
+    let expected = (0..10).map(|key| format!(r#"{{"key":{key},"n":100}}"#));
+    assert_eq!(seen, expected.collect::<Vec<_>>());
+    Ok(())
+}
