@@ -107,6 +107,10 @@ struct GivenProgram {
 }
 
 impl Node for Output {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(GivenProgram {
             program: self.program.clone(),

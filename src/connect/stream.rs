@@ -132,6 +132,10 @@ struct GivenListener {
 }
 
 impl Node for Listening {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(GivenListener {
             socket: self.socket.clone(),
@@ -307,6 +311,10 @@ struct GivenConnection {
 }
 
 impl Node for Connecting {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(GivenConnection {
             socket: self.socket.clone(),

@@ -37,6 +37,10 @@ impl Ticker {
 }
 
 impl Node for Ticker {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let (interval, due, count) = (self.interval, self.due, self.count);
         Some(Box::new(Ticker {

@@ -153,6 +153,10 @@ impl Open {
 }
 
 impl Node for QueueSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let (queue, requeue) = (self.queue.clone(), self.requeue);
         let pause = self.failed.pause();

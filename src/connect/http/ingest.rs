@@ -157,6 +157,10 @@ struct GivenServer {
 }
 
 impl Node for Ingest {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(GivenServer {
             socket: self.socket.clone(),

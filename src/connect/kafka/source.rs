@@ -202,6 +202,10 @@ impl KafkaSource {
 }
 
 impl Node for KafkaSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let shell = Self::new(self.config.clone(), self.options.clone());
         Some(Box::new(std::mem::replace(self, shell)))

@@ -290,6 +290,10 @@ impl Node for MqttSink {
         WINDOW.into()
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(GivenClient {
             config: self.config.clone(),

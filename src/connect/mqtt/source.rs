@@ -236,6 +236,10 @@ impl MqttSource {
 }
 
 impl Node for MqttSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let shell = Self::new(self.config.clone(), self.options.clone());
         Some(Box::new(std::mem::replace(self, shell)))

@@ -67,6 +67,10 @@ pub(super) fn with_headers(event: Event, headers: &HeaderMap) -> Event {
 }
 
 impl Node for SubjectSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let shell = SubjectSource {
             config: self.config.clone(),

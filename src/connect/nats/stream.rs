@@ -153,6 +153,10 @@ fn place_in_stream(reply: &str) -> Option<(u64, u64)> {
 }
 
 impl Node for StreamSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let (config, consumer) = (self.config.clone(), self.consumer.clone());
         let mut shell = Self::new(config, consumer, Duration::ZERO, self.in_flight);

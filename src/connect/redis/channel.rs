@@ -41,6 +41,10 @@ impl ChannelSource {
 }
 
 impl Node for ChannelSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let (config, channel) = (self.config.clone(), self.channel.clone());
         let mut shell = Self::new(config, channel, self.is_pattern, 1);

@@ -196,6 +196,10 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Node for StreamSource {
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         let shell = Self::new(self.config.clone(), self.options.clone());
         Some(Box::new(std::mem::replace(self, shell)))

@@ -123,6 +123,10 @@ impl Node for Rows {
             .collect()
     }
 
+    fn continues(&self) -> bool {
+        true
+    }
+
     fn give(&mut self) -> Option<Handover> {
         Some(Box::new(GivenRows {
             address: self.address.clone(),

@@ -113,6 +113,13 @@ fn every_kind_of_node_is_in_a_list() -> Tested {
         let code: Vec<&str> = lines.filter(|line| !line.starts_with("//")).collect();
         let is_node = code.iter().any(|line| line.contains("Node for "));
         let gives = code.iter().any(|line| line.contains("fn give(&mut self)"));
+        let count = |what: &str| code.iter().filter(|line| line.contains(what)).count();
+        let continues = count("fn continues(&self) -> bool");
+        assert_eq!(
+            count("fn give(&mut self)"),
+            continues,
+            "{name}: what a plan shows"
+        );
         let has_case = CASES.iter().any(|case| case.file == name);
         let is_in = |list: &[(&str, &str)]| list.iter().any(|(file, _)| *file == name);
         if gives {
