@@ -60,7 +60,7 @@ mod telegram;
 
 use connector::{Connector, Make};
 #[doc(hidden)]
-pub use registry::{OptionNames, option_names, sink_schemes};
+pub use registry::{OptionNames, byte_schemes, option_names, sink_schemes};
 pub use registry::{sink, source};
 use support::address::{Address, Server};
 pub(crate) use support::secret::filled;
@@ -69,10 +69,10 @@ use support::settings::Settings;
 #[cfg(feature = "http")]
 pub(crate) use support::http::taken as http_requests;
 
+pub use crate::format::{JsonTemplate, Template};
 pub use support::inbox::Inbox;
 pub use support::options::Options;
 pub use support::progress::Progress;
-pub use support::template::{JsonTemplate, Template};
 
 #[cfg(feature = "admin")]
 pub(crate) use listening::{Listening, token};

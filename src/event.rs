@@ -180,6 +180,13 @@ impl Event {
         }
     }
 
+    /// The same event with another payload.
+    #[must_use]
+    pub(crate) fn with_payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+
     /// What it carries.
     pub fn payload(&self) -> &Payload {
         &self.payload

@@ -1,6 +1,6 @@
 //! Readers of bytes that have no public function, for the fuzz targets in `tests/fuzz`: no API.
 
-use crate::source::{Decoded, Decoder};
+use crate::format::{Line, Lines};
 use crate::time::Timestamp;
 use serde_json::Value;
 use std::ops::Range;
@@ -41,11 +41,11 @@ pub fn http_requests(bytes: &[u8], piece: usize) -> Vec<Result<(String, Vec<u8>)
 
 /// The lines of bytes that come in pieces of this size.
 pub fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
-    let (mut decoder, mut lines) = (Decoder::default(), Vec::new());
-    let mut add = |found: Decoded<'_>| match found {
-        Decoded::Blank => {}
-        Decoded::Line(line) => lines.push(line.to_vec()),
-        Decoded::TooLong(whole) => {
+    let (mut decoder, mut lines) = (Lines::default(), Vec::new());
+    let mut add = |found: Line<'_>| match found {
+        Line::Blank => {}
+        Line::Text(line) => lines.push(line.to_vec()),
+        Line::TooLong(whole) => {
             let (head, error) = whole.into_event(LIMIT, Timestamp::from_secs(0));
             lines.push(head.payload().bytes().to_vec());
             lines.push(error.to_string().into());

@@ -105,6 +105,7 @@ pub mod cli;
 pub mod connect;
 pub mod error;
 pub mod event;
+pub mod format;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
@@ -136,6 +137,7 @@ macro_rules! document_links {
             "[delivery]: crate::doc::guide::delivery\n",
             "[links]: crate::doc::guide::links\n",
             "[connectors]: crate::doc::guide::connectors\n",
+            "[formats]: crate::doc::guide::formats\n",
             "[lua_nodes]: crate::doc::guide::lua_nodes\n",
             "[functions]: crate::doc::guide::functions\n",
             "[testing]: crate::doc::guide::testing\n",
@@ -192,6 +194,10 @@ pub mod doc {
         #[doc = document_links!()]
         #[doc = include_str!("doc/guide/connectors.md")]
         pub mod connectors {}
+
+        #[doc = document_links!()]
+        #[doc = include_str!("doc/guide/formats.md")]
+        pub mod formats {}
 
         #[doc = document_links!()]
         #[doc = include_str!("doc/guide/lua_nodes.md")]

@@ -14,9 +14,6 @@ pub use channel::{ChannelSink, Receiver, channel};
 pub use closure::{Collector, Handler, collect, handler};
 pub use dead_letters::DeadLetterSink;
 pub use discarder::Discarder;
-#[cfg(feature = "http")]
-pub(crate) use lines::encode;
-pub(crate) use lines::write_line;
 pub use lines::{LineSink, Rotation};
 pub use recorder::Recorder;
 pub use sql::{SqlMode, SqlSink};

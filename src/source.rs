@@ -11,7 +11,6 @@ pub use channel::{ChannelSource, Sender, channel};
 pub use iter::{FromIter, from_iter};
 #[doc(hidden)]
 pub use lines::sealed_checkpoint;
-pub(crate) use lines::{Decoded, Decoder};
 pub use lines::{Follow, LineSource};
 pub use requeue::Requeue;
 pub use ticker::Ticker;

@@ -51,11 +51,39 @@
 ---@field path? string a SQLite file for the dead letters
 ---@field db? boolean a table of the database of the scripts (default false)
 
----@class tributary.FileSink
+---@class tributary.RecordFormat
+---@field format? "json"|"text"|"bytes"|"csv"|"logfmt"|"syslog"|"combined"|"common"|"nginx_error"|{pattern: string} what a record is (default "json")
+---@field columns? string[] csv: the names of the columns (default: the first row has them)
+---@field delimiter? string csv: the character between values (default ",")
+---@field quote? string csv: the character around values; "" for none (default '"')
+---@field types? string|table<string, string> csv, logfmt, patterns: what fields become: "text", "integer", "real", "boolean", "auto", "time" or the format of a time, as in "%Y-%m-%d"; one for all, or by field
+
+---@class tributary.Multiline
+---@field start string a pattern that matches the first line of an event
+---@field timeout? string how long after its last line an event ends (default "1s")
+---@field lines? integer the most lines of an event (default 500)
+
+---@class tributary.ReadFormat: tributary.RecordFormat
+---@field header? boolean csv: whether the first row is a header (default: without `columns`)
+---@field multiline? tributary.Multiline the lines that are one event (default: each line is one)
+
+---@class tributary.WriteFormat
+---@field format? "json"|"text"|"bytes"|"csv"|"logfmt" what is written (default "json")
+---@field columns? string[] csv: the fields that are written (default: those of the first event)
+---@field header? boolean csv: whether the names of the columns come first (default true)
+---@field delimiter? string csv: the character between values (default ",")
+---@field quote? string csv: the character around values; "" for none (default '"')
+---@field template? string text: the line, as in "{data.host}: {data.status}" (default: the field `message`)
+
+---@class tributary.Parse: tributary.RecordFormat
+---@field field? string the field with the text (default "message")
+---@field keep? boolean whether the other fields of the event stay (default false)
+
+---@class tributary.FileSink: tributary.WriteFormat
 ---@field append? boolean whether the content of the file is kept; false overwrites it (default true)
 ---@field sync? boolean whether each batch is synced to the disk (default false)
 
----@class tributary.FileSource
+---@class tributary.FileSource: tributary.ReadFormat
 ---@field follow? boolean whether to wait for more lines at the end of the file (default false)
 ---@field checkpoint? string the file that keeps the position
 ---@field in_flight? integer with a checkpoint: the most lines in flight (default 65536)
@@ -207,7 +235,7 @@ function tb.create_dlq(name, options) end
 ---@return true
 function tb.create_file_sink(name, path, options) end
 
----a source that emits each line of a file (JSON lines); `checkpoint` keeps its position
+---a source that emits each line of a file (JSON lines or another format); `checkpoint` keeps its position
 ---@param name string the name of the node
 ---@param path string the path of the file
 ---@param options? tributary.FileSource
@@ -269,6 +297,12 @@ function tb.create_process(name, functions) end
 ---@return true
 function tb.create_queue(name, path) end
 
+---a pipeline that parses the text in a field; `keep` keeps the event's other fields
+---@param name string the name of the node
+---@param options tributary.Parse
+---@return true
+function tb.create_parse(name, options) end
+
 ---a pipeline that passes at most one event in each interval
 ---@param name string the name of the node
 ---@param interval string a time, as in "10s"
@@ -308,15 +342,17 @@ function tb.create_source(name, url, options) end
 ---@return true
 function tb.create_sql_sink(name, options) end
 
----a source that emits each line of standard input (JSON lines), then ends
+---a source that emits each line of standard input (JSON lines or another format), then ends
 ---@param name string the name of the node
+---@param options? tributary.ReadFormat
 ---@return true
-function tb.create_stdin(name) end
+function tb.create_stdin(name, options) end
 
 ---a sink that writes each event as a line to standard output
 ---@param name string the name of the node
+---@param options? tributary.WriteFormat
 ---@return true
-function tb.create_stdout(name) end
+function tb.create_stdout(name, options) end
 
 ---declares a table and creates it if it does not exist
 ---@param name string the name of the table

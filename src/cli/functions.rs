@@ -3,6 +3,7 @@
 
 use super::{load, print};
 use crate::error::quote;
+use crate::format::{READ_OPTIONS, WRITE_OPTIONS};
 use crate::script::{Signature, functions, functions_in};
 use crate::{Error, ErrorKind, Result, connect};
 use std::path::PathBuf;
@@ -113,6 +114,14 @@ fn connectors(sources: bool) -> String {
             text.push_str(&format!("    {scheme}: {names}\n"));
         }
     }
+    let (of_sources, of_sinks) = connect::byte_schemes();
+    let (schemes, names) = if sources {
+        (of_sources, READ_OPTIONS)
+    } else {
+        (of_sinks, WRITE_OPTIONS)
+    };
+    let (schemes, names) = (schemes.join(", "), names.join(", "));
+    text.push_str(&format!("    the format of {schemes}: {names}\n"));
     text
 }
 

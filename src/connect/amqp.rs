@@ -50,6 +50,7 @@ mod value;
 
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, Result, quote};
+use crate::format::Framing;
 use crate::node::{Sink, Source};
 use connection::ConnectConfig;
 use lapin::types::ShortString;
@@ -57,7 +58,7 @@ use std::time::Duration;
 
 pub(super) const AMQP: Connector = Connector {
     scheme: "amqp",
-    templates: &["headers", "id", "key"],
+    templates: &["headers", "id", "key", "template"],
     source: Some(Make {
         options: &[
             "declare",
@@ -67,6 +68,7 @@ pub(super) const AMQP: Connector = Connector {
             "requeue",
             "timeout",
         ],
+        bytes: Some(Framing::Message),
         make: source,
     }),
     sink: Some(Make {
@@ -81,6 +83,7 @@ pub(super) const AMQP: Connector = Connector {
             "persistent",
             "timeout",
         ],
+        bytes: Some(Framing::Message),
         make: sink,
     }),
     ..Connector::NONE
@@ -100,6 +103,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         u16::try_from(prefetch).expect("it was checked to be one"),
         pause.unwrap_or(Duration::from_secs(1)),
         settings.boolean("requeue", true)?,
+        &settings.format(Framing::Message)?,
     );
     Ok(Box::new(source))
 }

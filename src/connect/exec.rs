@@ -10,9 +10,10 @@ use super::support::socket::wait_for;
 use super::{Address, Connector, Make, Progress, Settings, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::format::{Encoder, Framing};
 use crate::node::{Context, Handover, Node, ReadStatus, Sink, Source};
 use crate::payload::Payload;
-use crate::time::{format_duration, monotonic};
+use crate::time::{Timestamp, format_duration, monotonic};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -24,13 +25,15 @@ use std::time::{Duration, Instant};
 pub(super) const EXEC: Connector = Connector {
     scheme: "exec",
     is_program: true,
-    templates: &["args"],
+    templates: &["args", "template"],
     source: Some(Make {
         options: &["args", "restart"],
+        bytes: Some(Framing::Stream),
         make: source,
     }),
     sink: Some(Make {
         options: &["args", "parallel", "timeout"],
+        bytes: Some(Framing::Message),
         make: sink,
     }),
     ..Connector::NONE
@@ -71,7 +74,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         args: settings.list("args")?,
         restart: settings.boolean("restart", false)?,
         child: None,
-        lines: Lines::default(),
+        lines: Lines::new(&settings.format(Framing::Stream)?),
         chunk: vec![0; CHUNK],
     }))
 }
@@ -116,14 +119,15 @@ impl Node for Output {
             program: self.program.clone(),
             args: self.args.clone(),
             child: self.child.take(),
-            lines: std::mem::take(&mut self.lines),
+            lines: self.lines.take(),
         }))
     }
 
     /// The program goes on.
     fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
         let old = state.downcast::<GivenProgram>()?;
-        if old.program != self.program || old.args != self.args {
+        let same = old.program == self.program && old.args == self.args;
+        if !same || old.lines.format() != self.lines.format() {
             return Err(old);
         }
         (self.child, self.lines) = (old.child, old.lines);
@@ -151,6 +155,10 @@ impl Node for Output {
         Ok(())
     }
 
+    fn wake(&self) -> Option<Timestamp> {
+        self.lines.due()
+    }
+
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         if let Some(child) = &self.child {
             // It may have ended meanwhile.
@@ -167,6 +175,7 @@ impl Source for Output {
         };
         let wrong = |error: io::Error| Error::io(&self.address, &error).with_kind(ErrorKind::Io);
         if !wait_for(&mut [PollFd::new(stdout, PollFlags::IN)], wait).map_err(wrong)? {
+            self.lines.flush(&self.address.to_string(), cx);
             return Ok(ReadStatus::Idle);
         }
         match stdout.read(&mut self.chunk) {
@@ -202,6 +211,7 @@ struct Workflow {
     parallel: usize,
     limit: Duration,
     running: Vec<Run>,
+    encoder: Encoder,
     progress: Progress,
 }
 
@@ -225,12 +235,14 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         parallel: settings.count("parallel", 1)?,
         limit: settings.duration("timeout", Duration::from_secs(60))?,
         running: Vec::new(),
+        encoder: settings.encoder(Framing::Message)?,
         progress: Progress::default(),
     }))
 }
 
 impl Workflow {
     fn start(&mut self, event: &Event, sequence: u64) -> Result<()> {
+        let payload = self.encoder.message(event)?;
         let args = self.args.iter().map(|arg| arg.render(event));
         let args = args.collect::<Result<Vec<_>>>()?;
         let mut command = Command::new(&self.program);
@@ -263,7 +275,7 @@ impl Workflow {
         };
         self.running.push(Run {
             child,
-            payload: event.payload().clone(),
+            payload,
             sequence,
             input,
             written: 0,

@@ -12,16 +12,19 @@ mod webhook;
 use super::listening::unfit;
 use super::{Connector, Make, Settings};
 use crate::error::Result;
+use crate::format::Framing;
 
 pub(super) const HTTP: Connector = Connector {
     scheme: "http",
-    templates: &["body", "headers"],
+    templates: &["body", "headers", "template"],
     source: Some(Make {
         options: ingest::OPTIONS,
+        bytes: Some(Framing::Stream),
         make: ingest::source,
     }),
     sink: Some(Make {
         options: webhook::OPTIONS,
+        bytes: Some(Framing::Stream),
         make: webhook::sink,
     }),
     ..Connector::NONE

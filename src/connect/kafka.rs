@@ -50,13 +50,14 @@ mod source;
 
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Result, quote};
+use crate::format::Framing;
 use crate::node::{Sink, Source};
 use config::ConnectConfig;
 use std::time::Duration;
 
 pub(super) const KAFKA: Connector = Connector {
     scheme: "kafka",
-    templates: &["headers", "key"],
+    templates: &["headers", "key", "template"],
     source: Some(Make {
         options: &[
             "commit_every",
@@ -68,10 +69,12 @@ pub(super) const KAFKA: Connector = Connector {
             "session",
             "timeout",
         ],
+        bytes: Some(Framing::Message),
         make: source,
     }),
     sink: Some(Make {
         options: &["compression", "headers", "key", "servers", "timeout"],
+        bytes: Some(Framing::Message),
         make: sink,
     }),
     ..Connector::NONE
@@ -85,6 +88,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     let options = source::Options {
         topic,
         group: settings.required("group")?.to_owned(),
+        format: settings.format(Framing::Message)?,
         only_new: settings.choice("deliver", &["all", "new"])? == Some("new"),
         redeliver_after: match settings.duration_or_none("redeliver_after")? {
             None => Duration::from_secs(1),

@@ -2,6 +2,7 @@
 
 use super::{Address, Connector, Make, Settings};
 use crate::error::Result;
+use crate::format::Framing;
 use crate::node::{Sink, Source};
 use crate::sink::{LineSink, Rotation};
 use crate::source::{Follow, LineSource};
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 pub(super) const FILE: Connector = Connector {
     scheme: "file",
+    templates: &["template"],
     source: Some(Make {
         options: &["follow", "checkpoint", "in_flight", "rotate_wait"],
+        bytes: Some(Framing::Stream),
         make: file_source,
     }),
     sink: Some(Make {
@@ -22,6 +25,7 @@ pub(super) const FILE: Connector = Connector {
             "keep",
             "gzip",
         ],
+        bytes: Some(Framing::Stream),
         make: file_sink,
     }),
     ..Connector::NONE
@@ -31,6 +35,7 @@ pub(super) const STDIN: Connector = Connector {
     scheme: "stdin",
     source: Some(Make {
         options: &[],
+        bytes: Some(Framing::Stream),
         make: stdin,
     }),
     ..Connector::NONE
@@ -38,8 +43,10 @@ pub(super) const STDIN: Connector = Connector {
 
 pub(super) const STDOUT: Connector = Connector {
     scheme: "stdout",
+    templates: &["template"],
     sink: Some(Make {
         options: &[],
+        bytes: Some(Framing::Stream),
         make: stdout,
     }),
     ..Connector::NONE
@@ -67,7 +74,8 @@ fn file_source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>
     } else {
         Follow::No
     };
-    let mut source = LineSource::file(path(address)?, follow);
+    let mut source =
+        LineSource::file(path(address)?, follow).format(settings.format(Framing::Stream)?);
     if settings.has("rotate_wait") {
         if follow == Follow::No {
             return Err(settings.refuse("option rotate_wait needs follow = true"));
@@ -88,7 +96,8 @@ fn file_source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>
 }
 
 fn file_sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
-    let sink = LineSink::file(path(address)?, settings.boolean("append", true)?);
+    let sink = LineSink::file(path(address)?, settings.boolean("append", true)?)
+        .format(settings.encoder(Framing::Stream)?);
     let sink = match rotation(settings)? {
         Some(rotation) => sink.rotated(rotation),
         None => sink,
@@ -123,12 +132,16 @@ fn rotation(settings: &Settings) -> Result<Option<Rotation>> {
     Ok(Some(rotation))
 }
 
-fn stdin(address: &Address, _: &Settings) -> Result<Box<dyn Source>> {
+fn stdin(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     nothing_follows(address)?;
-    Ok(Box::new(LineSource::stdin()))
+    Ok(Box::new(
+        LineSource::stdin().format(settings.format(Framing::Stream)?),
+    ))
 }
 
-fn stdout(address: &Address, _: &Settings) -> Result<Box<dyn Sink>> {
+fn stdout(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     nothing_follows(address)?;
-    Ok(Box::new(LineSink::stdout()))
+    Ok(Box::new(
+        LineSink::stdout().format(settings.encoder(Framing::Stream)?),
+    ))
 }

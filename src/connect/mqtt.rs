@@ -60,6 +60,7 @@ mod topic;
 
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Result, quote};
+use crate::format::Framing;
 use crate::node::{Sink, Source};
 use connection::ConnectConfig;
 use rumqttc::v5::mqttbytes::QoS;
@@ -67,7 +68,7 @@ use std::time::Duration;
 
 pub(super) const MQTT: Connector = Connector {
     scheme: "mqtt",
-    templates: &["topic"],
+    templates: &["topic", "template"],
     source: Some(Make {
         options: &[
             "client_id",
@@ -79,10 +80,12 @@ pub(super) const MQTT: Connector = Connector {
             "timeout",
             "topic",
         ],
+        bytes: Some(Framing::Message),
         make: source,
     }),
     sink: Some(Make {
         options: &["client_id", "qos", "retain", "timeout", "topic"],
+        bytes: Some(Framing::Message),
         make: sink,
     }),
     ..Connector::NONE
@@ -129,6 +132,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
             Some(pause) => pause,
         },
         in_flight: in_flight.unwrap_or(2048),
+        format: settings.format(Framing::Message)?,
     };
     Ok(Box::new(source::MqttSource::new(config, options)))
 }
@@ -144,7 +148,13 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         return Err(topic::bad_name(fixed).within("option topic of mqtt sinks"));
     }
     let retain = settings.boolean("retain", false)?;
-    let sink = sink::MqttSink::new(config, topic, qos(settings)?, retain);
+    let sink = sink::MqttSink::new(
+        config,
+        topic,
+        qos(settings)?,
+        retain,
+        settings.encoder(Framing::Message)?,
+    );
     Ok(Box::new(sink))
 }
 

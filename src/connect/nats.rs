@@ -52,6 +52,7 @@ mod stream;
 
 use super::{Address, Connector, Make, Server, Settings};
 use crate::error::{Result, quote};
+use crate::format::Framing;
 use crate::node::{Sink, Source};
 use connection::ConnectConfig;
 use std::time::Duration;
@@ -82,13 +83,15 @@ const SINK_OPTIONS: &[&str] = &[
 
 pub(super) const NATS: Connector = Connector {
     scheme: "nats",
-    templates: &["headers", "id"],
+    templates: &["headers", "id", "template"],
     source: Some(Make {
         options: SOURCE_OPTIONS,
+        bytes: Some(Framing::Message),
         make: source,
     }),
     sink: Some(Make {
         options: SINK_OPTIONS,
+        bytes: Some(Framing::Message),
         make: sink,
     }),
     ..Connector::NONE
@@ -108,6 +111,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     if !(subject.is_empty() || is_subject(&subject, true)) {
         return Err(bad_subject(address, &subject));
     }
+    let format = settings.format(Framing::Message)?;
     let in_flight = settings.count("in_flight", 2048)?;
     let group = settings.string("group")?;
     if let Some(stream) = settings.string("stream")? {
@@ -132,7 +136,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
             None => Duration::from_secs(1),
             Some(pause) => pause,
         };
-        let source = stream::StreamSource::new(config, consumer, pause, in_flight);
+        let source = stream::StreamSource::new(config, consumer, pause, in_flight, &format);
         return Ok(Box::new(source));
     }
     let of_streams = [
@@ -149,7 +153,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         return Err(address.wrong("no subject in the address"));
     }
     let group = group.map(|group| named(settings, "group", group));
-    let source = plain::SubjectSource::new(config, subject, group.transpose()?, in_flight);
+    let source = plain::SubjectSource::new(config, subject, group.transpose()?, in_flight, &format);
     Ok(Box::new(source))
 }
 

@@ -44,13 +44,14 @@ mod stream;
 
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Result, quote};
+use crate::format::Framing;
 use crate::node::{Sink, Source};
 use config::ConnectConfig;
 use std::time::Duration;
 
 pub(super) const REDIS: Connector = Connector {
     scheme: "redis",
-    templates: &["channel", "stream"],
+    templates: &["channel", "stream", "template"],
     source: Some(Make {
         options: &[
             "channel",
@@ -65,10 +66,12 @@ pub(super) const REDIS: Connector = Connector {
             "stream",
             "timeout",
         ],
+        bytes: Some(Framing::Message),
         make: source,
     }),
     sink: Some(Make {
         options: &["channel", "field", "max_len", "stream", "timeout"],
+        bytes: Some(Framing::Message),
         make: sink,
     }),
     ..Connector::NONE
@@ -90,6 +93,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
         "redeliver_after",
     ];
     let stray = of_streams.into_iter().find(|name| settings.has(name));
+    let format = settings.format(Framing::Message)?;
     let in_flight = settings.count("in_flight", 2048)?;
     let (name, is_pattern) = match (stream?, channel?, pattern?) {
         (Some(stream), None, None) => {
@@ -108,6 +112,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
                     Some(pause) => pause,
                 },
                 in_flight,
+                format,
             };
             return Ok(Box::new(stream::StreamSource::new(config, options)));
         }
@@ -118,7 +123,8 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     if let Some(name) = stray {
         return Err(settings.refuse(format!("option {name} needs the option stream")));
     }
-    let source = channel::ChannelSource::new(config, name.to_owned(), is_pattern, in_flight);
+    let source =
+        channel::ChannelSource::new(config, name.to_owned(), is_pattern, in_flight, &format);
     Ok(Box::new(source))
 }
 
@@ -142,7 +148,11 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         }
         _ => return Err(settings.refuse("set one of stream and channel")),
     };
-    Ok(Box::new(sink::RedisSink::new(config, to)))
+    Ok(Box::new(sink::RedisSink::new(
+        config,
+        to,
+        settings.encoder(Framing::Message)?,
+    )))
 }
 
 fn connect_config(address: &Address, settings: &Settings) -> Result<ConnectConfig> {

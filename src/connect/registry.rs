@@ -89,7 +89,7 @@ pub type OptionNames = (
     Option<&'static [&'static str]>,
 );
 
-/// The options of each scheme, as a source and as a sink.
+/// The options of each scheme, as a source and as a sink, without those of formats.
 pub fn option_names() -> Vec<OptionNames> {
     let built = connectors().into_iter();
     let names = built.map(|connector| {
@@ -98,6 +98,18 @@ pub fn option_names() -> Vec<OptionNames> {
         (connector.scheme, source, sink)
     });
     names.collect()
+}
+
+/// The schemes whose sources and sinks read and write bytes in any format.
+pub fn byte_schemes() -> (Vec<&'static str>, Vec<&'static str>) {
+    let is_of_bytes = |known: &&Connector| known.source.as_ref().is_some_and(|s| s.bytes.is_some());
+    let writes_bytes = |known: &&Connector| known.sink.as_ref().is_some_and(|s| s.bytes.is_some());
+    let built = connectors();
+    let scheme = |known: &Connector| known.scheme;
+    (
+        built.iter().filter(is_of_bytes).map(scheme).collect(),
+        built.iter().filter(writes_bytes).map(scheme).collect(),
+    )
 }
 
 /// The scheme of an address, and the address without its secrets.
@@ -133,6 +145,7 @@ struct Role<N: ?Sized + 'static> {
     /// The name of the other role.
     other: &'static str,
     make: fn(&Connector) -> Option<&Make<N>>,
+    options: fn(&Make<N>) -> Vec<&'static str>,
     /// The options that each event fills in.
     templates: fn(&Connector) -> &'static [&'static str],
 }
@@ -141,6 +154,7 @@ const SOURCE: Role<dyn Source> = Role {
     name: "source",
     other: "sink",
     make: |connector| connector.source.as_ref(),
+    options: Make::<dyn Source>::all_options,
     templates: |_| &[],
 };
 
@@ -148,6 +162,7 @@ const SINK: Role<dyn Sink> = Role {
     name: "sink",
     other: "source",
     make: |connector| connector.sink.as_ref(),
+    options: Make::<dyn Sink>::all_options,
     templates: |connector| connector.templates,
 };
 
@@ -157,7 +172,8 @@ fn make<N: ?Sized>(url: &str, options: &Options, role: &Role<N>) -> Result<Box<N
     let make = (role.make)(&connector)
         .ok_or_else(|| address.wrong(format!("{scheme} can be a {} only", role.other)))?;
     let of = format!("{scheme} {}s", role.name);
-    let settings = Settings::new(of, options, make.options, (role.templates)(&connector))?;
+    let known = (role.options)(make);
+    let settings = Settings::new(of, options, &known, (role.templates)(&connector))?;
     (make.make)(&address, &settings)
 }
 

@@ -14,6 +14,7 @@ pub(super) const SLACK: Connector = Connector {
     templates: &["body", "text"],
     sink: Some(Make {
         options: &["text", "body", "pace", "timeout"],
+        bytes: None,
         make: sink,
     }),
     ..Connector::NONE

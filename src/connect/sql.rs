@@ -47,10 +47,12 @@ pub(super) const SQL: Connector = Connector {
     scheme: "sql",
     source: Some(Make {
         options: &["query", "cursor", "start", "every", "checkpoint"],
+        bytes: None,
         make: source::source,
     }),
     sink: Some(Make {
         options: &["children", "columns", "key", "mode", "table"],
+        bytes: None,
         make: sink::sink,
     }),
     ..Connector::NONE

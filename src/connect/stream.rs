@@ -12,22 +12,25 @@ use super::support::socket::{Listener, SocketAddress, Stream, wait_for};
 use super::{Address, Connector, Make, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::format::{Encoder, Format, Framing};
 use crate::node::{Context, Handover, Node, ReadStatus, Sink, Source};
-use crate::sink::write_line;
-use crate::time::monotonic;
+use crate::time::{Timestamp, monotonic};
 use rustix::event::{PollFd, PollFlags};
 use std::io::{self, Read as _};
 use std::time::{Duration, Instant};
 
 const SINK: Make<dyn Sink> = Make {
     options: &["timeout"],
+    bytes: Some(Framing::Stream),
     make: sink,
 };
 
 pub(super) const TCP: Connector = Connector {
     scheme: "tcp",
+    templates: &["template"],
     source: Some(Make {
         options: &["connections", "connections_per_address", "insecure"],
+        bytes: Some(Framing::Stream),
         make: source,
     }),
     sink: Some(SINK),
@@ -36,9 +39,11 @@ pub(super) const TCP: Connector = Connector {
 
 pub(super) const UNIX: Connector = Connector {
     scheme: "unix",
+    templates: &["template"],
     // Its peers have no addresses.
     source: Some(Make {
         options: &["connections", "insecure"],
+        bytes: Some(Framing::Stream),
         make: source,
     }),
     sink: Some(SINK),
@@ -56,6 +61,7 @@ const TURN: usize = 64;
 struct Listening {
     address: Address,
     socket: SocketAddress,
+    format: Format,
     admission: Admission,
     listener: Option<Listener>,
     peers: Vec<Peer>,
@@ -81,6 +87,7 @@ fn source(address: &Address, settings: &Settings) -> Result<Box<dyn Source>> {
     Ok(Box::new(Listening {
         address: address.clone(),
         socket,
+        format: settings.format(Framing::Stream)?,
         admission: Admission::of(settings)?,
         listener: None,
         peers: Vec::new(),
@@ -116,7 +123,7 @@ impl Listening {
             self.peers.push(Peer {
                 stream,
                 origin,
-                lines: Lines::default(),
+                lines: Lines::new(&self.format),
                 is_used: false,
                 moved: monotonic(),
             });
@@ -144,7 +151,8 @@ impl Node for Listening {
         }))
     }
 
-    /// It listens on: no connection is refused meanwhile.
+    /// It listens on: no connection is refused meanwhile. One that is open goes on in the format in which it
+    /// began.
     fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
         let old = state.downcast::<GivenListener>()?;
         if old.socket != self.socket {
@@ -158,6 +166,21 @@ impl Node for Listening {
         if self.listener.is_none() {
             self.listener = Some(Listener::bind(&self.address, &self.socket)?);
         }
+        Ok(())
+    }
+
+    fn wake(&self) -> Option<Timestamp> {
+        self.peers.iter().filter_map(|peer| peer.lines.due()).min()
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let name = self.address.to_string();
+        // What waits may be more lines of the same event.
+        let idle = self
+            .peers
+            .iter_mut()
+            .filter(|peer| !peer.stream.has_input());
+        idle.for_each(|peer| peer.lines.flush(&name, cx));
         Ok(())
     }
 
@@ -262,6 +285,7 @@ struct Connecting {
     stream: Option<Stream>,
     /// Whether the connection is that of a node that is replaced, and was not used yet.
     is_taken: bool,
+    encoder: Encoder,
     buffer: Vec<u8>,
     /// Whether something was written to this connection, and what is known of the receiver.
     is_used: bool,
@@ -296,6 +320,7 @@ fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
         limit: settings.duration("timeout", Duration::from_secs(5))?,
         stream: None,
         is_taken: false,
+        encoder: settings.encoder(Framing::Stream)?,
         buffer: Vec::new(),
         is_used: false,
         other: Other::Ended(0),
@@ -353,6 +378,10 @@ impl Node for Connecting {
                 .unavailable("the receiver has closed the connection")
         };
         let stream = self.stream.as_mut().ok_or_else(gone)?;
+        if !self.is_used {
+            let header = self.encoder.header();
+            self.buffer.splice(..0, header);
+        }
         let written = stream.write_within(&self.buffer, self.limit);
         written.map_err(|error| {
             Error::io(&self.address, &error)
@@ -437,6 +466,6 @@ impl Connecting {
 
 impl Sink for Connecting {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
-        write_line(event.payload(), &mut self.buffer)
+        self.encoder.encode_line(event, &mut self.buffer)
     }
 }

@@ -21,4 +21,3 @@ pub(super) mod runtime;
 pub(crate) mod secret;
 pub(super) mod settings;
 pub(crate) mod socket;
-pub(super) mod template;

@@ -22,6 +22,7 @@ pub(super) const TELEGRAM: Connector = Connector {
             "pace",
             "timeout",
         ],
+        bytes: None,
         make: sink,
     }),
     ..Connector::NONE

@@ -21,11 +21,23 @@ pub(crate) struct Oversized {
 }
 
 impl Oversized {
+    /// That of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut whole = Oversized::default();
+        whole.add(bytes);
+        whole
+    }
+
     pub fn add(&mut self, bytes: &[u8]) {
         let room = HEAD - self.head.len();
         self.head.extend(&bytes[..bytes.len().min(room)]);
         self.size += bytes.len();
         self.hash.update(bytes);
+    }
+
+    /// How many bytes came.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The event that leaves by `errors`, and why.
@@ -45,9 +57,7 @@ impl Event {
         if self.payload.size() <= limit || self.payload.bytes().len() <= limit {
             return Ok(self);
         }
-        let mut whole = Oversized::default();
-        whole.add(self.payload.bytes());
-        let Oversized { head, size, hash } = whole;
+        let Oversized { head, size, hash } = Oversized::of(self.payload.bytes());
         let (_, time, meta, ack) = self.into_parts();
         let event = Event::from_parts(head.into(), time, meta, ack);
         Err((event.mark(size, &hash), too_large(size, limit)))

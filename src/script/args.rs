@@ -250,6 +250,16 @@ impl Options {
         Error::data(error)
     }
 
+    /// Whose options they are.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// All of them.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
     pub fn boolean(&self, name: &str) -> Result<Option<bool>> {
         match self.values.get(name) {
             None => Ok(None),

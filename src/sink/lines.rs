@@ -2,12 +2,10 @@
 //!
 //! - `file` — the file at a path, opened again when another file is there.
 //! - `beginning`, `mend` — what is done to the file before the first line.
-//! - `encoder` — a payload as one line.
 //! - `output` — lines go out whole or not at all.
 //! - `rotation` — when and how the file is rotated.
 
 mod beginning;
-mod encoder;
 mod file;
 mod mend;
 mod output;
@@ -16,17 +14,15 @@ mod rotation;
 use crate::claim::Claim;
 use crate::error::Result;
 use crate::event::Event;
+use crate::format::Encoder;
 use crate::node::{Context, Node, Sink};
-#[cfg(feature = "http")]
-pub(crate) use encoder::encode;
-pub(crate) use encoder::write_line;
 use file::LineFile;
 pub(super) use output::write_out;
 use std::path::PathBuf;
 
 pub use rotation::Rotation;
 
-/// Writes the payload of each event as a line (JSON lines). A payload that spans lines is written as
+/// Writes the payload of each event as a line (JSON lines, unless it has another [`format`](Self::format)). A payload that spans lines is written as
 /// compact JSON, or rejected if it is not JSON.
 ///
 /// A batch is written whole or not at all. While the disk is full, or a limit on the size of files is
@@ -44,13 +40,17 @@ pub use rotation::Rotation;
 /// path then, which is created if it is missing.
 pub struct LineSink {
     target: Target,
+    encoder: Encoder,
     buffer: Vec<u8>,
 }
 
 opaque_debug!(LineSink);
 
 enum Target {
-    Stdout,
+    Stdout {
+        /// Something was written to it.
+        is_begun: bool,
+    },
     File(LineFile),
 }
 
@@ -58,7 +58,8 @@ impl LineSink {
     /// Writes to standard output. When its reader is gone, the network stops.
     pub fn stdout() -> Self {
         LineSink {
-            target: Target::Stdout,
+            target: Target::Stdout { is_begun: false },
+            encoder: Encoder::default(),
             buffer: Vec::new(),
         }
     }
@@ -68,8 +69,19 @@ impl LineSink {
     pub fn file(path: impl Into<PathBuf>, append: bool) -> Self {
         LineSink {
             target: Target::File(LineFile::new(path.into(), append)),
+            encoder: Encoder::default(),
             buffer: Vec::new(),
         }
+    }
+
+    /// The same sink of bytes in another format. A CSV file that is empty begins with a header.
+    #[must_use]
+    pub fn format(mut self, format: Encoder) -> Self {
+        if let Target::File(file) = &mut self.target {
+            file.is_json = format.is_json();
+        }
+        self.encoder = format;
+        self
     }
 
     /// The same sink, which has each batch written through to the disk before it counts as
@@ -99,14 +111,14 @@ impl Node for LineSink {
     fn claims(&self) -> Vec<Claim> {
         match &self.target {
             Target::File(file) => file.claim().into_iter().collect(),
-            Target::Stdout => Vec::new(),
+            Target::Stdout { .. } => Vec::new(),
         }
     }
 
     fn open(&mut self) -> Result<()> {
         match &mut self.target {
             Target::File(file) => file.open(),
-            Target::Stdout => Ok(()),
+            Target::Stdout { .. } => Ok(()),
         }
     }
 
@@ -115,9 +127,16 @@ impl Node for LineSink {
             return Ok(());
         }
         match &mut self.target {
-            Target::Stdout => write_out(&mut self.buffer),
+            Target::Stdout { is_begun } => {
+                if !*is_begun {
+                    self.buffer.splice(..0, self.encoder.header());
+                }
+                write_out(&mut self.buffer)?;
+                *is_begun = true;
+                Ok(())
+            }
             Target::File(file) => {
-                let written = file.write(&self.buffer, cx.now());
+                let written = file.write(&self.encoder.header(), &self.buffer, cx.now());
                 self.buffer.clear();
                 written
             }
@@ -131,13 +150,13 @@ impl Node for LineSink {
     fn finish(&mut self, _cx: &mut Context<'_>) -> Result<()> {
         match &mut self.target {
             Target::File(file) => file.finish(),
-            Target::Stdout => Ok(()),
+            Target::Stdout { .. } => Ok(()),
         }
     }
 }
 
 impl Sink for LineSink {
     fn write(&mut self, event: &Event, _cx: &mut Context<'_>) -> Result<()> {
-        write_line(event.payload(), &mut self.buffer)
+        self.encoder.encode_line(event, &mut self.buffer)
     }
 }

@@ -10,7 +10,6 @@
 
 mod checkpoint;
 mod claim;
-mod decoder;
 mod head;
 mod ledger;
 mod memory;
@@ -24,6 +23,7 @@ mod take;
 
 use crate::ack::{Outcome, Token};
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use claim::Claim;
@@ -39,7 +39,6 @@ use std::time::Duration;
 
 #[doc(hidden)]
 pub use checkpoint::sealed_checkpoint;
-pub(crate) use decoder::{Decoded, Decoder};
 
 /// How many lines of a source with a checkpoint are under way at most, by default.
 const IN_FLIGHT: usize = 65_536;
@@ -48,7 +47,8 @@ const ROTATE_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether a followed file was replaced, also while there is more to read.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Emits each line as an event (JSON lines), without its line end, which is LF or CRLF.
+/// Emits each line as an event (JSON lines, unless it has another [`format`](Self::format)), without its line
+/// end, which is LF or CRLF.
 ///
 /// Blank lines are skipped, and a byte order mark at the beginning is not part of the first line. A
 /// line that is not JSON, and one longer than an event may be
@@ -58,6 +58,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct LineSource {
     input: Input,
     name: String,
+    format: Format,
     follow: Follow,
     rotate_wait: Duration,
     log: Log,
@@ -123,6 +124,7 @@ impl LineSource {
         LineSource {
             input,
             name,
+            format: Format::default(),
             follow,
             rotate_wait: ROTATE_WAIT,
             log,
@@ -169,6 +171,13 @@ impl LineSource {
         self
     }
 
+    /// The same source of bytes in another format.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
     /// How long nothing must have been added to a file that was renamed before it is closed (5 s
     /// by default): so long a writer may still have it open. A last line without its end is a line
     /// then.
@@ -191,7 +200,7 @@ impl LineSource {
                 }
                 let copy = io::stdin().as_fd().try_clone_to_owned();
                 let file = File::from(copy.map_err(|error| Error::io("standard input", &error))?);
-                let reading = Reading::stream(file, self.name.clone());
+                let reading = Reading::stream(file, self.name.clone(), &self.format);
                 self.add(reading.map_err(|error| self.wrong(&error))?)
             }
             Input::File(path) => {
@@ -258,7 +267,8 @@ impl Node for LineSource {
             _ => false,
         };
         // A followed log may be several files.
-        if old.name != self.name || old.follow != self.follow || !same_memory {
+        let same_input = old.name == self.name && old.follow == self.follow;
+        if !(same_input && same_memory && old.format == self.format) {
             return Err(old);
         }
         if let (Some(old), Some(new)) = (&mut old.memory, &self.memory) {
@@ -299,7 +309,16 @@ impl Node for LineSource {
     }
 
     fn wake(&self) -> Option<Timestamp> {
-        self.memory.as_ref().and_then(Memory::wake)
+        let held = if self.is_full() || !self.rest.is_empty() {
+            None
+        } else {
+            self.files
+                .iter()
+                .filter_map(|file| file.decoder.due())
+                .min()
+        };
+        let wake = self.memory.as_ref().and_then(Memory::wake);
+        wake.into_iter().chain(held).min()
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<()> {
@@ -352,6 +371,7 @@ impl Source for LineSource {
                     self.take(cx);
                     return Ok(ReadStatus::More);
                 }
+                Filled::Nothing if self.flush(at, cx) => return Ok(ReadStatus::More),
                 Filled::Nothing if self.is_over(at, now) => self.close(at, cx),
                 Filled::Nothing => {
                     waits |= !self.files[at].is_regular();

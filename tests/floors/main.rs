@@ -18,10 +18,11 @@ use std::error::Error;
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 /// The modules of each floor. What is not here (`lib`, `doc`) may be named by nobody below.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &[
         "error", "time", "name", "payload", "event", "ack", "claim", "host", "secret",
     ],
+    &["format"],
     &["node", "store"],
     &["source", "pipeline", "sink", "window", "connect"],
     &["network"],
@@ -71,7 +72,7 @@ const REEXPORTS: [(&str, &[&str]); 9] = [
 ];
 
 /// A word that stands only in these files (paths below `src`, by their beginnings).
-const FENCES: [(&str, &[&str]); 25] = [
+const FENCES: [(&str, &[&str]); 27] = [
     (
         "flume::",
         &[
@@ -122,13 +123,16 @@ const FENCES: [(&str, &[&str]); 25] = [
     ("indicatif::", &["cli/"]),
     ("flate2::", &["sink/lines/", "source/lines/packed.rs"]),
     ("aho_corasick::", &["secret"]),
+    ("csv_core::", &["format/csv.rs"]),
+    ("regex::", &["format/"]),
     ("httparse::", &["connect/support/http/", "admin/client.rs"]),
     ("ureq::", &["connect/http/"]),
     // A connector has its settings or its address parse a template: they hold what was filled in apart.
     (
         "Template::parse(",
         &[
-            "connect/support/template.rs",
+            "format/template.rs",
+            "format/options.rs",
             "connect/support/settings/templates.rs",
             "connect/support/address.rs",
         ],

@@ -27,6 +27,7 @@ mod failing_reads;
 mod file_sinks;
 mod files;
 mod followed;
+mod formats;
 mod hostile_peers;
 #[cfg(feature = "http")]
 mod http_sink;
@@ -155,6 +156,7 @@ macro_rules! conforms {
         $crate::connect::conforms!(@ $connector, $needs,
             it_opens_and_closes_again,
             what_is_written_is_read,
+            every_format_is_read_and_written,
             an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash,
             order_is_kept,
             sources_share_the_work,

@@ -67,6 +67,7 @@ pages! {
     the_blocks_of_delivery_run: "src/doc/guide/delivery.md",
     the_blocks_of_links_run: "src/doc/guide/links.md",
     the_blocks_of_connectors_run: "src/doc/guide/connectors.md",
+    the_blocks_of_formats_run: "src/doc/guide/formats.md",
     the_blocks_of_lua_nodes_run: "src/doc/guide/lua_nodes.md",
     the_blocks_of_functions_run: "src/doc/guide/functions.md",
     the_blocks_of_testing_run: "src/doc/guide/testing.md",

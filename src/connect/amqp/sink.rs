@@ -9,6 +9,7 @@ use super::short;
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
+use crate::format::{Encoder, Framing};
 use crate::node::{Context, Node, Sink};
 use crate::time::Timestamp;
 use lapin::message::BasicReturnMessage;
@@ -32,6 +33,7 @@ pub(super) struct ExchangeSink {
     properties: BasicProperties,
     mandatory: bool,
     open: Option<Connection>,
+    encoder: Encoder,
     batch: Vec<Out>,
     progress: Progress,
     pump_at: Timestamp,
@@ -96,6 +98,7 @@ impl ExchangeSink {
                 .with_delivery_mode(mode),
             mandatory: settings.boolean("mandatory", true)?,
             open: None,
+            encoder: settings.encoder(Framing::Message)?,
             batch: Vec::new(),
             progress: Progress::default(),
             pump_at: Timestamp::from_secs(0),
@@ -221,7 +224,7 @@ impl Sink for ExchangeSink {
             number: self.progress.number(),
             key: self.key(event)?,
             properties: self.properties(event)?,
-            payload: event.payload().bytes().to_vec(),
+            payload: self.encoder.message(event)?.bytes().to_vec(),
         });
         Ok(())
     }

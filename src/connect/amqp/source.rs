@@ -12,6 +12,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -56,6 +57,7 @@ impl QueueSource {
         prefetch: u16,
         redeliver_after: Duration,
         requeue: bool,
+        format: &Format,
     ) -> Self {
         QueueSource {
             config,
@@ -65,7 +67,7 @@ impl QueueSource {
             requeue,
             open: None,
             is_taken: false,
-            inbox: Inbox::new(prefetch.into()),
+            inbox: Inbox::new(prefetch.into()).format(format),
             ledger: Ledger::new(),
             // What is not delivered again need not wait.
             failed: Redelivery::after(if requeue {
@@ -160,7 +162,9 @@ impl Node for QueueSource {
     fn give(&mut self) -> Option<Handover> {
         let (queue, requeue) = (self.queue.clone(), self.requeue);
         let pause = self.failed.pause();
-        let shell = Self::new(self.config.clone(), queue, self.prefetch, pause, requeue);
+        let config = self.config.clone();
+        let format = self.inbox.message_format();
+        let shell = Self::new(config, queue, self.prefetch, pause, requeue, format);
         Some(Box::new(std::mem::replace(self, shell)))
     }
 
@@ -173,7 +177,7 @@ impl Node for QueueSource {
         self.open = old.open;
         self.received = old.received;
         self.ledger = old.ledger;
-        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.inbox = old.inbox.with_options_of(&self.inbox);
         self.failed = old.failed.with_pause_of(&self.failed);
         self.is_taken = true;
         Ok(())

@@ -1,11 +1,12 @@
-//! The events in the body of a request: a JSON document, a list of them, or JSON lines.
+//! The events in the body of a request: a JSON document, a list of them, or JSON lines; or whatever the
+//! format of the source says.
 
 use crate::connect::support::http::Whole;
 use crate::error::Error;
 use crate::event::Event;
+use crate::format::{Decoded, Decoder, Format, Found};
 use crate::node::Context;
 use crate::payload::{check_json, parse_json};
-use crate::source::{Decoded, Decoder};
 use serde_json::Value;
 
 /// Why a body is rejected.
@@ -22,7 +23,14 @@ impl From<Error> for Rejected {
 }
 
 /// The events of a body.
-pub(super) fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>, Rejected> {
+pub(super) fn events(
+    request: &Whole,
+    format: &Format,
+    cx: &Context<'_>,
+) -> Result<Vec<Event>, Rejected> {
+    if *format != Format::default() {
+        return decode(&request.body, format, cx);
+    }
     let body = request.body.as_slice();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let body = body.trim_ascii();
@@ -54,35 +62,34 @@ pub(super) fn events(request: &Whole, cx: &Context<'_>) -> Result<Vec<Event>, Re
             },
         }
     }
-    lines(&request.body, cx)
+    decode(&request.body, format, cx)
 }
 
-fn lines(mut body: &[u8], cx: &Context<'_>) -> Result<Vec<Event>, Rejected> {
-    let limit = cx.max_event_bytes();
-    let mut decoder = Decoder::default();
-    let mut events = Vec::new();
-    let mut number = 0;
-    let mut line = |found: Decoded<'_>| -> Result<(), Rejected> {
-        number += 1;
-        let here = |error: Error| error.within(format!("line {number}"));
-        match found {
-            Decoded::Blank => {}
-            Decoded::Line(line) => {
-                check_json(line).map_err(here)?;
-                events.push(Event::new(line, cx.now()));
-            }
-            Decoded::TooLong(whole) => {
-                let (head, error) = whole.into_event(limit, cx.now());
+/// The events of a stream.
+fn decode(mut body: &[u8], format: &Format, cx: &Context<'_>) -> Result<Vec<Event>, Rejected> {
+    let (limit, now) = (cx.max_event_bytes(), cx.now());
+    let mut decoder = Decoder::new(format);
+    let (mut events, mut lines) = (Vec::new(), 0);
+    let mut add = |found: Found| -> Result<(), Rejected> {
+        let here = |error: Error| error.within(format!("line {}", lines + 1));
+        match found.what {
+            Decoded::Nothing => {}
+            Decoded::Event(event) => events.push(event),
+            Decoded::Refused(head, error) if head.meta().get("size").is_some() => {
                 return Err(Rejected::Oversized(head, here(error)));
             }
+            Decoded::Refused(_, error) => return Err(here(error).into()),
         }
+        lines += found.place.lines;
         Ok(())
     };
     while !body.is_empty() {
-        let (taken, found) = decoder.next(body, limit);
-        found.map_or(Ok(()), &mut line)?;
+        let (taken, found) = decoder.next(body, limit, now);
+        found.map_or(Ok(()), &mut add)?;
         body = &body[taken..];
     }
-    decoder.end(limit).map_or(Ok(()), &mut line)?;
+    while let Some(found) = decoder.end(limit, now) {
+        add(found)?;
+    }
     Ok(events)
 }

@@ -16,6 +16,7 @@ use crate::connect::support::http::{
 use crate::connect::support::socket::{Listener, SocketAddress};
 use crate::connect::{Address, Settings};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::{Format, Framing};
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,6 +44,7 @@ struct Intake {
     address: Address,
     path: String,
     token: Option<Vec<u8>>,
+    format: Format,
     in_flight: usize,
     /// The connection of each event under way.
     waiting: HashMap<Token, u64>,
@@ -81,6 +83,7 @@ pub(super) fn source(address: &Address, settings: &Settings) -> Result<Box<dyn S
             address: address.clone(),
             path,
             token,
+            format: settings.format(Framing::Stream)?,
             in_flight: settings.count("in_flight", 4_000)?,
             waiting: HashMap::new(),
             ending: false,
@@ -129,7 +132,7 @@ impl Intake {
         if self.waiting.len() >= self.in_flight {
             return peer.answer(429, "too many events are under way", closes);
         }
-        let events = match events(&request, cx) {
+        let events = match events(&request, &self.format, cx) {
             Ok(events) if events.is_empty() => return peer.answer(400, "it has no event", closes),
             Ok(events) => events,
             Err(Rejected::Malformed(error)) => return peer.answer(400, error.message(), closes),

@@ -5,10 +5,9 @@ use super::client::Client;
 use crate::connect::{Address, JsonTemplate, Progress, Server, Settings, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::format::{Encoder, Framing};
 use crate::node::{Context, Node, Sink};
-use crate::payload::Payload;
 use crate::secret::{self, base64};
-use crate::sink::encode;
 use serde_json::Value;
 use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue, Method, Request};
@@ -42,6 +41,8 @@ struct Webhook {
     body: Body,
     /// How many events go together, and how they are written.
     batch: Option<(usize, Format)>,
+    /// Writes payloads.
+    encoder: Encoder,
     progress: Progress,
     /// What goes together and has not gone yet.
     waiting: Vec<Event>,
@@ -55,11 +56,15 @@ enum Body {
     Json(JsonTemplate),
 }
 
+/// How events are written together.
 #[derive(Clone, Copy, PartialEq)]
 enum Format {
     Array,
     Lines,
 }
+
+/// What the option `format` has beside the formats of all sinks: how events of JSON go together.
+const TOGETHER: [(&str, Format); 2] = [("array", Format::Array), ("lines", Format::Lines)];
 
 pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sink>> {
     let server = address.server(match address.scheme() {
@@ -68,9 +73,14 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
     })?;
     let method = settings.choice("method", &["POST", "PUT", "PATCH"])?;
     let body = body(settings)?;
-    let batch = batch(settings)?;
+    let encoder = encoder(settings)?;
+    if !(encoder.is_json() || matches!(body, Body::Payload)) {
+        return Err(settings.refuse("option body does not go together with the option format"));
+    }
+    let batch = batch(settings, &encoder)?;
     let content_type = match (settings.string("content_type")?, &body, batch) {
         (Some(given), _, _) => given,
+        _ if !encoder.is_json() => encoder.content_type(),
         (None, Body::Text(_), None) => "text/plain; charset=utf-8",
         (None, _, Some((_, Format::Lines))) => "application/x-ndjson",
         _ => "application/json",
@@ -90,6 +100,7 @@ pub(super) fn sink(address: &Address, settings: &Settings) -> Result<Box<dyn Sin
             .map_err(|_| not_allowed(settings, "content_type"))?,
         body,
         batch,
+        encoder,
         progress: Progress::default(),
         waiting: Vec::new(),
         sequences: Vec::new(),
@@ -107,18 +118,34 @@ fn body(settings: &Settings) -> Result<Body> {
 }
 
 /// How many events are sent together, and in which format. `None` without the option `batch`.
-fn batch(settings: &Settings) -> Result<Option<(usize, Format)>> {
-    let format = match settings.choice("format", &["array", "lines"])? {
-        Some("lines") => Format::Lines,
-        _ => Format::Array,
+fn batch(settings: &Settings, encoder: &Encoder) -> Result<Option<(usize, Format)>> {
+    let together = together(settings);
+    let format = match together {
+        Some(format) => format,
+        None if encoder.is_json() => Format::Array,
+        None => Format::Lines,
     };
     if settings.has("batch") {
         return Ok(Some((settings.count("batch", 1)?, format)));
     }
-    if settings.has("format") {
-        return Err(settings.refuse("option format needs the option batch"));
+    if together.is_some() {
+        let error = settings.refuse("this option format needs the option batch");
+        return Err(error.with_hint("array and lines are for events that are sent together"));
     }
     Ok(None)
+}
+
+fn together(settings: &Settings) -> Option<Format> {
+    let word = settings.json("format")?.as_str()?;
+    let found = TOGETHER.iter().find(|(known, _)| *known == word);
+    found.map(|(_, format)| *format)
+}
+
+fn encoder(settings: &Settings) -> Result<Encoder> {
+    match together(settings) {
+        Some(_) => Ok(Encoder::default()),
+        None => settings.encoder(Framing::Stream),
+    }
 }
 
 /// The headers of each request, with those that authenticate it.
@@ -174,14 +201,17 @@ fn not_allowed(settings: &Settings, name: &str) -> Error {
 
 impl Webhook {
     /// The body of this event.
-    fn write_body(&self, event: &Event, body: &mut Vec<u8>) -> Result<()> {
+    fn write_body(&mut self, event: &Event, body: &mut Vec<u8>) -> Result<()> {
         let is_line = self
             .batch
             .is_some_and(|(_, format)| format == Format::Lines);
         match &self.body {
-            Body::Payload if is_line => encode(event.payload(), body)?,
+            Body::Payload if is_line || !self.encoder.is_json() => {
+                self.encoder.encode(event, body)?;
+            }
             Body::Text(template) if is_line => {
-                encode(&Payload::from(template.render(event)?), body)?;
+                let line = event.derive(template.render(event)?);
+                self.encoder.encode(&line, body)?;
             }
             Body::Payload => body.extend(event.payload().bytes()),
             Body::Text(template) => body.extend(template.render(event)?.as_bytes()),
@@ -201,6 +231,7 @@ impl Webhook {
             }
             self.write_body(event, &mut body)?;
         }
+        body.splice(..0, self.encoder.header());
         if self
             .batch
             .is_some_and(|(_, format)| format == Format::Array)

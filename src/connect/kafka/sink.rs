@@ -10,6 +10,7 @@ use super::is_topic;
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
+use crate::format::{Encoder, Framing};
 use crate::node::{Context, Node, Sink};
 use crate::payload::Payload;
 use parking_lot::Mutex;
@@ -33,6 +34,7 @@ pub(super) struct KafkaSink {
     headers: Vec<(String, Template)>,
     compression: &'static str,
     producer: Option<BaseProducer<Callbacks>>,
+    encoder: Encoder,
     /// What is to be sent of the batch.
     batch: Vec<Out>,
     progress: Progress,
@@ -92,6 +94,7 @@ impl KafkaSink {
             headers: settings.template_pairs("headers")?,
             compression: compression.unwrap_or("none"),
             producer: None,
+            encoder: settings.encoder(Framing::Message)?,
             batch: Vec::new(),
             progress: Progress::default(),
             sent: HashSet::new(),
@@ -261,7 +264,7 @@ impl Sink for KafkaSink {
                 topic,
                 key,
                 headers: headers.collect::<Result<_>>()?,
-                payload: event.payload().clone(),
+                payload: self.encoder.message(event)?,
             });
         }
         self.awaited.push(number);

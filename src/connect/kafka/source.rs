@@ -13,6 +13,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use rdkafka::consumer::Consumer as _;
@@ -44,6 +45,7 @@ pub(super) struct Options {
     pub in_flight: usize,
     pub commit_every: Duration,
     pub session: Duration,
+    pub format: Format,
 }
 
 pub(super) struct KafkaSource {
@@ -71,7 +73,7 @@ impl KafkaSource {
         KafkaSource {
             config,
             member: None,
-            inbox: Inbox::new(options.in_flight),
+            inbox: Inbox::new(options.in_flight).format(&options.format),
             failed: Redelivery::after(options.redeliver_after),
             moved: HashMap::new(),
             error: None,
@@ -228,7 +230,7 @@ impl Node for KafkaSource {
             return Err(old);
         }
         old.options = self.options.clone();
-        old.inbox = old.inbox.with_limit_of(&self.inbox);
+        old.inbox = old.inbox.with_options_of(&self.inbox);
         old.failed = old.failed.with_pause_of(&self.failed);
         *self = *old;
         Ok(())

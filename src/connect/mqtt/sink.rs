@@ -9,6 +9,7 @@ use super::topic;
 use crate::connect::{Progress, Template};
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
+use crate::format::Encoder;
 use crate::node::{Context, Handover, Node, Sink};
 use crate::time::{Timestamp, monotonic};
 use rumqttc::Outgoing;
@@ -41,6 +42,7 @@ pub(super) struct MqttSink {
     /// How many messages the client counts as under way for as long as the connection lasts: with
     /// QoS 2 those that were refused.
     lost_room: usize,
+    encoder: Encoder,
     batch: Vec<Out>,
     progress: Progress,
     pump_at: Timestamp,
@@ -55,7 +57,13 @@ struct Out {
 }
 
 impl MqttSink {
-    pub fn new(config: ConnectConfig, topic: Template, qos: QoS, retain: bool) -> Self {
+    pub fn new(
+        config: ConnectConfig,
+        topic: Template,
+        qos: QoS,
+        retain: bool,
+        encoder: Encoder,
+    ) -> Self {
         MqttSink {
             config,
             topic,
@@ -64,6 +72,7 @@ impl MqttSink {
             open: None,
             is_taken: false,
             lost_room: 0,
+            encoder,
             batch: Vec::new(),
             progress: Progress::default(),
             pump_at: Timestamp::from_secs(0),
@@ -356,7 +365,8 @@ impl Sink for MqttSink {
         if !topic::is_name(&topic) {
             return Err(topic::bad_name(&topic));
         }
-        let payload = event.payload().bytes();
+        let payload = self.encoder.message(event)?;
+        let payload = payload.bytes();
         // What surrounds the two: header, lengths, packet id, no properties.
         let size = payload.len() + topic.len() + 10;
         let most = self

@@ -11,6 +11,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::{Timestamp, monotonic};
 use rumqttc::Outgoing;
@@ -38,6 +39,7 @@ pub(super) struct Options {
     pub qos: QoS,
     pub redeliver_after: Duration,
     pub in_flight: u16,
+    pub format: Format,
 }
 
 pub(super) struct MqttSource {
@@ -72,7 +74,7 @@ impl MqttSource {
             is_taken: false,
             arrived: VecDeque::new(),
             is_warned: false,
-            inbox: Inbox::new(options.in_flight.into()),
+            inbox: Inbox::new(options.in_flight.into()).format(&options.format),
             order: Order::default(),
             failed: Redelivery::after(options.redeliver_after),
             pump_at: Timestamp::from_secs(0),
@@ -253,7 +255,7 @@ impl Node for MqttSource {
             return Err(old);
         }
         old.options = self.options.clone();
-        old.inbox = old.inbox.with_limit_of(&self.inbox);
+        old.inbox = old.inbox.with_options_of(&self.inbox);
         old.failed = old.failed.with_pause_of(&self.failed);
         *self = *old;
         self.is_taken = true;

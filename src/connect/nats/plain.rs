@@ -6,6 +6,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use async_nats::header::HeaderMap;
 use async_nats::{Message, Subscriber};
@@ -29,6 +30,7 @@ impl SubjectSource {
         subject: String,
         group: Option<String>,
         in_flight: usize,
+        format: &Format,
     ) -> Self {
         SubjectSource {
             config,
@@ -36,7 +38,7 @@ impl SubjectSource {
             group,
             open: None,
             is_taken: false,
-            inbox: Inbox::new(in_flight),
+            inbox: Inbox::new(in_flight).format(format),
         }
     }
 }
@@ -78,7 +80,7 @@ impl Node for SubjectSource {
             group: self.group.clone(),
             open: None,
             is_taken: false,
-            inbox: Inbox::new(1).with_limit_of(&self.inbox),
+            inbox: Inbox::new(1).with_options_of(&self.inbox),
         };
         Some(Box::new(std::mem::replace(self, shell)))
     }
@@ -91,7 +93,7 @@ impl Node for SubjectSource {
             return Err(old);
         }
         self.open = old.open;
-        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.inbox = old.inbox.with_options_of(&self.inbox);
         self.is_taken = true;
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::{api, bad_subject, is_subject};
 use crate::connect::{Progress, Settings, Template};
 use crate::error::{Error, Result, quote};
 use crate::event::Event;
+use crate::format::{Encoder, Framing};
 use crate::node::{Context, Node, Sink};
 use crate::payload::Payload;
 use crate::time::Timestamp;
@@ -35,6 +36,7 @@ pub(super) struct NatsSink {
     headers: Vec<(HeaderName, Template)>,
     id: MessageIds,
     open: Option<Open>,
+    encoder: Encoder,
     batch: Vec<Out>,
     progress: Progress,
     pump_at: Timestamp,
@@ -81,6 +83,7 @@ impl NatsSink {
             stream,
             headers,
             open: None,
+            encoder: settings.encoder(Framing::Message)?,
             batch: Vec::new(),
             progress: Progress::default(),
             pump_at: Timestamp::from_secs(0),
@@ -302,13 +305,11 @@ impl Sink for NatsSink {
             return known;
         }
         let (id, headers, subject) = (id?, self.headers(event)?, self.subject(event)?);
-        let payload = event.payload().bytes();
+        let payload = self.encoder.message(event)?;
+        let size = payload.bytes().len();
         let most = self.open.as_ref().map_or(usize::MAX, |open| open.most);
-        if payload.len() > most {
-            let error = format!(
-                "payload of {} bytes > {most} bytes, the server's limit",
-                payload.len()
-            );
+        if size > most {
+            let error = format!("payload of {size} bytes > {most} bytes, the server's limit");
             return Err(Error::data(error));
         }
         self.batch.push(Out {
@@ -316,7 +317,7 @@ impl Sink for NatsSink {
             subject,
             id,
             headers,
-            payload: event.payload().clone(),
+            payload,
         });
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::{Timestamp, monotonic};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
@@ -53,6 +54,7 @@ impl StreamSource {
         consumer: api::Consumer,
         redeliver_after: Duration,
         in_flight: usize,
+        format: &Format,
     ) -> Self {
         let nak = if redeliver_after.is_zero() {
             "-NAK".to_owned()
@@ -66,7 +68,7 @@ impl StreamSource {
             nak: nak.into(),
             open: None,
             is_taken: false,
-            inbox: Inbox::new(in_flight),
+            inbox: Inbox::new(in_flight).format(format),
             answers: Vec::new(),
             touch_at: Timestamp::from_secs(0),
         }
@@ -159,7 +161,8 @@ impl Node for StreamSource {
 
     fn give(&mut self) -> Option<Handover> {
         let (config, consumer) = (self.config.clone(), self.consumer.clone());
-        let mut shell = Self::new(config, consumer, Duration::ZERO, self.in_flight);
+        let format = self.inbox.message_format();
+        let mut shell = Self::new(config, consumer, Duration::ZERO, self.in_flight, format);
         shell.nak = self.nak.clone();
         Some(Box::new(std::mem::replace(self, shell)))
     }
@@ -173,7 +176,7 @@ impl Node for StreamSource {
         self.open = old.open;
         self.answers = old.answers;
         self.touch_at = old.touch_at;
-        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.inbox = old.inbox.with_options_of(&self.inbox);
         self.is_taken = true;
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::ack::{Outcome, Token};
 use crate::connect::Inbox;
 use crate::error::Result;
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use redis::{Msg, cmd};
 use std::time::Duration;
@@ -28,14 +29,20 @@ pub(super) struct ChannelSource {
 }
 
 impl ChannelSource {
-    pub fn new(config: ConnectConfig, channel: String, is_pattern: bool, in_flight: usize) -> Self {
+    pub fn new(
+        config: ConnectConfig,
+        channel: String,
+        is_pattern: bool,
+        in_flight: usize,
+        format: &Format,
+    ) -> Self {
         ChannelSource {
             config,
             channel,
             is_pattern,
             open: None,
             is_taken: false,
-            inbox: Inbox::new(in_flight),
+            inbox: Inbox::new(in_flight).format(format),
         }
     }
 }
@@ -47,8 +54,8 @@ impl Node for ChannelSource {
 
     fn give(&mut self) -> Option<Handover> {
         let (config, channel) = (self.config.clone(), self.channel.clone());
-        let mut shell = Self::new(config, channel, self.is_pattern, 1);
-        shell.inbox = shell.inbox.with_limit_of(&self.inbox);
+        let mut shell = Self::new(config, channel, self.is_pattern, 1, &Format::default());
+        shell.inbox = shell.inbox.with_options_of(&self.inbox);
         Some(Box::new(std::mem::replace(self, shell)))
     }
 
@@ -60,7 +67,7 @@ impl Node for ChannelSource {
             return Err(old);
         }
         self.open = old.open;
-        self.inbox = old.inbox.with_limit_of(&self.inbox);
+        self.inbox = old.inbox.with_options_of(&self.inbox);
         self.is_taken = true;
         Ok(())
     }

@@ -8,12 +8,14 @@ use super::connection::Connection;
 use crate::connect::{Progress, Template};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::format::Encoder;
 use crate::node::{Context, Node, Sink};
 use redis::{Value, cmd};
 
 pub(super) struct RedisSink {
     config: ConnectConfig,
     to: To,
+    encoder: Encoder,
     open: Option<Connection>,
     /// The commands of the batch as they are sent, and the number of the event of each.
     batch: Vec<u8>,
@@ -31,10 +33,11 @@ pub(super) enum To {
 }
 
 impl RedisSink {
-    pub fn new(config: ConnectConfig, to: To) -> Self {
+    pub fn new(config: ConnectConfig, to: To, encoder: Encoder) -> Self {
         RedisSink {
             config,
             to,
+            encoder,
             open: None,
             batch: Vec::new(),
             numbers: Vec::new(),
@@ -69,8 +72,7 @@ impl RedisSink {
 }
 
 impl To {
-    fn command(&self, event: &Event) -> Result<Vec<u8>> {
-        let payload = event.payload().bytes();
+    fn command(&self, event: &Event, payload: &[u8]) -> Result<Vec<u8>> {
         let command = match self {
             To::Channel(channel) => {
                 let mut command = cmd("PUBLISH");
@@ -125,7 +127,8 @@ impl Sink for RedisSink {
         if let Some(known) = self.progress.known(cx) {
             return known;
         }
-        let command = self.to.command(event)?;
+        let payload = self.encoder.message(event)?;
+        let command = self.to.command(event, payload.bytes())?;
         self.batch.extend_from_slice(&command);
         self.numbers.push(self.progress.number());
         Ok(())

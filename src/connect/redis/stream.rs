@@ -17,6 +17,7 @@ use crate::connect::Inbox;
 use crate::connect::support::redelivery::Redelivery;
 use crate::error::Result;
 use crate::event::Event;
+use crate::format::Format;
 use crate::node::{Context, Handover, Node, ReadStatus, Source};
 use crate::time::Timestamp;
 use redis::{Cmd, Value, cmd};
@@ -36,6 +37,7 @@ pub(super) struct Options {
     pub claim_after: Duration,
     pub redeliver_after: Duration,
     pub in_flight: usize,
+    pub format: Format,
 }
 
 pub(super) struct StreamSource {
@@ -69,7 +71,7 @@ impl StreamSource {
             most: BATCH,
             ahead: false,
             arrived: VecDeque::new(),
-            inbox: Inbox::new(options.in_flight),
+            inbox: Inbox::new(options.in_flight).format(&options.format),
             failed: Redelivery::after(options.redeliver_after),
             acks: Vec::new(),
             touch_at: Timestamp::from_secs(0),
@@ -221,7 +223,7 @@ impl Node for StreamSource {
             return Err(old);
         }
         old.options = self.options.clone();
-        old.inbox = old.inbox.with_limit_of(&self.inbox);
+        old.inbox = old.inbox.with_options_of(&self.inbox);
         old.failed = old.failed.with_pause_of(&self.failed);
         *self = *old;
         self.is_taken = true;

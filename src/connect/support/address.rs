@@ -7,8 +7,8 @@
 //! [`Display`]: fmt::Display
 
 use super::secret::Masked;
-use super::template::Template;
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::format::Template;
 use crate::host::{decoded, split_host};
 use crate::secret::{self, MASK};
 use std::fmt;

@@ -6,6 +6,7 @@
 
 use crate::ack::{Outcome, Token};
 use crate::event::Event;
+use crate::format::{Format, Parser};
 use crate::node::Context;
 use std::collections::HashMap;
 
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 pub struct Inbox<T> {
     waiting: HashMap<Token, Held<T>>,
     limit: usize,
+    parser: Parser,
 }
 
 #[derive(Debug)]
@@ -33,15 +35,29 @@ impl<T> Inbox<T> {
         Inbox {
             waiting: HashMap::new(),
             limit: limit.max(1),
+            parser: Parser::new(&Format::default()),
         }
     }
 
-    /// The same, with at most as many messages under way as that of a successor.
-    pub(crate) fn with_limit_of(self, other: &Inbox<T>) -> Self {
+    /// The format of the messages.
+    pub(crate) fn message_format(&self) -> &Format {
+        self.parser.format()
+    }
+
+    /// The same with the limit and the format of that of a successor.
+    pub(crate) fn with_options_of(self, other: &Inbox<T>) -> Self {
         Inbox {
             limit: other.limit,
+            parser: Parser::new(other.parser.format()),
             ..self
         }
+    }
+
+    /// The same for messages in this format, in place of JSON.
+    #[must_use]
+    pub fn format(mut self, format: &Format) -> Self {
+        self.parser = Parser::new(format);
+        self
     }
 
     /// How many more may be taken.
@@ -64,11 +80,11 @@ impl<T> Inbox<T> {
         self.waiting.values().map(|held| &held.message)
     }
 
-    /// Emits an event that came as this message. One that is not JSON, and the head of one that is too
+    /// Emits an event that came as this message: its payload is parsed. One that is not of the format, and the head of one that is too
     /// long, leaves by `errors` instead, and counts as delivered whatever becomes of it: it would be
     /// refused again.
     pub fn emit(&mut self, event: Event, message: T, cx: &mut Context<'_>) {
-        let checked = event.checked(cx.max_event_bytes());
+        let checked = self.parser.parsed(event, cx.max_event_bytes());
         let refused = checked.is_err();
         let token = match checked {
             Ok(event) => cx.emit_tracked(event),

@@ -4,6 +4,7 @@
 //! that are templates are read by the methods in [`templates`]. To read another type, add a method to
 //! [`Settings`].
 
+mod formats;
 mod templates;
 
 use super::options::Options;

@@ -2,8 +2,9 @@
 
 use super::timing::bounds;
 use super::{BuildContext, Export};
-use crate::error::Result;
-use crate::pipeline::{Filter, FilterKey, Forwarder, RateLimit};
+use crate::error::{Error, Result};
+use crate::format::{Format, Framing, READ_OPTIONS};
+use crate::pipeline::{Filter, FilterKey, Forwarder, Parse, RateLimit};
 use crate::script::Args;
 use crate::sink::{Discarder, Tester};
 use crate::source::Ticker;
@@ -33,6 +34,12 @@ pub(super) const EXPORTS: &[Export] = &[
         arguments: "name, interval [, {by = {\"field\", ...}, store = false}]",
         about: "a pipeline that drops duplicates within the interval; with `store`, also after a restart",
         run: filter,
+    },
+    Export {
+        name: "create_parse",
+        arguments: "name, {format = \"logfmt\", field = \"message\", keep = false}",
+        about: "a pipeline that parses the text in a field; `keep` keeps the event's other fields",
+        run: parse,
     },
     Export {
         name: "create_discarder",
@@ -82,6 +89,24 @@ fn filter(build: &BuildContext, args: &Args) -> Result<Value> {
         filter = filter.stored(&build.database, &name);
     }
     build.draft()?.add_pipeline(&name, filter)?;
+    Ok(true.into())
+}
+
+fn parse(build: &BuildContext, args: &Args) -> Result<Value> {
+    args.at_most(2)?;
+    let of_format: Vec<&str> = Framing::Message.of(READ_OPTIONS).collect();
+    let options = args.options(2, &[&["field", "keep"], &of_format[..]].concat())?;
+    if !options.values().contains_key("format") {
+        return Err(Error::data("create_parse needs the option format"));
+    }
+    let format = Format::read(options.function(), options.values(), Framing::Message)?;
+    if format.is_bytes() {
+        let error = "create_parse finds no fields in the format bytes";
+        return Err(Error::data(error));
+    }
+    let field = options.string("field")?.unwrap_or("message".to_owned());
+    let node = Parse::new(&format, field).keep(options.boolean("keep")? == Some(true));
+    build.draft()?.add_pipeline(&args.string(1)?, node)?;
     Ok(true.into())
 }
 

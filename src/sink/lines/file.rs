@@ -7,6 +7,7 @@ use super::rotation::Rotation;
 use crate::claim::Claim;
 use crate::error::{Error, ErrorKind, Result, quote};
 use crate::time::Timestamp;
+use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +17,8 @@ use std::time::UNIX_EPOCH;
 pub(super) struct LineFile {
     pub path: PathBuf,
     append: bool,
+    /// Whether its lines are JSON.
+    pub is_json: bool,
     pub synced: bool,
     pub rotation: Option<Rotation>,
     open: Option<Open>,
@@ -39,6 +42,7 @@ impl LineFile {
         LineFile {
             path,
             append,
+            is_json: true,
             synced: false,
             rotation: None,
             open: None,
@@ -107,16 +111,21 @@ impl LineFile {
         }
     }
 
-    /// Adds whole lines.
+    /// Adds whole lines; a file that has none yet gets the header first.
     ///
     /// # Errors
     /// Errors of the system: then none of the lines is in the file.
-    pub fn write(&mut self, lines: &[u8], now: Timestamp) -> Result<()> {
+    pub fn write(&mut self, header: &[u8], lines: &[u8], now: Timestamp) -> Result<()> {
         self.follow()?;
         self.begin()?;
         self.rotate(lines.len(), now)?;
         let Some(Open { file, .. }) = &self.open else {
             return Err(closed());
+        };
+        let lines = if header.is_empty() || self.len > 0 {
+            Cow::Borrowed(lines)
+        } else {
+            Cow::Owned([header, lines].concat())
         };
         let whole = if self.torn {
             write_whole(file, b"\n")
@@ -125,7 +134,7 @@ impl LineFile {
         };
         let written = whole.and_then(|()| {
             self.torn = false;
-            write_whole(file, lines)?;
+            write_whole(file, &lines)?;
             if self.synced {
                 file.sync_data().map_err(|e| failed(file, lines.len(), e))
             } else {
@@ -153,7 +162,7 @@ impl LineFile {
             if overwrite {
                 file.set_len(0)
             } else {
-                mend(&self.path, file)
+                mend(&self.path, file, self.is_json)
             }
         });
         let len = begun.and_then(|()| file.metadata()).map(|meta| meta.len());

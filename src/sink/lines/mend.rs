@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Has the file end with a whole line.
-pub(super) fn mend(path: &Path, mut file: &File) -> io::Result<()> {
+pub(super) fn mend(path: &Path, mut file: &File, is_json: bool) -> io::Result<()> {
     const MOST: u64 = MAX_EVENT_BYTES as u64 + 2;
     let len = file.metadata()?.len();
     let from = len.saturating_sub(MOST);
@@ -29,7 +29,7 @@ pub(super) fn mend(path: &Path, mut file: &File) -> io::Result<()> {
         return Ok(());
     }
     let whole = begins > 0 || from == 0;
-    if whole && matches!(line[0], b'{' | b'[' | b'"') && check_json(line).is_err() {
+    if is_json && whole && matches!(line[0], b'{' | b'[' | b'"') && check_json(line).is_err() {
         log::warn!(
             "{}: cut an incomplete line at its end: {}",
             quote(path.to_string_lossy()),

@@ -3,10 +3,11 @@
 //! The end of what was read of a file is kept, and read again with what follows it: a file that was
 //! cut, and has grown beyond that place, does not go on with the same bytes.
 
-use super::decoder::Decoder;
 use super::packed::{self, Packed, Unpacked};
 use super::siblings::Id;
 use crate::error::quote;
+use crate::format::{Decoder, Format};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 64 << 10;
+/// How much of the beginning may be a header, in bytes.
+const HEADER: u64 = MAX_EVENT_BYTES as u64 + 2;
 /// How much of the end of what was read is kept, in bytes.
 pub(super) const TAIL: usize = 1 << 10;
 
@@ -51,7 +54,7 @@ pub(super) struct Reading {
     pub decoder: Decoder,
     /// How many lines were taken from it.
     pub lines: u64,
-    /// Where the line begins that is taken next.
+    /// Where the event begins that is taken next.
     pub offset: u64,
     /// The log is another file by now.
     pub replaced: bool,
@@ -67,7 +70,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub fn new(file: File, path: PathBuf, name: String) -> io::Result<Self> {
+    pub fn new(file: File, path: PathBuf, name: String, format: &Format) -> io::Result<Self> {
         let meta = file.metadata()?;
         Ok(Reading {
             id: Id::of(&meta),
@@ -78,7 +81,7 @@ impl Reading {
             path,
             name,
             key: 0,
-            decoder: Decoder::default(),
+            decoder: Decoder::new(format),
             lines: 0,
             offset: 0,
             replaced: false,
@@ -89,8 +92,8 @@ impl Reading {
     }
 
     /// A stream that is read from where it stands, whatever it is.
-    pub fn stream(file: File, name: String) -> io::Result<Self> {
-        let reading = Self::new(file, PathBuf::new(), name)?;
+    pub fn stream(file: File, name: String, format: &Format) -> io::Result<Self> {
+        let reading = Self::new(file, PathBuf::new(), name, format)?;
         Ok(Reading {
             is_regular: false,
             ..reading
@@ -98,9 +101,9 @@ impl Reading {
     }
 
     /// The content of a compressed file, to which nothing is added any more.
-    pub fn packed(file: File, path: PathBuf, name: String) -> io::Result<Self> {
+    pub fn packed(file: File, path: PathBuf, name: String, format: &Format) -> io::Result<Self> {
         let packed = Packed::open(&file)?;
-        let reading = Self::new(file, path, name)?;
+        let reading = Self::new(file, path, name, format)?;
         Ok(Reading {
             packed: Some(packed),
             is_regular: false,
@@ -171,8 +174,10 @@ impl Reading {
         }
         (self.tail, self.at) = (tail, offset);
         (self.offset, self.lines) = (offset, lines);
-        if offset > 0 {
-            self.decoder.go_on();
+        if offset > 0 && self.decoder.go_on() {
+            // What the beginning says of all that follows, such as a header.
+            let begin = self.begin(offset.min(HEADER))?;
+            self.decoder.head(&begin, MAX_EVENT_BYTES, Timestamp::EPOCH);
         }
         Ok(())
     }

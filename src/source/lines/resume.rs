@@ -79,7 +79,7 @@ impl LineSource {
 
     /// What is there already of other files is not read.
     fn begin(&mut self, file: File, target: PathBuf) -> Result<()> {
-        let reading = Reading::new(file, target, self.name.clone());
+        let reading = Reading::new(file, target, self.name.clone(), &self.format);
         let reading = reading.map_err(|error| self.wrong(&error))?;
         self.log.see_all();
         if let Ok(meta) = reading.file.metadata() {
@@ -250,9 +250,9 @@ impl LineSource {
         let path = path.canonicalize().unwrap_or(path);
         let packed = replaced && is_packed(&path, &file);
         let reading = if packed {
-            Reading::packed(file, path, shown)
+            Reading::packed(file, path, shown, &self.format)
         } else {
-            Reading::new(file, path, shown)
+            Reading::new(file, path, shown, &self.format)
         };
         let mut reading = reading.map_err(|e| wrong(&e))?;
         reading.replaced = replaced;

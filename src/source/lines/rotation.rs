@@ -168,7 +168,7 @@ impl LineSource {
                     Some(_) => {}
                     None => {
                         log::info!("{} is read first", quote(&name));
-                        let reading = Reading::new(file, sibling.path.clone(), name);
+                        let reading = Reading::new(file, sibling.path.clone(), name, &self.format);
                         let mut reading = reading.map_err(|error| self.wrong(&error))?;
                         reading.replaced = true;
                         self.add(reading)?;
@@ -202,7 +202,7 @@ impl LineSource {
             self.log.knows(sibling);
         } else if packed {
             log::info!("{} is read first", quote(&name));
-            let reading = Reading::packed(file, sibling.path.clone(), name);
+            let reading = Reading::packed(file, sibling.path.clone(), name, &self.format);
             self.add(reading.map_err(|error| self.wrong(&error))?)?;
         } else {
             log::warn!(
@@ -244,7 +244,7 @@ impl LineSource {
             Err(error) => return Err(error),
         };
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let reading = Reading::new(file, target, self.name.clone());
+        let reading = Reading::new(file, target, self.name.clone(), &self.format);
         let reading = reading.map_err(|error| self.wrong(&error))?;
         if Some(reading.id) != here {
             return Ok(false);
@@ -333,8 +333,12 @@ impl LineSource {
 
     fn restart_file(&mut self, at: usize) -> io::Result<()> {
         let old = &self.files[at];
-        let mut restarted =
-            Reading::new(old.file.try_clone()?, old.path.clone(), old.name.clone())?;
+        let mut restarted = Reading::new(
+            old.file.try_clone()?,
+            old.path.clone(),
+            old.name.clone(),
+            &self.format,
+        )?;
         restarted.replaced = true;
         restarted.key = self.next;
         self.next += 1;

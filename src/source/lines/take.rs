@@ -2,10 +2,10 @@
 
 use super::memory::Memory;
 use super::reading::Reading;
-use super::{Decoded, Follow, Input, LineSource};
+use super::{Follow, Input, LineSource};
 use crate::error::Result;
+use crate::format::{Decoded, Found};
 use crate::node::{Context, ReadStatus};
-use crate::time::Timestamp;
 
 impl LineSource {
     /// Emits the lines that end in the rest of the buffer, as many as may be under way.
@@ -16,26 +16,38 @@ impl LineSource {
             *rest = 0..0;
             return;
         };
-        let mut decoder = std::mem::take(&mut reading.decoder);
         while rest.start < rest.end && !memory.as_ref().is_some_and(Memory::is_full) {
-            let (taken, found) = decoder.next(&self.buffer[rest.clone()], limit);
+            let bytes = &self.buffer[rest.clone()];
+            let (taken, found) = reading.decoder.next(bytes, limit, now);
             rest.start += taken;
-            reading.offset += taken as u64;
             if let Some(found) = found {
-                line(found, reading, memory, now, cx);
+                emit(found, reading, memory, cx);
             }
         }
-        reading.decoder = decoder;
     }
 
-    /// The stream of this file has ended: what is held of a line is one.
+    /// The stream of this file has ended: what is held is an event.
     pub(super) fn end_lines(&mut self, at: usize, cx: &mut Context<'_>) {
+        let (now, limit) = (cx.now(), cx.max_event_bytes());
         let reading = &mut self.files[at];
-        let mut decoder = std::mem::take(&mut reading.decoder);
-        if let Some(found) = decoder.end(cx.max_event_bytes()) {
-            line(found, reading, &mut self.memory, cx.now(), cx);
+        while let Some(found) = reading.decoder.end(limit, now) {
+            emit(found, reading, &mut self.memory, cx);
         }
-        reading.decoder = decoder;
+    }
+
+    /// Nothing follows for now: an event ends to which nothing was added for long enough. Says whether there
+    /// was one.
+    pub(super) fn flush(&mut self, at: usize, cx: &mut Context<'_>) -> bool {
+        let (now, limit) = (cx.now(), cx.max_event_bytes());
+        let reading = &mut self.files[at];
+        if reading.decoder.due().is_none_or(|due| now < due) {
+            return false;
+        }
+        let found = reading.decoder.flush(limit, now);
+        found.is_some_and(|found| {
+            emit(found, reading, &mut self.memory, cx);
+            true
+        })
     }
 
     /// All was read, for good.
@@ -69,7 +81,7 @@ impl LineSource {
                     let Ok(file) = self.open_file(&path) else {
                         return Ok(ReadStatus::Idle);
                     };
-                    let next = Reading::new(file, path, self.name.clone());
+                    let next = Reading::new(file, path, self.name.clone(), &self.format);
                     let mut next = next.map_err(|error| self.wrong(&error))?;
                     (next.key, next.lines) = (self.files[at].key, self.files[at].lines);
                     self.files[at] = next;
@@ -84,28 +96,28 @@ impl LineSource {
     }
 }
 
-fn line(
-    found: Decoded<'_>,
-    reading: &mut Reading,
-    memory: &mut Option<Memory>,
-    now: Timestamp,
-    cx: &mut Context<'_>,
-) {
-    reading.lines += 1;
-    match found.into_event(cx.max_event_bytes(), now) {
-        None => cx.skip_line(),
-        Some(Ok(mut event)) => {
+fn emit(found: Found, reading: &mut Reading, memory: &mut Option<Memory>, cx: &mut Context<'_>) {
+    let begins = reading.lines + 1;
+    reading.offset += found.place.bytes;
+    reading.lines += found.place.lines;
+    if let Decoded::Nothing = found.what {
+        return (0..found.place.lines).for_each(|_| cx.skip_line());
+    }
+    // An event has one line, as far as lines are counted.
+    (1..found.place.lines).for_each(|_| cx.skip_line());
+    match found.what {
+        Decoded::Nothing => {}
+        Decoded::Event(mut event) => {
             if let Some(memory) = memory {
                 memory.track(&mut event, reading, cx);
             }
             cx.emit(event);
         }
-        Some(Err((mut event, error))) => {
+        Decoded::Refused(mut event, error) => {
             if let Some(memory) = memory {
                 memory.track_once(&mut event, reading, cx);
             }
-            let location = format!("{}:{}", reading.name, reading.lines);
-            cx.reject(event, error.at(location));
+            cx.reject(event, error.at(format!("{}:{begins}", reading.name)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What every connector is held to.
 
+mod formats;
 mod killed;
 mod oversized;
 mod placed;
@@ -8,6 +9,7 @@ mod refused;
 mod replaced;
 mod threads;
 
+pub use formats::every_format_is_read_and_written;
 pub use killed::a_process_that_is_killed_loses_nothing;
 pub use oversized::an_event_that_is_too_large_leaves_its_head_its_size_and_its_hash;
 pub use placed::{

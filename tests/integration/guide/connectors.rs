@@ -4,6 +4,7 @@ use super::{Tested, root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use tributary::connect::option_names;
+use tributary::format::{FORMATS, READ_OPTIONS, WRITE_OPTIONS};
 
 const PAGE: &str = include_str!("../../../src/doc/guide/connectors.md");
 
@@ -49,6 +50,28 @@ fn each_connector_has_a_table_of_its_options() {
             }
         }
     }
+}
+
+#[test]
+fn the_page_of_formats_lists_every_format_and_every_option() {
+    let page = include_str!("../../../src/doc/guide/formats.md");
+    let listed = |first: &str| -> Vec<String> {
+        let head = format!("| {first} ");
+        let rows = page
+            .lines()
+            .skip_while(|line| !line.starts_with(&head))
+            .skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|row| row.split('|').nth(1));
+        cells
+            .map(|cell| cell.trim().trim_matches(['`', '"']).to_owned())
+            .collect()
+    };
+    let mut formats: Vec<&str> = FORMATS.to_vec();
+    formats.push("{ pattern = \"…\" }");
+    assert_eq!(listed("format"), formats);
+    assert_eq!(listed("source option"), READ_OPTIONS);
+    assert_eq!(listed("sink option"), WRITE_OPTIONS);
 }
 
 #[test]

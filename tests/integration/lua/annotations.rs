@@ -92,7 +92,7 @@ fn classes() -> BTreeMap<String, Vec<(String, bool)>> {
 }
 
 /// A call of each function that takes options, with one that there is not, and their class.
-const WITH_OPTIONS: [(&str, &str); 18] = [
+const WITH_OPTIONS: [(&str, &str); 21] = [
     ("create_batch('x', {?})", "Batch"),
     ("create_changed('x', {?})", "Changed"),
     ("create_deadman('x', '1s', {?})", "Deadman"),
@@ -103,9 +103,12 @@ const WITH_OPTIONS: [(&str, &str); 18] = [
     ("create_file_source('x', 'y', {?})", "FileSource"),
     ("create_filter('x', '1s', {?})", "Filter"),
     ("create_generator('x', function() end, {?})", "Generator"),
+    ("create_parse('x', {?})", "Parse"),
     ("create_process('x', {?})", "Process"),
     ("create_sample('x', '1s', {?})", "Held"),
     ("create_sql_sink('x', {?})", "SqlSink"),
+    ("create_stdin('x', {?})", "ReadFormat"),
+    ("create_stdout('x', {?})", "WriteFormat"),
     ("create_throttle('x', 1, '1s', {?})", "Throttle"),
     ("balance('x', 'y', 'z', {?})", "Balance"),
     ("link('x', 'y', {?})", "LinkOptions"),

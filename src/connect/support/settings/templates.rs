@@ -3,8 +3,8 @@
 //! The invariant: text that a `${..}` stood for has no placeholders.
 
 use super::Settings;
-use crate::connect::support::template::{JsonTemplate, Template};
 use crate::error::Result;
+use crate::format::{JsonTemplate, Template};
 use serde_json::Value;
 
 impl Settings {

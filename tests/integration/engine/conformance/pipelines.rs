@@ -59,6 +59,12 @@ pub const PIPELINES: &[Pipeline] = &[
         None,
     ),
     pipeline(
+        "create_parse",
+        "tb.create_parse('node', { format = 'logfmt', field = 't', keep = true })",
+        Out::Each,
+        Some(r#"{"n":13,"t":"bare"}"#),
+    ),
+    pipeline(
         "create_ratelimit",
         "tb.create_ratelimit('node', '5ms')",
         Out::Some,

@@ -1,39 +1,40 @@
-//! Lines in bytes that come in pieces: the one decoder of all sources of lines.
+//! Lines in bytes that come in pieces.
 //!
 //! A line ends with LF or CRLF. Blank lines are no events, a byte order mark at the beginning of the
 //! stream belongs to no line, and of a line no more is kept than an event may hold.
 
-use crate::error::Error;
-use crate::event::{Event, Oversized};
-use crate::time::Timestamp;
+use crate::event::Oversized;
+use std::ops::AddAssign;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// A part of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub bytes: u64,
+    pub lines: u64,
+}
+
+impl AddAssign for Place {
+    fn add_assign(&mut self, other: Place) {
+        self.bytes += other.bytes;
+        self.lines += other.lines;
+    }
+}
+
 /// A line that has ended.
-pub(crate) enum Decoded<'a> {
+pub(crate) enum Line<'a> {
     /// Without its line end.
-    Line(&'a [u8]),
+    Text(&'a [u8]),
     /// It is longer than an event may be.
     TooLong(Oversized),
     /// It is empty, or has only white space.
     Blank,
 }
 
-impl Decoded<'_> {
-    /// The event of the line, or `None` if the line is blank. `Err` is the event to reject and the reason: the
-    /// line is too long, or not JSON.
-    pub fn into_event(self, limit: usize, now: Timestamp) -> Option<Result<Event, (Event, Error)>> {
-        match self {
-            Decoded::Blank => None,
-            Decoded::TooLong(whole) => Some(Err(whole.into_event(limit, now))),
-            Decoded::Line(line) => Some(Event::new(line, now).checked(limit)),
-        }
-    }
-}
-
 /// Splits a stream of bytes into lines.
 #[derive(Default)]
-pub(crate) struct Decoder {
+pub(crate) struct Lines {
     /// The line that has not ended yet.
     held: Vec<u8>,
     /// The line in `held` was given out.
@@ -48,7 +49,7 @@ pub(crate) struct Decoder {
     begun: bool,
 }
 
-impl Decoder {
+impl Lines {
     /// Whether no part of a line is held.
     pub fn is_empty(&self) -> bool {
         (self.held.is_empty() || self.spent) && self.too_long.is_none()
@@ -60,7 +61,13 @@ impl Decoder {
     }
 
     /// Takes bytes up to the end of the next line, or all of them. Returns how many it took.
-    pub fn next<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Decoded<'a>>) {
+    pub fn next<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Line<'a>>) {
+        let (taken, line) = self.next_raw(bytes, limit);
+        (taken, line.map(|line| line.judged(limit)))
+    }
+
+    /// The same with a carriage return at the end of the line, and blank lines as they are.
+    pub fn next_raw<'a>(&'a mut self, bytes: &'a [u8], limit: usize) -> (usize, Option<Line<'a>>) {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             self.add(bytes, limit);
             return (bytes.len(), None);
@@ -74,16 +81,21 @@ impl Decoder {
                 line.strip_prefix(BOM).unwrap_or(line)
             };
             self.begun = true;
-            judge(line, limit)
+            Line::Text(line)
         } else {
             self.add(line, limit);
-            self.end_line(limit)
+            self.end_line()
         };
         (end + 1, Some(found))
     }
 
     /// The stream has ended: what is held is a line too. What is added next begins another stream.
-    pub fn end(&mut self, limit: usize) -> Option<Decoded<'_>> {
+    pub fn end(&mut self, limit: usize) -> Option<Line<'_>> {
+        self.end_raw().map(|line| line.judged(limit))
+    }
+
+    /// The same with a carriage return at the end of the line, and blank lines as they are.
+    pub fn end_raw(&mut self) -> Option<Line<'_>> {
         let is_empty = self.is_empty();
         let was_begun = std::mem::take(&mut self.begun);
         if is_empty {
@@ -92,8 +104,7 @@ impl Decoder {
         if !was_begun && self.held.starts_with(BOM) {
             self.held.drain(..BOM.len());
         }
-        let found = self.end_line(limit);
-        Some(found)
+        Some(self.end_line())
     }
 
     fn add(&mut self, part: &[u8], limit: usize) {
@@ -134,30 +145,34 @@ impl Decoder {
         whole.add(rest);
     }
 
-    fn end_line(&mut self, limit: usize) -> Decoded<'_> {
+    fn end_line(&mut self) -> Line<'_> {
         self.begun = true;
         match self.too_long.take() {
-            Some(_) if self.blank => Decoded::Blank,
-            Some(whole) => Decoded::TooLong(whole),
+            Some(_) if self.blank => Line::Blank,
+            Some(whole) => Line::TooLong(whole),
             None => {
                 self.spent = true;
-                judge(&self.held, limit)
+                Line::Text(&self.held)
             }
         }
     }
 }
 
-fn judge(line: &[u8], limit: usize) -> Decoded<'_> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.trim_ascii_start().is_empty() {
-        return Decoded::Blank;
+impl<'a> Line<'a> {
+    /// The line without its carriage return, if it is not blank.
+    pub fn judged(self, limit: usize) -> Line<'a> {
+        let Line::Text(line) = self else {
+            return self;
+        };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.trim_ascii_start().is_empty() {
+            return Line::Blank;
+        }
+        if line.len() <= limit {
+            return Line::Text(line);
+        }
+        Line::TooLong(Oversized::of(line))
     }
-    if line.len() <= limit {
-        return Decoded::Line(line);
-    }
-    let mut whole = Oversized::default();
-    whole.add(line);
-    Decoded::TooLong(whole)
 }
 
 #[cfg(test)]
@@ -168,19 +183,19 @@ mod tests {
 
     /// What comes of a stream that comes in pieces of this size.
     fn decode(stream: &[u8], piece: usize) -> Vec<String> {
-        fn show(found: Decoded<'_>) -> Option<String> {
+        fn show(found: Line<'_>) -> Option<String> {
             match found {
-                Decoded::Line(line) => Some(String::from_utf8_lossy(line).into_owned()),
-                Decoded::TooLong(whole) => {
+                Line::Text(line) => Some(String::from_utf8_lossy(line).into_owned()),
+                Line::TooLong(whole) => {
                     let (event, error) =
                         whole.into_event(LIMIT, crate::time::Timestamp::from_secs(0));
                     let head = String::from_utf8_lossy(event.payload().bytes()).into_owned();
                     Some(format!("{head} {}", error.message()))
                 }
-                Decoded::Blank => None,
+                Line::Blank => None,
             }
         }
-        let mut decoder = Decoder::default();
+        let mut decoder = Lines::default();
         let mut lines = Vec::new();
         for mut bytes in stream.chunks(piece) {
             while !bytes.is_empty() {

@@ -93,7 +93,7 @@ impl Template {
 
     /// A template without placeholders: the text as it is.
     #[cfg(feature = "http")]
-    pub(in crate::connect) fn literal(text: impl Into<String>) -> Self {
+    pub(crate) fn literal(text: impl Into<String>) -> Self {
         Template(vec![Part::Text(text.into())])
     }
 
@@ -155,15 +155,13 @@ impl JsonTemplate {
 
     /// A value without placeholders: the value as it is.
     #[cfg(any(feature = "slack", feature = "telegram"))]
-    pub(in crate::connect) fn fixed(value: impl Into<Value>) -> Self {
+    pub(crate) fn fixed(value: impl Into<Value>) -> Self {
         JsonTemplate(Node::Fixed(value.into()))
     }
 
     /// An object of these.
     #[cfg(feature = "telegram")]
-    pub(in crate::connect) fn object<const N: usize>(
-        items: [(&str, Option<JsonTemplate>); N],
-    ) -> Self {
+    pub(crate) fn object<const N: usize>(items: [(&str, Option<JsonTemplate>); N]) -> Self {
         let items = items
             .into_iter()
             .filter_map(|(name, item)| Some((name.to_owned(), item?.0)));
