@@ -1,6 +1,6 @@
 //! Readers of bytes that have no public function, for the fuzz targets in `tests/fuzz`: no API.
 
-use crate::format::{Line, Lines};
+use crate::format::{Decoded, Decoder, Format, Found, Line, Lines};
 use crate::time::Timestamp;
 use serde_json::Value;
 use std::ops::Range;
@@ -60,6 +60,33 @@ pub fn lines(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
     }
     decoder.end(LIMIT).into_iter().for_each(&mut add);
     lines
+}
+
+/// What a stream in this format, that comes in pieces of this size, becomes: each event with its end in the
+/// stream, and at last the end of all of them.
+pub fn decoded(format: &Format, bytes: &[u8], piece: usize) -> Vec<(u64, String)> {
+    let (mut decoder, mut found, mut end) = (Decoder::new(format), Vec::new(), 0);
+    let now = Timestamp::from_secs(0);
+    let mut add = |one: Found| {
+        end += one.place.bytes;
+        let what = match one.what {
+            Decoded::Nothing => String::new(),
+            Decoded::Event(event) => format!("{:?}", event.payload()),
+            Decoded::Refused(event, error) => format!("{:?}: {error}", event.payload()),
+        };
+        found.push((end, what));
+    };
+    for mut rest in bytes.chunks(piece.max(1)) {
+        while !rest.is_empty() {
+            let (taken, one) = decoder.next(rest, LIMIT, now);
+            one.into_iter().for_each(&mut add);
+            rest = &rest[taken..];
+        }
+    }
+    while let Some(one) = decoder.end(LIMIT, now) {
+        add(one);
+    }
+    found
 }
 
 /// Where the tokens of SQL are, by the rules of each database, and the names of its parameters.

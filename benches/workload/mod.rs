@@ -14,6 +14,7 @@ mod durable;
 pub mod filter;
 mod latency;
 mod network;
+mod parse;
 mod script;
 mod watch;
 mod window;
@@ -170,6 +171,13 @@ pub fn groups(start: &str) -> Vec<Group> {
         flow("fanout-4", network::fanout, bare::fanout),
         flow("fanin-4", network::fanin, bare::fanin),
         flow("filter-1m", filter::network, filter::bare),
+        // What a format costs beside its regular expression: bar 0.6.
+        map(
+            "parse-combined",
+            ("tributary", parse::network),
+            ("regex", parse::bare),
+            &["regex"],
+        ),
         latency,
         map(
             "map-field",

@@ -299,7 +299,7 @@ function tb.create_queue(name, path) end
 
 ---a pipeline that parses the text in a field; `keep` keeps the event's other fields
 ---@param name string the name of the node
----@param options tributary.Parse
+---@param options? tributary.Parse
 ---@return true
 function tb.create_parse(name, options) end
 

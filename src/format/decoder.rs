@@ -4,6 +4,8 @@
 //! for what is held of an event that has not ended. So a position is always the end of an event.
 
 mod step;
+#[cfg(test)]
+mod tests;
 
 use super::csv;
 use super::lines::{Line, Lines, Place};
@@ -208,10 +210,16 @@ impl Decoder {
                 last.or_else(|| end_group(group, parser, limit, now))
             }
         };
-        if last.is_none() {
-            *self = Decoder::new(&self.format);
+        if last.is_some() {
+            return last;
         }
-        last
+        // A byte order mark alone.
+        let rest = take(&mut self.line);
+        *self = Decoder::new(&self.format);
+        (rest.bytes > 0).then_some(Found {
+            place: rest,
+            what: Decoded::Nothing,
+        })
     }
 
     /// The stream is read no further, though it has not ended. What is whole is an event; what is not is
@@ -252,7 +260,8 @@ impl Decoder {
             return Some(Timestamp::EPOCH);
         }
         match (&self.framing, &self.format.0.multiline) {
-            (Framing::Group(group), Some(options)) => group.due(options),
+            // A line that has begun may belong to it.
+            (Framing::Group(group), Some(options)) if self.lines.is_empty() => group.due(options),
             _ => None,
         }
     }

@@ -58,8 +58,9 @@ impl Group {
     /// Ends it: its text, without blank lines at its end, and what it takes of the stream.
     pub fn end(&mut self) -> (Vec<u8>, Place) {
         let mut group = std::mem::take(self);
-        let len = group.text.trim_ascii_end().len();
-        group.text.truncate(len);
+        while group.text.last() == Some(&b'\n') {
+            group.text.pop();
+        }
         (group.text, group.place)
     }
 }

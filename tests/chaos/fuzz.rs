@@ -20,6 +20,7 @@ const BODIES: &[(&str, Body)] = &[
     ("scripts", bodies::scripts),
     ("urls", bodies::urls),
     ("http_requests", bodies::http_requests),
+    ("formats", bodies::formats),
     ("lines", bodies::lines),
     ("addresses", bodies::addresses),
     ("sql", bodies::sql),

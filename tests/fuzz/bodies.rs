@@ -2,11 +2,13 @@
 //! one: a function here, a name among the `BODIES` of the tests, a file in `targets`, and a
 //! directory in `corpus`.
 
+use serde_json::json;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tributary::connect::{self, Options};
+use tributary::format::{FORMATS, Format};
 use tributary::fuzz::{check_json, parse_json, read_instant};
 use tributary::pipeline::Queue;
 use tributary::script::ScriptLimits;
@@ -51,6 +53,29 @@ pub fn durations(bytes: &[u8]) {
             Some(duration)
         );
     }
+}
+
+/// A stream in any format becomes the same in pieces of any size, and its events end with it. The first byte
+/// says which format.
+pub fn formats(bytes: &[u8]) {
+    let Some((first, stream)) = bytes.split_first() else {
+        return;
+    };
+    let patterns = [
+        json!({"format": {"pattern": "^(?<a>[^,]*),(?<b>.*)$"}, "types": "auto"}),
+        json!({"format": "csv", "columns": ["a", "b"], "quote": "'"}),
+        json!({"format": "text", "multiline": {"start": "^[a<]", "lines": 3}}),
+    ];
+    let named = FORMATS.iter().map(|name| json!({"format": name}));
+    let all: Vec<_> = named.chain(patterns).collect();
+    let format = Format::new(&all[usize::from(*first) % all.len()]).expect("a format");
+    let whole = fuzz::decoded(&format, stream, stream.len());
+    for piece in [1, 3, 1000] {
+        let pieces = fuzz::decoded(&format, stream, piece);
+        assert_eq!(pieces, whole, "in pieces of {piece}");
+    }
+    let end = whole.last().map_or(0, |(end, _)| *end);
+    assert_eq!(end, stream.len() as u64);
 }
 
 /// A name is as it was written, and so is where a link begins.

@@ -50,7 +50,7 @@ impl Step<'_> {
             Line::Text(_) | Line::TooLong(_) => {
                 let whole = match line {
                     Line::TooLong(whole) => whole,
-                    Line::Text(line) => Oversized::of(line),
+                    Line::Text(line) => Oversized::of(line.strip_suffix(b"\r").unwrap_or(line)),
                     Line::Blank => Oversized::default(),
                 };
                 reader.restart();

@@ -37,7 +37,7 @@ pub(super) const EXPORTS: &[Export] = &[
     },
     Export {
         name: "create_parse",
-        arguments: "name, {format = \"logfmt\", field = \"message\", keep = false}",
+        arguments: "name [, {format = \"json\", field = \"message\", keep = false}]",
         about: "a pipeline that parses the text in a field; `keep` keeps the event's other fields",
         run: parse,
     },
@@ -96,9 +96,6 @@ fn parse(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let of_format: Vec<&str> = Framing::Message.of(READ_OPTIONS).collect();
     let options = args.options(2, &[&["field", "keep"], &of_format[..]].concat())?;
-    if !options.values().contains_key("format") {
-        return Err(Error::data("create_parse needs the option format"));
-    }
     let format = Format::read(options.function(), options.values(), Framing::Message)?;
     if format.is_bytes() {
         let error = "create_parse finds no fields in the format bytes";

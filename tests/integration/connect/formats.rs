@@ -1,12 +1,13 @@
 //! Formats: what bytes become, and what events become as bytes.
 //!
-//! A subject for each file: `text_and_lines`, `csv`, `logfmt`, `syslog`, `patterns`, `multiline`; `both_ways`
-//! writes random events and reads them again; `positions` are those of checkpoints; `everywhere` has the list
+//! A subject for each file: `text`, `csv`, `logfmt`, `syslog`, `patterns`, `multiline`; `both_ways`
+//! writes random events and reads them again; `positions` are those of checkpoints, also of a process that is `killed`; `everywhere` has the list
 //! of all sources and sinks of bytes.
 
 mod both_ways;
 mod csv;
 pub mod everywhere;
+mod killed;
 mod logfmt;
 mod multiline;
 mod options;

@@ -144,6 +144,7 @@ fn the_annotated_options_are_those_that_the_functions_take() -> Tested {
 fn an_option_that_may_be_left_out_is_annotated_as_optional() {
     let needed = [
         ("Changed", "by"),
+        ("Multiline", "start"),
         ("Process", "process"),
         ("SqlSink", "table"),
         ("Table", "columns"),
