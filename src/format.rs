@@ -14,8 +14,7 @@
 //! JSON passes through as it is: its bytes are checked, and copied into the payload once. All other formats
 //! write the JSON text of the payload at once, without a tree.
 //!
-//! To add a format: a file here, its word in `options`, its arm in `parser` and in `encoder`, its line in the
-//! conformance suite (`tests/integration/connect/formats`), its section in the guide.
+//! To add a format: see `src/doc/contributing.md`.
 
 mod csv;
 mod decoder;

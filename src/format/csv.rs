@@ -168,7 +168,7 @@ impl Reader {
         None
     }
 
-    /// Takes the record that was read. Says whether it is one, and not a header.
+    /// Takes the record that was read. Returns whether it is one, and not a header.
     fn record(&mut self, options: &Csv, out: &mut Vec<u8>) -> Result<bool> {
         let text = utf8(&self.fields[..self.len])?;
         if let Some(at) = text.find('\0') {

@@ -78,14 +78,14 @@ impl Decoder {
         is_empty && self.lines.is_empty()
     }
 
-    /// What comes first does not begin the stream. Says whether the beginning is needed all the same, for
+    /// What comes first does not begin the stream. Returns whether the beginning is needed all the same, for
     /// [`head`](Self::head).
     pub fn go_on(&mut self) -> bool {
         self.lines.go_on();
         matches!(&self.parser.state, State::Csv(reader) if !reader.is_past_header())
     }
 
-    /// The beginning of the stream, for what is said there of all that follows.
+    /// The beginning of the stream, for what it determines of all that follows.
     pub fn head(&mut self, bytes: &[u8], limit: usize, now: Timestamp) {
         let mut decoder = Decoder::new(&self.format);
         let mut rest = bytes;
@@ -104,7 +104,7 @@ impl Decoder {
         self.parser = decoder.parser;
     }
 
-    /// Takes bytes up to the end of the next event, or all of them. Says how many it took: none where
+    /// Takes bytes up to the end of the next event, or all of them. Returns how many it took: none where
     /// something was found before.
     pub fn next(&mut self, bytes: &[u8], limit: usize, now: Timestamp) -> (usize, Option<Found>) {
         if let Some(found) = self.queued.take() {

@@ -72,7 +72,7 @@ impl Octets {
         std::mem::take(&mut self.prefix)
     }
 
-    /// Takes bytes up to the end of the next message, or all of them. Says how many it took.
+    /// Takes bytes up to the end of the next message, or all of them. Returns how many it took.
     pub fn next<'a>(&mut self, bytes: &'a [u8], limit: usize) -> (usize, Framed<'a>) {
         let mut at = 0;
         while let (Frame::None, Some(byte)) = (&self.frame, bytes.get(at)) {

@@ -96,7 +96,7 @@ pub(super) fn compile(text: &str) -> Result<Regex> {
             Error::data(error).with_hint("use smaller counts in {n,m}")
         }
         error => {
-            // The last line says what is wrong; those before show where.
+            // The last line has what is wrong; those before show where.
             let text_of = error.to_string();
             let why = text_of.lines().last().unwrap_or_default();
             let why = why.trim_start_matches("error: ");

@@ -1,5 +1,5 @@
-//! The events in the body of a request: a JSON document, a list of them, or JSON lines; or whatever the
-//! format of the source says.
+//! The events in the body of a request: a JSON document, a list of them, or JSON lines; or a stream in the
+//! format of the source.
 
 use crate::connect::support::http::Whole;
 use crate::error::Error;

@@ -175,7 +175,7 @@ impl Reading {
         (self.tail, self.at) = (tail, offset);
         (self.offset, self.lines) = (offset, lines);
         if offset > 0 && self.decoder.go_on() {
-            // What the beginning says of all that follows, such as a header.
+            // What the beginning determines of all that follows, such as a header.
             let begin = self.begin(offset.min(HEADER))?;
             self.decoder.head(&begin, MAX_EVENT_BYTES, Timestamp::EPOCH);
         }

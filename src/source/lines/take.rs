@@ -35,7 +35,7 @@ impl LineSource {
         }
     }
 
-    /// Nothing follows for now: an event ends to which nothing was added for long enough. Says whether there
+    /// Nothing follows for now: an event ends to which nothing was added for long enough. Returns whether there
     /// was one.
     pub(super) fn flush(&mut self, at: usize, cx: &mut Context<'_>) -> bool {
         let (now, limit) = (cx.now(), cx.max_event_bytes());

@@ -1,5 +1,5 @@
-//! Checkpoints: the position is the end of an event, whatever its format, and what the beginning of a file
-//! says is known behind it.
+//! Checkpoints: the position is the end of an event, whatever its format, and a header at
+//! the beginning of a file is known behind it.
 
 use super::Made;
 use crate::support::probe::Seen;
