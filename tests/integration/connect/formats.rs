@@ -1,6 +1,6 @@
 //! Formats: what bytes become, and what events become as bytes.
 //!
-//! A subject for each file: `text`, `csv`, `logfmt`, `syslog`, `patterns`, `multiline`; `both_ways`
+//! A subject for each file: `text`, `csv`, `logfmt`, `syslog`, `patterns` (`nginx` has a real log), `multiline`; `both_ways`
 //! writes random events and reads them again; `positions` are those of checkpoints, also of a process that is `killed`; `everywhere` has the list
 //! of all sources and sinks of bytes.
 
@@ -10,6 +10,7 @@ pub mod everywhere;
 mod killed;
 mod logfmt;
 mod multiline;
+mod nginx;
 mod options;
 mod patterns;
 mod positions;

@@ -44,7 +44,7 @@ impl Place {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.expect("after 1970").as_secs();
         let mut lines: String = (0..many)
-            .map(|n| format!("{{\"n\":{n},\"t\":{now}}}\n"))
+            .map(|n| format!("{{\"n\":{n},\"t\":{now},\"text\":\"k={n}\"}}\n"))
             .collect();
         more.iter().for_each(|line| lines += &format!("{line}\n"));
         std::fs::write(directory.path().join("in"), &lines).expect("written");

@@ -37,8 +37,11 @@ pub fn every_format_is_read_and_written<C: Connector>() -> Result<()> {
         let name = format!("read{at}");
         server.prepare(&name)?;
         let reading = read(&server, &name, &sample.options)?;
-        let records = sample.stream.lines().map(str::to_owned).collect();
-        write(&server, &name, &json!({"format": "bytes"}), records)?;
+        // What a sink needs of an event beside its record.
+        let event = |(n, record)| json!({"n": n, "record": record}).to_string();
+        let records = sample.stream.lines().enumerate().map(event).collect();
+        let raw = json!({"format": "text", "template": "{data.record}"});
+        write(&server, &name, &raw, records)?;
         let events = reading.take(sample.events.len());
         let parsed: Vec<Value> = events
             .iter()

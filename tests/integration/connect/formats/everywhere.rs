@@ -122,8 +122,8 @@ pub struct Written {
 /// One for each format that can be written.
 pub fn writings() -> Vec<Written> {
     let events = vec![
-        json!({"a": 1, "b": "x y", "message": "m"}),
-        json!({"a": 2, "b": "\"", "message": "n"}),
+        json!({"n": 1, "b": "x y", "message": "m"}),
+        json!({"n": 2, "b": "\"", "message": "n"}),
     ];
     let written = |options: Value, records| Written {
         options,
@@ -131,24 +131,24 @@ pub fn writings() -> Vec<Written> {
         records,
     };
     let json = [
-        "{\"a\":1,\"b\":\"x y\",\"message\":\"m\"}",
-        "{\"a\":2,\"b\":\"\\\"\",\"message\":\"n\"}",
+        "{\"n\":1,\"b\":\"x y\",\"message\":\"m\"}",
+        "{\"n\":2,\"b\":\"\\\"\",\"message\":\"n\"}",
     ];
     vec![
         written(json!({"format": "json"}), json),
         written(json!({"format": "bytes"}), json),
         written(json!({"format": "text"}), ["m", "n"]),
         written(
-            json!({"format": "text", "template": "{data.b}: {data.a}"}),
+            json!({"format": "text", "template": "{data.b}: {data.n}"}),
             ["x y: 1", "\": 2"],
         ),
         written(
-            json!({"format": "csv", "columns": ["b", "a"], "delimiter": ";"}),
+            json!({"format": "csv", "columns": ["b", "n"], "delimiter": ";"}),
             ["x y;1", "\"\"\"\";2"],
         ),
         written(
             json!({"format": "logfmt"}),
-            ["a=1 b=\"x y\" message=m", "a=2 b=\"\\\"\" message=n"],
+            ["n=1 b=\"x y\" message=m", "n=2 b=\"\\\"\" message=n"],
         ),
     ]
 }
@@ -258,9 +258,9 @@ fn every_sink_of_a_stream_writes_every_format() -> Tested {
                     // A request is a document of its own.
                     "http" => sample
                         .records
-                        .map(|record| format!("b;a\n{record}\n"))
+                        .map(|record| format!("b;n\n{record}\n"))
                         .concat(),
-                    _ => format!("b;a\n{expected}"),
+                    _ => format!("b;n\n{expected}"),
                 };
             }
             assert_eq!(text, expected, "{scheme}: {}", sample.options);

@@ -59,6 +59,7 @@ const TYPES: &[(&str, &str)] = &[
     ("Filter", "create_filter"),
     ("Forwarder", "create_forwarder"),
     ("LineSink", "create_file_sink"),
+    ("Parse", "create_parse"),
     ("Queue", "create_queue"),
     ("RateLimit", "create_ratelimit"),
     ("Sample", "create_sample"),

@@ -60,9 +60,9 @@ pub const PIPELINES: &[Pipeline] = &[
     ),
     pipeline(
         "create_parse",
-        "tb.create_parse('node', { format = 'logfmt', field = 't', keep = true })",
+        "tb.create_parse('node', { format = 'logfmt', field = 'text', keep = true })",
         Out::Each,
-        Some(r#"{"n":13,"t":"bare"}"#),
+        Some(r#"{"n":13,"text":"bare"}"#),
     ),
     pipeline(
         "create_ratelimit",
