@@ -38,7 +38,8 @@ pub fn every_format_is_read_and_written<C: Connector>() -> Result<()> {
         server.prepare(&name)?;
         let reading = read(&server, &name, &sample.options)?;
         // What a sink needs of an event beside its record.
-        let event = |(n, record)| json!({"n": n, "record": record}).to_string();
+        let event =
+            |(n, record)| json!({"n": n, "customer": "customer-1", "record": record}).to_string();
         let records = sample.stream.lines().enumerate().map(event).collect();
         let raw = json!({"format": "text", "template": "{data.record}"});
         write(&server, &name, &raw, records)?;

@@ -122,8 +122,8 @@ pub struct Written {
 /// One for each format that can be written.
 pub fn writings() -> Vec<Written> {
     let events = vec![
-        json!({"n": 1, "b": "x y", "message": "m"}),
-        json!({"n": 2, "b": "\"", "message": "n"}),
+        json!({"n": 1, "customer": "customer-1", "b": "x y", "message": "m"}),
+        json!({"n": 2, "customer": "customer-1", "b": "\"", "message": "n"}),
     ];
     let written = |options: Value, records| Written {
         options,
@@ -131,8 +131,8 @@ pub fn writings() -> Vec<Written> {
         records,
     };
     let json = [
-        "{\"n\":1,\"b\":\"x y\",\"message\":\"m\"}",
-        "{\"n\":2,\"b\":\"\\\"\",\"message\":\"n\"}",
+        "{\"n\":1,\"customer\":\"customer-1\",\"b\":\"x y\",\"message\":\"m\"}",
+        "{\"n\":2,\"customer\":\"customer-1\",\"b\":\"\\\"\",\"message\":\"n\"}",
     ];
     vec![
         written(json!({"format": "json"}), json),
@@ -148,7 +148,10 @@ pub fn writings() -> Vec<Written> {
         ),
         written(
             json!({"format": "logfmt"}),
-            ["n=1 b=\"x y\" message=m", "n=2 b=\"\\\"\" message=n"],
+            [
+                "n=1 customer=customer-1 b=\"x y\" message=m",
+                "n=2 customer=customer-1 b=\"\\\"\" message=n",
+            ],
         ),
     ]
 }
