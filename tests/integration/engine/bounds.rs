@@ -154,6 +154,7 @@ const UNBOUNDED: &[&str] = &[
     "create_generator",
     "create_handler",
     "create_map",
+    "create_parse",
     "create_queue",
     "create_ratelimit",
     "create_route",
