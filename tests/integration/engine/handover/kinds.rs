@@ -73,6 +73,7 @@ const FINISH: &[(&str, &str)] = &[
     ("source/channel.rs", HOST),
     ("source/iter.rs", HOST),
     ("sink/discarder.rs", "it keeps nothing"),
+    ("pipeline/parse.rs", "it keeps nothing"),
     ("sink/recorder.rs", "it is in simulations only"),
     (
         "source/requeue.rs",
