@@ -16,6 +16,8 @@ pub(in crate::window) struct Emitter {
     pub emission: Emission,
     /// What is sent after the current event, or wake.
     outputs: Vec<Output>,
+    /// The key of an event, while it is hashed.
+    key_bytes: Vec<u8>,
 }
 
 /// One event that leaves the window.
@@ -44,11 +46,17 @@ impl Emitter {
         Emitter {
             emission,
             outputs: Vec::new(),
+            key_bytes: Vec::new(),
         }
     }
 
     pub fn has_outputs(&self) -> bool {
         !self.outputs.is_empty()
+    }
+
+    /// Whether an event that may come again has entries that answer it, or had.
+    pub(super) fn answers(&mut self, key: &EventKey<'_>) -> bool {
+        self.emission.has_keys() && self.emission.answers(key.hash(&mut self.key_bytes))
     }
 
     /// Emits a row for an event.
@@ -64,7 +72,7 @@ impl Emitter {
         let entry = NewEntry {
             group_id: None,
             row,
-            key: origin.key.map(EventKey::hash),
+            key: origin.key.map(|key| key.hash(&mut self.key_bytes)),
             time: event.time(),
             meta: event.meta().clone(),
         };
@@ -80,7 +88,7 @@ impl Emitter {
         let entry = NewEntry {
             group_id: Some(row.group_id),
             row: row.row,
-            key: key.map(EventKey::hash),
+            key: key.map(|key| key.hash(&mut self.key_bytes)),
             time,
             meta,
         };
@@ -119,8 +127,9 @@ impl Emitter {
 
     /// Emits the entries that answer an event which has come again.
     pub(super) fn emit_again(&mut self, event: &Event, key: Option<&EventKey<'_>>) {
-        let entries = key.map(|key| self.emission.take_for(key.hash(), event));
-        for (event, entry) in entries.into_iter().flatten() {
+        let Some(key) = key else { return };
+        let hash = key.hash(&mut self.key_bytes);
+        for (event, entry) in self.emission.take_for(hash, event) {
             self.outputs.push(Output::Entry {
                 event,
                 entry,

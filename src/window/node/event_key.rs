@@ -22,13 +22,14 @@ impl<'a> EventKey<'a> {
         })
     }
 
-    pub fn hash(&self) -> u128 {
+    /// The hash; `bytes` is memory that serves every event.
+    pub fn hash(&self, bytes: &mut Vec<u8>) -> u128 {
         *self.hash.get_or_init(|| {
-            let mut bytes = Vec::new();
+            bytes.clear();
             for column in self.columns {
-                Datum::encode(&self.row.cell(column), &mut bytes);
+                Datum::encode(&self.row.cell(column), bytes);
             }
-            xxh3_128(&bytes)
+            xxh3_128(bytes)
         })
     }
 }

@@ -74,9 +74,7 @@ impl Window {
         let left = self.move_to(now, cx.now())?;
         let key = EventKey::of(event, &row, reader.table().key_columns());
         let key = key.as_ref();
-        let emission = &self.emitter.emission;
-        let answered_before =
-            key.is_some_and(|key| emission.has_keys() && emission.answers(key.hash()));
+        let answered_before = key.is_some_and(|key| self.emitter.answers(key));
         let late = time.filter(|time| self.is_late(*time, now));
         if let Some(time) = late
             && !self.joins_open(&row, time)?
