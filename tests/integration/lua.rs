@@ -15,6 +15,7 @@ mod payload;
 mod prelude;
 mod queries;
 mod reload;
+mod reloads_at_random;
 pub mod script;
 mod source;
 mod values;

@@ -191,15 +191,13 @@ impl Running {
         let mut pauses: BTreeMap<NodeId, Option<Successor>> = BTreeMap::new();
         let state = self.shared.lock();
         let runs = |id: &NodeId| state.members.get(id).is_some_and(|member| !member.closed);
-        let edges = graph.edges();
-        let edges = edges.map(|(id, edge)| (id, edge.source, edge.target));
+        // The links as they are before the change: only these carry events that a pause has to wait for.
+        let links = state.links.iter().filter(|(_, link)| !link.removed);
+        let links = links.map(|(id, link)| (*id, link.source, link.target));
+        let links: Vec<(LinkId, NodeId, NodeId)> = links.collect();
         let removed = fragment.removed_links.iter();
         let removed = removed.filter_map(|id| Some((*id, state.links.get(id)?)));
         let removed: Vec<(LinkId, &MemberLink)> = removed.collect();
-        let gone = removed
-            .iter()
-            .map(|(id, link)| (*id, link.source, link.target));
-        let links: Vec<(LinkId, NodeId, NodeId)> = edges.chain(gone).collect();
         for (_, link) in removed
             .iter()
             .filter(|(_, link)| link.keyed && runs(&link.source))
