@@ -9,6 +9,7 @@ use crate::network::control::Control;
 use crate::network::draft::NewNodes;
 use crate::network::graph::Graph;
 use crate::network::id::NodeId;
+use crate::network::limits::STOP_LIMIT;
 use crate::network::members::{Member, OpeningNode, Shared};
 use crate::network::panics::panicked;
 use crate::network::stats::NodeState;
@@ -24,6 +25,8 @@ use std::time::Duration;
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is checked meanwhile whether the start goes on.
 const OPEN_POLL: Duration = Duration::from_millis(50);
+/// How often links that were removed are looked at.
+const DRAIN_POLL: Duration = Duration::from_millis(2);
 
 /// Nodes that are being opened, each on its thread.
 struct Opening {
@@ -136,8 +139,9 @@ impl Running {
         let pauses = std::mem::take(&mut fragment.pauses);
         let mut paused = Paused::new(self.shared.clone());
         if opening.failure.is_none() {
-            let committed = paused
-                .pause_all(pauses, go_on)
+            let committed = self
+                .drain_removed(!pauses.is_empty(), go_on)
+                .and_then(|()| paused.pause_all(pauses, go_on))
                 .and_then(|()| self.commit(fragment, &mut members, &mut paused));
             opening.failure = committed.err();
         }
@@ -164,6 +168,37 @@ impl Running {
             let _ = thread.join();
         }
         Err(error)
+    }
+
+    /// Waits until the links that were removed before are empty, where nodes are to pause: what waits in such a
+    /// link may lead from a node that pauses later to one that pauses before.
+    fn drain_removed(&self, pauses: bool, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
+        let until = monotonic() + STOP_LIMIT;
+        while pauses {
+            let state = self.shared.lock();
+            let runs = |id| state.members.get(id).is_some_and(|node| !node.closed);
+            let mut links = state.links.values();
+            let full = links.find(|link| {
+                link.removed
+                    && runs(&link.source)
+                    && runs(&link.target)
+                    && link.account.queued() > 0
+            });
+            let Some(full) = full else { break };
+            if state.ending || !go_on() {
+                let message = "the network is ending and takes in nothing new";
+                return Err(Error::new(ErrorKind::Closed, message));
+            }
+            if monotonic() >= until {
+                let limit = format_duration(STOP_LIMIT);
+                let message =
+                    format!("link {full}, which was removed before, is not empty within {limit}");
+                return Err(Error::new(ErrorKind::Unavailable, message));
+            }
+            drop(state);
+            std::thread::sleep(DRAIN_POLL);
+        }
+        Ok(())
     }
 
     /// Starts a thread for each worker, up to the first that does not start.
