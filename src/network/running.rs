@@ -6,6 +6,7 @@ mod fragment;
 mod launch;
 mod node_thread;
 mod pause;
+mod pauses;
 
 pub(crate) use end::End;
 pub(crate) use fragment::{NewNode, lock};

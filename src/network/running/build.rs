@@ -2,13 +2,13 @@
 //! removed or replaced.
 
 use super::Running;
-use super::fragment::{Fragment, NewNode, PlannedPause};
+use super::fragment::{Fragment, NewNode};
 use crate::ack::Settled;
 use crate::claim::Lock;
 use crate::name::Port;
-use crate::network::control::{Control, Input, Successor};
+use crate::network::control::{Control, Input};
 use crate::network::graph::{Edge, Graph};
-use crate::network::id::{LinkId, NodeId};
+use crate::network::id::NodeId;
 use crate::network::link::{LinkSender, link};
 use crate::network::members::{Member, MemberLink};
 use crate::network::routes::{Balance, Route};
@@ -184,60 +184,6 @@ impl Running {
         }
     }
 
-    /// Which nodes pause: those that are replaced, and, where a keyed balance loses a member, its sender and
-    /// everything behind it. A key may then move from one member to another, and what the one has sent must
-    /// have arrived before the other sends.
-    fn build_pauses(&self, fragment: &mut Fragment, graph: &Graph, successors: Vec<NewNode>) {
-        let mut pauses: BTreeMap<NodeId, Option<Successor>> = BTreeMap::new();
-        let state = self.shared.lock();
-        let runs = |id: &NodeId| state.members.get(id).is_some_and(|member| !member.closed);
-        // The links as they are before the change: only these carry events that a pause has to wait for.
-        let links = state.links.iter().filter(|(_, link)| !link.removed);
-        let links = links.map(|(id, link)| (*id, link.source, link.target));
-        let links: Vec<(LinkId, NodeId, NodeId)> = links.collect();
-        let removed = fragment.removed_links.iter();
-        let removed = removed.filter_map(|id| Some((*id, state.links.get(id)?)));
-        let removed: Vec<(LinkId, &MemberLink)> = removed.collect();
-        for (_, link) in removed
-            .iter()
-            .filter(|(_, link)| link.keyed && runs(&link.source))
-        {
-            let mut next = vec![link.source];
-            while let Some(node) = next.pop() {
-                if runs(&node) && pauses.insert(node, None).is_none() {
-                    let behind = links.iter().filter(|(_, from, _)| *from == node);
-                    next.extend(behind.map(|(_, _, to)| *to));
-                }
-            }
-        }
-        for NewNode { id, runner, .. } in successors {
-            let ports = graph.node(id).ports.clone();
-            pauses.insert(id, Some(Successor { runner, ports }));
-        }
-        if pauses.is_empty() {
-            return;
-        }
-        let removed = fragment.removed_nodes.iter().copied();
-        let nodes = graph.nodes().map(|(id, _)| id).chain(removed);
-        let order = downstream_order(nodes, &links);
-        let mut before = BTreeSet::new();
-        for node in order {
-            let Some(successor) = pauses.remove(&node) else {
-                continue;
-            };
-            let drain = links
-                .iter()
-                .filter(|(_, from, to)| *to == node && before.contains(from));
-            let drain = drain.map(|(id, _, _)| *id).collect();
-            before.insert(node);
-            fragment.pauses.push(PlannedPause {
-                node,
-                drain,
-                successor,
-            });
-        }
-    }
-
     /// The control channel of this node, which runs already or is new.
     fn control(&self, id: NodeId, fragment: &Fragment) -> flume::Sender<Control> {
         let state = self.shared.lock();
@@ -245,29 +191,4 @@ impl Running {
         let member = member.expect("a link leads from a node of the network");
         member.control.clone()
     }
-}
-
-/// The nodes from upstream to downstream.
-fn downstream_order(
-    nodes: impl Iterator<Item = NodeId>,
-    links: &[(LinkId, NodeId, NodeId)],
-) -> Vec<NodeId> {
-    let mut inputs: BTreeMap<NodeId, usize> = nodes.map(|node| (node, 0)).collect();
-    for (_, _, to) in links {
-        *inputs.entry(*to).or_default() += 1;
-    }
-    let without = inputs.iter().filter(|(_, count)| **count == 0);
-    let mut order: Vec<NodeId> = without.map(|(node, _)| *node).collect();
-    let mut next = 0;
-    while let Some(node) = order.get(next).copied() {
-        next += 1;
-        for (_, _, to) in links.iter().filter(|(_, from, _)| *from == node) {
-            let left = inputs.entry(*to).or_default();
-            *left -= 1;
-            if *left == 0 {
-                order.push(*to);
-            }
-        }
-    }
-    order
 }

@@ -700,3 +700,53 @@ fn threads_of_removed_nodes_are_joined() -> Result<()> {
     assert!(soon(|| threads() == 0), "{} threads are left", threads());
     network.stop()
 }
+
+#[test]
+fn two_nodes_under_load_change_their_places() -> std::result::Result<(), Box<dyn std::error::Error>>
+{
+    const EVENTS: u64 = 60_000;
+    let (sender, input) = source::channel();
+    let network = Network::new();
+    network.add_source("in", input)?;
+    network.add_pipeline("a", Forwarder)?;
+    network.add_pipeline("b", Forwarder)?;
+    let seen = Seen::at(&network, "out")?;
+    // Links that are full at once.
+    let options = LinkOptions::new().events(4);
+    let links = |first, second| [("in", first), (first, second), (second, "out")];
+    for (from, to) in links("a", "b") {
+        network.link_with(from, to, options.clone())?;
+    }
+    network.start()?;
+    let load = std::thread::spawn(move || send(&sender, 0..EVENTS));
+    for turn in 0..40 {
+        let (first, second) = if turn % 2 == 0 {
+            ("a", "b")
+        } else {
+            ("b", "a")
+        };
+        network.change(|draft| {
+            for (from, to) in links(first, second) {
+                draft.unlink(from, to)?;
+            }
+            links(second, first)
+                .into_iter()
+                .try_for_each(|(from, to)| draft.link_with(from, to, options.clone()))
+        })?;
+    }
+    load.join().map_err(|_| "the load panicked")??;
+    network.wait()?;
+    let mut numbers: Vec<u64> = seen
+        .events()
+        .iter()
+        .filter_map(|e| text(e).parse().ok())
+        .collect();
+    assert!(
+        numbers.is_sorted(),
+        "each turn waits until the links before it are empty"
+    );
+    numbers.dedup();
+    assert_eq!(numbers.len() as u64, EVENTS);
+    assert_eq!(network.stats().breaches(), [""; 0]);
+    Ok(())
+}

@@ -511,6 +511,8 @@ tb.create_table('last', { key = 'n', columns = { n = 'integer' } })
 tb.create_ticker('ticker', 'Vh')
 tb.create_generator('generator', function(emit) return V > 0 end, { every = '1h' })
 tb.create_source('lines', 'file:DIR/in', { follow = true, checkpoint = 'DIR/place', in_flight = 100V })
+tb.create_source('posted', 'http://127.0.0.1:HTTP/', { in_flight = 100V })
+tb.create_source('listened', 'unix:DIR/socket', { connections = 1V })
 tb.create_source('asked', 'sql:sqlite:DIR/db', { query = 'select 1 as n where 1 > :cursor', cursor = 'n', every = 'Vs' })
 tb.create_source('made', 'exec:sleep', { args = { '100V' } })
 tb.create_forwarder('forward')
@@ -582,12 +584,13 @@ fn each_kind_of_node_is_replaced_while_the_network_runs() -> Tested {
 }
 
 fn kinds(site: &Path, ports: [u16; 2], value: u8) -> String {
+    // The paths last: they may have any letter.
     let calls = KINDS
-        .replace("DIR", &site.display().to_string())
+        .replace("MODE", if value == 2 { "upsert" } else { "insert" })
+        .replace('V', &value.to_string())
         .replace("PORT", &ports[0].to_string())
         .replace("HTTP", &ports[1].to_string())
-        .replace("MODE", if value == 2 { "upsert" } else { "insert" })
-        .replace('V', &value.to_string());
+        .replace("DIR", &site.display().to_string());
     format!("{HEAD}{calls}")
 }
 
