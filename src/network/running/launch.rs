@@ -1,7 +1,7 @@
 //! Starts the threads of a fragment, and makes it part of the network: as a whole or not at all.
 
 use super::Running;
-use super::fragment::{Fragment, lock};
+use super::fragment::{Fragment, PlannedPause, lock};
 use super::node_thread::NodeThread;
 use super::pause::Paused;
 use crate::error::{Error, ErrorKind, Result};
@@ -140,7 +140,7 @@ impl Running {
         let mut paused = Paused::new(self.shared.clone());
         if opening.failure.is_none() {
             let committed = self
-                .drain_removed(!pauses.is_empty(), go_on)
+                .drain_removed(&pauses, go_on)
                 .and_then(|()| paused.pause_all(pauses, go_on))
                 .and_then(|()| self.commit(fragment, &mut members, &mut paused));
             opening.failure = committed.err();
@@ -172,9 +172,16 @@ impl Running {
 
     /// Waits until the links that were removed before are empty, where nodes are to pause: what waits in such a
     /// link may lead from a node that pauses later to one that pauses before.
-    fn drain_removed(&self, pauses: bool, go_on: &mut dyn FnMut() -> bool) -> Result<()> {
+    fn drain_removed(
+        &self,
+        pauses: &[PlannedPause],
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        if pauses.is_empty() {
+            return Ok(());
+        }
         let until = monotonic() + STOP_LIMIT;
-        while pauses {
+        loop {
             let state = self.shared.lock();
             let runs = |id| state.members.get(id).is_some_and(|node| !node.closed);
             let mut links = state.links.values();
@@ -184,7 +191,7 @@ impl Running {
                     && runs(&link.target)
                     && link.account.queued() > 0
             });
-            let Some(full) = full else { break };
+            let Some(full) = full else { return Ok(()) };
             if state.ending || !go_on() {
                 let message = "the network is ending and takes in nothing new";
                 return Err(Error::new(ErrorKind::Closed, message));
@@ -198,7 +205,6 @@ impl Running {
             drop(state);
             std::thread::sleep(DRAIN_POLL);
         }
-        Ok(())
     }
 
     /// Starts a thread for each worker, up to the first that does not start.
