@@ -1,12 +1,13 @@
 //! Tests of networks, written in Lua: `tb.test(name, function(t) ... end)`.
 //!
-//! A test loads scripts into a network of its own, in virtual time ([`bench`]): sources that would
+//! A test loads scripts into a network of its own, in virtual time ([`bench`], whose methods are in [`methods`]): sources that would
 //! read and sinks that would write are stood in for, and what passes at every port is recorded.
 //! What differs from what was expected is shown line by line ([`diff`]). Two runs of a test are
 //! equal.
 
 mod bench;
 mod diff;
+mod methods;
 
 use super::args::Args;
 use super::build_context::BuildContext;
@@ -127,7 +128,7 @@ impl Tests {
         let (directory, prepare) = (self.directory.clone(), self.prepare.clone());
         let bench = Bench::new(directory, self.limits, prepare, &self.recorder)?;
         self.runtime.call("test", TEST_TIME, |lua| {
-            let t = bench::table(lua, &Rc::new(RefCell::new(bench)))?;
+            let t = methods::table(lua, &Rc::new(RefCell::new(bench)))?;
             function.call::<()>(t)
         })
     }

@@ -7,22 +7,15 @@ use crate::event::Event;
 use crate::network::{Draft, Network, NodeInfo, NodeKind, Simulation};
 use crate::node::{Context, Node, ReadStatus, Source};
 use crate::payload::Payload;
-use crate::script::args::Args;
-use crate::script::budget::Budget;
-use crate::script::failure::raise;
 use crate::script::limits::ScriptLimits;
 use crate::script::runtime::Runtime;
-use crate::script::value::to_data;
 use crate::sink::{self, Discarder, Recorder};
 use crate::store::Database;
 use crate::time::Timestamp;
-use mlua::{Lua, MultiValue, Table, Value as LuaValue};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +105,7 @@ impl Bench {
 
     /// Loads a script; a node that it takes for granted, and that no name of its own is near to, is
     /// stood in for.
-    fn load(&mut self, path: &str) -> Result<()> {
+    pub fn load(&mut self, path: &str) -> Result<()> {
         if self.simulation.is_some() {
             let error = "a script cannot be loaded once events have flowed";
             return Err(Error::data(error));
@@ -133,7 +126,7 @@ impl Bench {
     }
 
     /// Loads a script again, from this file: in place of the one that was loaded, or of this one of them.
-    fn reload(&mut self, path: &str, in_place_of: Option<String>) -> Result<()> {
+    pub fn reload(&mut self, path: &str, in_place_of: Option<String>) -> Result<()> {
         self.simulation()?;
         let loaded = match (in_place_of, self.loaded.as_slice()) {
             (Some(name), loaded) => {
@@ -226,16 +219,31 @@ impl Bench {
         }
     }
 
-    fn inject(&mut self, node: &str, payload: Payload) -> Result<()> {
+    /// Adds a source that emits what the test injects.
+    pub fn add_source(&self, name: &str) -> Result<()> {
+        self.network.add_source(name, Silent).map(drop)
+    }
+
+    /// Adds a sink that takes everything.
+    pub fn add_sink(&self, name: &str) -> Result<()> {
+        self.network.add_sink(name, Discarder).map(drop)
+    }
+
+    /// The time of the network.
+    pub fn now(&self) -> Timestamp {
+        self.simulation.as_ref().map_or(START, Simulation::now)
+    }
+
+    pub fn inject(&mut self, node: &str, payload: Payload) -> Result<()> {
         self.simulation()?.inject(node, payload)
     }
 
-    fn advance(&mut self, by: Duration) -> Result<()> {
+    pub fn advance(&mut self, by: Duration) -> Result<()> {
         self.simulation()?.advance(by);
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<()> {
+    pub fn finish(&mut self) -> Result<()> {
         self.simulation()?;
         self.finished = true;
         match self.simulation.take() {
@@ -283,7 +291,7 @@ impl Bench {
     }
 
     /// What has come there since it was last asked for.
-    fn received(&mut self, name: &str) -> Result<Vec<Event>> {
+    pub fn received(&mut self, name: &str) -> Result<Vec<Event>> {
         if !self.finished {
             self.simulation()?;
         }
@@ -298,7 +306,7 @@ impl Bench {
         Ok(there.map(|(_, event)| event.clone()).collect())
     }
 
-    fn expect(&mut self, name: &str, expected: &[Value]) -> Result<()> {
+    pub fn expect(&mut self, name: &str, expected: &[Value]) -> Result<()> {
         let got: Vec<String> = self
             .received(name)?
             .iter()
@@ -335,125 +343,4 @@ fn full(endpoint: &str) -> String {
     } else {
         format!("{endpoint}.out")
     }
-}
-
-/// The table that a test gets.
-pub(super) fn table(lua: &Lua, bench: &Rc<RefCell<Bench>>) -> mlua::Result<Table> {
-    type Call = fn(&mut Bench, &Args) -> Result<Value>;
-    let calls: [(&str, Call); 9] = [
-        ("load", |bench, args| {
-            args.at_most(1)?;
-            bench.load(&args.string(1)?).map(Value::from)
-        }),
-        ("reload", |bench, args| {
-            args.at_most(2)?;
-            let reloaded = bench.reload(&args.string(1)?, args.string_opt(2)?);
-            reloaded.map(Value::from)
-        }),
-        ("source", |bench, args| {
-            args.at_most(1)?;
-            bench.network.add_source(&args.string(1)?, Silent)?;
-            Ok(Value::Null)
-        }),
-        ("sink", |bench, args| {
-            args.at_most(1)?;
-            bench.network.add_sink(&args.string(1)?, Discarder)?;
-            Ok(Value::Null)
-        }),
-        ("inject", |bench, args| {
-            let node = args.string(1)?;
-            for at in 2..=args.len().max(2) {
-                let payload: Payload = match args.json(at)? {
-                    Value::String(text) => text.into(),
-                    Value::Null => return Err(args.wrong(at, "a table or a string")),
-                    value => value.into(),
-                };
-                bench.inject(&node, payload)?;
-            }
-            Ok(Value::Null)
-        }),
-        ("advance", |bench, args| {
-            args.at_most(1)?;
-            bench.advance(args.duration(1)?).map(Value::from)
-        }),
-        ("finish", |bench, args| {
-            args.at_most(0)?;
-            bench.finish().map(Value::from)
-        }),
-        ("expect", |bench, args| {
-            args.at_most(2)?;
-            let expected = match args.json(2)? {
-                Value::Array(items) => items,
-                Value::Object(none) if none.is_empty() => Vec::new(),
-                _ => return Err(args.wrong(2, "a list of events")),
-            };
-            bench.expect(&args.string(1)?, &expected).map(Value::from)
-        }),
-        ("expect_none", |bench, args| {
-            args.at_most(1)?;
-            bench.expect(&args.string(1)?, &[]).map(Value::from)
-        }),
-    ];
-    let t = lua.create_table()?;
-    for (name, call) in calls {
-        let bench = bench.clone();
-        let method = lua.create_function(move |lua, values: MultiValue| {
-            let args = method_args(lua, name, values).map_err(|error| raise(lua, error))?;
-            call(&mut bench.borrow_mut(), &args).map_err(|error| raise(lua, error))?;
-            Ok(())
-        })?;
-        t.raw_set(name, method)?;
-    }
-    let asked = bench.clone();
-    let received = lua.create_function(move |lua, values: MultiValue| {
-        let args = method_args(lua, "received", values).map_err(|error| raise(lua, error))?;
-        let name = args.string(1).map_err(|error| raise(lua, error))?;
-        let events = asked.borrow_mut().received(&name);
-        let list = lua.create_table()?;
-        for event in events.map_err(|error| raise(lua, error))? {
-            list.raw_push(match event.payload().json() {
-                Ok(json) => to_data(lua, json)?,
-                Err(_) => LuaValue::String(lua.create_string(event.payload().bytes())?),
-            })?;
-        }
-        Ok(list)
-    })?;
-    t.raw_set("received", received)?;
-    let clock = bench.clone();
-    let now = lua.create_function(move |_, _: MultiValue| {
-        let now = clock
-            .borrow()
-            .simulation
-            .as_ref()
-            .map_or(START, Simulation::now);
-        Ok(now.as_secs_f64())
-    })?;
-    t.raw_set("now", now)?;
-    let known: Vec<String> = t
-        .pairs::<String, LuaValue>()
-        .flatten()
-        .map(|p| p.0)
-        .collect();
-    let meta = lua.create_table()?;
-    let unknown = move |lua: &Lua, (_, name): (LuaValue, LuaValue)| -> mlua::Result<()> {
-        let name = name.to_string().unwrap_or_default();
-        let error = Error::data(format!("a test has no function {}", quote(&name)));
-        let hint = did_you_mean(&name, known.iter().map(String::as_str));
-        Err(raise(lua, error.with_hint_opt(hint)))
-    };
-    meta.raw_set("__index", lua.create_function(unknown)?)?;
-    t.set_metatable(Some(meta))?;
-    Ok(t)
-}
-
-/// The arguments of a method, without the table before the colon.
-fn method_args(lua: &Lua, name: &str, values: MultiValue) -> Result<Args> {
-    Budget::charge_arguments(lua, &values);
-    let mut values = values.into_vec();
-    if !values.first().is_some_and(LuaValue::is_table) {
-        let error = format!("{name} was called without its test");
-        return Err(Error::data(error).with_hint(format!("write t:{name}(...), with a colon")));
-    }
-    values.remove(0);
-    Ok(Args::new(name, values))
 }
