@@ -262,6 +262,31 @@ fn the_page_shows_a_running_network_and_opens_nodes() -> Tested {
     Ok(())
 }
 
+#[test]
+#[ignore = "needs chromium and chromedriver, of Debian's packages chromium and chromium-driver"]
+fn the_page_has_scripts_loaded_again_and_shows_what_that_has_changed() -> Tested {
+    let shown = Shown::start(NETWORK, &["--admin-token", "${env:TOKEN}"])?;
+    let browser = Browser::open((1366, 800), false)?;
+    let page = format!("http://{}/", shown.address());
+    browser.go(&page)?;
+    browser.value("sessionStorage.setItem('token', 't0p-secret-token')")?;
+    browser.go(&page)?;
+    browser.until("document.querySelectorAll('.node').length === 7")?;
+    let changed = NETWORK.replace("2 * e.data.stake", "3 * e.data.stake")
+        + "tb.create_discarder(\"third\")\ntb.link(\"double\", \"third\")\n";
+    shown.site.write("net.lua", changed)?;
+    browser.click("[data-view=units]")?;
+    browser.until("document.querySelector('#units button') !== null")?;
+    browser.click("#units button")?;
+    let notice = "document.body.textContent.includes('replace node double')";
+    browser.until(notice)?;
+    browser.shoot("reloaded")?;
+    browser.until("document.querySelector('#units').textContent.includes('8')")?;
+    browser.click("[data-view=graph]")?;
+    browser.until("document.querySelectorAll('.node').length === 8")?;
+    Ok(())
+}
+
 /// A process that shows a network which never becomes ready.
 fn showcase() -> Tested<(crate::support::binary::Site, std::process::Child, u16)> {
     let port = free_port();
