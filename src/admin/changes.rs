@@ -44,7 +44,13 @@ impl Change {
                 }
                 reload(runtime, names, options)?
             }
-            Change::Load { path, options } => reload(runtime, vec![path.clone()], options)?,
+            Change::Load { path, options } => {
+                let units = runtime.units().into_iter();
+                let names: Vec<String> = units.map(|unit| unit.name).collect();
+                // One that was loaded already has its name.
+                let name = find(&names, path).unwrap_or_else(|| path.clone());
+                reload(runtime, vec![name], options)?
+            }
             Change::Unload { unit } => {
                 let units = runtime.units().into_iter();
                 let names: Vec<String> = units.map(|unit| unit.name).collect();
@@ -59,7 +65,7 @@ impl Change {
 }
 
 /// The script of this name, or of the file that the name leads to.
-fn known(names: &[String], name: &str) -> Result<String> {
+fn find(names: &[String], name: &str) -> Option<String> {
     let full = |name: &str| Path::new(name).canonicalize().ok();
     let by_name = names.iter().find(|known| *known == name);
     let by_file = || {
@@ -67,13 +73,17 @@ fn known(names: &[String], name: &str) -> Result<String> {
             .iter()
             .find(|known| full(known).is_some_and(|it| Some(it) == full(name)))
     };
-    if let Some(found) = by_name.or_else(by_file) {
-        return Ok(found.clone());
-    }
-    let error = Error::data(format!("no script {} was loaded", quote(name)));
-    let all = || format!("the scripts are {}", names.join(", "));
-    let hint = did_you_mean(name, names.iter().map(String::as_str));
-    Err(error.with_hint(hint.unwrap_or_else(all)))
+    by_name.or_else(by_file).cloned()
+}
+
+/// The same, where there is one.
+fn known(names: &[String], name: &str) -> Result<String> {
+    find(names, name).ok_or_else(|| {
+        let error = Error::data(format!("no script {} was loaded", quote(name)));
+        let all = || format!("the scripts are {}", names.join(", "));
+        let hint = did_you_mean(name, names.iter().map(String::as_str));
+        error.with_hint(hint.unwrap_or_else(all))
+    })
 }
 
 fn reload(runtime: &Runtime, names: Vec<String>, options: &ReloadOptions) -> Result<Vec<Value>> {

@@ -11,7 +11,7 @@ pub struct Remote {
     #[arg(value_name = "ADDR")]
     address: String,
 
-    /// The token of the network, as ${env:NAME} or ${file:PATH}; needed unless it is on this machine
+    /// The token of the network, as ${env:NAME} or ${file:PATH}; needed for changes, and to read unless it is on this machine
     #[arg(long, value_name = "TOKEN", value_parser = super::token)]
     admin_token: Option<String>,
 }

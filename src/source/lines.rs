@@ -260,7 +260,7 @@ impl Node for LineSource {
     }
 
     fn take(&mut self, state: Handover) -> std::result::Result<(), Handover> {
-        let mut old = state.downcast::<Self>()?;
+        let old = state.downcast::<Self>()?;
         let same_memory = match (&old.memory, &self.memory) {
             (None, None) => true,
             (Some(old), Some(new)) => old.is_in_the_file_of(new),
@@ -268,7 +268,11 @@ impl Node for LineSource {
         };
         // A followed log may be several files.
         let same_input = old.name == self.name && old.follow == self.follow;
-        if !(same_input && same_memory && old.format == self.format) {
+        if !(same_input && same_memory) {
+            return Err(old);
+        }
+        let mut old = old;
+        if old.format != self.format && old.read_as(&self.format).is_err() {
             return Err(old);
         }
         if let (Some(old), Some(new)) = (&mut old.memory, &self.memory) {

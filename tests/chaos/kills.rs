@@ -112,7 +112,7 @@ fn kills(test: &str, script: &'static str, kills: u64, events: u64) -> Site {
     );
     // A process that has ended well leaves nothing to do.
     let before = site.len("out.jsonl");
-    site.finish(OPTIONS);
+    site.finish(options);
     assert_eq!(
         site.len("out.jsonl"),
         before,

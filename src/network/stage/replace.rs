@@ -56,14 +56,17 @@ impl Stage {
         if let Err(error) = self.check_loss(&mut new) {
             return Err((error, None));
         }
+        let holds = self.holds();
         self.close_node();
         let takes = match hand_over(&mut *self.runner, &mut *new.runner) {
             Ok(takes) => takes,
             Err(error) => return Err((error, self.open().err())),
         };
-        if lost && !takes && self.holds() {
-            let error = "it is lost, and holds back events that its successor does not take";
-            return Err((Error::new(ErrorKind::Unavailable, error), self.open().err()));
+        if !takes && (holds || (lost && self.holds())) {
+            let error = "it holds events in store that its successor does not take";
+            let error = Error::new(ErrorKind::Unavailable, error);
+            let hint = "remove it and add the new one under another name: it ends when it is empty";
+            return Err((error.with_hint(hint), self.open().err()));
         }
         let opened = catch(|| {
             new.batch_size = new.runner.node().batch_size();
@@ -99,7 +102,7 @@ impl Stage {
         match loss {
             None => Ok(()),
             Some(loss) => Err(Error::data(format!("its successor would be {loss}"))
-                .with_hint("a change that accepts the loss replaces it all the same")),
+                .with_hint("to replace it all the same: tributary reload --accept-loss, or ReloadOptions::accept_loss")),
         }
     }
 

@@ -168,7 +168,7 @@ impl Worker {
         }
         if self.inputs.is_empty()
             && (self.fed || self.sourceless || self.stopping || self.removed)
-            && (self.stopping || self.removed || !self.stage.holds())
+            && (self.stopping || !self.stage.holds())
         {
             self.end_input();
             return true;

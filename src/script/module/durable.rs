@@ -1,11 +1,12 @@
 //! Functions that make nodes which keep events on disk.
 
 use super::{BuildContext, Export};
-use crate::error::Result;
+use crate::error::{Error, Result, quote};
 use crate::pipeline::{Forwarder, Queue};
 use crate::script::Args;
 use crate::sink::{SqlMode, SqlSink};
 use serde_json::Value;
+use std::path::Path;
 
 pub(super) const EXPORTS: &[Export] = &[
     Export {
@@ -25,6 +26,12 @@ pub(super) const EXPORTS: &[Export] = &[
 fn queue(build: &BuildContext, args: &Args) -> Result<Value> {
     args.at_most(2)?;
     let (name, path) = (args.string(1)?, args.string(2)?);
+    let file = Path::new(&path);
+    let full = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if build.database.path().is_some_and(|known| known == full) {
+        let error = format!("queue file {} is the file of the database", quote(&path));
+        return Err(Error::data(error).with_hint("a queue needs a file of its own"));
+    }
     let mut draft = build.draft()?;
     match build.recorder() {
         // Its file belongs to the real run.

@@ -204,6 +204,11 @@ impl Runtime {
     ) -> Result<ChangePlan> {
         let fresh = self.fresh()?;
         let script = load(&fresh)?;
+        if script.text.trim().is_empty() {
+            // A file that is being written is empty for a moment.
+            let error = Error::data("the script is empty").at(&script.name);
+            return Err(error.with_hint("to remove what it has made, unload it"));
+        }
         let declared = self.build.database.mark();
         let notes = self.build.notes().clone();
         let planned = self.as_a_whole(|| fresh.change_into(&script, &mut target));

@@ -12,7 +12,10 @@ pub(super) struct Claim(());
 impl Claim {
     pub fn new() -> Result<Self> {
         if CLAIMED.swap(true, Ordering::SeqCst) {
-            Err(Error::data("another node already reads standard input"))
+            let error = Error::data("another node already reads standard input");
+            Err(error.with_hint(
+                "nor can a node that reads it otherwise take its place: start the process again",
+            ))
         } else {
             Ok(Claim(()))
         }

@@ -8,6 +8,7 @@ use super::reading::{Reading, TAIL};
 use super::siblings::{Id, born};
 use super::{Follow, LineSource, packed};
 use crate::error::{Error, ErrorKind, Result, quote};
+use crate::format::{Decoder, Format};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
@@ -75,6 +76,24 @@ impl LineSource {
             }
             Some(saved) => self.resume(&saved, path, &whole, opened),
         }
+    }
+
+    /// The files are read in this format from their next events on.
+    ///
+    /// # Errors
+    /// A stream, of which nothing can be read twice; a file that cannot be read.
+    pub(super) fn read_as(&mut self, format: &Format) -> io::Result<()> {
+        let mut files = self.files.iter();
+        if files.any(|reading| !reading.is_regular() && !reading.is_packed()) {
+            return Err(io::ErrorKind::NotSeekable.into());
+        }
+        for reading in &mut self.files {
+            reading.decoder = Decoder::new(format);
+            reading.go_to(reading.offset, reading.lines)?;
+        }
+        self.rest = 0..0;
+        self.format = format.clone();
+        Ok(())
     }
 
     /// What is there already of other files is not read.

@@ -632,3 +632,115 @@ fn what_a_new_query_would_lack_is_planned_and_refused_unless_it_is_accepted() ->
     network.stop()?;
     Ok(())
 }
+
+#[test]
+fn an_empty_script_is_not_loaded_again() -> Tested {
+    let (network, runtime) = loaded(FLOW)?;
+    let error = runtime
+        .reload_text("net.lua", " \n")
+        .expect_err("it is being written");
+    assert!(
+        error.to_string().contains("net.lua: the script is empty"),
+        "{error}"
+    );
+    assert_eq!(network.nodes().len(), 4);
+    Ok(())
+}
+
+/// A script that reads lines of numbers, and writes what comes to `out`; `more` links them.
+fn reader(site: &Path, source: &str, more: &str) -> String {
+    let directory = site.display();
+    format!(
+        "{HEAD} tb.create_source('in', 'file:{directory}/in', {{ {source} }})
+        tb.create_sink('out', 'file:{directory}/out.jsonl')
+        {more}"
+    )
+}
+
+/// How many events were written.
+fn written(site: &Path) -> usize {
+    let text = std::fs::read_to_string(site.join("out.jsonl")).unwrap_or_default();
+    text.lines().count()
+}
+
+/// Waits until this is so, or for half a minute.
+fn wait_for(so: impl Fn() -> bool) {
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while !so() && std::time::Instant::now() < until {
+        // Another thread writes.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_file_is_read_on_in_another_format() -> Tested {
+    for (before, after) in [
+        (
+            "format = 'csv'",
+            "format = 'csv', types = { n = 'integer' }",
+        ),
+        (
+            "format = 'text'",
+            "format = { pattern = '(?<n>[a-z0-9]+)' }",
+        ),
+    ] {
+        let site = tempfile::tempdir()?;
+        let lines = |of: std::ops::Range<u32>| of.map(|n| format!("{n}\n")).collect::<String>();
+        std::fs::write(site.path().join("in"), format!("n\n{}", lines(0..5_000)))?;
+        let text = |format: &str| {
+            let source = format!("follow = true, {format}");
+            reader(site.path(), &source, "tb.link('in', 'out')")
+        };
+        let network = Network::new();
+        let runtime = Runtime::new(&network)?;
+        runtime.run_text("net.lua", text(before))?;
+        network.start()?;
+        // As a text the header is a line like the others.
+        let expected = 6_000 + usize::from(before.contains("text"));
+        wait_for(|| written(site.path()) >= 100);
+        let plan = runtime.reload_text("net.lua", text(after))?;
+        assert_eq!(with(&plan, ChangeAction::ReplaceWithState), ["in"]);
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(site.path().join("in"))?;
+        std::io::Write::write_all(&mut file, lines(5_000..6_000).as_bytes())?;
+        wait_for(|| written(site.path()) >= expected);
+        network.stop()?;
+        assert_eq!(written(site.path()), expected, "{before}: each line once");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_queue_that_is_removed_delivers_what_it_has_stored() -> Tested {
+    const SLOW: &str = "tb.create_map('slow', function(e)
+        local x = 0 for i = 1, 300 do x = x + i end return e end)";
+    let site = tempfile::tempdir()?;
+    let lines: String = (0..20_000).map(|n| format!("{n}\n")).collect();
+    std::fs::write(site.path().join("in"), lines)?;
+    let queued = |path: &str| {
+        let queue = format!(
+            "tb.create_queue('q', '{}')",
+            site.path().join(path).display()
+        );
+        let more = format!("{SLOW} {queue} tb.chain('in', 'q', 'slow', 'out')");
+        reader(site.path(), "follow = true", &more)
+    };
+    let network = Network::new();
+    let runtime = Runtime::new(&network)?;
+    runtime.run_text("net.lua", queued("q.db"))?;
+    network.start()?;
+    wait_for(|| written(site.path()) >= 100);
+    let error = runtime.reload_text("net.lua", queued("other.db"));
+    let error = error.expect_err("events are stored");
+    assert!(
+        error.to_string().contains("holds events in store"),
+        "{error}"
+    );
+    let without = format!("{SLOW} tb.chain('in', 'slow', 'out')");
+    runtime.reload_text("net.lua", reader(site.path(), "follow = true", &without))?;
+    wait_for(|| written(site.path()) >= 20_000);
+    network.stop()?;
+    assert_eq!(written(site.path()), 20_000, "each event once");
+    Ok(())
+}
