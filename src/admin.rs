@@ -210,7 +210,7 @@ impl Admin {
         while let Ok(Asked { change, reply }) = next {
             let made = change.make(runtime);
             if let Err(error) = &made {
-                log::error!("the change was refused, and the network is as before: {error}");
+                log::warn!("the change was refused, and the network is as before: {error}");
             }
             self.describe(runtime);
             let _ = reply.send(made);

@@ -112,7 +112,7 @@ pub(crate) fn reload_logged(
         log::info!("reloaded {name}: nothing changed");
     } else {
         let lines: Vec<String> = plan.to_string().lines().map(str::to_owned).collect();
-        log::info!("reloaded {name}: {}", lines.join("; "));
+        log::warn!("reloaded {name}: {}", lines.join("; "));
     }
     Ok(plan)
 }

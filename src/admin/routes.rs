@@ -187,10 +187,11 @@ fn json_response(status: u16, value: &Value) -> Response {
 }
 
 fn failure(status: u16, error: &Error) -> Response {
-    json_response(
-        status,
-        &json!({"error": error.to_string(), "hint": error.hint()}),
-    )
+    let text = match error.place() {
+        Some(place) => format!("{place}: {}", error.message()),
+        None => error.message().to_owned(),
+    };
+    json_response(status, &json!({"error": text, "hint": error.hint()}))
 }
 
 fn refused(status: u16, why: &str, headers: &'static str) -> Response {

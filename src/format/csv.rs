@@ -139,6 +139,7 @@ impl Reader {
             rest => rest,
         };
         let done = match rest {
+            None if bytes.trim_ascii().is_empty() => Err(Error::data("no row: the text is empty")),
             None => Err(unclosed()),
             Some(rest) if rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {
                 self.record(options, out).map(drop)

@@ -7,13 +7,15 @@ use super::record::Record;
 use super::types::{Types, is_auto, write_text};
 use crate::error::{Error, Result, quote};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 /// Writes the payload of a line.
 ///
 /// # Errors
-/// A word without a value, a quote that is not closed, a line without a pair.
+/// A word without a value, a key that is there twice, a quote that is not closed, a line without a pair.
 pub(super) fn write(types: &Types, line: &str, out: &mut Vec<u8>) -> Result<()> {
     let mut record = Record::begin(out);
+    let mut keys = HashSet::new();
     let mut rest = line.trim_ascii();
     let at = |rest: &str| line.trim_ascii_end().len() - rest.len();
     if rest.is_empty() {
@@ -32,6 +34,10 @@ pub(super) fn write(types: &Types, line: &str, out: &mut Vec<u8>) -> Result<()> 
         };
         if key.is_empty() || key.contains('"') {
             let error = format!("bad key {} at byte {}", quote(key), at(rest));
+            return Err(Error::data(error));
+        }
+        if !keys.insert(key) {
+            let error = format!("key {} is there twice, at byte {}", quote(key), at(rest));
             return Err(Error::data(error));
         }
         let value = record.value(key);

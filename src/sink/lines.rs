@@ -117,7 +117,13 @@ impl Node for LineSink {
 
     fn open(&mut self) -> Result<()> {
         match &mut self.target {
-            Target::File(file) => file.open(),
+            Target::File(file) => {
+                file.open()?;
+                if file.appends() {
+                    file.check_header(&self.encoder.header())?;
+                }
+                Ok(())
+            }
             Target::Stdout { .. } => Ok(()),
         }
     }

@@ -5,11 +5,12 @@ use super::mend::mend;
 use super::output::{Failed, failed, write_whole};
 use super::rotation::Rotation;
 use crate::claim::Claim;
-use crate::error::{Error, ErrorKind, Result, quote};
+use crate::error::{Error, ErrorKind, Result, quote, quote_bytes};
+use crate::payload::MAX_EVENT_BYTES;
 use crate::time::Timestamp;
 use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
@@ -29,6 +30,8 @@ pub(super) struct LineFile {
     /// How many bytes it has, and when it was written last: asked where it is rotated.
     len: u64,
     last: Timestamp,
+    /// Whether the first line is known to be the header.
+    header_checked: bool,
 }
 
 struct Open {
@@ -50,6 +53,7 @@ impl LineFile {
             torn: false,
             len: 0,
             last: Timestamp::EPOCH,
+            header_checked: false,
         }
     }
 
@@ -81,6 +85,7 @@ impl LineFile {
             rotation.tidy(&self.path);
         }
         self.len = meta.len();
+        self.header_checked = false;
         let written = meta.modified().ok();
         let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         self.last = Timestamp::EPOCH.saturating_add(written.unwrap_or_default());
@@ -111,20 +116,57 @@ impl LineFile {
         }
     }
 
+    /// Whether what is there already begins with this header.
+    ///
+    /// # Errors
+    /// A file with another first line; one that cannot be read.
+    pub fn check_header(&mut self, header: &[u8]) -> Result<()> {
+        if header.is_empty() || self.len == 0 || self.header_checked {
+            return Ok(());
+        }
+        let path = || quote(self.path.to_string_lossy());
+        let read = || {
+            let mut first = Vec::new();
+            let file = BufReader::new(File::open(&self.path)?);
+            file.take(MAX_EVENT_BYTES as u64)
+                .read_until(b'\n', &mut first)?;
+            Ok(first)
+        };
+        let first = read().map_err(|error| Error::io(format!("cannot read {}", path()), &error))?;
+        if first.trim_ascii_end() != header.trim_ascii_end() {
+            let (is, new) = (
+                quote_bytes(first.trim_ascii_end()),
+                quote_bytes(header.trim_ascii_end()),
+            );
+            let error = format!("{} begins with {is}, not with the header {new}", path());
+            return Err(Error::data(error)
+                .with_hint("give the columns of the file, or write to another file"));
+        }
+        self.header_checked = true;
+        Ok(())
+    }
+
+    /// Whether lines are added to what is there already.
+    pub fn appends(&self) -> bool {
+        self.append
+    }
+
     /// Adds whole lines; a file that has none yet gets the header first.
     ///
     /// # Errors
-    /// Errors of the system: then none of the lines is in the file.
+    /// Errors of the system, and a file with another header: then none of the lines is in the file.
     pub fn write(&mut self, header: &[u8], lines: &[u8], now: Timestamp) -> Result<()> {
         self.follow()?;
         self.begin()?;
         self.rotate(lines.len(), now)?;
+        self.check_header(header)?;
         let Some(Open { file, .. }) = &self.open else {
             return Err(closed());
         };
         let lines = if header.is_empty() || self.len > 0 {
             Cow::Borrowed(lines)
         } else {
+            self.header_checked = true;
             Cow::Owned([header, lines].concat())
         };
         let whole = if self.torn {

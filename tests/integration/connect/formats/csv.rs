@@ -296,3 +296,28 @@ fn an_event_that_is_no_row_is_refused() {
     );
     assert_eq!(std::fs::read_to_string(path).expect("a file"), "a\n1\n");
 }
+
+#[test]
+fn no_row_is_added_under_another_header() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("out");
+    std::fs::write(&path, "a,b\r\n1,2\r\n").expect("a file");
+    let events = [json!({"b": 4, "a": 3})];
+    // The columns are known only with the first event.
+    let refused = write(&path, &csv(), &events).expect("it runs");
+    let [error] = refused.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        error.contains("begins with \"a,b\", not with the header \"b,a\""),
+        "{error}"
+    );
+    // Here they are known before.
+    let columns = |names: [&str; 2]| json!({"format": "csv", "columns": names});
+    let error = write(&path, &columns(["b", "a"]), &events).expect_err("another header");
+    assert!(error.to_string().contains("not with the header"), "{error}");
+    let refused = write(&path, &columns(["a", "b"]), &events).expect("it runs");
+    assert!(refused.is_empty(), "{refused:?}");
+    let text = std::fs::read_to_string(path).expect("a file");
+    assert_eq!(text, "a,b\r\n1,2\r\n3,4\n");
+}

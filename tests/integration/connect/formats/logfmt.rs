@@ -24,6 +24,7 @@ fn what_is_no_pair_is_refused_with_its_place() {
     for (line, error) in [
         ("a=1 bare b=2", "the word \"bare\" at byte 4 has no value"),
         ("word", "the word \"word\" at byte 0 has no value"),
+        ("a=1 b=2 a=3", "key \"a\" is there twice, at byte 8"),
         ("a=1 =2", "bad key \"\" at byte 4"),
         ("\"a\"=1", "bad key \"\"a\"\" at byte 0"),
         (
