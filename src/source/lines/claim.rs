@@ -12,10 +12,7 @@ pub(super) struct Claim(());
 impl Claim {
     pub fn new() -> Result<Self> {
         if CLAIMED.swap(true, Ordering::SeqCst) {
-            let error = Error::data("another node already reads standard input");
-            Err(error.with_hint(
-                "nor can a node that reads it otherwise take its place: start the process again",
-            ))
+            Err(Error::data("another node already reads standard input"))
         } else {
             Ok(Claim(()))
         }

@@ -9,7 +9,7 @@ type Tested = Result<(), Box<dyn Error>>;
 fn one_function_is_shown_with_the_types_defaults_and_meanings_of_its_options() -> Tested {
     let site = Site::new()?;
     let expected = "\
-create_file_sink(name, path [, {append = true, sync = false}])
+create_file_sink(name, path [, {format = \"json\", append = true, sync = false}])
     a sink that appends each event as a line to a file; `append = false` overwrites the file
 name: string
     the name of the node
@@ -20,6 +20,18 @@ options?: table
         whether the content of the file is kept; false overwrites it (default true)
     sync?: boolean
         whether each batch is synced to the disk (default false)
+    format?: \"json\"|\"text\"|\"bytes\"|\"csv\"|\"logfmt\"
+        what is written (default \"json\")
+    columns?: string[]
+        csv: the fields that are written (default: those of the first event)
+    header?: boolean
+        csv: whether the names of the columns come first (default true)
+    delimiter?: string
+        csv: the character between values (default \",\")
+    quote?: string
+        csv: the character around values; \"\" for none (default '\"')
+    template?: string
+        text: the line, as in \"{data.host}: {data.status}\" (default: the field `message`)
 ";
     for name in ["create_file_sink", "tb.create_file_sink"] {
         site.call(&["functions", name])?.expect(0, expected, "");

@@ -201,7 +201,8 @@ fn a_script_is_loaded_again_by_a_command() -> Tested {
     site.write("net.lua", text.replace("1h", "2h"))?;
     running.send(":reload net.lua\n:quit\n")?;
     let done = running.wait()?;
-    let expected = "nothing changed\nkeep 1 node\nkeep 1 link\nreplace node t (net.lua:1)\n";
+    let expected =
+        "nothing changed\nkeep 1 node\nkeep 1 link\nreplace with state node t (net.lua:1)\n";
     assert_eq!(done.stdout, expected, "{}", done.stderr);
     Ok(())
 }
