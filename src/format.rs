@@ -1,7 +1,7 @@
 //! Formats: the layer between bytes and events, the same for every source and sink of bytes.
 //!
-//! Connectors know bytes only. A source gives what it reads to a [`Decoder`], one for each stream, or
-//! each message to a [`Parser`]; a sink has an [`Encoder`] write its events.
+//! Connectors know bytes only. A source gives what it reads to a `Decoder`, one for each stream, or
+//! each message to a `Parser`; a sink has an [`Encoder`] write its events.
 //!
 //! - `options` — the options `format`, `types`, `multiline` and so on, read once.
 //! - `decoder` — framing: which bytes of a stream are one record. It counts what each event takes of the
