@@ -16,7 +16,7 @@ mod run;
 mod sessions;
 
 use crate::support::databases::Place;
-use case::{Case, Family, case};
+use case::{Case, Family, Op, case};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use run::{Way, difference, run};
@@ -190,6 +190,14 @@ fn goes_on(family: Family, cases: u32, place: impl Fn() -> Place) {
         ("incremental, stored", STORED),
     ];
     let taken = many(case(family), cases, |case, taken| {
+        // How long links have been idle counts whenever the node is called, also when it is replaced. Where
+        // the clock is set back afterwards, a call at that moment makes a difference by itself.
+        let back = |op: &Op| matches!(op, Op::Clock(by) if *by < 0);
+        let mut case = case.clone();
+        if case.ops.iter().any(back) {
+            case.idle = None;
+        }
+        let case = &case;
         let mut pairs = replaced_and_not(ways, &place).into_iter();
         pairs.try_for_each(|pair| match compare(case, &pair, taken) {
             Err(why) if why.starts_with("plan ") => Ok(()),
