@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
-/// What a client wants.
+/// A change that a client has asked for.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     /// Scripts are loaded again: all of them, or this one.

@@ -63,7 +63,7 @@ struct How {
     #[arg(long)]
     dry_run: bool,
 
-    /// Replace nodes also where the plan says what is incomplete for a while
+    /// Replace nodes also where, by the plan, results are incomplete for a while
     #[arg(long)]
     accept_loss: bool,
 }

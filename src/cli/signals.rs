@@ -2,7 +2,7 @@
 //!
 //! SIGUSR1 and SIGUSR2 drain too, so that nothing under way is lost with them, but they never abort. Nor does
 //! SIGHUP: where the process has a terminal, that terminal was closed, and the network drains; otherwise a
-//! service manager wants the scripts to be loaded again. One of these three that was ignored at the start
+//! service manager has sent it, to have the scripts loaded again. One of these three that was ignored at the start
 //! (`nohup`) stays ignored.
 
 use crate::{Error, ErrorKind, Network, Result};
@@ -44,7 +44,7 @@ pub trait Meanwhile {
     /// Called again and again; returns whether the network is to end.
     fn turn(&mut self) -> bool;
 
-    /// A service manager wants the scripts to be loaded again.
+    /// Loads the scripts again: a service manager has sent SIGHUP.
     fn reload(&mut self);
 }
 
@@ -137,7 +137,7 @@ impl Watch {
     }
 
     /// Waits until the network has ended: by itself, or drained within `drain` after `run_for` is
-    /// over, a signal has come, or what is done meanwhile wants it to end.
+    /// over, a signal has come, or [`Meanwhile::turn`] returns true.
     pub fn end(
         mut self,
         network: &Network,

@@ -5,7 +5,7 @@ use crate::format::{Decoded, Decoder, Format, Found};
 use crate::node::Context;
 use crate::time::Timestamp;
 
-/// Decodes bytes and emits what is in them: each line as an event (JSON lines), or what the format says.
+/// Decodes bytes and emits what is in them: each line as an event (JSON lines), or each record of another format.
 pub(in crate::connect) struct Lines(Decoder);
 
 impl Lines {

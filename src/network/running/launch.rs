@@ -170,8 +170,8 @@ impl Running {
         Err(error)
     }
 
-    /// Waits until the links that were removed before are empty, where nodes are to pause: what waits in such a
-    /// link may lead from a node that pauses later to one that pauses before.
+    /// Waits until the links between nodes that are to pause are empty, where they were removed before: such a
+    /// link may lead from a node that pauses later to one that pauses earlier, and takes nothing then.
     fn drain_removed(
         &self,
         pauses: &[PlannedPause],
@@ -183,13 +183,12 @@ impl Running {
         let until = monotonic() + STOP_LIMIT;
         loop {
             let state = self.shared.lock();
-            let runs = |id| state.members.get(id).is_some_and(|node| !node.closed);
+            let runs = |id: &NodeId| state.members.get(id).is_some_and(|node| !node.closed);
+            let is_paused = |id: NodeId| pauses.iter().any(|pause| pause.node == id) && runs(&id);
             let mut links = state.links.values();
             let full = links.find(|link| {
-                link.removed
-                    && runs(&link.source)
-                    && runs(&link.target)
-                    && link.account.queued() > 0
+                let both = is_paused(link.source) && is_paused(link.target);
+                link.removed && both && link.account.queued() > 0
             });
             let Some(full) = full else { return Ok(()) };
             if state.ending || !go_on() {
